@@ -1,0 +1,259 @@
+"""Every event that travels through Kafka, as msgspec structs. JSON on the wire; times are RFC 3339 UTC.
+
+A reader tolerates fields it does not know. A field is never renamed or given another meaning: a change that an old
+reader could misunderstand gets a new type version (`rapport.interaction.v2`) beside the old one.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal, TypeAlias, get_args
+
+from msgspec import Meta, Struct
+
+Kind: TypeAlias = Literal[
+    "comment", "mention", "message", "reply", "reaction", "share", "follow", "post",
+    "edit", "delete", "hide", "unhide", "block", "vote", "entry", "purchase",
+]  # fmt: skip
+KINDS: frozenset[str] = frozenset(get_args(Kind))
+
+# What a follower says to a brand: each opens, or joins, an exchange.
+SPOKEN: frozenset[str] = frozenset({"comment", "mention", "message"})
+# What meets its exchange in the partition of its conversation; everything else is keyed by follower.
+CONVERSATIONAL: frozenset[str] = SPOKEN | {"reply", "edit", "delete", "hide", "unhide"}
+
+Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
+UtcTime: TypeAlias = Annotated[datetime, Meta(tz=True)]
+OccurredAtSource: TypeAlias = Literal["platform", "author", "receipt"]
+Medium: TypeAlias = Literal["image", "video", "audio", "link"]
+
+
+class Actor(Struct, omit_defaults=True, frozen=True):
+    """Who did it: a person's identity on one platform; on a `reply` and a `post` someone of the brand."""
+
+    id: Text
+    handle: str | None = None
+    name: str | None = None
+    avatar_url: str | None = None
+    bot: bool = False
+
+
+class Object(Struct, omit_defaults=True, frozen=True):
+    """The thing itself; on `edit`, `delete`, `hide`, `unhide` the thing it happens to."""
+
+    id: Text
+    url: str | None = None
+
+
+class Parent(Struct, omit_defaults=True, frozen=True):
+    """What the interaction answers. `actor` is the id of the parent's author, when the platform tells."""
+
+    id: Text
+    actor: str | None = None
+
+
+class Interaction(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """One immutable fact from a platform, the same shape for every platform.
+
+    `id` names the fact on its platform: the same fact sent twice has the same id. Where a thing can toggle, the id
+    contains the verb and the platform's version or time.
+    """
+
+    id: Text
+    brand: Text
+    platform: Text
+    account: Text
+    kind: Kind
+    actor: Actor
+    object: Object
+    conversation: Text
+    occurred_at: UtcTime
+    observed_at: UtcTime
+    occurred_at_source: OccurredAtSource = "platform"
+    clamped: bool = False
+    """`occurred_at` lay more than 5 minutes in the future and was set to `observed_at`."""
+    undo: bool = False
+    parent: Parent | None = None
+    thread: Text | None = None
+    post: Text | None = None
+    text: str | None = None
+    media: tuple[Medium, ...] = ()
+    language: str | None = None
+    reaction: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    campaign: str | None = None
+    automatic: bool = False
+
+
+class Tick(Struct, frozen=True):
+    """Moves the clock of its partition by nothing but the time at which the log appended it. Carries no time."""
+
+
+class When(Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
+    """What a rule applies to; an absent field applies to all."""
+
+    platform: str | None = None
+    kind: Literal["comment", "mention", "message"] | None = None
+    account: str | None = None
+
+
+class Rule(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """How soon an exchange is due, in elapsed seconds, and at which fractions of that a warning is sent."""
+
+    target_seconds: int
+    when: When = When()
+    warn_at: tuple[float, ...] = (0.75,)
+
+
+class PolicyVersion(Struct, frozen=True, kw_only=True, tag_field="control", tag="policy"):
+    """A brand's rules from `effective_from` on; the first rule that matches an exchange wins."""
+
+    brand: Text
+    version: int
+    effective_from: UtcTime
+    rules: tuple[Rule, ...]
+
+
+class AccountConnected(Struct, frozen=True, kw_only=True, tag_field="control", tag="account"):
+    """What was written to the account before `connected_at` is backfilled: it has a clock and alerts nobody."""
+
+    brand: Text
+    account: Text
+    platform: Text
+    connected_at: UtcTime
+
+
+Control: TypeAlias = PolicyVersion | AccountConnected
+"""Settings that are part of the scorer's state: written into every partition of `conversations`."""
+
+ExchangeState: TypeAlias = Literal["open", "answered", "answered_late", "cancelled", "superseded"]
+Step: TypeAlias = Literal["warning", "breach", "escalation", "retracted", "resolved"]
+
+
+class FollowerRef(Struct, omit_defaults=True, frozen=True):
+    """A follower as other events name one."""
+
+    id: Text
+    handle: str | None = None
+    name: str | None = None
+
+
+class FirstComment(Struct, omit_defaults=True, frozen=True):
+    """The comment that opened an exchange: its object id, address, and text, cut to an excerpt."""
+
+    id: Text
+    url: str | None = None
+    text: str | None = None
+
+
+class PolicyRef(Struct, frozen=True):
+    """Which version of the brand's policy set the clock, and the index of its rule. Version 0 is the default."""
+
+    version: int
+    rule: int
+
+
+class ExchangeSnapshot(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="fact", tag="exchange"):
+    """An exchange as it now stands. The highest `revision` of an `id` wins."""
+
+    id: Text
+    brand: Text
+    platform: Text
+    account: Text
+    conversation: Text
+    thread: Text
+    follower: FollowerRef
+    first: FirstComment
+    comments: int
+    opened_at: UtcTime
+    due_at: UtcTime
+    state: ExchangeState
+    revision: int
+    policy: PolicyRef
+    cancelled_because: str | None = None
+    superseded_by: str | None = None
+    backfilled: bool = False
+    breached_at: UtcTime | None = None
+    answered_at: UtcTime | None = None
+    answered_by: str | None = None
+    response_seconds: float | None = None
+
+
+class Spoken(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="fact", tag="spoken"):
+    """A follower's comment, mention or message, or a reply to the follower, told to the relationship it belongs to.
+
+    `undone` says that it was deleted or hidden; the highest `revision` of an `object` wins.
+    """
+
+    brand: Text
+    platform: Text
+    account: Text
+    follower: FollowerRef
+    kind: Literal["comment", "mention", "message", "reply"]
+    object: Text
+    occurred_at: UtcTime
+    revision: int
+    undone: bool = False
+
+
+ExchangeEvent: TypeAlias = ExchangeSnapshot | Spoken
+
+
+class Alert(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """One word to the brand about one exchange. `id` is derived, so the same step has the same id again."""
+
+    id: Text
+    brand: Text
+    platform: Text
+    account: Text
+    exchange: Text
+    step: Step
+    follower: FollowerRef
+    first: FirstComment
+    comments: int
+    opened_at: UtcTime
+    due_at: UtcTime
+    created_at: UtcTime
+    """The clock of the partition when the alert was decided."""
+    unconfirmed: bool = False
+    answered_at: UtcTime | None = None
+
+
+class Account(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """A brand's account on one platform, with the secrets of its generic door (the newest first)."""
+
+    id: Text
+    platform: Text
+    handle: str
+    connected_at: UtcTime
+    door_secrets: tuple[str, ...]
+    connection: dict[str, str] = {}
+    """What the platform's connector needs, for instance `service` (the address to stream from) on Bluesky."""
+
+
+class MailChannel(Struct, frozen=True, kw_only=True, tag_field="type", tag="mail", forbid_unknown_fields=True):
+    """Alerts by mail to one address, through the installation's mail server."""
+
+    id: Text
+    to: Text
+
+
+class WebhookChannel(Struct, frozen=True, kw_only=True, tag_field="type", tag="webhook", forbid_unknown_fields=True):
+    """Alerts by HTTP POST, signed as Standard Webhooks with `secret` (`whsec_` and base64)."""
+
+    id: Text
+    url: Text
+    secret: Text
+
+
+Channel: TypeAlias = MailChannel | WebhookChannel
+
+
+class Brand(Struct, frozen=True, kw_only=True):
+    """A client of the agency, whole: the newest record of a brand replaces the one before."""
+
+    id: Text
+    name: str
+    timezone: str
+    accounts: tuple[Account, ...] = ()
+    channels: tuple[Channel, ...] = ()

@@ -1,0 +1,64 @@
+"""The rows of the scorer's changelogs that the projector reads: a declared contract, like a topic.
+
+A changelog record's key is a JSON array whose first part names the kind of row: `["thread", brand, platform, thread,
+follower]` in the exchanges agent's, `["follower", brand, platform, follower]` in the relationships agent's. Rows of any
+other kind are the scorer's own. The value is JSON; the header `rapport_epoch` carries the epoch of the application id:
+a view keeps what has the highest (epoch, revision).
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rapport.contracts.events import ExchangeSnapshot, UtcTime
+
+EPOCH = 1
+"""Goes up when the scorer starts over with empty state, so that its low revisions replace the old high ones."""
+EPOCH_HEADER = "rapport_epoch"
+
+THREAD = "thread"
+FOLLOWER = "follower"
+
+
+class PublishedThread(Struct, frozen=True):
+    """What the projector reads of a follower's facts in a thread: the exchanges as they were last published."""
+
+    published: tuple[ExchangeSnapshot, ...] = ()
+
+
+class FollowerRow(Struct, omit_defaults=True, kw_only=True):
+    """One relationship. Sums are forward-decayed: relative to the fixed landmark of `rapport.domain.decay`."""
+
+    brand: str
+    platform: str
+    follower: str
+    revision: int
+    first_seen: UtcTime
+    last_seen: UtcTime
+    handle: str | None = None
+    name: str | None = None
+    avatar_url: str | None = None
+    bot: bool = False
+    counts: dict[str, int] = {}
+    """Interactions by kind, less what was undone or deleted; `reply` counts the brand's replies to the follower."""
+    contributions: dict[str, dict[str, float]] = {}
+    """Per dimension (`know`, `like`, `trust`) the landmark sum that each kind brought; a dimension is their total."""
+    last_purchase_at: UtcTime | None = None
+    days: dict[str, dict[str, int]] = {}
+    """Per event day (`2026-11-23`, UTC) how many of each kind count; the source of the capped sums."""
+
+
+def row_key(*parts: str) -> bytes:
+    """The key of a row: a compact JSON array, its kind first."""
+    return msgspec.json.encode(parts)
+
+
+def parts_of(key: bytes) -> list[str]:
+    """The parts of a row's key. Raises msgspec.DecodeError where it is none."""
+    return msgspec.json.decode(key, type=list[str])
+
+
+def encode_row(row: Any) -> bytes:
+    """The JSON of a row."""
+    return msgspec.json.encode(row)

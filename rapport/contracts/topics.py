@@ -1,0 +1,137 @@
+"""The catalogue: every topic declared once, with its key, its retention, its writers and what travels on it.
+
+The local broker's topics and the Kubernetes `KafkaTopic` manifests come from here. Changing a partition count of what
+the scorer reads tears its keys from their state, so the scorer refuses to start on another count than this.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+
+import msgspec
+
+DAY_MS = 86_400_000
+SCORER_PARTITIONS = 4
+"""Of every topic that the scorer reads, and of its changelogs; equal, so that partition p of all is with one worker."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic. `key` names the parts of its key in order; `types` the CloudEvents types that travel on it."""
+
+    name: str
+    key: tuple[str, ...]
+    types: tuple[str, ...]
+    writers: tuple[str, ...]
+    partitions: int = SCORER_PARTITIONS
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def _kept(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
+
+
+# Interactions are stamped by the broker: that time, not a producer's clock, moves the clock of a partition.
+_LOG_TIME = {"message.timestamp.type": "LogAppendTime"}
+# Tombstones outlive any disk that may still hold the row they delete; older disks are wiped.
+_COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(14 * DAY_MS)}
+
+CONVERSATIONS = Topic(
+    name="rapport.conversations.v1",
+    key=("brand", "platform", "conversation"),
+    types=("rapport.interaction.v1", "rapport.tick.v1", "rapport.control.v1"),
+    writers=("ingest", "scorer", "api"),
+    config={**_kept(90), **_LOG_TIME},
+)
+ENGAGEMENTS = Topic(
+    name="rapport.engagements.v1",
+    key=("brand", "platform", "follower"),
+    types=("rapport.interaction.v1",),
+    writers=("ingest",),
+    config={**_kept(90), **_LOG_TIME},
+)
+EXCHANGES = Topic(
+    name="rapport.exchanges.v1",
+    key=("brand", "platform", "follower"),
+    types=("rapport.exchange.v1",),
+    writers=("scorer",),
+    config=_kept(90),
+)
+ALERTS = Topic(
+    name="rapport.alerts.v1",
+    key=("brand",),
+    types=("rapport.alert.v1",),
+    writers=("scorer",),
+    config=_kept(30),
+)
+BRANDS = Topic(
+    name="rapport.brands.v1",
+    key=("brand",),
+    types=("rapport.brand.v1",),
+    writers=("api",),
+    partitions=1,
+    config=dict(_COMPACTED),
+)
+
+SCORER_GROUP = "rapport-scorer"
+EXCHANGES_CHANGELOG = Topic(
+    name="rapport.scorer.exchanges.changelog.v1",
+    key=("row",),
+    types=("rapport.row.v1",),
+    writers=("scorer",),
+    config=dict(_COMPACTED),
+)
+RELATIONSHIPS_CHANGELOG = Topic(
+    name="rapport.scorer.relationships.changelog.v1",
+    key=("row",),
+    types=("rapport.row.v1",),
+    writers=("scorer",),
+    config=dict(_COMPACTED),
+)
+
+
+def dead_letters(source: Topic, group: str, writer: str) -> Topic:
+    """The topic for what `group` could not process of `source`: key, value and headers as they came, and the reason."""
+    return Topic(
+        name=f"{source.name}.{group}.dlt",
+        key=source.key,
+        types=source.types,
+        writers=(writer,),
+        partitions=source.partitions,
+        config=_kept(90),
+    )
+
+
+CONVERSATIONS_DEAD = dead_letters(CONVERSATIONS, SCORER_GROUP, "scorer")
+ENGAGEMENTS_DEAD = dead_letters(ENGAGEMENTS, SCORER_GROUP, "scorer")
+EXCHANGES_DEAD = dead_letters(EXCHANGES, SCORER_GROUP, "scorer")
+NOTIFIER_GROUP = "rapport-notifier"
+ALERTS_DEAD = dead_letters(ALERTS, NOTIFIER_GROUP, "notifier")
+PROJECTOR_GROUP = "rapport-projector"
+CONVERSATIONS_UNSEEN = dead_letters(CONVERSATIONS, PROJECTOR_GROUP, "projector")
+ENGAGEMENTS_UNSEEN = dead_letters(ENGAGEMENTS, PROJECTOR_GROUP, "projector")
+
+CATALOGUE: tuple[Topic, ...] = (
+    CONVERSATIONS,
+    ENGAGEMENTS,
+    EXCHANGES,
+    ALERTS,
+    BRANDS,
+    EXCHANGES_CHANGELOG,
+    RELATIONSHIPS_CHANGELOG,
+    CONVERSATIONS_DEAD,
+    ENGAGEMENTS_DEAD,
+    EXCHANGES_DEAD,
+    ALERTS_DEAD,
+    CONVERSATIONS_UNSEEN,
+    ENGAGEMENTS_UNSEEN,
+)
+
+
+def key_of(*parts: str) -> bytes:
+    """A record's key: its parts as a compact JSON array, so that no part can be mistaken for two."""
+    return msgspec.json.encode(parts)
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key, for every producer of ours: CRC-32 of the key, as librdkafka's `consistent` does it."""
+    return zlib.crc32(key) % partitions

@@ -1,0 +1,31 @@
+"""Forward decay: a sum that fades with time and never has to be rewritten (Cormode et al., ICDE 2009, section 3).
+
+Each contribution is scaled up by how far after a fixed landmark it happened, instead of all being scaled down as time
+passes. So a sum is additive, independent of the order of arrival, and two sums compare today as they will next year.
+"""
+
+import math
+
+DAY_MS = 86_400_000
+LANDMARK = 1_735_689_600_000
+"""2025-01-01T00:00:00Z. A double holds 2^1023, so with a half-life of 60 days sums stay finite for 168 years."""
+
+
+def weight_at(at: int, half_life_days: float) -> float:
+    """What one unit that happened at `at` (ms) adds to a landmark sum."""
+    return math.pow(2.0, (at - LANDMARK) / (half_life_days * DAY_MS))
+
+
+def value_at(landmark_sum: float, now: int, half_life_days: float) -> float:
+    """A landmark sum, seen at `now` (ms)."""
+    return landmark_sum * math.pow(2.0, -(now - LANDMARK) / (half_life_days * DAY_MS))
+
+
+def rank_of(landmark_sum: float) -> float:
+    """A number that sorts like the sum at any time: its base-2 logarithm; the lowest there is for nothing or less."""
+    return math.log2(landmark_sum) if landmark_sum > 0 else -1e9
+
+
+def rank_for(value: float, now: int, half_life_days: float) -> float:
+    """The rank that a sum worth `value` (> 0) at `now` has, so that a threshold becomes a range on ranks."""
+    return math.log2(value) + (now - LANDMARK) / (half_life_days * DAY_MS)

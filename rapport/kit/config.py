@@ -1,0 +1,35 @@
+"""Settings of a service: one typed object, from the environment, said aloud at start without its secrets."""
+
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has. Each reads `RAPPORT_<NAME>`; a wrong value stops the start and is named."""
+
+    model_config = SettingsConfigDict(env_prefix="RAPPORT_", extra="ignore", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int
+    kafka: str = "127.0.0.1:9092"
+    """Bootstrap servers, separated by commas."""
+
+    def described(self) -> str:
+        """One line of `name=value`; a secret shows as stars."""
+        return " ".join(f"{name}={value}" for name, value in sorted(self))
+
+
+class MongoSettings(ServiceSettings):
+    """A service that also works with MongoDB."""
+
+    mongodb: SecretStr = SecretStr("mongodb://127.0.0.1:27017/?replicaSet=rapport")
+    """The URI may carry a password, so it is a secret as a whole."""
+    database: str = "rapport"
+
+
+class DataSettings(ServiceSettings):
+    """A service that keeps files of its own (scorer state, stream cursors) under `data`."""
+
+    data: Path = Path("data")

@@ -1,0 +1,91 @@
+"""kafka-python, set up the one way that keeps the promises: idempotent, acks=all; read_committed."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from rapport.contracts.topics import CATALOGUE, Topic
+from rapport.kit import backoff
+
+REQUEST_MS = 15_000
+
+
+def _servers(bootstrap: str) -> list[str]:
+    return [server.strip() for server in bootstrap.split(",")]
+
+
+def wait_until_there(bootstrap: str, log: logging.Logger, wait: Callable[[float], object]) -> None:
+    """Returns once a broker answers at `bootstrap` and knows every topic of the catalogue."""
+
+    def attempt() -> None:
+        missing = missing_topics(bootstrap)
+        if missing:
+            raise LookupError(f"the broker has no topic {', '.join(sorted(missing))}; `rapport stack up` makes them")
+
+    backoff.until(attempt, what=f"Kafka at {bootstrap}", log=log, errors=(KafkaError, OSError, LookupError), wait=wait)
+
+
+def missing_topics(bootstrap: str) -> set[str]:
+    """The topics of the catalogue that the broker does not have. Raises KafkaError where there is no broker."""
+    admin = KafkaAdminClient(bootstrap_servers=_servers(bootstrap), request_timeout_ms=REQUEST_MS)
+    try:
+        return {topic.name for topic in CATALOGUE} - set(admin.list_topics())
+    finally:
+        admin.close()
+
+
+def create_topics(bootstrap: str, replication: int, topics: Iterable[Topic] = CATALOGUE) -> list[str]:
+    """Makes those topics that are not there yet, and gives their names."""
+    admin = KafkaAdminClient(bootstrap_servers=_servers(bootstrap), request_timeout_ms=REQUEST_MS)
+    try:
+        there = set(admin.list_topics())
+        missing = [topic for topic in topics if topic.name not in there]
+        if missing:
+            # Another starter may be faster; the names are what we wanted.
+            with contextlib.suppress(TopicAlreadyExistsError):
+                admin.create_topics(
+                    [
+                        NewTopic(
+                            name=topic.name,
+                            num_partitions=topic.partitions,
+                            replication_factor=replication,
+                            topic_configs=topic.config,
+                        )
+                        for topic in missing
+                    ]
+                )
+        return [topic.name for topic in missing]
+    finally:
+        admin.close()
+
+
+def producer(bootstrap: str, client_id: str) -> Any:
+    """A KafkaProducer whose acknowledgement means that all in-sync replicas have the record, once."""
+    return KafkaProducer(
+        bootstrap_servers=_servers(bootstrap),
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=2,  # one poll of the door's requests shares a batch; less than a request itself takes
+        max_block_ms=REQUEST_MS,
+        delivery_timeout_ms=30_000,
+        request_timeout_ms=REQUEST_MS,
+    )
+
+
+def consumer(bootstrap: str, group: str | None, client_id: str, **more: Any) -> Any:
+    """A KafkaConsumer that sees committed records only, starts at the earliest, and commits when told to."""
+    return KafkaConsumer(
+        bootstrap_servers=_servers(bootstrap),
+        group_id=group,
+        client_id=client_id,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        **more,
+    )
