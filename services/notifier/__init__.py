@@ -1,0 +1,1 @@
+"""Tells people outside: alerts from Kafka become rows of an outbox, and rows become mails and webhooks."""

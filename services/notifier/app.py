@@ -1,0 +1,169 @@
+"""`rapport notifier`: alerts from the log to people's mailboxes and clients' webhooks."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from kafka.errors import KafkaError
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import PyMongoError
+
+from rapport.contracts.events import Alert, Channel, MailChannel, WebhookChannel
+from rapport.contracts.topics import BRANDS
+from rapport.kit import backoff, kafka, mongo
+from rapport.kit.health import Health, serve
+from rapport.kit.log import set_up
+from services.notifier import metrics, outbox, wording
+from services.notifier.channels import DeliveryError, mail, webhook
+from services.notifier.consumer import AlertConsumer
+from services.notifier.directory import Directory
+from services.notifier.sender import Sender
+from services.notifier.settings import NotifierSettings
+
+MAILS_AT_ONCE = 8  # one mail server takes them all
+WEBHOOKS_AT_ONCE = 64
+MEASURE_SECONDS = 10.0
+
+
+class _StoppedError(Exception):
+    """SIGTERM came while waiting for a server."""
+
+
+def run() -> None:
+    """Serves until SIGTERM or SIGINT."""
+    log = set_up("notifier")
+    settings = NotifierSettings()
+    log.info("settings %s", settings.described())
+    if settings.webhook_allow_private:
+        log.warning(
+            "RAPPORT_WEBHOOK_ALLOW_PRIVATE: webhooks may reach this network's own machines; never do so in public"
+        )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    health = Health("kafka", "mongodb")
+    server = serve(settings.host, settings.port, health)
+    try:
+        with contextlib.closing(_connect(settings, health, stop, log)) as directory:
+            asyncio.run(_serve(settings, directory, health, stop))
+    except _StoppedError:
+        log.info("stopped before all was there")
+    finally:
+        server.shutdown()
+    log.info("ended")
+
+
+def _connect(settings: NotifierSettings, health: Health, stop: threading.Event, log: logging.Logger) -> Directory:
+    def wait(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise _StoppedError
+
+    uri = settings.mongodb.get_secret_value()
+    with mongo.client(uri) as client:
+        rows = client[settings.database][outbox.DELIVERIES]
+        what = f"MongoDB at {mongo.shown(uri)}"
+        backoff.until(lambda: outbox.prepare(rows), what=what, log=log, errors=(PyMongoError,), wait=wait)
+    health.ready("mongodb")
+    kafka.wait_until_there(settings.kafka, log, wait)
+    directory = backoff.until(
+        lambda: Directory.caught_up(settings.kafka),
+        what=f"{BRANDS.name} at {settings.kafka}",
+        log=log,
+        errors=(KafkaError,),
+        wait=wait,
+    )
+    health.ready("kafka")
+    return directory
+
+
+async def _serve(settings: NotifierSettings, directory: Directory, health: Health, stop: threading.Event) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def end() -> None:
+        stop.set()
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    if stop.is_set():
+        return
+    uri = settings.mongodb.get_secret_value()
+    seconds = settings.send_seconds
+    # Names are looked up, and mails handed in, in threads: one for each send, so that none waits for another's.
+    loop.set_default_executor(ThreadPoolExecutor(MAILS_AT_ONCE + WEBHOOKS_AT_ONCE + 1))
+    async with (
+        mongo.async_client(uri) as client,
+        webhook.Sender(timeout=seconds, allow_private=settings.webhook_allow_private) as http,
+    ):
+        rows = client[settings.database][outbox.DELIVERIES]
+        ways = Ways(settings, directory, http)
+        senders = [
+            Sender("mail", ways.mail, rows, directory, send_seconds=seconds, at_once=MAILS_AT_ONCE),
+            Sender("webhook", ways.webhook, rows, directory, send_seconds=seconds, at_once=WEBHOOKS_AT_ONCE),
+        ]
+
+        def wake() -> None:
+            for sender in senders:
+                loop.call_soon_threadsafe(sender.wake)
+
+        try:
+            with mongo.client(uri) as blocking:
+                consumer = AlertConsumer(
+                    settings.kafka, directory, blocking[settings.database][outbox.DELIVERIES], health, wake
+                )
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(asyncio.to_thread(consumer.run, stop))
+                    tasks.create_task(_measure(rows, stopping))
+                    for sender in senders:
+                        tasks.create_task(sender.run(stopping))
+        finally:
+            # Also when a task failed: the consumer's thread ends only when told.
+            stop.set()
+
+
+async def _measure(rows: AsyncCollection[outbox.Row], stopping: asyncio.Event) -> None:
+    while not stopping.is_set():
+        for channel_type in ("mail", "webhook"):
+            try:
+                metrics.PENDING.labels(channel_type).set(await outbox.pending(rows, channel_type))
+            except PyMongoError as error:
+                logging.getLogger("rapport.notifier").warning("pending deliveries are not counted: %s", error)
+        try:
+            await asyncio.wait_for(stopping.wait(), MEASURE_SECONDS)
+        except TimeoutError:
+            continue
+
+
+class Ways:
+    """How a claim goes out by each type of channel."""
+
+    def __init__(self, settings: NotifierSettings, directory: Directory, http: webhook.Sender) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._http = http
+        smtp = settings.smtp
+        self._mail_server = mail.MailServer.parse(smtp.get_secret_value()) if smtp else None
+
+    async def webhook(self, id: str, alert: Alert, channel: Channel) -> None:
+        """Posts the alert. Raises DeliveryError."""
+        assert isinstance(channel, WebhookChannel)
+        await self._http.send(id, channel, webhook.body_of(alert, self._link(alert)))
+
+    async def mail(self, id: str, alert: Alert, channel: Channel) -> None:
+        """Mails the alert. Raises DeliveryError."""
+        assert isinstance(channel, MailChannel)
+        if self._mail_server is None:
+            raise DeliveryError("this installation has no mail server; set RAPPORT_SMTP")
+        brand = self._directory.brand(alert.brand)
+        message = wording.message_for(alert, brand.name if brand else alert.brand, self._link(alert))
+        sender = self._settings.mail_from
+        composed = mail.compose(id, alert.exchange, sender, channel.to, message, datetime.now(UTC))
+        await asyncio.to_thread(mail.send, self._mail_server, composed, self._settings.send_seconds)
+
+    def _link(self, alert: Alert) -> str:
+        return wording.link_to(self._settings.portal, alert.brand, alert.exchange)

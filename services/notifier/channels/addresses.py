@@ -1,0 +1,56 @@
+"""Which addresses a client's URL may lead to. A client must not make us call our own network."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterator
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# IPv4-compatible addresses are long deprecated (RFC 4291), yet some stacks still deliver them to the IPv4 inside.
+IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
+
+
+class RefusedAddressError(ValueError):
+    """The host leads to an address that must not be called. The text names both."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address, and any IPv4 address wrapped in it, is out on the public internet."""
+    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in _unwrapped(address))
+
+
+def _unwrapped(address: Address) -> Iterator[Address]:
+    if isinstance(address, ipaddress.IPv4Address):
+        yield address
+        return
+    inner: list[ipaddress.IPv4Address] = []
+    if address.ipv4_mapped is not None:
+        inner.append(address.ipv4_mapped)
+    elif address in NAT64 or address in IPV4_COMPATIBLE:
+        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    if address.sixtofour is not None:
+        inner.append(address.sixtofour)
+    if address.teredo is not None:
+        inner.extend(address.teredo)
+    yield from inner
+    # A mapped or translated address is as public as what it wraps; the outer form says nothing about it.
+    if not inner or address.sixtofour is not None or address.teredo is not None:
+        yield address
+
+
+async def resolve(host: str, port: int, *, allow_private: bool) -> list[Address]:
+    """Where `host` leads now; any spelling of an address counts as that address.
+
+    Raises OSError where it does not resolve, RefusedAddressError where any of its addresses is not public: a name that
+    mixes both is a trick or a mistake.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # A zone (`fe80::1%eth0`) is no part of what ipaddress compares.
+    addresses = list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
+    if not allow_private:
+        for address in addresses:
+            if not is_public(address):
+                raise RefusedAddressError(f"{host} leads to {address}, which is not a public address")
+    return addresses

@@ -1,0 +1,116 @@
+"""Alerts by mail, through the installation's mail server."""
+
+import contextlib
+import hashlib
+import smtplib
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from urllib.parse import unquote, urlsplit
+
+from services.notifier.channels import DeliveryError
+from services.notifier.wording import Message
+
+PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+PERMANENT = 500  # SMTP replies from here on mean that the same message will be refused again
+
+
+@dataclass(frozen=True, repr=False)
+class MailServer:
+    """Where mail is handed in."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> "MailServer":
+        """`smtp://`, `smtp+starttls://` or `smtps://`, `[user:password@]host[:port]`. Raises ValueError.
+
+        The error never repeats the URL, which may hold a password.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in PORTS or not parts.hostname:
+            raise ValueError(f"a mail server is {', '.join(f'{scheme}://host' for scheme in PORTS)}")
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError("a mail server's address ends after its host and port")
+        if parts.username and parts.scheme == "smtp":
+            raise ValueError("a password needs smtps:// or smtp+starttls://; smtp:// would send it in the open")
+        return cls(
+            parts.scheme,
+            parts.hostname,
+            parts.port or PORTS[parts.scheme],
+            unquote(parts.username) if parts.username else None,
+            unquote(parts.password) if parts.password else None,
+        )
+
+
+def compose(id: str, exchange: str, sender: str, to: str, message: Message, at: datetime) -> EmailMessage:
+    """The mail of a delivery: text and HTML, with a Message-ID derived from the delivery's `id`, so that a repetition
+    shows as the same mail. Mails about one exchange share a thread. Raises DeliveryError for an impossible address.
+    """
+    mail = EmailMessage(policy=SMTP)
+    try:
+        mail["From"] = sender
+        mail["To"] = Address(addr_spec=to)
+        mail["Subject"] = message.subject
+    except (ValueError, MessageError, IndexError) as error:
+        raise DeliveryError(f"not a mail address: {error}", for_good=True) from error
+    host = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    mail["Date"] = format_datetime(at)
+    mail["Message-ID"] = message_id(id, host)
+    mail["References"] = message_id(exchange, host)
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(message.text)
+    mail.add_alternative(message.html, subtype="html")
+    return mail
+
+
+def message_id(name: str, host: str) -> str:
+    """A Message-ID that is the same for the same name, whatever characters it has."""
+    return f"<{hashlib.sha256(name.encode()).hexdigest()[:32]}@{host}>"
+
+
+def send(server: MailServer, mail: EmailMessage, timeout: float) -> None:
+    """Hands a mail in. Blocks, each step for up to `timeout` seconds. Raises DeliveryError."""
+    try:
+        with _connected(server, timeout) as session:
+            session.send_message(mail)
+    except smtplib.SMTPRecipientsRefused as error:
+        code, answer = next(iter(error.recipients.values()))
+        raise DeliveryError(f"recipient refused: {code} {_shown(answer)}", for_good=code >= PERMANENT) from error
+    except smtplib.SMTPDataError as error:
+        why = f"mail refused: {error.smtp_code} {_shown(error.smtp_error)}"
+        raise DeliveryError(why, for_good=error.smtp_code >= PERMANENT) from error
+    except smtplib.SMTPResponseException as error:
+        # Login or sender refused: the installation's to repair, and then these mails shall still go out.
+        raise DeliveryError(f"mail server: {error.smtp_code} {_shown(error.smtp_error)}") from error
+    except (smtplib.SMTPException, OSError) as error:
+        raise DeliveryError(f"mail server: {type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def _connected(server: MailServer, timeout: float) -> Iterator[smtplib.SMTP]:
+    if server.scheme == "smtps":
+        context = ssl.create_default_context()
+        session: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout, context=context)
+    else:
+        session = smtplib.SMTP(server.host, server.port, timeout=timeout)
+    with session:
+        if server.scheme == "smtp+starttls":
+            session.starttls(context=ssl.create_default_context())
+        if server.user:
+            session.login(server.user, server.password or "")
+        yield session
+
+
+def _shown(answer: bytes | str) -> str:
+    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer

@@ -1,0 +1,124 @@
+"""Alerts from the log into the outbox; an alert is committed only after its rows are there."""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from kafka.errors import KafkaError
+from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
+
+from rapport.contracts import codec
+from rapport.contracts.events import Alert, Channel
+from rapport.contracts.topics import ALERTS, ALERTS_DEAD, NOTIFIER_GROUP
+from rapport.kit import backoff, kafka
+from rapport.kit.health import Health
+from services.notifier import metrics, outbox
+from services.notifier.directory import Directory
+
+POLL_MS = 250
+
+log = logging.getLogger("rapport.notifier.consumer")
+
+
+class AlertConsumer:
+    """Takes alerts in batches: decode, look up the brand's channels, insert, commit. Runs in a thread of its own."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        directory: Directory,
+        rows: Collection[outbox.Row],
+        health: Health,
+        wake: Callable[[], object],
+    ) -> None:
+        """`wake` is called after rows were inserted."""
+        self._bootstrap = bootstrap
+        self._directory = directory
+        self._rows = rows
+        self._health = health
+        self._wake = wake
+
+    def run(self, stop: threading.Event) -> None:
+        """Consumes until `stop` is set. Raises what it cannot explain, so that the process ends and is started anew."""
+        while not stop.is_set():
+            try:
+                self._consume(stop)
+            except KafkaError as error:
+                # A commit that came too late, or a broker on its way out. What was read and not committed must come
+                # again, so the consumer starts over from what is committed; inserting again changes nothing.
+                log.warning("Kafka: %s: %s; starting over", type(error).__name__, error)
+                stop.wait(1.0)
+
+    def _consume(self, stop: threading.Event) -> None:
+        with (
+            contextlib.closing(kafka.consumer(self._bootstrap, NOTIFIER_GROUP, "rapport-notifier")) as consumer,
+            contextlib.closing(kafka.producer(self._bootstrap, "rapport-notifier-dead-letters")) as dead_letters,
+        ):
+            consumer.subscribe([ALERTS.name])
+            while not stop.is_set():
+                self._step(consumer, dead_letters, stop)
+
+    def _step(self, consumer: Any, dead_letters: Any, stop: threading.Event) -> None:
+        self._directory.read()
+        batch = [record for records in consumer.poll(timeout_ms=POLL_MS).values() for record in records]
+        if not batch:
+            return
+        # A brand's channels were written before anything could alert it; read up to there, then look.
+        self._directory.catch_up()
+        alerts: list[tuple[Alert, tuple[Channel, ...]]] = []
+        for record in batch:
+            alert = _decoded(record, dead_letters)
+            if alert is not None:
+                alerts.append((alert, self._channels(alert)))
+        if self._insert(alerts, stop):
+            consumer.commit()
+            self._wake()
+
+    def _channels(self, alert: Alert) -> tuple[Channel, ...]:
+        brand = self._directory.brand(alert.brand)
+        if brand is None or not brand.channels:
+            why = "no such brand" if brand is None else "the brand has no channels"
+            log.warning("alert %s of %s is told to nobody: %s", alert.id, alert.brand, why)
+            metrics.ALERTS.labels("unheard").inc()
+            return ()
+        metrics.ALERTS.labels("recorded").inc()
+        return brand.channels
+
+    def _insert(self, alerts: list[tuple[Alert, tuple[Channel, ...]]], stop: threading.Event) -> bool:
+        for delay in backoff.delays():
+            try:
+                outbox.insert(self._rows, alerts, datetime.now(UTC))
+            except PyMongoError as error:
+                self._health.unready("mongodb")
+                log.warning("MongoDB: %s: %s; trying again in %.1f s", type(error).__name__, error, delay)
+                if stop.wait(delay):
+                    return False
+            else:
+                self._health.ready("mongodb")
+                return True
+        raise AssertionError("delays never end")
+
+
+def _decoded(record: Any, dead_letters: Any) -> Alert | None:
+    """The alert in a record; where there is none the record goes to the dead letters with the reason."""
+    try:
+        alert = codec.decode(codec.type_of(record.headers), record.value)
+        if isinstance(alert, Alert):
+            return alert
+        why = f"a {type(alert).__name__} is no alert"
+    except codec.UndecodableError as error:
+        why = str(error)
+    log.error("%s/%d offset %d goes to the dead letters: %s", record.topic, record.partition, record.offset, why)
+    metrics.ALERTS.labels("dead").inc()
+    dead_letters.send(
+        ALERTS_DEAD.name,
+        key=record.key,
+        value=record.value,
+        partition=record.partition,
+        headers=[*record.headers, ("rapport_reason", why.encode()), ("rapport_offset", str(record.offset).encode())],
+    ).get(timeout=30)
+    return None

@@ -1,0 +1,177 @@
+"""The outbox: one row in MongoDB per alert and channel, claimed with a lease by whoever sends it.
+
+A row: `_id` (`<alert>/<channel>`, the delivery's stable id), `alert`, `brand`, `channel`, `channel_type`, `step`,
+`status` (`pending`, `delivered`, `failed`), `attempts`, `last_error`, `next_attempt_at`, `created_at`, `told_from`
+(what lateness counts from), `delivered_at`, `lease` (`token`, `until`), `payload` (the alert).
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from pymongo import ASCENDING, ReturnDocument, UpdateOne
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.collection import Collection
+
+from rapport.contracts.events import Alert, Channel, MailChannel
+from rapport.kit.mongo import Document
+
+DELIVERIES = "deliveries"
+KEPT = timedelta(days=90)
+"""As long as the facts that the alerts are about."""
+
+FIRST_RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 4 * 3600.0
+TRIED_FOR = timedelta(days=3)
+"""A receiver may be away over a weekend; later than that, an alert is no news."""
+
+Row = Document
+Lane = tuple[str, str]
+"""A brand's channel: what one receiver's slowness may hold up."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row that is ours to send until its lease ends. `token` fences off a former owner's late word."""
+
+    id: str
+    token: int
+    brand: str
+    channel: str
+    attempts: int
+    created_at: datetime
+    told_from: datetime
+    payload: Document
+    """The alert."""
+
+    @property
+    def lane(self) -> Lane:
+        return self.brand, self.channel
+
+
+def type_of(channel: Channel) -> str:
+    """The name of a channel's type, as its rows carry it."""
+    return "mail" if isinstance(channel, MailChannel) else "webhook"
+
+
+def prepare(rows: Collection[Row]) -> None:
+    """Makes the indexes that every query here uses."""
+    rows.create_index(
+        [
+            ("status", ASCENDING),
+            ("channel_type", ASCENDING),
+            ("next_attempt_at", ASCENDING),
+            ("brand", ASCENDING),
+            ("channel", ASCENDING),
+        ],
+        name="due",
+    )
+    rows.create_index([("brand", ASCENDING), ("alert", ASCENDING)], name="alert")
+    rows.create_index("created_at", name="kept", expireAfterSeconds=int(KEPT.total_seconds()))
+
+
+def insert(rows: Collection[Row], alerts: Iterable[tuple[Alert, Sequence[Channel]]], now: datetime) -> int:
+    """Writes a row per alert and channel, due now; a row that is there stays as it is. Gives how many were new."""
+    writes = [
+        UpdateOne({"_id": f"{alert.id}/{channel.id}"}, {"$setOnInsert": _row(alert, channel, now)}, upsert=True)
+        for alert, channels in alerts
+        for channel in channels
+    ]
+    return rows.bulk_write(writes, ordered=False).upserted_count if writes else 0
+
+
+def _row(alert: Alert, channel: Channel, now: datetime) -> Row:
+    return {
+        "alert": alert.id,
+        "brand": alert.brand,
+        "channel": channel.id,
+        "channel_type": type_of(channel),
+        "step": alert.step,
+        "status": "pending",
+        "attempts": 0,
+        "last_error": None,
+        "next_attempt_at": now,
+        "created_at": now,
+        "told_from": alert.due_at if alert.step == "breach" else alert.created_at,
+        "delivered_at": None,
+        "lease": {"token": 0, "until": None},
+        "payload": msgspec.to_builtins(alert),
+    }
+
+
+async def claim(
+    rows: AsyncCollection[Row], channel_type: str, now: datetime, lease: timedelta, busy: Iterable[Lane]
+) -> Claim | None:
+    """Takes the row that has been due longest, unless its channel is among `busy`; None where none is due.
+
+    A claimed row is due again when its lease ends, so the work of a process that died is taken up by itself.
+    """
+    query: Document = {"status": "pending", "channel_type": channel_type, "next_attempt_at": {"$lte": now}}
+    excluded = [{"brand": brand, "channel": channel} for brand, channel in busy]
+    if excluded:
+        query["$nor"] = excluded
+    row = await rows.find_one_and_update(
+        query,
+        {"$set": {"next_attempt_at": now + lease, "lease.until": now + lease}, "$inc": {"lease.token": 1}},
+        sort=[("next_attempt_at", ASCENDING)],
+        return_document=ReturnDocument.AFTER,
+        hint="due",
+    )
+    if row is None:
+        return None
+    return Claim(
+        id=row["_id"],
+        token=row["lease"]["token"],
+        brand=row["brand"],
+        channel=row["channel"],
+        attempts=row["attempts"],
+        created_at=row["created_at"],
+        told_from=row["told_from"],
+        payload=row["payload"],
+    )
+
+
+async def delivered(rows: AsyncCollection[Row], claim: Claim, now: datetime) -> bool:
+    """Marks a claim as delivered. False where the claim is no longer ours."""
+    return await _mark(rows, claim, {"status": "delivered", "delivered_at": now, "last_error": None})
+
+
+async def failed(rows: AsyncCollection[Row], claim: Claim, why: str) -> bool:
+    """Marks a claim as failed for good. False where the claim is no longer ours."""
+    return await _mark(rows, claim, {"status": "failed", "last_error": why})
+
+
+async def postponed(rows: AsyncCollection[Row], claim: Claim, why: str, until: datetime) -> bool:
+    """Gives a claim back, to be tried again at `until`. False where the claim is no longer ours."""
+    return await _mark(rows, claim, {"next_attempt_at": until, "last_error": why})
+
+
+async def _mark(rows: AsyncCollection[Row], claim: Claim, changes: dict[str, Any]) -> bool:
+    result = await rows.update_one(
+        {"_id": claim.id, "status": "pending", "lease.token": claim.token},
+        {"$set": {**changes, "lease.until": None}, "$inc": {"attempts": 1}},
+    )
+    return result.modified_count == 1
+
+
+async def pending(rows: AsyncCollection[Row], channel_type: str) -> int:
+    """How many deliveries of a type of channel wait."""
+    return await rows.count_documents({"status": "pending", "channel_type": channel_type}, hint="due")
+
+
+def next_attempt(attempts: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:
+    """When to try again after `attempts` failures, this one included; None where it has been tried for long enough.
+
+    Full jitter (a uniform draw below a doubling limit), so that a receiver that comes back is not hit by all at once;
+    never before what the receiver asked for in `retry_after` seconds.
+    """
+    limit = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, 30))
+    wait = random.uniform(0, limit)  # noqa: S311 - jitter is no secret
+    give_up_at = created_at + TRIED_FOR
+    # What a receiver asks for cannot outlast our patience, nor overflow a date.
+    asked = min(retry_after or 0.0, TRIED_FOR.total_seconds())
+    at = now + timedelta(seconds=max(wait, asked))
+    return at if at <= give_up_at else None

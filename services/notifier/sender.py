@@ -1,0 +1,151 @@
+"""Sends what the outbox holds: claim, send, mark. Several processes may do so side by side."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import PyMongoError
+
+from rapport.contracts.events import Alert, Channel
+from rapport.kit import backoff
+from services.notifier import metrics, outbox
+from services.notifier.channels import DeliveryError
+from services.notifier.directory import Directory
+
+POLL_SECONDS = 0.5
+"""How often due rows are looked for that another process inserted, or whose time to be retried has come."""
+
+AT_ONCE_PER_CHANNEL = 4
+"""So that a channel that takes its time holds up none but itself."""
+
+LEASE_PER_SEND = 3
+"""A lease outlasts the longest send by so much that only a dead or a stalled owner loses it."""
+
+log = logging.getLogger("rapport.notifier.sender")
+
+Send = Callable[[str, Alert, Channel], Awaitable[None]]
+"""Sends an alert to a channel under a delivery's stable id. Raises DeliveryError."""
+
+
+class Sender:
+    """The loop of one type of channel, so that slow mail cannot hold up webhooks."""
+
+    def __init__(
+        self,
+        channel_type: str,
+        send: Send,
+        rows: AsyncCollection[outbox.Row],
+        directory: Directory,
+        *,
+        send_seconds: float,
+        at_once: int,
+    ) -> None:
+        """`at_once` bounds how many sends run side by side."""
+        self._type = channel_type
+        self._send = send
+        self._rows = rows
+        self._directory = directory
+        self._lease = timedelta(seconds=send_seconds * LEASE_PER_SEND)
+        self._at_once = at_once
+        self._lanes: Counter[outbox.Lane] = Counter()
+        self._running: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be something to claim. Call it in the loop's thread."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sends until `stop` is set, then lets what is on its way arrive."""
+        delays = backoff.delays()
+        while not stop.is_set():
+            try:
+                claim = await self._claim()
+                delays = backoff.delays()
+            except PyMongoError as error:
+                delay = next(delays)
+                log.warning("MongoDB: %s: %s; trying again in %.1f s", type(error).__name__, error, delay)
+                await self._pause(delay)
+                continue
+            if claim is None:
+                await self._pause(POLL_SECONDS)
+            else:
+                self._start(claim)
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    async def _claim(self) -> outbox.Claim | None:
+        if len(self._running) >= self._at_once:
+            return None
+        busy = [lane for lane, running in self._lanes.items() if running >= AT_ONCE_PER_CHANNEL]
+        return await outbox.claim(self._rows, self._type, datetime.now(UTC), self._lease, busy)
+
+    def _start(self, claim: outbox.Claim) -> None:
+        self._lanes[claim.lane] += 1
+        task = asyncio.create_task(self._deliver(claim), name=claim.id)
+        self._running.add(task)
+        task.add_done_callback(lambda done: self._ended(done, claim))
+
+    def _ended(self, task: asyncio.Task[None], claim: outbox.Claim) -> None:
+        self._running.discard(task)
+        self._lanes[claim.lane] -= 1
+        if not self._lanes[claim.lane]:
+            del self._lanes[claim.lane]
+        self._wake.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # The lease ends by itself and the row is tried again; losing the loop would stop all others.
+            log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error)
+
+    async def _deliver(self, claim: outbox.Claim) -> None:
+        try:
+            channel = self._directory.channel(claim.brand, claim.channel)
+            if channel is None or outbox.type_of(channel) != self._type:
+                raise DeliveryError("the channel was removed", for_good=True)
+            await self._send(claim.id, _alert_in(claim), channel)
+        except DeliveryError as error:
+            await self._note_failure(claim, error)
+        else:
+            now = datetime.now(UTC)
+            ours = await outbox.delivered(self._rows, claim, now)
+            metrics.LATENESS.labels(self._type).observe(max(0.0, (now - claim.told_from).total_seconds()))
+            self._count("delivered", ours)
+            log.info("delivery %s arrived, attempt %d", claim.id, claim.attempts + 1)
+
+    async def _note_failure(self, claim: outbox.Claim, error: DeliveryError) -> None:
+        now = datetime.now(UTC)
+        again = (
+            None
+            if error.for_good
+            else outbox.next_attempt(claim.attempts + 1, claim.created_at, now, error.retry_after)
+        )
+        if again is None:
+            self._count("failed", await outbox.failed(self._rows, claim, str(error)))
+            log.error("delivery %s has failed after %d attempts: %s", claim.id, claim.attempts + 1, error)
+        else:
+            self._count("retried", await outbox.postponed(self._rows, claim, str(error), again))
+            wait = (again - now).total_seconds()
+            log.warning("delivery %s, attempt %d: %s; again in %.0f s", claim.id, claim.attempts + 1, error, wait)
+
+    def _count(self, status: str, ours: bool) -> None:
+        metrics.ATTEMPTS.labels(self._type, status if ours else "lost").inc()
+
+
+def _alert_in(claim: outbox.Claim) -> Alert:
+    try:
+        return msgspec.convert(claim.payload, Alert)
+    except msgspec.ValidationError as error:
+        raise DeliveryError(f"the outbox holds no readable alert: {error}", for_good=True) from error

@@ -1,0 +1,28 @@
+"""What the notifier is told by its environment."""
+
+from pydantic import Field, SecretStr, field_validator
+
+from rapport.kit.config import MongoSettings
+from services.notifier.channels.mail import MailServer
+
+
+class NotifierSettings(MongoSettings):
+    """RAPPORT_… of `rapport notifier`."""
+
+    port: int = 8003
+    smtp: SecretStr | None = None
+    """The installation's mail server: `smtp://`, `smtp+starttls://` or `smtps://`, `[user:password@]host[:port]`."""
+    mail_from: str = "Rapport <rapport@localhost>"
+    portal: str = "http://127.0.0.1:8000"
+    """Where people reach the portal; the links in messages start with it."""
+    webhook_allow_private: bool = False
+    """Webhooks may go to private addresses and over plain HTTP: for demonstrations and tests on one machine."""
+    send_seconds: float = Field(default=15.0, gt=0)
+    """The longest that one send may take. A claim is held for three times as long."""
+
+    @field_validator("smtp")
+    @classmethod
+    def _smtp_is_an_address(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None:
+            MailServer.parse(given.get_secret_value())
+        return given
