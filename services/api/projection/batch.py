@@ -1,0 +1,146 @@
+"""A poll's records, decoded and sorted by the view that they change. No I/O."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from rapport.contracts import codec
+from rapport.contracts.events import Alert, Interaction
+from rapport.contracts.rows import EPOCH, EPOCH_HEADER, FOLLOWER, THREAD, FollowerRow, PublishedThread, parts_of
+from rapport.contracts.topics import (
+    ALERTS,
+    CONVERSATIONS,
+    ENGAGEMENTS,
+    EXCHANGES_CHANGELOG,
+    RELATIONSHIPS_CHANGELOG,
+)
+from rapport.kit.mongo import Document
+from services.api.projection.documents import (
+    alert_document,
+    exchange_document,
+    follower_document,
+    follower_id,
+    interaction_document,
+)
+
+INTERACTION_TYPE = "rapport.interaction.v1"
+_NOT_SHOWN = frozenset({"rapport.tick.v1", "rapport.control.v1"})
+
+_interactions = msgspec.json.Decoder(Interaction)
+_threads = msgspec.json.Decoder(PublishedThread)
+_followers = msgspec.json.Decoder(FollowerRow)
+
+SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES_CHANGELOG, RELATIONSHIPS_CHANGELOG)
+PUT_ASIDE = frozenset({CONVERSATIONS.name, ENGAGEMENTS.name})
+"""Topics that others write to. What cannot be read there is dead-lettered, and the next record is read."""
+
+
+class UnreadableError(Exception):
+    """A record that this version cannot read, and why."""
+
+    def __init__(self, record: Any, why: str) -> None:
+        super().__init__(f"{record.topic} partition {record.partition} offset {record.offset}: {why}")
+        self.record = record
+        self.why = why
+
+
+@dataclass
+class Batch:
+    """What to write. Of one `_id` only the newest version is kept; `None` says that a follower is to be removed."""
+
+    interactions: dict[str, Document] = field(default_factory=dict)
+    exchanges: dict[str, Document] = field(default_factory=dict)
+    followers: dict[str, Document | None] = field(default_factory=dict)
+    alerts: dict[str, Document] = field(default_factory=dict)
+    hours: set[tuple[str, datetime]] = field(default_factory=set)
+    """Brand and hour of each interaction: what has to be counted again."""
+    sources: dict[str, Any] = field(default_factory=dict)
+    """The record of each interaction, for its dead letter."""
+    unreadable: list[UnreadableError] = field(default_factory=list)
+    """What goes to the dead letters."""
+    halts: list[UnreadableError] = field(default_factory=list)
+    """Where a partition of the scorer's own topics cannot go on."""
+
+
+def read(polled: Mapping[Any, Iterable[Any]]) -> Batch:
+    """Sorts the records of a poll. Of a partition in `halts`, the records from that one on are left out."""
+    batch = Batch()
+    for partition, records in polled.items():
+        add = _READERS[partition.topic]
+        for record in records:
+            try:
+                add(batch, record)
+            except (msgspec.DecodeError, UnicodeDecodeError, codec.UndecodableError, ValueError) as error:
+                unreadable = UnreadableError(record, str(error))
+                if partition.topic in PUT_ASIDE:
+                    batch.unreadable.append(unreadable)
+                else:
+                    batch.halts.append(unreadable)
+                    break
+    return batch
+
+
+def _add_interaction(batch: Batch, record: Any) -> None:
+    found = codec.type_of(record.headers)
+    if found in _NOT_SHOWN:
+        return
+    if found != INTERACTION_TYPE:
+        raise codec.UndecodableError(f"unknown type {found!r}")
+    if record.value is None:
+        raise codec.UndecodableError("an interaction without a value")
+    document = interaction_document(_interactions.decode(record.value))
+    # The first of an id wins, in the scorer as here.
+    if document["_id"] not in batch.interactions:
+        batch.interactions[document["_id"]] = document
+        batch.sources[document["_id"]] = record
+    batch.hours.add((document["brand"], document["hour"]))
+
+
+def _add_alert(batch: Batch, record: Any) -> None:
+    alert: Alert = codec.decode(codec.type_of(record.headers), record.value)
+    batch.alerts[alert.id] = alert_document(alert)
+
+
+def _epoch(record: Any) -> int:
+    for name, value in record.headers:
+        if name == EPOCH_HEADER:
+            return int(value)
+    return EPOCH
+
+
+def _add_thread(batch: Batch, record: Any) -> None:
+    # A row that ended is removed from the scorer's state only; what became of its exchanges stays on show.
+    if record.value is None or parts_of(record.key)[0] != THREAD:
+        return
+    epoch = _epoch(record)
+    for snapshot in _threads.decode(record.value).published:
+        document = exchange_document(snapshot, epoch)
+        known = batch.exchanges.get(snapshot.id)
+        if known is None or known["version"] < document["version"]:
+            batch.exchanges[snapshot.id] = document
+
+
+def _add_follower(batch: Batch, record: Any) -> None:
+    parts = parts_of(record.key)
+    if parts[0] != FOLLOWER:
+        return
+    if record.value is None:
+        brand, platform, follower = parts[1:]
+        batch.followers[follower_id(brand, platform, follower)] = None
+        return
+    document = follower_document(_followers.decode(record.value), _epoch(record))
+    known = batch.followers.get(document["_id"])
+    if known is None or known["version"] < document["version"]:
+        batch.followers[document["_id"]] = document
+
+
+_READERS = {
+    CONVERSATIONS.name: _add_interaction,
+    ENGAGEMENTS.name: _add_interaction,
+    ALERTS.name: _add_alert,
+    EXCHANGES_CHANGELOG.name: _add_thread,
+    RELATIONSHIPS_CHANGELOG.name: _add_follower,
+}

@@ -1,0 +1,193 @@
+"""The projector's loop: poll, write, recount, commit."""
+
+import logging
+import time
+from threading import Event
+from typing import Any
+
+from kafka import TopicPartition
+from kafka.errors import CommitFailedError, KafkaError
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from rapport.contracts.topics import CONVERSATIONS, CONVERSATIONS_UNSEEN, ENGAGEMENTS, ENGAGEMENTS_UNSEEN
+from rapport.kit import backoff
+from rapport.kit.health import Health
+from rapport.kit.mongo import Document
+from services.api.projection import batch as batches
+from services.api.projection import hourly, metrics, views
+from services.api.projection.batch import Batch, UnreadableError
+
+log = logging.getLogger("rapport.projector")
+
+POLL_MS = 250
+"""How long a poll waits where nothing comes; it returns as soon as something does."""
+POLL_RECORDS = 2_000
+COMMIT_EVERY_SECONDS = 1.0
+RECOUNT_SHARE = 0.1
+"""Recounting large hours takes at most this share of the time: a long recount puts off the next one."""
+SEND_SECONDS = 30.0
+
+REASON_HEADER = "rapport_reason"
+_DEAD = {CONVERSATIONS.name: CONVERSATIONS_UNSEEN.name, ENGAGEMENTS.name: ENGAGEMENTS_UNSEEN.name}
+
+
+class _StoppedError(Exception):
+    """Told to stop with a batch in hand that is not written."""
+
+
+class Projector:
+    """Keeps the views up to the log. Offsets are committed only after what they cover is written and counted.
+
+    So a crash at any point repeats at most the records since the last commit, and repeating them changes nothing.
+    """
+
+    def __init__(self, consumer: Any, producer: Any, database: Database[Document], health: Health, stop: Event) -> None:
+        """`consumer` is subscribed to `batch.SOURCES`; `producer` writes dead letters; `stop` ends `run`."""
+        self._consumer = consumer
+        self._producer = producer
+        self._database = database
+        self._health = health
+        self._stop = stop
+        self._dirty: set[hourly.Hour] = set()
+        self._uncommitted = False
+        self._commit_at = 0.0
+        self._halted: set[TopicPartition] = set()
+        self.beat = time.monotonic()
+        """When the loop last went round, on the monotonic clock."""
+
+    def run(self) -> None:
+        """Goes on until `stop` is set. Raises RefusedError where MongoDB will never take a row of the scorer's."""
+        try:
+            while not self._stop.is_set():
+                self.beat = time.monotonic()
+                polled = self._consumer.poll(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+                if polled:
+                    self._take(polled)
+                if self._uncommitted and time.monotonic() >= self._commit_at:
+                    self._settle()
+        except _StoppedError:
+            # What was polled last is not in the views, so its offsets must not be committed.
+            return
+        if self._uncommitted:
+            self._settle()
+
+    def _take(self, polled: dict[TopicPartition, list[Any]]) -> None:
+        batch = batches.read(polled)
+        self._halt(batch.halts)
+        refused = self._until_written(batch)
+        self._put_aside(batch.unreadable + [UnreadableError(batch.sources[key], why) for key, why in refused.items()])
+        self._dirty |= batch.hours
+        self._uncommitted = True
+        self._observe(polled, batch)
+
+    def _until_written(self, batch: Batch) -> dict[str, str]:
+        """Writes the batch, however long MongoDB is away, and gives what MongoDB refused."""
+        for delay in backoff.delays():
+            try:
+                refused = views.write(self._database, batch)
+            except PyMongoError as error:
+                self._health.unready("mongodb")
+                log.warning("MongoDB is away (%s: %.300s); next try in %.1f s", type(error).__name__, error, delay)
+                self._stay(delay)
+                continue
+            self._resume()
+            return refused
+        raise AssertionError("delays never end")
+
+    def _stay(self, seconds: float) -> None:
+        """Waits, and remains a member of the group meanwhile: a member that does not poll loses its partitions."""
+        self.beat = time.monotonic()
+        self._consumer.pause(*self._consumer.assignment())
+        for partition, records in self._consumer.poll(timeout_ms=0).items():
+            # Assigned to us within this very poll, so not paused yet: to be read again later.
+            self._consumer.seek(partition, records[0].offset)
+        if self._stop.wait(seconds):
+            raise _StoppedError
+
+    def _resume(self) -> None:
+        self._health.ready("mongodb")
+        waiting = self._consumer.paused() - self._halted
+        if waiting:
+            self._consumer.resume(*waiting)
+
+    def _halt(self, halts: list[UnreadableError]) -> None:
+        """Leaves a partition at a row that this version cannot read.
+
+        Skipping it would leave the view wrong without a word; it is the scorer's own contract, so a newer projector
+        will read it. The other partitions go on.
+        """
+        for halt in halts:
+            partition = TopicPartition(halt.record.topic, halt.record.partition)
+            log.error("a row that this version cannot read; its partition waits for a newer projector: %s", halt)
+            self._consumer.seek(partition, halt.record.offset)
+            self._consumer.pause(partition)
+            self._halted.add(partition)
+            self._health.unready(f"unreadable row in {partition.topic} partition {partition.partition}")
+        metrics.HALTED.set(len(self._halted))
+
+    def _put_aside(self, unreadable: list[UnreadableError]) -> None:
+        """Writes dead letters and returns once the broker has them, however long that takes."""
+        if not unreadable:
+            return
+        for error in unreadable:
+            log.warning("put aside: %s", error)
+            metrics.DEAD_LETTERS.labels(error.record.topic).inc()
+        backoff.until(
+            lambda: self._send(unreadable),
+            what="Kafka for dead letters",
+            log=log,
+            errors=(KafkaError,),
+            wait=self._stay,
+        )
+        self._resume()
+
+    def _send(self, unreadable: list[UnreadableError]) -> None:
+        sent = [
+            self._producer.send(
+                _DEAD[error.record.topic],
+                key=error.record.key,
+                value=error.record.value,
+                headers=[*error.record.headers, (REASON_HEADER, str(error).encode())],
+                partition=error.record.partition,
+            )
+            for error in unreadable
+        ]
+        for future in sent:
+            future.get(timeout=SEND_SECONDS)
+
+    def _settle(self) -> None:
+        """Recounts the hours that changed, then commits what was polled. Tries again later where either fails."""
+        started = time.monotonic()
+        try:
+            hourly.recount(self._database, self._dirty)
+        except PyMongoError as error:
+            log.warning("the changed hours could not be counted (%s: %.300s)", type(error).__name__, error)
+            self._health.unready("mongodb")
+            self._commit_at = time.monotonic() + COMMIT_EVERY_SECONDS
+            return
+        self._health.ready("mongodb")
+        self._dirty.clear()
+        took = time.monotonic() - started
+        metrics.RECOUNT.observe(took)
+        self._commit_at = time.monotonic() + max(COMMIT_EVERY_SECONDS, took / RECOUNT_SHARE)
+        try:
+            self._consumer.commit()
+        except CommitFailedError as error:
+            # The partitions moved: their new owner repeats what was not committed, to the same result.
+            log.info("the group changed before a commit: %s", error)
+        except KafkaError as error:
+            log.warning("offsets were not committed (%s: %s); trying again", type(error).__name__, error)
+            return
+        self._uncommitted = False
+
+    def _observe(self, polled: dict[TopicPartition, list[Any]], batch: Batch) -> None:
+        now = time.time()
+        for document in batch.interactions.values():
+            metrics.FRESHNESS.observe(max(0.0, now - document["observed_at"].timestamp()))
+        metrics.BATCH.observe(sum(len(records) for records in polled.values()))
+        for partition, records in polled.items():
+            metrics.RECORDS.labels(partition.topic).inc(len(records))
+            end = self._consumer.highwater(partition)
+            if end is not None:
+                metrics.LAG.labels(partition.topic, partition.partition).set(max(0, end - records[-1].offset - 1))

@@ -1,0 +1,69 @@
+"""Writing a batch to MongoDB so that the same batch again, or an older one later, changes nothing."""
+
+from collections.abc import Mapping
+
+from pymongo import DeleteOne, InsertOne, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from rapport.kit.mongo import Document
+from services.api.projection.batch import Batch
+
+DUPLICATE_KEY = 11000
+
+
+class RefusedError(Exception):
+    """MongoDB will never take a document of the scorer's. The text names it and why."""
+
+
+def write(database: Database[Document], batch: Batch) -> dict[str, str]:
+    """Writes the batch, and gives the interactions (by `_id`) that MongoDB refused, with its reason.
+
+    Raises PyMongoError where MongoDB is away; the whole batch can then be written again.
+    """
+    refused = _insert(database, "interactions", batch.interactions)
+    for name, why in _insert(database, "alerts", batch.alerts).items():
+        raise RefusedError(f"alert {name}: {why}")
+    _upsert(database, "exchanges", batch.exchanges)
+    _upsert(database, "followers", batch.followers)
+    return refused
+
+
+def _insert(database: Database[Document], collection: str, documents: dict[str, Document]) -> dict[str, str]:
+    """Facts do not change: what is there already stays as it is."""
+    if not documents:
+        return {}
+    try:
+        database[collection].bulk_write([InsertOne(document) for document in documents.values()], ordered=False)
+    except BulkWriteError as error:
+        if error.details["writeConcernErrors"]:
+            raise
+        return {
+            failure["op"]["_id"]: str(failure["errmsg"])
+            for failure in error.details["writeErrors"]
+            if failure["code"] != DUPLICATE_KEY
+        }
+    return {}
+
+
+def _upsert(database: Database[Document], collection: str, documents: Mapping[str, Document | None]) -> None:
+    """Rows are guarded by `version`: only a newer one replaces what is there."""
+    if not documents:
+        return
+    writes: list[DeleteOne | UpdateOne] = []
+    for key, document in documents.items():
+        if document is None:
+            writes.append(DeleteOne({"_id": key}))
+            continue
+        newer = {"$gt": [document["version"], {"$ifNull": ["$version", -1]}]}
+        # $literal, because what people write may begin with a dollar sign.
+        replacement = {"$replaceWith": {"$cond": [newer, {"$literal": document}, "$$ROOT"]}}
+        writes.append(UpdateOne({"_id": key}, [replacement], upsert=True))
+    try:
+        database[collection].bulk_write(writes, ordered=False)
+    except BulkWriteError as error:
+        # Two upserts of one new _id can collide; written again, the second finds the first.
+        final = [failure for failure in error.details["writeErrors"] if failure["code"] != DUPLICATE_KEY]
+        if final:
+            raise RefusedError(f"{collection} {final[0]['op'].get('q')}: {final[0]['errmsg']}") from error
+        raise

@@ -1,0 +1,88 @@
+"""`rapport projector`: keeps the views in MongoDB up to the log."""
+
+import contextlib
+import logging
+import signal
+import time
+from threading import Event
+
+from pymongo.errors import PyMongoError
+
+from rapport.contracts.topics import PROJECTOR_GROUP
+from rapport.kit import backoff, health, kafka, mongo
+from rapport.kit.log import set_up
+from services.api.projection.batch import SOURCES
+from services.api.projection.loop import POLL_RECORDS, Projector
+from services.api.repositories import indexes
+from services.api.settings import ProjectorSettings
+
+STUCK_SECONDS = 120
+"""Without a round for so long, the process is not waiting but stuck."""
+FETCH_BYTES = 4 * 1024 * 1024
+
+
+logger = logging.getLogger("rapport.projector")
+
+
+class _StoppedError(Exception):
+    """Told to stop before everything was there."""
+
+
+def run() -> None:
+    """Serves until SIGTERM or SIGINT."""
+    settings = ProjectorSettings()
+    set_up("projector")
+    # It warns of every fetch that takes a tenth of a second to unpack, which a busy log makes normal.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
+    logger.info("settings: %s", settings.described())
+    stop = Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+
+    state = health.Health("kafka", "mongodb")
+    beats: list[Projector] = []
+    server = health.serve(
+        settings.host,
+        settings.port,
+        state,
+        alive=lambda: not beats or time.monotonic() - beats[0].beat < STUCK_SECONDS,
+    )
+    try:
+        with contextlib.suppress(_StoppedError):
+            _project(settings, state, stop, beats)
+    finally:
+        server.shutdown()
+    logger.info("stopped")
+
+
+def _project(settings: ProjectorSettings, state: health.Health, stop: Event, beats: list[Projector]) -> None:
+    def wait(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise _StoppedError
+
+    client = mongo.client(settings.mongodb.get_secret_value())
+    database = client[settings.database]
+    where = mongo.shown(settings.mongodb.get_secret_value())
+    backoff.until(
+        lambda: indexes.create(database), what=f"MongoDB at {where}", log=logger, errors=(PyMongoError,), wait=wait
+    )
+    state.ready("mongodb")
+    kafka.wait_until_there(settings.kafka, logger, wait)
+    producer = kafka.producer(settings.kafka, "rapport-projector")
+    consumer = kafka.consumer(
+        settings.kafka,
+        PROJECTOR_GROUP,
+        "rapport-projector",
+        max_poll_records=POLL_RECORDS,
+        max_partition_fetch_bytes=FETCH_BYTES,
+    )
+    consumer.subscribe([topic.name for topic in SOURCES])
+    state.ready("kafka")
+    projector = Projector(consumer, producer, database, state, stop)
+    beats.append(projector)
+    try:
+        projector.run()
+    finally:
+        consumer.close(autocommit=False)
+        producer.close(timeout=5)
+        client.close()

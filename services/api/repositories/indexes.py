@@ -1,0 +1,62 @@
+"""The indexes of the read side. Every query of the repositories is on one of them; a test asks for the plans."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.database import Database
+
+from rapport.kit.mongo import Document
+
+_UP, _DOWN = ASCENDING, DESCENDING
+
+
+def _index(name: str, keys: Sequence[tuple[str, int]], **more: Any) -> IndexModel:
+    return IndexModel(list(keys), name=name, **more)
+
+
+INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    "interactions": (
+        _index("timeline", [("brand", _UP), ("platform", _UP), ("follower", _UP), ("occurred_at", _DOWN)]),
+        _index(
+            "about",
+            [("brand", _UP), ("platform", _UP), ("about", _UP)],
+            partialFilterExpression={"about": {"$exists": True}},
+        ),
+        _index("hourly", [("brand", _UP), ("hour", _UP), ("kind", _UP)]),
+    ),
+    "exchanges": (
+        _index("due", [("brand", _UP), ("state", _UP), ("due_at", _UP), ("_id", _UP)]),
+        _index("due_everywhere", [("state", _UP), ("due_at", _UP), ("_id", _UP)]),
+        _index("opened", [("brand", _UP), ("state", _UP), ("opened_at", _DOWN), ("_id", _DOWN)]),
+        _index("opened_everywhere", [("state", _UP), ("opened_at", _DOWN), ("_id", _DOWN)]),
+        _index("follower", [("brand", _UP), ("platform", _UP), ("follower.id", _UP), ("state", _UP)]),
+        _index("outcome", [("brand", _UP), ("backfilled", _UP), ("due_at", _UP), ("state", _UP)]),
+        _index(
+            "answer",
+            [("brand", _UP), ("backfilled", _UP), ("answered_at", _DOWN), ("state", _UP), ("response_seconds", _UP)],
+        ),
+    ),
+    "followers": (
+        _index("last_seen", [("brand", _UP), ("last_seen", _DOWN), ("_id", _UP)]),
+        _index("know", [("brand", _UP), ("know_rank", _DOWN), ("_id", _UP)]),
+        _index("like", [("brand", _UP), ("like_rank", _DOWN), ("_id", _UP)]),
+        _index("trust", [("brand", _UP), ("trust_rank", _DOWN), ("_id", _UP)]),
+        _index("purchase", [("brand", _UP), ("last_purchase_at", _DOWN)]),
+        _index("first_seen", [("brand", _UP), ("first_seen", _DOWN)]),
+    ),
+    "alerts": (
+        _index("latest", [("brand", _UP), ("created_at", _DOWN), ("_id", _DOWN)]),
+        _index("exchange", [("brand", _UP), ("exchange", _UP)]),
+    ),
+    "deliveries": (_index("alert", [("brand", _UP), ("alert", _UP)]),),
+    "hourly": (_index("hour", [("brand", _UP), ("hour", _UP)]),),
+    "accounts": (_index("brand", [("brand", _UP)]),),
+    "policies": (_index("version", [("brand", _UP), ("version", _DOWN)]),),
+}
+
+
+def create(database: Database[Document]) -> None:
+    """Makes the indexes that are missing. Raises PyMongoError where MongoDB is away."""
+    for collection, models in INDEXES.items():
+        database[collection].create_indexes(list(models))
