@@ -99,9 +99,8 @@ def judge(status: int, retry_after: str | None, now: datetime) -> None:
         return
     if status == GONE:
         raise DeliveryError("disabled: the receiver answered 410 Gone", for_good=True)
-    if 300 <= status < 400:
-        raise DeliveryError(f"the receiver answered {status}, a redirect, which is not followed")
-    raise DeliveryError(f"the receiver answered {status}", retry_after=seconds_of(retry_after, now))
+    why = ", a redirect, which is not followed" if 300 <= status < 400 else ""
+    raise DeliveryError(f"the receiver answered {status}{why}", retry_after=seconds_of(retry_after, now))
 
 
 def seconds_of(retry_after: str | None, now: datetime) -> float | None:

@@ -1,0 +1,184 @@
+"""A notifier as a real process, with the log, the database and the receivers it works with."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import pytest
+from pymongo import MongoClient
+
+from rapport.contracts import codec
+from rapport.contracts.events import Alert, Brand, Channel, FirstComment, FollowerRef, Step
+from rapport.contracts.topics import ALERTS, BRANDS, key_of, partition_of
+from rapport.kit import kafka
+from rapport.kit.mongo import Document
+from services.notifier.outbox import DELIVERIES
+from tests.services.notifier.receivers import MailReceiver, WebhookReceiver, free_port
+
+SEND_SECONDS = 2.0
+
+
+class Servers(Protocol):
+    """The stack: where Kafka and MongoDB listen."""
+
+    kafka: str
+    mongodb: str
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    """The first true value of `condition`; fails with `what` when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+@dataclass
+class World:
+    """The log and the outbox, as the other services and a reader see them, and the notifiers started here."""
+
+    servers: Servers
+    database: str
+    mailbox: MailReceiver
+    receiver: WebhookReceiver
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._producer = kafka.producer(self.servers.kafka, "tests")
+        self._client: MongoClient[Document] = MongoClient(self.servers.mongodb, tz_aware=True)
+        self.rows = self._client[self.database][DELIVERIES]
+
+    def start(self, **env: str) -> "Notifier":
+        port = free_port()
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from services.notifier.app import run; run()"],
+            env={
+                **os.environ,
+                "RAPPORT_PORT": str(port),
+                "RAPPORT_KAFKA": self.servers.kafka,
+                "RAPPORT_MONGODB": self.servers.mongodb,
+                "RAPPORT_DATABASE": self.database,
+                "RAPPORT_SMTP": self.mailbox.address,
+                "RAPPORT_PORTAL": "https://portal.example",
+                "RAPPORT_SEND_SECONDS": str(SEND_SECONDS),
+                **env,
+            },
+        )
+        self.processes.append(process)
+        notifier = Notifier(process, port)
+        eventually(notifier.ready, "the notifier is ready")
+        return notifier
+
+    def brand(self, *channels: Channel, id: str | None = None) -> str:
+        brand = Brand(id=id or f"brand-{uuid.uuid4().hex[:8]}", name="Acme", timezone="UTC", channels=channels)
+        self._send(BRANDS.name, key_of(brand.id), codec.encode(brand), "rapport.brand.v1", 1)
+        return brand.id
+
+    def alert(self, brand: str, **changes: Any) -> Alert:
+        alert = an_alert(brand, **changes)
+        self.publish(alert)
+        return alert
+
+    def publish(self, alert: Alert) -> None:
+        self.publish_raw(alert.brand, codec.encode(alert))
+
+    def publish_raw(self, brand: str, value: bytes) -> None:
+        self._send(ALERTS.name, key_of(brand), value, "rapport.alert.v1", ALERTS.partitions)
+
+    def _send(self, topic: str, key: bytes, value: bytes, type: str, partitions: int) -> None:
+        headers = codec.headers(type, id=uuid.uuid4().hex, source="/rapport/tests")
+        self._producer.send(topic, key=key, value=value, headers=headers, partition=partition_of(key, partitions)).get(
+            timeout=30
+        )
+
+    def row(self, alert: Alert, channel: str) -> Document | None:
+        return self.rows.find_one({"_id": f"{alert.id}/{channel}"})
+
+    def row_when(self, alert: Alert, channel: str, what: str, condition: Callable[[Document], bool]) -> Document:
+        def found() -> Document | None:
+            row = self.row(alert, channel)
+            return row if row is not None and condition(row) else None
+
+        row: Document = eventually(found, f"{alert.id}/{channel}: {what}; it is {self.row(alert, channel)}")
+        return row
+
+    def ended(self, alert: Alert, channel: str) -> Document:
+        return self.row_when(alert, channel, "ended", lambda row: row["status"] != "pending")
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait(30)
+        self._producer.close()
+        self._client.drop_database(self.database)
+        self._client.close()
+        self.mailbox.close()
+        self.receiver.close()
+
+
+@dataclass(frozen=True)
+class Notifier:
+    """A running notifier."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, "the notifier has ended"
+        return self.get("/readyz")[0] == 200
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
+def an_alert(brand: str, step: Step = "breach", **changes: Any) -> Alert:
+    """An alert about a comment that has waited for 24 hours."""
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {
+        "id": f"alert-{uuid.uuid4().hex[:12]}",
+        "brand": brand,
+        "platform": "bluesky",
+        "account": "acme.example",
+        "exchange": f"exchange-{uuid.uuid4().hex[:12]}",
+        "step": step,
+        "follower": FollowerRef(id="did:plc:ada", handle="ada", name="Ada"),
+        "first": FirstComment(id="c1", url="https://bsky.example/c1", text="Do you ship to Porto?"),
+        "comments": 1,
+        "opened_at": now - timedelta(hours=24),
+        "due_at": now,
+        "created_at": now,
+        **changes,
+    }
+    return Alert(**fields)
+
+
+@pytest.fixture(scope="module")
+def world(stack: Servers) -> Iterator[World]:
+    """The outside of the notifiers of one module."""
+    found = World(stack, f"notifier_{uuid.uuid4().hex[:8]}", MailReceiver(), WebhookReceiver())
+    try:
+        yield found
+    finally:
+        found.close()

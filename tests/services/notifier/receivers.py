@@ -1,0 +1,145 @@
+"""Real receivers on this machine: an HTTP server that checks signatures, and a mail server."""
+
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aiosmtpd import smtp
+from aiosmtpd.controller import Controller
+from standardwebhooks.webhooks import Webhook
+
+from rapport.contracts.events import WebhookChannel
+
+SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS1yZWNlaXZlcg=="
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@dataclass
+class Answer:
+    """What the receiver answers once: a status with headers, after `until` is set."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    until: threading.Event | None = None
+
+
+@dataclass(frozen=True)
+class Post:
+    """One request whose signature was right."""
+
+    id: str
+    event: dict[str, Any]
+    body: bytes
+
+
+class WebhookReceiver:
+    """Answers each path with its queued answers in turn, then with 200. Requests with a wrong signature get 401."""
+
+    def __init__(self) -> None:
+        self.posts: dict[str, list[Post]] = defaultdict(list)
+        self.answers: dict[str, list[Answer]] = defaultdict(list)
+        self.refused = 0
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                try:
+                    event = Webhook(SECRET).verify(body, dict(self.headers.items()))
+                except Exception:
+                    receiver.refused += 1
+                    self._answer(Answer(401))
+                    return
+                queued = receiver.answers[self.path]
+                answer = queued.pop(0) if queued else Answer()
+                receiver.posts[self.path].append(Post(self.headers["webhook-id"], event, body))
+                if answer.until is not None:
+                    answer.until.wait(60)
+                self._answer(answer)
+
+            def _answer(self, answer: Answer) -> None:
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """The tests say what matters."""
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A sender that hung up, as the tests make it do."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}{path}"
+
+    def channel(self, id: str, path: str) -> WebhookChannel:
+        return WebhookChannel(id=id, url=self.url(path), secret=SECRET)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class MailReceiver:
+    """A mail server that keeps what it is given; `refuse` may answer a recipient with an SMTP error."""
+
+    def __init__(self, refuse: Callable[[str], str | None] = lambda _address: None) -> None:
+        self.mails: list[EmailMessage] = []
+        receiver = self
+
+        class Handler:
+            async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+                self,
+                server: smtp.SMTP,
+                session: smtp.Session,
+                envelope: smtp.Envelope,
+                address: str,
+                options: list[str],
+            ) -> str:
+                refusal = refuse(address)
+                if refusal is None:
+                    envelope.rcpt_tos.append(address)
+                return refusal or "250 OK"
+
+            async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+                self, server: smtp.SMTP, session: smtp.Session, envelope: smtp.Envelope
+            ) -> str:
+                assert isinstance(envelope.content, bytes)
+                mail = message_from_bytes(envelope.content, policy=default)
+                assert isinstance(mail, EmailMessage)
+                receiver.mails.append(mail)
+                return "250 OK"
+
+        self._controller = Controller(Handler(), hostname="127.0.0.1", port=free_port())
+        self._controller.start()
+
+    @property
+    def address(self) -> str:
+        return f"smtp://127.0.0.1:{self._controller.port}"
+
+    def to(self, address: str) -> list[EmailMessage]:
+        return [mail for mail in self.mails if mail["To"] == address]
+
+    def close(self) -> None:
+        self._controller.stop()
