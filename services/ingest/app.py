@@ -1,0 +1,126 @@
+"""The ingest service: the generic door, and a reader for each stream that an account is connected to."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from rapport.kit import kafka
+from rapport.kit.health import Health
+from rapport.kit.log import set_up
+from services.ingest.broker import Broker
+from services.ingest.connectors.bluesky import Bluesky
+from services.ingest.directory import KAFKA_GONE, NOT_READ, Directory
+from services.ingest.door import Door
+from services.ingest.problems import ProblemError
+from services.ingest.settings import IngestSettings
+
+CLOSE_WITHIN = 10
+"""Seconds that requests under way may still take after a signal to end."""
+
+
+def utc_now() -> datetime:
+    """The time, as every interaction's `observed_at` has it: UTC, whole milliseconds like the log's own times."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
+    """The service as an ASGI application; its threads and readers live as long as it does."""
+    health = Health(NOT_READ, KAFKA_GONE)
+    broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest"), log)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        bluesky = Bluesky(settings.data / "ingest", broker, utc_now, log)
+
+        def changed() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended; so does the service
+                loop.call_soon_threadsafe(bluesky.follow, directory.accounts())
+
+        directory.listen(changed)
+        broker.start()
+        directory.start()
+        try:
+            yield
+        finally:
+            await bluesky.close()
+            await asyncio.to_thread(directory.stop)
+            await asyncio.to_thread(broker.close)
+
+    directory = Directory(settings.kafka, health, log)
+    door = Door(directory, broker, health, utc_now)
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        reasons = health.reasons()
+        return PlainTextResponse((", ".join(reasons) or "ready") + "\n", 503 if reasons else 200)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(
+        routes=[
+            Route("/v1/interactions", door.post, methods=["POST"]),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+        ],
+        exception_handlers={HTTPException: _http_problem, Exception: _own_fault},
+        lifespan=lifespan,
+    )
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    slug = {404: "no-such-route", 405: "method-not-allowed"}.get(error.status_code, "http")
+    detail = f"{request.method} {request.url.path}: {error.detail}"
+    return ProblemError(error.status_code, slug, error.detail, detail, headers=error.headers).response()
+
+
+async def _own_fault(_: Request, __: Exception) -> Response:
+    return ProblemError(500, "own-fault", "Ingest failed", "the fault is ours and logged; nothing was taken").response()
+
+
+class _Server(uvicorn.Server):
+    """Ends by returning, not by raising the signal again, so that the process ends with code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def run() -> None:
+    """Serves until SIGTERM or SIGINT."""
+    settings = IngestSettings()
+    log = set_up("ingest")
+    log.info("ingest starts: %s", settings.described())
+    config = uvicorn.Config(
+        build(settings, log),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=CLOSE_WITHIN,
+        h11_max_incomplete_event_size=65_536,
+    )
+    _Server(config).run()
+    log.info("ingest ended")

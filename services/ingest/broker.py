@@ -1,0 +1,167 @@
+"""Interactions into the log: an awaitable that ends when the broker has all of them, or cannot say so in time."""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kafka.errors import KafkaError, KafkaTimeoutError
+
+from rapport.contracts import codec
+from rapport.contracts.events import Interaction
+from rapport.contracts.topics import partition_of
+from rapport.domain import addressing
+from services.ingest import metrics
+
+SOURCE = "/rapport/ingest"
+ACKNOWLEDGED_WITHIN = 8.0
+"""Seconds. A sender gives up after some ten; it shall hear a problem from us, not a broken connection."""
+WAITING_RECORDS = 20_000
+"""How many records may wait for the broker; more are refused, so that a stalled broker costs no memory."""
+LARGEST_VALUE = 262_144
+"""Bytes of one encoded interaction; a quarter of what a broker takes, so that headers and keys never matter."""
+
+
+class NotAcknowledgedError(Exception):
+    """The broker did not confirm in time. Some of the records may be in the log: they carry the same ids again."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record as it goes to the producer."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+    headers: codec.Headers
+
+
+def record_of(interaction: Interaction) -> Record:
+    """The record of an interaction: its topic, key and partition by the rules of the catalogue."""
+    topic = addressing.topic_of(interaction.kind)
+    key = addressing.key(interaction)
+    return Record(
+        topic=topic.name,
+        partition=partition_of(key, topic.partitions),
+        key=key,
+        value=codec.encode(interaction),
+        headers=codec.headers(
+            "rapport.interaction.v1", id=interaction.id, source=SOURCE, time=interaction.occurred_at.isoformat()
+        ),
+    )
+
+
+@dataclass(eq=False)
+class _Batch:
+    records: Sequence[Record]
+    loop: asyncio.AbstractEventLoop
+    done: "asyncio.Future[None]"
+    missing: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    failed: bool = False
+
+    def acknowledged(self, _metadata: object) -> None:
+        with self.lock:
+            self.missing -= 1
+            if self.missing or self.failed:
+                return
+        self._tell(None)
+
+    def refused(self, error: BaseException) -> bool:
+        """True for the first refusal of the batch, which is the one that counts."""
+        with self.lock:
+            if self.failed:
+                return False
+            self.failed = True
+        self._tell(error)
+        return True
+
+    def _tell(self, error: BaseException | None) -> None:
+        def tell() -> None:
+            if self.done.done():
+                return
+            if error is None:
+                self.done.set_result(None)
+            else:
+                self.done.set_exception(NotAcknowledgedError(f"{type(error).__name__}: {error}"))
+
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(tell)
+
+
+class Broker:
+    """Appends interactions. The producer is used from one thread of its own, because its `send` may block."""
+
+    def __init__(self, make_producer: Callable[[], Any], log: logging.Logger) -> None:
+        """`make_producer` gives a KafkaProducer; it is called on the thread, and raises where no broker is there."""
+        self._make = make_producer
+        self._log = log
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._send_all, name="producer", daemon=True)
+
+    def start(self) -> None:
+        """Begins to send."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Sends what waits, for as long as an acknowledgement may take, and ends."""
+        self._batches.put(None)
+        self._thread.join(ACKNOWLEDGED_WITHIN)
+
+    async def append(self, records: Sequence[Record], within: float = ACKNOWLEDGED_WITHIN) -> None:
+        """Returns once the broker has all of `records`. Raises NotAcknowledgedError after `within` seconds."""
+        if not records:
+            return
+        if self._waiting + len(records) > WAITING_RECORDS:
+            metrics.UNACKNOWLEDGED.labels("overflow").inc()
+            raise NotAcknowledgedError(f"{self._waiting} records already wait for the broker")
+        loop = asyncio.get_running_loop()
+        batch = _Batch(records, loop, loop.create_future(), len(records))
+        self._waiting += len(records)
+        self._batches.put(batch)
+        try:
+            async with asyncio.timeout(within):
+                await batch.done
+        except TimeoutError:
+            metrics.UNACKNOWLEDGED.labels("timeout").inc()
+            raise NotAcknowledgedError(f"the broker did not confirm within {within:.0f} s") from None
+        except NotAcknowledgedError:
+            metrics.UNACKNOWLEDGED.labels("refused").inc()
+            raise
+        finally:
+            self._waiting -= len(records)
+
+    def _send_all(self) -> None:
+        producer: Any = None
+        while (batch := self._batches.get()) is not None:
+            if batch.done.cancelled():
+                continue  # nobody waits for it any more, and nothing of it was sent
+            try:
+                if self._lost.is_set() and producer is not None:
+                    producer.close(timeout=0)
+                    producer = None
+                self._lost.clear()
+                producer = producer or self._make()
+                for record in batch.records:
+                    sent = producer.send(
+                        record.topic, record.value, record.key, headers=record.headers, partition=record.partition
+                    )
+                    sent.add_callback(batch.acknowledged)
+                    sent.add_errback(self._refuse, batch)
+            except (KafkaError, OSError, ValueError, AssertionError) as error:
+                self._refuse(batch, error)
+        if producer is not None:
+            producer.close(timeout=ACKNOWLEDGED_WITHIN)
+
+    def _refuse(self, batch: _Batch, error: BaseException) -> None:
+        # An idempotent producer that lost its place in a partition's sequence refuses everything from then on.
+        if not isinstance(error, KafkaTimeoutError):
+            self._lost.set()
+        if batch.refused(error):
+            self._log.warning("a batch was not acknowledged: %s: %s", type(error).__name__, error)

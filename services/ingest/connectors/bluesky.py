@@ -1,0 +1,78 @@
+"""Bluesky: reads the network's streams for every account that is connected to one, each stream once for all of them."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from rapport.contracts.events import Account
+from services.ingest.broker import Broker
+from services.ingest.connectors.bluesky_facts import PLATFORM, Watched
+from services.ingest.connectors.bluesky_source import Source, UnusableConnectionError, source_of
+from services.ingest.connectors.bluesky_stream import Stream
+from services.ingest.connectors.ledger import Ledger
+
+PRUNE_SECONDS = 3_600.0
+
+
+class Bluesky:
+    """The readers of all streams. For one event loop."""
+
+    def __init__(self, folder: Path, broker: Broker, now: Callable[[], datetime], log: logging.Logger) -> None:
+        """`folder` keeps the ledger; `now` gives UTC."""
+        self._ledger = Ledger(folder / "bluesky.sqlite")
+        self._broker = broker
+        self._now = now
+        self._log = log
+        self._streams: dict[Source, Stream] = {}
+        self._complaints: dict[str, str] = {}
+        self._pruning = asyncio.get_running_loop().create_task(self._prune())
+
+    def follow(self, accounts: Mapping[str, tuple[str, Account]]) -> None:
+        """Reads from now on for exactly these accounts (brand and account by id) as far as they are on Bluesky."""
+        wanted = self._wanted(accounts)
+        for source in set(self._streams) - set(wanted):
+            self._streams.pop(source).stop()
+        for source, watched in wanted.items():
+            stream = self._streams.get(source)
+            if stream is None:
+                stream = self._streams[source] = Stream(source, self._ledger, self._broker, self._now, self._log)
+            stream.watch(watched)
+
+    async def close(self) -> None:
+        """Ends all readers. What the broker has not confirmed is read again at the next start."""
+        self._pruning.cancel()
+        streams = list(self._streams.values())
+        for stream in streams:
+            stream.stop()
+        await asyncio.gather(self._pruning, *(stream.ended() for stream in streams), return_exceptions=True)
+        self._ledger.close()
+
+    def _wanted(self, accounts: Mapping[str, tuple[str, Account]]) -> dict[Source, list[Watched]]:
+        ours = [(brand, account) for brand, account in accounts.values() if account.platform == PLATFORM]
+        own: dict[str, set[str]] = {}
+        for brand, account in ours:
+            own.setdefault(brand, set()).add(account.connection.get("did", ""))
+        found: dict[Source, list[Watched]] = {}
+        complaints: dict[str, str] = {}
+        for brand, account in ours:
+            try:
+                source = source_of(account.connection)
+            except UnusableConnectionError as error:
+                complaints[account.id] = str(error)
+                continue
+            if source is not None:
+                did = account.connection["did"]
+                found.setdefault(source, []).append(Watched(brand, account, did, frozenset(own[brand])))
+        for account_id, why in complaints.items():
+            if self._complaints.get(account_id) != why:
+                self._log.error("account %s is not read from Bluesky: %s", account_id, why)
+        self._complaints = complaints
+        return found
+
+    async def _prune(self) -> None:
+        while True:
+            if dropped := self._ledger.prune(self._now()):
+                self._log.info("the ledger forgets %d records seen over 90 days ago", dropped)
+            await asyncio.sleep(PRUNE_SECONDS)

@@ -1,0 +1,324 @@
+"""What a change on Bluesky means for one brand's account. Pure.
+
+- A post whose parent or root is by the brand is a `comment`, also where it answers another follower: it stands in the
+  brand's thread. If it mentions the brand as well, it is still one comment.
+- A post that mentions the brand elsewhere is a `mention`. A quote of the brand's post is a `share`, because it speaks
+  to the follower's own public; one that mentions the brand is a `mention`.
+- The brand's own post is a `reply` where its parent is by someone else, or where it continues such a reply; any other
+  is a `post`, self-threads included.
+- A conversation is the pair of brand and follower, a thread the root's at-uri.
+- A delete names only the path, so it takes what the ledger noted when the record was first seen.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rapport.contracts.events import Account, Actor, Interaction, Kind, Medium, Object, Parent
+from rapport.domain.addressing import occurred
+from services.ingest.connectors.bluesky_frames import FOLLOW, LIKE, POST, Change
+
+PLATFORM = "bluesky"
+MENTION = "app.bsky.richtext.facet#mention"
+LINK = "app.bsky.richtext.facet#link"
+_MEDIA: dict[str, Medium] = {
+    "app.bsky.embed.images": "image",
+    "app.bsky.embed.video": "video",
+    "app.bsky.embed.external": "link",
+}
+_AT_URI = re.compile(r"at://(did:[a-z]+:[A-Za-z0-9._:%-]+)/([A-Za-z0-9.-]+)/([A-Za-z0-9._:~-]+)")
+_TOGGLES = frozenset({"reaction", "share", "follow"})
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A brand's account as a stream is read for it. `own` are the DIDs of all accounts of the brand."""
+
+    brand: str
+    account: Account
+    did: str
+    own: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the ledger notes of a record: enough to know, when only its path is named again, what it was."""
+
+    uri: str
+    account: str
+    kind: Kind
+    conversation: str
+    thread: str | None
+    post: str | None
+    follower: str
+    parent: str | None
+    rev: str
+
+
+class _Ref(Struct):
+    uri: str
+
+
+class _Reply(Struct):
+    root: _Ref
+    parent: _Ref
+
+
+class _Facet(Struct):
+    features: list[dict[str, Any]] = []
+
+
+class _Post(Struct):
+    text: str = ""
+    reply: _Reply | None = None
+    facets: list[_Facet] | None = None
+    embed: dict[str, Any] | None = None
+    langs: list[str] | None = None
+
+
+class _Subject(Struct):
+    subject: _Ref
+
+
+class _Follow(Struct):
+    subject: str
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """A change with its record read: whom it refers to."""
+
+    change: Change
+    concerns: frozenset[str]
+    """The DIDs of its author and of everyone whose record, or who, is named in it."""
+    post: _Post | None = None
+    subject: str | None = None
+
+
+def read(change: Change) -> Meaning | None:
+    """What a created or updated record says. None where its shape is not the one its collection has."""
+    try:
+        if change.collection == POST:
+            post = msgspec.convert(change.record, _Post)
+            named = [*_mentioned(post), author_of(_quoted(post))]
+            if post.reply:
+                named += [author_of(post.reply.parent.uri), author_of(post.reply.root.uri)]
+            return Meaning(change, _dids(change.did, *named), post=post)
+        if change.collection == FOLLOW:
+            subject = msgspec.convert(change.record, _Follow).subject
+            return Meaning(change, _dids(change.did, subject), subject=subject)
+        subject = msgspec.convert(change.record, _Subject).subject.uri
+        return Meaning(change, _dids(change.did, author_of(subject)), subject=subject)
+    except msgspec.ValidationError:
+        return None
+
+
+def written(
+    meaning: Meaning, watched: Watched, find: Callable[[str], Seen | None], observed_at: datetime
+) -> tuple[Interaction, Seen] | None:
+    """The interaction of a created or updated record with an account, and what to note of it. None where it is none.
+
+    `find` gives what was noted of an at-uri for this account. An update of what was never seen counts as new.
+    """
+    change = meaning.change
+    if change.did != watched.did and change.did in watched.own:
+        return None  # another account of the brand is not a follower
+    seen = _classified(meaning, watched, find)
+    if seen is None:
+        before = find(change.uri)
+        if before is None or change.operation != "update":
+            return None
+        seen = before  # edited until nothing in it names the brand any more
+    before = find(change.uri)
+    edited = change.operation == "update" and before is not None and before.rev != change.rev
+    if edited and change.collection != POST:
+        return None  # a like with another time is the same like
+    post = meaning.post
+    claimed = change.at if edited else _time(change.record)
+    time = occurred(claimed, "platform" if edited else "author", observed_at)
+    interaction = Interaction(
+        id=f"{change.uri}#edit-{change.rev}" if edited else f"{change.uri}#{change.cid}",
+        brand=watched.brand,
+        platform=PLATFORM,
+        account=watched.account.id,
+        kind="edit" if edited else seen.kind,
+        actor=_actor(change.did, watched),
+        object=Object(change.uri, url_of(change.uri)),
+        conversation=seen.conversation,
+        thread=seen.thread,
+        post=seen.post,
+        parent=_parent(seen, meaning),
+        occurred_at=time.at,
+        occurred_at_source=time.source,
+        clamped=time.clamped,
+        observed_at=observed_at,
+        text=post.text if post else None,
+        media=_media(post) if post else (),
+        language=post.langs[0] if post and post.langs else None,
+        reaction="like" if seen.kind == "reaction" else None,
+    )
+    return interaction, before if edited and before else seen
+
+
+def deleted(change: Change, seen: Seen, watched: Watched, observed_at: datetime) -> Interaction:
+    """The interaction of a deleted record that was noted before: an undoing of a toggle, a `delete` of words."""
+    time = occurred(change.at, "platform", observed_at)
+    undo = seen.kind in _TOGGLES
+    return Interaction(
+        id=f"{change.uri}#delete-{change.rev}",
+        brand=watched.brand,
+        platform=PLATFORM,
+        account=watched.account.id,
+        kind=seen.kind if undo else "delete",
+        undo=undo,
+        actor=_actor(change.did, watched),
+        object=Object(change.uri, url_of(change.uri)),
+        conversation=seen.conversation,
+        thread=seen.thread,
+        post=seen.post,
+        reaction="like" if seen.kind == "reaction" else None,
+        occurred_at=time.at,
+        occurred_at_source=time.source,
+        clamped=time.clamped,
+        observed_at=observed_at,
+    )
+
+
+def author_of(uri: str | None) -> str | None:
+    """The DID of a record's author, from its at-uri. None for anything else."""
+    match = _AT_URI.fullmatch(uri or "")
+    return match[1] if match else None
+
+
+def url_of(uri: str) -> str | None:
+    """Where people see it: a post's page. Other records have none."""
+    match = _AT_URI.fullmatch(uri)
+    return f"https://bsky.app/profile/{match[1]}/post/{match[3]}" if match and match[2] == POST else None
+
+
+def _classified(meaning: Meaning, watched: Watched, find: Callable[[str], Seen | None]) -> Seen | None:
+    change = meaning.change
+    if meaning.post is not None:
+        if change.did == watched.did:
+            return _by_brand(change, meaning.post, watched, find)
+        return _by_follower(change, meaning.post, watched)
+    if change.did == watched.did or meaning.subject is None:
+        return None  # what the brand itself likes, shares or follows says nothing about its followers
+    if change.collection == FOLLOW:
+        return _noted(change, watched, "follow") if meaning.subject == watched.did else None
+    if author_of(meaning.subject) != watched.did:
+        return None
+    kind: Kind = "reaction" if change.collection == LIKE else "share"
+    return _noted(change, watched, kind, post=meaning.subject if url_of(meaning.subject) else None)
+
+
+def _by_follower(change: Change, post: _Post, watched: Watched) -> Seen | None:
+    root = post.reply.root.uri if post.reply else change.uri
+    parent = post.reply.parent.uri if post.reply else None
+    brands = author_of(root) == watched.did
+    if brands or author_of(parent) == watched.did:
+        return _noted(change, watched, "comment", thread=root, post=root if brands else None, parent=parent)
+    if watched.did in _mentioned(post):
+        return _noted(change, watched, "mention", thread=root, parent=parent)
+    quoted = _quoted(post)
+    if author_of(quoted) == watched.did:
+        return _noted(change, watched, "share", post=quoted)
+    return None
+
+
+def _by_brand(change: Change, post: _Post, watched: Watched, find: Callable[[str], Seen | None]) -> Seen:
+    if post.reply is None:
+        return _noted(change, watched, "post", thread=change.uri)
+    root, parent = post.reply.root.uri, post.reply.parent.uri
+    brands = root if author_of(root) == watched.did else None
+    follower, answered = author_of(parent), parent
+    if follower is None or follower in watched.own:
+        continued = find(parent)
+        if continued is not None and continued.kind == "reply":
+            # The second part of a long answer answers what the first part did.
+            follower, answered = continued.follower, continued.parent or parent
+        else:
+            follower, answered = author_of(root), root
+    if follower is None or follower in watched.own:
+        return _noted(change, watched, "post", thread=root, post=brands, parent=parent)
+    return _noted(change, watched, "reply", thread=root, post=brands, parent=answered, follower=follower)
+
+
+def _noted(
+    change: Change,
+    watched: Watched,
+    kind: Kind,
+    *,
+    thread: str | None = None,
+    post: str | None = None,
+    parent: str | None = None,
+    follower: str | None = None,
+) -> Seen:
+    follower = follower or change.did
+    return Seen(
+        uri=change.uri,
+        account=watched.account.id,
+        kind=kind,
+        conversation=f"{watched.did}:{follower}",
+        thread=thread,
+        post=post,
+        follower=follower,
+        parent=parent,
+        rev=change.rev,
+    )
+
+
+def _parent(seen: Seen, meaning: Meaning) -> Parent | None:
+    if seen.parent is None or meaning.post is None:
+        return None
+    return Parent(seen.parent, seen.follower if seen.kind == "reply" else author_of(seen.parent))
+
+
+def _actor(did: str, watched: Watched) -> Actor:
+    return Actor(did, handle=watched.account.handle if did == watched.did else None)
+
+
+def _mentioned(post: _Post) -> list[str]:
+    features = [feature for facet in post.facets or () for feature in facet.features]
+    return [did for one in features if one.get("$type") == MENTION and isinstance(did := one.get("did"), str)]
+
+
+def _quoted(post: _Post) -> str | None:
+    """The at-uri of the post that this one quotes."""
+    record = (post.embed or {}).get("record")
+    if isinstance(record, dict) and isinstance(record.get("record"), dict):
+        record = record["record"]  # app.bsky.embed.recordWithMedia holds an app.bsky.embed.record
+    uri = record.get("uri") if isinstance(record, dict) else None
+    return uri if isinstance(uri, str) else None
+
+
+def _media(post: _Post) -> tuple[Medium, ...]:
+    embed = post.embed or {}
+    inner = embed.get("media")
+    types: list[Any] = [embed.get("$type"), inner.get("$type") if isinstance(inner, dict) else None]
+    found = [_MEDIA[name] for name in types if isinstance(name, str) and name in _MEDIA]
+    if any(feature.get("$type") == LINK for facet in post.facets or () for feature in facet.features):
+        found.append("link")
+    return tuple(dict.fromkeys(found))
+
+
+def _time(record: dict[str, Any] | None) -> datetime | None:
+    try:
+        at = msgspec.convert((record or {}).get("createdAt"), datetime)
+        return at if at.tzinfo else None
+    except msgspec.ValidationError:
+        return None
+
+
+def _dids(*found: str | None) -> frozenset[str]:
+    return frozenset(did for did in found if did)
+
+
+def accounts_of(concerns: Iterable[str], watched: dict[str, tuple[Watched, ...]]) -> list[Watched]:
+    """The accounts among `watched` (by DID) that a change concerns, each once."""
+    return [one for did in sorted(concerns) for one in watched.get(did, ())]

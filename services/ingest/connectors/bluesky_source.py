@@ -1,0 +1,104 @@
+"""Where an account's events come from, as its connection says, and how each kind of stream is asked and read. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeAlias
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from services.ingest.connectors.bluesky_frames import (
+    COLLECTIONS,
+    Frame,
+    from_jetstream,
+    from_jetstream_v2,
+    from_repos,
+)
+
+Wire: TypeAlias = Literal["repos", "jetstream", "jetstream_v2"]
+
+REPOS_PATH = "/xrpc/com.atproto.sync.subscribeRepos"
+JETSTREAM_PATH = "/subscribe"
+JETSTREAM_V2_METHOD = "network.bsky.jetstream.subscribeEvents"
+REWIND_US = 5_000_000
+REWIND_EVENTS = 1_000
+"""How far before its cursor a stream is read again after a break: behind one address there may be another instance,
+whose order differs a little. A relay sends some thousand events in two seconds. What comes twice has the same id."""
+FARTHEST_BACK = timedelta(hours=24)
+"""How far before now a stream that keeps the past is asked for it; the public ones keep from one to three days."""
+
+_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+
+class UnusableConnectionError(ValueError):
+    """A connection that cannot be read for an account. The text says what is missing or wrong."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One stream: its address without a query, and what it speaks."""
+
+    address: str
+    wire: Wire
+
+    @property
+    def name(self) -> str:
+        """Its host and port, for logs and metrics."""
+        return urlsplit(self.address).netloc.rpartition("@")[2]
+
+    @property
+    def timed(self) -> bool:
+        """Whether positions are times in microseconds, so that a moment in the past can be asked for."""
+        return self.wire != "repos"
+
+    def url(self, position: int | None) -> str:
+        """The address to read from a little before `position`; from now on where it is None."""
+        query: list[tuple[str, str]] = []
+        if self.wire == "jetstream":
+            query += [("wantedCollections", name) for name in COLLECTIONS]
+        elif self.wire == "jetstream_v2":
+            query += [("collections", name) for name in COLLECTIONS] + [("kinds", "commit")]
+        if position is not None:
+            query.append(("cursor", str(max(0, position - (REWIND_US if self.timed else REWIND_EVENTS)))))
+        return f"{self.address}?{urlencode(query)}" if query else self.address
+
+    def read(self, raw: str | bytes) -> Frame:
+        """One frame. Raises FrameError and StreamError."""
+        if self.wire == "repos":
+            return from_repos(raw if isinstance(raw, bytes) else raw.encode())
+        reader: Callable[[str | bytes], Frame] = from_jetstream if self.wire == "jetstream" else from_jetstream_v2
+        return reader(raw)
+
+
+def source_of(connection: Mapping[str, str]) -> Source | None:
+    """The stream of a connection: `service` (a relay or PDS) or `jetstream`. None without either.
+
+    Raises UnusableConnectionError for an address that is none, and where `did` is missing.
+    """
+    given = connection.get("service"), connection.get("jetstream")
+    if given == (None, None):
+        return None
+    if all(given):
+        raise UnusableConnectionError("connection has both service and jetstream; the same events would come twice")
+    if not connection.get("did", "").startswith("did:"):
+        raise UnusableConnectionError("connection.did is missing: the DID of the account, such as did:plc:…")
+    if given[0]:
+        return Source(_address(given[0], "connection.service", REPOS_PATH), "repos")
+    address = _address(given[1] or "", "connection.jetstream", JETSTREAM_PATH)
+    return Source(address, "jetstream_v2" if address.endswith(JETSTREAM_V2_METHOD) else "jetstream")
+
+
+def _address(given: str, where: str, path: str) -> str:
+    parts = urlsplit(given)
+    if parts.scheme not in _SCHEMES or not parts.netloc:
+        raise UnusableConnectionError(f"{where} is {given!r}; it has to be an address such as wss://host")
+    own = parts.path.rstrip("/")
+    return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, own or path, "", ""))
+
+
+def start_of(position: int | None, connected_at: datetime, now: datetime) -> int:
+    """Where a timed stream begins for a new account: what it has read already, but not after `connected_at` (within a
+    day before `now`), since what was written from then on is the account's.
+    """
+    wanted = max(connected_at.astimezone(UTC), now - FARTHEST_BACK)
+    at = int(min(wanted, now).timestamp() * 1_000_000)
+    return at if position is None else min(position, at)

@@ -1,0 +1,264 @@
+"""One of Bluesky's streams, read from where it was left, through every break, into the log."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from rapport.contracts.events import Interaction
+from rapport.kit import backoff
+from services.ingest import metrics
+from services.ingest.broker import Broker, NotAcknowledgedError, Record, record_of
+from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, accounts_of, deleted, read, written
+from services.ingest.connectors.bluesky_frames import Change, FrameError, StreamError
+from services.ingest.connectors.bluesky_source import Source, start_of
+from services.ingest.connectors.ledger import Ledger
+
+LARGEST_FRAME = 8 * 1_048_576
+"""Bytes. A commit may carry 2 MB of blocks, and older servers sent up to 5."""
+FRAMES_WAITING = 1_000
+"""Frames read ahead of the broker; then the server is made to wait."""
+FRAMES_AT_ONCE = 500
+POSITION_SECONDS = 1.0
+"""How often the position of a stream is kept that brings nothing for any account."""
+STEADY_SECONDS = 30.0
+"""A connection that lasted this long was a good one: the next try waits as little as the first."""
+
+Raw = str | bytes
+_CHECK = msgspec.json.Decoder(Interaction)
+
+
+class Stream:
+    """Reads one source for all accounts that are connected to it. Whatever happens to it, other streams go on."""
+
+    def __init__(
+        self, source: Source, ledger: Ledger, broker: Broker, now: Callable[[], datetime], log: logging.Logger
+    ) -> None:
+        self._source = source
+        self._ledger = ledger
+        self._broker = broker
+        self._now = now
+        self._log = log
+        self._watched: tuple[Watched, ...] = ()
+        self._by_did: dict[str, tuple[Watched, ...]] = {}
+        self._reopen = asyncio.Event()
+        self._connected = False
+        self._kept_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def watch(self, watched: Sequence[Watched]) -> None:
+        """Reads for exactly these accounts from now on. For a new one, a stream that keeps the past is opened again at
+        the time that the account was connected.
+        """
+        self._watched = tuple(watched)
+        by_did: dict[str, tuple[Watched, ...]] = {}
+        for one in watched:
+            by_did[one.did] = (*by_did.get(one.did, ()), one)
+        self._by_did = by_did
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        elif self._source.timed and self._new():
+            self._reopen.set()
+        self._say(self._connected)
+
+    def stop(self) -> None:
+        """Ends it, without waiting."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def ended(self) -> None:
+        """Waits for the end after `stop`."""
+        if self._task is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def _new(self) -> list[Watched]:
+        joined = self._ledger.joined(self._source.address)
+        return [one for one in self._watched if one.account.id not in joined]
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        delays = backoff.delays()
+        try:
+            while True:
+                began = clock()
+                why = await self._attempt()
+                self._say(False)
+                if self._reopen.is_set():
+                    continue
+                if clock() - began > STEADY_SECONDS:
+                    delays = backoff.delays()
+                delay = next(delays)
+                self._log.warning("bluesky %s: %s; connecting again in %.1f s", self._source.name, why, delay)
+                await asyncio.sleep(delay)
+        finally:
+            metrics.CONNECTED.labels(PLATFORM, self._source.name).set(0)
+
+    async def _attempt(self) -> str:
+        """Reads until the stream breaks, and gives the reason."""
+        try:
+            await self._read()
+        except StreamError as error:
+            if error.name == "FutureCursor":
+                # Another server behind the address. What it had before now cannot be told from what we have read.
+                self._ledger.forget(self._source.address)
+            return f"the server ended the stream ({error})"
+        except (OSError, TimeoutError, WebSocketException, NotAcknowledgedError) as error:
+            return f"{type(error).__name__}: {error}"
+        except Exception as error:  # a fault of ours in one stream must not end it, let alone the others
+            self._log.exception("bluesky %s", self._source.name)
+            return f"a fault: {error}"
+        return "the stream ended"
+
+    async def _read(self) -> None:
+        self._reopen.clear()
+        position = self._open_at()
+        async with connect(
+            self._source.url(position), max_size=LARGEST_FRAME, user_agent_header="rapport"
+        ) as connection:
+            self._log.info("bluesky %s: connected, reading from %s", self._source.name, position or "now")
+            self._say(True)
+            frames: asyncio.Queue[Raw] = asyncio.Queue(FRAMES_WAITING)
+            tasks = [
+                asyncio.create_task(_receive(connection, frames)),
+                asyncio.create_task(self._take_all(frames)),
+                asyncio.create_task(self._reopen.wait()),
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            for task in done:
+                task.result()
+
+    def _open_at(self) -> int | None:
+        """Where to read from, noted together with whom it is read for."""
+        position = self._ledger.position(self._source.address)
+        if self._source.timed:
+            for one in self._new():
+                position = start_of(position, one.account.connected_at, self._now())
+        self._ledger.join(self._source.address, [one.account.id for one in self._watched], position)
+        return position
+
+    async def _take_all(self, frames: asyncio.Queue[Raw]) -> None:
+        while True:
+            batch = [await frames.get()]
+            while len(batch) < FRAMES_AT_ONCE and not frames.empty():
+                batch.append(frames.get_nowait())
+            await self._take(batch)
+
+    async def _take(self, batch: Sequence[Raw]) -> None:
+        """Frames in order into the log; only then are position and ledger moved."""
+        page = _Page(self._ledger)
+        found: list[tuple[Interaction, Record]] = []
+        position: int | None = None
+        for raw in batch:
+            try:
+                frame = self._source.read(raw)
+            except FrameError as error:
+                metrics.REJECTED.labels(PLATFORM, "frame").inc()
+                self._log.error("bluesky %s: a frame is skipped: %s", self._source.name, error)
+                continue
+            if frame.notice:
+                self._log.warning("bluesky %s says %s", self._source.name, frame.notice)
+            if frame.position is not None:
+                position = frame.position
+            if frame.at is not None:
+                metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
+            for change in frame.changes:
+                found.extend(self._checked(self._interactions(change, page)))
+        await self._broker.append([record for _, record in found])
+        for interaction, _ in found:
+            metrics.ACCEPTED.labels(PLATFORM, interaction.kind).inc()
+            lag = (interaction.observed_at - interaction.occurred_at).total_seconds()
+            metrics.LAG.labels(PLATFORM).observe(lag)
+        clock = asyncio.get_running_loop().time()
+        if found or clock - self._kept_at >= POSITION_SECONDS:
+            self._ledger.keep(self._source.address, position, page.noted(), self._now())
+            self._kept_at = clock
+
+    def _interactions(self, change: Change, page: "_Page") -> list[Interaction]:
+        """What a change is for each account that it concerns."""
+        now = self._now()
+        if change.operation == "delete":
+            noted = page.find(change.uri)
+            return [
+                deleted(change, noted[one.account.id], one, now) for one in self._watched if one.account.id in noted
+            ]
+        meaning = read(change)
+        if meaning is None:
+            return []
+        concerned = accounts_of(meaning.concerns, self._by_did)
+        if change.operation == "update":
+            # An edit may take the brand's name out of a post that had it.
+            before = page.find(change.uri)
+            concerned += [one for one in self._watched if one.account.id in before and one not in concerned]
+        found: list[Interaction] = []
+        for one in concerned:
+            fact = written(meaning, one, partial(page.of, one.account.id), now)
+            if fact is not None:
+                interaction, seen = fact
+                page.note(seen)
+                found.append(interaction)
+        return found
+
+    def _checked(self, interactions: Sequence[Interaction]) -> list[tuple[Interaction, Record]]:
+        """With their records; what no reader could decode, for instance an id of a thousand characters, is left out."""
+        found: list[tuple[Interaction, Record]] = []
+        for interaction in interactions:
+            record = record_of(interaction)
+            try:
+                _CHECK.decode(record.value)
+            except msgspec.ValidationError as error:
+                metrics.REJECTED.labels(PLATFORM, "invalid").inc()
+                self._log.error("bluesky %s: %.200s is skipped: %s", self._source.name, interaction.id, error)
+            else:
+                found.append((interaction, record))
+        return found
+
+    def _say(self, connected: bool) -> None:
+        self._connected = connected
+        metrics.CONNECTED.labels(PLATFORM, self._source.name).set(connected)
+        metrics.FOLLOWED.labels(PLATFORM, self._source.name).set(len(self._watched) if connected else 0)
+
+
+class _Page:
+    """What the ledger knows, and on top of it what was seen since and is not kept yet."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._noted: dict[tuple[str, str], Seen] = {}
+        self._uris: set[str] = set()
+
+    def find(self, uri: str) -> dict[str, Seen]:
+        """What was noted under an at-uri, by account."""
+        found = {one.account: one for one in self._ledger.find(uri)}
+        if uri in self._uris:
+            found.update({one.account: one for one in self._noted.values() if one.uri == uri})
+        return found
+
+    def of(self, account: str, uri: str) -> Seen | None:
+        """What was noted under an at-uri for one account."""
+        return self.find(uri).get(account)
+
+    def note(self, seen: Seen) -> None:
+        """To be kept."""
+        self._noted[seen.uri, seen.account] = seen
+        self._uris.add(seen.uri)
+
+    def noted(self) -> list[Seen]:
+        """All that is to be kept."""
+        return list(self._noted.values())
+
+
+async def _receive(connection: ClientConnection, frames: asyncio.Queue[Raw]) -> None:
+    async for raw in connection:
+        await frames.put(raw)

@@ -1,0 +1,156 @@
+"""Whose accounts there are, as the API publishes them: the compacted brands topic, read whole and then followed."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+
+from rapport.contracts import codec
+from rapport.contracts.events import Account, Brand
+from rapport.contracts.topics import BRANDS
+from rapport.kit import backoff, kafka
+from rapport.kit.health import Health
+from services.ingest import metrics
+
+POLL_MS = 300
+"""A new account is usable this soon after the API published it."""
+PROBE_SECONDS = 2.0
+PROBE_MS = 3_000
+"""The broker is asked for the topic's end every so often; without an answer in this time it counts as gone."""
+
+NOT_READ = "brands topic not read yet"
+KAFKA_GONE = "kafka does not answer"
+
+
+class Directory:
+    """Every account by its id, kept current by a thread. Looking up takes no lock: a new mapping replaces the old."""
+
+    def __init__(self, bootstrap: str, health: Health, log: logging.Logger) -> None:
+        self._bootstrap = bootstrap
+        self._health = health
+        self._log = log
+        self._changed: Callable[[], None] = lambda: None
+        self._brands: dict[bytes, Brand] = {}
+        self._accounts: MappingProxyType[str, tuple[str, Account]] = MappingProxyType({})
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="directory", daemon=True)
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """`changed` is called on the thread once the topic was read whole, and after each change from then on."""
+        self._changed = changed
+
+    def start(self) -> None:
+        """Begins to read. Waits for Kafka as long as it takes."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stop.set()
+        self._thread.join(2 * PROBE_MS / 1000)
+
+    def account(self, id: str) -> tuple[str, Account] | None:
+        """The brand and the account of an id."""
+        return self._accounts.get(id)
+
+    def accounts(self) -> MappingProxyType[str, tuple[str, Account]]:
+        """Brand and account by account id, as of now."""
+        return self._accounts
+
+    def _run(self) -> None:
+        delays = backoff.delays()
+        while not self._stop.is_set():
+            try:
+                kafka.wait_until_there(self._bootstrap, self._log, self._wait)
+                self._follow()
+            except _StoppedError:
+                return
+            except Exception as error:  # whatever it is, the door needs the directory: say it and start over
+                self._health.unready(KAFKA_GONE)
+                self._log.warning("reading %s failed (%s: %s); starting over", BRANDS.name, type(error).__name__, error)
+                self._stop.wait(next(delays))
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise _StoppedError
+
+    def _follow(self) -> None:
+        consumer = kafka.consumer(self._bootstrap, None, "rapport-ingest-directory", fetch_max_wait_ms=POLL_MS)
+        try:
+            partition = TopicPartition(BRANDS.name, 0)
+            consumer.assign([partition])
+            consumer.seek_to_beginning(partition)
+            end = consumer.end_offsets([partition])[partition]
+            self._read_to(consumer, partition, end)
+            self._health.ready(KAFKA_GONE)
+            self._health.ready(NOT_READ)
+            self._log.info("%d brands, %d accounts", len(self._brands), len(self._accounts))
+            self._changed()
+            probed = time.monotonic()
+            while not self._stop.is_set():
+                if self._take(consumer.poll(timeout_ms=POLL_MS)):
+                    self._changed()
+                if time.monotonic() - probed > PROBE_SECONDS:
+                    self._probe(consumer, partition)
+                    probed = time.monotonic()
+        finally:
+            consumer.close()
+
+    def _read_to(self, consumer: Any, partition: TopicPartition, end: int) -> None:
+        while consumer.position(partition) < end:
+            if self._stop.is_set():
+                raise _StoppedError
+            self._take(consumer.poll(timeout_ms=POLL_MS))
+
+    def _probe(self, consumer: Any, partition: TopicPartition) -> None:
+        try:
+            consumer.end_offsets([partition], timeout_ms=PROBE_MS)
+        except KafkaError as error:
+            if KAFKA_GONE not in self._health.reasons():
+                self._log.warning("Kafka at %s does not answer: %s", self._bootstrap, error)
+            self._health.unready(KAFKA_GONE)
+        else:
+            if KAFKA_GONE in self._health.reasons():
+                self._log.info("Kafka at %s answers again", self._bootstrap)
+            self._health.ready(KAFKA_GONE)
+
+    def _take(self, polled: dict[TopicPartition, list[Any]]) -> bool:
+        records = [record for batch in polled.values() for record in batch]
+        for record in records:
+            key = record.key or b""
+            if record.value is None:
+                self._brands.pop(key, None)
+                continue
+            try:
+                brand = codec.decode(codec.type_of(record.headers), record.value)
+                if not isinstance(brand, Brand):
+                    raise codec.UndecodableError(f"a {type(brand).__name__}, where only brands belong")
+            except codec.UndecodableError as error:
+                # What the brand was before stays in force: one bad record shall not close a brand's door.
+                self._log.error("%s offset %d is skipped: %s", BRANDS.name, record.offset, error)
+                continue
+            self._brands[key] = brand
+        if records:
+            self._index()
+        return bool(records)
+
+    def _index(self) -> None:
+        accounts: dict[str, tuple[str, Account]] = {}
+        for brand in self._brands.values():
+            for account in brand.accounts:
+                accounts[account.id] = (brand.id, account)
+        self._accounts = MappingProxyType(accounts)
+        count: dict[str, int] = {}
+        for _, account in accounts.values():
+            count[account.platform] = count.get(account.platform, 0) + 1
+        metrics.ACCOUNTS.clear()
+        for platform, number in count.items():
+            metrics.ACCOUNTS.labels(platform).set(number)
+
+
+class _StoppedError(Exception):
+    """The service ends while the directory waits."""

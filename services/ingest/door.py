@@ -1,0 +1,160 @@
+"""The generic door: `POST /v1/interactions`, signed, answered 202 only after the broker has everything in it."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from rapport.contracts.events import Account
+from rapport.kit.health import Health
+from services.ingest import metrics
+from services.ingest.broker import Broker, NotAcknowledgedError
+from services.ingest.directory import NOT_READ, Directory
+from services.ingest.problems import ProblemError
+from services.ingest.submission import NotJsonError, RejectedError, read
+
+LARGEST_BODY = 1_048_576
+"""Bytes: some thousands of interactions, and what one request may hold in memory."""
+DISCARDED = 16 * LARGEST_BODY
+"""Up to here a body that is too large is read and thrown away: many senders hear no answer before they are done."""
+BODY_WITHIN = 30.0
+"""Seconds for the body to arrive, so that a sender who stalls does not hold a connection for good."""
+RETRY_AFTER = "5"
+NOBODY = "0" * 64
+"""Compared against when the account is unknown, so that the time taken does not tell which ids exist."""
+
+
+class Door:
+    """Takes requests for every account of the directory."""
+
+    def __init__(self, directory: Directory, broker: Broker, health: Health, now: Callable[[], datetime]) -> None:
+        self._directory = directory
+        self._broker = broker
+        self._health = health
+        self._now = now
+
+    async def post(self, request: Request) -> Response:
+        """202 and the accepted ids in order; a problem document for everything else, with nothing taken."""
+        try:
+            accepted = await self._take(request)
+        except ProblemError as problem:
+            metrics.REQUESTS.labels(problem.slug).inc()
+            return problem.response()
+        metrics.REQUESTS.labels("accepted").inc()
+        return Response(msgspec.json.encode({"accepted": accepted}), 202, media_type="application/json")
+
+    async def _take(self, request: Request) -> list[str]:
+        encoding = request.headers.get("content-encoding", "identity").lower()
+        if encoding != "identity":
+            raise ProblemError(
+                415, "encoded", "Content-Encoding is not taken", f"send the body as it is, not {encoding}"
+            )
+        body = await bounded_body(request)
+        if NOT_READ in self._health.reasons():
+            raise unavailable("the accounts are not read from Kafka yet")
+        brand, account = self._sender(request, body)
+        observed_at = self._now()
+        lines = "ndjson" in request.headers.get("content-type", "").lower()
+        try:
+            read_items = read(body, lines=lines, brand=brand, account=account, observed_at=observed_at)
+        except NotJsonError as error:
+            metrics.REJECTED.labels(account.platform, "not_json").inc()
+            raise ProblemError(400, "not-json", "The body is not JSON", f"{error}; nothing was taken") from None
+        except RejectedError as error:
+            metrics.REJECTED.labels(account.platform, "invalid").inc(len(error.rejected))
+            raise ProblemError(
+                422, "rejected", "Some interactions are wrong", str(error), rejected=error.rejected
+            ) from None
+        try:
+            await self._broker.append([record for _, record in read_items])
+        except NotAcknowledgedError as error:
+            raise unavailable(f"Kafka has not confirmed: {error}; send it again, the same ids count once") from None
+        for interaction, _ in read_items:
+            metrics.ACCEPTED.labels(account.platform, interaction.kind).inc()
+            metrics.LAG.labels(account.platform).observe((observed_at - interaction.occurred_at).total_seconds())
+        return [interaction.id for interaction, _ in read_items]
+
+    def _sender(self, request: Request, body: bytes) -> tuple[str, Account]:
+        """Brand and account that the request is signed for, in the same time and words for every way to be wrong."""
+        account_id = request.headers.get("x-rapport-account", "")
+        if not account_id:
+            raise _unauthenticated("X-Rapport-Account is missing: the id of the account that the interactions are for")
+        given = request.headers.get("x-rapport-signature-256", "")
+        if not given:
+            raise _unauthenticated(
+                "X-Rapport-Signature-256 is missing: sha256= and the hex HMAC-SHA256 of the raw body with the secret"
+            )
+        found = self._directory.account(account_id)
+        secrets = found[1].door_secrets if found else ()
+        if not signed(body, given, secrets or (NOBODY,)) or found is None or not secrets:
+            raise _unauthenticated(
+                f"no account {account_id!r}, or X-Rapport-Signature-256 is not sha256= and the hex HMAC-SHA256 of "
+                "the raw body with one of its secrets"
+            )
+        return found
+
+
+def signed(body: bytes, given: str, secrets: tuple[str, ...]) -> bool:
+    """Whether `given` (`sha256=` and hex) is the body's HMAC-SHA256 with one of the secrets. Compares all of them."""
+    fits = False
+    for secret in secrets:
+        expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        fits |= hmac.compare_digest(expected.encode(), given.encode())
+    return fits
+
+
+async def bounded_body(request: Request) -> bytes:
+    """The raw body, never holding more than LARGEST_BODY of it, whatever its length is said to be."""
+    said = request.headers.get("content-length", "0")
+    if said.isdecimal() and int(said) > DISCARDED:
+        raise _too_large(hang_up=True)
+    parts = bytearray()
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            async for part in request.stream():
+                size += len(part)
+                if size > DISCARDED:
+                    raise _too_large(hang_up=True)
+                if size <= LARGEST_BODY:
+                    parts += part
+    except TimeoutError:
+        raise ProblemError(
+            408, "slow", "The body did not arrive", f"it took longer than {BODY_WITHIN:.0f} s; nothing was taken"
+        ) from None
+    except ClientDisconnect:
+        raise ProblemError(400, "gone", "The sender went away", "the body never ended; nothing was taken") from None
+    if size > LARGEST_BODY:
+        raise _too_large(hang_up=False)
+    return bytes(parts)
+
+
+def _too_large(*, hang_up: bool) -> ProblemError:
+    return ProblemError(
+        413,
+        "too-large",
+        "The body is too large",
+        f"at most {LARGEST_BODY} bytes are taken at once; send it in several requests; nothing was taken",
+        # With the rest of the body left unread, the connection cannot serve another request.
+        headers={"Connection": "close"} if hang_up else None,
+    )
+
+
+def _unauthenticated(detail: str) -> ProblemError:
+    return ProblemError(
+        401,
+        "unauthenticated",
+        "Not signed by a known account",
+        f"{detail}; nothing was taken",
+        headers={"WWW-Authenticate": 'RapportSignature realm="interactions"'},
+    )
+
+
+def unavailable(detail: str) -> ProblemError:
+    """503: the sender should try again."""
+    return ProblemError(503, "unavailable", "Not possible right now", detail, headers={"Retry-After": RETRY_AFTER})

@@ -1,0 +1,247 @@
+"""What came through the generic door, read: a body becomes interactions, or the reasons why not. Pure.
+
+All or nothing: one bad item refuses the whole body, so a sender never has to find out which part was taken.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, get_args
+
+import msgspec
+from msgspec import Struct
+
+from rapport.contracts.events import (
+    Account,
+    Actor,
+    Interaction,
+    Kind,
+    Medium,
+    Object,
+    OccurredAtSource,
+    Parent,
+    Text,
+    UtcTime,
+)
+from rapport.domain.addressing import UnaddressableError, address, occurred
+from services.ingest.broker import LARGEST_VALUE, Record, record_of
+
+LARGEST_AMOUNT = Decimal(10) ** 15
+"""Above any purchase; keeps `1e999999` out of every sum that is made of amounts."""
+FINEST_AMOUNT = -9
+"""Decimal places of an amount; the smallest unit of any currency has fewer."""
+
+
+class Received(Struct, kw_only=True):
+    """An interaction as a sender writes it; the rest of `Interaction` is derived or stamped."""
+
+    id: Text
+    kind: Kind
+    actor: Actor
+    object: Object | None = None
+    parent: Parent | None = None
+    brand: str | None = None
+    platform: str | None = None
+    account: str | None = None
+    conversation: Text | None = None
+    thread: Text | None = None
+    post: Text | None = None
+    text: str | None = None
+    media: tuple[Medium, ...] = ()
+    language: str | None = None
+    reaction: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    campaign: str | None = None
+    automatic: bool = False
+    undo: bool = False
+    occurred_at: UtcTime | None = None
+    occurred_at_source: OccurredAtSource = "platform"
+
+
+class Rejection(Struct, omit_defaults=True):
+    """Why one item of a body is refused. `where` is the field; `index` counts from 0."""
+
+    index: int
+    where: str
+    why: str
+    id: str | None = None
+
+
+class NotJsonError(ValueError):
+    """The body is not JSON, or neither an object, an array, nor one object per line."""
+
+
+class RejectedError(ValueError):
+    """Some items of the body are wrong, so none is taken."""
+
+    def __init__(self, rejected: list[Rejection], of: int) -> None:
+        super().__init__(f"{len(rejected)} of {of} interactions are wrong; none was taken")
+        self.rejected = rejected
+
+
+_ONE = msgspec.json.Decoder(Received)
+_MANY = msgspec.json.Decoder(list[Received])
+_PARTS = msgspec.json.Decoder(list[msgspec.Raw])
+_ANY = msgspec.json.Decoder()
+
+
+def read(
+    body: bytes, *, lines: bool, brand: str, account: Account, observed_at: datetime
+) -> list[tuple[Interaction, Record]]:
+    """The interactions of a body with their records, in its order. `lines` says that it is NDJSON.
+
+    An object, an array, or one object per line. Raises NotJsonError and RejectedError.
+    """
+    received, rejected = _decode(body, lines)
+    found: list[tuple[Interaction, Record]] = []
+    for index, item in enumerate(received):
+        if item is None:
+            continue
+        try:
+            interaction = complete(item, brand, account, observed_at)
+            record = record_of(interaction)
+            if len(record.value) > LARGEST_VALUE:
+                raise UnaddressableError("", f"{len(record.value)} bytes; at most {LARGEST_VALUE} can be taken")
+        except UnaddressableError as error:
+            rejected.append(Rejection(index, error.where, str(error), item.id))
+        else:
+            found.append((interaction, record))
+    if rejected:
+        raise RejectedError(sorted(rejected, key=lambda one: one.index), len(received))
+    return found
+
+
+def complete(item: Received, brand: str, account: Account, observed_at: datetime) -> Interaction:
+    """The interaction that a received one is, for the account it came in for. Raises UnaddressableError."""
+    for where, given, own in (
+        ("brand", item.brand, brand),
+        ("platform", item.platform, account.platform),
+        ("account", item.account, account.id),
+    ):
+        if given is not None and given != own:
+            raise UnaddressableError(where, f"is {given!r}, but the account of this request belongs to {own!r}")
+    amount = item.amount
+    if amount is not None and not _usable(amount):
+        raise UnaddressableError("amount", "has to be a finite number below 10^15 with at most 9 decimal places")
+    addressed = address(
+        kind=item.kind,
+        account=account.id,
+        actor=item.actor,
+        object=item.object,
+        parent=item.parent,
+        conversation=item.conversation,
+        thread=item.thread,
+        post=item.post,
+    )
+    try:
+        time = occurred(item.occurred_at, item.occurred_at_source, observed_at)
+    except OverflowError:
+        raise UnaddressableError("occurred_at", "lies outside of what UTC can express") from None
+    return Interaction(
+        id=item.id,
+        brand=brand,
+        platform=account.platform,
+        account=account.id,
+        kind=item.kind,
+        actor=item.actor,
+        object=item.object or Object(item.id),
+        conversation=addressed.conversation,
+        thread=addressed.thread,
+        occurred_at=time.at,
+        occurred_at_source=time.source,
+        clamped=time.clamped,
+        observed_at=observed_at,
+        undo=item.undo,
+        parent=item.parent,
+        post=item.post,
+        text=item.text,
+        media=item.media,
+        language=item.language,
+        reaction=item.reaction,
+        amount=amount,
+        currency=item.currency,
+        campaign=item.campaign,
+        automatic=item.automatic,
+    )
+
+
+def _usable(amount: Decimal) -> bool:
+    exponent = amount.as_tuple().exponent
+    return isinstance(exponent, int) and exponent >= FINEST_AMOUNT and abs(amount) < LARGEST_AMOUNT
+
+
+def _decode(body: bytes, lines: bool) -> tuple[Sequence[Received | None], list[Rejection]]:
+    """The items in order, None for what is out of shape, and why."""
+    start = body.lstrip()[:1]
+    if not start:
+        raise NotJsonError("the body is empty")
+    try:
+        if start == b"[" and not lines:
+            return _MANY.decode(body), []
+        if start == b"{" and not lines:
+            return [_ONE.decode(body)], []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # read once more, piece by piece, to say which one is wrong
+    received: list[Received | None] = []
+    rejected: list[Rejection] = []
+    for index, part in enumerate(_parts(body, start, lines)):
+        try:
+            received.append(_ONE.decode(part))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            received.append(None)
+            rejected.append(_rejection(index, part, error))
+    return received, rejected
+
+
+def _parts(body: bytes, start: bytes, lines: bool) -> Sequence[bytes | msgspec.Raw]:
+    """The items of a body, undecoded but each of them JSON. Raises NotJsonError."""
+    if not lines and start not in (b"{", b"["):
+        _checked(body, "the body")
+        raise NotJsonError("the body is neither an object nor an array nor one object per line")
+    if not lines and start == b"[":
+        try:
+            return _PARTS.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise NotJsonError(f"the body is not JSON: {error}") from None
+    if not lines and not _is_lines(body):
+        _checked(body, "the body")
+        return [body]
+    parts = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+    for number, line in parts:
+        _checked(line, f"line {number}")
+    return [line for _, line in parts]
+
+
+def _is_lines(body: bytes) -> bool:
+    """Several objects, one per line, sent without saying so: the first line is JSON by itself, and not the last."""
+    first, _, rest = body.strip().partition(b"\n")
+    if not rest:
+        return False
+    try:
+        _ANY.decode(first)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _checked(part: bytes, what: str) -> None:
+    try:
+        _ANY.decode(part)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJsonError(f"{what} is not JSON: {error}") from None
+
+
+def _rejection(index: int, part: bytes | msgspec.Raw, error: Exception) -> Rejection:
+    """msgspec says: why - at `$.path`. A field that is missing is named in the why."""
+    why, _, path = str(error).partition(" - at `$.")
+    path = path.rstrip("`")
+    if why.startswith("Object missing required field `"):
+        path = f"{path}.{why.split('`')[1]}".lstrip(".")
+    loose: Any = None
+    if isinstance(error, msgspec.ValidationError):
+        loose = _ANY.decode(part)
+    if path == "kind" and why.startswith("Invalid enum value"):
+        why = f"{why}; it has to be one of {', '.join(get_args(Kind))}"
+    named = loose.get("id") if isinstance(loose, dict) else None
+    return Rejection(index, path, why, named if isinstance(named, str) else None)
