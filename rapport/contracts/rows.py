@@ -40,6 +40,8 @@ class FollowerRow(Struct, omit_defaults=True, kw_only=True):
     name: str | None = None
     avatar_url: str | None = None
     bot: bool = False
+    met: bool = False
+    """Whether the follower did anything yet; a row can begin with the brand's reply, where that arrives first."""
     counts: dict[str, int] = {}
     """Interactions by kind, less what was undone or deleted; `reply` counts the brand's replies to the follower."""
     contributions: dict[str, dict[str, float]] = {}

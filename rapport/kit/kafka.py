@@ -89,3 +89,17 @@ def consumer(bootstrap: str, group: str | None, client_id: str, **more: Any) -> 
         enable_auto_commit=False,
         **more,
     )
+
+
+def wrong_partitions(bootstrap: str, topics: Iterable[Topic]) -> str:
+    """Says which of the topics have another number of partitions than the catalogue; empty where all fit."""
+    reader = KafkaConsumer(bootstrap_servers=_servers(bootstrap))
+    try:
+        counts = [(topic, len(reader.partitions_for_topic(topic.name) or ())) for topic in topics]
+        return ", ".join(
+            f"{topic.name} has {count} instead of {topic.partitions}"
+            for topic, count in counts
+            if count != topic.partitions
+        )
+    finally:
+        reader.close()

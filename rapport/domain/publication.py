@@ -1,0 +1,275 @@
+"""From what the facts say to what is said aloud: exchange ids that last, snapshots that changed, alerts sent once.
+
+The state of one follower in one thread is a `Thread`. Every record that touches it ends in `publish`, which compares
+the exchanges with what was published before and gives the difference. Alerts depend on what was known when, so they
+are a function of the log; snapshots are a function of the facts.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from msgspec import Struct, structs
+
+from rapport.contracts.events import (
+    Alert,
+    ExchangeSnapshot,
+    FirstComment,
+    FollowerRef,
+    PolicyRef,
+    Step,
+)
+from rapport.domain.exchange import Answer, Comment, Exchange, exchanges
+from rapport.domain.policy import Terms
+from rapport.domain.times import ms, utc
+
+DAY_MS = 86_400_000
+FOLD_AFTER = 30 * DAY_MS
+"""An exchange that ended this long ago is history: its facts leave the state, and nothing reopens it."""
+MOST_COMMENTS = 200
+MOST_EXCHANGES = 50
+"""Per follower and thread, so that a row stays far below what the log accepts as one record."""
+
+
+class Sent(Struct, omit_defaults=True):
+    """What was said of one exchange. `since` is the clock of its first publication."""
+
+    since: int
+    warnings: int = 0
+    """How many of its warnings are over."""
+    breach: bool = False
+    resolved: bool = False
+    retractions: int = 0
+    first: str | None = None
+    """The comment that was named when an alert was last sent."""
+
+
+class Thread(Struct, omit_defaults=True, kw_only=True):
+    """The facts of one follower in one thread, and what was published of them. A row of the exchanges agent."""
+
+    brand: str
+    platform: str
+    thread: str
+    follower: FollowerRef
+    named_at: int = 0
+    """The time of the interaction that the follower's handle and name were taken from."""
+    comments: list[Comment] = []
+    answers: list[Answer] = []
+    published: list[ExchangeSnapshot] = []
+    sent: list[Sent] = []
+    """Beside each of `published`."""
+    closed_until: int = 0
+    """Comments up to here belong to exchanges that were folded, and open no clock."""
+    next_at: int | None = None
+    """The clock at which the thread has to be looked at again, if ever."""
+
+
+class Settings(NamedTuple):
+    """What a brand's settings say about one thread's exchanges."""
+
+    terms_of: Callable[[Comment], Terms]
+    backfilled: Callable[[Comment], bool]
+    grace: int
+
+
+class Published(NamedTuple):
+    """What there is to say of what one record changed."""
+
+    snapshots: list[ExchangeSnapshot]
+    alerts: list[Alert]
+
+
+def publish(thread: Thread, settings: Settings, clock: int) -> Published:
+    """Brings `thread` up to its facts at `clock` and gives what has to be said. Changes `thread`."""
+    _bound(thread)
+    found = exchanges(thread.comments, thread.answers, settings.terms_of, clock, settings.grace)
+    kept = _identify(thread, found, clock)
+    snapshots: list[ExchangeSnapshot] = []
+    alerts: list[Alert] = []
+    next_at: int | None = None
+    for place, exchange in kept:
+        before = thread.published[place]
+        backfilled = settings.backfilled(exchange.first)
+        after = _snapshot(thread, exchange, before.id, before.revision, backfilled)
+        if after != before or before.revision == 0:
+            after = structs.replace(after, revision=before.revision + 1)
+            thread.published[place] = after
+            snapshots.append(after)
+        if not backfilled:
+            alerts.extend(_alerts(after, exchange, thread.sent[place], clock))
+        if exchange.state == "open" and not exchange.breached:
+            warnings = [] if backfilled else exchange.terms.warnings(exchange.first.at)
+            soonest = min((at for at in [*warnings, exchange.fires] if at > clock), default=None)
+            if soonest is not None:
+                next_at = soonest if next_at is None else min(next_at, soonest)
+    holders = {thread.published[place].id for place, _ in kept}
+    for place, before in enumerate(thread.published):
+        if before.id not in holders and before.state != "superseded":
+            after = structs.replace(before, state="superseded", revision=before.revision + 1)
+            thread.published[place] = after
+            snapshots.append(after)
+            sent = thread.sent[place]
+            if sent.breach and not sent.resolved:
+                alerts.append(_alert(after, "retracted", sent, clock))
+                sent.breach = False
+                sent.retractions += 1
+    _fold(thread, clock)
+    thread.next_at = next_at
+    return Published(snapshots, alerts)
+
+
+def _identify(thread: Thread, found: list[Exchange], clock: int) -> list[tuple[int, Exchange]]:
+    """The place among `thread.published` of each exchange found; new ones are appended with revision 0.
+
+    A published exchange stays with the exchange that holds the comment it alerted about, else its first comment, else
+    its oldest member. Where two meet in one, the one published first stays.
+    """
+    places = {snapshot.id: place for place, snapshot in enumerate(thread.published)}
+    claims: dict[int, list[int]] = {}
+    for place, snapshot in enumerate(thread.published):
+        if snapshot.state == "superseded":
+            continue
+        wanted = (thread.sent[place].first, snapshot.first.id)
+        mine = [
+            (min((wanted.index(member.id) if member.id in wanted else 2) for member in members), index)
+            for index, exchange in enumerate(found)
+            if (members := [member for member in exchange.members if member.exchange == snapshot.id])
+        ]
+        if mine:
+            claims.setdefault(min(mine)[1], []).append(place)
+    kept: list[tuple[int, Exchange]] = []
+    for index, exchange in enumerate(found):
+        if index in claims:
+            place = min(claims[index], key=lambda claim: (thread.sent[claim].since, claim))
+        else:
+            place = len(thread.published)
+            fresh = _fresh_id(thread, exchange, places)
+            places[fresh] = place
+            thread.published.append(_snapshot(thread, exchange, fresh, 0, backfilled=False))
+            thread.sent.append(Sent(since=clock))
+        for member in exchange.members:
+            member.exchange = thread.published[place].id
+        kept.append((place, exchange))
+    return kept
+
+
+def _fresh_id(thread: Thread, exchange: Exchange, taken: dict[str, int]) -> str:
+    attempt = 0
+    while True:
+        fresh = _digest(
+            thread.brand, thread.platform, thread.thread, thread.follower.id, exchange.first.id, str(attempt)
+        )
+        if fresh not in taken:
+            return fresh
+        attempt += 1
+
+
+def _digest(*parts: str) -> str:
+    # 20 hex digits: among a billion exchanges, two share one with a chance of 4 in 10^7.
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:20]
+
+
+def _snapshot(thread: Thread, exchange: Exchange, id: str, revision: int, backfilled: bool) -> ExchangeSnapshot:
+    first, answer = exchange.first, exchange.answer
+    return ExchangeSnapshot(
+        id=id,
+        brand=thread.brand,
+        platform=thread.platform,
+        account=first.account,
+        conversation=first.conversation,
+        thread=thread.thread,
+        follower=thread.follower,
+        first=FirstComment(id=first.id, url=first.url, text=first.text),
+        comments=exchange.joined,
+        opened_at=utc(first.at),
+        due_at=utc(exchange.due),
+        state=exchange.state,
+        revision=revision,
+        policy=PolicyRef(version=exchange.terms.version, rule=exchange.terms.index),
+        cancelled_because=exchange.cancelled_because,
+        backfilled=backfilled,
+        breached_at=utc(exchange.due) if exchange.breached else None,
+        answered_at=utc(answer.at) if answer else None,
+        answered_by=answer.by if answer else None,
+        response_seconds=max(0, answer.at - first.at) / 1000 if answer else None,
+    )
+
+
+def _alerts(snapshot: ExchangeSnapshot, exchange: Exchange, sent: Sent, clock: int) -> list[Alert]:
+    """What is due to be said of one exchange now; notes it in `sent`."""
+    if sent.breach and not exchange.breached and not sent.resolved:
+        alert = _alert(snapshot, "retracted", sent, clock)
+        sent.breach = False
+        sent.retractions += 1
+        return [alert]
+    if exchange.state == "open":
+        if exchange.breached:
+            if not sent.breach:
+                sent.breach, sent.first = True, exchange.first.id
+                return [_alert(snapshot, "breach", sent, clock)]
+            return []
+        over = sum(1 for at in exchange.terms.warnings(exchange.first.at) if at <= clock)
+        if over > sent.warnings and clock < exchange.due:
+            # Of several warnings that passed unsaid, one says it all.
+            sent.warnings, sent.first = over, exchange.first.id
+            return [_alert(snapshot, "warning", sent, clock, over)]
+        return []
+    if exchange.state == "answered_late" and sent.breach and not sent.resolved:
+        sent.resolved = True
+        return [_alert(snapshot, "resolved", sent, clock)]
+    return []
+
+
+def _alert(snapshot: ExchangeSnapshot, step: Step, sent: Sent, clock: int, nth: int = 0) -> Alert:
+    return Alert(
+        id=_digest(snapshot.brand, snapshot.id, step, str(nth), str(sent.retractions)),
+        brand=snapshot.brand,
+        platform=snapshot.platform,
+        account=snapshot.account,
+        exchange=snapshot.id,
+        step=step,
+        follower=snapshot.follower,
+        first=snapshot.first,
+        comments=snapshot.comments,
+        opened_at=snapshot.opened_at,
+        due_at=snapshot.due_at,
+        created_at=utc(clock),
+        answered_at=snapshot.answered_at,
+    )
+
+
+def _bound(thread: Thread) -> None:
+    """Keeps the oldest and the newest comments: the ones that open clocks, now and after the next answer."""
+    if len(thread.comments) > MOST_COMMENTS:
+        thread.comments.sort(key=lambda comment: (comment.at, comment.id))
+        middle = MOST_COMMENTS // 2
+        del thread.comments[middle : middle + len(thread.comments) - MOST_COMMENTS]
+    if len(thread.answers) > MOST_COMMENTS:
+        thread.answers.sort(key=lambda answer: (answer.at, answer.id))
+        del thread.answers[: len(thread.answers) - MOST_COMMENTS]
+
+
+def _fold(thread: Thread, clock: int) -> None:
+    """Forgets the facts of exchanges that ended long ago, oldest first; and of more, where there are too many."""
+    order = sorted(range(len(thread.published)), key=lambda place: thread.published[place].opened_at)
+    surplus = len(order) - MOST_EXCHANGES
+    gone: set[int] = set()
+    for place in order:
+        snapshot = thread.published[place]
+        if snapshot.state == "open":
+            break
+        ended = ms(snapshot.answered_at or snapshot.due_at)
+        if ended > clock - FOLD_AFTER and len(gone) >= surplus:
+            break
+        gone.add(place)
+        if snapshot.state != "superseded":
+            members = [comment.at for comment in thread.comments if comment.exchange == snapshot.id]
+            covered = ms(snapshot.answered_at) if snapshot.answered_at else 0
+            thread.closed_until = max([thread.closed_until, covered, *members])
+    if not gone:
+        return
+    folded = {thread.published[place].id for place in gone}
+    thread.comments = [comment for comment in thread.comments if comment.exchange not in folded]
+    thread.answers = [answer for answer in thread.answers if answer.at > thread.closed_until]
+    thread.published = [snapshot for place, snapshot in enumerate(thread.published) if place not in gone]
+    thread.sent = [sent for place, sent in enumerate(thread.sent) if place not in gone]

@@ -1,0 +1,266 @@
+"""The scorer: a Faust worker with two agents, each with a lane per partition, and the ticks that move the clocks."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from prometheus_client import Gauge
+
+from rapport.contracts import codec
+from rapport.contracts.events import Tick
+from rapport.contracts.topics import (
+    CATALOGUE,
+    CONVERSATIONS,
+    CONVERSATIONS_DEAD,
+    ENGAGEMENTS,
+    ENGAGEMENTS_DEAD,
+    EXCHANGES,
+    EXCHANGES_CHANGELOG,
+    EXCHANGES_DEAD,
+    RELATIONSHIPS_CHANGELOG,
+    SCORER_GROUP,
+    key_of,
+)
+from rapport.kit import health, kafka
+from rapport.kit import log as logs
+from services.scorer.exchanges import ExchangesHandler
+from services.scorer.fenced.lane import Agent, Handler, Lane
+from services.scorer.fenced.state import RefusedError
+from services.scorer.fenced.transport import BatchSchema, pause
+from services.scorer.output import ROW_HEADERS
+from services.scorer.relationships import RelationshipsHandler
+from services.scorer.settings import ScorerSettings
+
+log = logging.getLogger("rapport.scorer")
+
+STALLED_SECONDS = 60.0
+"""An event loop that did not turn for this long is stuck, whatever Kafka does."""
+_TICK = codec.encode(Tick())
+_TICK_KEY = key_of("tick")
+
+ASSIGNED = Gauge("rapport_scorer_assigned_lanes", "Lanes that this worker has.", ["agent"])
+READY = Gauge("rapport_scorer_ready_lanes", "Lanes that are restored and process.", ["agent"])
+
+
+class Worker:
+    """The lanes of one process, and what keeps them going."""
+
+    def __init__(self, settings: ScorerSettings, state: health.Health) -> None:
+        """Prepares; `start` begins."""
+        self._settings = settings
+        self._health = state
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.beat = time.monotonic()
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._ticker = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._agents = {agent.name: agent for agent in _agents(settings)}
+        self._topics = {source: agent for agent in self._agents.values() for source in agent.sources}
+        self._app = self._faust()
+
+    def _faust(self) -> Any:
+        settings = self._settings
+        app = faust.App(
+            SCORER_GROUP,
+            broker=f"fenced://{settings.kafka.split(',')[0]}",
+            broker_consumer=";".join(f"fenced://{server}" for server in settings.kafka.split(",")),
+            consumer_group_instance_id=settings.instance,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            store="memory://",
+            datadir=str(settings.data / "faust"),
+            stream_wait_empty=True,
+            consumer_auto_offset_reset="earliest",
+            broker_max_poll_records=2_000,
+            broker_session_timeout=settings.session_seconds,
+            broker_heartbeat_interval=settings.session_seconds / 4,
+            broker_rebalance_timeout=60.0,
+            broker_request_timeout=40.0,
+        )
+        for agent in self._agents.values():
+            self._agent(app, agent)
+        app.on_partitions_revoked.connect(self._revoked, weak=False)
+        app.on_partitions_assigned.connect(self._assigned, weak=False)
+        return app
+
+    def _agent(self, app: Any, agent: Agent) -> None:
+        async def batches(stream: Any) -> None:
+            async for event in stream.events():
+                lane = self._lanes.get((agent.name, event.message.partition))
+                if lane is not None:
+                    lane.put(event.value)
+
+        app.agent(app.topic(*agent.sources, schema=BatchSchema()), name=agent.name)(batches)
+
+    async def start(self) -> None:
+        """Starts Faust, which joins the group; the lanes follow from what it assigns."""
+        (self._settings.data / "faust").mkdir(parents=True, exist_ok=True)
+        await self._ticker.start()
+        await self._app.start()
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._tick())]
+
+    async def stop(self) -> None:
+        """Ends the lanes after the transactions under way, then leaves."""
+        for task in self._tasks:
+            task.cancel()
+        await self._close(list(self._lanes))
+        await self._app.stop()
+        await self._ticker.stop()
+
+    async def _revoked(self, *_: Any, **__: Any) -> None:
+        # Every rebalance of Faust's revokes all, and each generation opens its lanes anew.
+        await self._close(list(self._lanes))
+
+    async def _assigned(self, *received: Any, **__: Any) -> None:
+        await self._close(list(self._lanes))
+        for name, partition in sorted({(self._topics[tp.topic].name, tp.partition) for tp in received[1]}):
+            agent = self._agents[name]
+            sources = dict.fromkeys(agent.sources, partition)
+            lane = Lane(
+                agent,
+                partition,
+                pause=lambda paused, sources=sources: pause(self._app, sources, paused),  # type: ignore[misc]
+                crashed=self._crashed,
+            )
+            self._lanes[(name, partition)] = lane
+            lane.start()
+
+    async def _close(self, names: list[tuple[str, int]]) -> None:
+        lanes = [lane for name in names if (lane := self._lanes.pop(name, None)) is not None]
+        await asyncio.gather(*(lane.close() for lane in lanes))
+
+    def _crashed(self, error: BaseException) -> None:
+        if not self.failed.done():
+            self.failed.set_result(error)
+
+    async def _watch(self) -> None:
+        """Keeps the heartbeat that liveness looks at, and readiness."""
+        while True:
+            self.beat = time.monotonic()
+            for agent in self._agents:
+                lanes = [lane for (name, _), lane in self._lanes.items() if name == agent]
+                ASSIGNED.labels(agent).set(len(lanes))
+                READY.labels(agent).set(sum(lane.ready for lane in lanes))
+            if self._lanes and all(lane.ready for lane in self._lanes.values()):
+                self._health.ready("partitions restored")
+            else:
+                self._health.unready("partitions restored")
+            if self._app.crashed:
+                self._crashed(RuntimeError(f"Faust ended: {self._app.crash_reason!r}"))
+            await asyncio.sleep(0.2)
+
+    async def _tick(self) -> None:
+        """Sends a tick into each partition of `conversations` that is here."""
+        headers = codec.headers("rapport.tick.v1", id="tick", source=f"/rapport/scorer/{self._settings.instance}")
+        while True:
+            await asyncio.sleep(self._settings.tick_seconds)
+            try:
+                for name, partition in list(self._lanes):
+                    if name == "exchanges":
+                        await self._ticker.send_and_wait(
+                            CONVERSATIONS.name, _TICK, key=_TICK_KEY, partition=partition, headers=headers
+                        )
+            except KafkaError as error:
+                log.warning("the clocks stand: no tick could be sent (%r)", error)
+
+
+def _agents(settings: ScorerSettings) -> list[Agent]:
+    def exchanges(_: int) -> Handler:
+        return ExchangesHandler(round(settings.breach_grace_seconds * 1000))
+
+    def relationships(_: int) -> Handler:
+        return RelationshipsHandler()
+
+    return [
+        Agent(
+            name="exchanges", application="rapport-1", group=SCORER_GROUP, bootstrap=settings.kafka,
+            data=settings.data / "scorer", sources=(CONVERSATIONS.name,), changelog=EXCHANGES_CHANGELOG.name,
+            changelog_headers=ROW_HEADERS, dead_letters={CONVERSATIONS.name: CONVERSATIONS_DEAD.name},
+            handler=exchanges,
+        ),
+        Agent(
+            name="relationships", application="rapport-1", group=SCORER_GROUP, bootstrap=settings.kafka,
+            data=settings.data / "scorer", sources=(ENGAGEMENTS.name, EXCHANGES.name),
+            changelog=RELATIONSHIPS_CHANGELOG.name, changelog_headers=ROW_HEADERS,
+            dead_letters={ENGAGEMENTS.name: ENGAGEMENTS_DEAD.name, EXCHANGES.name: EXCHANGES_DEAD.name},
+            handler=relationships,
+        ),
+    ]  # fmt: skip
+
+
+async def _serve(settings: ScorerSettings) -> int:
+    state = health.Health("kafka", "partitions restored")
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    beat = [time.monotonic()]
+    server = health.serve(settings.host, settings.port, state, lambda: time.monotonic() - beat[0] < STALLED_SECONDS)
+    try:
+        there = asyncio.create_task(asyncio.to_thread(_wait_for_kafka, settings.kafka, stopping, loop))
+        while not there.done():
+            beat[0] = time.monotonic()
+            await asyncio.wait([there], timeout=1)
+        await there
+        if stopping.is_set():
+            return 0
+        state.ready("kafka")
+        worker = Worker(settings, state)
+        await worker.start()
+        stopped: asyncio.Future[Any] = asyncio.create_task(stopping.wait())
+        ends: list[asyncio.Future[Any]] = [stopped, worker.failed]
+        while not (stopped.done() or worker.failed.done()):
+            beat[0] = worker.beat
+            await asyncio.wait(ends, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        if worker.failed.done():
+            error = worker.failed.result()
+            if isinstance(error, RefusedError):
+                log.critical("refusing to go on: %s", error)
+            else:
+                log.critical("the worker ends, the next owner carries on", exc_info=error)
+            return 1
+        await worker.stop()
+        return 0
+    finally:
+        server.shutdown()
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error: somebody asked us to end
+    """Ends the wait for Kafka."""
+
+
+def _wait_for_kafka(bootstrap: str, stopping: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    def wait(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if stopping.is_set() or loop.is_closed():
+                raise _Stopped
+            time.sleep(0.05)
+
+    try:
+        kafka.wait_until_there(bootstrap, log, wait)
+        wrong = kafka.wrong_partitions(bootstrap, [topic for topic in CATALOGUE if "scorer" in topic.writers])
+        if wrong:
+            raise RefusedError(f"partition counts do not fit the catalogue: {wrong}")
+    except _Stopped:
+        return
+
+
+def run() -> None:
+    """Runs until SIGTERM or SIGINT (exit code 0), or until it cannot go on (1)."""
+    logs.set_up("scorer")
+    for name in ("faust", "mode"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    settings = ScorerSettings()
+    log.info("settings: %s", settings.described())
+    code = asyncio.run(_serve(settings))
+    logging.shutdown()
+    # Threads of Faust's consumer may still wait for a broker that is gone; nothing of ours is open any more.
+    os._exit(code)

@@ -1,0 +1,348 @@
+"""The exchanges agent's handler: interactions, control records and ticks of one partition of `conversations`."""
+
+import heapq
+from typing import cast
+
+import msgspec
+
+from rapport.contracts import codec
+from rapport.contracts.events import (
+    SPOKEN,
+    AccountConnected,
+    Alert,
+    ExchangeSnapshot,
+    FollowerRef,
+    Interaction,
+    PolicyVersion,
+    Spoken,
+)
+from rapport.contracts.rows import THREAD, row_key
+from rapport.contracts.topics import ALERTS, EXCHANGES, key_of, partition_of
+from rapport.domain import policy, publication
+from rapport.domain.exchange import Answer, Comment
+from rapport.domain.publication import FOLD_AFTER, Settings, Thread
+from rapport.domain.times import ms, utc
+from services.scorer.fenced.batch import Batch, Output
+from services.scorer.fenced.lane import Record
+from services.scorer.fenced.state import Store
+from services.scorer.output import EPOCH_HEADERS
+from services.scorer.rows import BrandSettings, Messages, ObjectRow, SpokenKind, Waiting
+
+EXCERPT = 280
+"""Characters of a comment that its alert and its exchange carry; the whole text is with the interaction."""
+PARENT_MAY_TAKE = 7 * 86_400_000
+"""How long (ms of log time) a reply waits for the comment it answers."""
+MOST_WAITING = 50
+_THREADS = b'["thread",'
+
+
+class _Due(msgspec.Struct):
+    """The part of a thread's row that the heap is rebuilt from."""
+
+    next_at: int | None = None
+
+
+class ExchangesHandler:
+    """One partition. Its clock runs by the log; the heap says which threads have to be looked at, and when."""
+
+    def __init__(self, grace: int) -> None:
+        """`grace` (ms): see `rapport.domain.exchange.exchanges`."""
+        self._grace = grace
+        self._next_at: dict[bytes, int] = {}
+        self._heap: list[tuple[int, bytes]] = []
+        self._undo: dict[bytes, int | None] = {}
+
+    def open(self, stored: Store) -> None:
+        """Rebuilds the heap from the rows."""
+        decode = msgspec.json.Decoder(_Due).decode
+        for chunk in stored.chunks(_THREADS):
+            for key, value in chunk:
+                next_at = decode(value).next_at
+                if next_at is not None:
+                    self._next_at[key] = next_at
+        self._heap = [(at, key) for key, at in self._next_at.items()]
+        heapq.heapify(self._heap)
+
+    def apply(self, record: Record, clock: int, batch: Batch) -> None:
+        """Applies one record, then everything that is due at `clock`."""
+        event = codec.decode(codec.type_of(record.headers), record.value)
+        if isinstance(event, Interaction):
+            self._interaction(event, record.timestamp, clock, batch)
+        elif isinstance(event, PolicyVersion | AccountConnected):
+            self._settle(event, clock, batch)
+        self._sweep(clock, batch)
+
+    def committed(self) -> None:
+        """The heap's changes stay."""
+        self._undo.clear()
+
+    def rolled_back(self) -> None:
+        """Puts the heap back to what it was before the batch."""
+        for key, at in self._undo.items():
+            self._set_next(key, at)
+        self._undo.clear()
+
+    @property
+    def open_threads(self) -> int:
+        """How many threads wait for their time."""
+        return len(self._next_at)
+
+    def _interaction(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
+        if event.kind in SPOKEN:
+            self._comment(event, appended, clock, batch)
+        elif event.kind == "reply":
+            self._reply(event, appended, clock, batch)
+        elif event.kind in ("delete", "hide", "unhide"):
+            self._remove(event, clock, batch)
+        # An edit changes the text, which the read side keeps; the clock runs on.
+
+    def _comment(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
+        key = row_key("object", event.brand, event.platform, event.object.id)
+        known = batch.row(key, ObjectRow) or ObjectRow()
+        if known.role is not None:
+            return  # sent twice
+        at = ms(event.occurred_at)
+        thread, linked = self._thread_of(event, batch)
+        waiting = [reply for reply in known.waiting if appended - reply.appended <= PARENT_MAY_TAKE]
+        removed, because = known.removed()
+        known.role, known.thread, known.follower, known.waiting = "comment", thread, event.actor.id, []
+        known.account, known.at, known.kind = event.account, at, cast(SpokenKind, event.kind)
+        batch.keep(key, known)
+        if event.kind == "message":
+            waiting += self._met_in_messages(event, thread, batch)
+        row = self._row(event.brand, event.platform, thread, event.actor.id, batch)
+        if at >= row.named_at:
+            row.named_at = at
+            row.follower = FollowerRef(id=event.actor.id, handle=event.actor.handle, name=event.actor.name)
+        if at > row.closed_until and at > clock - FOLD_AFTER:
+            row.comments.append(
+                Comment(
+                    id=event.object.id, kind=event.kind, at=at, appended=appended, account=event.account,
+                    conversation=event.conversation, url=event.object.url,
+                    text=event.text[:EXCERPT] if event.text else None, removed=removed, removed_because=because,
+                )
+            )  # fmt: skip
+        self._speak(event.brand, event.platform, event.object.id, known, key, row.follower, batch)
+        for reply in waiting:
+            self._answered(row, reply, event.object.id, batch)
+        if linked:
+            row = self._adopt(event.object.id, row, batch)
+        self._publish(row, clock, batch)
+
+    def _reply(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
+        key = row_key("object", event.brand, event.platform, event.object.id)
+        known = batch.row(key, ObjectRow) or ObjectRow()
+        if known.role is not None:
+            return
+        known.role, known.kind, known.account, known.at = "answer", "reply", event.account, ms(event.occurred_at)
+        reply = Waiting(
+            id=event.object.id, at=known.at, by=event.actor.id, appended=appended, automatic=event.automatic
+        )
+        batch.keep(key, known)
+        parent = None
+        if event.parent is not None:
+            parent_key = row_key("object", event.brand, event.platform, event.parent.id)
+            parent = batch.row(parent_key, ObjectRow) or ObjectRow()
+            if parent.thread is None and event.parent.actor is not None and event.thread is not None:
+                parent = ObjectRow(thread=event.thread, follower=event.parent.actor)
+            elif parent.thread is None or parent.follower is None:
+                parent.waiting = [*parent.waiting, reply][-MOST_WAITING:]
+                batch.keep(parent_key, parent)
+                return
+        elif event.thread is not None:
+            messages_key = row_key("messages", event.brand, event.platform, event.thread)
+            messages = batch.row(messages_key, Messages) or Messages()
+            if messages.follower is None:
+                messages.waiting = [*messages.waiting, reply][-MOST_WAITING:]
+                batch.keep(messages_key, messages)
+                return
+            parent = ObjectRow(thread=event.thread, follower=messages.follower)
+        if parent is None or parent.thread is None or parent.follower is None:
+            raise ValueError("a reply that names neither a parent nor a thread answers nobody")
+        row = self._row(event.brand, event.platform, parent.thread, parent.follower, batch)
+        self._answered(row, reply, event.parent.id if event.parent else None, batch)
+        if event.thread is None:
+            row = self._adopt(event.object.id, row, batch)
+        self._publish(row, clock, batch)
+
+    def _answered(self, row: Thread, reply: Waiting, parent: str | None, batch: Batch) -> None:
+        """Adds a reply of the brand to the thread it belongs to, and tells the relationship."""
+        key = row_key("object", row.brand, row.platform, reply.id)
+        known = batch.row(key, ObjectRow) or ObjectRow(role="answer", kind="reply", at=reply.at)
+        known.thread, known.follower = row.thread, row.follower.id
+        batch.keep(key, known)
+        if all(answer.id != reply.id for answer in row.answers):
+            row.answers.append(Answer(id=reply.id, at=reply.at, by=reply.by, parent=parent, automatic=reply.automatic))
+        self._speak(row.brand, row.platform, reply.id, known, key, row.follower, batch)
+
+    def _remove(self, event: Interaction, clock: int, batch: Batch) -> None:
+        key = row_key("object", event.brand, event.platform, event.object.id)
+        known = batch.row(key, ObjectRow) or ObjectRow()
+        before = known.removed()
+        at = ms(event.occurred_at)
+        if event.kind == "delete":
+            known.deleted = at if known.deleted is None else min(known.deleted, at)
+        else:
+            version = (at, event.id, event.kind == "hide")
+            known.hidden = version if known.hidden is None else max(known.hidden, version)
+        batch.keep(key, known)
+        after = known.removed()
+        if known.role is None or known.thread is None or known.follower is None or after == before:
+            return
+        row = self._row(event.brand, event.platform, known.thread, known.follower, batch)
+        for comment in row.comments:
+            if comment.id == event.object.id:
+                comment.removed, comment.removed_because = after
+        if (before[0] is None) != (after[0] is None):
+            self._speak(event.brand, event.platform, event.object.id, known, key, row.follower, batch)
+        self._publish(row, clock, batch)
+
+    def _thread_of(self, event: Interaction, batch: Batch) -> tuple[str, bool]:
+        """The thread of a comment, and whether only links between parents say so.
+
+        A comment whose parent is not known yet begins under the parent's id; `_adopt` brings it home.
+        """
+        if event.thread is not None:
+            return event.thread, False
+        if event.parent is None:
+            return event.object.id, True
+        parent = batch.row(row_key("object", event.brand, event.platform, event.parent.id), ObjectRow)
+        return (parent.thread if parent and parent.thread else event.parent.id), True
+
+    def _adopt(self, object_id: str, home: Thread, batch: Batch) -> Thread:
+        """Brings home what began under an object's id because the object itself was not known yet."""
+        if object_id == home.thread:
+            return home
+        key = row_key(THREAD, home.brand, home.platform, object_id, home.follower.id)
+        stray = batch.row(key, Thread)
+        if stray is None:
+            return home
+        for stray_id in [*(comment.id for comment in stray.comments), *(answer.id for answer in stray.answers)]:
+            moved_key = row_key("object", home.brand, home.platform, stray_id)
+            moved = batch.row(moved_key, ObjectRow)
+            if moved is not None:
+                moved.thread = home.thread
+                batch.keep(moved_key, moved)
+        home.comments = [*home.comments, *stray.comments]
+        home.answers = [*home.answers, *stray.answers]
+        home.published = [*home.published, *stray.published]
+        home.sent = [*home.sent, *stray.sent]
+        home.closed_until = max(home.closed_until, stray.closed_until)
+        if stray.named_at > home.named_at:
+            home.named_at, home.follower = stray.named_at, stray.follower
+        batch.drop(key)
+        self._note_next(key, None)
+        return home
+
+    def _met_in_messages(self, event: Interaction, thread: str, batch: Batch) -> list[Waiting]:
+        key = row_key("messages", event.brand, event.platform, thread)
+        messages = batch.row(key, Messages) or Messages()
+        if messages.follower is not None:
+            return []
+        waiting, messages.follower, messages.waiting = messages.waiting, event.actor.id, []
+        batch.keep(key, messages)
+        return waiting
+
+    def _row(self, brand: str, platform: str, thread: str, follower: str, batch: Batch) -> Thread:
+        found = batch.row(row_key(THREAD, brand, platform, thread, follower), Thread)
+        return found or Thread(brand=brand, platform=platform, thread=thread, follower=FollowerRef(id=follower))
+
+    def _publish(self, row: Thread, clock: int, batch: Batch) -> None:
+        """Brings the row up to its facts, stores it, and puts out what there is to say."""
+        settings = batch.row(row_key("settings", row.brand), BrandSettings) or BrandSettings()
+
+        def terms_of(comment: Comment) -> policy.Terms:
+            return policy.terms(
+                settings.policies, at=comment.at, platform=row.platform, kind=comment.kind, account=comment.account
+            )
+
+        def backfilled(comment: Comment) -> bool:
+            connected = settings.connected.get(comment.account)
+            return connected is not None and comment.at < ms(connected)
+
+        said = publication.publish(row, Settings(terms_of, backfilled, self._grace), clock)
+        key = row_key(THREAD, row.brand, row.platform, row.thread, row.follower.id)
+        batch.keep(key, row)
+        self._note_next(key, row.next_at)
+        for snapshot in said.snapshots:
+            batch.emit(_exchange_record(snapshot, f"{snapshot.id}:{snapshot.revision}"))
+        for alert in said.alerts:
+            batch.emit(_alert_record(alert))
+
+    def _speak(
+        self, brand: str, platform: str, object_id: str, known: ObjectRow, key: bytes, who: FollowerRef, batch: Batch
+    ) -> None:
+        """Tells the relationship of a comment or a reply, or that it is gone or back."""
+        known.revision += 1
+        batch.keep(key, known)
+        spoken = Spoken(
+            brand=brand, platform=platform, account=known.account, follower=who, kind=known.kind, object=object_id,
+            occurred_at=utc(known.at), revision=known.revision, undone=known.removed()[0] is not None,
+        )  # fmt: skip
+        batch.emit(_exchange_record(spoken, f"{object_id}:{known.revision}"))
+
+    def _settle(self, event: PolicyVersion | AccountConnected, clock: int, batch: Batch) -> None:
+        """Takes settings into the state; of the same version the first wins. Open clocks are looked at again."""
+        key = row_key("settings", event.brand)
+        settings = batch.row(key, BrandSettings) or BrandSettings()
+        if isinstance(event, PolicyVersion):
+            if any(known.version == event.version for known in settings.policies):
+                return
+            settings.policies = [*settings.policies, event]
+        else:
+            if event.account in settings.connected:
+                return
+            settings.connected = {**settings.connected, event.account: event.connected_at}
+        batch.keep(key, settings)
+        mine = row_key(THREAD, event.brand)[:-1] + b","
+        for thread_key in [found for found in self._next_at if found.startswith(mine)]:
+            row = batch.row(thread_key, Thread)
+            if row is not None:
+                self._publish(row, clock, batch)
+
+    def _sweep(self, clock: int, batch: Batch) -> None:
+        """Looks at every thread whose time has come; costs by what is due, not by what is open."""
+        while self._heap and self._heap[0][0] <= clock:
+            at, key = heapq.heappop(self._heap)
+            if self._next_at.get(key) != at:
+                continue  # moved since; its new time has its own place in the heap
+            row = batch.row(key, Thread)
+            if row is None:
+                self._note_next(key, None)
+                continue
+            self._publish(row, clock, batch)
+
+    def _note_next(self, key: bytes, at: int | None) -> None:
+        if key not in self._undo:
+            self._undo[key] = self._next_at.get(key)
+        self._set_next(key, at)
+
+    def _set_next(self, key: bytes, at: int | None) -> None:
+        if at is None:
+            self._next_at.pop(key, None)
+            return
+        # Pushed even if unchanged: a sweep may have popped its place.
+        self._next_at[key] = at
+        heapq.heappush(self._heap, (at, key))
+
+
+def _exchange_record(event: ExchangeSnapshot | Spoken, id: str) -> Output:
+    key = key_of(event.brand, event.platform, event.follower.id)
+    return Output(
+        topic=EXCHANGES.name,
+        partition=partition_of(key, EXCHANGES.partitions),
+        key=key,
+        value=codec.encode(event),
+        headers=(*codec.headers("rapport.exchange.v1", id=id, source="/rapport/scorer"), *EPOCH_HEADERS),
+    )
+
+
+def _alert_record(alert: Alert) -> Output:
+    key = key_of(alert.brand)
+    return Output(
+        topic=ALERTS.name,
+        partition=partition_of(key, ALERTS.partitions),
+        key=key,
+        value=codec.encode(alert),
+        headers=tuple(codec.headers("rapport.alert.v1", id=alert.id, source="/rapport/scorer")),
+    )

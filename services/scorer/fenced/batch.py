@@ -1,0 +1,77 @@
+"""What a handler works on: rows held for one transaction, and the records it will put out."""
+
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class Output(NamedTuple):
+    """A record to be produced in the transaction."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes | None
+    headers: Headers
+
+
+class Reader(Protocol):
+    """Where rows come from that the batch does not hold yet."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The stored value of a row, or None."""
+
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def decoder(shape: type[T]) -> msgspec.json.Decoder[T]:
+    """The decoder of a row's shape; one per shape, because making one costs more than using it."""
+    found = _decoders.get(shape)
+    if found is None:
+        found = _decoders[shape] = msgspec.json.Decoder(shape)
+    return found
+
+
+class Batch:
+    """Rows, decoded once and changed in place, and outputs in order. Thrown away whole if anything fails."""
+
+    def __init__(self, stored: Reader) -> None:
+        """Reads what it does not hold from `stored`."""
+        self._stored = stored
+        self._rows: dict[bytes, Any] = {}
+        self._changed: dict[bytes, None] = {}
+        self.outputs: list[Output] = []
+
+    def row(self, key: bytes, shape: type[T]) -> T | None:
+        """The row of `key`: the same object for the whole batch. Say `keep` after changing it."""
+        if key in self._rows:
+            found: T | None = self._rows[key]
+            return found
+        value = self._stored.get(key)
+        row = None if value is None else decoder(shape).decode(value)
+        self._rows[key] = row
+        return row
+
+    def keep(self, key: bytes, row: object) -> None:
+        """Makes `row` the row of `key`."""
+        self._rows[key] = row
+        self._changed[key] = None
+
+    def drop(self, key: bytes) -> None:
+        """Deletes the row of `key`."""
+        self._rows[key] = None
+        self._changed[key] = None
+
+    def emit(self, output: Output) -> None:
+        """Puts a record out."""
+        self.outputs.append(output)
+
+    def changes(self) -> list[tuple[bytes, bytes | None]]:
+        """Each changed row once, encoded; None where it is deleted."""
+        encode = msgspec.json.encode
+        return [(key, None if (row := self._rows[key]) is None else encode(row)) for key in self._changed]

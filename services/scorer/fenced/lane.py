@@ -1,0 +1,342 @@
+"""A lane: the records of one partition of one agent, in order, batch by batch, each batch one Kafka transaction.
+
+While a transaction is under way the next records gather, and the next transaction takes them all. So latency stays low
+at any rate, and the lanes of a worker overlap.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    RecordListTooLargeError,
+)
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.scorer.fenced.batch import Batch, Headers, Output
+from services.scorer.fenced.state import POSITION, Position, Store, check_position, position_of, restore
+
+log = logging.getLogger("rapport.scorer.lane")
+
+MOST_RECORDS = 500
+"""Per transaction: enough to make its fixed cost small, few enough that handling them does not hold up other lanes."""
+FULL = 4_000
+"""Records waiting in a lane above which its partitions are paused, and below half of which they go on."""
+TRANSACTION_TIMEOUT_MS = 10_000
+"""How long others wait at most for the open transaction of a worker that was stopped in the middle of it."""
+_BATCH_BYTES = 512 * 1024
+_CLOSE_SECONDS = 15.0
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+_FENCED = (ProducerFenced, InvalidProducerEpoch)
+
+RECORDS = Counter("rapport_scorer_records", "Records processed.", ["agent"])
+DEAD = Counter("rapport_scorer_dead_letters", "Records put into a dead-letter topic.", ["agent"])
+TRANSACTION_SECONDS = Histogram(
+    "rapport_scorer_transaction_seconds", "From the first record taken to the transaction committed.", ["agent"]
+)
+RESTORED = Counter("rapport_scorer_restored_rows", "Changelog records read while restoring.", ["agent"])
+WAITING = Gauge("rapport_scorer_waiting_records", "Records that wait in lanes.", ["agent", "partition"])
+
+
+class Record(Protocol):
+    """What aiokafka gives for a record, as far as it matters here."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Handler(Protocol):
+    """What happens with the records of one partition. Called by one lane, never by two at once."""
+
+    def open(self, stored: Store) -> None:
+        """Prepares from the rows; called once, before the first record."""
+
+    def apply(self, record: Record, clock: int, batch: Batch) -> None:
+        """Applies one record. `clock` (ms) is the partition's, this record included.
+
+        An exception means that this record cannot be processed: it is dead-lettered, and nothing of it is kept.
+        """
+
+    def committed(self) -> None:
+        """The batch is in the log."""
+
+    def rolled_back(self) -> None:
+        """The batch is not in the log and will be applied again, perhaps in parts."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What the lanes of one agent have in common."""
+
+    name: str
+    application: str
+    group: str
+    bootstrap: str
+    data: Path
+    sources: tuple[str, ...]
+    changelog: str
+    changelog_headers: Headers
+    dead_letters: dict[str, str]
+    """The dead-letter topic of each source."""
+    handler: Callable[[int], Handler]
+
+
+class Lane:
+    """One partition of one agent, for one generation of the group."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        partition: int,
+        *,
+        pause: Callable[[bool], None],
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        """`pause(True)` stops fetching for the lane, `pause(False)` resumes; `crashed` gets what ends the process."""
+        self.agent = agent
+        self.partition = partition
+        self.ready = False
+        self._pause = pause
+        self._paused = False
+        self._crashed = crashed
+        self._waiting: deque[Record] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Starts to restore, then to process."""
+        self._task = asyncio.create_task(self._run(), name=f"lane {self.agent.name} {self.partition}")
+
+    def put(self, records: Iterable[Record]) -> None:
+        """Adds records of the lane's sources, each source's in order."""
+        self._waiting.extend(records)
+        self._wake.set()
+        self._flow()
+
+    async def close(self) -> None:
+        """Lets the transaction under way end, then gives everything back. What waits is left for the next owner."""
+        self._closing = True
+        self._wake.set()
+        if self._task is None:
+            return
+        _, late = await asyncio.wait([self._task], timeout=_CLOSE_SECONDS if self.ready else 0)
+        for task in late:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _flow(self) -> None:
+        waiting = len(self._waiting)
+        WAITING.labels(self.agent.name, str(self.partition)).set(waiting)
+        if not self._paused and waiting > FULL:
+            self._paused = True
+            self._pause(True)
+        elif self._paused and waiting < FULL // 2:
+            self._paused = False
+            self._pause(False)
+
+    async def _run(self) -> None:
+        try:
+            await self._process()
+        except _FENCED:
+            log.info("%s[%d] belongs to another worker now", self.agent.name, self.partition)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._crashed(error)
+
+    async def _process(self) -> None:
+        agent = self.agent
+        # The order matters: nobody may write the changelog any more when it is read.
+        producer = AIOKafkaProducer(
+            bootstrap_servers=agent.bootstrap,
+            transactional_id=f"{agent.application}-{agent.name}-{self.partition}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_batch_size=_BATCH_BYTES,
+            acks="all",
+        )
+        store: Store | None = None
+        try:
+            await producer.start()
+            began = time.monotonic()
+            store = Store(agent.data / agent.application / agent.name / str(self.partition))
+            changelog = TopicPartition(agent.changelog, self.partition)
+            rows = await restore(store, agent.bootstrap, changelog)
+            RESTORED.labels(agent.name).inc(rows)
+            sources = [TopicPartition(source, self.partition) for source in agent.sources]
+            position = await check_position(position_of(store), agent.bootstrap, agent.group, sources)
+            handler = agent.handler(self.partition)
+            handler.open(store)
+            log.info(
+                "%s[%d] ready after %.1f s: %d rows restored, at %s",
+                agent.name, self.partition, time.monotonic() - began, rows, position.next or "the beginning",
+            )  # fmt: skip
+            self.ready = True
+            transactions = _Transactions(agent, producer, store, handler, position)
+            while not self._closing:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting and not self._closing:
+                    taken = [self._waiting.popleft() for _ in range(min(MOST_RECORDS, len(self._waiting)))]
+                    self._flow()
+                    await transactions.commit(taken)
+        finally:
+            self.ready = False
+            try:
+                await asyncio.wait_for(producer.stop(), timeout=5)
+            except (TimeoutError, KafkaError) as error:
+                log.warning("%s[%d] could not end its producer: %r", agent.name, self.partition, error)
+            if store is not None:
+                store.close()
+
+
+class _Transactions:
+    """The loop's inner part: records in, one committed transaction out."""
+
+    def __init__(
+        self, agent: Agent, producer: AIOKafkaProducer, store: Store, handler: Handler, position: Position
+    ) -> None:
+        self._agent = agent
+        self._producer = producer
+        self._store = store
+        self._handler = handler
+        self._position = position
+
+    async def commit(self, records: list[Record]) -> None:
+        """Processes records whose offsets are not processed yet; the others are dropped."""
+        fresh = [
+            record
+            for record in records
+            if record.offset >= self._position.next.get(f"{record.topic}:{record.partition}", 0)
+        ]
+        if fresh:
+            with TRANSACTION_SECONDS.labels(self._agent.name).time():
+                await self._bisect(fresh)
+            RECORDS.labels(self._agent.name).inc(len(fresh))
+
+    async def _bisect(self, records: list[Record]) -> None:
+        """One transaction; where the log refuses it for its size, two of half the records, down to the culprit."""
+        batch, position = self._apply(records)
+        try:
+            await self._transact(batch, position, records)
+            return
+        except _TOO_LARGE as error:
+            self._handler.rolled_back()
+            await self._producer.abort_transaction()
+            reason = f"{type(error).__name__}: the log refuses what this record would write"
+        if len(records) == 1:
+            batch = Batch(self._store)
+            batch.emit(self._dead_letter(records[0], reason))
+            await self._transact(batch, self._after(records), records)
+            return
+        half = len(records) // 2
+        await self._bisect(records[:half])
+        await self._bisect(records[half:])
+
+    def _apply(self, records: list[Record]) -> tuple[Batch, Position]:
+        """Applies the records in order. One that cannot be processed is dead-lettered, and the rest applied afresh."""
+        dead: dict[int, str] = {}
+        while True:
+            batch = Batch(self._store)
+            clock = self._position.clock
+            for place, record in enumerate(records):
+                clock = max(clock, record.timestamp)
+                if place in dead:
+                    batch.emit(self._dead_letter(record, dead[place]))
+                    continue
+                try:
+                    self._handler.apply(record, clock, batch)
+                except Exception as error:
+                    log.exception(
+                        "%s %s:%d offset %d cannot be processed",
+                        self._agent.name, record.topic, record.partition, record.offset,
+                    )  # fmt: skip
+                    dead[place] = f"{type(error).__name__}: {error}"
+                    break
+            else:
+                return batch, self._after(records)
+            self._handler.rolled_back()
+
+    def _after(self, records: list[Record]) -> Position:
+        following = dict(self._position.next)
+        for record in records:
+            following[f"{record.topic}:{record.partition}"] = record.offset + 1
+        return Position(next=following, clock=max(self._position.clock, *(record.timestamp for record in records)))
+
+    async def _transact(self, batch: Batch, position: Position, records: list[Record]) -> None:
+        agent, producer = self._agent, self._producer
+        batch.keep(POSITION, position)
+        changes = batch.changes()
+        partition = records[0].partition
+        await producer.begin_transaction()
+        rows = [Output(agent.changelog, partition, key, value, agent.changelog_headers) for key, value in changes]
+        sent = await self._send([*rows, *batch.outputs])
+        # aiokafka commits a transaction even after a failed send, so each delivery is awaited and its error raised.
+        delivered: list[Any] = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
+        for failure in delivered:
+            if isinstance(failure, BaseException):
+                raise failure
+        offsets = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
+        await producer.send_offsets_to_transaction(offsets, agent.group)
+        await producer.commit_transaction()
+        marker = max(
+            metadata.offset + count
+            for (topic, count, _), metadata in zip(sent, delivered, strict=True)
+            if topic == agent.changelog
+        )
+        self._store.write(changes, marker)
+        self._position = position
+        self._handler.committed()
+        dead = sum(1 for output in batch.outputs if output.topic in agent.dead_letters.values())
+        if dead:
+            DEAD.labels(agent.name).inc(dead)
+
+    async def _send(self, outputs: list[Output]) -> list[tuple[str, int, Any]]:
+        """Queues the outputs in batches per partition; gives topic, number of records and delivery of each batch."""
+        by_partition: dict[tuple[str, int], list[Output]] = {}
+        for output in outputs:
+            by_partition.setdefault((output.topic, output.partition), []).append(output)
+        sent: list[tuple[str, int, Any]] = []
+        for (topic, partition), some in by_partition.items():
+            builder, count = self._producer.create_batch(), 0
+            for output in some:
+                if (
+                    builder.append(key=output.key, value=output.value, timestamp=None, headers=list(output.headers))
+                    is None
+                ):
+                    sent.append((topic, count, await self._producer.send_batch(builder, topic, partition=partition)))
+                    builder, count = self._producer.create_batch(), 0
+                    builder.append(key=output.key, value=output.value, timestamp=None, headers=list(output.headers))
+                count += 1
+            sent.append((topic, count, await self._producer.send_batch(builder, topic, partition=partition)))
+        return sent
+
+    def _dead_letter(self, record: Record, reason: str) -> Output:
+        where = f"{record.topic}:{record.partition}:{record.offset}"
+        return Output(
+            topic=self._agent.dead_letters[record.topic],
+            partition=record.partition,
+            key=record.key or b"",
+            value=record.value,
+            headers=(
+                *record.headers,
+                ("rapport_dead_because", reason[:1000].encode()),
+                ("rapport_dead_from", where.encode()),
+            ),
+        )

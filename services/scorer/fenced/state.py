@@ -1,0 +1,196 @@
+"""The rows of one partition of one agent: in RocksDB, with the changelog as the truth behind it."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from msgspec import Struct
+from rocksdict import AccessType, BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
+
+log = logging.getLogger("rapport.scorer.state")
+
+_MARKER = b"\x00marker"
+"""Where the changelog was read up to. Local: never in the changelog, and no row's key begins with a zero byte."""
+POSITION = b'["position"]'
+"""The one row that every transaction writes: how far the sources are processed, and the partition's clock."""
+
+_MEMTABLE_BYTES = 16 * 2**20
+_CACHE_BYTES = 64 * 2**20
+"""RocksDB's defaults, 192 MiB of memtables and a cache without bounds per partition, are made for one database."""
+_CHUNK = 2_000
+
+
+class RefusedError(RuntimeError):
+    """The state and the log do not fit together. The text says why, and what a person can do."""
+
+
+class Position(Struct):
+    """How far the sources are processed: the next offset per `topic:partition`, and the partition's clock (ms)."""
+
+    next: dict[str, int]
+    clock: int
+
+
+class Store:
+    """The RocksDB of one partition. Keys and values are bytes."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the database at `path`, and makes it where there is none."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_write_buffer_size(_MEMTABLE_BYTES)
+        options.set_max_write_buffer_number(2)
+        options.set_compression_type(DBCompressionType.lz4())
+        table = BlockBasedOptions()
+        table.set_block_cache(Cache(_CACHE_BYTES))
+        table.set_bloom_filter(10, False)
+        options.set_block_based_table_factory(table)
+        self._database = Rdict(str(path), options, access_type=AccessType.read_write())
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a row, or None."""
+        found: bytes | None = self._database.get(key)
+        return found
+
+    def marker(self) -> int | None:
+        """The changelog offset up to which (excluded) the rows are here; None in a new database."""
+        found = self.get(_MARKER)
+        return None if found is None else int(found)
+
+    def write(self, changes: list[tuple[bytes, bytes | None]], marker: int) -> None:
+        """Puts rows and marker in together or not at all."""
+        together = WriteBatch(raw_mode=True)
+        for key, value in changes:
+            if value is None:
+                together.delete(key)
+            else:
+                together.put(key, value)
+        together.put(_MARKER, str(marker).encode())
+        self._database.write(together)
+
+    def chunks(self, prefix: bytes) -> Iterator[list[tuple[bytes, bytes]]]:
+        """The rows whose key begins with `prefix`, in lists.
+
+        No iterator stays open between two lists: it would keep the database locked while the caller does other things.
+        """
+        after: bytes | None = None
+        while True:
+            chunk: list[tuple[bytes, bytes]] = []
+            rows: Any = self._database.items(from_key=prefix if after is None else after + b"\x00")
+            for key, value in rows:
+                if not key.startswith(prefix):
+                    break
+                chunk.append((key, value))
+                if len(chunk) == _CHUNK:
+                    break
+            if not chunk:
+                return
+            yield chunk
+            after = chunk[-1][0]
+
+    def close(self) -> None:
+        """Closes the database; what was written stays."""
+        self._database.close()
+
+
+async def restore(store: Store, bootstrap: str, changelog: TopicPartition) -> int:
+    """Reads what `store` lacks from the changelog and gives the number of records read.
+
+    Call it when nobody else can write the changelog any more. It ends when the reader's position reaches the end, which
+    moves past transaction markers and past what compaction took away. Raises RefusedError where the changelog lost what
+    the store has seen.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        max_partition_fetch_bytes=4 * 2**20,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([changelog])
+        first = (await consumer.beginning_offsets([changelog]))[changelog]
+        end = (await consumer.end_offsets([changelog]))[changelog]
+        marker = store.marker()
+        if marker is not None and not first <= marker <= end:
+            raise RefusedError(
+                f"the local rows were read from {changelog.topic}[{changelog.partition}] up to {marker}, but it "
+                f"now holds {first} to {end}: the changelog was recreated or cut off. If its content is right, delete "
+                "the local data of this partition and start again; if not, restore the topic first"
+            )
+        if marker is None and first > 0:
+            raise RefusedError(
+                f"{changelog.topic}[{changelog.partition}] begins at offset {first} instead of 0: rows were cut off. A "
+                "changelog is compacted, never deleted; restore the topic, or start over with a new application id"
+            )
+        position = first if marker is None else marker
+        consumer.seek(changelog, position)
+        read = 0
+        while position < end:
+            found = await consumer.getmany(changelog, timeout_ms=500, max_records=5_000)
+            changes = [(record.key, record.value) for record in found.get(changelog, ())]
+            position = await consumer.position(changelog)
+            if changes or position > (store.marker() or 0):
+                store.write(changes, position)
+            read += len(changes)
+        return read
+    finally:
+        await consumer.stop()
+
+
+def position_of(store: Store) -> Position | None:
+    """The position row, or None where nothing was ever processed."""
+    value = store.get(POSITION)
+    return None if value is None else msgspec.json.decode(value, type=Position)
+
+
+async def check_position(found: Position | None, bootstrap: str, group: str, sources: list[TopicPartition]) -> Position:
+    """The position to go on from. Raises RefusedError where going on would lose or repeat records."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        await admin.start()
+        committed = {
+            source: known.offset
+            for source, known in (await admin.list_consumer_group_offsets(group, partitions=sources)).items()
+            if known.offset >= 0
+        }
+        first = await consumer.beginning_offsets(sources)
+        end = await consumer.end_offsets(sources)
+    finally:
+        await admin.close()
+        await consumer.stop()
+    for source in sources:
+        name = f"{source.topic}:{source.partition}"
+        known = found.next.get(name) if found else None
+        ahead = committed.get(source)
+        if known is None:
+            if ahead:
+                raise RefusedError(
+                    f"group {group} has processed {name} up to {ahead}, but the rows that came of it are gone: the "
+                    "changelog was lost. Restore it, or reset the group's offsets and rebuild into empty views"
+                )
+            continue
+        if ahead is not None and ahead > known:
+            raise RefusedError(
+                f"group {group} stands at {ahead} of {name}, the rows at {known}: somebody moved the group's offsets, "
+                "or the changelog lost its end. Set the offsets back to where the rows stand"
+            )
+        if first[source] > known:
+            raise RefusedError(
+                f"{name} begins at {first[source]}, the rows stand at {known}: records were deleted before they were "
+                "processed. Retention is shorter than the outage was; accept the loss by resetting the rows' position"
+            )
+        if end[source] < known:
+            raise RefusedError(
+                f"{name} ends at {end[source]}, the rows stand at {known}: the topic was recreated. Start over with a "
+                "new application id, or restore the topic"
+            )
+    return found or Position(next={}, clock=0)

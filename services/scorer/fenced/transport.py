@@ -1,0 +1,134 @@
+"""A Faust transport that hands agents batches and leaves commits to the lanes.
+
+Broker URLs begin with `fenced://`. An agent's event then has a list of records as its value: all that one fetch brought
+of one partition, cut to a bounded number. Faust commits no offsets of these topics; the lanes' transactions do.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+
+import aiokafka
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faust import Schema
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+CHUNK = 500
+"""Records per event: no partition makes the others wait for long."""
+
+
+class BatchSchema(Schema[Any, Any]):
+    """Takes what the transport made: the value is a list of records already, the key nothing."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002 - Faust's signature
+        """No key: a batch has none."""
+        return None
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002 - Faust's signature
+        """The list of records."""
+        return message.value
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to the group's coordinator."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            # Assigns partition p of each topic to the same member, where all have the same count.
+            partition_assignment_strategy=[RangePartitionAssignor],
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+        )
+
+
+class FencedConsumer(driver.Consumer):
+    """Faust's consumer, by batches."""
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's signature
+        """One message per partition and CHUNK records, whose value is the list of records."""
+        records, _ = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if not records or self.should_stop:
+            return
+        for partition, found in records.items():
+            for start in range(0, len(found), CHUNK):
+                if not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                chunk = found[start : start + CHUNK]
+                tp = TP(partition.topic, partition.partition)
+                yield (
+                    tp,
+                    ConsumerMessage(
+                        tp.topic,
+                        tp.partition,
+                        chunk[-1].offset,
+                        chunk[-1].timestamp / 1000,
+                        chunk[-1].timestamp_type,
+                        [],
+                        None,
+                        cast(Any, chunk),
+                        None,
+                        tp=tp,
+                        generation_id=generation,
+                    ),
+                )
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        callback = self.callback
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                await asyncio.sleep(0)
+                async for tp, message in self.getmany(timeout=1.0):
+                    following = self._read_offset[tp]
+                    if following is not None and message.offset < following:
+                        continue
+                    await self.wait_first(callback(message), self.suspend_flow.wait())
+                    self._read_offset[tp] = message.offset + 1
+        except self.consumer_stopped_errors:
+            if not self.transport.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.transport.app.should_stop:
+                raise
+
+    def ack(self, message: Any) -> bool:
+        """Forgets the message: it is with its lane, whose transaction is what counts."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    def _new_offset(self, tp: TP) -> int | None:  # noqa: ARG002 - Faust's signature
+        return None
+
+
+class FencedTransport(driver.Transport):
+    """The transport of `fenced://` URLs."""
+
+    Consumer = FencedConsumer
+
+
+def pause(app: Any, partitions: Mapping[str, int], paused: bool) -> None:
+    """Stops or resumes fetching of one partition per topic."""
+    consumer = cast(FencedConsumer, app.consumer)
+    found = {TP(topic, partition) for topic, partition in partitions.items()} & set(consumer.assignment())
+    if paused:
+        consumer.pause_partitions(found)
+    else:
+        consumer.resume_partitions(found)

@@ -1,0 +1,109 @@
+"""The relationships agent's handler: engagements, and what the exchanges agent tells, of one partition."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from rapport.contracts import codec
+from rapport.contracts.events import ExchangeSnapshot, Interaction, Spoken
+from rapport.contracts.rows import FOLLOWER, FollowerRow, row_key
+from rapport.domain.counting import Fact, count, outcome
+from rapport.domain.times import ms
+from services.scorer.fenced.batch import Batch
+from services.scorer.fenced.lane import Record
+from services.scorer.fenced.state import Store
+
+
+class RelationshipsHandler:
+    """One partition. Keeps nothing but rows."""
+
+    def open(self, stored: Store) -> None:
+        """Nothing to prepare."""
+
+    def committed(self) -> None:
+        """Nothing is kept beside the rows."""
+
+    def rolled_back(self) -> None:
+        """Nothing is kept beside the rows."""
+
+    def apply(self, record: Record, clock: int, batch: Batch) -> None:  # noqa: ARG002 - a relationship has no clock
+        """Counts one fact once."""
+        event = codec.decode(codec.type_of(record.headers), record.value)
+        if isinstance(event, Interaction):
+            if event.kind != "post":  # the brand's own; its follower is nobody
+                self._engaged(event, batch)
+        elif isinstance(event, Spoken):
+            self._spoke(event, batch)
+        elif isinstance(event, ExchangeSnapshot):
+            result, at = outcome(event)
+            fact = _Told(event.brand, event.platform, event.follower.id, ("exchange", event.id), (event.revision, ""))
+            if row := self._news(fact, at, batch):
+                self._count(row, fact, result, at, batch)
+
+    def _engaged(self, event: Interaction, batch: Batch) -> None:
+        at, who = event.occurred_at, event.actor
+        fact = _Told(event.brand, event.platform, who.id, (event.kind, event.object.id), (ms(at), event.id))
+        row = self._news(fact, at, batch)
+        if row is None:
+            return
+        if not event.undo:
+            _meet(row, at)
+            _name(row, at, who.handle, who.name, who.avatar_url)
+            row.bot = row.bot or who.bot
+        self._count(row, fact, None if event.undo else event.kind, at, batch)
+
+    def _spoke(self, event: Spoken, batch: Batch) -> None:
+        at, who = event.occurred_at, event.follower
+        fact = _Told(event.brand, event.platform, who.id, ("spoken", event.object), (event.revision, ""))
+        row = self._news(fact, at, batch)
+        if row is None:
+            return
+        if event.kind != "reply":
+            _meet(row, at)
+            _name(row, at, who.handle, who.name, None)
+        self._count(row, fact, None if event.undone else event.kind, at, batch)
+
+    def _news(self, fact: "_Told", at: datetime, batch: Batch) -> FollowerRow | None:
+        """The follower's row, begun if there is none; None where this very fact is in it already."""
+        known = batch.row(fact.key, Fact)
+        if known is not None and known.version == fact.version:
+            return None
+        found = batch.row(row_key(FOLLOWER, fact.brand, fact.platform, fact.follower), FollowerRow)
+        return found or FollowerRow(
+            brand=fact.brand, platform=fact.platform, follower=fact.follower, revision=0, first_seen=at, last_seen=at
+        )
+
+    def _count(self, row: FollowerRow, fact: "_Told", kind: str | None, at: datetime, batch: Batch) -> None:
+        newer = count(row, batch.row(fact.key, Fact), fact.version, kind, at)
+        if newer is not None:
+            batch.keep(fact.key, newer)
+        # Kept even where an older version comes late: it still says when the follower was first seen.
+        row.revision += 1
+        batch.keep(row_key(FOLLOWER, row.brand, row.platform, row.follower), row)
+
+
+class _Told(NamedTuple):
+    """Which fact of which follower an event tells, and in which version."""
+
+    brand: str
+    platform: str
+    follower: str
+    name: tuple[str, str]
+    version: tuple[int, str]
+
+    @property
+    def key(self) -> bytes:
+        """The key of the fact's row."""
+        return row_key("fact", self.brand, self.platform, self.follower, *self.name)
+
+
+def _meet(row: FollowerRow, at: datetime) -> None:
+    row.first_seen = min(row.first_seen, at) if row.met else at
+    row.last_seen = max(row.last_seen, at) if row.met else at
+    row.met = True
+
+
+def _name(row: FollowerRow, at: datetime, handle: str | None, name: str | None, avatar: str | None) -> None:
+    """Takes over what a follower is called now; what an older interaction says fills gaps only."""
+    if at < row.last_seen:
+        handle, name, avatar = row.handle or handle, row.name or name, row.avatar_url or avatar
+    row.handle, row.name, row.avatar_url = handle or row.handle, name or row.name, avatar or row.avatar_url
