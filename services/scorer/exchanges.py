@@ -126,7 +126,8 @@ class ExchangesHandler:
         for reply in waiting:
             self._answered(row, reply, event.object.id, batch)
         if linked:
-            row = self._adopt(event.object.id, row, batch)
+            for known_now in [event.object.id, *(reply.id for reply in waiting)]:
+                self._adopt(known_now, row, batch)
         self._publish(row, clock, batch)
 
     def _reply(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
@@ -162,7 +163,7 @@ class ExchangesHandler:
         row = self._row(event.brand, event.platform, parent.thread, parent.follower, batch)
         self._answered(row, reply, event.parent.id if event.parent else None, batch)
         if event.thread is None:
-            row = self._adopt(event.object.id, row, batch)
+            self._adopt(event.object.id, row, batch)
         self._publish(row, clock, batch)
 
     def _answered(self, row: Thread, reply: Waiting, parent: str | None, batch: Batch) -> None:
@@ -209,14 +210,14 @@ class ExchangesHandler:
         parent = batch.row(row_key("object", event.brand, event.platform, event.parent.id), ObjectRow)
         return (parent.thread if parent and parent.thread else event.parent.id), True
 
-    def _adopt(self, object_id: str, home: Thread, batch: Batch) -> Thread:
+    def _adopt(self, object_id: str, home: Thread, batch: Batch) -> None:
         """Brings home what began under an object's id because the object itself was not known yet."""
         if object_id == home.thread:
-            return home
+            return
         key = row_key(THREAD, home.brand, home.platform, object_id, home.follower.id)
         stray = batch.row(key, Thread)
         if stray is None:
-            return home
+            return
         for stray_id in [*(comment.id for comment in stray.comments), *(answer.id for answer in stray.answers)]:
             moved_key = row_key("object", home.brand, home.platform, stray_id)
             moved = batch.row(moved_key, ObjectRow)
@@ -232,7 +233,6 @@ class ExchangesHandler:
             home.named_at, home.follower = stray.named_at, stray.follower
         batch.drop(key)
         self._note_next(key, None)
-        return home
 
     def _met_in_messages(self, event: Interaction, thread: str, batch: Batch) -> list[Waiting]:
         key = row_key("messages", event.brand, event.platform, thread)

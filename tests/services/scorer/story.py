@@ -1,0 +1,161 @@
+"""Interactions, records and a lane without Kafka, for telling a partition's story in a test."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rapport.contracts import codec
+from rapport.contracts.events import (
+    AccountConnected,
+    Actor,
+    Alert,
+    ExchangeSnapshot,
+    Interaction,
+    Kind,
+    Object,
+    Parent,
+    PolicyVersion,
+    Rule,
+    Spoken,
+    Tick,
+)
+from rapport.contracts.topics import ALERTS, CONVERSATIONS
+from rapport.domain.times import ms, utc
+from services.scorer.exchanges import ExchangesHandler
+from services.scorer.fenced.batch import Batch
+
+T0 = ms(utc(1_790_000_000_000))
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+
+@dataclass
+class FakeRecord:
+    """What aiokafka gives, as far as handlers look."""
+
+    value: bytes | None
+    timestamp: int
+    headers: tuple[tuple[str, bytes], ...]
+    topic: str = CONVERSATIONS.name
+    partition: int = 0
+    offset: int = 0
+    key: bytes | None = b"[]"
+
+
+def record(event: object, timestamp: int, type: str = "rapport.interaction.v1") -> FakeRecord:
+    """A record of `event`, appended at `timestamp` (ms)."""
+    return FakeRecord(codec.encode(event), timestamp, tuple(codec.headers(type, id="1", source="/test")))
+
+
+def interaction(kind: Kind, id: str, at: int, **more: Any) -> Interaction:
+    """One interaction of brand `acme`; `follower`, `parent` and `of` (the object) are ids."""
+    follower = more.pop("follower", "ada")
+    parent = more.pop("parent", None)
+    of = more.pop("of", id)
+    thread = more.pop("thread", "post-1")
+    to = more.pop("to", follower if kind == "reply" else None)
+    return Interaction(
+        id=id,
+        brand="acme",
+        platform="generic",
+        account="acme-1",
+        kind=kind,
+        actor=Actor(id="staff" if kind in ("reply", "hide", "unhide") else follower, handle=f"@{follower}"),
+        object=Object(id=of),
+        parent=Parent(id=parent, actor=to) if parent else None,
+        conversation=more.pop("conversation", "post-1"),
+        thread=thread,
+        occurred_at=utc(at),
+        observed_at=utc(at),
+        **more,
+    )
+
+
+class Rows(dict[bytes, bytes]):
+    """Committed rows, in memory."""
+
+    def chunks(self, prefix: bytes) -> Iterable[list[tuple[bytes, bytes]]]:
+        """As the store gives them."""
+        yield [(key, value) for key, value in self.items() if key.startswith(prefix)]
+
+
+@dataclass
+class Story:
+    """A partition that is told records one by one, as a lane would, and remembers what was said."""
+
+    grace: int = 0
+    rows: Rows = field(default_factory=Rows)
+    snapshots: list[ExchangeSnapshot] = field(default_factory=list)
+    spoken: list[Spoken] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    clock: int = 0
+
+    def __post_init__(self) -> None:
+        self.reopen()
+
+    def reopen(self) -> None:
+        """As another worker would find it: only the rows are left."""
+        self.handler = ExchangesHandler(self.grace)
+        self.handler.open(self.rows)  # type: ignore[arg-type]
+
+    def tell(self, event: object, at: int, type: str = "rapport.interaction.v1") -> None:
+        """One record, appended at `at`."""
+        self.clock = max(self.clock, at)
+        batch = Batch(self.rows)
+        self.handler.apply(record(event, at, type), self.clock, batch)
+        for key, value in batch.changes():
+            if value is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = value
+        for output in batch.outputs:
+            found = codec.decode(codec.type_of(output.headers), output.value)
+            if output.topic == ALERTS.name:
+                self.alerts.append(found)
+            elif isinstance(found, ExchangeSnapshot):
+                self.snapshots.append(found)
+            else:
+                self.spoken.append(found)
+        self.handler.committed()
+
+    def tick(self, at: int) -> None:
+        """Time passes."""
+        self.tell(Tick(), at, "rapport.tick.v1")
+
+    def policy(self, at: int, *rules: Rule, version: int = 1, effective_from: int | None = None) -> None:
+        """A new version of the brand's policy."""
+        self.tell(
+            PolicyVersion(
+                brand="acme", version=version, effective_from=utc(effective_from or at), rules=rules
+            ),
+            at,
+            "rapport.control.v1",
+        )  # fmt: skip
+
+    def connected(self, at: int, connected_at: int) -> None:
+        """The account was connected at `connected_at`."""
+        self.tell(
+            AccountConnected(brand="acme", account="acme-1", platform="generic", connected_at=utc(connected_at)),
+            at,
+            "rapport.control.v1",
+        )
+
+    def now(self) -> list[ExchangeSnapshot]:
+        """Each exchange as last published, superseded ones left out, oldest first."""
+        last: dict[str, ExchangeSnapshot] = {}
+        for snapshot in self.snapshots:
+            if snapshot.id not in last or last[snapshot.id].revision < snapshot.revision:
+                last[snapshot.id] = snapshot
+        return sorted(
+            (found for found in last.values() if found.state != "superseded"),
+            key=lambda found: (found.follower.id, found.thread, found.opened_at),
+        )
+
+    def only(self) -> ExchangeSnapshot:
+        """The one exchange there is."""
+        (found,) = self.now()
+        return found
+
+    def steps(self) -> list[str]:
+        """The steps of the alerts, in order."""
+        return [alert.step for alert in self.alerts]
