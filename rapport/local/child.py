@@ -1,0 +1,132 @@
+"""Processes that this machine's installation starts: known by pid and birth, so that a reused pid is never touched."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_BOUND = Path(__file__).with_name("bound.py")
+_POLL_SECONDS = 0.02
+_LAST_LINES = 15
+_TAIL_BYTES = 16_384
+
+# The kernel ties a bound process to the thread that started it, so one thread that lives as long as this process
+# starts them all.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
+
+
+def birth(pid: int) -> str | None:
+    """What tells this process from any other that ever had its pid; None where there is no such process."""
+    try:
+        if sys.platform == "linux":
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            # Fields after the command, which may itself contain spaces; the 22nd of all is the start time in ticks.
+            return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
+        return str(psutil.Process(pid).create_time())
+    except (OSError, psutil.Error):
+        return None
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process that was started here, perhaps by an earlier command."""
+
+    pid: int
+    born: str
+
+    def alive(self) -> bool:
+        """Whether it still runs; a process that ended and awaits its parent does not."""
+        if birth(self.pid) != self.born:
+            return False
+        with contextlib.suppress(ChildProcessError):
+            return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(self.pid)
+            # A zombie whose other threads are still ending holds its files until they are through.
+            return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
+        return False
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal, if it is still the same process."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def this_process() -> Child:
+    """The process that asks."""
+    pid = os.getpid()
+    return Child(pid, birth(pid) or "")
+
+
+def start(
+    command: Sequence[str], log: Path, environment: Mapping[str, str], ends_with_us: signal.Signals | None
+) -> Child:
+    """Starts a command in a session of its own, so that Ctrl-C does not reach it; what it prints is appended to `log`.
+
+    With `ends_with_us` it gets that signal when this process is gone, however that happens. Raises OSError.
+    """
+    arguments = list(command)
+    if ends_with_us is not None:
+        arguments = [sys.executable, "-I", "-S", str(_BOUND), str(os.getpid()), str(int(ends_with_us)), *arguments]
+    log.parent.mkdir(parents=True, exist_ok=True)
+
+    def spawn() -> Child:
+        pid = os.posix_spawn(
+            arguments[0],
+            arguments,
+            dict(environment),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
+        )
+        return Child(pid, birth(pid) or "")
+
+    return _starter.submit(spawn).result()
+
+
+def stop(children: Iterable[Child], grace_seconds: float) -> None:
+    """Asks all to end (SIGTERM), waits for them together, and kills what is left after `grace_seconds`."""
+    asked = list(children)
+    for child in asked:
+        child.send(signal.SIGTERM)
+    if not ended(asked, grace_seconds):
+        for child in asked:
+            child.send(signal.SIGKILL)
+        ended(asked, grace_seconds)
+
+
+def ended(children: Iterable[Child], within_seconds: float) -> bool:
+    """Waits until none of them runs; False if one still does after `within_seconds`."""
+    left = list(children)
+    deadline = time.monotonic() + within_seconds
+    while left := [child for child in left if child.alive()]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def last_lines(log: Path, count: int = _LAST_LINES) -> str:
+    """The last lines of a log, for an error message."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        text = ""
+    return "\n".join(text.splitlines()[-count:]) or "(it wrote nothing)"

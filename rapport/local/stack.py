@@ -1,0 +1,294 @@
+"""The local Kafka and MongoDB as one thing: up, down, status.
+
+Servers named by RAPPORT_KAFKA or RAPPORT_MONGODB are used as they are; only missing topics are made.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import msgspec
+from kafka.errors import KafkaError
+from pymongo.errors import PyMongoError
+
+from rapport.kit import kafka as kit_kafka
+from rapport.local import child, existing, mongod, ports
+from rapport.local.broker import USUAL_PORT as KAFKA_PORT
+from rapport.local.broker import Broker
+from rapport.local.child import Child
+from rapport.local.errors import StackError
+from rapport.local.mongod import Mongod
+
+Progress = Callable[[str, str], None]
+"""Told what (`kafka`, `mongodb`, a service's name) and how far it is."""
+
+READY_SECONDS = 90.0
+"""Until a server answers. Both answer within 3 s on a quiet machine; a busy one of CI is many times slower."""
+STOP_SECONDS = 30.0
+"""For a clean end: both write what they hold in memory."""
+_POLL_SECONDS = 0.05
+
+
+class Server(msgspec.Struct, frozen=True):
+    """One server: its address, and its process if we started it."""
+
+    address: str
+    pid: int | None = None
+    born: str | None = None
+
+    def alive(self) -> bool:
+        """Whether the process that we started runs."""
+        child = self.child()
+        return child is not None and child.alive()
+
+    def child(self) -> Child | None:
+        """The process that we started."""
+        return Child(self.pid, self.born) if self.pid is not None and self.born is not None else None
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A stack that is up."""
+
+    kafka: str
+    """Bootstrap servers, separated by commas."""
+    mongodb: str
+    """URI."""
+    pids: dict[str, int] = {}
+    """Of those that we started: `kafka`, `mongodb`."""
+
+
+class _State(msgspec.Struct):
+    """What `stack.json` remembers between commands."""
+
+    servers: dict[str, Server] = {}
+    owner: tuple[int, str] | None = None
+    """The process whose end is the servers' end too, if they are bound to one."""
+
+
+def _quiet(what: str, how_far: str) -> None:
+    """Tells nobody."""
+
+
+class Stack:
+    """The stack whose files are in one folder. Commands on the same folder take turns."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data.absolute()
+        self._file = self.data / "stack.json"
+        self._abandoned = threading.Event()
+        self._writing = threading.Lock()
+        self._state = _State()
+        self._started: dict[str, Child] = {}
+
+    def up(self, on_progress: Progress = _quiet, *, bound: bool = False, any_port: bool = False) -> Running:
+        """Starts what does not run, side by side, makes missing topics, and returns once both answer.
+
+        With `bound` the servers end when this process does. With `any_port` free ports are taken even where the
+        usual ones are free. Raises StackError; what this call had started is then ended again.
+        """
+        with self._turn():
+            self._state = self._read()
+            self._await_orphans()
+            self._started = {}
+            self._abandoned.clear()
+            if bound and not any(server.alive() for server in self._state.servers.values()):
+                us = child.this_process()
+                self._state.owner = (us.pid, us.born)
+            try:
+                self._both(on_progress, bound, any_port)
+            except BaseException:
+                self._abandoned.set()
+                child.stop(self._started.values(), STOP_SECONDS)
+                for name in self._started:
+                    self._forget(name)
+                raise
+            return self._running()
+
+    def down(self) -> list[str]:
+        """Ends the servers that `up` started on this folder, and gives their names. Their data stays."""
+        with self._turn():
+            state = self._read()
+            ours = {name: found for name, server in state.servers.items() if (found := server.child())}
+            alive = [name for name, found in ours.items() if found.alive()]
+            child.stop(ours.values(), STOP_SECONDS)
+            self._file.unlink(missing_ok=True)
+            return alive
+
+    def status(self) -> Running | None:
+        """The stack if it is up: every process that was started still runs. It asks no server."""
+        self._state = self._read()
+        servers = self._state.servers.values()
+        if len(servers) < 2 or any(server.pid is not None and not server.alive() for server in servers):
+            return None
+        return self._running()
+
+    def bound_elsewhere(self) -> bool:
+        """Whether the servers run and end with another process than this one."""
+        owner = self._read().owner
+        return owner is not None and owner[0] != os.getpid() and Child(*owner).alive()
+
+    def _both(self, on_progress: Progress, bound: bool, any_port: bool) -> None:
+        with ThreadPoolExecutor(2, thread_name_prefix="stack") as pool:
+            futures = [
+                pool.submit(self._kafka, on_progress, bound, any_port),
+                pool.submit(self._mongodb, on_progress, bound, any_port),
+            ]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                # The other one need not become ready any more where one failed or the person pressed Ctrl-C.
+                if not all(future.done() and not future.exception() for future in futures):
+                    self._abandoned.set()
+        failed = [error for future in futures if (error := future.exception()) and not isinstance(error, _Abandoned)]
+        if failed:
+            raise failed[0]
+
+    def _kafka(self, on_progress: Progress, bound: bool, any_port: bool) -> None:
+        def tell(how_far: str) -> None:
+            on_progress("kafka", how_far)
+
+        if given := os.environ.get("RAPPORT_KAFKA"):
+            existing.check_kafka(given, tell)
+            self._end_ours("kafka")
+            self._remember("kafka", Server(given))
+            tell(f"uses {given}")
+            return
+        broker = Broker(self.data)
+        server = self._state.servers.get("kafka")
+        if server is None or not server.alive():
+            port = ports.usual_or_free(0 if any_port else KAFKA_PORT)
+            command = broker.command(port, ports.usual_or_free(0), tell)
+            server = self._start("kafka", command, broker.log, f"{ports.LOOPBACK}:{port}", bound)
+        tell("starting")
+        address = server.address
+
+        def attempt() -> bool:
+            host, _, port = address.rpartition(":")
+            # Asked first, because the client reports each refused connection on its log.
+            if not ports.answers(host, int(port)):
+                return False
+            kit_kafka.create_topics(address, replication=1)
+            return not kit_kafka.missing_topics(address)
+
+        self._until("Kafka", server, attempt, broker.log, (KafkaError, OSError))
+        tell(f"ready at {address}")
+
+    def _mongodb(self, on_progress: Progress, bound: bool, any_port: bool) -> None:
+        def tell(how_far: str) -> None:
+            on_progress("mongodb", how_far)
+
+        if given := os.environ.get("RAPPORT_MONGODB"):
+            existing.check_mongodb(given)
+            self._end_ours("mongodb")
+            self._remember("mongodb", Server(given))
+            tell("uses the server that RAPPORT_MONGODB names")
+            return
+        database = Mongod(self.data)
+        server = self._state.servers.get("mongodb")
+        if server is None or not server.alive():
+            port = ports.usual_or_free(0 if any_port else mongod.USUAL_PORT)
+            server = self._start("mongodb", database.command(port), database.log, mongod.uri(port), bound)
+        tell("starting")
+        port = int(server.address.partition("/?")[0].rpartition(":")[2])
+
+        def attempt() -> bool:
+            return ports.answers(ports.LOOPBACK, port) and mongod.make_primary(port)
+
+        self._until("MongoDB", server, attempt, database.log, (PyMongoError,))
+        tell(f"ready at {server.address}")
+
+    def _end_ours(self, name: str) -> None:
+        server = self._state.servers.get(name)
+        if server is not None and (found := server.child()):
+            child.stop([found], STOP_SECONDS)
+
+    def _start(self, name: str, command: list[str], log: Path, address: str, bound: bool) -> Server:
+        if self._abandoned.is_set():
+            raise _Abandoned
+        ends_with_us = signal.SIGTERM if bound else None
+        started = child.start(command, log, os.environ, ends_with_us)
+        self._started[name] = started
+        server = Server(address, started.pid, started.born)
+        self._remember(name, server)
+        return server
+
+    def _until(
+        self,
+        what: str,
+        server: Server,
+        attempt: Callable[[], bool],
+        log: Path,
+        errors: tuple[type[Exception], ...],
+    ) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        reason = "nothing listened there"
+        while not self._abandoned.wait(_POLL_SECONDS):
+            if not server.alive():
+                raise StackError(
+                    f"{what} ended while it was starting. The last lines of {log}:\n{child.last_lines(log)}"
+                )
+            try:
+                if attempt():
+                    return
+            except errors as error:
+                reason = f"{type(error).__name__}: {error}"
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"{what} at {server.address} was not ready within {READY_SECONDS:.0f} s ({reason}). "
+                    f"The last lines of {log}:\n{child.last_lines(log)}"
+                )
+        raise _Abandoned
+
+    def _await_orphans(self) -> None:
+        """Servers whose owner is gone are on their way out; their files are theirs until then."""
+        owner = self._state.owner
+        if owner is None or Child(*owner).alive():
+            return
+        child.stop([found for server in self._state.servers.values() if (found := server.child())], STOP_SECONDS)
+        self._state = _State()
+
+    def _running(self) -> Running:
+        servers = self._state.servers
+        pids = {name: server.pid for name, server in servers.items() if server.pid is not None}
+        return Running(servers["kafka"].address, servers["mongodb"].address, pids)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        self.data.mkdir(parents=True, exist_ok=True)
+        with (self.data / "stack.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _read(self) -> _State:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=_State)
+        except FileNotFoundError:
+            return _State()
+        except msgspec.DecodeError as error:
+            raise StackError(f"{self._file} is damaged ({error}); remove it if nothing of it runs") from error
+
+    def _remember(self, name: str, server: Server) -> None:
+        with self._writing:
+            self._state.servers[name] = server
+            self._write()
+
+    def _forget(self, name: str) -> None:
+        with self._writing:
+            self._state.servers.pop(name, None)
+            self._write()
+
+    def _write(self) -> None:
+        whole = self._file.with_suffix(".new")
+        whole.write_bytes(msgspec.json.encode(self._state))
+        whole.chmod(0o600)  # an address can hold a password
+        whole.replace(self._file)
+
+
+class _Abandoned(Exception):  # noqa: N818 - not an error of its own: another one is being reported
+    """Waiting is pointless, because the other server failed or the person left."""

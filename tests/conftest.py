@@ -1,0 +1,32 @@
+"""What every test may ask for: a real Kafka and MongoDB, started once per session, and a database of its own."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from rapport.kit import mongo
+from rapport.local.stack import Running, Stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A running Kafka (`.kafka`, bootstrap servers, with the catalogue's topics) and MongoDB (`.mongodb`, URI).
+
+    Those that RAPPORT_KAFKA and RAPPORT_MONGODB name, else servers of this session, which end with it.
+    """
+    servers = Stack(tmp_path_factory.mktemp("stack"))
+    running = servers.up(bound=True, any_port=True)
+    try:
+        yield running
+    finally:
+        servers.down()
+
+
+@pytest.fixture
+def database(stack: Running) -> Iterator[str]:
+    """The name of a database that nobody else uses; dropped after the test."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield name
+    with mongo.client(stack.mongodb) as client:
+        client.drop_database(name)
