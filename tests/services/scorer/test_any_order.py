@@ -92,7 +92,7 @@ def by_hand(happened: list[Told]) -> set[tuple[str, str, str, bool, int]]:
 @st.composite
 def happenings(draw: st.DrawFn) -> list[Told]:
     """Comments of two followers in one thread, replies to them, deletions of them; each at its own moment."""
-    moments = draw(st.lists(st.integers(0, 300), min_size=1, max_size=14, unique=True))
+    moments = draw(st.lists(st.integers(0, 90), min_size=1, max_size=14, unique=True))
     happened: list[Told] = []
     for number, moment in enumerate(sorted(moments)):
         at = T0 + moment * 600_000

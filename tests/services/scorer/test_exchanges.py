@@ -203,6 +203,22 @@ def test_a_late_fact_that_merges_two_keeps_the_older_id_and_supersedes_the_other
     ]
 
 
+def test_an_exchange_that_turns_out_to_be_part_of_an_older_one_is_superseded_and_its_breach_retracted() -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0), T0)
+    story.tell(interaction("reply", "r1", T0 + HOUR, parent="c3"), T0 + HOUR)
+    story.tell(interaction("comment", "c2", T0 + 2 * HOUR), T0 + 2 * HOUR)
+    story.tick(T0 + 2 * DAY)
+    first, second = story.now()
+    assert story.steps() == ["breach"]
+    # The follower's clock is wrong: the comment that was answered says it is younger than its answer.
+    story.tell(interaction("comment", "c3", T0 + 3 * HOUR), T0 + 2 * DAY + 1)
+    assert (story.only().id, story.only().state, story.only().comments) == (first.id, "answered", 3)
+    superseded = [found for found in story.snapshots if found.id == second.id][-1]
+    assert superseded.state == "superseded"
+    assert story.steps() == ["breach", "retracted"]
+
+
 def test_a_late_answer_fact_that_splits_leaves_the_id_with_the_part_that_was_alerted() -> None:
     story = Story()
     story.tell(interaction("comment", "c1", T0), T0)
