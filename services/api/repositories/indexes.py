@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 
 from rapport.kit.mongo import Document
@@ -60,3 +61,9 @@ def create(database: Database[Document]) -> None:
     """Makes the indexes that are missing. Raises PyMongoError where MongoDB is away."""
     for collection, models in INDEXES.items():
         database[collection].create_indexes(list(models))
+
+
+async def create_async(database: AsyncDatabase[Document]) -> None:
+    """The same with asyncio."""
+    for collection, models in INDEXES.items():
+        await database[collection].create_indexes(list(models))

@@ -1,0 +1,142 @@
+"""`rapport api`: the API under `/v1` and the portal under `/`."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import logging
+import secrets
+import signal
+from collections.abc import AsyncIterator
+
+import uvicorn
+from fastapi import FastAPI
+from pymongo.errors import PyMongoError
+
+from rapport.kit import backoff, kafka, mongo
+from rapport.kit.health import Health
+from rapport.kit.log import set_up
+from services.api import auth, middleware, problems
+from services.api.broker import Broker, NotAcknowledgedError
+from services.api.context import Context
+from services.api.portal import pages
+from services.api.publisher import Publisher
+from services.api.repositories import indexes
+from services.api.routes import alerts, brands, channels, exchanges, followers, keys, operations, overview, policy
+from services.api.settings import ApiSettings
+
+log = logging.getLogger("rapport.api")
+
+ROUTES = (brands, policy, channels, keys, overview, exchanges, followers, alerts)
+SHUTDOWN_SECONDS = 5
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """The application. It connects to MongoDB and Kafka when it starts, and goes on trying where they are away."""
+    database = mongo.async_client(settings.mongodb.get_secret_value())[settings.database]
+    broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-api"))
+    context = Context(
+        database=database,
+        publisher=Publisher(database, broker),
+        health=Health("kafka", "mongodb"),
+        admin_key=_admin_key(settings),
+        environment=settings.environment,
+        session_secret=_session_secret(settings),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(_connect(settings, context, broker))]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(broker.close)
+            await database.client.close()
+
+    app = FastAPI(
+        title="Rapport",
+        version="1",
+        summary="What an agency's clients and their followers say to each other, and how soon.",
+        lifespan=lifespan,
+        # The pages of the documentation would load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        responses={422: {"model": problems.Problem, "content": {problems.MEDIA_TYPE: {}}}},
+    )
+    app.state.context = context
+    problems.install(app)
+    app.add_middleware(middleware.BodyLimit)
+    app.add_middleware(middleware.Observed)
+    for module in ROUTES:
+        app.include_router(module.router, prefix="/v1")
+    app.include_router(operations.router)
+    pages.install(app)
+    return app
+
+
+async def _connect(settings: ApiSettings, context: Context, broker: Broker) -> None:
+    """Makes the indexes and the producer, then keeps the settings in the log."""
+    where = mongo.shown(settings.mongodb.get_secret_value())
+    for delay in backoff.delays():
+        try:
+            await indexes.create_async(context.database)
+        except PyMongoError as error:
+            log.warning("MongoDB at %s is not reachable (%.300s); trying again in %.1f s", where, error, delay)
+            await asyncio.sleep(delay)
+            continue
+        break
+    context.health.ready("mongodb")
+    for delay in backoff.delays():
+        try:
+            await broker.connect()
+        except NotAcknowledgedError as error:
+            log.warning("Kafka at %s is not reachable (%s); trying again in %.1f s", settings.kafka, error, delay)
+            await asyncio.sleep(delay)
+            continue
+        break
+    context.health.ready("kafka")
+    await context.publisher.run()
+
+
+def _admin_key(settings: ApiSettings) -> str | None:
+    if settings.admin_key is None:
+        return None
+    key = settings.admin_key.get_secret_value()
+    if auth.id_of(key) is None:
+        raise SystemExit(
+            "RAPPORT_ADMIN_KEY is no key: it has to be rp_<env>_<id>_<secret>, with 4 to 32 lower-case letters and "
+            "digits as id and at least 32 letters and digits as secret"
+        )
+    return key
+
+
+def _session_secret(settings: ApiSettings) -> bytes:
+    if settings.session_secret is not None:
+        return settings.session_secret.get_secret_value().encode()
+    if settings.admin_key is not None:
+        return hmac.digest(settings.admin_key.get_secret_value().encode(), b"rapport portal session", hashlib.sha256)
+    return secrets.token_bytes(32)
+
+
+def run() -> None:
+    """Serves until SIGTERM or SIGINT."""
+    settings = ApiSettings()
+    set_up("api")
+    log.info("settings: %s", settings.described())
+    for name in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn shuts down on these and then raises them once more, which would end the process as if it were killed.
+        signal.signal(name, lambda *_: None)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    log.info("stopped")

@@ -1,0 +1,70 @@
+"""Headline numbers put together from the figures of `repositories.overview`."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from rapport.kit.mongo import Document
+from services.api import shapes
+from services.api.repositories.overview import SPANS, Overviews
+from services.api.repositories.tenants import Tenants
+from services.api.schemas.views import Overview, OverviewAcross
+
+_COUNTS = ("open", "due_soon", "overdue", "backfilled_open")
+Answers = Iterable[tuple[datetime, float]]
+
+
+def midnight(now: datetime, zone: str) -> datetime:
+    """When the day of `now` began in a zone."""
+    return now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+async def overview(
+    database: AsyncDatabase[Document], tenants: Tenants, brands: Sequence[Document], now: datetime
+) -> OverviewAcross:
+    """The numbers of these brands (documents of `repositories.brands`), in all and by brand."""
+    figures = Overviews(database, tenants)
+    counted = [await figures.open(now), await figures.outcomes(now), await figures.answers(now)]
+    followers = await figures.followers({each["_id"]: midnight(now, each["settings"]["timezone"]) for each in brands})
+    items: list[Overview] = []
+    totals: dict[str, int] = {}
+    everything: list[tuple[datetime, float]] = []
+    for brand in brands:
+        found: dict[str, int] = {}
+        for part in counted:
+            found |= {name: value for name, value in part.get(brand["_id"], {}).items() if name != "_id"}
+        found["followers"], found["new_today"] = followers[brand["_id"]]
+        for name, value in found.items():
+            totals[name] = totals.get(name, 0) + value
+        answers = await figures.response_seconds(brand["_id"], now)
+        everything += answers
+        settings = brand["settings"]
+        items.append(
+            Overview(
+                brand=brand["_id"],
+                name=settings["name"],
+                timezone=settings["timezone"],
+                **_numbers(found, answers, now),
+            )
+        )
+    return OverviewAcross(brands=items, **_numbers(totals, everything, now))
+
+
+def _numbers(found: dict[str, int], answers: Answers, now: datetime) -> dict[str, Any]:
+    given = list(answers)
+    windows = {
+        name: shapes.window(found, name, [seconds for at, seconds in given if at > now - span])
+        for name, span in SPANS.items()
+    }
+    return {
+        "at": now,
+        "followers": found.get("followers", 0),
+        "new_today": found.get("new_today", 0),
+        **{name: found.get(name, 0) for name in _COUNTS},
+        **windows,
+        "compliance": windows["last_30d"].compliance,
+        "median_response_seconds": windows["last_30d"].median_response_seconds,
+    }

@@ -1,0 +1,126 @@
+"""Errors as RFC 9457 problem details, whatever raised them."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from pymongo.errors import PyMongoError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+log = logging.getLogger("rapport.api")
+
+
+class FieldProblem(BaseModel):
+    """One field that is wrong."""
+
+    field: str
+    why: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = []
+
+
+class ProblemError(Exception):
+    """A request that cannot be served: status, a slug for the kind of problem, a detail for this one."""
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        detail: str,
+        errors: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """The problem document."""
+        document: dict[str, Any] = {
+            "type": f"urn:rapport:problem:{self.slug}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            document["errors"] = [error.model_dump() for error in self.errors]
+        return Response(json.dumps(document), self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def not_found(what: str) -> ProblemError:
+    """404, also for what another brand owns: whether it exists is not told."""
+    return ProblemError(404, "not-found", f"there is no {what} here that this key may see")
+
+
+def invalid(field: str, why: str) -> ProblemError:
+    """422 for one field."""
+    return ProblemError(422, "invalid", f"{field}: {why}", [FieldProblem(field=field, why=why)])
+
+
+def unavailable(detail: str) -> ProblemError:
+    """503: a server behind this one is away."""
+    return ProblemError(503, "unavailable", detail, headers={"Retry-After": "5"})
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route documents beside 401 and 422."""
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+        for status in (401, 422, *statuses)
+    }
+
+
+_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app` a problem document."""
+
+    @app.exception_handler(ProblemError)
+    async def _problem(_request: Request, error: ProblemError) -> Response:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def _http(_request: Request, error: HTTPException) -> Response:
+        slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        return ProblemError(error.status_code, slug, str(error.detail), headers=error.headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_request: Request, error: RequestValidationError) -> Response:
+        found = [_field_problem(each) for each in error.errors()]
+        detail = "; ".join(f"{each.field}: {each.why}" for each in found[:5])
+        return ProblemError(422, "invalid", detail, found).response()
+
+    @app.exception_handler(PyMongoError)
+    async def _mongo(_request: Request, error: PyMongoError) -> Response:
+        log.warning("a request met no MongoDB (%s: %.300s)", type(error).__name__, error)
+        return unavailable("the database is not reachable").response()
+
+    @app.exception_handler(Exception)
+    async def _other(_request: Request, _error: Exception) -> Response:
+        return ProblemError(500, "internal", "the request failed; the log of the API says why").response()
+
+
+def _field_problem(error: Any) -> FieldProblem:
+    # The first part says body, query or path, which the reader of a request knows.
+    parts = [str(part) for part in error["loc"][1:]] or [str(part) for part in error["loc"]]
+    return FieldProblem(field=".".join(parts), why=str(error["msg"]).removeprefix("Value error, "))

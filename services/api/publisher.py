@@ -1,0 +1,136 @@
+"""Settings from MongoDB into the log, in the order that keeps the two alike whatever fails in between.
+
+A change is stored first, marked as unconfirmed, which no reader sees. Then the control records go into every partition
+of `conversations` and the brand's whole record into `brands`; only when the broker has all of them is the change
+confirmed. Whatever was stored and not confirmed, because the process or the broker died in between, is written again
+by `run`; all of these records may be repeated. A brand's record is made from what is stored at that moment, and made
+again where a newer change came in between, so the last record of a brand in the log is never an older one for long.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from rapport.contracts import codec
+from rapport.contracts.events import Account, AccountConnected, Brand, Channel, PolicyVersion, Rule
+from rapport.contracts.topics import BRANDS, CONVERSATIONS, key_of, partition_of
+from rapport.kit.mongo import Document
+from services.api.broker import Broker, NotAcknowledgedError, Record
+from services.api.repositories.outgoing import Outgoing
+
+SOURCE = "/rapport/api"
+LOOK_EVERY_SECONDS = 15.0
+REPEAT_AFTER = timedelta(days=1)
+"""Control records are repeated daily, so that the log's retention never drops one that is in force."""
+
+log = logging.getLogger("rapport.api")
+
+
+class Publisher:
+    """Writes brands' settings into the log and confirms them."""
+
+    def __init__(self, database: AsyncDatabase[Document], broker: Broker) -> None:
+        self._outgoing = Outgoing(database)
+        self._broker = broker
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def publish(self, brand: str, *, repeat: bool = False) -> None:
+        """Returns once all that is stored of a brand is in the log. With `repeat`, also what was confirmed before.
+
+        Raises NotAcknowledgedError where the broker does not confirm; `run` takes it up again.
+        """
+        async with self._locks[brand]:
+            while not await self._publish_once(brand, repeat):
+                pass
+
+    async def run(self) -> None:
+        """Publishes what is unconfirmed or was not repeated for a day, now and every few seconds. Does not end."""
+        while True:
+            try:
+                for brand in await self._outgoing.due(datetime.now(UTC) - REPEAT_AFTER):
+                    await self.publish(brand, repeat=True)
+            except (NotAcknowledgedError, PyMongoError) as error:
+                log.warning("settings wait for the log: %s: %.300s", type(error).__name__, error)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def _publish_once(self, brand: str, repeat: bool) -> bool:
+        stored = await self._outgoing.brand(brand)
+        if stored is None:
+            return True
+        accounts = await self._outgoing.accounts(brand)
+        policies = await self._outgoing.policies(brand)
+        controls = [
+            *((f"account-{each['_id']}", _connected(each)) for each in accounts if repeat or not each["published"]),
+            *((f"policy-{each['version']}", _version(each)) for each in policies if repeat or not each["published"]),
+        ]
+        now = datetime.now(UTC)
+        # The scorer learns what a new account means before ingest learns that it exists.
+        await self._broker.append(
+            [record for name, event in controls for record in _everywhere(brand, name, event, now)]
+        )
+        await self._broker.append([_brand_record(stored, accounts, now)])
+        await self._outgoing.confirm_accounts([each["_id"] for each in accounts])
+        await self._outgoing.confirm_policies([each["_id"] for each in policies])
+        return await self._outgoing.confirm_brand(brand, stored["revision"], now)
+
+
+def _connected(account: Document) -> AccountConnected:
+    return AccountConnected(
+        brand=account["brand"],
+        account=account["_id"],
+        platform=account["platform"],
+        connected_at=account["connected_at"],
+    )
+
+
+def _version(policy: Document) -> PolicyVersion:
+    return PolicyVersion(
+        brand=policy["brand"],
+        version=policy["version"],
+        effective_from=policy["effective_from"],
+        rules=msgspec.convert(policy["rules"], tuple[Rule, ...]),
+    )
+
+
+def _everywhere(brand: str, name: str, event: Any, now: datetime) -> list[Record]:
+    key = key_of(brand, "control", name)
+    headers = codec.headers("rapport.control.v1", id=f"{brand}/{name}", source=SOURCE, time=now.isoformat())
+    value = codec.encode(event)
+    return [Record(CONVERSATIONS.name, partition, key, value, headers) for partition in range(CONVERSATIONS.partitions)]
+
+
+def _brand_record(stored: Document, accounts: list[Document], now: datetime) -> Record:
+    settings = stored["pending"] or stored["settings"]
+    event = Brand(
+        id=stored["_id"],
+        name=settings["name"],
+        timezone=settings["timezone"],
+        accounts=tuple(
+            Account(
+                id=each["_id"],
+                platform=each["platform"],
+                handle=each["handle"],
+                connected_at=each["connected_at"],
+                door_secrets=tuple(each["door_secrets"]),
+                connection=each["connection"],
+            )
+            for each in accounts
+        ),
+        channels=msgspec.convert(settings["channels"], tuple[Channel, ...]),
+    )
+    key = key_of(event.id)
+    return Record(
+        topic=BRANDS.name,
+        partition=partition_of(key, BRANDS.partitions),
+        key=key,
+        value=codec.encode(event),
+        headers=codec.headers(
+            "rapport.brand.v1", id=f"{event.id}/{stored['revision']}", source=SOURCE, time=now.isoformat()
+        ),
+    )

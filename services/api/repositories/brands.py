@@ -1,0 +1,92 @@
+"""Brands and their accounts, as stored: what is confirmed to be in the log, and what waits for that.
+
+A brand: `_id`, `settings` (confirmed: `name`, `timezone`, `channels`; null until the first confirmation), `pending`
+(the same, newer, not confirmed yet; or null), `revision` (of the last change), `published_revision`, `published_at`,
+`created_at`. An account: `_id`, `brand`, `platform`, `handle`, `connected_at`, `door_secrets`, `connection`,
+`published`, `secret_shown`. Readers see what is confirmed only.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from rapport.kit.mongo import Document
+from services.api.repositories.tenants import Tenants
+
+
+class Brands:
+    """The brands of some tenants, and their accounts."""
+
+    def __init__(self, database: AsyncDatabase[Document], tenants: Tenants) -> None:
+        self._brands = database["brands"]
+        self._accounts = database["accounts"]
+        self._tenants = tenants
+
+    async def all(self) -> list[Document]:
+        """Confirmed brands by id."""
+        return await self._brands.find({**self._tenants.filter("_id"), "settings": {"$ne": None}}).sort("_id").to_list()
+
+    async def find(self, brand: str) -> Document | None:
+        """A confirmed brand."""
+        found = await self._brands.find_one({"$and": [{"_id": brand}, self._tenants.filter("_id")]})
+        return found if found and found["settings"] else None
+
+    async def create(self, brand: str, settings: Mapping[str, Any], now: datetime) -> bool:
+        """Stores a new brand, unconfirmed. One that was never confirmed is replaced. False where a brand has the id."""
+        try:
+            made = await self._brands.find_one_and_update(
+                {"_id": brand, "settings": None},
+                {
+                    "$set": {"pending": settings},
+                    "$inc": {"revision": 1},
+                    "$setOnInsert": {"published_revision": 0, "published_at": None, "created_at": now},
+                },
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        except DuplicateKeyError:
+            return False
+        return made is not None
+
+    async def change(self, brand: str, changes: Mapping[str, Any]) -> None:
+        """Stores a change of a brand's settings, unconfirmed."""
+        await self._brands.update_one(
+            {"$and": [{"_id": brand}, self._tenants.filter("_id")]},
+            [
+                {
+                    "$set": {
+                        "pending": {
+                            "$mergeObjects": [{"$ifNull": ["$pending", "$settings"]}, {"$literal": dict(changes)}]
+                        },
+                        "revision": {"$add": ["$revision", 1]},
+                    }
+                }
+            ],
+        )
+
+    async def accounts(self, brand: str) -> list[Document]:
+        """A brand's confirmed accounts by id."""
+        query = {"$and": [{"brand": brand, "published": True}, self._tenants.filter()]}
+        return await self._accounts.find(query).sort("_id").to_list()
+
+    async def add_account(self, account: Document) -> Document | None:
+        """Stores an account, unconfirmed, and gives it as stored; None where another one has its id.
+
+        The same account again, whose secret nobody was shown because the first request failed, is that account.
+        """
+        new = {**account, "published": False, "secret_shown": False}
+        try:
+            await self._accounts.insert_one(new)
+        except DuplicateKeyError:
+            said = {name: account[name] for name in ("_id", "brand", "platform", "handle")}
+            return await self._accounts.find_one({**said, "secret_shown": False})
+        await self._brands.update_one({"_id": account["brand"]}, {"$inc": {"revision": 1}})
+        return new
+
+    async def secret_shown(self, account: str) -> None:
+        """Notes that the account's secret was given out."""
+        await self._accounts.update_one({"_id": account}, {"$set": {"secret_shown": True}})

@@ -1,0 +1,90 @@
+"""Exchanges: lists in two orders, one, and how many are open per follower."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from rapport.kit.mongo import Document
+from services.api.repositories.tenants import Tenants
+
+ENDED = ("answered", "answered_late", "cancelled")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which exchanges of a list. `follower` is a platform and the follower's id there."""
+
+    breached: bool | None = None
+    platform: str | None = None
+    follower: tuple[str, str] | None = None
+
+    def filter(self) -> Document:
+        """The same as a query."""
+        found: Document = {}
+        if self.breached is not None:
+            found["breached_at"] = {"$ne": None} if self.breached else None
+        if self.platform is not None:
+            found["platform"] = self.platform
+        if self.follower is not None:
+            platform, follower = self.follower
+            # Beside a `platform` of its own, which may be another one: then nothing is found.
+            found["$and"] = [{"platform": platform, "follower.id": follower}]
+        return found
+
+
+Place = tuple[datetime, str]
+"""Where a list goes on: the time that it is ordered by, and the `_id`, of the last one shown."""
+
+
+class Exchanges:
+    """The exchanges of some tenants."""
+
+    def __init__(self, database: AsyncDatabase[Document], tenants: Tenants) -> None:
+        self._exchanges = database["exchanges"]
+        self._tenants = tenants
+
+    async def open(self, wanted: Wanted, after: Place | None, limit: int) -> list[Document]:
+        """Open ones by due time."""
+        query = {**self._tenants.filter(), "state": "open", **wanted.filter(), **_beyond("due_at", "$gt", after)}
+        return await self._exchanges.find(query).sort([("due_at", 1), ("_id", 1)]).limit(limit).to_list()
+
+    async def ended(self, states: Sequence[str], wanted: Wanted, after: Place | None, limit: int) -> list[Document]:
+        """Those in `states`, the latest opened first."""
+        state = states[0] if len(states) == 1 else {"$in": list(states)}
+        query = {**self._tenants.filter(), "state": state, **wanted.filter(), **_beyond("opened_at", "$lt", after)}
+        return await self._exchanges.find(query).sort([("opened_at", -1), ("_id", -1)]).limit(limit).to_list()
+
+    async def find(self, id: str) -> Document | None:
+        """One of them."""
+        return await self._exchanges.find_one({"_id": id, **self._tenants.filter()})
+
+    async def open_by_follower(self, followers: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """How many are open for each of these followers (platform and id there)."""
+        found = await self._exchanges.aggregate(
+            [
+                {
+                    "$match": {
+                        **self._tenants.filter(),
+                        "platform": {"$in": sorted({platform for platform, _ in followers})},
+                        "follower.id": {"$in": sorted({follower for _, follower in followers})},
+                        "state": "open",
+                    }
+                },
+                {"$group": {"_id": {"platform": "$platform", "follower": "$follower.id"}, "count": {"$sum": 1}}},
+            ]
+        )
+        return {(each["_id"]["platform"], each["_id"]["follower"]): each["count"] async for each in found}
+
+
+def _beyond(field: str, operator: str, after: Place | None) -> dict[str, Any]:
+    if after is None:
+        return {}
+    at, last_id = after
+    # The bound on the field alone is what the index is entered at; the rest decides between equal times.
+    return {
+        field: {f"{operator}e": at},
+        "$or": [{field: {operator: at}}, {field: at, "_id": {operator: last_id}}],
+    }

@@ -1,0 +1,154 @@
+"""The figures behind the headline numbers, by brand."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from rapport.kit.mongo import Document
+from services.api.repositories.tenants import Tenants
+
+SOON = timedelta(hours=2)
+"""Due soon enough that somebody should answer next."""
+SPANS = {"last_24h": timedelta(hours=24), "last_7d": timedelta(days=7), "last_30d": timedelta(days=30)}
+LONGEST = max(SPANS.values())
+MOST_ANSWERS = 20_000
+"""A median of so many is as good as one of more, and bounds the work."""
+
+
+def _count_if(condition: Any) -> Document:
+    return {"$sum": {"$cond": [condition, 1, 0]}}
+
+
+class Overviews:
+    """Figures of some tenants. Every method gives them by brand; a brand without any is left out."""
+
+    def __init__(self, database: AsyncDatabase[Document], tenants: Tenants) -> None:
+        self._exchanges = database["exchanges"]
+        self._followers = database["followers"]
+        self._tenants = tenants
+
+    async def open(self, now: datetime) -> dict[str, Document]:
+        """`open`, `due_soon`, `overdue`, and apart from them `backfilled_open`."""
+        live = {"$not": ["$backfilled"]}
+        overdue = {"$lte": ["$due_at", now]}
+        soon = {"$and": [{"$gt": ["$due_at", now]}, {"$lte": ["$due_at", now + SOON]}]}
+        return await self._by_brand(
+            {"state": "open"},
+            {
+                "open": _count_if(live),
+                "due_soon": _count_if({"$and": [live, soon]}),
+                "overdue": _count_if({"$and": [live, overdue]}),
+                "backfilled_open": _count_if("$backfilled"),
+            },
+        )
+
+    async def outcomes(self, now: datetime) -> dict[str, Document]:
+        """`<span>_met` and `<span>_missed` by due time.
+
+        A cancellation counts as neither, unless the clock had run out before it, and it was not spam.
+        """
+        late = {
+            "$or": [
+                {"$in": ["$state", ["open", "answered_late"]]},
+                {
+                    "$and": [
+                        {"$eq": ["$state", "cancelled"]},
+                        {"$ne": [{"$ifNull": ["$breached_at", None]}, None]},
+                        {"$ne": ["$cancelled_because", "spam"]},
+                    ]
+                },
+            ]
+        }
+        fields: Document = {}
+        for name, span in SPANS.items():
+            within = {"$gt": ["$due_at", now - span]}
+            fields[f"{name}_met"] = _count_if({"$and": [within, {"$eq": ["$state", "answered"]}]})
+            fields[f"{name}_missed"] = _count_if({"$and": [within, late]})
+        return await self._by_brand(
+            {
+                "backfilled": False,
+                "due_at": {"$gt": now - LONGEST, "$lte": now},
+                "state": {"$in": ["open", "answered", "answered_late", "cancelled"]},
+            },
+            fields,
+        )
+
+    async def answers(self, now: datetime) -> dict[str, Document]:
+        """`<span>_answered` and `<span>_late` by when the answer was given."""
+        fields: Document = {}
+        for name, span in SPANS.items():
+            within = {"$gt": ["$answered_at", now - span]}
+            fields[f"{name}_answered"] = _count_if({"$and": [within, {"$eq": ["$state", "answered"]}]})
+            fields[f"{name}_late"] = _count_if({"$and": [within, {"$eq": ["$state", "answered_late"]}]})
+        return await self._by_brand(
+            {
+                "backfilled": False,
+                "answered_at": {"$gt": now - LONGEST},
+                "state": {"$in": ["answered", "answered_late"]},
+            },
+            fields,
+        )
+
+    async def response_seconds(self, brand: str, now: datetime) -> list[tuple[datetime, float]]:
+        """When each answer was given and how long it took: of one brand, the latest `MOST_ANSWERS` within `LONGEST`."""
+        found = self._exchanges.find(
+            {
+                "$and": [self._tenants.filter(), {"brand": brand}],
+                "backfilled": False,
+                "answered_at": {"$gt": now - LONGEST},
+                "state": {"$in": ["answered", "answered_late"]},
+            },
+            projection={"_id": 0, "answered_at": 1, "response_seconds": 1},
+        )
+        return [
+            (each["answered_at"], each["response_seconds"])
+            async for each in found.sort("answered_at", -1).limit(MOST_ANSWERS)
+            if each.get("response_seconds") is not None
+        ]
+
+    async def followers(self, midnights: Mapping[str, datetime]) -> dict[str, tuple[int, int]]:
+        """How many followers each of these brands has, and how many of them were first seen since its midnight."""
+        found = {}
+        for brand, midnight in midnights.items():
+            query: Document = {"$and": [self._tenants.filter(), {"brand": brand}]}
+            found[brand] = (
+                await self._followers.count_documents(query),
+                await self._followers.count_documents({**query, "first_seen": {"$gte": midnight}}),
+            )
+        return found
+
+    async def daily(self, brand: str, since: datetime, timezone: str) -> dict[str, dict[str, int]]:
+        """Exchanges by the day they were opened on in the brand's zone (`2026-11-23`), by state."""
+        found = await self._exchanges.aggregate(
+            [
+                {
+                    "$match": {
+                        "$and": [self._tenants.filter(), {"brand": brand}],
+                        "state": {"$in": ["open", "answered", "answered_late"]},
+                        "opened_at": {"$gte": since},
+                    }
+                },
+                {
+                    "$group": {
+                        "_id": {
+                            "day": {
+                                "$dateToString": {"date": "$opened_at", "format": "%Y-%m-%d", "timezone": timezone}
+                            },
+                            "state": "$state",
+                        },
+                        "count": {"$sum": 1},
+                    }
+                },
+            ]
+        )
+        days: dict[str, dict[str, int]] = {}
+        async for each in found:
+            days.setdefault(each["_id"]["day"], {})[each["_id"]["state"]] = each["count"]
+        return days
+
+    async def _by_brand(self, query: Document, fields: Document) -> dict[str, Document]:
+        match = {"brand": {"$gt": ""}, **self._tenants.filter(), **query}
+        found = await self._exchanges.aggregate([{"$match": match}, {"$group": {"_id": "$brand", **fields}}])
+        return {each["_id"]: each async for each in found}

@@ -1,0 +1,32 @@
+"""Followers: one relationship each."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from services.api import reading
+from services.api.auth import ReadBrand
+from services.api.context import ContextDep
+from services.api.problems import not_found, responses
+from services.api.schemas.common import Page
+from services.api.schemas.views import Follower, FollowerDetail, FollowersQuery
+
+router = APIRouter(tags=["followers"])
+
+
+@router.get("/brands/{brand}/followers", responses=responses(403, 404))
+async def list_followers(
+    tenants: ReadBrand, context: ContextDep, query: Annotated[FollowersQuery, Query()]
+) -> Page[Follower]:
+    """A brand's followers, sorted and filtered as of now."""
+    return await reading.followers(context.database, tenants, query, datetime.now(UTC))
+
+
+@router.get("/brands/{brand}/followers/{id}", responses=responses(403, 404))
+async def get_follower(brand: str, id: str, tenants: ReadBrand, context: ContextDep) -> FollowerDetail:
+    """One follower with what made the relationship and the latest interactions."""
+    found = await reading.follower(context.database, tenants, brand, id, datetime.now(UTC))
+    if found is None:
+        raise not_found("follower")
+    return found

@@ -1,0 +1,34 @@
+"""Shapes that several routes share."""
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Item = TypeVar("Item")
+
+LARGEST_PAGE = 200
+ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+"""An id that a person chooses: lower-case letters, digits, `_` and `-`."""
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+
+
+class Input(BaseModel):
+    """What a caller sends. An unknown field is refused, because a misspelt setting would silently not apply."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(BaseModel, Generic[Item]):
+    """Part of a list. `next` is the cursor of the next part, null at the end."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class PageQuery(Input):
+    """How much of a list, and from where. Unknown parameters are refused, operators such as `state[$ne]` with them."""
+
+    cursor: Annotated[str | None, Field(max_length=2048, description="`next` of the page before.")] = None
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE)] = 50

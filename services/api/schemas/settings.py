@@ -1,0 +1,231 @@
+"""Brands, accounts, policies, channels and keys."""
+
+import base64
+import binascii
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints, field_validator
+
+from services.api.schemas.common import Id, Input, Name
+
+LONGEST_TARGET_SECONDS = 366 * 86_400
+MOST_RULES = 100
+MOST_CHANNELS = 50
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+
+Scope = Literal["read", "write", "admin"]
+
+
+def _known_zone(zone: str) -> str:
+    if zone not in available_timezones():
+        raise ValueError(f"{zone!r} is no time zone of the IANA database, such as 'Europe/Berlin'")
+    return zone
+
+
+class BrandInput(Input):
+    """A new client of the agency."""
+
+    id: Id
+    name: Name
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+
+
+class Brand(BaseModel):
+    """A client of the agency."""
+
+    id: str
+    name: str
+    timezone: str
+    created_at: AwareDatetime
+
+
+class AccountInput(Input):
+    """A brand's account on a platform. Interactions from before `connected_at` (now, if absent) alert nobody."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")]
+    platform: Id
+    handle: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    connected_at: AwareDatetime | None = None
+    connection: Annotated[
+        dict[
+            Annotated[str, StringConstraints(max_length=64)],
+            Annotated[str, StringConstraints(max_length=2048)],
+        ],
+        Field(default_factory=dict, max_length=20, description="What the platform's connector needs."),
+    ]
+
+
+class Account(BaseModel):
+    """A brand's account on a platform."""
+
+    id: str
+    platform: str
+    handle: str
+    connected_at: AwareDatetime
+
+
+class NewAccount(Account):
+    """An account, and this once the secret with which its interactions are signed at the generic door."""
+
+    door_secret: str
+
+
+class When(Input):
+    """What a rule applies to; what is absent applies to all."""
+
+    platform: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
+    kind: Literal["comment", "mention", "message"] | None = None
+    account: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+
+
+class Rule(Input):
+    """How soon an exchange is due, and at which fractions of that time a warning is sent."""
+
+    when: When = When()
+    target_seconds: Annotated[int, Field(gt=0, le=LONGEST_TARGET_SECONDS)]
+    warn_at: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(default_factory=lambda: [0.75], max_length=10)]
+
+    @field_validator("warn_at")
+    @classmethod
+    def _ascending(cls, warn_at: list[float]) -> list[float]:
+        if any(later <= earlier for earlier, later in pairwise(warn_at)):
+            raise ValueError("the fractions have to ascend")
+        return warn_at
+
+
+def _not_yet(value: Any) -> Any:
+    if value:
+        raise ValueError("this version does not have it yet")
+    return value
+
+
+NotYet = Annotated[Any, AfterValidator(_not_yet)]
+
+
+class RuleInput(Rule):
+    """A rule as it is put."""
+
+    calendar: Annotated[NotYet, Field(description="Not in this version: has to be null.")] = None
+    escalate_after_seconds: Annotated[NotYet, Field(description="Not in this version: has to be empty.")] = ()
+
+
+class PolicyInput(Input):
+    """A brand's rules; the first that matches an exchange wins, and 24 hours apply where none does."""
+
+    rules: Annotated[list[RuleInput], Field(max_length=MOST_RULES)]
+    calendars: Annotated[NotYet, Field(description="Not in this version: has to be empty.")] = None
+
+
+class Policy(BaseModel):
+    """A version of a brand's rules. Version 0 is the default that applies before a brand has rules of its own."""
+
+    version: int
+    effective_from: AwareDatetime | None
+    rules: list[Rule]
+
+
+class MailInput(Input):
+    """Alerts by mail to one address."""
+
+    type: Literal["mail"]
+    id: Id
+    to: Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$", max_length=254)]
+
+
+def _web_address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError as error:
+        raise ValueError(f"not an address: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an address that begins with http:// or https:// is needed")
+    return url
+
+
+def _signing_secret(secret: str) -> str:
+    try:
+        raw = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except binascii.Error:
+        raw = b""
+    if not secret.startswith(SECRET_PREFIX) or not 24 <= len(raw) <= 64:
+        raise ValueError(f"{SECRET_PREFIX!r} and base64 of 24 to 64 bytes are needed")
+    return secret
+
+
+class WebhookInput(Input):
+    """Alerts by HTTP POST. Without `secret` one is made, unless a channel of this id has one already."""
+
+    type: Literal["webhook"]
+    id: Id
+    url: Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=512), AfterValidator(_web_address)]
+    secret: Annotated[str, AfterValidator(_signing_secret)] | None = None
+
+
+class ChannelsInput(Input):
+    """Where a brand's alerts go; replaces what was there."""
+
+    channels: Annotated[
+        list[Annotated[MailInput | WebhookInput, Field(discriminator="type")]], Field(max_length=MOST_CHANNELS)
+    ]
+
+    @field_validator("channels")
+    @classmethod
+    def _distinct(cls, channels: list[MailInput | WebhookInput]) -> list[MailInput | WebhookInput]:
+        ids = [channel.id for channel in channels]
+        for each in ids:
+            if ids.count(each) > 1:
+                raise ValueError(f"the id {each!r} is there more than once")
+        return channels
+
+
+class MailChannel(BaseModel):
+    """Alerts by mail to one address."""
+
+    type: Literal["mail"]
+    id: str
+    to: str
+
+
+class WebhookChannel(BaseModel):
+    """Alerts by HTTP POST. `secret` is there only in the answer to the request that made it."""
+
+    type: Literal["webhook"]
+    id: str
+    url: str
+    secret: str | None = None
+
+
+class Channels(BaseModel):
+    """Where a brand's alerts go."""
+
+    channels: list[Annotated[MailChannel | WebhookChannel, Field(discriminator="type")]]
+
+
+class KeyInput(Input):
+    """A new key for some brands or, where `brands` is null, for all, those to come included."""
+
+    name: Name
+    brands: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = None
+    scopes: Annotated[list[Scope], Field(default_factory=lambda: ["read"], min_length=1)]
+    expires_at: AwareDatetime | None = None
+
+
+class Key(BaseModel):
+    """A key without its secret. `write` includes `read`, `admin` includes both."""
+
+    id: str
+    name: str
+    brands: list[str] | None
+    scopes: list[Scope]
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None
+
+
+class NewKey(Key):
+    """A key, and this once the whole of it."""
+
+    key: str

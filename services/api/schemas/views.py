@@ -1,0 +1,238 @@
+"""What the views show: exchanges, followers, alerts, overviews."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+
+from services.api.schemas.common import PageQuery
+from services.api.schemas.settings import Rule
+
+Stage = Literal["new", "knows", "likes", "trusts", "buys"]
+State = Literal["open", "answered", "answered_late", "cancelled", "superseded"]
+StepName = Literal["warning", "breach", "escalation", "retracted", "resolved"]
+FollowerRefText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class FollowerShort(BaseModel):
+    """A follower as lists name one. `id` is the one in addresses, `platform_id` the platform's own."""
+
+    id: str
+    platform_id: str
+    handle: str | None
+    name: str | None
+    stage: Stage
+
+
+class First(BaseModel):
+    """The comment that opened an exchange."""
+
+    id: str
+    url: str | None
+    text: str | None
+
+
+class PolicyUsed(BaseModel):
+    """Which rule of which version of the brand's policy set the clock. Version 0 is the default."""
+
+    version: int
+    rule: int
+
+
+class Exchange(BaseModel):
+    """From a follower's oldest unanswered comment in a thread to the brand's answer."""
+
+    id: str
+    brand: str
+    platform: str
+    account: str
+    conversation: str
+    follower: FollowerShort
+    first: First
+    comments: Annotated[int, Field(description="How many comments joined.")]
+    opened_at: AwareDatetime
+    due_at: AwareDatetime
+    state: State
+    cancelled_because: str | None
+    superseded_by: str | None
+    backfilled: Annotated[bool, Field(description="Written before the account was connected; alerts nobody.")]
+    breached_at: AwareDatetime | None
+    answered_at: AwareDatetime | None
+    answered_by: str | None
+    response_seconds: float | None
+    business_seconds: Annotated[float | None, Field(description="Null until policies have calendars.")]
+    policy: PolicyUsed
+
+
+class Delivery(BaseModel):
+    """How one channel's delivery of an alert stands."""
+
+    channel: str
+    channel_type: str
+    status: str
+    attempts: int
+    last_error: str | None
+    delivered_at: AwareDatetime | None
+
+
+class Alert(BaseModel):
+    """One word to the brand about one exchange."""
+
+    id: str
+    brand: str
+    exchange: str
+    platform: str
+    step: StepName
+    due_at: AwareDatetime
+    created_at: AwareDatetime
+    unconfirmed: Annotated[bool, Field(description="The platform was behind, so an answer may be there already.")]
+    deliveries: list[Delivery]
+
+
+class Moment(BaseModel):
+    """An interaction as it appears in a history or a timeline."""
+
+    type: Literal["interaction"] = "interaction"
+    at: AwareDatetime
+    id: str
+    kind: str
+    by: Literal["follower", "brand"]
+    actor: str | None
+    text: str | None
+    url: str | None
+    undo: bool
+    account: str
+
+
+class AlertMoment(BaseModel):
+    """An alert as it appears in a history."""
+
+    type: Literal["alert"] = "alert"
+    at: AwareDatetime
+    id: str
+    step: StepName
+    unconfirmed: bool
+    deliveries: list[Delivery]
+
+
+class Explanation(BaseModel):
+    """Why an exchange is due when it is. `rule` is null where its policy version is not known here (yet)."""
+
+    text: str
+    policy_version: int
+    rule_index: int
+    rule: Rule | None
+    warnings_at: list[AwareDatetime]
+
+
+class ExchangeDetail(Exchange):
+    """An exchange with why it is due and what happened, oldest first."""
+
+    explanation: Explanation
+    history: list[Annotated[Moment | AlertMoment, Field(discriminator="type")]]
+
+
+class Follower(BaseModel):
+    """A relationship. `know`, `like` and `trust` are 0 to 100 as of now."""
+
+    id: str
+    platform: str
+    platform_id: str
+    handle: str | None
+    name: str | None
+    stage: Stage
+    know: int
+    like: int
+    trust: int
+    first_seen: AwareDatetime
+    last_seen: AwareDatetime
+    counts: dict[str, int]
+    open_exchanges: int
+
+
+class Contribution(BaseModel):
+    """What one kind of interaction brings to a dimension: its worth as of now, faded with time."""
+
+    kind: str
+    worth: float
+
+
+class Contributions(BaseModel):
+    """Per dimension what made it, the largest first."""
+
+    know: list[Contribution]
+    like: list[Contribution]
+    trust: list[Contribution]
+
+
+class FollowerDetail(Follower):
+    """A relationship with what made it and its latest interactions, newest first."""
+
+    contributions: Contributions
+    timeline: list[Moment]
+
+
+class Window(BaseModel):
+    """Answers given, and clocks that ran out, in a span that ends now. Backfilled exchanges are left out."""
+
+    answered: Annotated[int, Field(description="Answered in time, by when the answer was given.")]
+    late: Annotated[int, Field(description="Answered late, by when the answer was given.")]
+    met: Annotated[int, Field(description="Due in this span and answered in time.")]
+    missed: Annotated[int, Field(description="Due in this span and not answered in time, overdue ones included.")]
+    compliance: Annotated[float | None, Field(description="met / (met + missed); null where nothing was due.")]
+    median_response_seconds: Annotated[
+        float | None, Field(description="Of the answers given in this span, at most the latest 20,000 per brand.")
+    ]
+
+
+class Numbers(BaseModel):
+    """Headline numbers as of `at`. `due_soon` is due within two hours; `overdue` is open and past due."""
+
+    at: AwareDatetime
+    followers: int
+    new_today: Annotated[int, Field(description="First seen since midnight in the brand's zone.")]
+    open: Annotated[int, Field(description="Without backfilled ones.")]
+    due_soon: int
+    overdue: int
+    backfilled_open: int
+    last_24h: Window
+    last_7d: Window
+    last_30d: Window
+    compliance: Annotated[float | None, Field(description="Of the last 30 days.")]
+    median_response_seconds: Annotated[float | None, Field(description="Of the last 30 days.")]
+
+
+class Overview(Numbers):
+    """One brand's headline numbers."""
+
+    brand: str
+    name: str
+    timezone: str
+
+
+class OverviewAcross(Numbers):
+    """The headline numbers of every brand that the key may see: in all, and by brand."""
+
+    brands: list[Overview]
+
+
+class ExchangesQuery(PageQuery):
+    """Which exchanges. Open ones come first, by due time; then ended ones, the latest opened first."""
+
+    state: State | None = None
+    breached: bool | None = None
+    platform: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
+    follower: FollowerRefText | None = None
+
+
+class FollowersQuery(PageQuery):
+    """Which followers, in which order (descending)."""
+
+    stage: Stage | None = None
+    sort: Literal["know", "like", "trust", "last_seen"] = "last_seen"
+
+
+class AlertsQuery(PageQuery):
+    """Which alerts, the latest first."""
+
+    step: StepName | None = None
+    exchange: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None

@@ -1,0 +1,215 @@
+"""From stored documents to what the API gives; the portal shows the same."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from statistics import median
+from typing import Any, Literal
+
+from rapport.domain.decay import value_at
+from rapport.domain.policy import DEFAULT_RULE, DEFAULT_VERSION
+from rapport.domain.relationship import DIMENSIONS, HALF_LIFE_DAYS, score, stage
+from rapport.domain.times import ms, utc
+from rapport.kit.mongo import Document
+from services.api.ids import follower_ref
+from services.api.schemas.settings import Rule, When
+from services.api.schemas.views import (
+    Alert,
+    AlertMoment,
+    Contribution,
+    Contributions,
+    Delivery,
+    Exchange,
+    Explanation,
+    First,
+    Follower,
+    FollowerShort,
+    Moment,
+    PolicyUsed,
+    Window,
+)
+
+BY_THE_BRAND = frozenset({"reply", "post", "hide", "unhide"})
+
+
+def stage_of(document: Document | None, now: datetime) -> Any:
+    """A follower's stage at `now`; `new` where the views do not know the follower yet."""
+    if document is None:
+        return "new"
+    bought = document["last_purchase_at"]
+    return stage(document["sums"], ms(bought) if bought else None, ms(now))
+
+
+def follower_key(exchange: Document) -> str:
+    """The `_id` of an exchange's follower."""
+    return f"{exchange['brand']}/{exchange['platform']}/{exchange['follower']['id']}"
+
+
+def exchange_fields(document: Document, follower: Document | None, now: datetime) -> dict[str, Any]:
+    """The fields of `schemas.views.Exchange`."""
+    who = document["follower"]
+    first = document["first"]
+    return {
+        "id": document["_id"],
+        **{name: document[name] for name in ("brand", "platform", "account", "conversation", "comments", "opened_at")},
+        **{name: document[name] for name in ("due_at", "state", "backfilled", "breached_at")},
+        "follower": FollowerShort(
+            id=follower_ref(document["platform"], who["id"]),
+            platform_id=who["id"],
+            handle=who.get("handle"),
+            name=who.get("name"),
+            stage=stage_of(follower, now),
+        ),
+        "first": First(id=first["id"], url=first.get("url"), text=first.get("text")),
+        "cancelled_because": document.get("cancelled_because"),
+        "superseded_by": document.get("superseded_by"),
+        "answered_at": document.get("answered_at"),
+        "answered_by": document.get("answered_by"),
+        "response_seconds": document.get("response_seconds"),
+        "business_seconds": None,
+        "policy": PolicyUsed(**document["policy"]),
+    }
+
+
+def exchange(document: Document, follower: Document | None, now: datetime) -> Exchange:
+    """An exchange as lists show it."""
+    return Exchange(**exchange_fields(document, follower, now))
+
+
+def rule(stored: Mapping[str, Any]) -> Rule:
+    """A stored rule."""
+    return Rule(
+        when=When(**stored.get("when", {})), target_seconds=stored["target_seconds"], warn_at=list(stored["warn_at"])
+    )
+
+
+def default_rule() -> Rule:
+    """What applies where no rule of the brand does."""
+    return Rule(target_seconds=DEFAULT_RULE.target_seconds, warn_at=list(DEFAULT_RULE.warn_at))
+
+
+def explanation(document: Document, policy: Document | None) -> Explanation:
+    """Why an exchange is due when it is. `policy` is its stored version, None for the default or an unknown one."""
+    version, index = document["policy"]["version"], document["policy"]["rule"]
+    found: Rule | None = None
+    if version == DEFAULT_VERSION:
+        found = default_rule()
+    elif policy is not None and index < len(policy["rules"]):
+        found = rule(policy["rules"][index])
+    if found is None:
+        text = f"Its clock was set by rule {index + 1} of policy version {version}."
+    else:
+        source = "the default policy" if version == DEFAULT_VERSION else f"rule {index + 1} of policy version {version}"
+        about = ", ".join(f"{name} {value}" for name, value in found.when.model_dump(exclude_none=True).items())
+        text = (
+            f"Due {duration(found.target_seconds)} after it was opened, by {source}"
+            f"{f' (for {about})' if about else ''}."
+        )
+    opened = ms(document["opened_at"])
+    return Explanation(
+        text=text,
+        policy_version=version,
+        rule_index=index,
+        rule=found,
+        warnings_at=[utc(opened + round(share * found.target_seconds * 1000)) for share in found.warn_at]
+        if found
+        else [],
+    )
+
+
+def duration(seconds: float) -> str:
+    """A duration in words, two units at most: `24 h`, `2 d 3 h`, `45 s`."""
+    left = round(seconds)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        # A day as `24 h` is how answers within a day are spoken of.
+        if unit == "d" and left < 2 * size:
+            continue
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def moment(document: Document) -> Moment:
+    """An interaction in a history."""
+    by: Literal["follower", "brand"] = "brand" if document["kind"] in BY_THE_BRAND else "follower"
+    actor = document["actor"]
+    return Moment(
+        at=document["occurred_at"],
+        id=document["interaction"],
+        kind=document["kind"],
+        by=by,
+        actor=actor.get("name") or actor.get("handle"),
+        text=document.get("text"),
+        url=document["object"].get("url"),
+        undo=document.get("undo", False),
+        account=document["account"],
+    )
+
+
+def delivery(document: Document) -> Delivery:
+    """One channel's delivery of an alert."""
+    return Delivery.model_validate({name: document.get(name) for name in Delivery.model_fields})
+
+
+def alert(document: Document, deliveries: list[Document]) -> Alert:
+    """An alert with its deliveries."""
+    names = ("brand", "exchange", "platform", "step", "due_at", "created_at", "unconfirmed")
+    return Alert(
+        id=document["_id"],
+        deliveries=[delivery(each) for each in deliveries],
+        **{name: document[name] for name in names},
+    )
+
+
+def alert_moment(document: Document, deliveries: list[Document]) -> AlertMoment:
+    """An alert in a history."""
+    return AlertMoment(
+        at=document["created_at"],
+        id=document["_id"],
+        step=document["step"],
+        unconfirmed=document["unconfirmed"],
+        deliveries=[delivery(each) for each in deliveries],
+    )
+
+
+def follower_fields(document: Document, open_exchanges: int, now: datetime) -> dict[str, Any]:
+    """The fields of `schemas.views.Follower`."""
+    return {
+        "id": follower_ref(document["platform"], document["follower"]),
+        "platform_id": document["follower"],
+        **{name: document[name] for name in ("platform", "handle", "name", "first_seen", "last_seen", "counts")},
+        "stage": stage_of(document, now),
+        **{name: score(document["sums"][name], name, ms(now)) for name in DIMENSIONS},
+        "open_exchanges": open_exchanges,
+    }
+
+
+def follower(document: Document, open_exchanges: int, now: datetime) -> Follower:
+    """A follower as lists show one."""
+    return Follower(**follower_fields(document, open_exchanges, now))
+
+
+def contributions(document: Document, now: datetime) -> Contributions:
+    """What made each dimension, the largest first."""
+    found = {}
+    for name in DIMENSIONS:
+        worths = [
+            Contribution(kind=kind, worth=round(value_at(total, ms(now), HALF_LIFE_DAYS[name]), 2))
+            for kind, total in document["contributions"].get(name, {}).items()
+        ]
+        found[name] = sorted((each for each in worths if each.worth), key=lambda each: (-abs(each.worth), each.kind))
+    return Contributions(**found)
+
+
+def window(figures: Mapping[str, int], name: str, response_seconds: list[float]) -> Window:
+    """One span's figures, from what `repositories.overview` counted."""
+    met, missed = figures.get(f"{name}_met", 0), figures.get(f"{name}_missed", 0)
+    return Window(
+        answered=figures.get(f"{name}_answered", 0),
+        late=figures.get(f"{name}_late", 0),
+        met=met,
+        missed=missed,
+        compliance=met / (met + missed) if met + missed else None,
+        median_response_seconds=median(response_seconds) if response_seconds else None,
+    )
