@@ -1,0 +1,127 @@
+"""What has to come of a recording, by bookkeeping as simple as can be: nothing of the product is used here."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from rapport.demo.feed import Body
+
+TARGET = timedelta(hours=24)
+SPOKEN = ("comment", "mention", "message")
+
+
+@dataclass(frozen=True)
+class ExpectedExchange:
+    """One exchange at the end of the recording, with no more answers to come."""
+
+    platform: str
+    follower: str
+    handle: str
+    first: str
+    """The id of the comment whose clock runs."""
+    opened_at: datetime
+    due_at: datetime
+    state: str
+    backfilled: bool
+
+
+@dataclass
+class Expected:
+    """What has to come of one brand's interactions."""
+
+    interactions: Counter[str] = field(default_factory=Counter)
+    """By kind, each id once, without what is an undoing."""
+    undone: Counter[str] = field(default_factory=Counter)
+    followers: set[tuple[str, str]] = field(default_factory=set)
+    """Platform and id of everybody who did anything."""
+    exchanges: list[ExpectedExchange] = field(default_factory=list)
+
+    def states(self) -> Counter[str]:
+        """How many exchanges by state."""
+        return Counter(exchange.state for exchange in self.exchanges)
+
+    def breaches(self, until: datetime) -> list[ExpectedExchange]:
+        """Whose breach has to be told by then, the longest due first."""
+        return [one for one in self.running() if one.due_at <= until]
+
+    def running(self) -> list[ExpectedExchange]:
+        """The open exchanges that alert somebody, by due time."""
+        found = [one for one in self.exchanges if one.state == "open" and not one.backfilled]
+        return sorted(found, key=lambda one: (one.due_at, one.first))
+
+
+def expected_of(bodies: dict[str, list[Body]], connected_at: datetime) -> Expected:
+    """The outcome of one brand's interactions, given by platform in any order, repetitions included."""
+    expected = Expected()
+    for platform, all_of_it in bodies.items():
+        once = list({body["id"]: body for body in all_of_it}.values())
+        lanes: dict[tuple[str, str], list[Body]] = {}
+        author_of = {body["id"]: body["actor"]["id"] for body in once if body["kind"] in SPOKEN}
+        for body in once:
+            kind = body["kind"]
+            (expected.undone if body.get("undo") else expected.interactions)[kind] += 1
+            follower = _follower(body, author_of)
+            if follower is None:
+                continue
+            expected.followers.add((platform, follower))
+            if kind in (*SPOKEN, "reply", "delete", "hide"):
+                lanes.setdefault((body["thread"], follower), []).append(body)
+        for (_, follower), lane in lanes.items():
+            expected.exchanges.extend(_exchanges(platform, follower, lane, connected_at))
+    return expected
+
+
+def _follower(body: Body, author_of: dict[str, str]) -> str | None:
+    if body["kind"] == "post":
+        return None
+    if body["kind"] == "reply":
+        return str(body["parent"]["actor"])
+    if body["kind"] == "hide":
+        return author_of[body["object"]["id"]]
+    return str(body["actor"]["id"])
+
+
+def _exchanges(platform: str, follower: str, lane: Iterable[Body], connected_at: datetime) -> list[ExpectedExchange]:
+    """Reads one follower's thread from top to bottom, as a person would."""
+    found: list[ExpectedExchange] = []
+    lane = sorted(lane, key=_at)
+    removed = {body["object"]["id"]: _at(body) for body in lane if body["kind"] in ("delete", "hide")}
+    waiting: list[Body] = []
+
+    def close(answered_at: datetime | None) -> None:
+        if not waiting:
+            return
+        left = [one for one in waiting if not _gone_in_time(one, removed, answered_at)]
+        first = (left or waiting)[0]
+        due_at = _at(first) + TARGET
+        if not left:
+            state = "cancelled"
+        elif answered_at is None:
+            state = "open"
+        else:
+            state = "answered" if answered_at <= due_at else "answered_late"
+        actor = first["actor"]
+        found.append(
+            ExpectedExchange(
+                platform, follower, actor["handle"], first["id"], _at(first), due_at, state, _at(first) < connected_at
+            )
+        )
+        waiting.clear()
+
+    for body in lane:
+        if body["kind"] in SPOKEN:
+            waiting.append(body)
+        elif body["kind"] == "reply":
+            close(_at(body))
+    close(None)
+    return found
+
+
+def _gone_in_time(body: Body, removed: dict[str, datetime], answered_at: datetime | None) -> bool:
+    gone = removed.get(body["id"])
+    return gone is not None and gone < _at(body) + TARGET and (answered_at is None or gone < answered_at)
+
+
+def _at(body: Body) -> datetime:
+    return datetime.fromisoformat(body["occurred_at"])
