@@ -11,7 +11,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,7 +95,7 @@ class Meaning:
 
     change: Change
     concerns: frozenset[str]
-    """The DIDs of its author and of everyone whose record, or who, is named in it."""
+    """The DIDs of its author, of whom it names, and of whose records it names."""
     post: _Post | None = None
     subject: str | None = None
 
@@ -317,8 +317,3 @@ def _time(record: dict[str, Any] | None) -> datetime | None:
 
 def _dids(*found: str | None) -> frozenset[str]:
     return frozenset(did for did in found if did)
-
-
-def accounts_of(concerns: Iterable[str], watched: dict[str, tuple[Watched, ...]]) -> list[Watched]:
-    """The accounts among `watched` (by DID) that a change concerns, each once."""
-    return [one for did in sorted(concerns) for one in watched.get(did, ())]

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from websockets.typing import Subprotocol
+
 from services.ingest.connectors.bluesky_frames import (
     COLLECTIONS,
     Frame,
@@ -49,6 +51,11 @@ class Source:
     def timed(self) -> bool:
         """Whether positions are times in microseconds, so that a moment in the past can be asked for."""
         return self.wire != "repos"
+
+    @property
+    def subprotocols(self) -> list[Subprotocol] | None:
+        """What to offer the server: version 2 of Jetstream asks for the encoding of its frames."""
+        return [Subprotocol("xrpc.v1.json")] if self.wire == "jetstream_v2" else None
 
     def url(self, position: int | None) -> str:
         """The address to read from a little before `position`; from now on where it is None."""

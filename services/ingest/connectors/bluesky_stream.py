@@ -15,13 +15,14 @@ from rapport.contracts.events import Interaction
 from rapport.kit import backoff
 from services.ingest import metrics
 from services.ingest.broker import Broker, NotAcknowledgedError, Record, record_of
-from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, accounts_of, deleted, read, written
+from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, deleted, read, written
 from services.ingest.connectors.bluesky_frames import Change, FrameError, StreamError
 from services.ingest.connectors.bluesky_source import Source, start_of
 from services.ingest.connectors.ledger import Ledger
 
 LARGEST_FRAME = 8 * 1_048_576
 """Bytes. A commit may carry 2 MB of blocks, and older servers sent up to 5."""
+USER_AGENT = "rapport"
 FRAMES_WAITING = 1_000
 """Frames read ahead of the broker; then the server is made to wait."""
 FRAMES_AT_ONCE = 500
@@ -120,7 +121,10 @@ class Stream:
         self._reopen.clear()
         position = self._open_at()
         async with connect(
-            self._source.url(position), max_size=LARGEST_FRAME, user_agent_header="rapport"
+            self._source.url(position),
+            max_size=LARGEST_FRAME,
+            subprotocols=self._source.subprotocols,
+            user_agent_header=USER_AGENT,
         ) as connection:
             self._log.info("bluesky %s: connected, reading from %s", self._source.name, position or "now")
             self._say(True)
@@ -196,7 +200,7 @@ class Stream:
         meaning = read(change)
         if meaning is None:
             return []
-        concerned = accounts_of(meaning.concerns, self._by_did)
+        concerned = [one for did in meaning.concerns for one in self._by_did.get(did, ())]
         if change.operation == "update":
             # An edit may take the brand's name out of a post that had it.
             before = page.find(change.uri)
@@ -235,15 +239,11 @@ class _Page:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._noted: dict[tuple[str, str], Seen] = {}
-        self._uris: set[str] = set()
+        self._noted: dict[str, dict[str, Seen]] = {}
 
     def find(self, uri: str) -> dict[str, Seen]:
         """What was noted under an at-uri, by account."""
-        found = {one.account: one for one in self._ledger.find(uri)}
-        if uri in self._uris:
-            found.update({one.account: one for one in self._noted.values() if one.uri == uri})
-        return found
+        return {one.account: one for one in self._ledger.find(uri)} | self._noted.get(uri, {})
 
     def of(self, account: str, uri: str) -> Seen | None:
         """What was noted under an at-uri for one account."""
@@ -251,12 +251,11 @@ class _Page:
 
     def note(self, seen: Seen) -> None:
         """To be kept."""
-        self._noted[seen.uri, seen.account] = seen
-        self._uris.add(seen.uri)
+        self._noted.setdefault(seen.uri, {})[seen.account] = seen
 
     def noted(self) -> list[Seen]:
         """All that is to be kept."""
-        return list(self._noted.values())
+        return [seen for by_account in self._noted.values() for seen in by_account.values()]
 
 
 async def _receive(connection: ClientConnection, frames: asyncio.Queue[Raw]) -> None:
