@@ -1,6 +1,7 @@
 """Processes that this machine's installation starts: known by pid and birth, so that a reused pid is never touched."""
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -22,14 +23,18 @@ _TAIL_BYTES = 16_384
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
 
+@functools.cache
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def birth(pid: int) -> str | None:
     """What tells this process from any other that ever had its pid; None where there is no such process."""
     try:
         if sys.platform == "linux":
             stat = Path(f"/proc/{pid}/stat").read_text()
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
             # Fields after the command, which may itself contain spaces; the 22nd of all is the start time in ticks.
-            return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
+            return f"{_boot()}/{stat.rpartition(')')[2].split()[19]}"
         return str(psutil.Process(pid).create_time())
     except (OSError, psutil.Error):
         return None

@@ -162,7 +162,7 @@ class Stack:
         broker = Broker(self.data)
         server = self._state.servers.get("kafka")
         if server is None or not server.alive():
-            port = ports.usual_or_free(0 if any_port else KAFKA_PORT)
+            port = ports.usual_or_free(_port_of(server) or (0 if any_port else KAFKA_PORT))
             command = broker.command(port, ports.usual_or_free(0), tell)
             server = self._start("kafka", command, broker.log, f"{ports.LOOPBACK}:{port}", bound)
         tell("starting")
@@ -192,10 +192,10 @@ class Stack:
         database = Mongod(self.data)
         server = self._state.servers.get("mongodb")
         if server is None or not server.alive():
-            port = ports.usual_or_free(0 if any_port else mongod.USUAL_PORT)
+            port = ports.usual_or_free(_port_of(server) or (0 if any_port else mongod.USUAL_PORT))
             server = self._start("mongodb", database.command(port), database.log, mongod.uri(port), bound)
         tell("starting")
-        port = int(server.address.partition("/?")[0].rpartition(":")[2])
+        port = _port_of(server)
 
         def attempt() -> bool:
             return ports.answers(ports.LOOPBACK, port) and mongod.make_primary(port)
@@ -251,7 +251,7 @@ class Stack:
         if owner is None or Child(*owner).alive():
             return
         child.stop([found for server in self._state.servers.values() if (found := server.child())], STOP_SECONDS)
-        self._state = _State()
+        self._state.owner = None
 
     def _running(self) -> Running:
         servers = self._state.servers
@@ -288,6 +288,13 @@ class Stack:
         whole.write_bytes(msgspec.json.encode(self._state))
         whole.chmod(0o600)  # an address can hold a password
         whole.replace(self._file)
+
+
+def _port_of(server: Server | None) -> int:
+    """The port of a server that we started, so that one that starts again is where its clients look; else 0."""
+    if server is None or server.pid is None:
+        return 0
+    return int(server.address.partition("/?")[0].rpartition(":")[2])
 
 
 class _Abandoned(Exception):  # noqa: N818 - not an error of its own: another one is being reported

@@ -1,0 +1,48 @@
+"""`rapport keys`: who may use the API."""
+
+from typing import Annotated, Any
+
+import typer
+
+from rapport.commands import client
+from rapport.commands.options import Json, print_json, print_table
+
+app = typer.Typer(no_args_is_help=True, help="Who may use the API and the portal.")
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Whose it is.")],
+    brands: Annotated[str | None, typer.Option(help="Ids separated by commas; all brands if not given.")] = None,
+    scopes: Annotated[str, typer.Option(help="Separated by commas: read, write, admin.")] = "read",
+    expires_at: Annotated[str | None, typer.Option(help="RFC 3339; never, if not given.")] = None,
+    data: client.Place = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key and print it, this once."""
+    body: dict[str, Any] = {"name": name, "scopes": _parts(scopes)}
+    if brands is not None:
+        body["brands"] = _parts(brands)
+    if expires_at is not None:
+        body["expires_at"] = expires_at
+    made = client.call(data, "POST", "/keys", body)
+    if as_json:
+        print_json(made)
+    else:
+        typer.echo(made["key"])
+
+
+@app.command("list")
+def list_(data: client.Place = None, as_json: Json = False) -> None:
+    """List the keys, without their secrets."""
+    found = client.items(data, "/keys")
+    if as_json:
+        print_json(found)
+    else:
+        rows = [{**key, "brands": key["brands"] if key["brands"] is not None else "all"} for key in found]
+        columns = {"id": "id", "name": "name", "brands": "brands", "scopes": "scopes", "expires_at": "expires at"}
+        print_table(columns, rows)
+
+
+def _parts(given: str) -> list[str]:
+    return [part.strip() for part in given.split(",") if part.strip()]

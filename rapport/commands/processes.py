@@ -1,0 +1,28 @@
+"""One command per process of an installation."""
+
+import importlib
+from collections.abc import Callable
+
+import typer
+
+# Module whose `run()` serves, and what the process does.
+_MODULES = {
+    "ingest": ("services.ingest.app", "Take what happens on the platforms and at the generic door into the log."),
+    "scorer": ("services.scorer.app", "Keep the clock of each unanswered comment and the state of each relationship."),
+    "notifier": ("services.notifier.app", "Speak up before and when an answer is late: mail, chat, webhooks."),
+    "projector": ("services.api.projector", "Write what is in the log into the views that the API reads."),
+    "api": ("services.api.app", "Serve the API and the portal."),
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds a command for each process."""
+    for name, (module, does) in _MODULES.items():
+        app.command(name, help=f"{does} Configured by RAPPORT_… variables; serves until SIGTERM.")(_runner(module))
+
+
+def _runner(module: str) -> Callable[[], None]:
+    def run() -> None:
+        importlib.import_module(module).run()
+
+    return run

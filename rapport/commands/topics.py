@@ -1,0 +1,30 @@
+"""`rapport topics`: the catalogue's topics on a broker."""
+
+from typing import Annotated
+
+import typer
+
+from rapport.commands.options import Json, fail, print_json
+
+
+def topics(
+    kafka: Annotated[str, typer.Option(envvar="RAPPORT_KAFKA", help="Bootstrap servers, separated by commas.")],
+    replication: Annotated[int, typer.Option(min=1, help="Replicas of each topic that is made.")],
+    as_json: Json = False,
+) -> None:
+    """Make those topics of the catalogue that the broker does not have. Existing ones are left as they are."""
+    import logging
+
+    from kafka.errors import KafkaError
+
+    from rapport.kit.kafka import create_topics
+
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    try:
+        made = create_topics(kafka, replication)
+    except (KafkaError, OSError) as error:
+        fail(f"the topics could not be made on {kafka}: {type(error).__name__}: {error}")
+    if as_json:
+        print_json({"made": made})
+    else:
+        typer.echo("\n".join(made) or "all topics were there")

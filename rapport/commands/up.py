@@ -1,0 +1,75 @@
+"""`rapport up` and `rapport status`: the installation on this machine."""
+
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from rapport.commands.options import DEFAULT_DATA, Data, Json, fail, print_json, print_table, stack_errors
+
+if TYPE_CHECKING:
+    from rapport.local.installation import Line
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def up(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
+    """Run the whole installation on this machine, in the foreground until Ctrl-C.
+
+    Starts Kafka and MongoDB (or uses those that RAPPORT_KAFKA and RAPPORT_MONGODB name) and every service, each with
+    its log in the data folder. A service that ends unexpectedly is started again.
+    """
+    from rapport.local.installation import Installation
+    from rapport.local.screen import Screen
+
+    for number in _ENDING:
+        signal.signal(number, _interrupt)
+    installation = Installation()
+    screen = Screen()
+    try:
+        with stack_errors():
+            with screen:
+                line = installation.start(data, screen.tell)
+            _show(line, as_json)
+            installation.wait()
+    except KeyboardInterrupt:
+        # From here on everything is being ended already; a second Ctrl-C would only leave something behind.
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
+        screen.tell("rapport", "ending")
+    finally:
+        installation.stop()
+
+
+def status(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
+    """Say what runs on this machine, and where. Ends with code 1 if nothing does."""
+    from rapport.local import installation
+
+    line = installation.status(data)
+    if line is None:
+        fail(f"no installation runs on {data}; `rapport up --data {data}` starts one")
+    _show(line, as_json)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _show(line: "Line", as_json: bool) -> None:
+    import msgspec
+
+    from rapport.kit.mongo import shown
+
+    if as_json:
+        print_json(msgspec.to_builtins(line))
+        return
+    addresses = {
+        "portal": line.portal,
+        "api": f"{line.api}/v1",
+        "ingest": f"{line.ingest}/v1/interactions",
+        "kafka": line.kafka,
+        "mongodb": shown(line.mongodb),
+        "admin key": line.admin_key,
+    }
+    rows = [{"what": what, "address": address, "pid": line.pids.get(what)} for what, address in addresses.items()]
+    rows += [{"what": name, "pid": pid} for name, pid in line.pids.items() if name not in addresses]
+    print_table({"what": "", "address": "address", "pid": "pid"}, rows)

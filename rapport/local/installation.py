@@ -1,0 +1,241 @@
+"""The whole installation on this machine: the stack, and every service as a child process that is kept running."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+
+from rapport.local import child, ports
+from rapport.local.child import Child
+from rapport.local.errors import StackError
+from rapport.local.service import Service
+from rapport.local.stack import Progress, Running, Stack
+from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
+
+READY_SECONDS = 120.0
+"""Until every service is ready. Takes some 10 s on a quiet machine of two cores."""
+GRACE_SECONDS = 15.0
+"""For a service to finish what it holds, after it was asked to end."""
+MOST_ENDS = 3
+"""A service that ended this often before it was ever ready will not become so."""
+_POLL_SECONDS = 0.1
+_SERVERS_POLL_SECONDS = 0.5
+_KEY_FILE = "admin_key"
+_STATE_FILE = "installation.json"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """An installation that runs, as `--json` prints it."""
+
+    api: str
+    ingest: str
+    portal: str
+    kafka: str
+    mongodb: str
+    admin_key: str
+    pids: dict[str, int]
+    """By service; `kafka` and `mongodb` where the installation started them."""
+
+
+class _State(msgspec.Struct):
+    owner: tuple[int, str]
+    line: Line
+
+
+def status(data: Path) -> Line | None:
+    """The installation that runs on this folder, or None. A service that is being started again has no pid in it."""
+    try:
+        state = msgspec.json.decode((data / _STATE_FILE).read_bytes(), type=_State)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+    return state.line if Child(*state.owner).alive() else None
+
+
+class Installation:
+    """At most one per folder. What it starts ends with this process, however that ends."""
+
+    def __init__(self) -> None:
+        self._ending = threading.Event()
+        self._changing = threading.Lock()
+        self._services: list[Service] = []
+        self._lock: TextIO | None = None
+        self._owns_stack = False
+        self._servers_thread: threading.Thread | None = None
+        self._on_progress: Progress = lambda *_: None
+
+    def start(self, data: Path, on_progress: Progress, extra_env: Mapping[str, str] | None = None) -> Line:
+        """Starts everything and returns once every service is ready.
+
+        `extra_env` is added to each service's environment. Later ends and starts are told to `on_progress` too.
+        Raises StackError; whatever was started is then ended again.
+        """
+        self._data = data.absolute()
+        self._on_progress = on_progress
+        self._stack = Stack(self._data)
+        self._lock = self._alone()
+        try:
+            self._owns_stack = self._stack.status() is None
+            self._running = self._stack.up(on_progress, bound=self._owns_stack)
+            self._admin_key = _admin_key(self._data)
+            self._services = self._planned(self._running, extra_env or {})
+            for service in self._services:
+                service.keep(self._ending, self._changed)
+            self._until_ready()
+            if self._owns_stack:
+                self._servers_thread = threading.Thread(target=self._keep_servers, name="keep-servers", daemon=True)
+                self._servers_thread.start()
+            return self._note()
+        except BaseException:
+            self.stop()
+            raise
+
+    def status(self) -> Line | None:
+        """As it runs now; None before `start` and after `stop`."""
+        return self._line() if self._lock is not None and self._services else None
+
+    def wait(self) -> None:
+        """Returns after `stop`."""
+        while not self._ending.wait(_SERVERS_POLL_SECONDS):
+            pass
+
+    def stop(self) -> None:
+        """Ends the services, then the servers that were started for them. May be called again."""
+        if self._lock is None:
+            return
+        self._ending.set()
+        child.stop([left for service in self._services if (left := service.left()) is not None], GRACE_SECONDS)
+        if self._servers_thread is not None:
+            self._servers_thread.join()
+        if self._owns_stack:
+            self._stack.down()
+        (self._data / _STATE_FILE).unlink(missing_ok=True)
+        self._lock.close()
+        self._lock = None
+
+    def _planned(self, running: Running, extra_env: Mapping[str, str]) -> list[Service]:
+        taken: set[int] = set()
+        planned = {process.name: _free_port(process, taken) for process in PROCESSES}
+        known = {
+            "RAPPORT_HOST": ports.LOOPBACK,
+            "RAPPORT_KAFKA": running.kafka,
+            "RAPPORT_MONGODB": running.mongodb,
+            "RAPPORT_DATA": str(self._data),
+            "RAPPORT_PORTAL": f"http://{ports.LOOPBACK}:{planned['api']}",
+            "RAPPORT_ADMIN_KEY": self._admin_key,
+        }
+        # The key opens everything, so only who must know it does.
+        inherited = {name: value for name, value in os.environ.items() if name != "RAPPORT_ADMIN_KEY"}
+        services = []
+        for process in PROCESSES:
+            wanted = {*COMMON_SETTINGS, *process.settings}
+            environment = {
+                **inherited,
+                **{name: value for name, value in known.items() if name in wanted},
+                "RAPPORT_PORT": str(planned[process.name]),
+                **extra_env,
+            }
+            log = self._data / "logs" / f"{process.name}.log"
+            services.append(Service(process.name, planned[process.name], environment, log))
+        return services
+
+    def _until_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        waiting = dict.fromkeys(self._services, "does not answer yet")
+        while waiting:
+            for service in list(waiting):
+                ready, waiting[service] = service.ready()
+                if ready:
+                    del waiting[service]
+                    self._on_progress(service.name, f"ready at {service.url}")
+                elif service.ends >= MOST_ENDS:
+                    raise StackError(f"{service.name} ends each time it is started. {_shown([service])}")
+            if waiting and time.monotonic() > deadline:
+                reasons = "; ".join(f"{service.name} {why}" for service, why in waiting.items())
+                raise StackError(f"not ready within {READY_SECONDS:.0f} s: {reasons}. {_shown(waiting)}")
+            time.sleep(_POLL_SECONDS)
+
+    def _keep_servers(self) -> None:
+        """Kafka or MongoDB that ends is started again, at the same port; the services wait for it meanwhile."""
+        while not self._ending.wait(_SERVERS_POLL_SECONDS):
+            if self._stack.status() is not None:
+                continue
+            try:
+                self._running = self._stack.up(self._on_progress, bound=True)
+            except StackError as error:
+                self._on_progress("stack", str(error))
+            if not self._ending.is_set():
+                self._note()
+
+    def _changed(self, name: str, what: str) -> None:
+        self._on_progress(name, what)
+        if not self._ending.is_set():
+            self._note()
+
+    def _line(self) -> Line:
+        url = {service.name: service.url for service in self._services}
+        pids = {service.name: found.pid for service in self._services if (found := service.child())}
+        return Line(
+            api=url["api"],
+            ingest=url["ingest"],
+            portal=f"{url['api']}/",
+            kafka=self._running.kafka,
+            mongodb=self._running.mongodb,
+            admin_key=self._admin_key,
+            pids={**self._running.pids, **pids},
+        )
+
+    def _note(self) -> Line:
+        with self._changing:
+            line = self._line()
+            us = child.this_process()
+            _write_private(self._data / _STATE_FILE, msgspec.json.encode(_State((us.pid, us.born), line)))
+            return line
+
+    def _alone(self) -> TextIO:
+        self._data.mkdir(parents=True, exist_ok=True)
+        file = (self._data / "installation.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise StackError(f"an installation runs on {self._data} already; see `rapport status`") from error
+        return file
+
+
+def _free_port(process: Process, taken: set[int]) -> int:
+    port = ports.usual_or_free(process.port)
+    while port in taken:
+        port = ports.usual_or_free(0)
+    taken.add(port)
+    return port
+
+
+def _shown(services: Iterable[Service]) -> str:
+    return "\n".join(f"The last lines of {service.log}:\n{child.last_lines(service.log)}" for service in services)
+
+
+def _admin_key(data: Path) -> str:
+    """RAPPORT_ADMIN_KEY, else the key of this folder, which is made once."""
+    if given := os.environ.get("RAPPORT_ADMIN_KEY"):
+        return given
+    file = data / _KEY_FILE
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text().strip()
+    key = f"rp_local_{secrets.token_hex(4)}_{secrets.token_hex(32)}"
+    _write_private(file, key.encode())
+    return key
+
+
+def _write_private(file: Path, content: bytes) -> None:
+    whole = file.with_suffix(".new")
+    whole.unlink(missing_ok=True)
+    with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
+    whole.replace(file)

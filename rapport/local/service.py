@@ -1,0 +1,97 @@
+"""One process of the installation, kept running: what ends unexpectedly is started again."""
+
+import contextlib
+import http.client
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rapport.local import child
+from rapport.local.child import Child
+
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 10.0
+STEADY_SECONDS = 60.0
+"""Who ran for this long gets the first delay again."""
+_POLL_SECONDS = 0.1
+_ASK_SECONDS = 2.0
+
+
+def delay_seconds(failures: int) -> float:
+    """How long to wait after that many ends in a row (1 for the first)."""
+    return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** (failures - 1))
+
+
+class Service:
+    """A `rapport <name>` on a port of the loopback interface. A thread of ours watches it."""
+
+    def __init__(self, name: str, port: int, environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.port = port
+        self.log = log
+        self.ends = 0
+        """How often it ended by itself."""
+        self._environment = environment
+        self._child: Child | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def child(self) -> Child | None:
+        """Its process, if it runs right now."""
+        running = self._child
+        return running if running is not None and running.alive() else None
+
+    def keep(self, ending: threading.Event, on_change: Callable[[str, str], None]) -> None:
+        """Starts it, and again whenever it ends before `ending` is set. Tells each change: its name, what happened."""
+        self._thread = threading.Thread(
+            target=self._keep, args=(ending, on_change), name=f"keep-{self.name}", daemon=True
+        )
+        self._thread.start()
+
+    def left(self) -> Child | None:
+        """Once `ending` is set: the process that is still to be ended."""
+        if self._thread is not None:
+            self._thread.join()
+        return self._child
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether `/readyz` says so, and what it says."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ASK_SECONDS)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", "/readyz")
+                answer = connection.getresponse()
+                said = answer.read(1000).decode(errors="replace").strip()
+            except (OSError, http.client.HTTPException):
+                return False, "does not answer yet"
+        return answer.status == http.HTTPStatus.OK, f"/readyz says {answer.status}: {said}"
+
+    def _keep(self, ending: threading.Event, on_change: Callable[[str, str], None]) -> None:
+        failures = 0
+        while not ending.is_set():
+            began = time.monotonic()
+            self._child = child.start(
+                [sys.executable, "-m", "rapport.cli", self.name],
+                self.log,
+                self._environment,
+                # Nothing is lost by it, and what no longer has a supervisor must not linger.
+                ends_with_us=signal.SIGKILL,
+            )
+            on_change(self.name, "started")
+            while self._child.alive() and not ending.wait(_POLL_SECONDS):
+                pass
+            if ending.is_set():
+                return
+            self.ends += 1
+            failures = 1 if time.monotonic() - began >= STEADY_SECONDS else failures + 1
+            delay = delay_seconds(failures)
+            last = child.last_lines(self.log, 1)
+            on_change(self.name, f"ended unexpectedly ({last}); starting again in {delay:.1f} s")
+            ending.wait(delay)
