@@ -63,9 +63,10 @@ def gather(
     """Follows and their undoing, reactions, shares and purchases."""
     for person in crowd.some(round(len(crowd.members) * FOLLOWING)):
         at = day.between(start, now - JUST_NOW)
-        feed.add("follow", person, at, feed.new_id("follow"))
+        name = feed.new_id("follow")
+        feed.add("follow", person, at, name, object={"id": name})
         if draw.random() < UNFOLLOWING:
-            feed.add("follow", person, day.between(at, now), feed.new_id("unfollow"), undo=True)
+            feed.add("follow", person, day.between(at, now), f"{name}#undone", object={"id": name}, undo=True)
     weights = [post.draws for post in posts]
     for _ in range(feed.account.reactions):
         post = draw.choices(posts, weights)[0]
@@ -84,18 +85,11 @@ def react(feed: Feed, draw: random.Random, person: Person, post: Post, at: datet
     """A like, or what the platform has; one in fifty is taken back."""
     reaction = draw.choice(REACTIONS.get(feed.account.platform, ("like",)))
     name = feed.new_id("reaction")
-    feed.add("reaction", person, at, name, post=post.id, parent={"id": post.id}, reaction=reaction)
+    about = {"object": {"id": name}, "post": post.id, "parent": {"id": post.id}, "reaction": reaction}
+    feed.add("reaction", person, at, name, **about)
     if draw.random() < 0.02:
-        back = at + timedelta(seconds=draw.randrange(3, 90))
         feed.add(
-            "reaction",
-            person,
-            back,
-            f"{name}#undone",
-            post=post.id,
-            parent={"id": post.id},
-            reaction=reaction,
-            undo=True,
+            "reaction", person, at + timedelta(seconds=draw.randrange(3, 90)), f"{name}#undone", undo=True, **about
         )
 
 

@@ -9,6 +9,8 @@ from rapport.demo.feed import Body
 
 TARGET = timedelta(hours=24)
 SPOKEN = ("comment", "mention", "message")
+REMOVALS = ("delete", "hide")
+UNCOUNTED = (*REMOVALS, "edit")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Expected:
     """Platform and id of everybody who did anything."""
     exchanges: list[ExpectedExchange] = field(default_factory=list)
 
+    counts: Counter[str] = field(default_factory=Counter)
+    """What all relationships together count, by kind: without what was taken back, deleted or hidden."""
+
     def states(self) -> Counter[str]:
         """How many exchanges by state."""
         return Counter(exchange.state for exchange in self.exchanges)
@@ -58,6 +63,7 @@ def expected_of(bodies: dict[str, list[Body]], connected_at: datetime) -> Expect
         once = list({body["id"]: body for body in all_of_it}.values())
         lanes: dict[tuple[str, str], list[Body]] = {}
         author_of = {body["id"]: body["actor"]["id"] for body in once if body["kind"] in SPOKEN}
+        removed = {body["object"]["id"] for body in once if body["kind"] in REMOVALS}
         for body in once:
             kind = body["kind"]
             (expected.undone if body.get("undo") else expected.interactions)[kind] += 1
@@ -65,7 +71,9 @@ def expected_of(bodies: dict[str, list[Body]], connected_at: datetime) -> Expect
             if follower is None:
                 continue
             expected.followers.add((platform, follower))
-            if kind in (*SPOKEN, "reply", "delete", "hide"):
+            if kind not in UNCOUNTED and body["id"] not in removed:
+                expected.counts[kind] += -1 if body.get("undo") else 1
+            if kind in (*SPOKEN, *REMOVALS, "reply"):
                 lanes.setdefault((body["thread"], follower), []).append(body)
         for (_, follower), lane in lanes.items():
             expected.exchanges.extend(_exchanges(platform, follower, lane, connected_at))
@@ -86,7 +94,7 @@ def _exchanges(platform: str, follower: str, lane: Iterable[Body], connected_at:
     """Reads one follower's thread from top to bottom, as a person would."""
     found: list[ExpectedExchange] = []
     lane = sorted(lane, key=_at)
-    removed = {body["object"]["id"]: _at(body) for body in lane if body["kind"] in ("delete", "hide")}
+    removed = {body["object"]["id"]: _at(body) for body in lane if body["kind"] in REMOVALS}
     waiting: list[Body] = []
 
     def close(answered_at: datetime | None) -> None:

@@ -54,12 +54,14 @@ def test_deleting_what_was_answered_changes_nothing() -> None:
 
 def test_what_was_hidden_and_what_was_taken_back_belong_to_their_followers() -> None:
     hidden = body("hide", "h", 1, object={"id": "a"})
-    unliked = body("reaction", "u", 2, undo=True)
-    expected = expected_of({"mastodon": [body("comment", "a", 0), hidden, unliked]}, START)
+    liked, unliked = body("reaction", "l", 1), body("reaction", "u", 2, undo=True)
+    told = [body("comment", "a", 0), body("comment", "b", 0), hidden, liked, unliked]
+    expected = expected_of({"mastodon": told}, START)
 
     assert expected.followers == {("mastodon", "ada")}
     assert expected.undone == {"reaction": 1}
-    assert expected.interactions == {"comment": 1, "hide": 1}
+    assert expected.interactions == {"comment": 2, "hide": 1, "reaction": 1}
+    assert expected.counts == {"comment": 1, "reaction": 0}
 
 
 def test_the_ledger_of_the_recording_and_the_rules_of_the_product_agree() -> None:

@@ -1,0 +1,224 @@
+"""`rapport demo`: the whole product on this machine with a fortnight in it, until Ctrl-C; or as a check of itself."""
+
+import contextlib
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from rapport.demo import check as checks
+from rapport.demo.client import Api, ApiError
+from rapport.demo.generator import Recording, record
+from rapport.demo.inbox import Inbox
+from rapport.demo.play import RefusedError, play
+from rapport.local.errors import StackError
+from rapport.local.installation import Installation, Line
+
+CHECK_SECONDS = 240.0
+"""From the start; a quiet machine of two cores needs about a third of it."""
+GRACE_SECONDS = "4"
+"""The scorer waits for an answer that was polled together with its comment. Here all comes from one recording."""
+REFRESH_SECONDS = 0.5
+COMPARE_SECONDS = 3.0
+
+
+class CheckError(Exception):
+    """The demonstration did not do what it has to. The text says what is missing."""
+
+
+def demo(data: Path | None, check: bool) -> int:
+    """Runs the demonstration in `data` (else in a folder that is removed afterwards); gives the exit code.
+
+    With `check` it ends by itself: 0 once what the API shows equals the generator's ledger and the breaches that were
+    due have arrived by mail and webhook; 1 with the reason otherwise.
+    """
+    console = Console(highlight=False)
+    try:
+        with _ended_by_signals(), _folder(data) as folder, contextlib.closing(Inbox()) as inbox:
+            _run(console, folder, inbox, check)
+    except KeyboardInterrupt:
+        console.print("\nEnded. Nothing of it runs any more.")
+        return 130 if check else 0
+    except (StackError, ApiError, RefusedError, CheckError, httpx.TransportError) as error:
+        console.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
+        return 1
+    return 0
+
+
+def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
+    began = time.monotonic()
+    deadline = began + CHECK_SECONDS
+    environment = {
+        "RAPPORT_SMTP": inbox.smtp,
+        "RAPPORT_WEBHOOK_ALLOW_PRIVATE": "true",
+        "RAPPORT_BREACH_GRACE_SECONDS": GRACE_SECONDS,
+    }
+    installation = Installation()
+    try:
+        with console.status("starting Kafka, MongoDB and five services …") as status:
+            line = installation.start(folder, lambda what, how: status.update(escape(f"{what}: {how}")), environment)
+        reachable = time.monotonic() - began
+        with contextlib.closing(Api(line.api, line.admin_key)) as api:
+            recording = record(datetime.now(UTC))
+            secrets: dict[str, str] = {}
+            for brand in recording.brands:
+                secrets.update(api.connect(brand, recording.connected_at, inbox))
+            _introduce(console, line, api.key_for_people(), inbox)
+            _play(console, recording, line, secrets)
+            ended_at = datetime.now(UTC)
+            played = time.monotonic() - began
+            if check:
+                first, all_there = _until_right(console, api, recording, inbox, ended_at, began, deadline)
+                _summarise(console, recording, inbox, reachable, played, first, all_there)
+            else:
+                _watch(console, api, recording, inbox)
+    finally:
+        with console.status("ending …"):
+            installation.stop()
+
+
+def _introduce(console: Console, line: Line, key: str, inbox: Inbox) -> None:
+    console.print(
+        Panel(
+            f"Portal   [bold link={line.portal}]{line.portal}[/]\n"
+            f"Key      [bold]{key}[/]\n"
+            f"Inbox    [bold link={inbox.page}]{inbox.page}[/]   (the mails and webhooks that go out)\n"
+            f"API      {line.api}/v1   door: {line.ingest}/v1/interactions",
+            title="Rapport is running",
+            subtitle="Ctrl-C ends everything",
+            expand=False,
+        ),
+        soft_wrap=True,
+    )
+
+
+def _play(console: Console, recording: Recording, line: Line, secrets: dict[str, str]) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("a fortnight of three brands, through the signed door", total=recording.size)
+        play(recording, line.ingest, secrets, lambda more: progress.advance(task, more))
+
+
+def _until_right(
+    console: Console,
+    api: Api,
+    recording: Recording,
+    inbox: Inbox,
+    ended_at: datetime,
+    began: float,
+    deadline: float,
+) -> tuple[float, float]:
+    """Returns, in seconds since the start, when the first breach was delivered and when all was as it has to be."""
+    first: float | None = None
+    compare_at = 0.0
+    wrong = ["nothing was compared yet"]
+    with console.status("comparing with the ledger …") as status:
+        while True:
+            arrived = {brand.id: checks.told(api, brand.id, inbox) for brand in recording.brands}
+            if first is None and any(arrived.values()):
+                first = time.monotonic() - began
+            if time.monotonic() >= compare_at:
+                wrong = list(_wrong(api, recording, arrived, ended_at))
+                compare_at = time.monotonic() + COMPARE_SECONDS
+            if first is not None and not wrong:
+                return first, time.monotonic() - began
+            if time.monotonic() > deadline:
+                raise CheckError("not right within {:.0f} s:\n  {}".format(CHECK_SECONDS, "\n  ".join(wrong)))
+            status.update(escape(wrong[0]) if wrong else "waiting for the first breach to be delivered")
+            time.sleep(REFRESH_SECONDS)
+
+
+def _wrong(api: Api, recording: Recording, arrived: dict[str, list[checks.Told]], ended_at: datetime) -> Iterator[str]:
+    for brand in recording.brands:
+        expected = recording.expected[brand.id]
+        yield from checks.differences(api, brand.id, expected, ended_at, datetime.now(UTC))
+        missing = {one.due_at for one in expected.breaches(ended_at)} - {one.due_at for one in arrived[brand.id]}
+        if missing:
+            yield f"{brand.id}: {len(missing)} breaches have not arrived by mail and webhook, such as {min(missing)}"
+
+
+def _summarise(
+    console: Console,
+    recording: Recording,
+    inbox: Inbox,
+    reachable: float,
+    played: float,
+    first: float,
+    all_there: float,
+) -> None:
+    for brand in recording.brands:
+        expected = recording.expected[brand.id]
+        states = ", ".join(f"{count} {state}" for state, count in sorted(expected.states().items()))
+        console.print(f"{brand.name}: {len(expected.followers)} followers; exchanges {states}")
+    console.print(
+        f"{recording.size} interactions sent, {len(inbox.received())} mails and webhooks received, "
+        f"{inbox.refused} with a wrong signature"
+    )
+    console.print(
+        f"start → portal reachable {reachable:.1f} s → all played {played:.1f} s "
+        f"→ first breach delivered {first:.1f} s → all as the ledger has it {all_there:.1f} s",
+        soft_wrap=True,
+    )
+    console.print("[bold green]The check passed.[/]")
+
+
+def _watch(console: Console, api: Api, recording: Recording, inbox: Inbox) -> None:
+    names = {brand.id: brand.name for brand in recording.brands}
+    with console.status("") as status:
+        while True:
+            with contextlib.suppress(ApiError, httpx.TransportError):  # a service may be starting again
+                status.update(_what_is_next(api, names, inbox))
+            time.sleep(REFRESH_SECONDS)
+
+
+def _what_is_next(api: Api, names: dict[str, str], inbox: Inbox) -> str:
+    came = inbox.received()
+    latest = f"latest in the inbox: {came[0].subject}" if came else "the inbox is empty"
+    due = checks.next_due(api)
+    if due is None:
+        return escape(f"nobody waits · {latest}")
+    left = max(0, round((datetime.fromisoformat(due["due_at"]) - datetime.now(UTC)).total_seconds()))
+    minutes, seconds = divmod(left, 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    who = due["follower"]["handle"] or due["follower"]["name"] or due["follower"]["platform_id"]
+    return escape(f"next due: @{who} at {names[due['brand']]} in {clock} · {latest}")
+
+
+@contextlib.contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    if data is None:
+        made = Path(tempfile.mkdtemp(prefix="rapport-demo-"))
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        return
+    if data.exists() and any(data.iterdir()):
+        raise CheckError(f"{data} is not empty; the demonstration starts from nothing, so give it a folder of its own")
+    data.mkdir(parents=True, exist_ok=True)
+    yield data
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM ends the demonstration as Ctrl-C does."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
