@@ -4,6 +4,8 @@ import signal
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import typer
+
 from rapport.commands.options import DEFAULT_DATA, Data, Json, fail, print_json, print_table, stack_errors
 
 if TYPE_CHECKING:
@@ -68,8 +70,8 @@ def _show(line: "Line", as_json: bool) -> None:
         "ingest": f"{line.ingest}/v1/interactions",
         "kafka": line.kafka,
         "mongodb": shown(line.mongodb),
-        "admin key": line.admin_key,
     }
     rows = [{"what": what, "address": address, "pid": line.pids.get(what)} for what, address in addresses.items()]
     rows += [{"what": name, "pid": pid} for name, pid in line.pids.items() if name not in addresses]
     print_table({"what": "", "address": "address", "pid": "pid"}, rows)
+    typer.echo(f"\nadmin key: {line.admin_key}")  # not in the table, which may fold it

@@ -1,0 +1,195 @@
+"""`rapport up` as a person runs it: one real process that keeps five services, a broker and a database."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from rapport.kit import mongo
+from rapport.kit.kafka import missing_topics
+from rapport.local import child
+from rapport.local.service import delay_seconds
+from rapport.processes import PROCESSES
+from tests.local.waiting import until
+
+pytestmark = pytest.mark.e2e
+
+RAPPORT = [sys.executable, "-m", "rapport.cli"]
+SERVICES = {process.name for process in PROCESSES}
+
+
+@dataclass
+class Up:
+    """A running `rapport up --json`, and the line that it printed."""
+
+    process: subprocess.Popen[str]
+    data: Path
+    line: dict[str, Any]
+
+    def status(self) -> dict[str, Any]:
+        """What `rapport status --json` says now."""
+        said = rapport("status", "--json", "--data", str(self.data))
+        assert said.returncode == 0, said.stderr
+        line: dict[str, Any] = json.loads(said.stdout)
+        return line
+
+
+def rapport(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end."""
+    return subprocess.run(
+        [*RAPPORT, *arguments], capture_output=True, text=True, timeout=120, env={**_environment(), **environment}
+    )
+
+
+def _environment() -> dict[str, str]:
+    given = ("RAPPORT_KAFKA", "RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY", "RAPPORT_DATA")
+    return {name: value for name, value in os.environ.items() if name not in given}
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], Up]]:
+    """Starts `rapport up --json` on a folder; all are ended after the module."""
+    processes = []
+
+    def start(data: Path) -> Up:
+        process = subprocess.Popen(
+            [*RAPPORT, "up", "--json", "--data", str(data)],
+            stdout=subprocess.PIPE,
+            stderr=(data.parent / "up.log").open("w"),
+            text=True,
+            env=_environment(),
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, (data.parent / "up.log").read_text()
+        return Up(process, data, json.loads(line))
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def up(start: Callable[[Path], Up], tmp_path_factory: pytest.TempPathFactory) -> Up:
+    """One installation for all tests of the module."""
+    return start(tmp_path_factory.mktemp("up") / "data")
+
+
+def is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def test_the_line_has_every_address_the_key_and_every_pid_and_all_are_ready(up: Up) -> None:
+    assert set(up.line) == {"api", "ingest", "portal", "kafka", "mongodb", "admin_key", "pids"}
+    assert set(up.line["pids"]) == SERVICES | {"kafka", "mongodb"}
+    assert is_ready(up.line["api"])
+    assert is_ready(up.line["ingest"])
+    assert missing_topics(up.line["kafka"]) == set()
+    assert up.status() == up.line
+
+
+def test_the_admin_key_is_kept_where_only_its_owner_reads_it(up: Up) -> None:
+    for name in ("admin_key", "installation.json"):
+        assert stat.S_IMODE((up.data / name).stat().st_mode) == 0o600
+    assert (up.data / "admin_key").read_text() == up.line["admin_key"]
+    assert up.line["admin_key"].startswith("rp_local_")
+
+
+def test_brands_accounts_and_keys_are_made_and_listed_on_the_command_line(up: Up) -> None:
+    here = ("--json", "--data", str(up.data))
+    brand = rapport("brands", "add", "museum", "--name", "The Museum", "--timezone", "Europe/Berlin", *here)
+    assert brand.returncode == 0, brand.stderr
+    assert [each["id"] for each in json.loads(rapport("brands", "list", *here).stdout)] == ["museum"]
+    account = rapport("accounts", "add", "museum", "museum-desk", "--platform", "desk", "--handle", "museum", *here)
+    assert json.loads(account.stdout)["door_secret"]
+    assert "museum-desk" in rapport("accounts", "list", "museum", "--data", str(up.data)).stdout
+    key = json.loads(rapport("keys", "add", "Mira", "--brands", "museum", "--scopes", "read", *here).stdout)["key"]
+    elsewhere = {"RAPPORT_API_URL": up.line["api"], "RAPPORT_KEY": key}
+    assert [each["name"] for each in json.loads(rapport("brands", "list", "--json", **elsewhere).stdout)] == [
+        "The Museum"
+    ]
+    refused = rapport("keys", "list", **elsewhere)
+    assert refused.returncode == 1
+    assert "scope 'admin'" in refused.stderr
+
+
+def test_a_second_one_on_the_same_folder_is_refused(up: Up) -> None:
+    second = rapport("up", "--data", str(up.data))
+    assert second.returncode == 1
+    assert "runs on" in second.stderr
+    assert up.status() == up.line
+
+
+def test_its_servers_are_not_ended_by_stack_down(up: Up) -> None:
+    refused = rapport("stack", "down", "--data", str(up.data))
+    assert refused.returncode == 1
+    assert "rapport up" in refused.stderr
+
+
+def test_a_killed_service_is_started_again_at_the_same_address(up: Up) -> None:
+    before = up.status()["pids"]["ingest"]
+    os.kill(before, signal.SIGKILL)
+    until(lambda: up.status()["pids"].get("ingest", before) != before, "another ingest")
+    until(lambda: is_ready(up.line["ingest"]), "ingest to be ready")
+
+
+def test_a_killed_broker_and_database_are_started_again_at_the_same_address(up: Up) -> None:
+    before = up.status()["pids"]
+    for name in ("kafka", "mongodb"):
+        os.kill(before[name], signal.SIGKILL)
+    until(
+        lambda: all(up.status()["pids"].get(name, before[name]) != before[name] for name in ("kafka", "mongodb")),
+        "another broker and database",
+    )
+    now = up.status()
+    assert (now["kafka"], now["mongodb"]) == (up.line["kafka"], up.line["mongodb"])
+    assert missing_topics(now["kafka"]) == set()
+    with mongo.client(now["mongodb"]) as client:
+        assert client.admin.command("hello")["isWritablePrimary"]
+
+
+def test_ctrl_c_ends_everything_in_order_with_code_0_and_it_starts_again_on_its_data(
+    up: Up, start: Callable[[Path], Up]
+) -> None:
+    pids = up.status()["pids"]
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0
+    assert not [name for name, pid in pids.items() if psutil.pid_exists(pid)]
+    stopped = rapport("status", "--json", "--data", str(up.data))
+    assert (stopped.returncode, stopped.stdout) == (1, "")
+    again = start(up.data)
+    assert again.line["admin_key"] == up.line["admin_key"]
+    brands = rapport("brands", "list", "--json", "--data", str(up.data))
+    assert [each["id"] for each in json.loads(brands.stdout)] == ["museum"]
+    # Even by kill -9, which leaves it no time to end anything.
+    children = [child.Child(pid, child.birth(pid) or "") for pid in again.line["pids"].values()]
+    again.process.kill()
+    until(lambda: not any(each.alive() for each in children), "the end of what it had started")
+
+
+def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:
+    failed = rapport("up", "--json", "--data", str(tmp_path), RAPPORT_ADMIN_KEY="not a key")
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert "api ends each time it is started" in failed.stderr
+    assert "RAPPORT_ADMIN_KEY is no key" in failed.stderr
+
+
+def test_the_delay_before_another_start_doubles_up_to_ten_seconds() -> None:
+    assert [delay_seconds(failures) for failures in (1, 2, 3, 4, 5, 6, 60)] == [0.5, 1, 2, 4, 8, 10, 10]
