@@ -1,0 +1,242 @@
+"""The scorer on a real broker, killed, wiped and fed poison: what it writes is a function of the log, exactly once."""
+
+import random
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from kafka import KafkaAdminClient
+
+from rapport.contracts import codec
+from rapport.contracts.events import ExchangeSnapshot, Interaction, PolicyVersion, Rule
+from rapport.contracts.rows import FollowerRow, parts_of
+from rapport.contracts.topics import (
+    ALERTS,
+    CONVERSATIONS,
+    CONVERSATIONS_DEAD,
+    ENGAGEMENTS,
+    EXCHANGES,
+    EXCHANGES_CHANGELOG,
+    RELATIONSHIPS_CHANGELOG,
+    SCORER_GROUP,
+)
+from rapport.domain.times import utc
+from rapport.kit import kafka
+from rapport.local.stack import Running, Stack
+from services.scorer.fenced.batch import Batch
+from services.scorer.relationships import RelationshipsHandler
+from tests.services.scorer.story import HOUR, Rows, Story, interaction
+from tests.services.scorer.worker import Scorer, processed, produce, read_all, until
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Running]:
+    """A broker of its own: the state of a group is what is tested."""
+    servers = Stack(tmp_path / "stack")
+    try:
+        yield servers.up(bound=True, any_port=True)
+    finally:
+        servers.down()
+
+
+@pytest.fixture
+def scorer(own: Running, tmp_path: Path) -> Iterator[Scorer]:
+    """A worker on that broker."""
+    worker = Scorer(own.kafka, tmp_path)
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def day(seed: int, many: int, now: int) -> list[Interaction]:
+    """Comments, replies, deletions and reactions of some followers, shuffled within an hour, some sent twice."""
+    dice = random.Random(seed)
+    found: list[tuple[float, Interaction]] = []
+    for number in range(many):
+        at = now - 5 * HOUR + number * 10_000
+        follower, post = f"f{dice.randrange(many // 8 + 1)}", f"post-{dice.randrange(40)}"
+        where = {"follower": follower, "thread": post, "conversation": post}
+        kind = dice.choice(["comment", "comment", "reply", "delete", "reaction", "follow", "share"])
+        if kind == "reply":
+            made = interaction(
+                "reply", f"s{seed}-{number}", at, parent=f"s{seed}-{dice.randrange(number + 1)}", **where
+            )
+        elif kind == "delete":
+            made = interaction("delete", f"s{seed}-{number}", at, of=f"s{seed}-{dice.randrange(number + 1)}", **where)
+        else:
+            made = interaction(kind, f"s{seed}-{number}", at, text="It is a nice day", **where)  # type: ignore[arg-type]
+        for _ in range(1 + (dice.random() < 0.1)):
+            found.append((at + dice.random() * HOUR, made))
+    return [made for _, made in sorted(found, key=lambda each: each[0])]
+
+
+def expected(bootstrap: str) -> tuple[Counter[bytes], Counter[bytes], dict[tuple[str, ...], FollowerRow]]:
+    """What the pure handlers make of the log as it is: events on `exchanges`, alerts, and follower rows."""
+    stories: dict[int, Story] = {}
+    for record in read_all(bootstrap, CONVERSATIONS):
+        story = stories.setdefault(record.partition, Story())
+        kind = codec.type_of(record.headers)
+        story.tell(codec.decode(kind, record.value), record.timestamp, kind)
+    said: Counter[bytes] = Counter()
+    alerts: Counter[bytes] = Counter()
+    for story in stories.values():
+        said.update(codec.encode(event) for event in [*story.snapshots, *story.spoken])
+        alerts.update(codec.encode(alert) for alert in story.alerts)
+    rows: Rows = Rows()
+    handler = RelationshipsHandler()
+    for record in [*read_all(bootstrap, ENGAGEMENTS), *read_all(bootstrap, EXCHANGES)]:
+        batch = Batch(rows)
+        handler.apply(record, 0, batch)
+        rows.update({key: value for key, value in batch.changes() if value is not None})
+    return said, alerts, followers(rows)
+
+
+def followers(rows: dict[bytes, bytes]) -> dict[tuple[str, ...], FollowerRow]:
+    """The follower rows among rows; without the revision, which counts writes and so depends on the order."""
+    found = {}
+    for key, value in rows.items():
+        if parts_of(key)[0] == "follower":
+            row = msgspec.json.decode(value, type=FollowerRow)
+            row.revision = 0
+            found[tuple(parts_of(key))] = row
+    return found
+
+
+def written(bootstrap: str) -> tuple[Counter[bytes], Counter[bytes], dict[tuple[str, ...], FollowerRow]]:
+    """What the scorer wrote."""
+    rows = {record.key: record.value for record in read_all(bootstrap, RELATIONSHIPS_CHANGELOG) if record.value}
+    return (
+        Counter(record.value for record in read_all(bootstrap, EXCHANGES)),
+        Counter(record.value for record in read_all(bootstrap, ALERTS)),
+        followers(rows),
+    )
+
+
+def through(bootstrap: str) -> bool:
+    """Whether the scorer is through with all there is."""
+    return processed(bootstrap, SCORER_GROUP, [CONVERSATIONS, ENGAGEMENTS, EXCHANGES])
+
+
+def test_killed_three_times_once_on_an_empty_disk_it_loses_and_doubles_nothing(own: Running, scorer: Scorer) -> None:
+    until(scorer.ready, "the scorer is ready")
+    now = broker_now(own)
+    # Some of the comments are overdue when they come, so warnings, breaches and retractions are among what is compared.
+    send_policy(own, Rule(target_seconds=3 * 3600), now - 24 * HOUR)
+    for life in range(3):
+        produce(own.kafka, day(life, 1_500, now))
+        # In the middle of it, wherever that is: some of its transactions are in the log, the rest are not.
+        until(lambda: bool(read_all(own.kafka, EXCHANGES)), "something is processed")
+        scorer.signal(signal.SIGKILL)
+        if life == 1:
+            shutil.rmtree(scorer.folder / "scorer-0")
+        scorer.start()
+    until(scorer.ready, "the scorer is ready again")
+    # The clocks are driven by the log, so the worker must rest before the two can be compared.
+    until(lambda: through(own.kafka), "everything is processed")
+    assert scorer.signal(signal.SIGTERM) == 0
+    said, alerts, rows = written(own.kafka)
+    assert (said, alerts, rows) == expected(own.kafka)
+    assert len(rows) > 150
+    steps = {codec.decode("rapport.alert.v1", alert).step for alert in alerts}
+    assert steps >= {"warning", "breach", "retracted"}
+
+
+def test_a_breach_comes_with_the_ticks_alone(own: Running, scorer: Scorer) -> None:
+    until(scorer.ready, "the scorer is ready")
+    now = broker_now(own)
+    send_policy(own, Rule(target_seconds=2, warn_at=(0.5,)), now - HOUR)
+    produce(own.kafka, [interaction("comment", "c1", now)])
+    until(lambda: len(read_all(own.kafka, ALERTS)) == 2, "warning and breach are in the log")
+    assert [codec.decode("rapport.alert.v1", record.value).step for record in read_all(own.kafka, ALERTS)] == [
+        "warning",
+        "breach",
+    ]
+
+
+def test_what_cannot_be_processed_is_dead_lettered_with_the_reason_and_the_rest_goes_on(
+    own: Running, scorer: Scorer
+) -> None:
+    producer = kafka.producer(own.kafka, "test")
+    interesting = [("ce_type", b"rapport.interaction.v1")]
+    poison: list[tuple[bytes | None, list[tuple[str, bytes]]]] = [
+        (b"\xff\x00 not json", interesting),
+        (None, interesting),
+        (b"{}", [("ce_type", b"rapport.interaction.v77")]),
+        (b"{}", []),
+        (codec.encode(interaction("reply", "r1", 0, thread=None)), interesting),
+    ]
+    for value, headers in poison:
+        producer.send(CONVERSATIONS.name, value, key=b"poison", partition=0, headers=headers).get(30)
+    producer.flush()
+    produce(own.kafka, [interaction("comment", "c1", broker_now(own))])
+    until(lambda: through(own.kafka), "everything is processed")
+    dead = read_all(own.kafka, CONVERSATIONS_DEAD)
+    reasons = [dict(record.headers)["rapport_dead_because"].decode() for record in dead]
+    assert [record.value for record in dead] == [value for value, _ in poison]
+    for reason, says in zip(
+        reasons,
+        ["not a rapport.interaction.v1", "without a value", "v77", "no ce_type", "neither a parent"],
+        strict=True,
+    ):
+        assert says in reason
+    snapshots = [codec.decode("rapport.exchange.v1", record.value) for record in read_all(own.kafka, EXCHANGES)]
+    assert [found.first.id for found in snapshots if isinstance(found, ExchangeSnapshot)] == ["c1"]
+
+
+def test_it_refuses_to_start_where_the_rows_are_gone_and_says_what_to_do(own: Running, scorer: Scorer) -> None:
+    until(scorer.ready, "the scorer is ready")
+    produce(own.kafka, day(9, 100, broker_now(own)))
+    until(lambda: through(own.kafka), "everything is processed")
+    scorer.signal(signal.SIGTERM)
+    recreate(own, EXCHANGES_CHANGELOG.name)
+    for folder_kept in (True, False):
+        if not folder_kept:
+            shutil.rmtree(scorer.folder / "scorer-0")
+        scorer.start()
+        assert scorer.process is not None
+        assert scorer.process.wait(60) == 1
+        assert "the changelog was" in scorer.log.read_text().split("refusing to go on")[-1]
+
+
+def broker_now(own: Running) -> int:
+    """The broker's idea of now (ms): the append time of a record."""
+    producer = kafka.producer(own.kafka, "test")
+    found: int = (
+        producer.send(CONVERSATIONS.name, b"{}", key=b"now", partition=0, headers=[("ce_type", b"rapport.tick.v1")])
+        .get(30)
+        .timestamp
+    )
+    producer.close()
+    return found
+
+
+def send_policy(own: Running, rule: Rule, effective_from: int) -> None:
+    """Writes a policy into every partition, as the API would."""
+    policy = PolicyVersion(brand="acme", version=1, effective_from=utc(effective_from), rules=(rule,))
+    producer = kafka.producer(own.kafka, "test")
+    for partition in range(CONVERSATIONS.partitions):
+        producer.send(
+            CONVERSATIONS.name,
+            codec.encode(policy),
+            key=b"control",
+            partition=partition,
+            headers=codec.headers("rapport.control.v1", id="1", source="/test"),
+        ).get(30)
+    producer.close()
+
+
+def recreate(own: Running, name: str) -> None:
+    """Deletes a topic and makes it anew, empty."""
+    admin = KafkaAdminClient(bootstrap_servers=own.kafka)
+    admin.delete_topics([name])
+    until(lambda: name in kafka.missing_topics(own.kafka), "the topic is gone")
+    kafka.create_topics(own.kafka, replication=1)
+    until(lambda: not kafka.missing_topics(own.kafka), "the topic is back")
+    admin.close()
