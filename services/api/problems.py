@@ -95,29 +95,37 @@ _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 def install(app: FastAPI) -> None:
     """Makes every error of `app` a problem document."""
 
-    @app.exception_handler(ProblemError)
-    async def _problem(_request: Request, error: ProblemError) -> Response:
+    def answer(request: Request, error: ProblemError) -> Response:
+        """A page for who looks at the portal, a document for everybody else."""
+        wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        if wants_page and not request.url.path.startswith("/v1/"):
+            shown: Response = app.state.problem_page(error)
+            return shown
         return error.response()
 
+    @app.exception_handler(ProblemError)
+    async def _problem(request: Request, error: ProblemError) -> Response:
+        return answer(request, error)
+
     @app.exception_handler(HTTPException)
-    async def _http(_request: Request, error: HTTPException) -> Response:
+    async def _http(request: Request, error: HTTPException) -> Response:
         slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        return ProblemError(error.status_code, slug, str(error.detail), headers=error.headers).response()
+        return answer(request, ProblemError(error.status_code, slug, str(error.detail), headers=error.headers))
 
     @app.exception_handler(RequestValidationError)
-    async def _validation(_request: Request, error: RequestValidationError) -> Response:
+    async def _validation(request: Request, error: RequestValidationError) -> Response:
         found = [_field_problem(each) for each in error.errors()]
         detail = "; ".join(f"{each.field}: {each.why}" for each in found[:5])
-        return ProblemError(422, "invalid", detail, found).response()
+        return answer(request, ProblemError(422, "invalid", detail, found))
 
     @app.exception_handler(PyMongoError)
-    async def _mongo(_request: Request, error: PyMongoError) -> Response:
+    async def _mongo(request: Request, error: PyMongoError) -> Response:
         log.warning("a request met no MongoDB (%s: %.300s)", type(error).__name__, error)
-        return unavailable("the database is not reachable").response()
+        return answer(request, unavailable("the database is not reachable"))
 
     @app.exception_handler(Exception)
-    async def _other(_request: Request, _error: Exception) -> Response:
-        return ProblemError(500, "internal", "the request failed; the log of the API says why").response()
+    async def _other(request: Request, _error: Exception) -> Response:
+        return answer(request, ProblemError(500, "internal", "the request failed; the log of the API says why"))
 
 
 def _field_problem(error: Any) -> FieldProblem:

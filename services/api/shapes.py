@@ -22,6 +22,7 @@ from services.api.schemas.views import (
     Explanation,
     First,
     Follower,
+    FollowerName,
     FollowerShort,
     Moment,
     PolicyUsed,
@@ -155,8 +156,15 @@ def delivery(document: Document) -> Delivery:
 def alert(document: Document, deliveries: list[Document]) -> Alert:
     """An alert with its deliveries."""
     names = ("brand", "exchange", "platform", "step", "due_at", "created_at", "unconfirmed")
+    who = document["follower"]
     return Alert(
         id=document["_id"],
+        follower=FollowerName(
+            id=follower_ref(document["platform"], who["id"]),
+            platform_id=who["id"],
+            handle=who.get("handle"),
+            name=who.get("name"),
+        ),
         deliveries=[delivery(each) for each in deliveries],
         **{name: document[name] for name in names},
     )

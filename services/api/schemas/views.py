@@ -23,6 +23,15 @@ class FollowerShort(BaseModel):
     stage: Stage
 
 
+class FollowerName(BaseModel):
+    """Whom an alert is about, by what the follower was called then."""
+
+    id: str
+    platform_id: str
+    handle: str | None
+    name: str | None
+
+
 class First(BaseModel):
     """The comment that opened an exchange."""
 
@@ -81,6 +90,7 @@ class Alert(BaseModel):
     brand: str
     exchange: str
     platform: str
+    follower: FollowerName
     step: StepName
     due_at: AwareDatetime
     created_at: AwareDatetime

@@ -1,0 +1,100 @@
+// Countdowns, relative times and the chart. What is shown without this script is right as of when the page was made.
+"use strict";
+
+// The server's clock decides; this machine's may be off.
+let ahead = 0;
+const synchronise = (element) => { ahead = Date.parse(element.dataset.now) - Date.now(); };
+
+const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+const duration = (seconds) => {
+  let left = Math.round(seconds);
+  const parts = [];
+  for (const [unit, size] of UNITS) {
+    if (unit === "d" && left < 2 * size) continue;
+    const count = Math.floor(left / size);
+    left -= count * size;
+    if (count) parts.push(`${count} ${unit}`);
+  }
+  return parts;
+};
+
+const tick = () => {
+  const now = Date.now() + ahead;
+  for (const element of document.querySelectorAll("[data-countdown]")) {
+    const seconds = (Date.parse(element.dateTime) - now) / 1000;
+    const words = duration(Math.abs(seconds)).slice(0, 2).join(" ") || "0 s";
+    element.textContent = seconds >= 0 ? `in ${words}` : `${words} overdue`;
+    element.classList.toggle("soon", seconds >= 0 && seconds < 7200);
+    element.classList.toggle("over", seconds < 0);
+  }
+  for (const element of document.querySelectorAll("[data-ago]")) {
+    const seconds = (now - Date.parse(element.dateTime)) / 1000;
+    element.textContent = seconds < 1 ? "just now" : `${duration(seconds)[0]} ago`;
+  }
+};
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const SERIES = [["answered", "--good-fill"], ["answered_late", "--late-fill"], ["open", "--open-fill"]];
+let plot = null;
+
+const draw = (element, data) => {
+  const xs = data.days.map((_, index) => index);
+  // Stacked: each bar is drawn from the floor to its sum, the highest first, so that the lower ones cover it.
+  let sums = xs.map(() => 0);
+  const stacks = SERIES.map(([name]) => { sums = sums.map((sum, index) => sum + data[name][index]); return sums; });
+  const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" });
+  const label = (index) => (Number.isInteger(index) && data.days[index] ? day.format(new Date(data.days[index])) : "");
+  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  const bars = uPlot.paths.bars({ size: [0.62, 42], radius: 0.15 });
+  const options = {
+    width: element.clientWidth,
+    height: 220,
+    cursor: { show: false },
+    legend: { show: false },
+    padding: [12, 8, 0, 0],
+    scales: { x: { time: false, range: [-0.6, xs.length - 0.4] }, y: { range: (_, _low, high) => [0, Math.max(4, high * 1.05)] } },
+    axes: [
+      { ...axis, grid: { show: false }, values: (_, splits) => splits.map(label), splits: () => xs.filter((index) => (xs.length - 1 - index) % (element.clientWidth < 520 ? 4 : 2) === 0) },
+      { ...axis, size: 36, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
+    ],
+    series: [{}, ...SERIES.map(([name, fill]) => ({ label: name, fill: colour(fill), stroke: colour(fill), width: 0, paths: bars, points: { show: false } })).reverse()],
+  };
+  if (plot) plot.destroy();
+  plot = new uPlot(options, [xs, ...stacks.reverse()], element);
+  const body = document.querySelector("#chart-table tbody");
+  body.replaceChildren(...data.days.map((name, index) => {
+    const row = document.createElement("tr");
+    for (const text of [name, ...SERIES.map(([series]) => data[series][index])]) {
+      row.appendChild(document.createElement("td")).textContent = text;
+    }
+    return row;
+  }));
+};
+
+const chart = () => {
+  const element = document.getElementById("chart");
+  if (!element) return;
+  let data = null;
+  const redraw = () => { if (data) draw(element, data); };
+  const load = async () => {
+    const answer = await fetch(element.dataset.src, { headers: { "HX-Request": "true" } });
+    if (answer.ok) { data = await answer.json(); redraw(); }
+  };
+  load();
+  setInterval(load, 15000);
+  let width = element.clientWidth;
+  new ResizeObserver(() => { if (element.clientWidth !== width) { width = element.clientWidth; redraw(); } }).observe(element);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+};
+
+synchronise(document.body);
+tick();
+setInterval(tick, 1000);
+chart();
+document.body.addEventListener("htmx:afterSwap", () => {
+  const live = document.getElementById("live");
+  if (live) synchronise(live);
+  tick();
+});
+// A page behind is a page that nobody looks at.
+document.body.addEventListener("htmx:beforeRequest", (event) => { if (document.hidden) event.preventDefault(); });

@@ -1,0 +1,83 @@
+"""How the portal says times, durations, shares and names."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from services.api.shapes import duration
+
+STATES = {
+    "open": "Open",
+    "answered": "Answered in time",
+    "answered_late": "Answered late",
+    "cancelled": "Cancelled",
+    "superseded": "Merged",
+}
+STAGES = {"new": "New", "knows": "Knows", "likes": "Likes", "trusts": "Trusts", "buys": "Buys"}
+STEPS = {
+    "warning": "Due soon",
+    "breach": "Overdue",
+    "escalation": "Still overdue",
+    "retracted": "Taken back",
+    "resolved": "Resolved",
+}
+KINDS = {
+    "comment": "commented",
+    "mention": "mentioned the brand",
+    "message": "wrote a message",
+    "reply": "replied",
+    "reaction": "reacted",
+    "share": "shared",
+    "follow": "followed",
+    "post": "posted",
+    "edit": "edited",
+    "delete": "deleted",
+    "hide": "hid",
+    "unhide": "showed again",
+    "block": "blocked the brand",
+    "vote": "voted",
+    "entry": "took part",
+    "purchase": "bought",
+}
+
+
+def moment(at: datetime, zone: str) -> str:
+    """A time for people, in a zone: `Mon 23 Nov, 19:12`."""
+    return at.astimezone(ZoneInfo(zone)).strftime("%a %-d %b, %H:%M")
+
+
+def until(at: datetime, now: datetime) -> str:
+    """How far away a time is: `in 3 h 12 min`, `12 min overdue`. The page's script goes on from here."""
+    seconds = (at - now).total_seconds()
+    return f"in {duration(seconds)}" if seconds >= 0 else f"{duration(-seconds)} overdue"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago a time is: `5 min ago`."""
+    seconds = (now - at).total_seconds()
+    return "just now" if seconds < 1 else f"{duration(seconds).split(' ')[0]} {duration(seconds).split(' ')[1]} ago"
+
+
+def percent(share: float | None) -> str:
+    """A share as a whole percentage, rounded down so that 100 % means all; a dash where there is none."""
+    return "–" if share is None else f"{int(share * 100)} %"
+
+
+def span(seconds: float | None) -> str:
+    """A duration; a dash where there is none."""
+    return "–" if seconds is None else duration(seconds)
+
+
+def shown_name(name: str | None, handle: str | None, platform_id: str) -> str:
+    """What a follower is called: by name, by handle, else by the platform's id."""
+    return (name or "").strip() or (handle or "").strip() or platform_id
+
+
+def initials(name: str) -> str:
+    """One or two letters for a name."""
+    words = [word for word in name.split() if word[0].isalnum()]
+    return "".join(word[0] for word in words[:2]).upper() or "?"
+
+
+def link(url: str | None) -> str | None:
+    """An address that may be followed: what people of the platform wrote may be anything, `javascript:` too."""
+    return url if url and url.startswith(("https://", "http://")) else None

@@ -1,0 +1,154 @@
+"""Two brands with some days behind them, written to the views as the projector writes them."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+from pymongo.database import Database
+
+from rapport.contracts.events import Actor, FirstComment, FollowerRef, Object
+from rapport.kit.mongo import Document
+from services.api.projection import views
+from services.api.projection.batch import Batch
+from services.api.projection.documents import (
+    alert_document,
+    exchange_document,
+    follower_document,
+    interaction_document,
+)
+from tests.services.api import samples
+
+BRAND = "aurora"
+OTHER = "harbour"
+HOSTILE_NAME = '<script>document.title="owned"</script>'
+HOSTILE_TEXT = '<img src=x onerror="document.title=1"> ' + "w" * 400
+RIGHT_TO_LEFT = "متى تفتحون أيام السبت؟ سمعت أن القهوة عندكم رائعة"
+
+_PEOPLE = (
+    "Mira Okafor",
+    "Jonas Lindqvist",
+    "Priya Raman",
+    "Tomás Herrera",
+    "Aiko Tanaka",
+    "Léa Fontaine",
+    "Sam Whitaker",
+    "Nadia Haddad",
+    "Oskar Brandt",
+)
+_WORDS = (
+    "Do you still have the oat milk flat white on the menu?",
+    "We came by on Sunday and it was closed. Are the opening hours on the website right?",
+    "This looks amazing! Is there a table for six on Friday evening?",
+    "My order from last week has not arrived yet, can you have a look?",
+    "Which beans do you use for the house espresso?",
+    "Loved the workshop. When is the next one?",
+    "Is the new place wheelchair accessible?",
+    "Can I bring my dog?",
+)
+
+
+def fill(database: Database[Document], now: datetime | None = None) -> None:
+    """Writes the brands, their exchanges, followers, interactions, alerts and deliveries."""
+    at = now or datetime.now(UTC)
+    chance = random.Random(7)  # the same page every time
+    for brand, name in ((BRAND, "Café Aurora"), (OTHER, "Harbour Books")):
+        database["brands"].insert_one(
+            {
+                "_id": brand,
+                "settings": {"name": name, "timezone": "Europe/Berlin", "channels": []},
+                "pending": None,
+                "revision": 1,
+                "published_revision": 1,
+                "published_at": at,
+                "created_at": at,
+            }
+        )
+    batch = Batch()
+    _open(batch, at)
+    _ended(batch, at, chance)
+    _people(batch, at, chance)
+    for index, (step, minutes) in enumerate((("breach", 8), ("warning", 55), ("resolved", 190), ("breach", 240))):
+        alert = samples.alert(f"alert-{index}", BRAND, f"open-{index % 2}", step, at - timedelta(minutes=minutes))  # type: ignore[arg-type]
+        batch.alerts[alert.id] = alert_document(alert)
+        database["deliveries"].insert_one(
+            {
+                "_id": f"{alert.id}/team",
+                "alert": alert.id,
+                "brand": BRAND,
+                "channel": "team",
+                "channel_type": "mail" if index % 2 else "webhook",
+                "status": ("delivered", "pending", "delivered", "failed")[index],
+                "attempts": index + 1,
+                "last_error": "the receiver answered 500" if index in (1, 3) else None,
+                "delivered_at": at,
+                "created_at": at,
+            }
+        )
+    views.write(database, batch)
+
+
+def _open(batch: Batch, at: datetime) -> None:
+    due = (-95, 4, 31, 110, 400, 900)
+    for index, minutes in enumerate(due):
+        name = (HOSTILE_NAME, *_PEOPLE)[index]
+        text = (HOSTILE_TEXT, RIGHT_TO_LEFT, *_WORDS)[index]
+        who = FollowerRef(id=f"did:plc:{index}", handle=f"user{index}.example", name=name)
+        opened = at + timedelta(minutes=minutes) - timedelta(hours=24)
+        snapshot = samples.exchange(
+            f"open-{index}",
+            BRAND,
+            opened,
+            follower=who,
+            first=FirstComment(id=f"at://open-{index}", url=f"https://example.org/{index}", text=text),
+            comments=1 + index % 3,
+            conversation=f"conversation-{index}",
+            breached_at=opened + timedelta(hours=24) if minutes < 0 else None,
+        )
+        batch.exchanges[snapshot.id] = exchange_document(snapshot, 1)
+        said = samples.interaction(
+            f"said-{index}",
+            BRAND,
+            opened,
+            actor=Actor(id=who.id, handle=who.handle, name=who.name),
+            object=Object(id=f"at://open-{index}", url="javascript:alert(1)"),
+            conversation=f"conversation-{index}",
+            text=text,
+        )
+        document = interaction_document(said)
+        batch.interactions[document["_id"]] = document
+
+
+def _ended(batch: Batch, at: datetime, chance: random.Random) -> None:
+    for day in range(13):
+        for number in range(chance.randint(3, 12)):
+            opened = at - timedelta(days=day, hours=25, minutes=chance.randint(0, 300))
+            late = chance.random() < 0.13
+            seconds = chance.randint(90_000, 120_000) if late else chance.randint(400, 40_000)
+            snapshot = samples.exchange(
+                f"ended-{day}-{number}",
+                BRAND,
+                opened,
+                state="answered_late" if late else "answered",
+                answered_at=opened + timedelta(seconds=seconds),
+                answered_by="Grace",
+                response_seconds=float(seconds),
+                breached_at=opened + timedelta(hours=24) if late else None,
+            )
+            batch.exchanges[snapshot.id] = exchange_document(snapshot, 1)
+
+
+def _people(batch: Batch, at: datetime, chance: random.Random) -> None:
+    for index, name in enumerate((HOSTILE_NAME, *_PEOPLE)):
+        seen = at - timedelta(minutes=index * 37)
+        row = samples.follower(
+            f"did:plc:{index}",
+            BRAND,
+            seen,
+            worth={name: chance.uniform(0, 14) for name in ("know", "like", "trust")},
+            name=name,
+            first_seen=seen - timedelta(days=index),
+            handle=f"user{index}.example",
+            counts={"comment": index + 1, "reaction": index * 3},
+            last_purchase_at=seen if index == 4 else None,
+        )
+        document = follower_document(row, 1)
+        batch.followers[document["_id"]] = document
