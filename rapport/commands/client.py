@@ -53,10 +53,10 @@ def _address(data: Path | None) -> tuple[str, str]:
     url, key = os.environ.get("RAPPORT_API_URL"), os.environ.get("RAPPORT_KEY")
     if data is None and url and key:
         return url.rstrip("/"), key
-    from rapport.local import installation
+    from rapport.local.line import status
 
     place = data or Path("data")
-    line = installation.status(place)
+    line = status(place)
     if line is None:
         fail(
             f"no installation runs on {place}: start one with `rapport up`, name its folder with --data, "

@@ -9,7 +9,7 @@ import typer
 from rapport.commands.options import DEFAULT_DATA, Data, Json, fail, print_json, print_table, stack_errors
 
 if TYPE_CHECKING:
-    from rapport.local.installation import Line
+    from rapport.local.line import Line
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -44,9 +44,9 @@ def up(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
 
 def status(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
     """Say what runs on this machine, and where. Ends with code 1 if nothing does."""
-    from rapport.local import installation
+    from rapport.local import line as lines
 
-    line = installation.status(data)
+    line = lines.status(data)
     if line is None:
         fail(f"no installation runs on {data}; `rapport up --data {data}` starts one")
     _show(line, as_json)

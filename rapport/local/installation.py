@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
-import msgspec
-
-from rapport.local import child, ports
-from rapport.local.child import Child
+from rapport.local import child, line, ports
 from rapport.local.errors import StackError
+from rapport.local.line import Line
 from rapport.local.service import Service
 from rapport.local.stack import Progress, Running, Stack
 from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
+
+__all__ = ["Installation", "Line"]
 
 READY_SECONDS = 120.0
 """Until every service is ready. Takes some 10 s on a quiet machine of two cores."""
@@ -28,34 +28,6 @@ MOST_ENDS = 3
 _POLL_SECONDS = 0.1
 _SERVERS_POLL_SECONDS = 0.5
 _KEY_FILE = "admin_key"
-_STATE_FILE = "installation.json"
-
-
-class Line(msgspec.Struct, frozen=True):
-    """An installation that runs, as `--json` prints it."""
-
-    api: str
-    ingest: str
-    portal: str
-    kafka: str
-    mongodb: str
-    admin_key: str
-    pids: dict[str, int]
-    """By service; `kafka` and `mongodb` where the installation started them."""
-
-
-class _State(msgspec.Struct):
-    owner: tuple[int, str]
-    line: Line
-
-
-def status(data: Path) -> Line | None:
-    """The installation that runs on this folder, or None. A service that is being started again has no pid in it."""
-    try:
-        state = msgspec.json.decode((data / _STATE_FILE).read_bytes(), type=_State)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
-    return state.line if Child(*state.owner).alive() else None
 
 
 class Installation:
@@ -115,7 +87,7 @@ class Installation:
             self._servers_thread.join()
         if self._owns_stack:
             self._stack.down()
-        (self._data / _STATE_FILE).unlink(missing_ok=True)
+        line.forget(self._data)
         self._lock.close()
         self._lock = None
 
@@ -193,10 +165,9 @@ class Installation:
 
     def _note(self) -> Line:
         with self._changing:
-            line = self._line()
-            us = child.this_process()
-            _write_private(self._data / _STATE_FILE, msgspec.json.encode(_State((us.pid, us.born), line)))
-            return line
+            now = self._line()
+            line.note(self._data, now)
+            return now
 
     def _alone(self) -> TextIO:
         self._data.mkdir(parents=True, exist_ok=True)
@@ -229,13 +200,5 @@ def _admin_key(data: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
         return file.read_text().strip()
     key = f"rp_local_{secrets.token_hex(4)}_{secrets.token_hex(32)}"
-    _write_private(file, key.encode())
+    line.write_private(file, key.encode())
     return key
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    whole = file.with_suffix(".new")
-    whole.unlink(missing_ok=True)
-    with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(content)
-    whole.replace(file)

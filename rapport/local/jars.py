@@ -12,8 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-
-from jgo.maven import MavenContext, PythonResolver
+from typing import Any
 
 from rapport.local.errors import StackError
 
@@ -95,7 +94,7 @@ def _fetch_one(jar: Jar, folder: Path, scratch: Path) -> None:
     for attempt in range(_TRIES):
         # Each try into a folder of its own: a file that a broken connection cut short is not mistaken for a whole one.
         place = scratch / f"{jar.artifact}-{attempt}"
-        context = MavenContext(repo_cache=place, resolver=PythonResolver(), timeout=_TIMEOUT_SECONDS)
+        context = _maven(place)
         artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
         try:
             fetched = context.resolver.download(artifact)
@@ -113,6 +112,13 @@ def _fetch_one(jar: Jar, folder: Path, scratch: Path) -> None:
     )
 
 
+def _maven(repository: Path) -> Any:
+    # Imported only where something is missing: it takes longer than all else of a start from the cache.
+    from jgo.maven import MavenContext, PythonResolver
+
+    return MavenContext(repo_cache=repository, resolver=PythonResolver(), timeout=_TIMEOUT_SECONDS)
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -121,7 +127,7 @@ def _sha256(path: Path) -> str:
 def _resolve() -> list[str]:
     found: dict[tuple[str, str], str] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        context = MavenContext(repo_cache=Path(scratch), resolver=PythonResolver(), timeout=_TIMEOUT_SECONDS)
+        context = _maven(Path(scratch))
         for root in _ROOTS:
             inputs, dependencies = context.resolver.resolve([context.create_dependency(root)])
             for one in [*inputs, *dependencies]:

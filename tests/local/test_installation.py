@@ -14,7 +14,9 @@ from typing import Any
 
 import psutil
 import pytest
+from typer.testing import CliRunner, Result
 
+from rapport.cli import app
 from rapport.kit import mongo
 from rapport.kit.kafka import missing_topics
 from rapport.local import child
@@ -38,8 +40,8 @@ class Up:
 
     def status(self) -> dict[str, Any]:
         """What `rapport status --json` says now."""
-        said = rapport("status", "--json", "--data", str(self.data))
-        assert said.returncode == 0, said.stderr
+        said = here("status", "--json", "--data", str(self.data))
+        assert said.exit_code == 0, said.stderr
         line: dict[str, Any] = json.loads(said.stdout)
         return line
 
@@ -49,6 +51,11 @@ def rapport(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     return subprocess.run(
         [*RAPPORT, *arguments], capture_output=True, text=True, timeout=120, env={**_environment(), **environment}
     )
+
+
+def here(*arguments: str, **environment: str) -> Result:
+    """The same within this process, for commands that only ask; an interpreter's start takes longer than they do."""
+    return CliRunner().invoke(app, arguments, env=environment)
 
 
 def _environment() -> dict[str, str]:
@@ -112,20 +119,18 @@ def test_the_admin_key_is_kept_where_only_its_owner_reads_it(up: Up) -> None:
 
 
 def test_brands_accounts_and_keys_are_made_and_listed_on_the_command_line(up: Up) -> None:
-    here = ("--json", "--data", str(up.data))
-    brand = rapport("brands", "add", "museum", "--name", "The Museum", "--timezone", "Europe/Berlin", *here)
-    assert brand.returncode == 0, brand.stderr
-    assert [each["id"] for each in json.loads(rapport("brands", "list", *here).stdout)] == ["museum"]
-    account = rapport("accounts", "add", "museum", "museum-desk", "--platform", "desk", "--handle", "museum", *here)
+    place = ("--json", "--data", str(up.data))
+    brand = here("brands", "add", "museum", "--name", "The Museum", "--timezone", "Europe/Berlin", *place)
+    assert brand.exit_code == 0, brand.stderr
+    assert [each["id"] for each in json.loads(here("brands", "list", *place).stdout)] == ["museum"]
+    account = here("accounts", "add", "museum", "museum-desk", "--platform", "desk", "--handle", "museum", *place)
     assert json.loads(account.stdout)["door_secret"]
-    assert "museum-desk" in rapport("accounts", "list", "museum", "--data", str(up.data)).stdout
-    key = json.loads(rapport("keys", "add", "Mira", "--brands", "museum", "--scopes", "read", *here).stdout)["key"]
+    assert "museum-desk" in here("accounts", "list", "museum", "--data", str(up.data)).stdout
+    key = json.loads(here("keys", "add", "Mira", "--brands", "museum", "--scopes", "read", *place).stdout)["key"]
     elsewhere = {"RAPPORT_API_URL": up.line["api"], "RAPPORT_KEY": key}
-    assert [each["name"] for each in json.loads(rapport("brands", "list", "--json", **elsewhere).stdout)] == [
-        "The Museum"
-    ]
-    refused = rapport("keys", "list", **elsewhere)
-    assert refused.returncode == 1
+    assert [each["name"] for each in json.loads(here("brands", "list", "--json", **elsewhere).stdout)] == ["The Museum"]
+    refused = here("keys", "list", **elsewhere)
+    assert refused.exit_code == 1
     assert "scope 'admin'" in refused.stderr
 
 
@@ -137,8 +142,8 @@ def test_a_second_one_on_the_same_folder_is_refused(up: Up) -> None:
 
 
 def test_its_servers_are_not_ended_by_stack_down(up: Up) -> None:
-    refused = rapport("stack", "down", "--data", str(up.data))
-    assert refused.returncode == 1
+    refused = here("stack", "down", "--data", str(up.data))
+    assert refused.exit_code == 1
     assert "rapport up" in refused.stderr
 
 
@@ -171,11 +176,11 @@ def test_ctrl_c_ends_everything_in_order_with_code_0_and_it_starts_again_on_its_
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0
     assert not [name for name, pid in pids.items() if psutil.pid_exists(pid)]
-    stopped = rapport("status", "--json", "--data", str(up.data))
-    assert (stopped.returncode, stopped.stdout) == (1, "")
+    stopped = here("status", "--json", "--data", str(up.data))
+    assert (stopped.exit_code, stopped.stdout) == (1, "")
     again = start(up.data)
     assert again.line["admin_key"] == up.line["admin_key"]
-    brands = rapport("brands", "list", "--json", "--data", str(up.data))
+    brands = here("brands", "list", "--json", "--data", str(up.data))
     assert [each["id"] for each in json.loads(brands.stdout)] == ["museum"]
     # Even by kill -9, which leaves it no time to end anything.
     children = [child.Child(pid, child.birth(pid) or "") for pid in again.line["pids"].values()]
