@@ -13,7 +13,6 @@ from types import FrameType
 import httpx
 from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rapport.demo import check as checks
@@ -22,7 +21,8 @@ from rapport.demo.generator import Recording, record
 from rapport.demo.inbox import Inbox
 from rapport.demo.play import RefusedError, play
 from rapport.local.errors import StackError
-from rapport.local.installation import Installation, Line
+from rapport.local.installation import Installation
+from rapport.local.line import Line
 
 CHECK_SECONDS = 240.0
 """From the start; a quiet machine of two cores needs about a third of it."""
@@ -88,18 +88,15 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
 
 
 def _introduce(console: Console, line: Line, key: str, inbox: Inbox) -> None:
-    console.print(
-        Panel(
-            f"Portal   [bold link={line.portal}]{line.portal}[/]\n"
-            f"Key      [bold]{key}[/]\n"
-            f"Inbox    [bold link={inbox.page}]{inbox.page}[/]   (the mails and webhooks that go out)\n"
-            f"API      {line.api}/v1   door: {line.ingest}/v1/interactions",
-            title="Rapport is running",
-            subtitle="Ctrl-C ends everything",
-            expand=False,
-        ),
-        soft_wrap=True,
-    )
+    console.rule("[bold]Rapport is running[/]; Ctrl-C ends everything")
+    for what, where in (
+        ("Portal", line.portal),
+        ("Key", key),
+        ("Inbox", f"{inbox.page}   (the mails and webhooks that go out)"),
+        ("API", f"{line.api}/v1   generic door: {line.ingest}/v1/interactions"),
+    ):
+        console.print(f"{what:8}[bold]{escape(where)}[/]", soft_wrap=True)
+    console.rule()
 
 
 def _play(console: Console, recording: Recording, line: Line, secrets: dict[str, str]) -> None:
@@ -159,10 +156,11 @@ def _summarise(
     for brand in recording.brands:
         expected = recording.expected[brand.id]
         states = ", ".join(f"{count} {state}" for state, count in sorted(expected.states().items()))
-        console.print(f"{brand.name}: {len(expected.followers)} followers; exchanges {states}")
+        console.print(f"{brand.name}: {len(expected.followers)} followers; exchanges {states}", soft_wrap=True)
     console.print(
         f"{recording.size} interactions sent, {len(inbox.received())} mails and webhooks received, "
-        f"{inbox.refused} with a wrong signature"
+        f"{inbox.refused} with a wrong signature",
+        soft_wrap=True,
     )
     console.print(
         f"start → portal reachable {reachable:.1f} s → all played {played:.1f} s "

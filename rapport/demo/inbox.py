@@ -81,7 +81,8 @@ class Inbox:
         """Keeps a mail."""
         body = mail.get_body(("plain",))
         text = body.get_content() if body is not None else ""
-        subject = str(mail["Subject"])
+        # A subject that was folded right after its name keeps the blank of the fold.
+        subject = str(mail["Subject"]).strip()
         brand = str(mail["To"]).partition("@")[0]
         found = Received(str(mail["Message-ID"]), "mail", datetime.now(UTC), brand, subject, text, _link_in(text))
         self._keep(found)
