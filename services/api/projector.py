@@ -19,6 +19,8 @@ from services.api.settings import ProjectorSettings
 STUCK_SECONDS = 120
 """Without a round for so long, the process is not waiting but stuck."""
 FETCH_BYTES = 4 * 1024 * 1024
+SESSION_MS = 10_000
+"""How soon the partitions of a projector that died are given to another; its heartbeats come every 3 s."""
 
 
 logger = logging.getLogger("rapport.projector")
@@ -74,6 +76,7 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, bea
         PROJECTOR_GROUP,
         "rapport-projector",
         max_poll_records=POLL_RECORDS,
+        session_timeout_ms=SESSION_MS,
         max_partition_fetch_bytes=FETCH_BYTES,
     )
     consumer.subscribe([topic.name for topic in SOURCES])

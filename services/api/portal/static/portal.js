@@ -51,7 +51,7 @@ const draw = (element, data) => {
     height: 220,
     cursor: { show: false },
     legend: { show: false },
-    padding: [12, 8, 0, 0],
+    padding: [12, 22, 0, 0],
     scales: { x: { time: false, range: [-0.6, xs.length - 0.4] }, y: { range: (_, _low, high) => [0, Math.max(4, high * 1.05)] } },
     axes: [
       { ...axis, grid: { show: false }, values: (_, splits) => splits.map(label), splits: () => xs.filter((index) => (xs.length - 1 - index) % (element.clientWidth < 520 ? 4 : 2) === 0) },
