@@ -1,6 +1,7 @@
 """The scorer: a Faust worker with two agents, each with a lane per partition, and the ticks that move the clocks."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -41,6 +42,7 @@ log = logging.getLogger("rapport.scorer")
 
 STALLED_SECONDS = 60.0
 """An event loop that did not turn for this long is stuck, whatever Kafka does."""
+FAUST_STOP_SECONDS = 3.0
 _TICK = codec.encode(Tick())
 _TICK_KEY = key_of("tick")
 
@@ -111,8 +113,12 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         await self._close(list(self._lanes))
-        await self._app.stop()
-        await self._ticker.stop()
+        # With the lanes closed nothing is at stake any more, and a static member does not even leave the group; so
+        # Faust's own end, which can hang, is neither waited for long nor listened to.
+        logging.getLogger("faust").setLevel(logging.CRITICAL)
+        for ending in (self._ticker.stop(), self._app.stop()):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ending, FAUST_STOP_SECONDS)
 
     async def _revoked(self, *_: Any, **__: Any) -> None:
         # Every rebalance of Faust's revokes all, and each generation opens its lanes anew.
@@ -256,11 +262,12 @@ def _wait_for_kafka(bootstrap: str, stopping: asyncio.Event, loop: asyncio.Abstr
 def run() -> None:
     """Runs until SIGTERM or SIGINT (exit code 0), or until it cannot go on (1)."""
     logs.set_up("scorer")
-    for name in ("faust", "mode"):
+    for name in ("faust", "mode", "services.scorer.fenced.transport"):  # the transport logs as a Faust service
         logging.getLogger(name).setLevel(logging.WARNING)
     settings = ScorerSettings()
     log.info("settings: %s", settings.described())
-    code = asyncio.run(_serve(settings))
+    # Not asyncio.run: it would wait for tasks and threads of Faust's that may never end. What was committed is safe in
+    # the log, and what was not is for the next owner.
+    code = asyncio.new_event_loop().run_until_complete(_serve(settings))
     logging.shutdown()
-    # Threads of Faust's consumer may still wait for a broker that is gone; nothing of ours is open any more.
     os._exit(code)
