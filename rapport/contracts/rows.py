@@ -1,8 +1,8 @@
-"""The rows of the scorer's changelogs that the projector reads: a declared contract, like a topic.
+"""The rows of the relationships agent's changelog that the projector reads: a declared contract, like a topic.
 
-A changelog record's key is a JSON array whose first part names the kind of row: `["thread", brand, platform, thread,
-follower]` in the exchanges agent's, `["follower", brand, platform, follower]` in the relationships agent's. Rows of any
-other kind are the scorer's own. The value is JSON; the header `rapport_epoch` carries the epoch of the application id:
+A changelog record's key is a JSON array whose first part names the kind of row, `["follower", brand, platform,
+follower]` for a relationship. Rows of any other kind, and the exchanges agent's
+changelog, are the scorer's own. The value is JSON; the header `rapport_epoch` carries the epoch of the application id:
 a view keeps what has the highest (epoch, revision).
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from rapport.contracts.events import ExchangeSnapshot, UtcTime
+from rapport.contracts.events import UtcTime
 
 EPOCH = 1
 """Goes up when the scorer starts over with empty state, so that its low revisions replace the old high ones."""
@@ -19,12 +19,6 @@ EPOCH_HEADER = "rapport_epoch"
 
 THREAD = "thread"
 FOLLOWER = "follower"
-
-
-class PublishedThread(Struct, frozen=True):
-    """What the projector reads of a follower's facts in a thread: the exchanges as they were last published."""
-
-    published: tuple[ExchangeSnapshot, ...] = ()
 
 
 class FollowerRow(Struct, omit_defaults=True, kw_only=True):

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from rapport.contracts import codec
-from rapport.contracts.events import Alert, Interaction
-from rapport.contracts.rows import EPOCH, EPOCH_HEADER, FOLLOWER, THREAD, FollowerRow, PublishedThread, parts_of
+from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
+from rapport.contracts.rows import EPOCH, EPOCH_HEADER, FOLLOWER, FollowerRow, parts_of
 from rapport.contracts.topics import (
     ALERTS,
     CONVERSATIONS,
     ENGAGEMENTS,
-    EXCHANGES_CHANGELOG,
+    EXCHANGES,
     RELATIONSHIPS_CHANGELOG,
 )
 from rapport.kit.mongo import Document
@@ -30,10 +30,9 @@ INTERACTION_TYPE = "rapport.interaction.v1"
 _NOT_SHOWN = frozenset({"rapport.tick.v1", "rapport.control.v1"})
 
 _interactions = msgspec.json.Decoder(Interaction)
-_threads = msgspec.json.Decoder(PublishedThread)
 _followers = msgspec.json.Decoder(FollowerRow)
 
-SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES_CHANGELOG, RELATIONSHIPS_CHANGELOG)
+SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES, RELATIONSHIPS_CHANGELOG)
 PUT_ASIDE = frozenset({CONVERSATIONS.name, ENGAGEMENTS.name})
 """Topics that others write to. What cannot be read there is dead-lettered, and the next record is read."""
 
@@ -111,16 +110,14 @@ def _epoch(record: Any) -> int:
     return EPOCH
 
 
-def _add_thread(batch: Batch, record: Any) -> None:
-    # A row that ended is removed from the scorer's state only; what became of its exchanges stays on show.
-    if record.value is None or parts_of(record.key)[0] != THREAD:
-        return
-    epoch = _epoch(record)
-    for snapshot in _threads.decode(record.value).published:
-        document = exchange_document(snapshot, epoch)
-        known = batch.exchanges.get(snapshot.id)
-        if known is None or known["version"] < document["version"]:
-            batch.exchanges[snapshot.id] = document
+def _add_exchange(batch: Batch, record: Any) -> None:
+    snapshot = codec.decode(codec.type_of(record.headers), record.value)
+    if not isinstance(snapshot, ExchangeSnapshot):
+        return  # told to the relationship; the read side has the interaction itself
+    document = exchange_document(snapshot, _epoch(record))
+    known = batch.exchanges.get(snapshot.id)
+    if known is None or known["version"] < document["version"]:
+        batch.exchanges[snapshot.id] = document
 
 
 def _add_follower(batch: Batch, record: Any) -> None:
@@ -131,7 +128,10 @@ def _add_follower(batch: Batch, record: Any) -> None:
         brand, platform, follower = parts[1:]
         batch.followers[follower_id(brand, platform, follower)] = None
         return
-    document = follower_document(_followers.decode(record.value), _epoch(record))
+    row = _followers.decode(record.value)
+    if not row.met:
+        return  # somebody whom the brand spoke to, and who did nothing yet
+    document = follower_document(row, _epoch(record))
     known = batch.followers.get(document["_id"])
     if known is None or known["version"] < document["version"]:
         batch.followers[document["_id"]] = document
@@ -141,6 +141,6 @@ _READERS = {
     CONVERSATIONS.name: _add_interaction,
     ENGAGEMENTS.name: _add_interaction,
     ALERTS.name: _add_alert,
-    EXCHANGES_CHANGELOG.name: _add_thread,
+    EXCHANGES.name: _add_exchange,
     RELATIONSHIPS_CHANGELOG.name: _add_follower,
 }
