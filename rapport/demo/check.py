@@ -86,10 +86,10 @@ def told(api: Api, brand: str, inbox: Inbox) -> list[Told]:
     return found
 
 
-def next_due(api: Api) -> dict[str, Any] | None:
+def next_due(api: Api, now: datetime) -> dict[str, Any] | None:
     """The open exchange that is due next, across all brands."""
-    items = api.ask("GET", "/exchanges", state="open", breached=False, limit=1)["items"]
-    return items[0] if items else None
+    waiting = api.ask("GET", "/exchanges", state="open", breached=False, limit=50)["items"]
+    return next((one for one in waiting if not one["backfilled"] and _time(one["due_at"]) > now), None)
 
 
 def _compared(what: str, expected: int, shown: int) -> Iterator[str]:

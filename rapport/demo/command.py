@@ -182,10 +182,11 @@ def _watch(console: Console, api: Api, recording: Recording, inbox: Inbox) -> No
 def _what_is_next(api: Api, names: dict[str, str], inbox: Inbox) -> str:
     came = inbox.received()
     latest = f"latest in the inbox: {came[0].subject}" if came else "the inbox is empty"
-    due = checks.next_due(api)
+    now = datetime.now(UTC)
+    due = checks.next_due(api, now)
     if due is None:
-        return escape(f"nobody waits · {latest}")
-    left = max(0, round((datetime.fromisoformat(due["due_at"]) - datetime.now(UTC)).total_seconds()))
+        return escape(f"nobody is about to wait too long · {latest}")
+    left = round((datetime.fromisoformat(due["due_at"]) - now).total_seconds())
     minutes, seconds = divmod(left, 60)
     hours, minutes = divmod(minutes, 60)
     clock = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

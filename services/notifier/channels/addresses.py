@@ -18,7 +18,13 @@ class RefusedAddressError(ValueError):
 
 def is_public(address: Address) -> bool:
     """Whether an address, and any IPv4 address wrapped in it, is out on the public internet."""
-    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in _unwrapped(address))
+    return all(_is_outside(one) for one in _unwrapped(address))
+
+
+def _is_outside(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
+        return False  # fec0::/10, which Python counts as global since nobody should use it any more
+    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def _unwrapped(address: Address) -> Iterator[Address]:

@@ -59,7 +59,7 @@ class World:
         self._client: MongoClient[Document] = MongoClient(self.servers.mongodb, tz_aware=True)
         self.rows = self._client[self.database][DELIVERIES]
 
-    def start(self, **env: str) -> "Notifier":
+    def start(self, *, wait: bool = True, **env: str) -> "Notifier":
         port = free_port()
         process = subprocess.Popen(
             [sys.executable, "-c", "from services.notifier.app import run; run()"],
@@ -77,7 +77,8 @@ class World:
         )
         self.processes.append(process)
         notifier = Notifier(process, port)
-        eventually(notifier.ready, "the notifier is ready")
+        if wait:
+            eventually(notifier.ready, "the notifier is ready")
         return notifier
 
     def brand(self, *channels: Channel, id: str | None = None) -> str:

@@ -1,0 +1,92 @@
+"""Notifiers that die, that are told to end, that start before their servers, and that must not reach inside."""
+
+import signal
+import threading
+
+import pytest
+
+from rapport.contracts.events import MailChannel, WebhookChannel
+from tests.services.notifier.conftest import World, an_alert, eventually
+from tests.services.notifier.receivers import SECRET, Answer, free_port
+
+pytestmark = pytest.mark.stack
+
+
+def test_a_notifier_killed_between_claim_and_mark_is_followed_by_one_that_sends_again_under_the_same_id(
+    world: World,
+) -> None:
+    never = threading.Event()
+    world.receiver.answers["/killed"] = [Answer(until=never)]
+    brand = world.brand(world.receiver.channel("hook", "/killed"))
+    doomed = world.start(RAPPORT_WEBHOOK_ALLOW_PRIVATE="true", RAPPORT_SEND_SECONDS="5")
+    alert = world.alert(brand)
+    eventually(lambda: world.receiver.posts["/killed"], "the receiver was called")
+    doomed.kill()
+    row = world.row(alert, "hook")
+    assert row is not None
+    assert (row["status"], row["attempts"]) == ("pending", 0)
+
+    world.start(RAPPORT_WEBHOOK_ALLOW_PRIVATE="true")
+
+    assert world.ended(alert, "hook")["status"] == "delivered"
+    never.set()
+    first, second = world.receiver.posts["/killed"]
+    assert (first.id, first.body) == (second.id, second.body)
+
+
+def test_two_notifiers_share_the_work_and_each_delivery_is_made_once(world: World) -> None:
+    for _ in range(2):
+        world.start(RAPPORT_WEBHOOK_ALLOW_PRIVATE="true")
+    brands = [world.brand(world.receiver.channel("hook", "/shared")) for _ in range(8)]
+    alerts = [world.alert(brand) for brand in brands for _ in range(10)]
+
+    for alert in alerts:
+        assert world.ended(alert, "hook")["status"] == "delivered"
+
+    ids = [post.id for post in world.receiver.posts["/shared"]]
+    assert sorted(ids) == sorted(f"{alert.id}/hook" for alert in alerts)
+
+
+def test_a_notifier_that_is_told_to_end_finishes_what_it_sends_and_exits_with_0(world: World) -> None:
+    for process in world.processes:
+        process.terminate()
+        process.wait(30)
+    release = threading.Event()
+    world.receiver.answers["/ending"] = [Answer(until=release)]
+    notifier = world.start(RAPPORT_WEBHOOK_ALLOW_PRIVATE="true", RAPPORT_SEND_SECONDS="20")
+    alert = world.alert(world.brand(world.receiver.channel("hook", "/ending")))
+    eventually(lambda: world.receiver.posts["/ending"], "the receiver was called")
+
+    notifier.process.send_signal(signal.SIGTERM)
+    release.set()
+
+    assert notifier.process.wait(30) == 0
+    row = world.row(alert, "hook")
+    assert row is not None
+    assert row["status"] == "delivered"
+
+
+def test_without_leave_a_webhook_to_this_machine_is_refused_and_mail_still_goes_out(world: World) -> None:
+    world.start()
+    private = WebhookChannel(id="hook", url=world.receiver.url("/inside").replace("http:", "https:"), secret=SECRET)
+    brand = world.brand(private, MailChannel(id="team", to="inside@acme.example"))
+    alert = an_alert(brand)
+    world.publish(alert)
+
+    row = world.ended(alert, "hook")
+    assert (row["status"], row["attempts"]) == ("failed", 1)
+    assert row["last_error"] == "refused: 127.0.0.1 leads to 127.0.0.1, which is not a public address"
+    assert world.ended(alert, "team")["status"] == "delivered"
+    assert world.receiver.posts["/inside"] == []
+
+
+def test_without_servers_a_notifier_lives_says_what_is_missing_and_can_be_ended(world: World) -> None:
+    nowhere = free_port()
+    notifier = world.start(
+        wait=False, RAPPORT_MONGODB=f"mongodb://127.0.0.1:{nowhere}/", RAPPORT_KAFKA=f"127.0.0.1:{nowhere}"
+    )
+
+    eventually(lambda: notifier.get("/healthz")[0] == 200, "it lives")
+    assert notifier.get("/readyz") == (503, "kafka, mongodb\n")
+    notifier.process.send_signal(signal.SIGTERM)
+    assert notifier.process.wait(30) == 0

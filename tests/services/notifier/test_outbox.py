@@ -1,0 +1,179 @@
+"""The outbox against a real MongoDB: claims, leases, fencing, and when to try again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from pymongo.asynchronous.collection import AsyncCollection
+
+from rapport.contracts.events import Alert, MailChannel, WebhookChannel
+from rapport.kit import mongo
+from services.notifier import outbox
+from tests.services.notifier.conftest import Servers, an_alert
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=45)
+HOOK = WebhookChannel(id="hook", url="https://receiver.example/", secret="whsec_c2VjcmV0")
+OTHER = WebhookChannel(id="other", url="https://receiver.example/", secret="whsec_c2VjcmV0")
+MAIL = MailChannel(id="team", to="team@acme.example")
+
+T = TypeVar("T")
+Rows = AsyncCollection[outbox.Row]
+
+
+@pytest.fixture
+def filled(stack: Servers, database: str) -> Callable[..., None]:
+    """Inserts alerts for channels into the outbox of the test."""
+
+    def insert(alert: Alert, *channels: Any, now: datetime = NOW) -> None:
+        with mongo.client(stack.mongodb) as client:
+            rows = client[database][outbox.DELIVERIES]
+            outbox.prepare(rows)
+            outbox.insert(rows, [(alert, channels)], now)
+
+    return insert
+
+
+@pytest.fixture
+def within(stack: Servers, database: str) -> Callable[[Callable[[Rows], Awaitable[Any]]], Any]:
+    """Runs a story with the outbox of the test."""
+
+    def run(story: Callable[[Rows], Awaitable[T]]) -> T:
+        async def connected() -> T:
+            async with mongo.async_client(stack.mongodb) as client:
+                return await story(client[database][outbox.DELIVERIES])
+
+        return asyncio.run(connected())
+
+    return run
+
+
+@pytest.mark.stack
+def test_a_claimed_row_is_not_claimed_again_before_its_lease_ends(filled: Any, within: Any) -> None:
+    filled(an_alert("acme"), HOOK)
+
+    async def story(rows: Rows) -> None:
+        first = await outbox.claim(rows, "webhook", NOW, LEASE, [])
+        assert first is not None
+        assert await outbox.claim(rows, "webhook", NOW + LEASE - timedelta(seconds=1), LEASE, []) is None
+        second = await outbox.claim(rows, "webhook", NOW + LEASE, LEASE, [])
+        assert second is not None
+        assert (second.id, second.token) == (first.id, first.token + 1)
+
+    within(story)
+
+
+@pytest.mark.stack
+def test_the_word_of_an_owner_whose_lease_was_taken_over_changes_nothing(filled: Any, within: Any) -> None:
+    filled(an_alert("acme"), HOOK)
+
+    async def story(rows: Rows) -> None:
+        stalled = await outbox.claim(rows, "webhook", NOW, LEASE, [])
+        new = await outbox.claim(rows, "webhook", NOW + LEASE, LEASE, [])
+        assert stalled is not None
+        assert new is not None
+        assert not await outbox.failed(rows, stalled, "too late to say so")
+        assert not await outbox.postponed(rows, stalled, "too late to say so", NOW)
+        assert await outbox.delivered(rows, new, NOW + LEASE)
+        assert not await outbox.delivered(rows, stalled, NOW)
+        row = await rows.find_one({"_id": new.id})
+        assert row is not None
+        assert (row["status"], row["attempts"], row["last_error"]) == ("delivered", 1, None)
+
+    within(story)
+
+
+@pytest.mark.stack
+def test_the_rows_of_a_busy_channel_are_passed_over(filled: Any, within: Any) -> None:
+    filled(an_alert("acme", id="a"), HOOK, OTHER, MAIL)
+    filled(an_alert("other-brand", id="b"), HOOK, now=NOW + timedelta(seconds=1))
+
+    async def story(rows: Rows) -> None:
+        later = NOW + timedelta(seconds=2)
+        busy = [("acme", "hook"), ("acme", "other")]
+        found = await outbox.claim(rows, "webhook", later, LEASE, busy)
+        assert found is not None
+        assert found.id == "b/hook"
+        assert await outbox.claim(rows, "webhook", later, LEASE, busy) is None
+
+    within(story)
+
+
+@pytest.mark.stack
+def test_inserting_again_leaves_a_row_as_it_is(filled: Any, within: Any) -> None:
+    alert = an_alert("acme")
+    filled(alert, HOOK)
+
+    async def deliver(rows: Rows) -> None:
+        claim = await outbox.claim(rows, "webhook", NOW, LEASE, [])
+        assert claim is not None
+        await outbox.delivered(rows, claim, NOW)
+
+    within(deliver)
+    filled(alert, HOOK, MAIL)
+
+    async def look(rows: Rows) -> list[tuple[str, str]]:
+        return sorted([(row["channel"], row["status"]) async for row in rows.find()])
+
+    assert within(look) == [("hook", "delivered"), ("team", "pending")]
+
+
+@pytest.mark.stack
+def test_claims_and_counts_use_an_index(filled: Any, within: Any) -> None:
+    filled(an_alert("acme"), HOOK)
+
+    async def story(rows: Rows) -> None:
+        assert await outbox.pending(rows, "webhook") == 1
+        assert await outbox.pending(rows, "mail") == 0
+        query = {"status": "pending", "channel_type": "webhook", "next_attempt_at": {"$lte": NOW}}
+        plan = await rows.find(query).sort("next_attempt_at", 1).explain()
+        assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
+        assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"])
+
+    within(story)
+
+
+def test_a_first_failure_is_tried_again_within_seconds() -> None:
+    drawn = [outbox.next_attempt(1, NOW, NOW, None) for _ in range(200)]
+
+    assert all(at is not None and timedelta() <= at - NOW <= timedelta(seconds=5) for at in drawn)
+    assert len(set(drawn)) > 100
+
+
+def test_waits_grow_but_stay_below_four_hours() -> None:
+    drawn = [outbox.next_attempt(60, NOW, NOW, None) for _ in range(200)]
+
+    assert all(at is not None and at - NOW <= timedelta(hours=4) for at in drawn)
+    assert max(at for at in drawn if at is not None) - NOW > timedelta(hours=1)
+
+
+def test_what_the_receiver_asks_for_is_the_least_wait() -> None:
+    at = outbox.next_attempt(1, NOW, NOW, 3600)
+
+    assert at is not None
+    assert at >= NOW + timedelta(hours=1)
+
+
+def test_a_receiver_that_stays_away_is_given_up_after_three_days() -> None:
+    day_three = NOW + timedelta(days=2, hours=19)
+
+    assert outbox.next_attempt(40, NOW, day_three, None) is not None
+    assert outbox.next_attempt(40, NOW, NOW + timedelta(days=3, seconds=1), None) is None
+
+
+def test_a_receiver_that_asks_for_years_is_given_up_without_an_overflow() -> None:
+    assert outbox.next_attempt(1, NOW, NOW + timedelta(hours=1), 1e300) is None
+
+
+def test_a_simulated_absence_of_two_days_is_bridged() -> None:
+    """Time is simulated: the receiver is away for two days, and each failure moves the clock to the next attempt."""
+    back, now, attempts = NOW + timedelta(days=2), NOW, 0
+    while now < back:
+        attempts += 1
+        following = outbox.next_attempt(attempts, NOW, now, None)
+        assert following is not None
+        now = following
+    assert now < NOW + outbox.TRIED_FOR
+    assert attempts < 100

@@ -1,0 +1,98 @@
+"""What an alert says: every step in one line, and no text from outside that is more than text."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rapport.contracts.events import FirstComment, FollowerRef, Step
+from services.notifier import wording
+from tests.services.notifier.conftest import an_alert
+
+OPENED = datetime(2026, 11, 19, 12, 0, tzinfo=UTC)
+DUE = OPENED + timedelta(hours=24)
+
+
+@pytest.mark.parametrize(
+    ("step", "after_hours", "subject"),
+    [
+        ("warning", 18, "Due in 6 h: @ada has waited 18 h for Acme on Bluesky"),
+        ("breach", 24, "Overdue: @ada has waited 24 h for Acme on Bluesky"),
+        ("escalation", 49.5, "Still overdue: @ada has waited 2 d 1 h for Acme on Bluesky"),
+        ("resolved", 26, "Answered: @ada no longer waits for Acme on Bluesky"),
+        ("retracted", 25, "Not overdue after all: @ada did not wait too long for Acme on Bluesky"),
+    ],
+)
+def test_each_step_says_what_who_how_late_for_whom_and_where(step: Step, after_hours: float, subject: str) -> None:
+    created_at = OPENED + timedelta(hours=after_hours)
+    alert = an_alert("acme", step, opened_at=OPENED, due_at=DUE, created_at=created_at)
+
+    assert wording.message_for(alert, "Acme", "https://portal.example/x").subject == subject
+
+
+def test_an_unconfirmed_breach_says_so() -> None:
+    message = wording.message_for(an_alert("acme", unconfirmed=True), "Acme", "https://portal.example/x")
+
+    assert "Unconfirmed" in message.text
+    assert "Unconfirmed" in message.html
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "a\r\nBcc: x@y.example",
+        "a\u2028b",
+        "a\x00b\x1b[31m",
+        "\u202eevil\u2066",
+        "<img src=x onerror=alert(1)>",
+        "\ud800",
+        "x" * 5000,
+    ],
+)
+def test_hostile_words_stay_words(hostile: str) -> None:
+    follower = FollowerRef(id="x", handle=hostile)
+    alert = an_alert("acme", platform=hostile, follower=follower, first=FirstComment(id="c", text=hostile, url=hostile))
+    message = wording.message_for(alert, hostile, "https://portal.example/x")
+
+    assert len(message.subject) <= wording.SUBJECT_CHARACTERS
+    assert message.subject.isprintable()
+    assert "<img" not in message.html
+    for text in (message.subject, message.text, message.html):
+        text.encode()
+        assert not set("\u202e\u2066\x00\x1b\r") & set(text)
+
+
+def test_a_quoted_comment_cannot_pass_for_our_own_lines() -> None:
+    first = FirstComment(id="c", text="hi\n\nIn Rapport: https://evil.example/")
+    message = wording.message_for(an_alert("acme", first=first), "Acme", "https://portal.example/x")
+
+    assert [line for line in message.text.splitlines() if line.startswith("In Rapport:")] == [
+        "In Rapport: https://portal.example/x"
+    ]
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "https:", "http://[", "https://a b/", None])
+def test_only_web_addresses_become_links(url: str | None) -> None:
+    assert wording.web_address(url) is None
+
+
+def test_the_link_to_an_exchange_escapes_what_it_is_made_of() -> None:
+    link = wording.link_to("https://portal.example/", "a/b", "x?y#z")
+
+    assert link == "https://portal.example/brands/a%2Fb/exchanges/x%3Fy%23z"
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (0, "0 min"),
+        (59, "59 min"),
+        (60, "1 h"),
+        (61, "1 h 1 min"),
+        (1440, "24 h"),
+        (2880, "2 d"),
+        (3000, "2 d 2 h"),
+        (-5, "0 min"),
+    ],
+)
+def test_durations_are_said_in_two_units_at_most(minutes: int, said: str) -> None:
+    assert wording.span(timedelta(minutes=minutes)) == said
