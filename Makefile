@@ -1,0 +1,51 @@
+# `make` explains itself; each target's line follows its ##.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test bench lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Any interpreter of this version will do; `make setup PYTHON=/path/to/python3.11` names one.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links --quiet
+
+help: ## Say what can be done here
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Install everything into .venv, from the lock, if it has changed
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+		echo "Rapport needs Python 3.11, and neither python3.11 nor python3 is one." >&2; \
+		echo "Install it (Debian, Ubuntu: python3.11 and python3.11-venv; macOS: brew install python@3.11)," >&2; \
+		echo "or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { \
+		echo "The module venv does not work; on Debian and Ubuntu it is the package python3.11-venv." >&2; \
+		rm -rf $(VENV); exit 1; }
+	@echo "Installing what requirements.lock lists; this takes about a minute the first time."
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## Run an agency with three invented clients; CHECK=1 verifies it and ends by itself
+	@$(BIN)/rapport demo $(if $(CHECK),--check)
+
+test: setup ## Check the style and the types, then run every test on a real Kafka and MongoDB
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest
+
+bench: setup ## Measure throughput and lateness on this machine
+	@$(BIN)/python -m bench
+
+lock: setup ## Write the locks anew: Python packages, the image's part of them, the broker's libraries
+	@$(COMPILE) --upgrade --all-extras -o requirements.lock
+	@$(COMPILE) --extra ingest --extra scorer --extra notifier --extra api -c requirements.lock -o requirements.image.lock
+	@$(BIN)/python -m rapport.local.jars
+
+clean: ## Remove .venv and caches; the data of installations stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
