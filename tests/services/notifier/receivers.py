@@ -17,7 +17,7 @@ from standardwebhooks.webhooks import Webhook
 
 from rapport.contracts.events import WebhookChannel
 
-SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS1yZWNlaXZlcg=="
+SECRET = "whsec_" + "dGhlLXNlY3JldC1vZi10aGlzLXJlY2VpdmVyLWluLXRlc3Rz"
 
 
 def free_port() -> int:
