@@ -59,6 +59,13 @@ class Child:
             return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
         return False
 
+    def listens(self, port: int) -> bool:
+        """Whether it is this process that listens on a port: whatever answers there might be another's."""
+        with contextlib.suppress(psutil.Error):
+            connections = psutil.Process(self.pid).net_connections("tcp")
+            return any(found.status == psutil.CONN_LISTEN and found.laddr.port == port for found in connections)
+        return False
+
     def send(self, number: signal.Signals) -> None:
         """Sends a signal, if it is still the same process."""
         if self.alive():

@@ -15,7 +15,7 @@ from rapport.local.errors import StackError
 from rapport.local.line import Line
 from rapport.local.service import Service
 from rapport.local.stack import Progress, Running, Stack
-from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
+from rapport.processes import COMMON_SETTINGS, PROCESSES
 
 __all__ = ["Installation", "Line"]
 
@@ -42,10 +42,18 @@ class Installation:
         self._servers_thread: threading.Thread | None = None
         self._on_progress: Progress = lambda *_: None
 
-    def start(self, data: Path, on_progress: Progress, extra_env: Mapping[str, str] | None = None) -> Line:
+    def start(
+        self,
+        data: Path,
+        on_progress: Progress,
+        extra_env: Mapping[str, str] | None = None,
+        *,
+        any_port: bool = False,
+    ) -> Line:
         """Starts everything and returns once every service is ready.
 
-        `extra_env` is added to each service's environment. Later ends and starts are told to `on_progress` too.
+        `extra_env` is added to each service's environment. With `any_port` free ports are taken even where the usual
+        ones are free. Later ends and starts are told to `on_progress` too.
         Raises StackError; whatever was started is then ended again.
         """
         self._data = data.absolute()
@@ -54,9 +62,9 @@ class Installation:
         self._lock = self._alone()
         try:
             self._owns_stack = self._stack.status() is None
-            self._running = self._stack.up(on_progress, bound=self._owns_stack)
+            self._running = self._stack.up(on_progress, bound=self._owns_stack, any_port=any_port)
             self._admin_key = _admin_key(self._data)
-            self._services = self._planned(self._running, extra_env or {})
+            self._services = self._planned(self._running, extra_env or {}, any_port)
             for service in self._services:
                 service.keep(self._ending, self._changed)
             self._until_ready()
@@ -91,9 +99,9 @@ class Installation:
         self._lock.close()
         self._lock = None
 
-    def _planned(self, running: Running, extra_env: Mapping[str, str]) -> list[Service]:
+    def _planned(self, running: Running, extra_env: Mapping[str, str], any_port: bool) -> list[Service]:
         taken: set[int] = set()
-        planned = {process.name: _free_port(process, taken) for process in PROCESSES}
+        planned = {process.name: _free_port(0 if any_port else process.port, taken) for process in PROCESSES}
         known = {
             "RAPPORT_HOST": ports.LOOPBACK,
             "RAPPORT_KAFKA": running.kafka,
@@ -180,8 +188,8 @@ class Installation:
         return file
 
 
-def _free_port(process: Process, taken: set[int]) -> int:
-    port = ports.usual_or_free(process.port)
+def _free_port(usual: int, taken: set[int]) -> int:
+    port = ports.usual_or_free(usual)
     while port in taken:
         port = ports.usual_or_free(0)
     taken.add(port)

@@ -63,6 +63,9 @@ class Service:
 
     def ready(self) -> tuple[bool, str]:
         """Whether `/readyz` says so, and what it says."""
+        running = self.child()
+        if running is None or not running.listens(self.port):
+            return False, "does not answer yet"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ASK_SECONDS)
         with contextlib.closing(connection):
             try:
