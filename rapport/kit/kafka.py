@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,8 @@ from rapport.contracts.topics import CATALOGUE, Topic
 from rapport.kit import backoff
 
 REQUEST_MS = 15_000
+BOOTSTRAP_MS = 5_000
+"""Until a try to find a broker is given up, said and repeated."""
 
 
 def _servers(bootstrap: str) -> list[str]:
@@ -32,7 +35,9 @@ def wait_until_there(bootstrap: str, log: logging.Logger, wait: Callable[[float]
 
 def missing_topics(bootstrap: str) -> set[str]:
     """The topics of the catalogue that the broker does not have. Raises KafkaError where there is no broker."""
-    admin = KafkaAdminClient(bootstrap_servers=_servers(bootstrap), request_timeout_ms=REQUEST_MS)
+    admin = KafkaAdminClient(
+        bootstrap_servers=_servers(bootstrap), request_timeout_ms=REQUEST_MS, bootstrap_timeout_ms=BOOTSTRAP_MS
+    )
     try:
         return {topic.name for topic in CATALOGUE} - set(admin.list_topics())
     finally:
@@ -76,6 +81,23 @@ def producer(bootstrap: str, client_id: str) -> Any:
         delivery_timeout_ms=30_000,
         request_timeout_ms=REQUEST_MS,
     )
+
+
+def abandon(found: Any) -> None:
+    """Ends a KafkaProducer without waiting for the broker; what it has not sent fails. Takes a thread of its own.
+
+    An outage of more than its delivery timeout can leave it waiting for a producer id for good (kafka-python 3.0.12),
+    and its own `close` gives up, with the thread still running, on the first record that it cannot flush.
+    """
+
+    def end() -> None:
+        sender = found._sender
+        sender.force_close()
+        sender.join(2 * REQUEST_MS / 1000)
+        with contextlib.suppress(KafkaError):
+            found.close(timeout=1)
+
+    threading.Thread(target=end, name="abandoned producer", daemon=True).start()
 
 
 def consumer(bootstrap: str, group: str | None, client_id: str, **more: Any) -> Any:

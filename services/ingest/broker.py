@@ -1,6 +1,7 @@
 """Interactions into the log: an awaitable that ends when the broker has all of them, or cannot say so in time."""
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -8,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError
 
 from rapport.contracts import codec
 from rapport.contracts.events import Interaction
 from rapport.contracts.topics import partition_of
 from rapport.domain import addressing
+from rapport.kit import kafka
 from services.ingest import metrics
 
 SOURCE = "/rapport/ingest"
@@ -102,6 +104,8 @@ class Broker:
         self._log = log
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._waiting = 0
+        # Set by whatever failed: the producer may have lost its id or its place in a partition's sequence, and would
+        # refuse everything from then on. A new one costs some milliseconds.
         self._lost = threading.Event()
         self._thread = threading.Thread(target=self._send_all, name="producer", daemon=True)
 
@@ -130,6 +134,7 @@ class Broker:
                 await batch.done
         except TimeoutError:
             metrics.UNACKNOWLEDGED.labels("timeout").inc()
+            self._lost.set()
             raise NotAcknowledgedError(f"the broker did not confirm within {within:.0f} s") from None
         except NotAcknowledgedError:
             metrics.UNACKNOWLEDGED.labels("refused").inc()
@@ -144,7 +149,7 @@ class Broker:
                 continue  # nobody waits for it any more, and nothing of it was sent
             try:
                 if self._lost.is_set() and producer is not None:
-                    producer.close(timeout=0)
+                    kafka.abandon(producer)
                     producer = None
                 self._lost.clear()
                 producer = producer or self._make()
@@ -157,11 +162,10 @@ class Broker:
             except (KafkaError, OSError, ValueError, AssertionError) as error:
                 self._refuse(batch, error)
         if producer is not None:
-            producer.close(timeout=ACKNOWLEDGED_WITHIN)
+            with contextlib.suppress(KafkaError):
+                producer.close(timeout=ACKNOWLEDGED_WITHIN)
 
     def _refuse(self, batch: _Batch, error: BaseException) -> None:
-        # An idempotent producer that lost its place in a partition's sequence refuses everything from then on.
-        if not isinstance(error, KafkaTimeoutError):
-            self._lost.set()
+        self._lost.set()
         if batch.refused(error):
             self._log.warning("a batch was not acknowledged: %s: %s", type(error).__name__, error)

@@ -1,0 +1,129 @@
+"""A Jetstream of our own: sends the documented frames to whoever connects, and notes how it was asked."""
+
+import asyncio
+import contextlib
+import json
+import threading
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
+from websockets.typing import Subprotocol
+
+MICROSECONDS = 1_000_000
+
+
+def commit(
+    did: str,
+    time_us: int,
+    collection: str,
+    rkey: str,
+    record: dict[str, Any] | None = None,
+    *,
+    operation: str = "create",
+    rev: str | None = None,
+) -> dict[str, Any]:
+    """A commit as version 1 documents it. A delete has neither record nor cid."""
+    body: dict[str, Any] = {
+        "rev": rev or f"rev{time_us}",
+        "operation": operation,
+        "collection": collection,
+        "rkey": rkey,
+    }
+    if record is not None:
+        body |= {"record": {"$type": collection, **record}, "cid": f"bafyrei{rkey}"}
+    return {"did": did, "time_us": time_us, "kind": "commit", "commit": body}
+
+
+def as_v2(event: dict[str, Any], seq: int) -> dict[str, Any]:
+    """The same commit as version 2 documents it."""
+    time = datetime.fromtimestamp(event["time_us"] / MICROSECONDS, UTC).isoformat()
+    payload = {
+        "$type": "network.bsky.jetstream.subscribeEvents#commit",
+        "seq": seq,
+        "did": event["did"],
+        "time": time,
+        "witnessedAt": time,
+        **event["commit"],
+    }
+    return {"$type": "message", "payload": payload}
+
+
+class Jetstream:
+    """Keeps what was sent, and replays from `cursor` (inclusive), as the real one does. From `with` to its end."""
+
+    def __init__(self) -> None:
+        self.queries: list[dict[str, list[str]]] = []
+        self.paths: list[str] = []
+        self.connected = threading.Event()
+        self._events: list[tuple[int, str]] = []
+        self._loop = asyncio.new_event_loop()
+        self._server: Server | None = None
+        self.address = ""
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = self._await(self._serve())
+        port = next(iter(self._server.sockets)).getsockname()[1]
+        self.address = f"ws://127.0.0.1:{port}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.hang_up()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def send(self, at: int, frame: dict[str, Any] | str) -> None:
+        """Sends a frame to all who are connected, and keeps it at this time for those who come later."""
+        self._await(self._send(at, frame if isinstance(frame, str) else json.dumps(frame)))
+
+    def hang_up(self) -> None:
+        """Ends every connection and takes no other."""
+        if self._server is not None:
+            self._await(self._close(self._server))
+            self._server = None
+
+    def cursors(self) -> list[int | None]:
+        """The cursor of each connection so far."""
+        return [int(query["cursor"][0]) if "cursor" in query else None for query in self.queries]
+
+    async def _serve(self) -> Server:
+        return await serve(
+            self._connected, "127.0.0.1", 0, subprotocols=[Subprotocol("xrpc.v1.json")], select_subprotocol=_first
+        )
+
+    async def _connected(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        asked = urlsplit(connection.request.path)
+        query = parse_qs(asked.query)
+        cursor = int(query["cursor"][0]) if "cursor" in query else None
+        kept = [] if cursor is None else [raw for at, raw in self._events if at >= cursor]
+        for raw in kept:
+            await connection.send(raw)
+        self.paths.append(asked.path)
+        self.queries.append(query)
+        self.connected.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await connection.wait_closed()
+
+    async def _send(self, at: int, raw: str) -> None:
+        self._events.append((at, raw))
+        assert self._server is not None
+        broadcast(self._server.connections, raw)
+
+    async def _close(self, server: Server) -> None:
+        server.close()
+        await server.wait_closed()
+
+    def _await(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+
+
+def _first(connection: ServerConnection, offered: Any) -> Subprotocol | None:
+    return next(iter(offered), None)

@@ -1,0 +1,186 @@
+"""The connector on Jetstream: a local peer sends the documented frames."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from rapport.contracts.events import Account, Brand
+from services.ingest.connectors.bluesky_source import REWIND_US
+from tests.services.ingest.jetstream import Jetstream, as_v2, commit
+from tests.services.ingest.service import Ingest, Log, brand_with, publish, until
+
+pytestmark = pytest.mark.stack
+
+FAN = "did:plc:fan"
+LIKE = "app.bsky.feed.like"
+POST = "app.bsky.feed.post"
+
+
+def microseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)
+
+
+NOW = microseconds(datetime.now(UTC))
+
+
+@pytest.fixture
+def jetstream() -> Iterator[Jetstream]:
+    with Jetstream() as peer:
+        yield peer
+
+
+def brand_on(jetstream: Jetstream, path: str = "", connected_at: datetime | None = None) -> Brand:
+    did = f"did:plc:{uuid4().hex[:12]}"
+    account = Account(
+        id=f"account-{uuid4().hex[:12]}",
+        platform="bluesky",
+        handle="acme.example",
+        connected_at=connected_at or datetime.now(UTC) - timedelta(minutes=10),
+        door_secrets=(),
+        connection={"jetstream": jetstream.address + path, "did": did},
+    )
+    return brand_with(account)
+
+
+def did_of(brand: Brand) -> str:
+    return brand.accounts[0].connection["did"]
+
+
+def like(brand: Brand, at: int, rkey: str = "like1") -> dict[str, Any]:
+    subject = {"uri": f"at://{did_of(brand)}/{POST}/post1", "cid": "bafyreipost"}
+    return commit(FAN, at, LIKE, rkey, {"subject": subject, "createdAt": "2026-11-23T10:00:00.000Z"})
+
+
+def test_a_like_and_its_undoing_arrive_from_version_1(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+) -> None:
+    brand = brand_on(jetstream)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until("a connection", lambda: bool(jetstream.queries))
+    jetstream.send(NOW, {"did": FAN, "time_us": NOW, "kind": "identity", "identity": {"did": FAN, "handle": "f.test"}})
+    jetstream.send(NOW + 1, like(brand, NOW + 1))
+    jetstream.send(NOW + 2, commit(FAN, NOW + 2, LIKE, "like1", operation="delete"))
+    liked, undone = log.wait(brand.id, "both", lambda found: len(found) == 2)
+    assert (liked.kind, liked.undo, undone.kind, undone.undo) == ("reaction", False, "reaction", True)
+    assert liked.occurred_at == datetime(2026, 11, 23, 10, tzinfo=UTC)
+    assert liked.occurred_at_source == "author"
+    assert jetstream.paths == ["/subscribe"]
+    assert set(jetstream.queries[0]["wantedCollections"]) == {
+        POST,
+        LIKE,
+        "app.bsky.feed.repost",
+        "app.bsky.graph.follow",
+    }
+
+
+def test_version_2_says_the_same(stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log) -> None:
+    path = "/xrpc/network.bsky.jetstream.subscribeEvents"
+    brand = brand_on(jetstream, path)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until("a connection", lambda: bool(jetstream.queries))
+    jetstream.send(NOW, {"$type": "message", "payload": {"$type": f"{path[6:]}#info", "name": "OutdatedCursor"}})
+    jetstream.send(NOW + 1, as_v2(like(brand, NOW + 1), seq=7))
+    jetstream.send(NOW + 2, as_v2(commit(FAN, NOW + 2, LIKE, "like1", operation="delete"), seq=8))
+    liked, undone = log.wait(brand.id, "both", lambda found: len(found) == 2)
+    assert (liked.undo, undone.undo) == (False, True)
+    assert jetstream.paths == [path]
+    assert "OutdatedCursor" in own_ingest.log.read_text()
+
+
+def test_the_position_survives_a_restart_and_is_rewound_a_little(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+) -> None:
+    brand = brand_on(jetstream)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until("a connection", lambda: bool(jetstream.queries))
+    jetstream.send(NOW, like(brand, NOW))
+    [first] = log.wait(brand.id, "the like", lambda found: len(found) == 1)
+    assert own_ingest.stop() == 0
+    jetstream.send(NOW + 3, like(brand, NOW + 3, "while-away"))
+    own_ingest.start().ready()
+    found = log.wait(brand.id, "the second like", lambda found: len({one.id for one in found}) == 2)
+    assert jetstream.cursors()[1] == NOW - REWIND_US
+    # What is read twice has the same id twice.
+    assert [one.id for one in found].count(first.id) == 2
+
+
+def test_a_killed_ingest_loses_nothing_that_it_had_not_put_into_the_log(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+) -> None:
+    brand = brand_on(jetstream)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until("a connection", lambda: bool(jetstream.queries))
+    for number in range(50):
+        jetstream.send(NOW + number, like(brand, NOW + number, f"like{number}"))
+    own_ingest.close()
+    own_ingest.start().ready()
+    log.wait(brand.id, "all 50", lambda found: len({one.id for one in found}) == 50)
+
+
+def test_a_new_account_is_read_from_when_it_was_connected(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+) -> None:
+    now = datetime.now(UTC)
+    first, second = brand_on(jetstream, connected_at=now), brand_on(jetstream, connected_at=now - timedelta(hours=1))
+    earlier = microseconds(now - timedelta(minutes=30))
+    jetstream.send(earlier, like(second, earlier, "before"))
+    publish(stack.kafka, first)
+    own_ingest.start().ready()
+    until("a connection", lambda: bool(jetstream.queries))
+    publish(stack.kafka, second)
+    log.wait(second.id, "what happened after it was connected", lambda found: len(found) == 1)
+    assert own_ingest.stop() == 0
+    asked = len(jetstream.queries)
+    own_ingest.start().ready()
+    until("another connection", lambda: len(jetstream.queries) > asked)
+    cursor = jetstream.cursors()[asked]
+    assert cursor is not None
+    # Both accounts are known now, so nothing sends it back to the beginning.
+    assert cursor > earlier - 2 * REWIND_US
+
+
+def test_frames_that_are_not_documented_are_skipped_and_the_next_is_read(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+) -> None:
+    brand = brand_on(jetstream)
+    did = did_of(brand)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until("a connection", lambda: bool(jetstream.queries))
+    frames: list[dict[str, Any] | str] = [
+        "no json",
+        "[]",
+        "{}",
+        {"did": FAN, "time_us": 10**30, "kind": "commit"},
+        commit(FAN, NOW, POST, "p1", {"text": 7, "reply": {"parent": {"uri": f"at://{did}/{POST}/x"}}}),
+        commit(FAN, NOW, POST, "p2", {"reply": {"parent": did, "root": did}}),
+        commit(FAN, NOW, LIKE, "l1", {"subject": did}),
+        commit(FAN, NOW, LIKE, "l" * 600, {"subject": {"uri": f"at://{did}/{POST}/x"}, "createdAt": "yesterday"}),
+    ]
+    for number, frame in enumerate(frames):
+        jetstream.send(NOW + number, frame)
+    jetstream.send(NOW + 9, like(brand, NOW + 9, "good"))
+    found = log.wait(brand.id, "the good one", lambda found: bool(found))
+    assert [one.object.id for one in found] == [f"at://{FAN}/{LIKE}/good"]
+
+
+def test_the_stream_is_opened_again_when_the_server_hangs_up(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream
+) -> None:
+    brand = brand_on(jetstream)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    source = jetstream.address.partition("//")[2]
+    connected = f'rapport_ingest_connector_connected{{platform="bluesky",source="{source}"}}'
+    until("a connection", lambda: own_ingest.metric(connected) == 1)
+    jetstream.hang_up()
+    until("the gauge to fall", lambda: own_ingest.metric(connected) == 0)
+    until("the log line", lambda: "connecting again" in own_ingest.log.read_text())
+    assert own_ingest.status("/readyz") == 200

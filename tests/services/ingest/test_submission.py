@@ -1,0 +1,137 @@
+"""Bodies of the generic door, read without a network."""
+
+import contextlib
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rapport.contracts import codec
+from rapport.contracts.events import Account, Interaction
+from services.ingest.broker import LARGEST_VALUE
+from services.ingest.submission import NotJsonError, RejectedError, Rejection, read
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ACCOUNT = Account(id="acme-shop", platform="shop", handle="acme", connected_at=NOW, door_secrets=("s",))
+PURCHASE: dict[str, Any] = {"id": "order-1", "kind": "purchase", "actor": {"id": "fan"}}
+
+
+def taken(body: Any, *, lines: bool = False) -> list[Interaction]:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return [one for one, _ in read(raw, lines=lines, brand="acme", account=ACCOUNT, observed_at=NOW)]
+
+
+def refused(body: Any) -> Rejection:
+    with pytest.raises(RejectedError) as found:
+        taken(body)
+    return found.value.rejected[0]
+
+
+def test_what_the_account_tells_is_filled_in() -> None:
+    [one] = taken(PURCHASE)
+    assert (one.brand, one.platform, one.account) == ("acme", "shop", "acme-shop")
+    assert (one.object.id, one.observed_at, one.occurred_at_source) == ("order-1", NOW, "receipt")
+
+
+def test_amounts_keep_their_decimals() -> None:
+    assert taken({**PURCHASE, "amount": 19.90, "currency": "EUR"})[0].amount == Decimal("19.9")
+    assert taken({**PURCHASE, "amount": "19.90"})[0].amount == Decimal("19.90")
+
+
+@pytest.mark.parametrize("amount", ["NaN", "-Infinity", "1e999999", 10**15, "0.0000000001", True, "ten"])
+def test_amounts_that_no_sum_could_take_are_refused(amount: Any) -> None:
+    assert refused({**PURCHASE, "amount": amount}).where == "amount"
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("id", ""),
+        ("id", "x" * 513),
+        ("id", 7),
+        ("kind", "purchased"),
+        ("kind", None),
+        ("actor", "fan"),
+        ("actor.id", {"id": ""}),
+        ("actor.id", {"name": "nobody"}),
+        ("object.id", {"url": "https://example.com"}),
+        ("media[1]", ["image", "hologram"]),
+        ("occurred_at", "yesterday"),
+        ("occurred_at", "2026-11-23T10:00:00"),
+        ("occurred_at", "0001-01-01T00:00:00+14:00"),
+        ("occurred_at", 1_795_000_000),
+        ("undo", "yes"),
+        ("text", ["a"]),
+        ("thread", ""),
+    ],
+)
+def test_a_wrong_field_is_named_with_the_reason(where: str, value: Any) -> None:
+    rejected = refused({**PURCHASE, where.partition(".")[0].partition("[")[0]: value})
+    assert rejected.where == where
+    assert rejected.why
+
+
+def test_a_missing_field_is_named() -> None:
+    assert refused({"id": "1", "kind": "follow"}).where == "actor"
+
+
+def test_an_unknown_kind_is_told_the_known_ones() -> None:
+    assert "comment" in refused({**PURCHASE, "kind": "purchased"}).why
+
+
+def test_an_interaction_too_large_for_the_log_is_refused_and_one_just_below_is_not() -> None:
+    assert str(LARGEST_VALUE) in refused({**PURCHASE, "text": "x" * LARGEST_VALUE}).why
+    assert taken({**PURCHASE, "text": "x" * (LARGEST_VALUE - 1_000)})
+
+
+def test_every_wrong_item_is_named_in_order() -> None:
+    with pytest.raises(RejectedError) as found:
+        taken([{**PURCHASE, "kind": "reply"}, PURCHASE, {}, {**PURCHASE, "amount": "NaN"}])
+    assert [one.index for one in found.value.rejected] == [0, 2, 3]
+
+
+def test_one_pretty_printed_object_is_not_taken_for_lines() -> None:
+    assert len(taken(json.dumps(PURCHASE, indent=2).encode())) == 1
+    with pytest.raises(NotJsonError):
+        taken(json.dumps(PURCHASE, indent=2).encode()[:-1])
+
+
+def test_empty_lines_between_objects_are_nothing() -> None:
+    line = json.dumps(PURCHASE).encode()
+    assert len(taken(b"\n" + line + b"\r\n\n" + line + b"\n\n", lines=True)) == 2
+
+
+def test_an_array_declared_as_lines_is_one_item_that_is_none() -> None:
+    with pytest.raises(RejectedError):
+        taken([PURCHASE], lines=True)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_no_body_does_anything_but_be_taken_or_refused(body: bytes, lines: bool) -> None:
+    with contextlib.suppress(NotJsonError, RejectedError):
+        taken(body, lines=lines)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+_fields = st.sampled_from(
+    ["id", "kind", "actor", "object", "parent", "post", "thread", "amount", "media", "occurred_at", "undo", "text"]
+)
+
+
+@given(st.dictionaries(_fields, _json, max_size=4))
+def test_whatever_is_taken_can_be_read_back_by_every_consumer(more: dict[str, Any]) -> None:
+    raw = json.dumps({**PURCHASE, **more}).encode()
+    try:
+        found = read(raw, lines=False, brand="acme", account=ACCOUNT, observed_at=NOW)
+    except (NotJsonError, RejectedError):
+        return
+    for interaction, record in found:
+        assert codec.decode("rapport.interaction.v1", record.value) == interaction
