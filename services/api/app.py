@@ -72,7 +72,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_middleware(middleware.BodyLimit)
     app.add_middleware(middleware.Observed)
     for module in ROUTES:
-        app.include_router(module.router, prefix="/v1")
+        app.include_router(module.router)
     app.include_router(operations.router)
     pages.install(app)
     return app

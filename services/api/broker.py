@@ -1,9 +1,9 @@
 """Settings into the log: an awaitable that ends when the broker has all records, or has not said so in time."""
 
 import asyncio
-import logging
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from kafka.errors import KafkaError
 
 from rapport.contracts import codec
 
-ACKNOWLEDGED_WITHIN_SECONDS = 10.0
-
-log = logging.getLogger("rapport.api")
+ACKNOWLEDGED_WITHIN_SECONDS = 8.0
+"""Callers give up after some ten seconds; they shall hear a problem from us, not a broken connection."""
+CLOSE_SECONDS = 3.0
 
 
 class NotAcknowledgedError(Exception):
@@ -32,13 +32,13 @@ class Record:
 
 
 class Broker:
-    """A producer on a thread of its own, because its `send` can block. Made when first needed, anew after an error."""
+    """A producer whose blocking calls are kept off the event loop. Made when first needed, anew after an error."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        """`make` gives a KafkaProducer; it is called on the thread and raises where there is no broker."""
+        """`make` gives a KafkaProducer and raises where there is no broker; it may block."""
         self._make = make
         self._producer: Any = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="producer")
+        self._one_at_a_time = threading.Lock()
 
     async def connect(self) -> None:
         """Makes the producer. Raises NotAcknowledgedError where there is no broker."""
@@ -46,13 +46,27 @@ class Broker:
 
     async def append(self, records: Sequence[Record]) -> None:
         """Returns once the broker has all of `records`. Raises NotAcknowledgedError."""
+        done: Future[None] = Future()
+        # A daemon, as settings change seldom and a broker that is away must not keep the process from ending.
+        threading.Thread(target=self._run, args=(records, done), name="producer", daemon=True).start()
         try:
             async with asyncio.timeout(ACKNOWLEDGED_WITHIN_SECONDS):
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._append, records)
+                await asyncio.wrap_future(done)
         except TimeoutError:
             raise NotAcknowledgedError(f"no answer within {ACKNOWLEDGED_WITHIN_SECONDS:.0f} s") from None
         except (KafkaError, OSError) as error:
             raise NotAcknowledgedError(f"{type(error).__name__}: {error}") from error
+
+    def _run(self, records: Sequence[Record], done: "Future[None]") -> None:
+        with self._one_at_a_time:
+            # Who asked for it may have given up while others were at it.
+            if not done.set_running_or_notify_cancel():
+                return
+            try:
+                self._append(records)
+                done.set_result(None)
+            except Exception as error:
+                done.set_exception(error)
 
     def _append(self, records: Sequence[Record]) -> None:
         try:
@@ -74,7 +88,6 @@ class Broker:
             raise
 
     def close(self) -> None:
-        """Ends the thread and the producer."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
-        if self._producer is not None:
-            self._producer.close(timeout=5)
+        """Ends the producer, unless it is stuck in a call."""
+        if self._one_at_a_time.acquire(timeout=CLOSE_SECONDS) and self._producer is not None:
+            self._producer.close(timeout=CLOSE_SECONDS)

@@ -11,7 +11,7 @@ from services.api.problems import responses
 from services.api.schemas.common import Page
 from services.api.schemas.views import Alert, AlertsQuery
 
-router = APIRouter(tags=["alerts"])
+router = APIRouter(prefix="/v1", tags=["alerts"])
 
 
 @router.get("/brands/{brand}/alerts", responses=responses(403, 404))

@@ -14,7 +14,7 @@ from services.api.routes.publishing import confirmed
 from services.api.schemas.common import Page
 from services.api.schemas.settings import Account, AccountInput, Brand, BrandInput, NewAccount
 
-router = APIRouter(tags=["brands"])
+router = APIRouter(prefix="/v1", tags=["brands"])
 
 
 def _brand(document: Document) -> Brand:

@@ -20,7 +20,7 @@ from services.api.schemas.settings import (
     WebhookChannel,
 )
 
-router = APIRouter(tags=["channels"])
+router = APIRouter(prefix="/v1", tags=["channels"])
 SECRET_BYTES = 32
 
 

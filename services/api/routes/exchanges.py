@@ -12,7 +12,7 @@ from services.api.problems import not_found, responses
 from services.api.schemas.common import Page
 from services.api.schemas.views import Exchange, ExchangeDetail, ExchangesQuery
 
-router = APIRouter(tags=["exchanges"])
+router = APIRouter(prefix="/v1", tags=["exchanges"])
 
 
 @router.get("/exchanges", responses=responses(403))

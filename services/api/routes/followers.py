@@ -12,7 +12,7 @@ from services.api.problems import not_found, responses
 from services.api.schemas.common import Page
 from services.api.schemas.views import Follower, FollowerDetail, FollowersQuery
 
-router = APIRouter(tags=["followers"])
+router = APIRouter(prefix="/v1", tags=["followers"])
 
 
 @router.get("/brands/{brand}/followers", responses=responses(403, 404))

@@ -12,7 +12,7 @@ from services.api.repositories.keys import Keys
 from services.api.schemas.common import Page
 from services.api.schemas.settings import Key, KeyInput, NewKey
 
-router = APIRouter(tags=["keys"])
+router = APIRouter(prefix="/v1", tags=["keys"])
 
 
 @router.post("/keys", status_code=201, responses=responses(403))

@@ -11,7 +11,7 @@ from services.api.problems import responses
 from services.api.repositories.brands import Brands
 from services.api.schemas.views import Overview, OverviewAcross
 
-router = APIRouter(tags=["overview"])
+router = APIRouter(prefix="/v1", tags=["overview"])
 
 
 @router.get("/brands/{brand}/overview", responses=responses(403, 404))

@@ -12,7 +12,7 @@ from services.api.repositories.policies import Policies
 from services.api.routes.publishing import confirmed
 from services.api.schemas.settings import Policy, PolicyInput, Rule
 
-router = APIRouter(tags=["policy"])
+router = APIRouter(prefix="/v1", tags=["policy"])
 
 
 @router.put("/brands/{brand}/policy", responses=responses(403, 404, 503))

@@ -1,0 +1,89 @@
+"""A real API over HTTP, on the session's Kafka and a MongoDB database of the test's own."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from pymongo.database import Database
+
+from rapport.kit import mongo
+from rapport.kit.mongo import Document
+from rapport.local.stack import Running
+from services.api.app import create_app
+from services.api.repositories import indexes
+from services.api.settings import ApiSettings
+from tests.services.api.waiting import until
+
+ADMIN_KEY = "rp_test_admin_" + "0123456789abcdef" * 4
+
+
+@dataclass
+class Served:
+    """An API that answers at `url`."""
+
+    url: str
+    client: httpx.Client
+    """With the administrator's key."""
+
+    def with_key(self, key: str | None) -> httpx.Client:
+        """A client with another key, or none."""
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"} if key else {})
+
+    def brand(self, brand: str) -> None:
+        """Adds a brand."""
+        answer = self.client.post("/v1/brands", json={"id": brand, "name": brand.title(), "timezone": "Europe/Berlin"})
+        assert answer.status_code == 201, answer.text
+
+    def key(self, brands: list[str] | None, *scopes: str) -> str:
+        """Makes a key."""
+        answer = self.client.post("/v1/keys", json={"name": "test", "brands": brands, "scopes": list(scopes)})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["key"])
+
+
+@pytest.fixture
+def views(stack: Running, database: str) -> Iterator[Database[Document]]:
+    """The test's database, with the read side's indexes."""
+    with mongo.client(stack.mongodb) as client:
+        indexes.create(client[database])
+        yield client[database]
+
+
+def settings_for(kafka: str, mongodb: str, database: str) -> ApiSettings:
+    """An API's settings as they would be read from the environment."""
+    return ApiSettings(
+        kafka=kafka,
+        mongodb=SecretStr(mongodb),
+        database=database,
+        admin_key=SecretStr(ADMIN_KEY),
+        environment="test",
+        port=0,
+    )
+
+
+@pytest.fixture
+def api(stack: Running, views: Database[Document]) -> Iterator[Served]:
+    """An API that is ready."""
+    yield from serve(settings_for(stack.kafka, stack.mongodb, views.name), ready=True)
+
+
+def serve(settings: ApiSettings, *, ready: bool) -> Iterator[Served]:
+    """Serves the application in a thread; waits until it says that it is `ready`, or only that it lives."""
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_config=None, access_log=False)
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until(lambda: server.started, "the API listens")
+    port = server.servers[0].sockets[0].getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=30) as client:
+        if ready:
+            until(lambda: client.get("/readyz").status_code == 200, "the API is ready")
+        yield Served(url, client)
+    server.should_exit = True
+    thread.join(20)

@@ -1,0 +1,106 @@
+"""Every query of the read side is on an index: MongoDB is asked for the plan of each that the routes cause."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson.codec_options import DatetimeConversion
+from pymongo import monitoring
+from pymongo.database import Database
+
+from rapport.kit.mongo import Document
+from services.api.ids import follower_ref
+from services.api.projection import hourly
+from services.api.projection.documents import hour_of
+from tests.e2e import portal_data
+from tests.services.api.conftest import Served
+
+pytestmark = pytest.mark.stack
+
+QUERIES = ("find", "aggregate", "count", "distinct", "update", "findAndModify", "delete")
+
+
+class _Heard(monitoring.CommandListener):
+    """Keeps each different command that queries."""
+
+    def __init__(self) -> None:
+        self.commands: list[dict[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name in QUERIES:
+            dropped = ("lsid", "txnNumber", "$clusterTime", "$db", "$readPreference", "writeConcern", "apiVersion")
+            self.commands.append({name: value for name, value in event.command.items() if name not in dropped})
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Of no interest."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Of no interest."""
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> _Heard:
+    """Hears every client that is made after it."""
+    listener = _Heard()
+    monkeypatch.setattr(monitoring, "_LISTENERS", monitoring._Listeners([listener], [], [], [], []))
+    return listener
+
+
+def _stages(plan: Any) -> set[str]:
+    found: set[str] = set()
+    if isinstance(plan, dict):
+        if isinstance(plan.get("stage"), str):
+            found.add(plan["stage"])
+        for name, value in plan.items():
+            if name not in ("rejectedPlans", "command"):
+                found |= _stages(value)
+    elif isinstance(plan, list):
+        for each in plan:
+            found |= _stages(each)
+    return found
+
+
+def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database[Document]) -> None:
+    portal_data.fill(views)
+    follower = follower_ref("bluesky", "did:plc:1")
+    keys = [None, api.key([portal_data.BRAND, portal_data.OTHER], "admin"), api.key([portal_data.BRAND], "admin")]
+    paths = [
+        "/v1/brands",
+        "/v1/overview",
+        "/v1/keys",
+        *(f"/v1/exchanges?state={state}&limit=2" for state in ("open", "answered", "superseded")),
+        "/v1/exchanges?limit=8",
+        *(
+            f"/v1/brands/{portal_data.BRAND}/{path}"
+            for path in (
+                *("overview", "policy", "accounts", "alerts?limit=1", "alerts?step=breach", "alerts?exchange=open-1"),
+                *("exchanges?limit=2", "exchanges?limit=8", "exchanges?breached=true", "exchanges?platform=bluesky"),
+                *(f"exchanges?follower={follower}", "exchanges/open-1", f"followers/{follower}"),
+                *(f"followers?limit=1&sort={sort}" for sort in ("know", "like", "trust", "last_seen")),
+                *(f"followers?stage={stage}&sort=trust" for stage in ("new", "knows", "likes", "trusts", "buys")),
+            )
+        ),
+    ]
+    for key in keys:
+        client = api.with_key(key) if key else api.client
+        for path in paths:
+            answer = client.get(path)
+            assert answer.status_code == 200, (path, answer.text)
+            if answer.json().get("next"):
+                joined = "&" if "?" in path else "?"
+                assert client.get(f"{path}{joined}cursor={answer.json()['next']}").status_code == 200
+    assert api.client.put(f"/v1/brands/{portal_data.BRAND}/policy", json={"rules": []}).status_code == 200
+    assert api.client.delete("/v1/keys/nobody").status_code == 404
+    hourly.recount(views, {(portal_data.BRAND, hour_of(datetime.now(UTC)))})
+
+    asked = [each for each in heard.commands if not str(next(iter(each.values()))).startswith("$cmd")]
+    assert {next(iter(each)) for each in asked} >= {"find", "aggregate", "update"}
+    different = {repr(each): each for each in asked}.values()
+    assert len(different) > 60
+    for command in different:
+        if next(iter(command)) == "update":
+            command = {**command, "updates": command["updates"][:1]}
+        # The bounds of an index range reach further than a datetime does.
+        codec = views.codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+        plan = views.command("explain", command, verbosity="queryPlanner", codec_options=codec)
+        assert "COLLSCAN" not in _stages(plan), command

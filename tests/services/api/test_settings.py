@@ -1,0 +1,172 @@
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from rapport.contracts import codec
+from rapport.contracts.events import AccountConnected, Brand, PolicyVersion
+from rapport.contracts.topics import BRANDS, CONVERSATIONS
+from rapport.kit.mongo import Document
+from rapport.local.stack import Running
+from tests.services.api.conftest import Served
+from tests.services.api.log import everything
+
+pytestmark = pytest.mark.stack
+
+
+def _controls(stack: Running, brand: str) -> dict[int, list[Any]]:
+    """A brand's control records by partition."""
+    found: dict[int, list[Any]] = {number: [] for number in range(CONVERSATIONS.partitions)}
+    for record in everything(stack.kafka, CONVERSATIONS):
+        if codec.type_of(record.headers) == "rapport.control.v1":
+            control = codec.decode("rapport.control.v1", record.value)
+            if control.brand == brand:
+                found[record.partition].append(control)
+    return found
+
+
+def _brand(stack: Running, brand: str) -> Brand:
+    """The newest record of a brand."""
+    found = [codec.decode("rapport.brand.v1", record.value) for record in everything(stack.kafka, BRANDS)]
+    newest: Brand = [each for each in found if each.id == brand][-1]
+    return newest
+
+
+def test_what_is_set_is_in_the_log_before_the_answer(api: Served, stack: Running, database: str) -> None:
+    brand = f"b-{database[5:17]}"
+    account = f"account.{database[5:17]}"
+    api.brand(brand)
+    assert _brand(stack, brand).timezone == "Europe/Berlin"
+
+    answer = api.client.post(
+        f"/v1/brands/{brand}/accounts",
+        json={"id": account, "platform": "bluesky", "handle": "a", "connected_at": "2026-01-01T02:00:00+02:00"},
+    )
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["connected_at"] == "2026-01-01T00:00:00Z"
+    written = _brand(stack, brand).accounts[0]
+    assert written.door_secrets == (answer.json()["door_secret"],)
+    for controls in _controls(stack, brand).values():
+        assert [type(each) for each in controls] == [AccountConnected]
+
+    rules = [{"when": {"kind": "message"}, "target_seconds": 60, "warn_at": [0.5]}, {"target_seconds": 3600}]
+    for version in (1, 2):
+        answer = api.client.put(f"/v1/brands/{brand}/policy", json={"rules": rules})
+        assert answer.json()["version"] == version
+    for controls in _controls(stack, brand).values():
+        versions = [each for each in controls if isinstance(each, PolicyVersion)]
+        assert [each.version for each in versions] == [1, 2]
+        assert versions[0].rules[0].when.kind == "message"
+        assert versions[0].effective_from < versions[1].effective_from
+
+    channels = [
+        {"type": "mail", "id": "team", "to": "team@example.org"},
+        {"type": "webhook", "id": "shop", "url": "https://example.org/in"},
+    ]
+    shown = api.client.put(f"/v1/brands/{brand}/channels", json={"channels": channels}).json()["channels"]
+    secret = shown[1]["secret"]
+    assert secret.startswith("whsec_")
+    assert [channel.id for channel in _brand(stack, brand).channels] == ["team", "shop"]
+    again = api.client.put(f"/v1/brands/{brand}/channels", json={"channels": channels}).json()["channels"]
+    assert "secret" not in again[1]
+    assert getattr(_brand(stack, brand).channels[1], "secret", None) == secret
+    assert secret not in api.client.get(f"/v1/brands/{brand}/channels").text
+
+
+def test_secrets_are_shown_once(api: Served) -> None:
+    api.brand("aurora")
+    account = {"id": "secrets-shown-once", "platform": "bluesky", "handle": "a"}
+    secret = api.client.post("/v1/brands/aurora/accounts", json=account).json()["door_secret"]
+    assert secret not in api.client.get("/v1/brands/aurora/accounts").text
+
+
+def test_ids_are_taken_once(api: Served) -> None:
+    api.brand("aurora")
+    api.brand("harbour")
+    assert api.client.post("/v1/brands", json={"id": "aurora", "name": "Again"}).status_code == 409
+    account = {"id": "taken-once", "platform": "bluesky", "handle": "a"}
+    assert api.client.post("/v1/brands/aurora/accounts", json=account).status_code == 201
+    assert api.client.post("/v1/brands/aurora/accounts", json=account).status_code == 409
+    assert api.client.post("/v1/brands/harbour/accounts", json=account).status_code == 409
+    assert api.client.get("/v1/brands/harbour/accounts").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"id": "Upper", "name": "a"}, "id"),
+        ({"id": "a/b", "name": "a"}, "id"),
+        ({"id": "", "name": "a"}, "id"),
+        ({"id": "a" * 64, "name": "a"}, "id"),
+        ({"id": {"$ne": 1}, "name": "a"}, "id"),
+        ({"id": "a", "name": " "}, "name"),
+        ({"id": "a", "name": "a", "timezone": "Mars/Olympus"}, "timezone"),
+        ({"id": "a", "name": "a", "colour": "red"}, "colour"),
+    ],
+)
+def test_a_wrong_brand_is_refused_by_field(api: Served, body: dict[str, Any], field: str) -> None:
+    answer = api.client.post("/v1/brands", json=body)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("policy", "field", "why"),
+    [
+        ({}, "rules", "required"),
+        ({"rules": [{"target_seconds": 0}]}, "rules.0.target_seconds", "greater than 0"),
+        ({"rules": [{"target_seconds": 367 * 86400}]}, "rules.0.target_seconds", "less than"),
+        ({"rules": [{"target_seconds": 60, "warn_at": [0.5, 0.5]}]}, "rules.0.warn_at", "ascend"),
+        ({"rules": [{"target_seconds": 60, "warn_at": [1.0]}]}, "rules.0.warn_at.0", "less than 1"),
+        ({"rules": [{"target_seconds": 60, "when": {"stage": "new"}}]}, "rules.0.when.stage", "not permitted"),
+        ({"rules": [{"target_seconds": 60, "when": {"kind": "reply"}}]}, "rules.0.when.kind", "comment"),
+        ({"rules": [{"target_seconds": 60, "calendar": "office"}]}, "rules.0.calendar", "not have it yet"),
+        ({"rules": [{"target_seconds": 60, "escalate_after_seconds": [5]}]}, "rules.0.escalate_after_seconds", "yet"),
+        ({"rules": [], "calendars": {"office": {}}}, "calendars", "not have it yet"),
+    ],
+)
+def test_an_invalid_policy_is_refused_and_the_old_one_stays(
+    api: Served, policy: dict[str, Any], field: str, why: str
+) -> None:
+    api.brand("aurora")
+    good: dict[str, Any] = {
+        "rules": [{"target_seconds": 60, "calendar": None, "escalate_after_seconds": []}],
+        "calendars": {},
+    }
+    assert api.client.put("/v1/brands/aurora/policy", json=good).status_code == 200
+    answer = api.client.put("/v1/brands/aurora/policy", json=policy)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert why in answer.json()["errors"][0]["why"]
+    assert api.client.get("/v1/brands/aurora/policy").json()["version"] == 1
+
+
+def test_before_a_brand_has_rules_the_default_is_shown(api: Served) -> None:
+    api.brand("aurora")
+    policy = api.client.get("/v1/brands/aurora/policy").json()
+    assert policy["version"] == 0
+    assert policy["rules"][0]["target_seconds"] == 86_400
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        {"type": "pigeon", "id": "a"},
+        {"type": "mail", "id": "a", "to": "nobody"},
+        {"type": "mail", "id": "a", "to": "a@b.c\nBcc: d@e.f"},
+        {"type": "webhook", "id": "a", "url": "ftp://example.org"},
+        {"type": "webhook", "id": "a", "url": "https://"},
+        {"type": "webhook", "id": "a", "url": "https://example.org:99999/"},
+        {"type": "webhook", "id": "a", "url": "https://example.org", "secret": "whsec_short"},
+        {"type": "webhook", "id": "a/b", "url": "https://example.org"},
+    ],
+)
+def test_a_wrong_channel_is_refused(api: Served, views: Database[Document], channel: dict[str, Any]) -> None:
+    api.brand("aurora")
+    answer = api.client.put("/v1/brands/aurora/channels", json={"channels": [channel]})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"].startswith("channels.0")
+    stored = views["brands"].find_one({"_id": "aurora"})
+    assert stored is not None
+    assert stored["settings"]["channels"] == []

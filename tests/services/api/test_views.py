@@ -1,0 +1,284 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from rapport.contracts.events import Actor, ExchangeState, FollowerRef, PolicyRef
+from rapport.domain.decay import weight_at
+from rapport.domain.relationship import HALF_LIFE_DAYS, stage
+from rapport.domain.times import ms
+from rapport.kit.mongo import Document
+from services.api.ids import follower_ref
+from services.api.projection import views as writing
+from services.api.projection.batch import Batch
+from services.api.projection.documents import (
+    alert_document,
+    exchange_document,
+    follower_document,
+    interaction_document,
+)
+from services.api.repositories.followers import in_stage
+from tests.services.api import samples
+from tests.services.api.conftest import Served
+
+pytestmark = pytest.mark.stack
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR = timedelta(hours=1)
+
+
+def _write(views: Database[Document], *events: Any) -> None:
+    batch = Batch()
+    makers = {
+        "Interaction": (batch.interactions, interaction_document),
+        "Alert": (batch.alerts, alert_document),
+        "ExchangeSnapshot": (batch.exchanges, lambda event: exchange_document(event, 1)),
+        "FollowerRow": (batch.followers, lambda event: follower_document(event, 1)),
+    }
+    for event in events:
+        target, make = makers[type(event).__name__]
+        document = make(event)  # type: ignore[operator]
+        target[document["_id"]] = document  # type: ignore[index]
+    assert writing.write(views, batch) == {}
+
+
+def _all(api: Served, path: str, limit: int) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        more = f"limit={limit}" + (f"&cursor={cursor}" if cursor else "")
+        page = api.client.get(f"{path}{'&' if '?' in path else '?'}{more}").json()
+        items += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return items
+        assert len(page["items"]) == limit
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+def test_open_exchanges_come_by_due_time_then_ended_ones_the_latest_first(
+    api: Served, views: Database[Document], limit: int
+) -> None:
+    api.brand("aurora")
+    _write(
+        views,
+        samples.exchange("b", "aurora", NOW - 3 * HOUR),
+        samples.exchange("a", "aurora", NOW - 3 * HOUR),
+        samples.exchange("soonest", "aurora", NOW - 5 * HOUR),
+        samples.exchange("old", "aurora", NOW - 90 * HOUR, state="answered", answered_at=NOW),
+        samples.exchange("new", "aurora", NOW - 80 * HOUR, state="cancelled", cancelled_because="deleted"),
+        samples.exchange("merged", "aurora", NOW - 80 * HOUR, state="superseded", superseded_by="a"),
+        samples.exchange("foreign", "harbour", NOW - 4 * HOUR),
+    )
+    assert [each["id"] for each in _all(api, "/v1/brands/aurora/exchanges", limit)] == [
+        *("soonest", "a", "b"),
+        *("new", "old"),
+    ]
+    assert [each["id"] for each in _all(api, "/v1/brands/aurora/exchanges?state=superseded", limit)] == ["merged"]
+    assert [each["id"] for each in _all(api, "/v1/brands/aurora/exchanges?state=open", limit)] == ["soonest", "a", "b"]
+
+
+def test_exchanges_are_filtered_by_follower_platform_and_breach(api: Served, views: Database[Document]) -> None:
+    api.brand("aurora")
+    strange = "at://did:plc:x/app.bsky.feed.post/3k#?&"
+    _write(
+        views,
+        samples.exchange("one", "aurora", NOW - 30 * HOUR, breached_at=NOW - 6 * HOUR),
+        samples.exchange("two", "aurora", NOW, follower=FollowerRef(id=strange)),
+        samples.exchange("three", "aurora", NOW, platform="mastodon"),
+    )
+    ref = api.client.get("/v1/brands/aurora/exchanges?breached=false&platform=bluesky").json()["items"][0]
+    assert ref["id"] == "two"
+    assert ref["follower"]["platform_id"] == strange
+    for query, ids in (
+        (f"follower={ref['follower']['id']}", ["two"]),
+        ("breached=true", ["one"]),
+        ("platform=mastodon", ["three"]),
+        (f"follower={ref['follower']['id']}&platform=mastodon", []),
+    ):
+        items = api.client.get(f"/v1/brands/aurora/exchanges?{query}").json()["items"]
+        assert [each["id"] for each in items] == ids
+    assert api.client.get("/v1/brands/aurora/exchanges?follower=%20").status_code == 422
+
+
+def test_one_exchange_tells_why_it_is_due_and_what_happened(api: Served, views: Database[Document]) -> None:
+    api.brand("aurora")
+    api.client.put("/v1/brands/aurora/policy", json={"rules": [{"target_seconds": 7200, "when": {"kind": "comment"}}]})
+    opened = NOW - 2 * HOUR
+    _write(
+        views,
+        samples.exchange("one", "aurora", opened, due_at=NOW, policy=PolicyRef(version=1, rule=0)),
+        samples.interaction("1", "aurora", opened),
+        samples.interaction("elsewhere", "aurora", opened, conversation="conversation-2"),
+        samples.interaction("other-thread", "aurora", opened, thread="thread-2"),
+        samples.interaction("other", "aurora", opened, actor=Actor(id="did:plc:bob")),
+        samples.reply("2", "aurora", NOW, to="at://1"),
+        samples.alert("warned", "aurora", "one", "warning", NOW - HOUR),
+        samples.alert("foreign", "harbour", "one", "warning", NOW - HOUR),
+    )
+    views["deliveries"].insert_one(
+        {
+            "_id": "warned/team",
+            "alert": "warned",
+            "brand": "aurora",
+            "channel": "team",
+            "channel_type": "mail",
+            "status": "pending",
+            "attempts": 2,
+            "last_error": "busy",
+            "delivered_at": None,
+        }
+    )
+    one = api.client.get("/v1/brands/aurora/exchanges/one").json()
+    assert (
+        one["explanation"]["text"] == "Due 2 h after it was opened, by rule 1 of policy version 1 (for kind comment)."
+    )
+    assert one["explanation"]["rule"]["target_seconds"] == 7200
+    assert [datetime.fromisoformat(each) for each in one["explanation"]["warnings_at"]] == [opened + 1.5 * HOUR]
+    assert [(each["type"], each["id"]) for each in one["history"]] == [
+        ("interaction", "1"),
+        ("alert", "warned"),
+        ("interaction", "2"),
+    ]
+    assert one["history"][1]["deliveries"][0]["last_error"] == "busy"
+    assert one["history"][2]["by"] == "brand"
+    assert api.client.get("/v1/brands/aurora/alerts").json()["items"][0]["deliveries"][0]["attempts"] == 2
+
+
+def test_followers_are_sorted_and_staged_as_of_now(api: Served, views: Database[Document]) -> None:
+    api.brand("aurora")
+    long_ago = NOW - timedelta(days=240)
+    _write(
+        views,
+        samples.follower("faded", "aurora", long_ago, worth={"know": 16.0, "like": 1.0, "trust": 1.0}),
+        samples.follower("known", "aurora", NOW - HOUR, worth={"know": 3.0, "like": 2.0}),
+        samples.follower("liked", "aurora", NOW - 2 * HOUR, worth={"know": 5.0, "like": 6.0}),
+        samples.follower("trusted", "aurora", NOW - 3 * HOUR, worth={"know": 4.0, "like": 4.5, "trust": 9.0}),
+        samples.follower("buyer", "aurora", NOW - 4 * HOUR, worth={"trust": 1.0}, last_purchase_at=NOW - 99 * HOUR),
+        samples.follower("minus", "aurora", NOW - 5 * HOUR, worth={"know": 0.5, "trust": -3.0}),
+        samples.exchange("open", "aurora", NOW, follower=FollowerRef(id="known")),
+    )
+    orders = {
+        "last_seen": ["known", "liked", "trusted", "buyer", "minus", "faded"],
+        "know": ["liked", "trusted", "known", "faded", "minus", "buyer"],
+        "trust": ["trusted", "buyer", "faded", "known", "liked", "minus"],
+    }
+    for sort, expected in orders.items():
+        for limit in (1, 4, 50):
+            found = _all(api, f"/v1/brands/aurora/followers?sort={sort}", limit)
+            assert [each["platform_id"] for each in found] == expected, (sort, limit)
+    stages = {
+        "new": {"faded", "minus"},
+        "knows": {"known"},
+        "likes": {"liked"},
+        "trusts": {"trusted"},
+        "buys": {"buyer"},
+    }
+    for name, ids in stages.items():
+        found = _all(api, f"/v1/brands/aurora/followers?stage={name}", 50)
+        assert {each["platform_id"] for each in found} == ids
+        assert {each["stage"] for each in found} == {name}
+    known = _all(api, "/v1/brands/aurora/followers?stage=knows", 50)[0]
+    assert known["open_exchanges"] == 1
+    assert known["know"] == 41
+    one = api.client.get(f"/v1/brands/aurora/followers/{known['id']}").json()
+    assert one["contributions"]["know"] == [{"kind": "comment", "worth": 3.0}]
+
+
+def test_stage_queries_have_the_same_borders_as_the_domain(views: Database[Document]) -> None:
+    worths = (0.0, 1.99, 2.0, 3.99, 4.0, 4.99, 5.0, 12.0)
+    then = NOW - timedelta(days=31)
+    combinations = [(know, like, trust) for know in worths for like in worths for trust in worths]
+    for index, worth in enumerate(combinations):
+        sums = dict(zip(("know", "like", "trust"), worth, strict=True))
+        row = samples.follower(str(index), "aurora", then, worth=sums)
+        views["followers"].insert_one(follower_document(row, 1))
+    for at in (then, NOW):
+        for name in ("new", "knows", "likes", "trusts", "buys"):
+            for document in views["followers"].find(in_stage(name, at)):
+                bought = document["last_purchase_at"]
+                # At the very border the logarithm may round the other way.
+                near = any(
+                    abs(document["sums"][part] / weight_at(ms(at), HALF_LIFE_DAYS[part]) - border) < 1e-6
+                    for part, border in (("know", 2.0), ("like", 4.0), ("trust", 5.0))
+                )
+                assert near or stage(document["sums"], ms(bought) if bought else None, ms(at)) == name
+        total = sum(
+            views["followers"].count_documents(in_stage(name, at)) for name in ("new", "knows", "likes", "trusts")
+        )
+        assert total == len(combinations)
+
+
+def test_a_followers_timeline_has_the_replies_to_it(api: Served, views: Database[Document]) -> None:
+    api.brand("aurora")
+    _write(
+        views,
+        samples.follower("did:plc:ada", "aurora", NOW, name="Ada"),
+        samples.interaction("1", "aurora", NOW - 2 * HOUR),
+        samples.reply("2", "aurora", NOW - HOUR, to="at://1"),
+        samples.reply("3", "aurora", NOW - HOUR, to="at://unknown"),
+        samples.interaction("4", "aurora", NOW, kind="reaction", text=None),
+    )
+    one = api.client.get(f"/v1/brands/aurora/followers/{follower_ref('bluesky', 'did:plc:ada')}").json()
+    assert [each["id"] for each in one["timeline"]] == ["4", "2", "1"]
+
+
+def test_the_overview_counts_by_due_time_and_leaves_out_what_is_backfilled(
+    api: Served, views: Database[Document]
+) -> None:
+    api.brand("aurora")
+    day = timedelta(days=1)
+
+    def ended(id: str, due: timedelta, answered: timedelta, seconds: float, **more: Any) -> Any:
+        state: ExchangeState = "answered_late" if answered < due else "answered"
+        return samples.exchange(
+            id,
+            "aurora",
+            NOW - due - day,
+            state=state,
+            answered_at=NOW - answered,
+            response_seconds=seconds,
+            **more,
+        )
+
+    _write(
+        views,
+        samples.exchange("fresh", "aurora", NOW),
+        samples.exchange("soon", "aurora", NOW - 23 * HOUR),
+        samples.exchange("overdue", "aurora", NOW - 26 * HOUR),
+        samples.exchange("from-before", "aurora", NOW - 26 * HOUR, backfilled=True),
+        ended("today", 2 * HOUR, 3 * HOUR, 100.0),
+        ended("late-today", 3 * HOUR, 2 * HOUR, 300.0),
+        ended("last-week", 3 * day, 3.5 * day, 50.0),
+        ended("before", 4 * day, 4 * day, 1.0, backfilled=True),
+        ended("long-ago", 40 * day, 40 * day, 9.0),
+        samples.exchange("deleted", "aurora", NOW - 26 * HOUR, state="cancelled"),
+        samples.exchange(
+            "deleted-late", "aurora", NOW - 26 * HOUR, state="cancelled", breached_at=NOW, cancelled_because="deleted"
+        ),
+        samples.exchange(
+            "spam", "aurora", NOW - 26 * HOUR, state="cancelled", breached_at=NOW, cancelled_because="spam"
+        ),
+        samples.follower("a", "aurora", NOW),
+        samples.follower("b", "aurora", NOW, first_seen=NOW - 30 * day),
+    )
+    found = api.client.get("/v1/brands/aurora/overview").json()
+    counts = {
+        name: found[name] for name in ("followers", "new_today", "open", "due_soon", "overdue", "backfilled_open")
+    }
+    assert counts == {"followers": 2, "new_today": 1, "open": 3, "due_soon": 1, "overdue": 1, "backfilled_open": 1}
+    assert found["last_24h"] == {
+        "answered": 1,
+        "late": 1,
+        "met": 1,
+        "missed": 3,
+        "compliance": 0.25,
+        "median_response_seconds": 200.0,
+    }
+    assert found["last_7d"]["met"] == 2
+    assert found["last_7d"]["median_response_seconds"] == 100.0
+    assert found["compliance"] == 0.4
+    across = api.client.get("/v1/overview").json()
+    assert across["open"] == 3
+    assert across["brands"][0] | {"at": found["at"]} == found
