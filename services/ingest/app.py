@@ -43,7 +43,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
-        bluesky = Bluesky(settings.data / "ingest", broker, utc_now, log)
+        bluesky = Bluesky(settings.data / "ingest", settings.plc_directory, broker, utc_now, log)
 
         def changed() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended; so does the service

@@ -1,9 +1,12 @@
 """What ingest is told by its environment."""
 
 from rapport.kit.config import DataSettings
+from services.ingest.connectors.bluesky_handles import DIRECTORY
 
 
 class IngestSettings(DataSettings):
     """Ingest keeps the cursors of its streams, and what it saw on them, in `data`/ingest."""
 
     port: int = 8001
+    plc_directory: str = DIRECTORY
+    """Where the handles of Bluesky's people are looked up."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from rapport.contracts.events import Account
 from services.ingest.broker import Broker
 from services.ingest.connectors.bluesky_facts import PLATFORM, Watched
+from services.ingest.connectors.bluesky_handles import Handles
 from services.ingest.connectors.bluesky_source import Source, UnusableConnectionError, source_of
 from services.ingest.connectors.bluesky_stream import Stream
 from services.ingest.connectors.ledger import Ledger
@@ -19,9 +20,12 @@ PRUNE_SECONDS = 3_600.0
 class Bluesky:
     """The readers of all streams. For one event loop."""
 
-    def __init__(self, folder: Path, broker: Broker, now: Callable[[], datetime], log: logging.Logger) -> None:
-        """`folder` keeps the ledger; `now` gives UTC."""
+    def __init__(
+        self, folder: Path, directory: str, broker: Broker, now: Callable[[], datetime], log: logging.Logger
+    ) -> None:
+        """`folder` keeps the ledger; `directory` is the PLC directory's address; `now` gives UTC."""
         self._ledger = Ledger(folder / "bluesky.sqlite")
+        self._handles = Handles(directory, self._ledger, log)
         self._broker = broker
         self._now = now
         self._log = log
@@ -37,7 +41,9 @@ class Bluesky:
         for source, watched in wanted.items():
             stream = self._streams.get(source)
             if stream is None:
-                stream = self._streams[source] = Stream(source, self._ledger, self._broker, self._now, self._log)
+                stream = self._streams[source] = Stream(
+                    source, self._ledger, self._handles, self._broker, self._now, self._log
+                )
             stream.watch(watched)
 
     async def close(self) -> None:
@@ -47,6 +53,7 @@ class Bluesky:
         for stream in streams:
             stream.stop()
         await asyncio.gather(self._pruning, *(stream.ended() for stream in streams), return_exceptions=True)
+        await self._handles.close()
         self._ledger.close()
 
     def _wanted(self, accounts: Mapping[str, tuple[str, Account]]) -> dict[Source, list[Watched]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
@@ -17,6 +18,7 @@ from services.ingest import metrics
 from services.ingest.broker import Broker, NotAcknowledgedError, Record, record_of
 from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, deleted, read, written
 from services.ingest.connectors.bluesky_frames import Change, FrameError, StreamError
+from services.ingest.connectors.bluesky_handles import Handles
 from services.ingest.connectors.bluesky_source import Source, start_of
 from services.ingest.connectors.ledger import Ledger
 
@@ -39,10 +41,17 @@ class Stream:
     """Reads one source for all accounts that are connected to it. Whatever happens to it, other streams go on."""
 
     def __init__(
-        self, source: Source, ledger: Ledger, broker: Broker, now: Callable[[], datetime], log: logging.Logger
+        self,
+        source: Source,
+        ledger: Ledger,
+        handles: Handles,
+        broker: Broker,
+        now: Callable[[], datetime],
+        log: logging.Logger,
     ) -> None:
         self._source = source
         self._ledger = ledger
+        self._handles = handles
         self._broker = broker
         self._now = now
         self._log = log
@@ -162,7 +171,7 @@ class Stream:
     async def _take(self, batch: Sequence[Raw]) -> None:
         """Frames in order into the log; only then are position and ledger moved."""
         page = _Page(self._ledger)
-        found: list[tuple[Interaction, Record]] = []
+        happened: list[Interaction] = []
         position: int | None = None
         for raw in batch:
             try:
@@ -178,7 +187,8 @@ class Stream:
             if frame.at is not None:
                 metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
             for change in frame.changes:
-                found.extend(self._checked(self._interactions(change, page)))
+                happened.extend(self._interactions(change, page))
+        found = self._checked(await self._named(happened))
         await self._broker.append([record for _, record in found])
         for interaction, _ in found:
             metrics.ACCEPTED.labels(PLATFORM, interaction.kind).inc()
@@ -213,6 +223,15 @@ class Stream:
                 page.note(seen)
                 found.append(interaction)
         return found
+
+    async def _named(self, interactions: Sequence[Interaction]) -> list[Interaction]:
+        """With the handles of those who did it, as far as they are known."""
+        nameless = {one.actor.id for one in interactions if one.actor.handle is None}
+        handles = await self._handles.of(nameless, self._now()) if nameless else {}
+        return [
+            replace(one, actor=replace(one.actor, handle=handles[one.actor.id])) if one.actor.id in handles else one
+            for one in interactions
+        ]
 
     def _checked(self, interactions: Sequence[Interaction]) -> list[tuple[Interaction, Record]]:
         """With their records; what no reader could decode, for instance an id of a thousand characters, is left out."""

@@ -6,7 +6,7 @@ after a crash the stream is read again from a place before which nothing is miss
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS seen (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_at ON seen (seen_at);
 CREATE TABLE IF NOT EXISTS cursor (source TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS handle (did TEXT PRIMARY KEY, handle TEXT NOT NULL, asked_at INTEGER NOT NULL)
+  WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS joined (source TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (source, account))
   WITHOUT ROWID;
 """
@@ -93,7 +95,24 @@ class Ledger:
             raise
         self._file.execute("COMMIT")
 
+    def handles(self, dids: Iterable[str], asked_since: datetime) -> dict[str, str]:
+        """Handles asked for since then, by DID; empty where a DID was found to have none."""
+        wanted = list(dids)
+        marks = ",".join("?" * len(wanted))
+        rows = self._file.execute(
+            f"SELECT did, handle FROM handle WHERE did IN ({marks}) AND asked_at >= ?",  # noqa: S608 - marks only
+            (*wanted, int(asked_since.timestamp())),
+        )
+        return dict(rows.fetchall())
+
+    def name(self, handles: Mapping[str, str], now: datetime) -> None:
+        """Notes handles by DID, as of now."""
+        rows = [(did, handle, int(now.timestamp())) for did, handle in handles.items()]
+        with self._together():
+            self._file.executemany("INSERT OR REPLACE INTO handle VALUES (?, ?, ?)", rows)
+
     def prune(self, now: datetime) -> int:
         """Drops what was seen more than 90 days ago, and gives how many."""
         before = int((now - KEPT).timestamp())
+        self._file.execute("DELETE FROM handle WHERE asked_at < ?", (before,))
         return self._file.execute("DELETE FROM seen WHERE seen_at < ?", (before,)).rowcount

@@ -65,7 +65,8 @@ def publish(bootstrap: str, *brands: Brand) -> None:
 class Ingest:
     """The service on a free port, started and stopped as often as a test wants."""
 
-    def __init__(self, bootstrap: str, data: Path) -> None:
+    def __init__(self, bootstrap: str, data: Path, **settings: str) -> None:
+        """`settings` are environment variables of its own."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
@@ -76,6 +77,9 @@ class Ingest:
             "RAPPORT_KAFKA": bootstrap,
             "RAPPORT_PORT": str(port),
             "RAPPORT_DATA": str(data),
+            # Tests ask nobody outside of this machine.
+            "RAPPORT_PLC_DIRECTORY": "http://127.0.0.1:1",
+            **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -1,5 +1,6 @@
-"""Ingest away for a while, with no other ingest that could read in its place."""
+"""An ingest of the test's own, with no other that could read in its place."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,3 +32,18 @@ def test_what_happened_while_ingest_was_away_is_read_from_where_it_stopped(
     own_ingest.start().ready()
     assert seen.of(missed).kind == "comment"
     assert seen.undone(like).undo
+
+
+def test_followers_come_with_the_handles_that_the_directory_knows(
+    stack: Any, bluesky: Network, log: Log, tmp_path: Path
+) -> None:
+    fan, shop = newcomer(bluesky, "fan"), newcomer(bluesky, "shop")
+    brand = brand_with(on_bluesky(shop))
+    publish(stack.kafka, brand)
+    ingest = Ingest(stack.kafka, tmp_path, RAPPORT_PLC_DIRECTORY=bluesky.plc).start()
+    try:
+        ingest.ready()
+        until("the account to be read for", lambda: accounts_read(ingest, bluesky) > 0)
+        assert Seen(log, brand).of(fan.follow(shop)).actor.handle == fan.handle
+    finally:
+        ingest.close()
