@@ -1,0 +1,1 @@
+"""What Rapport does on this machine, measured on the real services: `python -m bench`, or `make bench`."""
