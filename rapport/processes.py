@@ -15,14 +15,14 @@ class Process:
     needs: tuple[str, ...]
     """Which servers must be there: `kafka`, `mongodb`."""
     settings: tuple[str, ...] = ()
-    """Environment variables beyond the common ones that an installation sets."""
+    """Environment variables beyond the common ones that a deployment sets."""
 
 
 COMMON_SETTINGS = ("RAPPORT_HOST", "RAPPORT_PORT", "RAPPORT_KAFKA")
 
 PROCESSES: tuple[Process, ...] = (
     Process("ingest", 8001, ("kafka",), ("RAPPORT_DATA",)),
-    Process("scorer", 8002, ("kafka",), ("RAPPORT_DATA",)),
+    Process("scorer", 8002, ("kafka",), ("RAPPORT_DATA", "RAPPORT_INSTANCE")),
     Process("notifier", 8003, ("kafka", "mongodb"), ("RAPPORT_MONGODB", "RAPPORT_SMTP", "RAPPORT_PORTAL")),
     Process("projector", 8004, ("kafka", "mongodb"), ("RAPPORT_MONGODB",)),
     Process("api", 8000, ("kafka", "mongodb"), ("RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY")),

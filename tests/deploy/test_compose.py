@@ -1,0 +1,80 @@
+"""`docker-compose.yml` and the image, held against the processes of an installation. No engine is needed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
+
+ROOT = Path(__file__).parents[2]
+SERVERS = {"kafka", "mongodb", "topics"}
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return found
+
+
+def test_there_is_one_container_for_each_process_and_no_other(services: dict[str, Any]) -> None:
+    assert set(services) == {process.name for process in PROCESSES} | SERVERS
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_a_container_runs_its_process_on_its_port_with_exactly_its_settings(
+    services: dict[str, Any], process: Process
+) -> None:
+    service = services[process.name]
+    assert service["command"] == [process.name]
+    assert set(service["environment"]) == {*COMMON_SETTINGS, *process.settings}
+    assert service["environment"]["RAPPORT_PORT"] == str(process.port)
+    assert service["ports"] == [f"127.0.0.1:{process.port}:{process.port}"]
+    assert "/readyz" in service["healthcheck"]["test"][-1]
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_a_container_starts_after_the_topics_and_the_servers_that_its_process_needs(
+    services: dict[str, Any], process: Process
+) -> None:
+    conditions = {name: wanted["condition"] for name, wanted in services[process.name]["depends_on"].items()}
+    assert conditions.pop("topics") == "service_completed_successfully"
+    assert conditions == dict.fromkeys(process.needs, "service_healthy")
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_what_a_process_keeps_is_on_a_volume_and_the_rest_is_read_only(
+    services: dict[str, Any], process: Process
+) -> None:
+    service = services[process.name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("volumes", []) == ([f"{process.name}:/data"] if "RAPPORT_DATA" in process.settings else [])
+
+
+def test_nothing_is_reachable_from_other_machines(services: dict[str, Any]) -> None:
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_topics_are_made_once_by_the_command_of_that_name(services: dict[str, Any]) -> None:
+    topics = services["topics"]
+    assert topics["command"] == ["topics", "--replication", "1"]
+    assert topics["restart"] == "no"
+    assert topics["environment"] == {"RAPPORT_KAFKA": services["api"]["environment"]["RAPPORT_KAFKA"]}
+
+
+def test_no_secret_is_written_down(services: dict[str, Any]) -> None:
+    assert services["api"]["environment"]["RAPPORT_ADMIN_KEY"] == "${RAPPORT_ADMIN_KEY:-}"
+    assert services["notifier"]["environment"]["RAPPORT_SMTP"] is None
+
+
+def test_the_image_runs_as_a_numbered_user_and_exposes_every_port() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert "USER 10001:10001" in lines
+    assert 'ENTRYPOINT ["rapport"]' in lines
+    exposed = next(line for line in lines if line.startswith("EXPOSE ")).split()[1:]
+    assert sorted(exposed) == sorted(str(process.port) for process in PROCESSES)
