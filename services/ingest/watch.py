@@ -13,8 +13,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from rapport.contracts.events import Account, Interaction
-from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, deleted, read, written
+from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, deleted, written
 from services.ingest.connectors.bluesky_frames import Change, FrameError, StreamError
+from services.ingest.connectors.bluesky_records import read
 from services.ingest.connectors.bluesky_source import Source, UnusableConnectionError, source_of
 from services.ingest.connectors.bluesky_stream import LARGEST_FRAME, USER_AGENT
 

@@ -10,28 +10,25 @@
 - A delete names only the path, so it takes what the ledger noted when the record was first seen.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import msgspec
-from msgspec import Struct
-
-from rapport.contracts.events import Account, Actor, Interaction, Kind, Medium, Object, Parent
+from rapport.contracts.events import Account, Actor, Interaction, Kind, Object, Parent
 from rapport.domain.addressing import occurred
 from services.ingest.connectors.bluesky_frames import FOLLOW, LIKE, POST, Change
+from services.ingest.connectors.bluesky_records import (
+    Meaning,
+    PostRecord,
+    author_of,
+    claimed_time,
+    media,
+    mentioned,
+    quoted,
+    url_of,
+)
 
 PLATFORM = "bluesky"
-MENTION = "app.bsky.richtext.facet#mention"
-LINK = "app.bsky.richtext.facet#link"
-_MEDIA: dict[str, Medium] = {
-    "app.bsky.embed.images": "image",
-    "app.bsky.embed.video": "video",
-    "app.bsky.embed.external": "link",
-}
-_AT_URI = re.compile(r"at://(did:[a-z]+:[A-Za-z0-9._:%-]+)/([A-Za-z0-9.-]+)/([A-Za-z0-9._:~-]+)")
 _TOGGLES = frozenset({"reaction", "share", "follow"})
 
 
@@ -60,64 +57,6 @@ class Seen:
     rev: str
 
 
-class _Ref(Struct):
-    uri: str
-
-
-class _Reply(Struct):
-    root: _Ref
-    parent: _Ref
-
-
-class _Facet(Struct):
-    features: list[dict[str, Any]] = []
-
-
-class _Post(Struct):
-    text: str = ""
-    reply: _Reply | None = None
-    facets: list[_Facet] | None = None
-    embed: dict[str, Any] | None = None
-    langs: list[str] | None = None
-
-
-class _Subject(Struct):
-    subject: _Ref
-
-
-class _Follow(Struct):
-    subject: str
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """A change with its record read: whom it refers to."""
-
-    change: Change
-    concerns: frozenset[str]
-    """The DIDs of its author, of whom it names, and of whose records it names."""
-    post: _Post | None = None
-    subject: str | None = None
-
-
-def read(change: Change) -> Meaning | None:
-    """What a created or updated record says. None where its shape is not the one its collection has."""
-    try:
-        if change.collection == POST:
-            post = msgspec.convert(change.record, _Post)
-            named = [*_mentioned(post), author_of(_quoted(post))]
-            if post.reply:
-                named += [author_of(post.reply.parent.uri), author_of(post.reply.root.uri)]
-            return Meaning(change, _dids(change.did, *named), post=post)
-        if change.collection == FOLLOW:
-            subject = msgspec.convert(change.record, _Follow).subject
-            return Meaning(change, _dids(change.did, subject), subject=subject)
-        subject = msgspec.convert(change.record, _Subject).subject.uri
-        return Meaning(change, _dids(change.did, author_of(subject)), subject=subject)
-    except msgspec.ValidationError:
-        return None
-
-
 def written(
     meaning: Meaning, watched: Watched, find: Callable[[str], Seen | None], observed_at: datetime
 ) -> tuple[Interaction, Seen] | None:
@@ -139,7 +78,7 @@ def written(
     if edited and change.collection != POST:
         return None  # a like with another time is the same like
     post = meaning.post
-    claimed = change.at if edited else _time(change.record)
+    claimed = change.at if edited else claimed_time(change.record)
     time = occurred(claimed, "platform" if edited else "author", observed_at)
     interaction = Interaction(
         id=f"{change.uri}#edit-{change.rev}" if edited else f"{change.uri}#{change.cid}",
@@ -158,7 +97,7 @@ def written(
         clamped=time.clamped,
         observed_at=observed_at,
         text=post.text if post else None,
-        media=_media(post) if post else (),
+        media=media(post) if post else (),
         language=post.langs[0] if post and post.langs else None,
         reaction="like" if seen.kind == "reaction" else None,
     )
@@ -189,18 +128,6 @@ def deleted(change: Change, seen: Seen, watched: Watched, observed_at: datetime)
     )
 
 
-def author_of(uri: str | None) -> str | None:
-    """The DID of a record's author, from its at-uri. None for anything else."""
-    match = _AT_URI.fullmatch(uri or "")
-    return match[1] if match else None
-
-
-def url_of(uri: str) -> str | None:
-    """Where people see it: a post's page. Other records have none."""
-    match = _AT_URI.fullmatch(uri)
-    return f"https://bsky.app/profile/{match[1]}/post/{match[3]}" if match and match[2] == POST else None
-
-
 def _classified(meaning: Meaning, watched: Watched, find: Callable[[str], Seen | None]) -> Seen | None:
     change = meaning.change
     if meaning.post is not None:
@@ -217,21 +144,21 @@ def _classified(meaning: Meaning, watched: Watched, find: Callable[[str], Seen |
     return _noted(change, watched, kind, post=meaning.subject if url_of(meaning.subject) else None)
 
 
-def _by_follower(change: Change, post: _Post, watched: Watched) -> Seen | None:
+def _by_follower(change: Change, post: PostRecord, watched: Watched) -> Seen | None:
     root = post.reply.root.uri if post.reply else change.uri
     parent = post.reply.parent.uri if post.reply else None
     brands = author_of(root) == watched.did
     if brands or author_of(parent) == watched.did:
         return _noted(change, watched, "comment", thread=root, post=root if brands else None, parent=parent)
-    if watched.did in _mentioned(post):
+    if watched.did in mentioned(post):
         return _noted(change, watched, "mention", thread=root, parent=parent)
-    quoted = _quoted(post)
-    if author_of(quoted) == watched.did:
-        return _noted(change, watched, "share", post=quoted)
+    shown = quoted(post)
+    if author_of(shown) == watched.did:
+        return _noted(change, watched, "share", post=shown)
     return None
 
 
-def _by_brand(change: Change, post: _Post, watched: Watched, find: Callable[[str], Seen | None]) -> Seen:
+def _by_brand(change: Change, post: PostRecord, watched: Watched, find: Callable[[str], Seen | None]) -> Seen:
     if post.reply is None:
         return _noted(change, watched, "post", thread=change.uri)
     root, parent = post.reply.root.uri, post.reply.parent.uri
@@ -281,39 +208,3 @@ def _parent(seen: Seen, meaning: Meaning) -> Parent | None:
 
 def _actor(did: str, watched: Watched) -> Actor:
     return Actor(did, handle=watched.account.handle if did == watched.did else None)
-
-
-def _mentioned(post: _Post) -> list[str]:
-    features = [feature for facet in post.facets or () for feature in facet.features]
-    return [did for one in features if one.get("$type") == MENTION and isinstance(did := one.get("did"), str)]
-
-
-def _quoted(post: _Post) -> str | None:
-    """The at-uri of the post that this one quotes."""
-    record = (post.embed or {}).get("record")
-    if isinstance(record, dict) and isinstance(record.get("record"), dict):
-        record = record["record"]  # app.bsky.embed.recordWithMedia holds an app.bsky.embed.record
-    uri = record.get("uri") if isinstance(record, dict) else None
-    return uri if isinstance(uri, str) else None
-
-
-def _media(post: _Post) -> tuple[Medium, ...]:
-    embed = post.embed or {}
-    inner = embed.get("media")
-    types: list[Any] = [embed.get("$type"), inner.get("$type") if isinstance(inner, dict) else None]
-    found = [_MEDIA[name] for name in types if isinstance(name, str) and name in _MEDIA]
-    if any(feature.get("$type") == LINK for facet in post.facets or () for feature in facet.features):
-        found.append("link")
-    return tuple(dict.fromkeys(found))
-
-
-def _time(record: dict[str, Any] | None) -> datetime | None:
-    try:
-        at = msgspec.convert((record or {}).get("createdAt"), datetime)
-        return at if at.tzinfo else None
-    except msgspec.ValidationError:
-        return None
-
-
-def _dids(*found: str | None) -> frozenset[str]:
-    return frozenset(did for did in found if did)

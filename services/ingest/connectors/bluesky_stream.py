@@ -16,9 +16,10 @@ from rapport.contracts.events import Interaction
 from rapport.kit import backoff
 from services.ingest import metrics
 from services.ingest.broker import Broker, NotAcknowledgedError, Record, record_of
-from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, deleted, read, written
+from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, deleted, written
 from services.ingest.connectors.bluesky_frames import Change, FrameError, StreamError
 from services.ingest.connectors.bluesky_handles import Handles
+from services.ingest.connectors.bluesky_records import read
 from services.ingest.connectors.bluesky_source import Source, start_of
 from services.ingest.connectors.ledger import Ledger
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from rapport.contracts.events import Account, Interaction
-from services.ingest.connectors.bluesky_facts import Seen, Watched, read, written
+from services.ingest.connectors.bluesky_facts import Seen, Watched, written
 from services.ingest.connectors.bluesky_frames import LIKE, POST, Change
+from services.ingest.connectors.bluesky_records import read
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ACME, SISTER, FAN, OTHER = (f"did:plc:{name}" for name in ("acme", "sister", "fan", "other"))
