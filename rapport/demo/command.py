@@ -66,7 +66,12 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
     installation = Installation()
     try:
         with console.status("starting Kafka, MongoDB and five services …") as status:
-            line = installation.start(folder, lambda what, how: status.update(escape(f"{what}: {how}")), environment)
+            line = installation.start(
+                folder,
+                lambda what, how: status.update(escape(f"{what}: {how}")),
+                environment,
+                any_port=check,  # a check has to stand beside whatever else runs here; a person likes the usual ports
+            )
         reachable = time.monotonic() - began
         with contextlib.closing(Api(line.api, line.admin_key)) as api:
             recording = record(datetime.now(UTC))
