@@ -7,6 +7,9 @@ import pytest
 
 from rapport.kit import mongo
 from rapport.local.stack import Running, Stack
+from tests.platforms.bluesky.fixtures import bluesky
+
+__all__ = ["bluesky", "database", "stack"]
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ import pytest
 
 from rapport.local.installation import Installation
 from rapport.local.line import Line
+from tests.platforms.bluesky.network import Network, Person
 from tests.services.notifier.receivers import MailReceiver, WebhookReceiver
-
-pytest_plugins = ["tests.platforms.bluesky.fixtures"]
+from tests.services.scorer.worker import until
 
 PROGRESS: Callable[[str, str], None] = lambda *_: None  # noqa: E731
 
@@ -54,6 +54,24 @@ class Agency:
         )
         return brand
 
+    def follow(self, brand: str, person: Person) -> None:
+        """Connects a person's Bluesky account to the brand, and returns when its stream is read."""
+        before = self._followed()
+        self.post(
+            f"/brands/{brand}/accounts",
+            {
+                "id": f"{brand}-bluesky",
+                "platform": "bluesky",
+                "handle": person.handle,
+                "connection": {"service": person.pds, "did": person.did},
+            },
+        )
+        until(lambda: self._followed() > before, "the account's stream is read")
+
+    def _followed(self) -> float:
+        lines = httpx.get(f"{self.line.ingest}/metrics").text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("rapport_ingest_accounts_followed{"))
+
     def mailed(self, brand: str) -> list[str]:
         """The subjects of the brand's mails."""
         return [str(mail["Subject"]) for mail in self.mails.to(f"{brand}@example.test")]
@@ -68,8 +86,8 @@ class Agency:
 
 
 @pytest.fixture(scope="session")
-def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agency]:
-    """Started once: the servers, the five services as processes, a mail server and a webhook receiver."""
+def agency(tmp_path_factory: pytest.TempPathFactory, bluesky: Network) -> Iterator[Agency]:
+    """Started once: the servers, the five services as processes, a mail server, a webhook receiver, and a Bluesky."""
     mails, webhooks, installation = MailReceiver(), WebhookReceiver(), Installation()
     try:
         line = installation.start(
@@ -78,6 +96,7 @@ def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agency]:
             {
                 "RAPPORT_SMTP": mails.address,
                 "RAPPORT_WEBHOOK_ALLOW_PRIVATE": "true",
+                "RAPPORT_PLC_DIRECTORY": bluesky.plc,
                 "RAPPORT_TICK_SECONDS": "0.5",
                 "RAPPORT_BREACH_GRACE_SECONDS": "0.5",
             },

@@ -18,15 +18,7 @@ def test_an_unanswered_comment_warns_breaches_and_is_heard_of_and_an_answered_on
     roastery, ada, bob = (bluesky.create_account(name) for name in ("roastery", "ada", "bob"))
     brand = agency.brand()
     agency.put(f"/brands/{brand}/policy", {"rules": [{"target_seconds": TARGET_SECONDS, "warn_at": [0.5]}]})
-    agency.post(
-        f"/brands/{brand}/accounts",
-        {
-            "id": f"{brand}-bluesky",
-            "platform": "bluesky",
-            "handle": roastery.handle,
-            "connection": {"service": bluesky.pds, "did": roastery.did},
-        },
-    )
+    agency.follow(brand, roastery)
 
     post = roastery.post("New beans from Huila are in")
     answered = bob.post("Do you grind them?", reply=post)
