@@ -9,7 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ServiceSettings(BaseSettings):
     """What every service has. Each reads `RAPPORT_<NAME>`; a wrong value stops the start and is named."""
 
-    model_config = SettingsConfigDict(env_prefix="RAPPORT_", extra="ignore", frozen=True)
+    # An error must not repeat the value: it may be an address with a password in it.
+    model_config = SettingsConfigDict(env_prefix="RAPPORT_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     host: str = "127.0.0.1"
     port: int

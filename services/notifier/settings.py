@@ -1,7 +1,6 @@
 """What the notifier is told by its environment."""
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import SettingsConfigDict
 
 from rapport.kit.config import MongoSettings
 from services.notifier.channels.mail import MailServer
@@ -9,9 +8,6 @@ from services.notifier.channels.mail import MailServer
 
 class NotifierSettings(MongoSettings):
     """RAPPORT_… of `rapport notifier`."""
-
-    # An error about the mail server's address must not repeat the password in it.
-    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     port: int = 8003
     smtp: SecretStr | None = None
