@@ -80,6 +80,8 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, bea
         max_partition_fetch_bytes=FETCH_BYTES,
     )
     consumer.subscribe([topic.name for topic in SOURCES])
+    # Whoever leads the group assigns the partitions that it knows of; without this, at times none.
+    consumer.topics()
     state.ready("kafka")
     projector = Projector(consumer, producer, database, state, stop)
     beats.append(projector)

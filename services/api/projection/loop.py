@@ -29,6 +29,7 @@ RECOUNT_SHARE = 0.1
 SEND_SECONDS = 30.0
 
 REASON_HEADER = "rapport_reason"
+OFFSET_HEADER = "rapport_offset"
 _DEAD = {CONVERSATIONS.name: CONVERSATIONS_UNSEEN.name, ENGAGEMENTS.name: ENGAGEMENTS_UNSEEN.name}
 
 
@@ -148,7 +149,11 @@ class Projector:
                 _DEAD[error.record.topic],
                 key=error.record.key,
                 value=error.record.value,
-                headers=[*error.record.headers, (REASON_HEADER, str(error).encode())],
+                headers=[
+                    *error.record.headers,
+                    (REASON_HEADER, str(error).encode()),
+                    (OFFSET_HEADER, b"%d" % error.record.offset),
+                ],
                 partition=error.record.partition,
             )
             for error in unreadable

@@ -75,7 +75,13 @@ def exchange(
 def follower(id: str, brand: str, seen: datetime, *, worth: dict[str, float] | None = None, **more: Any) -> FollowerRow:
     """A follower whose dimensions are worth what `worth` says at `seen`."""
     worths = worth or {}
-    fields: dict[str, Any] = {"platform": PLATFORM, "revision": 1, "first_seen": seen, "handle": "ada.example"}
+    fields: dict[str, Any] = {
+        "platform": PLATFORM,
+        "revision": 1,
+        "first_seen": seen,
+        "handle": "ada.example",
+        "met": True,
+    }
     return FollowerRow(
         brand=brand,
         follower=id,

@@ -15,6 +15,7 @@ from rapport.contracts.topics import BRANDS, CONVERSATIONS
 from rapport.kit import kafka, mongo
 from rapport.kit.mongo import Document
 from rapport.local.stack import Running
+from services.api import broker
 from services.api.broker import Broker, NotAcknowledgedError
 from services.api.publisher import Publisher
 from services.api.repositories.outgoing import Outgoing
@@ -27,8 +28,9 @@ NOBODY = "127.0.0.1:9"
 
 
 @pytest.fixture
-def cut_off(stack: Running, views: Database[Document]) -> Iterator[Served]:
-    """An API that has its database and no broker."""
+def cut_off(stack: Running, views: Database[Document], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """An API that has its database and no broker, and notices that sooner than it would."""
+    monkeypatch.setattr(broker, "ACKNOWLEDGED_WITHIN_SECONDS", 0.5)
     yield from serve(settings_for(NOBODY, stack.mongodb, views.name), ready=False)
 
 
@@ -37,11 +39,12 @@ def _publish_all(stack: Running, database: str) -> list[str]:
 
     async def run() -> list[str]:
         client = mongo.async_client(stack.mongodb)
-        broker = Broker(lambda: kafka.producer(stack.kafka, "test"))
+        log = Broker(lambda: kafka.producer(stack.kafka, "test"))
+        await log.connect()
         due = await Outgoing(client[database]).due(datetime.now(UTC) - timedelta(days=1))
         for brand in due:
-            await Publisher(client[database], broker).publish(brand, repeat=True)
-        broker.close()
+            await Publisher(client[database], log).publish(brand, repeat=True)
+        log.close()
         await client.close()
         return due
 
@@ -137,7 +140,7 @@ def test_without_a_broker_no_producer_is_left_behind() -> None:
     def nobody() -> None:
         raise KafkaConnectionError("nobody")
 
-    broker = Broker(nobody)
+    log = Broker(nobody)
     with pytest.raises(NotAcknowledgedError, match="nobody"):
-        asyncio.run(broker.connect())
-    broker.close()
+        asyncio.run(log.connect())
+    log.close()

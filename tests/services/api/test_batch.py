@@ -1,0 +1,141 @@
+"""What a poll's records become, without any server."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from kafka import TopicPartition
+
+from rapport.contracts import codec
+from rapport.contracts.events import ExchangeSnapshot, FollowerRef, Spoken, Tick
+from rapport.contracts.rows import EPOCH_HEADER, encode_row, row_key
+from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES, RELATIONSHIPS_CHANGELOG, Topic
+from services.api.projection import batch
+from services.api.projection.documents import version_of
+from tests.services.api import samples
+
+NOW = datetime(2026, 11, 23, 10, 59, 59, tzinfo=UTC)
+
+
+@dataclass
+class _Record:
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: list[tuple[str, bytes]] = field(default_factory=list)
+    partition: int = 0
+    offset: int = 0
+
+
+def _read(topic: Topic, *records: _Record) -> batch.Batch:
+    return batch.read({TopicPartition(topic.name, 0): records})
+
+
+def _said(id: str, **more: Any) -> _Record:
+    value = codec.encode(samples.interaction(id, "aurora", NOW, **more))
+    headers = codec.headers("rapport.interaction.v1", id=id, source="/test")
+    return _Record(CONVERSATIONS.name, b"k", value, headers)
+
+
+def _exchange(event: ExchangeSnapshot | Spoken, epoch: int = 1) -> _Record:
+    headers = [
+        *codec.headers("rapport.exchange.v1", id="1", source="/test"),
+        (EPOCH_HEADER, str(epoch).encode()),
+    ]
+    return _Record(EXCHANGES.name, b"k", codec.encode(event), headers)
+
+
+def test_ticks_and_control_records_are_nothing_to_show() -> None:
+    tick = _Record(
+        CONVERSATIONS.name, b"", codec.encode(Tick()), codec.headers("rapport.tick.v1", id="1", source="/test")
+    )
+    control = _Record(CONVERSATIONS.name, b"", b"{}", codec.headers("rapport.control.v1", id="1", source="/test"))
+    assert _read(CONVERSATIONS, tick, control) == batch.Batch()
+
+
+def test_the_first_of_an_interactions_id_wins_and_its_hour_is_counted() -> None:
+    found = _read(CONVERSATIONS, _said("1", text="first"), _said("1", text="second"), _said("2"))
+    assert [each["text"] for each in found.interactions.values()] == ["first", "When do you open?"]
+    assert found.hours == {("aurora", datetime(2026, 11, 23, 10, tzinfo=UTC))}
+
+
+def test_what_happens_to_a_comment_is_found_by_the_comment() -> None:
+    reply = codec.encode(samples.reply("3", "aurora", NOW, to="at://1"))
+    found = _read(
+        CONVERSATIONS,
+        _said("1"),
+        _said("2", kind="hide"),
+        _Record(CONVERSATIONS.name, b"k", reply, codec.headers("rapport.interaction.v1", id="3", source="/test")),
+    )
+    comment, hide, answer = found.interactions.values()
+    assert "about" not in comment
+    assert comment["follower"] == "did:plc:ada"
+    assert "follower" not in hide
+    assert hide["about"] == "at://2"
+    assert answer["about"] == "at://1"
+
+
+def test_the_highest_epoch_then_the_highest_revision_of_a_row_wins() -> None:
+    old = samples.exchange("one", "aurora", NOW, revision=9)
+    restarted = samples.exchange("one", "aurora", NOW, revision=1, state="answered")
+    for records in ([_exchange(old), _exchange(restarted, 2)], [_exchange(restarted, 2), _exchange(old)]):
+        found = _read(EXCHANGES, *records)
+        assert found.exchanges["one"]["state"] == "answered"
+        assert found.exchanges["one"]["version"] == version_of(2, 1)
+    assert version_of(1, 10) > version_of(1, 9)
+    assert version_of(2, 1) > version_of(1, 2**39)
+
+
+def test_what_the_scorer_tells_itself_is_nothing_to_show() -> None:
+    own = _Record(RELATIONSHIPS_CHANGELOG.name, row_key("clock"), b"not even json")
+    not_met = encode_row(samples.follower("did:plc:ada", "aurora", NOW, met=False))
+    spoken_to = _Record(RELATIONSHIPS_CHANGELOG.name, row_key("follower", "aurora", "bluesky", "x"), not_met)
+    assert _read(RELATIONSHIPS_CHANGELOG, own, spoken_to) == batch.Batch()
+    spoken = Spoken(
+        brand="aurora",
+        platform="bluesky",
+        account="a",
+        follower=FollowerRef(id="x"),
+        kind="reply",
+        object="1",
+        occurred_at=NOW,
+        revision=1,
+    )
+    assert _read(EXCHANGES, _exchange(spoken)) == batch.Batch()
+
+
+def test_a_follower_whose_row_is_removed_is_removed() -> None:
+    key = row_key("follower", "aurora", "bluesky", "did:plc:ada")
+    row = encode_row(samples.follower("did:plc:ada", "aurora", NOW))
+    found = _read(
+        RELATIONSHIPS_CHANGELOG,
+        _Record(RELATIONSHIPS_CHANGELOG.name, key, row),
+        _Record(RELATIONSHIPS_CHANGELOG.name, key, None),
+    )
+    assert found.followers == {"aurora/bluesky/did:plc:ada": None}
+
+
+def test_what_cannot_be_read_is_put_aside_and_the_next_is_read() -> None:
+    unreadable = [
+        _Record(CONVERSATIONS.name, b"k", b"{", codec.headers("rapport.interaction.v1", id="1", source="/test")),
+        _Record(CONVERSATIONS.name, b"k", None, codec.headers("rapport.interaction.v1", id="1", source="/test")),
+        _Record(CONVERSATIONS.name, b"k", b"{}", codec.headers("rapport.interaction.v9", id="1", source="/test")),
+        _Record(CONVERSATIONS.name, b"k", b"{}"),
+    ]
+    found = _read(CONVERSATIONS, *unreadable, _said("1"))
+    assert [error.record for error in found.unreadable] == unreadable
+    assert list(found.interactions) == ["aurora/bluesky/1"]
+    assert "v9" in str(found.unreadable[2])
+
+
+def test_an_unreadable_row_of_the_scorer_halts_its_partition_at_that_row() -> None:
+    bad = _Record(
+        EXCHANGES.name, b"k", b'{"fact": "exchange"}', codec.headers("rapport.exchange.v1", id="1", source="/test")
+    )
+    before = _exchange(samples.exchange("before", "aurora", NOW))
+    after = _exchange(samples.exchange("after", "aurora", NOW + timedelta(hours=1)))
+    found = _read(EXCHANGES, before, bad, after)
+    assert list(found.exchanges) == ["before"]
+    assert [halt.record for halt in found.halts] == [bad]
+    alert = _Record(ALERTS.name, b"k", b"[]", codec.headers("rapport.alert.v1", id="1", source="/test"))
+    assert len(_read(ALERTS, alert).halts) == 1
