@@ -1,0 +1,54 @@
+"""A real Chromium: one that is there, else the distribution's, else Playwright's own; else the tests skip, aloud."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Error, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+INSTALL_SECONDS = 300
+
+
+def _there() -> str | None:
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def _from_the_distribution() -> str | None:
+    """Installs Debian's package where this user may."""
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        return None
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_SECONDS)
+        except (subprocess.SubprocessError, OSError):
+            return None
+    return _there()
+
+
+def _own_of_playwright() -> bool:
+    try:
+        command = [sys.executable, "-m", "playwright", "install", "chromium"]
+        subprocess.run(command, check=True, capture_output=True, timeout=INSTALL_SECONDS)
+    except (subprocess.SubprocessError, OSError):
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium without a window."""
+    path = _there() or _from_the_distribution()
+    if path is None and not _own_of_playwright():
+        pytest.skip("NO BROWSER: no Chromium on the PATH, none from the distribution, none from Playwright")
+    with sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        except Error as error:
+            pytest.skip(f"NO BROWSER: {path or 'the one of Playwright'} does not start: {str(error).splitlines()[0]}")
+        yield started
+        started.close()

@@ -1,0 +1,234 @@
+"""The portal in a real browser, on views as the projector writes them."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from pymongo.database import Database
+
+from rapport.kit.mongo import Document
+from services.api.ids import follower_ref
+from services.api.projection.documents import exchange_document
+from tests.e2e import portal_data
+from tests.e2e.browser import browser
+from tests.services.api import samples
+from tests.services.api.conftest import ADMIN_KEY, Served, api, views
+
+pytestmark = [pytest.mark.e2e, pytest.mark.stack]
+__all__ = ["api", "browser", "views"]
+
+FOLLOWER = follower_ref("bluesky", "did:plc:0")
+PAGES = (
+    "/",
+    f"/brands/{portal_data.BRAND}",
+    f"/brands/{portal_data.BRAND}/exchanges",
+    f"/brands/{portal_data.BRAND}/exchanges/open-0",
+    f"/brands/{portal_data.BRAND}/followers?sort=trust",
+    f"/brands/{portal_data.BRAND}/followers/{FOLLOWER}",
+    "/brands/nobody",
+)
+WIDTHS = (390, 1280)
+
+Opened: TypeAlias = Callable[..., Page]
+
+
+@pytest.fixture
+def opened(browser: Browser, api: Served, views: Database[Document]) -> Iterator[Opened]:
+    """Opens a page in a browser of its own, logged in unless `key` is None; fails on any error in the console."""
+    portal_data.fill(views)
+    contexts = []
+    errors: list[str] = []
+
+    def visit(path: str, key: str | None = ADMIN_KEY, width: int = 1280, scheme: Any = "light") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=api.url)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.on(
+            "request", lambda request: None if request.url.startswith(api.url) else errors.append(f"to {request.url}")
+        )
+        page.goto(path)
+        if key is not None:
+            page.get_by_label("Key").fill(key)
+            page.get_by_role("button", name="Log in").click()
+            page.wait_for_url(lambda url: "/login" not in url)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    # A page that answers 401 or 404 is what some tests ask for.
+    assert [error for error in errors if "the server responded with a status of 4" not in error] == []
+
+
+def test_a_key_opens_what_it_is_for_and_leads_back_to_where_one_wanted_to_go(opened: Opened) -> None:
+    page = opened(f"/brands/{portal_data.BRAND}/exchanges/open-2")
+    expect(page).to_have_url(re.compile(r"/brands/aurora/exchanges/open-2$"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Jonas Lindqvist")
+    (cookie,) = page.context.cookies()
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] == "Strict"
+    assert ADMIN_KEY.rsplit("_", 1)[1] not in cookie["value"]
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    page.goto(f"/brands/{portal_data.BRAND}")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_a_wrong_key_is_refused_in_words(opened: Opened) -> None:
+    page = opened("/login", key=None)
+    page.get_by_label("Key").fill("rp_test_wrong_" + "0" * 64)
+    page.get_by_label("Key").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("unknown, has expired or was revoked")
+    assert page.context.cookies() == []
+
+
+def test_a_session_ends_with_its_key_and_cannot_be_forged(opened: Opened, api: Served) -> None:
+    key = api.key([portal_data.OTHER], "read")
+    page = opened(f"/brands/{portal_data.OTHER}", key=key)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Harbour Books")
+    page.goto(f"/brands/{portal_data.BRAND}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+    (cookie,) = page.context.cookies()
+    value = cookie["value"]
+    assert api.with_key(None).get("/", cookies={"rapport_session": value}).status_code == 200
+    forged = value.replace(value.split(".")[0], "admin", 1)
+    assert api.with_key(None).get("/", cookies={"rapport_session": forged}).status_code == 303
+    api.client.delete(f"/v1/keys/{key.split('_')[2]}")
+    page.goto("/")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_a_form_of_another_site_is_refused(api: Served) -> None:
+    answer = api.client.post("/login", data={"key": ADMIN_KEY}, headers={"Origin": "https://evil.example"})
+    assert answer.status_code == 403
+    for elsewhere in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"):
+        answer = api.client.post("/login", data={"key": ADMIN_KEY, "next": elsewhere})
+        assert answer.headers["location"] == "/"
+
+
+def test_the_brand_page_shows_what_waits_and_counts_down(opened: Opened) -> None:
+    page = opened(f"/brands/{portal_data.BRAND}")
+    rows = page.locator("tr[data-exchange]")
+    expect(rows).to_have_count(6)
+    expect(rows.first).to_contain_text("Overdue")
+    expect(rows.first.locator("time.countdown")).to_contain_text("overdue")
+    second = rows.nth(1).locator("time.countdown")
+    before = second.inner_text()
+    expect(second).not_to_have_text(before)
+    expect(second).to_have_text(re.compile(r"in \d min \d+ s"))
+    expect(page.locator("#chart canvas")).to_be_visible()
+    page.get_by_text("As a table").click()
+    expect(page.locator("#chart-table tbody tr")).to_have_count(14)
+
+
+def test_what_the_projector_writes_appears_without_a_reload_and_keeps_focus_and_chart(
+    opened: Opened, views: Database[Document]
+) -> None:
+    page = opened(f"/brands/{portal_data.BRAND}")
+    expect(page.locator("#chart canvas")).to_be_visible()
+    page.locator("#exchange-open-3").focus()
+    now = datetime.now(UTC)
+    views["exchanges"].insert_one(
+        exchange_document(samples.exchange("brand-new", portal_data.BRAND, now - timedelta(hours=30)), 1)
+    )
+    expect(page.locator("tr[data-exchange=brand-new]")).to_be_visible()
+    expect(page.locator(".tile").first).to_contain_text("2")
+    expect(page.locator("#exchange-open-3")).to_be_focused()
+    expect(page.locator("#chart canvas")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_scrolls_sideways_and_text_is_legible(opened: Opened, scheme: str) -> None:
+    for width in WIDTHS:
+        page = opened("/", width=width, scheme=scheme)
+        for path in PAGES:
+            page.goto(path)
+            page.wait_for_load_state("load")
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
+            poor = page.evaluate(CONTRAST)
+            assert poor == [], (path, width, scheme)
+        page.locator("h1").evaluate(
+            "element => { element.style.color = getComputedStyle(document.body).backgroundColor }"
+        )
+        assert len(page.evaluate(CONTRAST)) == 1, "the measure itself has to notice"
+
+
+def test_hostile_text_is_text(opened: Opened) -> None:
+    page = opened(f"/brands/{portal_data.BRAND}")
+    expect(page).to_have_title("Café Aurora · Rapport")
+    expect(page.locator("tr[data-exchange=open-0] .name")).to_have_text(portal_data.HOSTILE_NAME)
+    for path in PAGES[1:6]:
+        page.goto(path)
+        assert page.locator("main img").count() == 0
+        assert page.locator("main script").count() == 0
+        assert page.locator("a[href^='javascript']").count() == 0
+        assert "owned" not in page.title() or "<script>" in page.title()
+    page.goto(PAGES[1])
+    arabic = page.locator("tr[data-exchange=open-1] .said > span")
+    assert arabic.evaluate("element => getComputedStyle(element).direction") == "rtl"
+
+
+def test_the_policy_of_content_forbids_everything_but_ones_own(api: Served) -> None:
+    policy = api.client.get("/login").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "*" not in policy
+
+
+def test_everything_can_be_reached_by_keyboard(opened: Opened) -> None:
+    page = opened(f"/brands/{portal_data.BRAND}")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    reached = []
+    for _ in range(16):
+        page.keyboard.press("Tab")
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", "focus has to be visible"
+        reached.append(page.evaluate("document.activeElement.id"))
+    assert "all-exchanges" in reached
+    assert "exchange-open-1" in reached
+    page.locator("#exchange-open-1").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/exchanges/open-1$"))
+
+
+# WCAG 2.1, 1.4.3: the contrast of each text with what lies behind it, 4.5 to 1, or 3 to 1 where it is large.
+CONTRAST = r"""
+() => {
+  const parse = (text) => {
+    const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+    context.fillStyle = text; context.fillRect(0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => [r, g, b].map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255, 255];
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest(".visually-hidden, .skip, svg")) continue;
+    const style = getComputedStyle(element);
+    const [light, dark] = [luminance(parse(style.color)), luminance(behind(element))].sort((a, b) => b - a);
+    const ratio = (light + 0.05) / (dark + 0.05);
+    const size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+    if (ratio >= (large ? 3 : 4.5)) continue;
+    poor.push(`${element.className} ${element.textContent.trim().slice(0, 30)} ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}
+"""

@@ -1,0 +1,55 @@
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+
+from services.api.portal import session, wording
+from services.api.portal.pages import STATIC
+
+SECRET = b"secret"
+
+
+def test_a_session_is_of_its_key_until_it_is_over_and_nobody_else_can_make_one() -> None:
+    cookie = session.issue("abc", 1000.0, SECRET)
+    assert session.key_of(cookie, 1000.0, SECRET) == "abc"
+    assert session.key_of(cookie, 1000.0 + session.LIFETIME_SECONDS, SECRET) is None
+    assert session.key_of(cookie, 1000.0, b"another") is None
+    for forged in (
+        "",
+        ".",
+        "..",
+        "abc",
+        cookie.replace("abc", "xyz"),
+        cookie + "x",
+        cookie.replace(".", ".9", 1),
+        "é.1.x",
+    ):
+        assert session.key_of(forged, 1000.0, SECRET) is None
+
+
+def test_vendored_files_are_what_their_versions_published() -> None:
+    vendored = STATIC / "vendor"
+    listed = json.loads((vendored / "vendor.json").read_text())
+    assert {each["file"] for each in listed} == {
+        path.name for path in vendored.iterdir() if path.suffix in (".js", ".css")
+    }
+    for each in listed:
+        assert hashlib.sha256((vendored / each["file"]).read_bytes()).hexdigest() == each["sha256"], each["file"]
+
+
+def test_only_addresses_of_the_web_become_links() -> None:
+    assert wording.link("https://example.org") == "https://example.org"
+    for hostile in (None, "", "javascript:alert(1)", "JAVASCRIPT:x", "data:text/html,x", " https://x", "//x"):
+        assert wording.link(hostile) is None
+
+
+def test_times_and_shares_are_said_in_words() -> None:
+    now = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+    assert wording.until(now + timedelta(hours=3, minutes=12, seconds=5), now) == "in 3 h 12 min"
+    assert wording.until(now - timedelta(seconds=65), now) == "1 min 5 s overdue"
+    assert wording.ago(now, now) == "just now"
+    assert wording.ago(now - timedelta(days=3, hours=5), now) == "3 d ago"
+    assert wording.moment(now, "Europe/Berlin") == "Mon 23 Nov, 19:00"
+    assert wording.percent(0.999) == "99 %"
+    assert wording.percent(None) == "–"
+    assert wording.initials("  ada  lovelace king") == "AL"
+    assert wording.initials("🙂") == "?"
