@@ -147,7 +147,7 @@ class Installation:
             if self._stack.status() is not None:
                 continue
             try:
-                self._running = self._stack.up(self._on_progress, bound=True)
+                self._running = self._stack.up(self._on_progress, bound=True, same_port=True)
             except StackError as error:
                 self._on_progress("stack", str(error))
             if not self._ending.is_set():

@@ -18,38 +18,23 @@ from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
 from rapport.kit import kafka as kit_kafka
-from rapport.local import child, existing, mongod, ports
+from rapport.local import child, existing, line, mongod, ports, state
 from rapport.local.broker import USUAL_PORT as KAFKA_PORT
 from rapport.local.broker import Broker
 from rapport.local.child import Child
 from rapport.local.errors import StackError
 from rapport.local.mongod import Mongod
+from rapport.local.state import Server, State
 
 Progress = Callable[[str, str], None]
 """Told what (`kafka`, `mongodb`, a service's name) and how far it is."""
 
+NAMES = ("kafka", "mongodb")
 READY_SECONDS = 90.0
 """Until a server answers. Both answer within 3 s on a quiet machine; a busy one of CI is many times slower."""
 STOP_SECONDS = 30.0
 """For a clean end: both write what they hold in memory."""
 _POLL_SECONDS = 0.05
-
-
-class Server(msgspec.Struct, frozen=True):
-    """One server: its address, and its process if we started it."""
-
-    address: str
-    pid: int | None = None
-    born: str | None = None
-
-    def alive(self) -> bool:
-        """Whether the process that we started runs."""
-        child = self.child()
-        return child is not None and child.alive()
-
-    def child(self) -> Child | None:
-        """The process that we started."""
-        return Child(self.pid, self.born) if self.pid is not None and self.born is not None else None
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -61,14 +46,6 @@ class Running(msgspec.Struct, frozen=True):
     """URI."""
     pids: dict[str, int] = {}
     """Of those that we started: `kafka`, `mongodb`."""
-
-
-class _State(msgspec.Struct):
-    """What `stack.json` remembers between commands."""
-
-    servers: dict[str, Server] = {}
-    owner: tuple[int, str] | None = None
-    """The process whose end is the servers' end too, if they are bound to one."""
 
 
 def _quiet(what: str, how_far: str) -> None:
@@ -83,21 +60,31 @@ class Stack:
         self._file = self.data / "stack.json"
         self._abandoned = threading.Event()
         self._writing = threading.Lock()
-        self._state = _State()
+        self._state = State()
         self._started: dict[str, Child] = {}
+        self._same_port = False
 
-    def up(self, on_progress: Progress = _quiet, *, bound: bool = False, any_port: bool = False) -> Running:
+    def up(
+        self,
+        on_progress: Progress = _quiet,
+        *,
+        bound: bool = False,
+        any_port: bool = False,
+        same_port: bool = False,
+    ) -> Running:
         """Starts what does not run, side by side, makes missing topics, and returns once both answer.
 
         With `bound` the servers end when this process does. With `any_port` free ports are taken even where the
-        usual ones are free. Raises StackError; what this call had started is then ended again.
+        usual ones are free. With `same_port` a server that ended starts where its clients look for it, or not at all.
+        Raises StackError; what this call had started is then ended again.
         """
         with self._turn():
-            self._state = self._read()
+            self._state = state.read(self._file)
             self._await_orphans()
             self._started = {}
             self._abandoned.clear()
-            if bound and not any(server.alive() for server in self._state.servers.values()):
+            self._same_port = same_port
+            if bound and not any(one.alive() for one in self._state.children().values()):
                 us = child.this_process()
                 self._state.owner = (us.pid, us.born)
             try:
@@ -105,33 +92,31 @@ class Stack:
             except BaseException:
                 self._abandoned.set()
                 child.stop(self._started.values(), STOP_SECONDS)
-                for name in self._started:
-                    self._forget(name)
                 raise
             return self._running()
 
     def down(self) -> list[str]:
         """Ends the servers that `up` started on this folder, and gives their names. Their data stays."""
         with self._turn():
-            state = self._read()
-            ours = {name: found for name, server in state.servers.items() if (found := server.child())}
+            ours = state.read(self._file).children()
             alive = [name for name, found in ours.items() if found.alive()]
             child.stop(ours.values(), STOP_SECONDS)
             self._file.unlink(missing_ok=True)
             return alive
 
     def status(self) -> Running | None:
-        """The stack if it is up: every process that was started still runs. It asks no server."""
-        self._state = self._read()
-        servers = self._state.servers.values()
-        if len(servers) < 2 or any(server.pid is not None and not server.alive() for server in servers):
+        """The stack if it is up: every process that was started still runs, and its owner does. It asks no server."""
+        self._state = state.read(self._file)
+        if len(self._state.servers) < len(NAMES) or not all(one.alive() for one in self._state.children().values()):
+            return None
+        if self._state.owner is not None and not self._state.owned():
             return None
         return self._running()
 
     def bound_elsewhere(self) -> bool:
         """Whether the servers run and end with another process than this one."""
-        owner = self._read().owner
-        return owner is not None and owner[0] != os.getpid() and Child(*owner).alive()
+        found = state.read(self._file)
+        return found.owner is not None and found.owner[0] != os.getpid() and found.owned()
 
     def _both(self, on_progress: Progress, bound: bool, any_port: bool) -> None:
         with ThreadPoolExecutor(2, thread_name_prefix="stack") as pool:
@@ -162,16 +147,18 @@ class Stack:
         broker = Broker(self.data)
         server = self._state.servers.get("kafka")
         if server is None or not server.alive():
-            port = ports.usual_or_free(_port_of(server) or (0 if any_port else KAFKA_PORT))
+            port = self._port(server, 0 if any_port else KAFKA_PORT)
             command = broker.command(port, ports.usual_or_free(0), tell)
             server = self._start("kafka", command, broker.log, f"{ports.LOOPBACK}:{port}", bound)
         tell("starting")
         address = server.address
 
         def attempt() -> bool:
-            host, _, port = address.rpartition(":")
-            # Asked first, because the client reports each refused connection on its log.
-            if not ports.answers(host, int(port)):
+            port = address.rpartition(":")[2]
+            # Another's broker may have the port by now, and would answer as well. And a client that is refused says so
+            # on its log, so nothing is asked before the port is ours.
+            ours = server.child()
+            if ours is None or not ours.listens(int(port)):
                 return False
             kit_kafka.create_topics(address, replication=1)
             return not kit_kafka.missing_topics(address)
@@ -192,16 +179,24 @@ class Stack:
         database = Mongod(self.data)
         server = self._state.servers.get("mongodb")
         if server is None or not server.alive():
-            port = ports.usual_or_free(_port_of(server) or (0 if any_port else mongod.USUAL_PORT))
+            port = self._port(server, 0 if any_port else mongod.USUAL_PORT)
             server = self._start("mongodb", database.command(port), database.log, mongod.uri(port), bound)
         tell("starting")
-        port = _port_of(server)
+        port = server.port()
 
         def attempt() -> bool:
-            return ports.answers(ports.LOOPBACK, port) and mongod.make_primary(port)
+            ours = server.child()
+            return ours is not None and ours.listens(port) and mongod.make_primary(port)
 
         self._until("MongoDB", server, attempt, database.log, (PyMongoError,))
         tell(f"ready at {server.address}")
+
+    def _port(self, before: Server | None, usual: int) -> int:
+        had = before.port() if before is not None else 0
+        port = ports.usual_or_free(had or usual)
+        if self._same_port and had and port != had:
+            raise StackError(f"port {had}, where clients look for it, was taken by another program after it had ended")
+        return port
 
     def _end_ours(self, name: str) -> None:
         server = self._state.servers.get(name)
@@ -247,11 +242,9 @@ class Stack:
 
     def _await_orphans(self) -> None:
         """Servers whose owner is gone are on their way out; their files are theirs until then."""
-        owner = self._state.owner
-        if owner is None or Child(*owner).alive():
-            return
-        child.stop([found for server in self._state.servers.values() if (found := server.child())], STOP_SECONDS)
-        self._state.owner = None
+        if self._state.owner is not None and not self._state.owned():
+            child.stop(self._state.children().values(), STOP_SECONDS)
+            self._state.owner = None
 
     def _running(self) -> Running:
         servers = self._state.servers
@@ -265,36 +258,10 @@ class Stack:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _read(self) -> _State:
-        try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_State)
-        except FileNotFoundError:
-            return _State()
-        except msgspec.DecodeError as error:
-            raise StackError(f"{self._file} is damaged ({error}); remove it if nothing of it runs") from error
-
     def _remember(self, name: str, server: Server) -> None:
         with self._writing:
             self._state.servers[name] = server
-            self._write()
-
-    def _forget(self, name: str) -> None:
-        with self._writing:
-            self._state.servers.pop(name, None)
-            self._write()
-
-    def _write(self) -> None:
-        whole = self._file.with_suffix(".new")
-        whole.write_bytes(msgspec.json.encode(self._state))
-        whole.chmod(0o600)  # an address can hold a password
-        whole.replace(self._file)
-
-
-def _port_of(server: Server | None) -> int:
-    """The port of a server that we started, so that one that starts again is where its clients look; else 0."""
-    if server is None or server.pid is None:
-        return 0
-    return int(server.address.partition("/?")[0].rpartition(":")[2])
+            line.write_private(self._file, msgspec.json.encode(self._state))  # an address can hold a password
 
 
 class _Abandoned(Exception):  # noqa: N818 - not an error of its own: another one is being reported
