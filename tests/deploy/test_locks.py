@@ -1,6 +1,7 @@
 """The locks: everything pinned and hashed, and no address of a registry in them."""
 
 import re
+import tomllib
 from pathlib import Path
 
 from rapport.local import jars
@@ -20,6 +21,13 @@ def test_no_lock_names_a_registry() -> None:
         assert not HOST.search(text)
         assert "index-url" not in text
         assert "find-links" not in text
+
+
+def test_the_lock_has_every_package_that_the_project_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [name for names in project["optional-dependencies"].values() for name in names]
+    named = {re.split(r"[^A-Za-z0-9_.-]", each)[0].lower() for each in [*project["dependencies"], *extras]}
+    assert named - {"rapport"} <= set(pinned("requirements.lock"))
 
 
 def test_every_package_has_hashes() -> None:
