@@ -52,7 +52,7 @@ async def exchanges(database: Database, tenants: Tenants, query: ExchangesQuery,
             follower = follower_parts(query.follower)
         except ValueError as error:
             raise invalid("follower", str(error)) from None
-    wanted = Wanted(breached=query.breached, platform=query.platform, follower=follower)
+    wanted = Wanted(breached=query.breached, backfilled=query.backfilled, platform=query.platform, follower=follower)
     repository = Exchanges(database, tenants)
     with_open = query.state in (None, "open")
     ended: Sequence[str] = () if query.state == "open" else ENDED if query.state is None else (query.state,)

@@ -27,7 +27,8 @@ router = APIRouter(include_in_schema=False)
 
 STATIC = Path(__file__).parent / "static"
 CHART_DAYS = 14
-OPEN_SHOWN = 25
+PAGE_SHOWN = 25
+WAITING_SHOWN = 12
 ALERTS_SHOWN = 8
 FOLLOWERS_SHOWN = 8
 
@@ -197,7 +198,9 @@ async def _live(context: ContextDep, brand: dict[str, Any]) -> dict[str, Any]:
     now = datetime.now(UTC)
     database, tenants = context.database, Tenants.one(brand["_id"])
     headline = (await numbers.overview(database, tenants, [brand], now)).brands[0]
-    waiting = await reading.exchanges(database, tenants, ExchangesQuery(state="open", limit=OPEN_SHOWN), now)
+    live = ExchangesQuery(state="open", backfilled=False, limit=WAITING_SHOWN)
+    waiting = await reading.exchanges(database, tenants, live, now)
+    before = await reading.exchanges(database, tenants, ExchangesQuery(state="open", backfilled=True, limit=1), now)
     raised = await reading.alerts(database, tenants, AlertsQuery(limit=ALERTS_SHOWN))
     people = await reading.followers(database, tenants, FollowersQuery(sort="last_seen", limit=FOLLOWERS_SHOWN), now)
     said = "\n".join(
@@ -206,6 +209,7 @@ async def _live(context: ContextDep, brand: dict[str, Any]) -> dict[str, Any]:
     return {
         "headline": headline,
         "waiting": waiting,
+        "before": bool(before.items),
         "alerts": raised.items,
         "people": people.items,
         "seen": hashlib.sha256(said.encode()).hexdigest()[:16],
@@ -228,14 +232,26 @@ async def brand_chart(brand: Brand, context: ContextDep) -> Response:
 
 @router.get("/brands/{brand}/exchanges")
 async def exchanges_page(
-    brand: Brand, who: Visitor, context: ContextDep, state: str = "", cursor: Cursor = None
+    brand: Brand,
+    who: Visitor,
+    context: ContextDep,
+    state: str = "",
+    backfilled: bool | None = None,
+    cursor: Cursor = None,
 ) -> HTMLResponse:
-    """All exchanges of a brand, or those in one state."""
+    """All exchanges of a brand, or those in one state; from before the account was connected or from after."""
     query = ExchangesQuery.model_validate(
-        {"state": state if state in wording.STATES else None, "cursor": cursor, "limit": OPEN_SHOWN}
+        {
+            "state": state if state in wording.STATES else None,
+            "backfilled": backfilled,
+            "cursor": cursor,
+            "limit": PAGE_SHOWN,
+        }
     )
     found = await reading.exchanges(context.database, Tenants.one(brand["_id"]), query, datetime.now(UTC))
-    return page("exchanges.html", who=who, brand=_named(brand), found=found, state=query.state or "")
+    return page(
+        "exchanges.html", who=who, brand=_named(brand), found=found, state=query.state or "", backfilled=backfilled
+    )
 
 
 @router.get("/brands/{brand}/exchanges/{id}")
@@ -257,7 +273,7 @@ async def followers_page(
             "sort": sort if sort in ("know", "like", "trust", "last_seen") else "last_seen",
             "stage": stage if stage in wording.STAGES else None,
             "cursor": cursor,
-            "limit": OPEN_SHOWN,
+            "limit": PAGE_SHOWN,
         }
     )
     found = await reading.followers(context.database, Tenants.one(brand["_id"]), query, datetime.now(UTC))

@@ -18,6 +18,7 @@ class Wanted:
     """Which exchanges of a list. `follower` is a platform and the follower's id there."""
 
     breached: bool | None = None
+    backfilled: bool | None = None
     platform: str | None = None
     follower: tuple[str, str] | None = None
 
@@ -26,6 +27,8 @@ class Wanted:
         found: Document = {}
         if self.breached is not None:
             found["breached_at"] = {"$ne": None} if self.breached else None
+        if self.backfilled is not None:
+            found["backfilled"] = self.backfilled
         if self.platform is not None:
             found["platform"] = self.platform
         if self.follower is not None:

@@ -28,6 +28,8 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "exchanges": (
         _index("due", [("brand", _UP), ("state", _UP), ("due_at", _UP), ("_id", _UP)]),
+        # What came with the account is overdue for long: without this, all of it would be read before what is due now.
+        _index("due_live", [("brand", _UP), ("state", _UP), ("backfilled", _UP), ("due_at", _UP), ("_id", _UP)]),
         _index("due_everywhere", [("state", _UP), ("due_at", _UP), ("_id", _UP)]),
         _index("opened", [("brand", _UP), ("state", _UP), ("opened_at", _DOWN), ("_id", _DOWN)]),
         _index("opened_everywhere", [("state", _UP), ("opened_at", _DOWN), ("_id", _DOWN)]),

@@ -230,6 +230,7 @@ class ExchangesQuery(PageQuery):
 
     state: State | None = None
     breached: bool | None = None
+    backfilled: bool | None = None
     platform: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
     follower: FollowerRefText | None = None
 
