@@ -1,7 +1,7 @@
 # `make` explains itself; each target's line follows its ##.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench lock clean
+.PHONY: help setup demo test bench pictures lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 	--no-header --no-emit-index-url --no-emit-find-links --quiet
 
 help: ## Say what can be done here
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install everything into .venv, from the lock, if it has changed
 
@@ -45,6 +45,9 @@ test: setup ## Check the style and the types, then run every test on a real Kafk
 
 bench: setup ## Measure throughput and lateness on this machine
 	@$(BIN)/python -m bench
+
+pictures: setup ## Take the documentation's pictures of the portal anew
+	@$(BIN)/python -m tests.e2e.pictures
 
 lock: setup ## Write the locks anew: Python packages, the image's part of them, the broker's libraries
 	@$(COMPILE) --upgrade --all-extras -o requirements.lock

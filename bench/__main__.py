@@ -133,8 +133,7 @@ async def kills(agency: Agency, installation: Installation, many: int, times: in
         cursor = page["next"]
         if cursor is None:
             break
-    # The first one found out when the door knew the account.
-    difference = {kind: counted[kind] - sent[kind] for kind in sent if abs(counted[kind] - sent[kind]) > 1}
+    difference = {kind: counted[kind] - sent[kind] for kind in sent | counted if counted[kind] != sent[kind]}
     return {
         "sent": sum(sent.values()),
         "kills": killed,

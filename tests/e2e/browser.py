@@ -1,5 +1,6 @@
 """A real Chromium: one that is there, else the distribution's, else Playwright's own; else the tests skip, aloud."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -12,6 +13,10 @@ from playwright.sync_api import Browser, Error, sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 INSTALL_SECONDS = 300
+
+
+class NoBrowserError(Exception):
+    """This machine has no Chromium and cannot get one."""
 
 
 def _there() -> str | None:
@@ -39,16 +44,31 @@ def _own_of_playwright() -> bool:
     return True
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A Chromium without a window."""
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """A Chromium without a window. Raises NoBrowserError where there is none to be had."""
     path = _there() or _from_the_distribution()
     if path is None and not _own_of_playwright():
-        pytest.skip("NO BROWSER: no Chromium on the PATH, none from the distribution, none from Playwright")
+        raise NoBrowserError("no Chromium on the PATH, none from the distribution, none from Playwright")
     with sync_playwright() as playwright:
         try:
             started = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         except Error as error:
-            pytest.skip(f"NO BROWSER: {path or 'the one of Playwright'} does not start: {str(error).splitlines()[0]}")
+            what = path or "the one of Playwright"
+            raise NoBrowserError(f"{what} does not start: {str(error).splitlines()[0]}") from error
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+# Not for the session: Playwright keeps an event loop in this thread, in which no other test could run one of its own.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """`chromium` for a module."""
+    with contextlib.ExitStack() as ending:
+        try:
+            started = ending.enter_context(chromium())
+        except NoBrowserError as error:
+            pytest.skip(f"NO BROWSER: {error}")
         yield started
-        started.close()
