@@ -162,7 +162,7 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
                 elif name == "throughput":
                     found[name] = await throughput(agency, arguments.rate, arguments.seconds)
                 else:
-                    found[name] = await kills(agency, installation, 50_000, 3)
+                    found[name] = await kills(agency, installation, 56_000, 3)
                 found[name]["load_before"] = round(before, 1)
                 await agency.close()
         finally:
