@@ -5,14 +5,8 @@ from typing import Any
 
 import msgspec
 
-from rapport.contracts.events import (
-    Alert,
-    Brand,
-    Control,
-    ExchangeEvent,
-    Interaction,
-    Tick,
-)
+from rapport.contracts.controls import Control
+from rapport.contracts.events import Alert, Brand, ExchangeEvent, Interaction, Tick
 
 Headers = list[tuple[str, bytes]]
 

@@ -83,48 +83,13 @@ class Interaction(Struct, omit_defaults=True, frozen=True, kw_only=True):
     currency: str | None = None
     campaign: str | None = None
     automatic: bool = False
+    staff: bool = False
+    """By someone of the brand from an account of their own: no follower, so it opens no clock and adds to no score."""
 
 
 class Tick(Struct, frozen=True):
     """Moves the clock of its partition by nothing but the time at which the log appended it. Carries no time."""
 
-
-class When(Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
-    """What a rule applies to; an absent field applies to all."""
-
-    platform: str | None = None
-    kind: Literal["comment", "mention", "message"] | None = None
-    account: str | None = None
-
-
-class Rule(Struct, omit_defaults=True, frozen=True, kw_only=True):
-    """How soon an exchange is due, in elapsed seconds, and at which fractions of that a warning is sent."""
-
-    target_seconds: int
-    when: When = When()
-    warn_at: tuple[float, ...] = (0.75,)
-
-
-class PolicyVersion(Struct, frozen=True, kw_only=True, tag_field="control", tag="policy"):
-    """A brand's rules from `effective_from` on; the first rule that matches an exchange wins."""
-
-    brand: Text
-    version: int
-    effective_from: UtcTime
-    rules: tuple[Rule, ...]
-
-
-class AccountConnected(Struct, frozen=True, kw_only=True, tag_field="control", tag="account"):
-    """What was written to the account before `connected_at` is backfilled: it has a clock and alerts nobody."""
-
-    brand: Text
-    account: Text
-    platform: Text
-    connected_at: UtcTime
-
-
-Control: TypeAlias = PolicyVersion | AccountConnected
-"""Settings that are part of the scorer's state: written into every partition of `conversations`."""
 
 ExchangeState: TypeAlias = Literal["open", "answered", "answered_late", "cancelled", "superseded"]
 Step: TypeAlias = Literal["warning", "breach", "escalation", "retracted", "resolved"]
@@ -144,6 +109,14 @@ class FirstComment(Struct, omit_defaults=True, frozen=True):
     id: Text
     url: str | None = None
     text: str | None = None
+
+
+class DecisionRef(Struct, frozen=True):
+    """Who said that no reply is needed, when, and why."""
+
+    by: str
+    at: UtcTime
+    why: str
 
 
 class PolicyRef(Struct, frozen=True):
@@ -171,12 +144,17 @@ class ExchangeSnapshot(Struct, omit_defaults=True, frozen=True, kw_only=True, ta
     revision: int
     policy: PolicyRef
     cancelled_because: str | None = None
+    decision: DecisionRef | None = None
     superseded_by: str | None = None
     backfilled: bool = False
     breached_at: UtcTime | None = None
     answered_at: UtcTime | None = None
     answered_by: str | None = None
     response_seconds: float | None = None
+    business_seconds: float | None = None
+    """The part of `response_seconds` that lay in business hours; the same where the rule has no calendar."""
+    stage_wanted: bool = False
+    """The clock waits to be told the stage of its follower."""
 
 
 class Spoken(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="fact", tag="spoken"):
@@ -229,6 +207,8 @@ class Account(Struct, omit_defaults=True, frozen=True, kw_only=True):
     door_secrets: tuple[str, ...]
     connection: dict[str, str] = {}
     """What the platform's connector needs, for instance `service` (the address to stream from) on Bluesky."""
+    staff: tuple[str, ...] = ()
+    """The platform's ids of people who work for the brand, and of further accounts of its own."""
 
 
 class MailChannel(Struct, frozen=True, kw_only=True, tag_field="type", tag="mail", forbid_unknown_fields=True):

@@ -18,7 +18,16 @@ EPOCH = 1
 EPOCH_HEADER = "rapport_epoch"
 
 THREAD = "thread"
+OPEN = "open"
 FOLLOWER = "follower"
+
+
+class BlockState(Struct, omit_defaults=True, frozen=True):
+    """The newest word on whether the brand blocks the follower; the newest, by `at` and `id`, holds."""
+
+    at: UtcTime
+    id: str
+    lifted: bool = False
 
 
 class FollowerRow(Struct, omit_defaults=True, kw_only=True):
@@ -41,6 +50,7 @@ class FollowerRow(Struct, omit_defaults=True, kw_only=True):
     contributions: dict[str, dict[str, float]] = {}
     """Per dimension (`know`, `like`, `trust`) the landmark sum that each kind brought; a dimension is their total."""
     last_purchase_at: UtcTime | None = None
+    block: BlockState | None = None
     days: dict[str, dict[str, int]] = {}
     """Per event day (`2026-11-23`, UTC) how many of each kind count; the source of the capped sums."""
 

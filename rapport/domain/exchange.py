@@ -6,13 +6,14 @@ before is held against it in `rapport.domain.publication`.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
 from rapport.domain.policy import Terms
 
-Removal = Literal["deleted", "hidden"]
+Removal: TypeAlias = Literal["deleted", "hidden", "blocked", "disconnected"]
+Because: TypeAlias = Literal["deleted", "hidden", "blocked", "disconnected", "no_reply_needed", "spam"]
 
 
 class Comment(Struct, omit_defaults=True):
@@ -26,9 +27,14 @@ class Comment(Struct, omit_defaults=True):
     conversation: str
     url: str | None = None
     text: str | None = None
+    bot: bool = False
+    empty: bool = False
+    """No letter, no digit, no picture: a reaction in the form of a comment."""
+    stage: str | None = None
+    """The follower's stage when it opened an exchange, where a policy asks for it and it was told."""
     removed: int | None = None
     """Since when it is deleted or hidden, if it is."""
-    removed_because: Removal | None = None
+    removed_because: Literal["deleted", "hidden"] | None = None
     exchange: str | None = None
     """The id of the exchange it was last published in."""
 
@@ -43,6 +49,51 @@ class Answer(Struct, omit_defaults=True):
     automatic: bool = False
 
 
+class Decision(Struct, omit_defaults=True):
+    """Someone of the brand said that an exchange needs no reply, or is spam; or took that back. `at` in ms.
+
+    Of one exchange the newest, by time and id, holds.
+    """
+
+    exchange: str
+    id: str
+    at: int
+    by: str
+    why: str
+    spam: bool = False
+    undone: bool = False
+
+
+class Block(Struct, omit_defaults=True):
+    """The brand blocked the follower at `at` (ms), or lifted the block."""
+
+    id: str
+    at: int
+    lifted: bool = False
+
+
+class Facts(NamedTuple):
+    """What is known of one follower in one thread."""
+
+    comments: Iterable[Comment]
+    answers: Iterable[Answer] = ()
+    decisions: Iterable[Decision] = ()
+    blocks: Iterable[Block] = ()
+
+
+class Rules(NamedTuple):
+    """What a brand's settings say about one thread's exchanges.
+
+    `grace` (ms) is how long after a comment was appended its breach waits for an answer that was polled together with
+    it. `disconnected` gives when the comment's account was disconnected, if that was after the comment.
+    """
+
+    terms_of: Callable[[Comment], Terms]
+    backfilled: Callable[[Comment], bool]
+    disconnected: Callable[[Comment], int | None]
+    grace: int
+
+
 class Exchange(Struct, frozen=True):
     """One exchange as the facts have it. Times in ms."""
 
@@ -55,82 +106,136 @@ class Exchange(Struct, frozen=True):
     fires: int
     """When the clock of the partition makes an unanswered one a breach."""
     breached: bool
+    joined: int
+    """How many comments wait, or waited, in it: those taken away do not, the first always does."""
     answer: Answer | None = None
-    cancelled_because: Removal | None = None
-
-    @property
-    def joined(self) -> int:
-        """How many comments wait, or waited, in it: those taken away do not, the first always does."""
-        return sum(1 for comment in self.members if comment.removed is None or comment is self.first)
+    decision: Decision | None = None
+    cancelled_because: Because | None = None
 
 
-def exchanges(
-    comments: Iterable[Comment],
-    answers: Iterable[Answer],
-    terms_of: Callable[[Comment], Terms],
-    clock: int,
-    grace: int,
-) -> list[Exchange]:
+_Closer: TypeAlias = Answer | Decision
+_Gone: TypeAlias = tuple[int, Removal]
+
+
+def exchanges(facts: Facts, rules: Rules, clock: int) -> list[Exchange]:
     """The exchanges of one follower in one thread, oldest first.
 
     An answer covers every comment up to its own time, and the comment it replies to whatever the two times say (an
-    author's clock can be wrong). Automatic answers cover nothing. `grace` (ms) is how long after a comment was appended
-    its breach waits for an answer that was polled together with it.
+    author's clock can be wrong). An automatic one covers only what a policy lets it. That no reply is needed covers
+    every comment up to when it was said.
     """
-    waiting = sorted(comments, key=lambda comment: (comment.at, comment.id))
+    waiting = sorted(
+        (comment for comment in facts.comments if rules.terms_of(comment).timed),
+        key=lambda comment: (comment.at, comment.id),
+    )
     at_of = {comment.id: comment.at for comment in waiting}
-    covering = sorted(
-        ((max(answer.at, at_of.get(answer.parent or "", answer.at)), answer.at, answer.id, answer) for answer in answers
-         if not answer.automatic),
-        key=lambda found: found[:3],
-    )  # fmt: skip
+    covering: list[tuple[int, int, str, _Closer]] = [
+        (max(answer.at, at_of.get(answer.parent or "", answer.at)), answer.at, answer.id, answer)
+        for answer in facts.answers
+    ]
+    covering += [(each.at, each.at, each.id, each) for each in _in_force(facts.decisions)]
+    covering.sort(key=lambda found: found[:3])
+    taken = _Taken(facts.blocks, rules)
     found: list[Exchange] = []
     start = 0
-    for covers, _, _, answer in covering:
+    for covers, _, _, closer in covering:
         end = start
         while end < len(waiting) and waiting[end].at <= covers:
             end += 1
-        if end > start:
-            found.append(_exchange(tuple(waiting[start:end]), answer, terms_of, clock, grace))
-            start = end
+        if end == start or (
+            isinstance(closer, Answer)
+            and closer.automatic
+            and not rules.terms_of(waiting[start]).rule.automatic_answers
+        ):
+            continue
+        found.append(_exchange(waiting[start:end], closer, rules, taken, clock))
+        start = end
     if start < len(waiting):
-        found.append(_exchange(tuple(waiting[start:]), None, terms_of, clock, grace))
+        found.append(_exchange(waiting[start:], None, rules, taken, clock))
     return found
 
 
-def _exchange(
-    members: tuple[Comment, ...],
-    answer: Answer | None,
-    terms_of: Callable[[Comment], Terms],
-    clock: int,
-    grace: int,
-) -> Exchange:
-    for first in members:
-        terms = terms_of(first)
+def _in_force(decisions: Iterable[Decision]) -> list[Decision]:
+    newest: dict[str, Decision] = {}
+    for each in decisions:
+        known = newest.get(each.exchange)
+        if known is None or (known.at, known.id) < (each.at, each.id):
+            newest[each.exchange] = each
+    return [each for each in newest.values() if not each.undone]
+
+
+class _Taken:
+    """Since when, and why, a comment waits for nothing any more though nobody answered it."""
+
+    def __init__(self, blocks: Iterable[Block], rules: Rules) -> None:
+        self._disconnected = rules.disconnected
+        self._blocked: list[tuple[int, int | None]] = []
+        since: int | None = None
+        for block in sorted(blocks, key=lambda block: (block.at, block.id)):
+            if block.lifted and since is not None:
+                self._blocked.append((since, block.at))
+                since = None
+            elif not block.lifted and since is None:
+                since = block.at
+        if since is not None:
+            self._blocked.append((since, None))
+
+    def since(self, comment: Comment) -> _Gone | None:
+        found: list[_Gone] = []
+        if comment.removed is not None and comment.removed_because is not None:
+            found.append((comment.removed, comment.removed_because))
+        for start, end in self._blocked:
+            if end is None or comment.at < end:
+                # What is written while the block holds is gone from its beginning.
+                found.append((max(start, comment.at), "blocked"))
+                break
+        disconnected = self._disconnected(comment)
+        if disconnected is not None:
+            found.append((disconnected, "disconnected"))
+        return min(found, default=None)
+
+
+def _exchange(members: list[Comment], closer: _Closer | None, rules: Rules, taken: _Taken, clock: int) -> Exchange:
+    gone = [taken.since(member) for member in members]
+
+    def made(
+        place: int,
+        state: Literal["open", "answered", "answered_late", "cancelled"],
+        *,
+        breached: bool,
+        because: Because | None = None,
+    ) -> Exchange:
+        first = members[place]
+        terms = rules.terms_of(first)
         due = terms.due(first.at)
-        gone = first.removed
-        if gone is not None and gone < due and (answer is None or gone < answer.at):
-            continue  # taken away in time, so the clock moves to the next
-        fires = max(due, first.appended + grace)
-        if answer is not None:
-            late = answer.at > due
-            return Exchange(
-                first=first, members=members, terms=terms, due=due, fires=fires,
-                state="answered_late" if late else "answered", breached=late, answer=answer,
-            )  # fmt: skip
-        if all(comment.removed is not None for comment in members):
-            # Nothing is left to answer; but it was due before it went, which stays a miss.
-            return Exchange(
-                first=first, members=members, terms=terms, due=due, fires=fires,
-                state="cancelled", breached=True, cancelled_because=first.removed_because,
-            )  # fmt: skip
         return Exchange(
-            first=first, members=members, terms=terms, due=due, fires=fires, state="open", breached=clock >= fires
-        )
-    first = members[0]
-    terms = terms_of(first)
-    due = terms.due(first.at)
-    return Exchange(
-        first=first, members=members, terms=terms, due=due, fires=max(due, first.appended + grace),
-        state="cancelled", breached=False, cancelled_because=first.removed_because,
-    )  # fmt: skip
+            first=first, members=tuple(members), terms=terms, state=state, due=due,
+            fires=max(due, first.appended + rules.grace), breached=breached,
+            joined=sum(1 for index, since in enumerate(gone) if since is None or index == place),
+            answer=closer if isinstance(closer, Answer) else None,
+            decision=closer if isinstance(closer, Decision) else None,
+            cancelled_because=because,
+        )  # fmt: skip
+
+    for place, (first, since) in enumerate(zip(members, gone, strict=True)):
+        due = rules.terms_of(first).due(first.at)
+        if since is not None and since[0] < due and (closer is None or since[0] < closer.at):
+            continue  # taken away in time, so the clock moves to the next
+        if isinstance(closer, Answer):
+            late = closer.at > due
+            return made(place, "answered_late" if late else "answered", breached=late)
+        if isinstance(closer, Decision):
+            if closer.spam:
+                return made(place, "cancelled", breached=False, because="spam")
+            return made(place, "cancelled", breached=closer.at > due, because="no_reply_needed")
+        if since is not None and all(each is not None for each in gone):
+            # Nothing is left to answer; but it was due before it went, which stays a miss.
+            return made(place, "cancelled", breached=True, because=since[1])
+        found = made(place, "open", breached=False)
+        if clock >= found.fires and not found.terms.pending:
+            return made(place, "open", breached=True)
+        return found
+    last = gone[0]
+    assert last is not None, "every member was taken away"
+    closer = None
+    return made(0, "cancelled", breached=False, because=last[1])

@@ -1,45 +1,125 @@
 """Which rule sets an exchange's clock, and what times follow from it. Times and durations are milliseconds."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rapport.contracts.events import PolicyVersion, Rule
+from rapport.contracts.controls import PolicyVersion, Rule, When
+from rapport.domain import business_time
+from rapport.domain.business_time import Calendar
+from rapport.domain.times import ms
 
 DEFAULT_RULE = Rule(target_seconds=24 * 3600)
 """Answer within 24 hours, with one warning when three quarters of them are over."""
 DEFAULT_VERSION = 0
+_WORD = re.compile(r"[^\W_]+")
+# Scripts written without spaces between words: Thai to Khmer, kana, Han.
+_SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a rule looks at: a comment, and the stage of its follower, None where it is not known (yet)."""
+
+    at: int
+    platform: str
+    kind: str
+    account: str
+    text: str | None = None
+    bot: bool = False
+    empty: bool = False
+    stage: str | None = None
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What applies to one exchange for good: the rule, and where it stands (`version`, `index`)."""
+    """What applies to one exchange for good: the rule, where it stands (`version`, `index`), and its calendar."""
 
     rule: Rule
     version: int
     index: int
+    calendar: Calendar | None = None
+    pending: bool = False
+    """A rule before this one may apply, once the follower's stage is known; until then no clock is armed."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether it has a clock at all."""
+        return self.rule.target_seconds is not None
 
     def due(self, opened: int) -> int:
-        """When an exchange that opened at `opened` is due."""
-        return opened + self.rule.target_seconds * 1000
+        """When an exchange that opened at `opened` is due. Needs a clock."""
+        assert self.rule.target_seconds is not None, "asked only of what has a clock"
+        return business_time.due(opened, self.rule.target_seconds * 1000, self.calendar)
 
     def warnings(self, opened: int) -> list[int]:
         """When its warnings are sent, in order."""
-        return sorted(opened + round(share * self.rule.target_seconds * 1000) for share in self.rule.warn_at)
+        target = (self.rule.target_seconds or 0) * 1000
+        return sorted(business_time.due(opened, round(share * target), self.calendar) for share in self.rule.warn_at)
+
+    def escalations(self, due: int) -> list[int]:
+        """When an exchange due at `due` is escalated, in order."""
+        return sorted(
+            business_time.due(due, seconds * 1000, self.calendar) for seconds in self.rule.escalate_after_seconds
+        )
+
+    def business_seconds(self, opened: int, answered: int) -> float:
+        """How long the answer took by the calendar; by the clock where there is none."""
+        answered = max(opened, answered)
+        if self.calendar is None:
+            return (answered - opened) / 1000
+        return business_time.business(opened, answered, self.calendar) / 1000
 
 
-def terms(versions: Iterable[PolicyVersion], *, at: int, platform: str, kind: str, account: str) -> Terms:
-    """The terms of an exchange opened at `at`: the first matching rule of the version then in force, else the default.
+def terms(versions: Iterable[PolicyVersion], subject: Subject) -> Terms:
+    """The terms of an exchange: the first matching rule of the version in force when it opened, else the default.
 
-    In force is the version with the latest `effective_from` that is not after `at`; of two alike the higher version.
+    In force is the version with the latest `effective_from` that is not after `subject.at`; of two alike the higher.
     """
     in_force = max(
-        (version for version in versions if version.effective_from.timestamp() * 1000 <= at),
+        (version for version in versions if ms(version.effective_from) <= subject.at),
         key=lambda version: (version.effective_from, version.version),
         default=None,
     )
+    pending = False
     if in_force is not None:
         for index, rule in enumerate(in_force.rules):
-            when = rule.when
-            if when.platform in (None, platform) and when.kind in (None, kind) and when.account in (None, account):
-                return Terms(rule=rule, version=in_force.version, index=index)
-    return Terms(rule=DEFAULT_RULE, version=DEFAULT_VERSION, index=0)
+            if not _applies(rule.when, subject):
+                continue
+            if rule.when.stage and subject.stage is None:
+                pending = True
+                continue
+            if rule.when.stage and subject.stage not in rule.when.stage:
+                continue
+            calendar = in_force.calendars[rule.calendar] if rule.calendar is not None else None
+            return Terms(rule, in_force.version, index, calendar, pending)
+    return Terms(DEFAULT_RULE, DEFAULT_VERSION, 0, None, pending)
+
+
+def _applies(when: When, subject: Subject) -> bool:
+    """Everything but the stage."""
+    return (
+        when.platform in (None, subject.platform)
+        and when.kind in (None, subject.kind)
+        and when.account in (None, subject.account)
+        and when.bot in (None, subject.bot)
+        and when.empty in (None, subject.empty)
+        and (not when.words or _says(subject.text or "", when.words))
+    )
+
+
+def _says(text: str, words: Iterable[str]) -> bool:
+    """Whether one of the words or phrases is in the text, whole and in any case."""
+    said = _spaced(text)
+    return any(
+        word.casefold() in text.casefold() if _SPACELESS.search(word) else _spaced(word) in said for word in words
+    )
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
+
+
+def is_empty(text: str | None, media: Iterable[str]) -> bool:
+    """Whether a comment is nothing but a reaction: a text without letter or digit, and no picture or link."""
+    return text is not None and not any(media) and not any(character.isalnum() for character in text)

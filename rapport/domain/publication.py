@@ -13,14 +13,14 @@ from msgspec import Struct, structs
 
 from rapport.contracts.events import (
     Alert,
+    DecisionRef,
     ExchangeSnapshot,
     FirstComment,
     FollowerRef,
     PolicyRef,
     Step,
 )
-from rapport.domain.exchange import Answer, Comment, Exchange, exchanges
-from rapport.domain.policy import Terms
+from rapport.domain.exchange import Answer, Block, Comment, Decision, Exchange, Facts, Rules, exchanges
 from rapport.domain.times import ms, utc
 
 DAY_MS = 86_400_000
@@ -28,6 +28,8 @@ FOLD_AFTER = 30 * DAY_MS
 """An exchange that ended this long ago is history: its facts leave the state, and nothing reopens it."""
 MOST_COMMENTS = 200
 MOST_EXCHANGES = 50
+MOST_DECISIONS = 50
+MOST_BLOCKS = 20
 """Per follower and thread, so that a row stays far below what the log accepts as one record."""
 
 
@@ -38,6 +40,8 @@ class Sent(Struct, omit_defaults=True):
     warnings: int = 0
     """How many of its warnings are over."""
     breach: bool = False
+    escalations: int = 0
+    """How many of its escalations are over."""
     resolved: bool = False
     retractions: int = 0
     first: str | None = None
@@ -55,6 +59,8 @@ class Thread(Struct, omit_defaults=True, kw_only=True):
     """The time of the interaction that the follower's handle and name were taken from."""
     comments: list[Comment] = []
     answers: list[Answer] = []
+    decisions: list[Decision] = []
+    blocks: list[Block] = []
     published: list[ExchangeSnapshot] = []
     sent: list[Sent] = []
     """Beside each of `published`."""
@@ -64,14 +70,6 @@ class Thread(Struct, omit_defaults=True, kw_only=True):
     """The clock at which the thread has to be looked at again, if ever."""
 
 
-class Settings(NamedTuple):
-    """What a brand's settings say about one thread's exchanges."""
-
-    terms_of: Callable[[Comment], Terms]
-    backfilled: Callable[[Comment], bool]
-    grace: int
-
-
 class Published(NamedTuple):
     """What there is to say of what one record changed."""
 
@@ -79,29 +77,33 @@ class Published(NamedTuple):
     alerts: list[Alert]
 
 
-def publish(thread: Thread, settings: Settings, clock: int) -> Published:
-    """Brings `thread` up to its facts at `clock` and gives what has to be said. Changes `thread`."""
+def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str], bool]) -> Published:
+    """Brings `thread` up to its facts at `clock` and gives what has to be said. Changes `thread`.
+
+    `unconfirmed` says of an account whether what happened on it may not be known yet.
+    """
     _bound(thread)
-    found = exchanges(thread.comments, thread.answers, settings.terms_of, clock, settings.grace)
+    facts = Facts(thread.comments, thread.answers, thread.decisions, thread.blocks)
+    found = exchanges(facts, rules, clock)
     kept = _identify(thread, found, clock)
     snapshots: list[ExchangeSnapshot] = []
     alerts: list[Alert] = []
     next_at: int | None = None
     for place, exchange in kept:
         before = thread.published[place]
-        backfilled = settings.backfilled(exchange.first)
+        backfilled = rules.backfilled(exchange.first)
         after = _snapshot(thread, exchange, before.id, before.revision, backfilled)
         if after != before or before.revision == 0:
             after = structs.replace(after, revision=before.revision + 1)
             thread.published[place] = after
             snapshots.append(after)
-        if not backfilled:
-            alerts.extend(_alerts(after, exchange, thread.sent[place], clock))
-        if exchange.state == "open" and not exchange.breached:
-            warnings = [] if backfilled else exchange.terms.warnings(exchange.first.at)
-            soonest = min((at for at in [*warnings, exchange.fires] if at > clock), default=None)
-            if soonest is not None:
-                next_at = soonest if next_at is None else min(next_at, soonest)
+        if not backfilled and not exchange.terms.pending:
+            said = _alert_of(after, exchange, thread.sent[place], clock)
+            if said is not None:
+                alerts.append(structs.replace(said, unconfirmed=said.step in _MISSED and unconfirmed(said.account)))
+        soonest = min((at for at in _moments(exchange, backfilled) if at > clock), default=None)
+        if soonest is not None:
+            next_at = soonest if next_at is None else min(next_at, soonest)
     holders = {thread.published[place].id for place, _ in kept}
     for place, before in enumerate(thread.published):
         if before.id not in holders and before.state != "superseded":
@@ -170,7 +172,7 @@ def _digest(*parts: str) -> str:
 
 
 def _snapshot(thread: Thread, exchange: Exchange, id: str, revision: int, backfilled: bool) -> ExchangeSnapshot:
-    first, answer = exchange.first, exchange.answer
+    first, answer, decision = exchange.first, exchange.answer, exchange.decision
     return ExchangeSnapshot(
         id=id,
         brand=thread.brand,
@@ -187,37 +189,59 @@ def _snapshot(thread: Thread, exchange: Exchange, id: str, revision: int, backfi
         revision=revision,
         policy=PolicyRef(version=exchange.terms.version, rule=exchange.terms.index),
         cancelled_because=exchange.cancelled_because,
+        decision=DecisionRef(by=decision.by, at=utc(decision.at), why=decision.why) if decision else None,
         backfilled=backfilled,
         breached_at=utc(exchange.due) if exchange.breached else None,
         answered_at=utc(answer.at) if answer else None,
         answered_by=answer.by if answer else None,
         response_seconds=max(0, answer.at - first.at) / 1000 if answer else None,
+        business_seconds=exchange.terms.business_seconds(first.at, answer.at) if answer else None,
+        stage_wanted=exchange.terms.pending,
     )
 
 
-def _alerts(snapshot: ExchangeSnapshot, exchange: Exchange, sent: Sent, clock: int) -> list[Alert]:
-    """What is due to be said of one exchange now; notes it in `sent`."""
+def _moments(exchange: Exchange, backfilled: bool) -> list[int]:
+    """The clocks at which something is to be said of an exchange as it now stands."""
+    if exchange.state != "open" or exchange.terms.pending:
+        return []
+    if backfilled:
+        return [exchange.fires]
+    return [*exchange.terms.warnings(exchange.first.at), exchange.fires, *_escalations(exchange)]
+
+
+def _escalations(exchange: Exchange) -> list[int]:
+    return [max(at, exchange.fires) for at in exchange.terms.escalations(exchange.due)]
+
+
+def _alert_of(snapshot: ExchangeSnapshot, exchange: Exchange, sent: Sent, clock: int) -> Alert | None:
+    """What is due to be said of one exchange now, if anything; notes it in `sent`. Of several steps the highest."""
     if sent.breach and not exchange.breached and not sent.resolved:
         alert = _alert(snapshot, "retracted", sent, clock)
-        sent.breach = False
+        sent.breach, sent.escalations = False, 0
         sent.retractions += 1
-        return [alert]
-    if exchange.state == "open":
-        if exchange.breached:
-            if not sent.breach:
-                sent.breach, sent.first = True, exchange.first.id
-                return [_alert(snapshot, "breach", sent, clock)]
-            return []
+        return alert
+    if exchange.state != "open":
+        if exchange.breached and sent.breach and not sent.resolved:
+            sent.resolved = True
+            return _alert(snapshot, "resolved", sent, clock)
+        return None
+    if not exchange.breached:
         over = sum(1 for at in exchange.terms.warnings(exchange.first.at) if at <= clock)
         if over > sent.warnings and clock < exchange.due:
-            # Of several warnings that passed unsaid, one says it all.
             sent.warnings, sent.first = over, exchange.first.id
-            return [_alert(snapshot, "warning", sent, clock, over)]
-        return []
-    if exchange.state == "answered_late" and sent.breach and not sent.resolved:
-        sent.resolved = True
-        return [_alert(snapshot, "resolved", sent, clock)]
-    return []
+            return _alert(snapshot, "warning", sent, clock, over)
+        return None
+    escalated = sum(1 for at in _escalations(exchange) if at <= clock)
+    if escalated > sent.escalations:
+        sent.breach, sent.escalations, sent.first = True, escalated, exchange.first.id
+        return _alert(snapshot, "escalation", sent, clock, escalated)
+    if not sent.breach:
+        sent.breach, sent.first = True, exchange.first.id
+        return _alert(snapshot, "breach", sent, clock)
+    return None
+
+
+_MISSED = frozenset({"breach", "escalation"})
 
 
 def _alert(snapshot: ExchangeSnapshot, step: Step, sent: Sent, clock: int, nth: int = 0) -> Alert:
@@ -247,6 +271,18 @@ def _bound(thread: Thread) -> None:
     if len(thread.answers) > MOST_COMMENTS:
         thread.answers.sort(key=lambda answer: (answer.at, answer.id))
         del thread.answers[: len(thread.answers) - MOST_COMMENTS]
+    if len(thread.decisions) > MOST_DECISIONS:
+        thread.decisions.sort(key=lambda decision: (decision.at, decision.id))
+        del thread.decisions[: len(thread.decisions) - MOST_DECISIONS]
+    if len(thread.blocks) > MOST_BLOCKS:
+        thread.blocks.sort(key=lambda block: (block.at, block.id))
+        del thread.blocks[: len(thread.blocks) - MOST_BLOCKS]
+
+
+def _closed_at(snapshot: ExchangeSnapshot) -> int | None:
+    if snapshot.answered_at is not None:
+        return ms(snapshot.answered_at)
+    return ms(snapshot.decision.at) if snapshot.decision is not None else None
 
 
 def _fold(thread: Thread, clock: int) -> None:
@@ -258,18 +294,18 @@ def _fold(thread: Thread, clock: int) -> None:
         snapshot = thread.published[place]
         if snapshot.state == "open":
             break
-        ended = ms(snapshot.answered_at or snapshot.due_at)
+        ended = _closed_at(snapshot) or ms(snapshot.due_at)
         if ended > clock - FOLD_AFTER and len(gone) >= surplus:
             break
         gone.add(place)
         if snapshot.state != "superseded":
             members = [comment.at for comment in thread.comments if comment.exchange == snapshot.id]
-            covered = ms(snapshot.answered_at) if snapshot.answered_at else 0
-            thread.closed_until = max([thread.closed_until, covered, *members])
+            thread.closed_until = max([thread.closed_until, _closed_at(snapshot) or 0, *members])
     if not gone:
         return
     folded = {thread.published[place].id for place in gone}
     thread.comments = [comment for comment in thread.comments if comment.exchange not in folded]
     thread.answers = [answer for answer in thread.answers if answer.at > thread.closed_until]
+    thread.decisions = [each for each in thread.decisions if each.exchange not in folded]
     thread.published = [snapshot for place, snapshot in enumerate(thread.published) if place not in gone]
     thread.sent = [sent for place, sent in enumerate(thread.sent) if place not in gone]

@@ -18,7 +18,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from rapport.contracts import codec
-from rapport.contracts.events import Account, AccountConnected, Brand, Channel, PolicyVersion, Rule
+from rapport.contracts.controls import AccountConnected, PolicyVersion, Rule
+from rapport.contracts.events import Account, Brand, Channel
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, key_of, partition_of
 from rapport.kit.mongo import Document
 from services.api.broker import Broker, NotAcknowledgedError, Record

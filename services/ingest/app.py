@@ -22,6 +22,7 @@ from services.ingest.broker import Broker
 from services.ingest.connectors.bluesky import Bluesky
 from services.ingest.directory import KAFKA_GONE, NOT_READ, Directory
 from services.ingest.door import Door
+from services.ingest.heartbeat import beat
 from services.ingest.problems import ProblemError
 from services.ingest.settings import IngestSettings
 
@@ -52,9 +53,11 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         directory.listen(changed)
         broker.start()
         directory.start()
+        beating = loop.create_task(beat(broker, settings.instance, bluesky.behind, log))
         try:
             yield
         finally:
+            beating.cancel()
             await bluesky.close()
             await asyncio.to_thread(directory.stop)
             await asyncio.to_thread(broker.close)

@@ -1,5 +1,9 @@
 """What ingest is told by its environment."""
 
+import socket
+
+from pydantic import Field
+
 from rapport.kit.config import DataSettings
 from services.ingest.connectors.bluesky_handles import DIRECTORY
 
@@ -8,5 +12,7 @@ class IngestSettings(DataSettings):
     """Ingest keeps the cursors of its streams, and what it saw on them, in `data`/ingest."""
 
     port: int = 8001
+    instance: str = Field(default_factory=socket.gethostname)
+    """What this process is called in its heartbeats, different for each."""
     plc_directory: str = DIRECTORY
     """Where the handles of Bluesky's people are looked up."""

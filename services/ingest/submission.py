@@ -124,8 +124,9 @@ def complete(item: Received, brand: str, account: Account, observed_at: datetime
     amount = item.amount
     if amount is not None and not _usable(amount):
         raise UnaddressableError("amount", "has to be a finite number below 10^15 with at most 9 decimal places")
+    kind = _kind_of(item, account)
     addressed = address(
-        kind=item.kind,
+        kind=kind,
         account=account.id,
         actor=item.actor,
         object=item.object,
@@ -143,7 +144,7 @@ def complete(item: Received, brand: str, account: Account, observed_at: datetime
         brand=brand,
         platform=account.platform,
         account=account.id,
-        kind=item.kind,
+        kind=kind,
         actor=item.actor,
         object=item.object or Object(item.id),
         conversation=addressed.conversation,
@@ -163,7 +164,16 @@ def complete(item: Received, brand: str, account: Account, observed_at: datetime
         currency=item.currency,
         campaign=item.campaign,
         automatic=item.automatic,
+        staff=item.actor.id in account.staff,
     )
+
+
+def _kind_of(item: Received, account: Account) -> Kind:
+    """What someone of the brand writes from an account of their own to a follower's comment is the brand's reply."""
+    to_a_follower = item.parent is not None and item.parent.actor not in account.staff
+    if item.kind in ("comment", "mention") and item.actor.id in account.staff and to_a_follower:
+        return "reply"
+    return item.kind
 
 
 def _usable(amount: Decimal) -> bool:

@@ -1,39 +1,50 @@
 """The exchanges agent's handler: interactions, control records and ticks of one partition of `conversations`."""
 
 import heapq
+import logging
 from typing import cast
 
 import msgspec
+from prometheus_client import Counter
 
 from rapport.contracts import codec
-from rapport.contracts.events import (
-    SPOKEN,
+from rapport.contracts.controls import (
     AccountConnected,
-    Alert,
-    ExchangeSnapshot,
-    FollowerRef,
-    Interaction,
+    AccountDisconnected,
+    Decided,
+    FollowerBlocked,
+    Heartbeat,
     PolicyVersion,
-    Spoken,
+    StageTold,
 )
+from rapport.contracts.events import SPOKEN, Alert, ExchangeSnapshot, FollowerRef, Interaction, Spoken
 from rapport.contracts.rows import THREAD, row_key
 from rapport.contracts.topics import ALERTS, EXCHANGES, key_of, partition_of
 from rapport.domain import policy, publication
-from rapport.domain.exchange import Answer, Comment
-from rapport.domain.publication import FOLD_AFTER, Settings, Thread
+from rapport.domain.connection import Connection
+from rapport.domain.exchange import Answer, Block, Comment, Decision, Rules
+from rapport.domain.publication import FOLD_AFTER, Thread
 from rapport.domain.times import ms, utc
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.lane import Record
 from services.scorer.fenced.state import Store
 from services.scorer.output import EPOCH_HEADERS
-from services.scorer.rows import BrandSettings, Messages, ObjectRow, SpokenKind, Waiting
+from services.scorer.rows import HEARD_WITHIN, BrandSettings, Heard, Messages, ObjectRow, SpokenKind, Waiting
 
 EXCERPT = 280
 """Characters of a comment that its alert and its exchange carry; the whole text is with the interaction."""
 PARENT_MAY_TAKE = 7 * 86_400_000
 """How long (ms of log time) a reply waits for the comment it answers."""
 MOST_WAITING = 50
+MOST_SWEPT = 1_000
+"""Threads per transaction: after an outage, when many are overdue at once, a transaction stays small and short."""
 _THREADS = b'["thread",'
+_HEARD = row_key("heard")
+_ALWAYS = Connection()
+
+
+log = logging.getLogger("rapport.scorer")
+STUCK = Counter("rapport_scorer_stuck_threads", "Threads whose clock stands because looking at them failed.")
 
 
 class _Due(msgspec.Struct):
@@ -51,6 +62,7 @@ class ExchangesHandler:
         self._next_at: dict[bytes, int] = {}
         self._heap: list[tuple[int, bytes]] = []
         self._undo: dict[bytes, int | None] = {}
+        self._alerts: list[Alert] = []
 
     def open(self, stored: Store) -> None:
         """Rebuilds the heap from the rows."""
@@ -64,13 +76,39 @@ class ExchangesHandler:
         heapq.heapify(self._heap)
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
-        """Applies one record, then everything that is due at `clock`."""
+        """Applies one record."""
         event = codec.decode(codec.type_of(record.headers), record.value)
         if isinstance(event, Interaction):
             self._interaction(event, record.timestamp, clock, batch)
-        elif isinstance(event, PolicyVersion | AccountConnected):
+        elif isinstance(event, PolicyVersion | AccountConnected | AccountDisconnected):
             self._settle(event, clock, batch)
-        self._sweep(clock, batch)
+        elif isinstance(event, Heartbeat):
+            self._hear(event, record.timestamp, batch)
+        elif isinstance(event, Decided | StageTold | FollowerBlocked):
+            self._decide(event, clock, batch)
+        self._tell(batch)
+
+    def sweep(self, clock: int, batch: Batch) -> bool:
+        """Looks at the threads whose time has come; costs by what is due, not by what is open."""
+        for _ in range(MOST_SWEPT):
+            if not self._heap or self._heap[0][0] > clock:
+                break
+            at, key = heapq.heappop(self._heap)
+            if self._next_at.get(key) != at:
+                continue  # moved since; its new time has its own place in the heap
+            row = batch.row(key, Thread)
+            if row is None:
+                self._note_next(key, None)
+                continue
+            try:
+                self._publish(row, clock, batch)
+            except Exception:
+                # A fault of ours in one thread: it must not stop every clock behind it.
+                log.exception("%r cannot be looked at; its clock stands until something happens in it", key)
+                STUCK.inc()
+                self._note_next(key, None)
+        self._tell(batch)
+        return bool(self._heap) and self._heap[0][0] <= clock
 
     def committed(self) -> None:
         """The heap's changes stay."""
@@ -81,6 +119,7 @@ class ExchangesHandler:
         for key, at in self._undo.items():
             self._set_next(key, at)
         self._undo.clear()
+        self._alerts.clear()
 
     @property
     def open_threads(self) -> int:
@@ -88,6 +127,8 @@ class ExchangesHandler:
         return len(self._next_at)
 
     def _interaction(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
+        if event.staff and event.kind in SPOKEN:
+            return  # among themselves: nobody waits
         if event.kind in SPOKEN:
             self._comment(event, appended, clock, batch)
         elif event.kind == "reply":
@@ -119,7 +160,8 @@ class ExchangesHandler:
                 Comment(
                     id=event.object.id, kind=event.kind, at=at, appended=appended, account=event.account,
                     conversation=event.conversation, url=event.object.url,
-                    text=event.text[:EXCERPT] if event.text else None, removed=removed, removed_because=because,
+                    text=event.text[:EXCERPT] if event.text else None, bot=event.actor.bot,
+                    empty=policy.is_empty(event.text, event.media), removed=removed, removed_because=because,
                 )
             )  # fmt: skip
         self._speak(event.brand, event.platform, event.object.id, known, key, row.follower, batch)
@@ -226,6 +268,8 @@ class ExchangesHandler:
                 batch.keep(moved_key, moved)
         home.comments = [*home.comments, *stray.comments]
         home.answers = [*home.answers, *stray.answers]
+        home.decisions = [*home.decisions, *stray.decisions]
+        home.blocks = [*home.blocks, *stray.blocks]
         home.published = [*home.published, *stray.published]
         home.sent = [*home.sent, *stray.sent]
         home.closed_until = max(home.closed_until, stray.closed_until)
@@ -253,21 +297,38 @@ class ExchangesHandler:
 
         def terms_of(comment: Comment) -> policy.Terms:
             return policy.terms(
-                settings.policies, at=comment.at, platform=row.platform, kind=comment.kind, account=comment.account
-            )
+                settings.policies,
+                policy.Subject(
+                    at=comment.at, platform=row.platform, kind=comment.kind, account=comment.account,
+                    text=comment.text, bot=comment.bot, empty=comment.empty, stage=comment.stage,
+                ),
+            )  # fmt: skip
 
-        def backfilled(comment: Comment) -> bool:
-            connected = settings.connected.get(comment.account)
-            return connected is not None and comment.at < ms(connected)
+        def connection(comment: Comment) -> Connection:
+            return settings.connections.get(comment.account, _ALWAYS)
 
-        said = publication.publish(row, Settings(terms_of, backfilled, self._grace), clock)
+        def unconfirmed(account: str) -> bool:
+            return (batch.row(_HEARD, Heard) or Heard()).silent_about(account, clock)
+
+        rules = Rules(
+            terms_of=terms_of,
+            backfilled=lambda comment: not connection(comment).live(comment.at),
+            disconnected=lambda comment: connection(comment).ended_after(comment.at),
+            grace=self._grace,
+        )
+        said = publication.publish(row, rules, clock, unconfirmed)
         key = row_key(THREAD, row.brand, row.platform, row.thread, row.follower.id)
         batch.keep(key, row)
         self._note_next(key, row.next_at)
         for snapshot in said.snapshots:
             batch.emit(_exchange_record(snapshot, f"{snapshot.id}:{snapshot.revision}"))
-        for alert in said.alerts:
+        self._alerts += said.alerts
+
+    def _tell(self, batch: Batch) -> None:
+        """Puts the alerts of a record out, those that were due first in front."""
+        for alert in sorted(self._alerts, key=lambda alert: (alert.due_at, alert.id)):
             batch.emit(_alert_record(alert))
+        self._alerts.clear()
 
     def _speak(
         self, brand: str, platform: str, object_id: str, known: ObjectRow, key: bytes, who: FollowerRef, batch: Batch
@@ -281,7 +342,7 @@ class ExchangesHandler:
         )  # fmt: skip
         batch.emit(_exchange_record(spoken, f"{object_id}:{known.revision}"))
 
-    def _settle(self, event: PolicyVersion | AccountConnected, clock: int, batch: Batch) -> None:
+    def _settle(self, event: PolicyVersion | AccountConnected | AccountDisconnected, clock: int, batch: Batch) -> None:
         """Takes settings into the state; of the same version the first wins. Open clocks are looked at again."""
         key = row_key("settings", event.brand)
         settings = batch.row(key, BrandSettings) or BrandSettings()
@@ -290,9 +351,11 @@ class ExchangesHandler:
                 return
             settings.policies = [*settings.policies, event]
         else:
-            if event.account in settings.connected:
+            connection = settings.connections.setdefault(event.account, Connection())
+            connected = isinstance(event, AccountConnected)
+            at = ms(event.connected_at if isinstance(event, AccountConnected) else event.disconnected_at)
+            if not connection.note(at, connected=connected):
                 return
-            settings.connected = {**settings.connected, event.account: event.connected_at}
         batch.keep(key, settings)
         mine = row_key(THREAD, event.brand)[:-1] + b","
         for thread_key in [found for found in self._next_at if found.startswith(mine)]:
@@ -300,17 +363,35 @@ class ExchangesHandler:
             if row is not None:
                 self._publish(row, clock, batch)
 
-    def _sweep(self, clock: int, batch: Batch) -> None:
-        """Looks at every thread whose time has come; costs by what is due, not by what is open."""
-        while self._heap and self._heap[0][0] <= clock:
-            at, key = heapq.heappop(self._heap)
-            if self._next_at.get(key) != at:
-                continue  # moved since; its new time has its own place in the heap
-            row = batch.row(key, Thread)
-            if row is None:
-                self._note_next(key, None)
-                continue
-            self._publish(row, clock, batch)
+    def _hear(self, event: Heartbeat, appended: int, batch: Batch) -> None:
+        """Remembers that ingest is there, and what it lacks. Who has not been heard of for long is forgotten."""
+        heard = batch.row(_HEARD, Heard) or Heard()
+        heard.by_instance = {
+            name: said for name, said in heard.by_instance.items() if appended - said[0] <= HEARD_WITHIN
+        } | {event.instance: (appended, event.behind)}
+        batch.keep(_HEARD, heard)
+
+    def _decide(self, event: Decided | StageTold | FollowerBlocked, clock: int, batch: Batch) -> None:
+        """Adds what was decided or told to the facts of the thread it is about."""
+        row = self._row(event.brand, event.platform, event.thread, event.follower, batch)
+        if isinstance(event, Decided):
+            if any(known.id == event.id for known in row.decisions):
+                return
+            row.decisions.append(
+                Decision(
+                    exchange=event.exchange, id=event.id, at=ms(event.at), by=event.by, why=event.why,
+                    spam=event.spam, undone=event.undone,
+                )
+            )  # fmt: skip
+        elif isinstance(event, FollowerBlocked):
+            if any(known.id == event.id for known in row.blocks):
+                return
+            row.blocks.append(Block(id=event.id, at=ms(event.at), lifted=event.lifted))
+        else:
+            for comment in row.comments:
+                if comment.id == event.comment and comment.stage is None:
+                    comment.stage = event.stage
+        self._publish(row, clock, batch)
 
     def _note_next(self, key: bytes, at: int | None) -> None:
         if key not in self._undo:

@@ -1,16 +1,20 @@
 """The relationships agent's handler: engagements, and what the exchanges agent tells, of one partition."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from rapport.contracts import codec
+from rapport.contracts.controls import FollowerBlocked, Stage, StageTold
 from rapport.contracts.events import ExchangeSnapshot, Interaction, Spoken
-from rapport.contracts.rows import FOLLOWER, FollowerRow, row_key
+from rapport.contracts.rows import FOLLOWER, OPEN, BlockState, FollowerRow, row_key
+from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
 from rapport.domain.counting import Fact, count, outcome
+from rapport.domain.relationship import stage
 from rapport.domain.times import ms
-from services.scorer.fenced.batch import Batch
+from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.lane import Record
 from services.scorer.fenced.state import Store
+from services.scorer.rows import OpenRow
 
 
 class RelationshipsHandler:
@@ -19,17 +23,21 @@ class RelationshipsHandler:
     def open(self, stored: Store) -> None:
         """Nothing to prepare."""
 
+    def sweep(self, clock: int, batch: Batch) -> bool:  # noqa: ARG002 - sums fade by themselves
+        """Time alone changes no row."""
+        return False
+
     def committed(self) -> None:
         """Nothing is kept beside the rows."""
 
     def rolled_back(self) -> None:
         """Nothing is kept beside the rows."""
 
-    def apply(self, record: Record, clock: int, batch: Batch) -> None:  # noqa: ARG002 - a relationship has no clock
-        """Counts one fact once."""
+    def apply(self, record: Record, clock: int, batch: Batch) -> None:
+        """Counts one fact once, and answers what an exchange has to know of its follower."""
         event = codec.decode(codec.type_of(record.headers), record.value)
         if isinstance(event, Interaction):
-            if event.kind != "post":  # the brand's own; its follower is nobody
+            if event.kind != "post" and not event.staff:  # the brand's own; its follower is nobody
                 self._engaged(event, batch)
         elif isinstance(event, Spoken):
             self._spoke(event, batch)
@@ -38,6 +46,7 @@ class RelationshipsHandler:
             fact = _Told(event.brand, event.platform, event.follower.id, ("exchange", event.id), (event.revision, ""))
             if row := self._news(fact, at, batch):
                 self._count(row, fact, result, at, batch)
+                self._answer(event, row, clock, batch)
 
     def _engaged(self, event: Interaction, batch: Batch) -> None:
         at, who = event.occurred_at, event.actor
@@ -50,6 +59,43 @@ class RelationshipsHandler:
             _name(row, at, who.handle, who.name, who.avatar_url)
             row.bot = row.bot or who.bot
         self._count(row, fact, None if event.undo else event.kind, at, batch)
+        if event.kind == "block":
+            self._block(row, BlockState(at=at, id=event.id, lifted=event.undo), batch)
+
+    def _block(self, row: FollowerRow, said: BlockState, batch: Batch) -> None:
+        """Tells every exchange of the follower that is open."""
+        if row.block is not None and (row.block.at, row.block.id) >= (said.at, said.id):
+            return
+        row.block = said
+        for key in batch.keys(row_key(OPEN, row.brand, row.platform, row.follower)[:-1] + b","):
+            place = batch.row(key, OpenRow)
+            if place is None or place.blocked != said.lifted:
+                continue  # it knows already
+            batch.emit(_told(row, place, said))
+            if said.lifted:
+                batch.drop(key)
+
+    def _answer(self, exchange: ExchangeSnapshot, row: FollowerRow, clock: int, batch: Batch) -> None:
+        """Keeps where open exchanges are; tells one of a block or its end, and of the stage if it asks."""
+        key = row_key(OPEN, row.brand, row.platform, row.follower, exchange.id)
+        by_block = exchange.cancelled_because == "blocked"
+        place = OpenRow(conversation=exchange.conversation, thread=exchange.thread, blocked=by_block)
+        blocked = row.block is not None and not row.block.lifted
+        if exchange.state == "open" or (by_block and blocked):
+            if batch.row(key, OpenRow) != place:
+                batch.keep(key, place)
+        elif batch.row(key, OpenRow) is not None:
+            batch.drop(key)
+        if row.block is not None and (exchange.state == "open" if blocked else by_block):
+            batch.emit(_told(row, place, row.block))
+        if exchange.stage_wanted:
+            sums = {name: sum(each.values()) for name, each in row.contributions.items()}
+            bought = ms(row.last_purchase_at) if row.last_purchase_at else None
+            told = StageTold(
+                brand=row.brand, platform=row.platform, thread=exchange.thread, follower=row.follower,
+                comment=exchange.first.id, stage=cast(Stage, stage(sums, bought, clock)),
+            )  # fmt: skip
+            batch.emit(_control(told, row, exchange.conversation, f"stage:{exchange.first.id}"))
 
     def _spoke(self, event: Spoken, batch: Batch) -> None:
         at, who = event.occurred_at, event.follower
@@ -79,6 +125,26 @@ class RelationshipsHandler:
         # Kept even where an older version comes late: it still says when the follower was first seen.
         row.revision += 1
         batch.keep(row_key(FOLLOWER, row.brand, row.platform, row.follower), row)
+
+
+def _told(row: FollowerRow, place: OpenRow, said: BlockState) -> Output:
+    event = FollowerBlocked(
+        id=said.id, brand=row.brand, platform=row.platform, thread=place.thread, follower=row.follower,
+        at=said.at, lifted=said.lifted,
+    )  # fmt: skip
+    return _control(event, row, place.conversation, f"block:{said.id}")
+
+
+def _control(event: FollowerBlocked | StageTold, row: FollowerRow, conversation: str, id: str) -> Output:
+    """A record in the partition of a conversation."""
+    key = key_of(row.brand, row.platform, conversation)
+    return Output(
+        topic=CONVERSATIONS.name,
+        partition=partition_of(key, CONVERSATIONS.partitions),
+        key=key,
+        value=codec.encode(event),
+        headers=tuple(codec.headers("rapport.control.v1", id=id, source="/rapport/scorer")),
+    )
 
 
 class _Told(NamedTuple):

@@ -4,8 +4,11 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from rapport.contracts.events import PolicyVersion, UtcTime
-from rapport.domain.exchange import Removal
+from rapport.contracts.controls import PolicyVersion
+from rapport.domain.connection import Connection
+
+HEARD_WITHIN = 60_000
+"""After a minute (ms) without a word from ingest, nobody knows what happened meanwhile."""
 
 SpokenKind: TypeAlias = Literal["comment", "mention", "message", "reply"]
 
@@ -38,7 +41,7 @@ class ObjectRow(Struct, omit_defaults=True):
     waiting: list[Waiting] = []
     """Replies to it that came first."""
 
-    def removed(self) -> tuple[int | None, Removal | None]:
+    def removed(self) -> tuple[int | None, Literal["deleted", "hidden"] | None]:
         """Since when it is gone, and why."""
         if self.deleted is not None:
             return self.deleted, "deleted"
@@ -54,9 +57,29 @@ class Messages(Struct, omit_defaults=True):
     waiting: list[Waiting] = []
 
 
+class OpenRow(Struct, omit_defaults=True):
+    """Where an exchange of a follower is that has to hear of a block; a row of the relationships agent."""
+
+    conversation: str
+    thread: str
+    blocked: bool = False
+    """It was cancelled by a block, so it has to hear of the end; otherwise it is open, and of the beginning."""
+
+
 class BrandSettings(Struct):
     """What control records said of a brand."""
 
     policies: list[PolicyVersion] = []
-    connected: dict[str, UtcTime] = {}
+    connections: dict[str, Connection] = {}
     """Per account."""
+
+
+class Heard(Struct):
+    """When (ms of log time) each ingest process was last heard of, and of which accounts it lacked something."""
+
+    by_instance: dict[str, tuple[int, tuple[str, ...]]] = {}
+
+    def silent_about(self, account: str, clock: int) -> bool:
+        """Whether something may have happened on an account that is not known yet at `clock`."""
+        there = [behind for at, behind in self.by_instance.values() if clock - at <= HEARD_WITHIN]
+        return not there or any(account in behind for behind in there)

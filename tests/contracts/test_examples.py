@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from rapport.contracts import codec, schema
+from rapport.contracts.controls import Control
 from rapport.contracts.rows import FollowerRow
 from rapport.contracts.topics import CATALOGUE, EXCHANGES_CHANGELOG, Topic
 
@@ -47,6 +49,11 @@ def test_a_field_from_a_later_version_is_tolerated(file: Path) -> None:
 def test_every_topic_has_an_example_of_each_type(topic: Topic) -> None:
     types = {json.loads(file.read_text())["type"] for file in EXAMPLES.glob(f"{topic.name}/*.json")}
     assert types == set(topic.types)
+
+
+def test_every_control_record_has_an_example() -> None:
+    found = {json.loads(file.read_text())["value"].get("control") for file in EXAMPLES.glob("*/*.json")}
+    assert {shape.__struct_config__.tag for shape in get_args(Control)} <= found
 
 
 def test_the_schemas_in_the_repository_are_those_of_the_structs() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from rapport.demo.generator import record
 from rapport.demo.ledger import expected_of
-from rapport.domain.exchange import Answer, Comment, exchanges
-from rapport.domain.policy import terms
+from rapport.domain.exchange import Answer, Comment, Facts, Rules, exchanges
+from rapport.domain.policy import Subject, terms
 
 START = datetime(2026, 11, 1, 9, tzinfo=UTC)
 
@@ -93,14 +93,15 @@ def by_the_rules(platform: str, sent: list[dict[str, Any]], now: datetime) -> li
     found: list[tuple[str, str, str, datetime]] = []
     for lane, said in comments.items():
         for comment in said.values():
-            comment.removed = removed.get(comment.id)
-        for exchange in exchanges(
-            said.values(),
-            answers[lane].values(),
-            lambda comment: terms([], at=comment.at, platform=platform, kind=comment.kind, account="account"),
-            round(now.timestamp() * 1000),
-            0,
-        ):
+            if comment.id in removed:
+                comment.removed, comment.removed_because = removed[comment.id], "deleted"
+        rules = Rules(
+            terms_of=lambda comment: terms([], Subject(comment.at, platform, comment.kind, "account")),
+            backfilled=lambda _: False,
+            disconnected=lambda _: None,
+            grace=0,
+        )
+        for exchange in exchanges(Facts(said.values(), answers[lane].values()), rules, round(now.timestamp() * 1000)):
             due = datetime.fromtimestamp(exchange.due / 1000, UTC)
             found.append((platform, exchange.first.id, exchange.state, due))
     return found

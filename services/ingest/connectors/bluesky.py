@@ -46,6 +46,13 @@ class Bluesky:
                 )
             stream.watch(watched)
 
+    def behind(self) -> set[str]:
+        """The accounts of which not everything may have been read: a stream is broken, catches up, or cannot be."""
+        found = set(self._complaints)
+        for stream in self._streams.values():
+            found |= stream.behind()
+        return found
+
     async def close(self) -> None:
         """Ends all readers. What the broker has not confirmed is read again at the next start."""
         self._pruning.cancel()

@@ -133,8 +133,11 @@ def _classified(meaning: Meaning, watched: Watched, find: Callable[[str], Seen |
     if meaning.post is not None:
         if change.did == watched.did:
             return _by_brand(change, meaning.post, watched, find)
+        if change.did in watched.account.staff:
+            said = _by_brand(change, meaning.post, watched, find)
+            return said if said.kind == "reply" and author_of(said.thread) == watched.did else None
         return _by_follower(change, meaning.post, watched)
-    if change.did == watched.did or meaning.subject is None:
+    if change.did in (watched.did, *watched.account.staff) or meaning.subject is None:
         return None  # what the brand itself likes, shares or follows says nothing about its followers
     if change.collection == FOLLOW:
         return _noted(change, watched, "follow") if meaning.subject == watched.did else None

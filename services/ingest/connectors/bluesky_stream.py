@@ -31,6 +31,10 @@ FRAMES_WAITING = 1_000
 FRAMES_AT_ONCE = 500
 POSITION_SECONDS = 1.0
 """How often the position of a stream is kept that brings nothing for any account."""
+BEHIND_SECONDS = 60.0
+"""A stream whose newest frame is older than this when it is read has not caught up yet."""
+STILL_SECONDS = 10.0
+"""Unless nothing came for so long: then it was the last there is, on a quiet server."""
 STEADY_SECONDS = 30.0
 """A connection that lasted this long was a good one: the next try waits as little as the first."""
 
@@ -60,7 +64,10 @@ class Stream:
         self._by_did: dict[str, tuple[Watched, ...]] = {}
         self._reopen = asyncio.Event()
         self._connected = False
+        self._late = 0.0
+        self._took_at = 0.0
         self._kept_at = 0.0
+        self._clock = asyncio.get_running_loop().time
         self._task: asyncio.Task[None] | None = None
 
     def watch(self, watched: Sequence[Watched]) -> None:
@@ -78,6 +85,13 @@ class Stream:
             self._reopen.set()
         self._say(self._connected)
 
+    def behind(self) -> set[str]:
+        """The accounts of which not everything may have been read."""
+        catching_up = self._late > BEHIND_SECONDS and self._clock() - self._took_at < STILL_SECONDS
+        if self._connected and not catching_up:
+            return set()
+        return {one.account.id for one in self._watched}
+
     def stop(self) -> None:
         """Ends it, without waiting."""
         if self._task is not None:
@@ -94,7 +108,7 @@ class Stream:
         return [one for one in self._watched if one.account.id not in joined]
 
     async def _run(self) -> None:
-        clock = asyncio.get_running_loop().time
+        clock = self._clock
         delays = backoff.delays()
         try:
             while True:
@@ -174,6 +188,7 @@ class Stream:
         page = _Page(self._ledger)
         happened: list[Interaction] = []
         position: int | None = None
+        latest: datetime | None = None
         for raw in batch:
             try:
                 frame = self._source.read(raw)
@@ -186,6 +201,7 @@ class Stream:
             if frame.position is not None:
                 position = frame.position
             if frame.at is not None:
+                latest = frame.at
                 metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
             for change in frame.changes:
                 happened.extend(self._interactions(change, page))
@@ -195,7 +211,9 @@ class Stream:
             metrics.ACCEPTED.labels(PLATFORM, interaction.kind).inc()
             lag = (interaction.observed_at - interaction.occurred_at).total_seconds()
             metrics.LAG.labels(PLATFORM).observe(lag)
-        clock = asyncio.get_running_loop().time()
+        clock = self._clock()
+        if latest is not None:
+            self._late, self._took_at = (self._now() - latest).total_seconds(), clock
         if found or clock - self._kept_at >= POSITION_SECONDS:
             self._ledger.keep(self._source.address, position, page.noted(), self._now())
             self._kept_at = clock

@@ -1,5 +1,6 @@
 """What a handler works on: rows held for one transaction, and the records it will put out."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -24,6 +25,9 @@ class Reader(Protocol):
 
     def get(self, key: bytes) -> bytes | None:
         """The stored value of a row, or None."""
+
+    def chunks(self, prefix: bytes) -> Iterable[list[tuple[bytes, bytes]]]:
+        """The stored rows whose key begins with `prefix`, in lists."""
 
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
@@ -57,6 +61,14 @@ class Batch:
         self._rows[key] = row
         return row
 
+    def keys(self, prefix: bytes) -> list[bytes]:
+        """The keys that begin with `prefix`, in order, of rows that are there."""
+        found = {key for chunk in self._stored.chunks(prefix) for key, _ in chunk}
+        for key in self._changed:
+            if key.startswith(prefix):
+                (found.discard if self._rows[key] is None else found.add)(key)
+        return sorted(found)
+
     def keep(self, key: bytes, row: object) -> None:
         """Makes `row` the row of `key`."""
         self._rows[key] = row
@@ -70,6 +82,11 @@ class Batch:
     def emit(self, output: Output) -> None:
         """Puts a record out."""
         self.outputs.append(output)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self._changed and not self.outputs
 
     def changes(self) -> list[tuple[bytes, bytes | None]]:
         """Each changed row once, encoded; None where it is deleted."""

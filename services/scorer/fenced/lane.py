@@ -73,6 +73,13 @@ class Handler(Protocol):
         An exception means that this record cannot be processed: it is dead-lettered, and nothing of it is kept.
         """
 
+    def sweep(self, clock: int, batch: Batch) -> bool:
+        """Does a bounded part of what time alone makes due at `clock`; called after every record.
+
+        True where more is due: it is done in transactions of its own before the next record is applied, also by the
+        next owner if this one dies, so what comes of it depends on the log alone.
+        """
+
     def committed(self) -> None:
         """The batch is in the log."""
 
@@ -187,8 +194,9 @@ class Lane:
                 "%s[%d] ready after %.1f s: %d rows restored, at %s",
                 agent.name, self.partition, time.monotonic() - began, rows, position.next or "the beginning",
             )  # fmt: skip
+            transactions = _Transactions(agent, self.partition, producer, store, handler, position)
+            await transactions.finish()
             self.ready = True
-            transactions = _Transactions(agent, producer, store, handler, position)
             while not self._closing:
                 await self._wake.wait()
                 self._wake.clear()
@@ -210,9 +218,16 @@ class _Transactions:
     """The loop's inner part: records in, one committed transaction out."""
 
     def __init__(
-        self, agent: Agent, producer: AIOKafkaProducer, store: Store, handler: Handler, position: Position
+        self,
+        agent: Agent,
+        partition: int,
+        producer: AIOKafkaProducer,
+        store: Store,
+        handler: Handler,
+        position: Position,
     ) -> None:
         self._agent = agent
+        self._partition = partition
         self._producer = producer
         self._store = store
         self._handler = handler
@@ -225,32 +240,48 @@ class _Transactions:
             for record in records
             if record.offset >= self._position.next.get(f"{record.topic}:{record.partition}", 0)
         ]
-        if fresh:
+        while fresh:
             with TRANSACTION_SECONDS.labels(self._agent.name).time():
-                await self._bisect(fresh)
-            RECORDS.labels(self._agent.name).inc(len(fresh))
+                done = await self._some(fresh)
+            RECORDS.labels(self._agent.name).inc(done)
+            fresh = fresh[done:]
 
-    async def _bisect(self, records: list[Record]) -> None:
-        """One transaction; where the log refuses it for its size, two of half the records, down to the culprit."""
-        batch, position = self._apply(records)
+    async def finish(self) -> None:
+        """Does everything that is due at the partition's clock."""
+        more = True
+        while more:
+            batch = Batch(self._store)
+            more = self._handler.sweep(self._position.clock, batch)
+            if not batch.empty:
+                await self._transact(batch, self._position, [])
+
+    async def _some(self, records: list[Record]) -> int:
+        """One transaction for as many of the records as go into one; gives how many.
+
+        Where the log refuses it for its size, half as many are tried, down to the culprit, which is dead-lettered.
+        """
+        batch, many, more = self._apply(records)
+        taken = records[:many]
         try:
-            await self._transact(batch, position, records)
-            return
+            await self._transact(batch, self._after(taken), taken)
         except _TOO_LARGE as error:
             self._handler.rolled_back()
             await self._producer.abort_transaction()
+            if many > 1:
+                return await self._some(records[: many // 2])
+            batch, more = Batch(self._store), True
             reason = f"{type(error).__name__}: the log refuses what this record would write"
-        if len(records) == 1:
-            batch = Batch(self._store)
             batch.emit(self._dead_letter(records[0], reason))
-            await self._transact(batch, self._after(records), records)
-            return
-        half = len(records) // 2
-        await self._bisect(records[:half])
-        await self._bisect(records[half:])
+            await self._transact(batch, self._after(taken), taken)
+        if more:
+            await self.finish()
+        return many
 
-    def _apply(self, records: list[Record]) -> tuple[Batch, Position]:
-        """Applies the records in order. One that cannot be processed is dead-lettered, and the rest applied afresh."""
+    def _apply(self, records: list[Record]) -> tuple[Batch, int, bool]:
+        """Applies the records in order, up to one after which more is due than goes along; how many, and whether so.
+
+        One that cannot be processed is dead-lettered, and the rest applied afresh.
+        """
         dead: dict[int, str] = {}
         while True:
             batch = Batch(self._store)
@@ -259,18 +290,20 @@ class _Transactions:
                 clock = max(clock, record.timestamp)
                 if place in dead:
                     batch.emit(self._dead_letter(record, dead[place]))
-                    continue
-                try:
-                    self._handler.apply(record, clock, batch)
-                except Exception as error:
-                    log.exception(
-                        "%s %s:%d offset %d cannot be processed",
-                        self._agent.name, record.topic, record.partition, record.offset,
-                    )  # fmt: skip
-                    dead[place] = f"{type(error).__name__}: {error}"
-                    break
+                else:
+                    try:
+                        self._handler.apply(record, clock, batch)
+                    except Exception as error:
+                        log.exception(
+                            "%s %s:%d offset %d cannot be processed",
+                            self._agent.name, record.topic, record.partition, record.offset,
+                        )  # fmt: skip
+                        dead[place] = f"{type(error).__name__}: {error}"
+                        break
+                if self._handler.sweep(clock, batch):
+                    return batch, place + 1, True
             else:
-                return batch, self._after(records)
+                return batch, len(records), False
             self._handler.rolled_back()
 
     def _after(self, records: list[Record]) -> Position:
@@ -283,9 +316,8 @@ class _Transactions:
         agent, producer = self._agent, self._producer
         batch.keep(POSITION, position)
         changes = batch.changes()
-        partition = records[0].partition
         await producer.begin_transaction()
-        rows = [Output(agent.changelog, partition, key, value, agent.changelog_headers) for key, value in changes]
+        rows = [Output(agent.changelog, self._partition, key, value, agent.changelog_headers) for key, value in changes]
         sent = await self._send([*rows, *batch.outputs])
         # aiokafka commits a transaction even after a failed send, so each delivery is awaited and its error raised.
         delivered: list[Any] = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
@@ -293,7 +325,8 @@ class _Transactions:
             if isinstance(failure, BaseException):
                 raise failure
         offsets = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
-        await producer.send_offsets_to_transaction(offsets, agent.group)
+        if offsets:
+            await producer.send_offsets_to_transaction(offsets, agent.group)
         await producer.commit_transaction()
         marker = max(
             metadata.offset + count

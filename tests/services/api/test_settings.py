@@ -4,7 +4,8 @@ import pytest
 from pymongo.database import Database
 
 from rapport.contracts import codec
-from rapport.contracts.events import AccountConnected, Brand, PolicyVersion
+from rapport.contracts.controls import AccountConnected, PolicyVersion
+from rapport.contracts.events import Brand
 from rapport.contracts.topics import BRANDS, CONVERSATIONS
 from rapport.kit.mongo import Document
 from rapport.local.stack import Running

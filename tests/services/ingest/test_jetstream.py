@@ -6,8 +6,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 
+from rapport.contracts import codec
+from rapport.contracts.controls import Heartbeat
 from rapport.contracts.events import Account, Brand
+from rapport.contracts.topics import CONVERSATIONS
 from services.ingest.connectors.bluesky_source import REWIND_US
 from tests.services.ingest.jetstream import Jetstream, as_v2, commit
 from tests.services.ingest.service import Ingest, Log, brand_with, publish, until
@@ -184,3 +188,27 @@ def test_the_stream_is_opened_again_when_the_server_hangs_up(
     until("the gauge to fall", lambda: own_ingest.metric(connected) == 0)
     until("the log line", lambda: "connecting again" in own_ingest.log.read_text())
     assert own_ingest.status("/readyz") == 200
+
+
+def test_ingest_says_that_it_is_there_and_which_accounts_it_cannot_read(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+) -> None:
+    read, unread = brand_on(jetstream), brand_on(jetstream)
+    gone = unread.accounts[0]
+    gone = replace(gone, connection={**gone.connection, "jetstream": "ws://127.0.0.1:1"})
+    publish(stack.kafka, read, brand_with(gone))
+    own_ingest.start().ready()
+    until("a connection", lambda: bool(jetstream.queries))
+
+    def heard() -> dict[int, Heartbeat]:
+        log.interactions(read.id)
+        return {
+            record.partition: found
+            for record in log.records
+            if codec.type_of(record.headers) == "rapport.control.v1"
+            and isinstance(found := codec.decode("rapport.control.v1", record.value), Heartbeat)
+            and gone.id in found.behind
+        }
+
+    until("a heartbeat in every partition", lambda: len(heard()) == CONVERSATIONS.partitions)
+    assert all(read.accounts[0].id not in heartbeat.behind for heartbeat in heard().values())

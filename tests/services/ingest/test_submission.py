@@ -16,7 +16,9 @@ from services.ingest.broker import LARGEST_VALUE
 from services.ingest.submission import NotJsonError, RejectedError, Rejection, read
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-ACCOUNT = Account(id="acme-shop", platform="shop", handle="acme", connected_at=NOW, door_secrets=("s",))
+ACCOUNT = Account(
+    id="acme-shop", platform="shop", handle="acme", connected_at=NOW, door_secrets=("s",), staff=("grace",)
+)
 PURCHASE: dict[str, Any] = {"id": "order-1", "kind": "purchase", "actor": {"id": "fan"}}
 
 
@@ -35,6 +37,16 @@ def test_what_the_account_tells_is_filled_in() -> None:
     [one] = taken(PURCHASE)
     assert (one.brand, one.platform, one.account) == ("acme", "shop", "acme-shop")
     assert (one.object.id, one.observed_at, one.occurred_at_source) == ("order-1", NOW, "receipt")
+
+
+def test_what_somebody_of_the_staff_writes_to_a_follower_is_a_reply_and_the_rest_is_marked() -> None:
+    said: dict[str, Any] = {"id": "c1", "kind": "comment", "actor": {"id": "grace"}, "post": "p1"}
+    to_a_follower = {**said, "parent": {"id": "c0", "actor": "fan"}}
+    assert [(one.kind, one.staff, one.actor.id) for one in taken(to_a_follower)] == [("reply", True, "grace")]
+    among_themselves = {**said, "parent": {"id": "c0", "actor": "grace"}}
+    for body in (said, among_themselves, {**said, "kind": "reaction"}):
+        assert [(one.kind, one.staff) for one in taken(body)] == [(body["kind"], True)]
+    assert [one.staff for one in taken(PURCHASE)] == [False]
 
 
 def test_amounts_keep_their_decimals() -> None:

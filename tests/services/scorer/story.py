@@ -5,24 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rapport.contracts import codec
-from rapport.contracts.events import (
-    AccountConnected,
-    Actor,
-    Alert,
-    ExchangeSnapshot,
-    Interaction,
-    Kind,
-    Object,
-    Parent,
-    PolicyVersion,
-    Rule,
-    Spoken,
-    Tick,
-)
-from rapport.contracts.topics import ALERTS, CONVERSATIONS
+from rapport.contracts.controls import AccountConnected, PolicyVersion, Rule
+from rapport.contracts.events import Actor, Alert, ExchangeSnapshot, Interaction, Kind, Object, Parent, Spoken, Tick
+from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES
 from rapport.domain.times import ms, utc
 from services.scorer.exchanges import ExchangesHandler
-from services.scorer.fenced.batch import Batch
+from services.scorer.fenced.batch import Batch, Output
+from services.scorer.relationships import RelationshipsHandler
 
 T0 = ms(utc(1_790_000_000_000))
 HOUR = 3_600_000
@@ -78,6 +67,14 @@ class Rows(dict[bytes, bytes]):
         """As the store gives them."""
         yield [(key, value) for key, value in self.items() if key.startswith(prefix)]
 
+    def take(self, batch: Batch) -> None:
+        """As a commit leaves them."""
+        for key, value in batch.changes():
+            if value is None:
+                self.pop(key, None)
+            else:
+                self[key] = value
+
 
 @dataclass
 class Story:
@@ -103,41 +100,40 @@ class Story:
         self.clock = max(self.clock, at)
         batch = Batch(self.rows)
         self.handler.apply(record(event, at, type), self.clock, batch)
-        for key, value in batch.changes():
-            if value is None:
-                self.rows.pop(key, None)
-            else:
-                self.rows[key] = value
+        while self.handler.sweep(self.clock, batch):
+            pass
+        self.rows.take(batch)
         for output in batch.outputs:
-            found = codec.decode(codec.type_of(output.headers), output.value)
-            if output.topic == ALERTS.name:
-                self.alerts.append(found)
-            elif isinstance(found, ExchangeSnapshot):
-                self.snapshots.append(found)
-            else:
-                self.spoken.append(found)
+            self.heard(output, at)
         self.handler.committed()
+
+    def heard(self, output: Output, at: int) -> None:
+        """What the scorer put out."""
+        found = codec.decode(codec.type_of(output.headers), output.value)
+        if output.topic == ALERTS.name:
+            self.alerts.append(found)
+        elif isinstance(found, ExchangeSnapshot):
+            self.snapshots.append(found)
+        else:
+            self.spoken.append(found)
+
+    def control(self, event: object, at: int) -> None:
+        """A control record."""
+        self.tell(event, at, "rapport.control.v1")
 
     def tick(self, at: int) -> None:
         """Time passes."""
         self.tell(Tick(), at, "rapport.tick.v1")
 
-    def policy(self, at: int, *rules: Rule, version: int = 1, effective_from: int | None = None) -> None:
-        """A new version of the brand's policy."""
-        self.tell(
-            PolicyVersion(
-                brand="acme", version=version, effective_from=utc(effective_from or at), rules=rules
-            ),
-            at,
-            "rapport.control.v1",
-        )  # fmt: skip
+    def policy(self, at: int, *rules: Rule, version: int = 1, effective_from: int | None = None, **more: Any) -> None:
+        """A new version of the brand's policy; `calendars` by name."""
+        effective = utc(effective_from or at)
+        self.control(PolicyVersion(brand="acme", version=version, effective_from=effective, rules=rules, **more), at)
 
     def connected(self, at: int, connected_at: int) -> None:
         """The account was connected at `connected_at`."""
-        self.tell(
-            AccountConnected(brand="acme", account="acme-1", platform="generic", connected_at=utc(connected_at)),
-            at,
-            "rapport.control.v1",
+        self.control(
+            AccountConnected(brand="acme", account="acme-1", platform="generic", connected_at=utc(connected_at)), at
         )
 
     def now(self) -> list[ExchangeSnapshot]:
@@ -159,3 +155,35 @@ class Story:
     def steps(self) -> list[str]:
         """The steps of the alerts, in order."""
         return [alert.step for alert in self.alerts]
+
+
+@dataclass
+class Dialogue(Story):
+    """A partition whose relationships agent listens, and answers into it."""
+
+    people: Rows = field(default_factory=Rows)
+    told: list[Any] = field(default_factory=list)
+    """The control records that the relationships agent wrote."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.relationships = RelationshipsHandler()
+
+    def engage(self, event: Interaction, at: int) -> None:
+        """One record of `engagements`."""
+        self._answer(record(event, at), at)
+
+    def heard(self, output: Output, at: int) -> None:
+        super().heard(output, at)
+        if output.topic == EXCHANGES.name:
+            self._answer(FakeRecord(output.value, at, output.headers, topic=output.topic), at)
+
+    def _answer(self, heard: FakeRecord, at: int) -> None:
+        batch = Batch(self.people)
+        self.relationships.apply(heard, at, batch)
+        self.people.take(batch)
+        for output in batch.outputs:
+            assert output.topic == CONVERSATIONS.name
+            found = codec.decode(codec.type_of(output.headers), output.value)
+            self.told.append(found)
+            self.control(found, at)

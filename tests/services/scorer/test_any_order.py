@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapport.contracts.events import Interaction, Rule
+from rapport.contracts.controls import Rule
+from rapport.contracts.events import Interaction
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.counting import Fact, count
 from rapport.domain.times import ms, utc

@@ -3,7 +3,7 @@
 import pytest
 
 from rapport.contracts.codec import UndecodableError
-from rapport.contracts.events import Rule, When
+from rapport.contracts.controls import Rule, When
 from rapport.domain.times import ms, utc
 from services.scorer.fenced.batch import Batch
 from tests.services.scorer.story import DAY, HOUR, T0, FakeRecord, Story, interaction
@@ -317,7 +317,10 @@ def test_a_batch_that_is_rolled_back_leaves_the_heap_as_it_was() -> None:
     story = Story()
     story.tell(interaction("comment", "c1", T0), T0)
     tick = FakeRecord(b"{}", T0 + 2 * DAY, (("ce_type", b"rapport.tick.v1"),))
-    story.handler.apply(tick, T0 + 2 * DAY, Batch(story.rows))
+    batch = Batch(story.rows)
+    story.handler.apply(tick, T0 + 2 * DAY, batch)
+    story.handler.sweep(T0 + 2 * DAY, batch)
+    assert not batch.empty
     story.handler.rolled_back()
     story.tick(T0 + 2 * DAY)
     assert story.steps() == ["breach"]

@@ -12,7 +12,8 @@ import pytest
 from kafka import KafkaAdminClient
 
 from rapport.contracts import codec
-from rapport.contracts.events import ExchangeSnapshot, Interaction, PolicyVersion, Rule
+from rapport.contracts.controls import PolicyVersion, Rule
+from rapport.contracts.events import ExchangeSnapshot, Interaction
 from rapport.contracts.rows import FollowerRow, parts_of
 from rapport.contracts.topics import (
     ALERTS,

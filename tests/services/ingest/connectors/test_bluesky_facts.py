@@ -12,8 +12,10 @@ from services.ingest.connectors.bluesky_frames import LIKE, POST, Change
 from services.ingest.connectors.bluesky_records import read
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-ACME, SISTER, FAN, OTHER = (f"did:plc:{name}" for name in ("acme", "sister", "fan", "other"))
-ACCOUNT = Account(id="acme-bsky", platform="bluesky", handle="acme.example", connected_at=NOW, door_secrets=())
+ACME, SISTER, FAN, OTHER, GRACE = (f"did:plc:{name}" for name in ("acme", "sister", "fan", "other", "grace"))
+ACCOUNT = Account(
+    id="acme-bsky", platform="bluesky", handle="acme.example", connected_at=NOW, door_secrets=(), staff=(GRACE,)
+)
 WATCHED = Watched("acme", ACCOUNT, ACME, frozenset({ACME, SISTER}))
 BRANDS_POST = f"at://{ACME}/{POST}/post1"
 FANS_POST = f"at://{FAN}/{POST}/post2"
@@ -50,6 +52,20 @@ def test_the_id_is_the_address_and_the_version() -> None:
 
 def test_another_account_of_the_brand_is_no_follower() -> None:
     assert Story().tell(post(SISTER, reply=(BRANDS_POST, BRANDS_POST))) is None
+
+
+def test_somebody_of_the_staff_replies_for_the_brand_in_its_thread_and_is_no_follower() -> None:
+    story = Story()
+    fans = f"at://{FAN}/{POST}/comment"
+    reply = story.tell(post(GRACE, "r1", reply=(BRANDS_POST, fans)))
+    assert reply is not None
+    assert (reply.kind, reply.actor.id, reply.thread) == ("reply", GRACE, BRANDS_POST)
+    assert reply.parent is not None
+    assert (reply.parent.id, reply.parent.actor) == (fans, FAN)
+    assert story.tell(post(GRACE, "r2", reply=(BRANDS_POST, BRANDS_POST))) is None
+    assert story.tell(post(GRACE, "r3", reply=(FANS_POST, f"at://{ACME}/{POST}/answer"))) is None
+    like = {"subject": {"uri": BRANDS_POST, "cid": "c"}}
+    assert story.tell(Change(GRACE, "create", LIKE, "l", "rev1", NOW, "cid", like)) is None
 
 
 def test_a_comment_below_the_brands_answer_in_a_strangers_thread_is_a_comment() -> None:
