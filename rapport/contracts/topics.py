@@ -30,7 +30,7 @@ def _kept(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
 
 
-# Interactions are stamped by the broker: that time, not a producer's clock, moves the clock of a partition.
+# What the scorer reads is stamped by the broker: that time, not a producer's clock, moves the clock of a partition.
 _LOG_TIME = {"message.timestamp.type": "LogAppendTime"}
 # Tombstones outlive any disk that may still hold the row they delete; older disks are wiped.
 _COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(14 * DAY_MS)}
@@ -54,7 +54,7 @@ EXCHANGES = Topic(
     key=("brand", "platform", "follower"),
     types=("rapport.exchange.v1",),
     writers=("scorer",),
-    config=_kept(90),
+    config={**_kept(90), **_LOG_TIME},
 )
 ALERTS = Topic(
     name="rapport.alerts.v1",

@@ -26,6 +26,8 @@ class Fact(Struct, omit_defaults=True):
     kind: str | None = None
     """What it counts as; None where it was taken back."""
     day: str | None = None
+    seen: int = 0
+    """The partition's clock when this was told."""
 
 
 def outcome(exchange: ExchangeSnapshot) -> tuple[str | None, datetime]:

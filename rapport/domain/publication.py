@@ -68,6 +68,8 @@ class Thread(Struct, omit_defaults=True, kw_only=True):
     """Comments up to here belong to exchanges that were folded, and open no clock."""
     next_at: int | None = None
     """The clock at which the thread has to be looked at again, if ever."""
+    seen: int = 0
+    """The partition's clock when this last changed."""
 
 
 class Published(NamedTuple):
@@ -116,7 +118,7 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
                 sent.breach = False
                 sent.retractions += 1
     _fold(thread, clock)
-    thread.next_at = next_at
+    thread.next_at, thread.seen = next_at, clock
     return Published(snapshots, alerts)
 
 

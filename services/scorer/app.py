@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import faust
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
@@ -33,7 +33,8 @@ from rapport.kit import log as logs
 from services.scorer.exchanges import ExchangesHandler
 from services.scorer.fenced.lane import Agent, Handler, Lane
 from services.scorer.fenced.state import RefusedError
-from services.scorer.fenced.transport import BatchSchema, pause
+from services.scorer.fenced.transport import BatchSchema, pause, read_position
+from services.scorer.fenced.watchdog import Watchdog
 from services.scorer.output import ROW_HEADERS
 from services.scorer.relationships import RelationshipsHandler
 from services.scorer.settings import ScorerSettings
@@ -42,6 +43,9 @@ log = logging.getLogger("rapport.scorer")
 
 STALLED_SECONDS = 60.0
 """An event loop that did not turn for this long is stuck, whatever Kafka does."""
+STUCK_SECONDS = 120.0
+"""A partition with work that is not done for so long: the worker ends, and the next owner begins afresh."""
+LOOK_SECONDS = 10.0
 FAUST_STOP_SECONDS = 3.0
 _TICK = codec.encode(Tick())
 _TICK_KEY = key_of("tick")
@@ -64,6 +68,7 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._agents = {agent.name: agent for agent in _agents(settings)}
         self._topics = {source: agent for agent in self._agents.values() for source in agent.sources}
+        self._dog = Watchdog(STUCK_SECONDS)
         self._app = self._faust()
 
     def _faust(self) -> Any:
@@ -106,7 +111,9 @@ class Worker:
         (self._settings.data / "faust").mkdir(parents=True, exist_ok=True)
         await self._ticker.start()
         await self._app.start()
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._tick())]
+        self._tasks = [asyncio.create_task(part()) for part in (self._watch, self._tick, self._guard)]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Ends the lanes after the transactions under way, then leaves."""
@@ -126,6 +133,7 @@ class Worker:
 
     async def _assigned(self, *received: Any, **__: Any) -> None:
         await self._close(list(self._lanes))
+        self._dog.forget()
         for name, partition in sorted({(self._topics[tp.topic].name, tp.partition) for tp in received[1]}):
             agent = self._agents[name]
             sources = dict.fromkeys(agent.sources, partition)
@@ -141,6 +149,10 @@ class Worker:
     async def _close(self, names: list[tuple[str, int]]) -> None:
         lanes = [lane for name in names if (lane := self._lanes.pop(name, None)) is not None]
         await asyncio.gather(*(lane.close() for lane in lanes))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._crashed(error)
 
     def _crashed(self, error: BaseException) -> None:
         if not self.failed.done():
@@ -161,6 +173,39 @@ class Worker:
             if self._app.crashed:
                 self._crashed(RuntimeError(f"Faust ended: {self._app.crash_reason!r}"))
             await asyncio.sleep(0.2)
+
+    async def _guard(self) -> None:
+        """Ends the worker where it gets nowhere. How far the log goes is asked of the broker, not of Faust."""
+        ends = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka, isolation_level="read_committed", enable_auto_commit=False
+        )
+        await ends.start()
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                with contextlib.suppress(KafkaError):
+                    await self._look(await ends.end_offsets([TopicPartition(*each) for each in self._sources()]))
+        finally:
+            await ends.stop()
+
+    def _sources(self) -> list[tuple[str, int]]:
+        return [(topic, partition) for name, partition in self._lanes for topic in self._agents[name].sources]
+
+    async def _look(self, ends: dict[TopicPartition, int]) -> None:
+        now = time.monotonic()
+        for (name, partition), lane in list(self._lanes.items()):
+            stood = self._dog.stalled((name, partition), lane.done, unfinished=lane.unfinished, now=now)
+            if stood is not None:
+                self._crashed(RuntimeError(f"{name}[{partition}] has work and did none of it for {stood:.0f} s"))
+        for (topic, partition), end in ends.items():
+            # Moves past transaction markers and what was compacted, so it does reach the end.
+            position = await read_position(self._app, topic, partition)
+            if position is None:
+                continue
+            stood = self._dog.stalled((topic, partition), position, unfinished=position < end, now=now)
+            if stood is not None:
+                why = f"{topic}[{partition}] is read up to {position} of {end} and not further for {stood:.0f} s"
+                self._crashed(RuntimeError(why))
 
     async def _tick(self) -> None:
         """Sends a tick into each partition of `conversations` that is here."""

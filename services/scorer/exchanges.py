@@ -29,6 +29,7 @@ from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.lane import Record
 from services.scorer.fenced.state import Store
 from services.scorer.output import EPOCH_HEADERS
+from services.scorer.pruning import Pruner
 from services.scorer.rows import HEARD_WITHIN, BrandSettings, Heard, Messages, ObjectRow, SpokenKind, Waiting
 
 EXCERPT = 280
@@ -63,6 +64,14 @@ class ExchangesHandler:
         self._heap: list[tuple[int, bytes]] = []
         self._undo: dict[bytes, int | None] = {}
         self._alerts: list[Alert] = []
+        self._clock = 0
+        self._pruner = Pruner(
+            {
+                row_key("object")[:-1]: (ObjectRow, lambda _: True),
+                row_key("messages")[:-1]: (Messages, lambda _: True),
+                row_key(THREAD)[:-1]: (Thread, lambda row: all(each.state != "open" for each in row.published)),
+            }
+        )
 
     def open(self, stored: Store) -> None:
         """Rebuilds the heap from the rows."""
@@ -74,9 +83,11 @@ class ExchangesHandler:
                     self._next_at[key] = next_at
         self._heap = [(at, key) for key, at in self._next_at.items()]
         heapq.heapify(self._heap)
+        self._pruner.open(stored)
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
         """Applies one record."""
+        self._clock = clock
         event = codec.decode(codec.type_of(record.headers), record.value)
         if isinstance(event, Interaction):
             self._interaction(event, record.timestamp, clock, batch)
@@ -108,6 +119,7 @@ class ExchangesHandler:
                 STUCK.inc()
                 self._note_next(key, None)
         self._tell(batch)
+        self._pruner.prune(clock, batch)
         return bool(self._heap) and self._heap[0][0] <= clock
 
     def committed(self) -> None:
@@ -148,7 +160,7 @@ class ExchangesHandler:
         removed, because = known.removed()
         known.role, known.thread, known.follower, known.waiting = "comment", thread, event.actor.id, []
         known.account, known.at, known.kind = event.account, at, cast(SpokenKind, event.kind)
-        batch.keep(key, known)
+        self._keep(key, known, batch)
         if event.kind == "message":
             waiting += self._met_in_messages(event, thread, batch)
         row = self._row(event.brand, event.platform, thread, event.actor.id, batch)
@@ -181,7 +193,7 @@ class ExchangesHandler:
         reply = Waiting(
             id=event.object.id, at=known.at, by=event.actor.id, appended=appended, automatic=event.automatic
         )
-        batch.keep(key, known)
+        self._keep(key, known, batch)
         parent = None
         if event.parent is not None:
             parent_key = row_key("object", event.brand, event.platform, event.parent.id)
@@ -190,14 +202,14 @@ class ExchangesHandler:
                 parent = ObjectRow(thread=event.thread, follower=event.parent.actor)
             elif parent.thread is None or parent.follower is None:
                 parent.waiting = [*parent.waiting, reply][-MOST_WAITING:]
-                batch.keep(parent_key, parent)
+                self._keep(parent_key, parent, batch)
                 return
         elif event.thread is not None:
             messages_key = row_key("messages", event.brand, event.platform, event.thread)
             messages = batch.row(messages_key, Messages) or Messages()
             if messages.follower is None:
                 messages.waiting = [*messages.waiting, reply][-MOST_WAITING:]
-                batch.keep(messages_key, messages)
+                self._keep(messages_key, messages, batch)
                 return
             parent = ObjectRow(thread=event.thread, follower=messages.follower)
         if parent is None or parent.thread is None or parent.follower is None:
@@ -213,7 +225,7 @@ class ExchangesHandler:
         key = row_key("object", row.brand, row.platform, reply.id)
         known = batch.row(key, ObjectRow) or ObjectRow(role="answer", kind="reply", at=reply.at)
         known.thread, known.follower = row.thread, row.follower.id
-        batch.keep(key, known)
+        self._keep(key, known, batch)
         if all(answer.id != reply.id for answer in row.answers):
             row.answers.append(Answer(id=reply.id, at=reply.at, by=reply.by, parent=parent, automatic=reply.automatic))
         self._speak(row.brand, row.platform, reply.id, known, key, row.follower, batch)
@@ -228,7 +240,7 @@ class ExchangesHandler:
         else:
             version = (at, event.id, event.kind == "hide")
             known.hidden = version if known.hidden is None else max(known.hidden, version)
-        batch.keep(key, known)
+        self._keep(key, known, batch)
         after = known.removed()
         if known.role is None or known.thread is None or known.follower is None or after == before:
             return
@@ -265,7 +277,7 @@ class ExchangesHandler:
             moved = batch.row(moved_key, ObjectRow)
             if moved is not None:
                 moved.thread = home.thread
-                batch.keep(moved_key, moved)
+                self._keep(moved_key, moved, batch)
         home.comments = [*home.comments, *stray.comments]
         home.answers = [*home.answers, *stray.answers]
         home.decisions = [*home.decisions, *stray.decisions]
@@ -284,8 +296,12 @@ class ExchangesHandler:
         if messages.follower is not None:
             return []
         waiting, messages.follower, messages.waiting = messages.waiting, event.actor.id, []
-        batch.keep(key, messages)
+        self._keep(key, messages, batch)
         return waiting
+
+    def _keep(self, key: bytes, row: ObjectRow | Messages, batch: Batch) -> None:
+        row.seen = self._clock
+        batch.keep(key, row)
 
     def _row(self, brand: str, platform: str, thread: str, follower: str, batch: Batch) -> Thread:
         found = batch.row(row_key(THREAD, brand, platform, thread, follower), Thread)
@@ -335,7 +351,7 @@ class ExchangesHandler:
     ) -> None:
         """Tells the relationship of a comment or a reply, or that it is gone or back."""
         known.revision += 1
-        batch.keep(key, known)
+        self._keep(key, known, batch)
         spoken = Spoken(
             brand=brand, platform=platform, account=known.account, follower=who, kind=known.kind, object=object_id,
             occurred_at=utc(known.at), revision=known.revision, undone=known.removed()[0] is not None,

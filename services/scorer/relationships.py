@@ -14,17 +14,24 @@ from rapport.domain.times import ms
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.lane import Record
 from services.scorer.fenced.state import Store
+from services.scorer.pruning import Pruner
 from services.scorer.rows import OpenRow
 
 
 class RelationshipsHandler:
     """One partition. Keeps nothing but rows."""
 
-    def open(self, stored: Store) -> None:
-        """Nothing to prepare."""
+    def __init__(self) -> None:
+        self._clock = 0
+        self._pruner = Pruner({row_key("fact")[:-1]: (Fact, lambda _: True)})
 
-    def sweep(self, clock: int, batch: Batch) -> bool:  # noqa: ARG002 - sums fade by themselves
-        """Time alone changes no row."""
+    def open(self, stored: Store) -> None:
+        """Nothing to prepare but what is old."""
+        self._pruner.open(stored)
+
+    def sweep(self, clock: int, batch: Batch) -> bool:
+        """Sums fade by themselves; only what is too old goes."""
+        self._pruner.prune(clock, batch)
         return False
 
     def committed(self) -> None:
@@ -35,6 +42,7 @@ class RelationshipsHandler:
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
         """Counts one fact once, and answers what an exchange has to know of its follower."""
+        self._clock = clock
         event = codec.decode(codec.type_of(record.headers), record.value)
         if isinstance(event, Interaction):
             if event.kind != "post" and not event.staff:  # the brand's own; its follower is nobody
@@ -121,6 +129,7 @@ class RelationshipsHandler:
     def _count(self, row: FollowerRow, fact: "_Told", kind: str | None, at: datetime, batch: Batch) -> None:
         newer = count(row, batch.row(fact.key, Fact), fact.version, kind, at)
         if newer is not None:
+            newer.seen = self._clock
             batch.keep(fact.key, newer)
         # Kept even where an older version comes late: it still says when the follower was first seen.
         row.revision += 1

@@ -40,6 +40,8 @@ class ObjectRow(Struct, omit_defaults=True):
     """The newest hide or unhide: its time, its id, and whether it hides."""
     waiting: list[Waiting] = []
     """Replies to it that came first."""
+    seen: int = 0
+    """The partition's clock when this last changed."""
 
     def removed(self) -> tuple[int | None, Literal["deleted", "hidden"] | None]:
         """Since when it is gone, and why."""
@@ -55,6 +57,7 @@ class Messages(Struct, omit_defaults=True):
 
     follower: str | None = None
     waiting: list[Waiting] = []
+    seen: int = 0
 
 
 class OpenRow(Struct, omit_defaults=True):

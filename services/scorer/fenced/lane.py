@@ -119,12 +119,15 @@ class Lane:
         self.agent = agent
         self.partition = partition
         self.ready = False
+        self.done = 0
+        """Changes with every row restored and every record processed."""
         self._pause = pause
         self._paused = False
         self._crashed = crashed
         self._waiting: deque[Record] = deque()
         self._wake = asyncio.Event()
         self._closing = False
+        self._busy = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -137,6 +140,11 @@ class Lane:
         self._wake.set()
         self._flow()
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether it restores, or has records that are not processed."""
+        return not self.ready or bool(self._waiting) or self._busy
+
     async def close(self) -> None:
         """Lets the transaction under way end, then gives everything back. What waits is left for the next owner."""
         self._closing = True
@@ -147,6 +155,9 @@ class Lane:
         for task in late:
             task.cancel()
             await asyncio.wait([task])
+
+    def _moved(self, many: int) -> None:
+        self.done += many
 
     def _flow(self) -> None:
         waiting = len(self._waiting)
@@ -184,7 +195,7 @@ class Lane:
             began = time.monotonic()
             store = Store(agent.data / agent.application / agent.name / str(self.partition))
             changelog = TopicPartition(agent.changelog, self.partition)
-            rows = await restore(store, agent.bootstrap, changelog)
+            rows = await restore(store, agent.bootstrap, changelog, self._moved)
             RESTORED.labels(agent.name).inc(rows)
             sources = [TopicPartition(source, self.partition) for source in agent.sources]
             position = await check_position(position_of(store), agent.bootstrap, agent.group, sources)
@@ -203,7 +214,10 @@ class Lane:
                 while self._waiting and not self._closing:
                     taken = [self._waiting.popleft() for _ in range(min(MOST_RECORDS, len(self._waiting)))]
                     self._flow()
+                    self._busy = True
                     await transactions.commit(taken)
+                    self._busy = False
+                    self._moved(len(taken))
         finally:
             self.ready = False
             try:

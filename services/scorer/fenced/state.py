@@ -1,7 +1,7 @@
 """The rows of one partition of one agent: in RocksDB, with the changelog as the truth behind it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ POSITION = b'["position"]'
 """The one row that every transaction writes: how far the sources are processed, and the partition's clock."""
 
 _MEMTABLE_BYTES = 16 * 2**20
-_CACHE_BYTES = 64 * 2**20
+_CACHE_BYTES = 256 * 2**20
 """RocksDB's defaults, 192 MiB of memtables and a cache without bounds per partition, are made for one database."""
+_cache: list[Cache] = []
+"""The one block cache of the process, made when first needed."""
 _CHUNK = 2_000
 
 
@@ -47,7 +49,9 @@ class Store:
         options.set_max_write_buffer_number(2)
         options.set_compression_type(DBCompressionType.lz4())
         table = BlockBasedOptions()
-        table.set_block_cache(Cache(_CACHE_BYTES))
+        if not _cache:
+            _cache.append(Cache(_CACHE_BYTES))
+        table.set_block_cache(_cache[0])
         table.set_bloom_filter(10, False)
         options.set_block_based_table_factory(table)
         self._database = Rdict(str(path), options, access_type=AccessType.read_write())
@@ -98,8 +102,8 @@ class Store:
         self._database.close()
 
 
-async def restore(store: Store, bootstrap: str, changelog: TopicPartition) -> int:
-    """Reads what `store` lacks from the changelog and gives the number of records read.
+async def restore(store: Store, bootstrap: str, changelog: TopicPartition, read: Callable[[int], object]) -> int:
+    """Reads what `store` lacks from the changelog and gives the number of records read; `read` hears of each part.
 
     Call it when nobody else can write the changelog any more. It ends when the reader's position reaches the end, which
     moves past transaction markers and past what compaction took away. Raises RefusedError where the changelog lost what
@@ -131,15 +135,16 @@ async def restore(store: Store, bootstrap: str, changelog: TopicPartition) -> in
             )
         position = first if marker is None else marker
         consumer.seek(changelog, position)
-        read = 0
+        count = 0
         while position < end:
             found = await consumer.getmany(changelog, timeout_ms=500, max_records=5_000)
             changes = [(record.key, record.value) for record in found.get(changelog, ())]
             position = await consumer.position(changelog)
             if changes or position > (store.marker() or 0):
                 store.write(changes, position)
-            read += len(changes)
-        return read
+            count += len(changes)
+            read(len(changes))
+        return count
     finally:
         await consumer.stop()
 

@@ -10,10 +10,12 @@ from typing import Any, cast
 
 import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
 from faust import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+_ASK_SECONDS = 5.0
 CHUNK = 500
 """Records per event: no partition makes the others wait for long."""
 
@@ -132,3 +134,15 @@ def pause(app: Any, partitions: Mapping[str, int], paused: bool) -> None:
         consumer.pause_partitions(found)
     else:
         consumer.resume_partitions(found)
+
+
+async def read_position(app: Any, topic: str, partition: int) -> int | None:
+    """The offset up to which a partition is fetched; None where that cannot be told."""
+    consumer = cast(FencedConsumer, app.consumer)
+    tp = TP(topic, partition)
+    try:
+        async with asyncio.timeout(_ASK_SECONDS):
+            found: int | None = await consumer.position(tp) if tp in consumer.assignment() else None
+    except (TimeoutError, KafkaError):
+        return None
+    return found

@@ -339,3 +339,22 @@ def test_a_record_that_cannot_be_read_is_named(type: str, value: bytes | None, s
     story = Story()
     with pytest.raises(UndecodableError, match=says):
         story.handler.apply(FakeRecord(value, T0, (("ce_type", type.encode()),)), T0, Batch(story.rows))
+
+
+def test_rows_leave_the_state_90_days_after_they_last_changed_and_open_exchanges_stay() -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0), T0)
+    story.tell(interaction("reply", "r1", T0 + HOUR, parent="c1"), T0 + HOUR)
+    story.tell(interaction("comment", "c2", T0, thread="post-2"), T0)
+    story.tell(interaction("message", "m1", T0, thread="messages:acme-1"), T0)
+    story.tell(interaction("reply", "r2", T0 + HOUR, thread="messages:acme-1"), T0 + HOUR)
+    for day in (89, 91):
+        before = len(story.rows)
+        for tick in range(8):
+            story.tick(T0 + day * DAY + tick * 5_000)
+        assert (len(story.rows) == before) == (day == 89)
+    assert [key for key in story.rows if not key.startswith(b'["position"')] == [
+        b'["thread","acme","generic","post-2","ada"]'
+    ]
+    story.tell(interaction("reply", "r3", T0 + 92 * DAY, parent="c2", thread="post-2"), T0 + 92 * DAY)
+    assert [found.state for found in story.now() if found.thread == "post-2"] == ["answered_late"]

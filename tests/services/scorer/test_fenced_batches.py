@@ -191,6 +191,32 @@ def test_what_cannot_be_processed_is_dead_lettered_with_the_reason_and_the_rest_
     assert [found.first.id for found in snapshots if isinstance(found, ExchangeSnapshot)] == ["c1"]
 
 
+STUCK = """
+import asyncio
+from services.scorer import app
+from services.scorer.fenced import lane, transport
+app.STUCK_SECONDS, app.LOOK_SECONDS = 2, 0.2
+"""
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("async def never(*_): await asyncio.Event().wait()\nlane._Transactions.commit = never", "did none of it"),
+        ("transport.FencedConsumer._drain_messages = lambda *_: asyncio.Event().wait()", "and not further for"),
+    ],
+    ids=["a lane", "the fetching"],
+)
+def test_a_worker_that_gets_nowhere_says_so_and_ends(own: Running, tmp_path: Path, broken: str, says: str) -> None:
+    worker = Scorer(own.kafka, tmp_path, before=STUCK + broken)
+    try:
+        assert worker.process is not None
+        assert worker.process.wait(60) == 1
+        assert says in worker.log.read_text()
+    finally:
+        worker.stop()
+
+
 def test_it_refuses_to_start_where_the_rows_are_gone_and_says_what_to_do(own: Running, scorer: Scorer) -> None:
     until(scorer.ready, "the scorer is ready")
     produce(own.kafka, day(9, 100, broker_now(own)))

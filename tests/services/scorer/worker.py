@@ -32,7 +32,9 @@ def until(condition: Callable[[], bool], what: str, deadline: float = DEADLINE) 
 class Scorer:
     """One worker. Its folder holds its rows and its log."""
 
-    def __init__(self, kafka_servers: str, folder: Path, instance: str = "scorer-0") -> None:
+    def __init__(self, kafka_servers: str, folder: Path, instance: str = "scorer-0", before: str = "") -> None:
+        """`before` is Python to be run in the process first: what a test breaks."""
+        self._code = f"{before}\nfrom services.scorer.app import run; run()"
         self.folder = folder
         self.port = ports.usual_or_free(0)
         self.log = folder / f"{instance}.log"
@@ -52,7 +54,7 @@ class Scorer:
         """Starts it, or starts it again."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from services.scorer.app import run; run()"],
+                [sys.executable, "-c", self._code],
                 env=self._environment,
                 stderr=log,
                 stdout=log,
