@@ -32,8 +32,9 @@ def _kept(days: int) -> dict[str, str]:
 
 # What the scorer reads is stamped by the broker: that time, not a producer's clock, moves the clock of a partition.
 _LOG_TIME = {"message.timestamp.type": "LogAppendTime"}
+TOMBSTONES_DAYS = 14
 # Tombstones outlive any disk that may still hold the row they delete; older disks are wiped.
-_COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(14 * DAY_MS)}
+_COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(TOMBSTONES_DAYS * DAY_MS)}
 
 CONVERSATIONS = Topic(
     name="rapport.conversations.v1",
@@ -78,14 +79,14 @@ EXCHANGES_CHANGELOG = Topic(
     key=("row",),
     types=("rapport.row.v1",),
     writers=("scorer",),
-    config=dict(_COMPACTED),
+    config={**_COMPACTED, **_LOG_TIME},
 )
 RELATIONSHIPS_CHANGELOG = Topic(
     name="rapport.scorer.relationships.changelog.v1",
     key=("row",),
     types=("rapport.row.v1",),
     writers=("scorer",),
-    config=dict(_COMPACTED),
+    config={**_COMPACTED, **_LOG_TIME},
 )
 
 

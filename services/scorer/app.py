@@ -19,6 +19,7 @@ from rapport.contracts.topics import (
     CATALOGUE,
     CONVERSATIONS,
     CONVERSATIONS_DEAD,
+    DAY_MS,
     ENGAGEMENTS,
     ENGAGEMENTS_DEAD,
     EXCHANGES,
@@ -26,6 +27,7 @@ from rapport.contracts.topics import (
     EXCHANGES_DEAD,
     RELATIONSHIPS_CHANGELOG,
     SCORER_GROUP,
+    TOMBSTONES_DAYS,
     key_of,
 )
 from rapport.kit import health, kafka
@@ -46,6 +48,7 @@ STALLED_SECONDS = 60.0
 STUCK_SECONDS = 120.0
 """A partition with work that is not done for so long: the worker ends, and the next owner begins afresh."""
 LOOK_SECONDS = 10.0
+STALE_AFTER = (TOMBSTONES_DAYS - 2) * DAY_MS
 FAUST_STOP_SECONDS = 3.0
 _TICK = codec.encode(Tick())
 _TICK_KEY = key_of("tick")
@@ -234,14 +237,14 @@ def _agents(settings: ScorerSettings) -> list[Agent]:
             name="exchanges", application="rapport-1", group=SCORER_GROUP, bootstrap=settings.kafka,
             data=settings.data / "scorer", sources=(CONVERSATIONS.name,), changelog=EXCHANGES_CHANGELOG.name,
             changelog_headers=ROW_HEADERS, dead_letters={CONVERSATIONS.name: CONVERSATIONS_DEAD.name},
-            handler=exchanges,
+            handler=exchanges, stale_after=STALE_AFTER,
         ),
         Agent(
             name="relationships", application="rapport-1", group=SCORER_GROUP, bootstrap=settings.kafka,
             data=settings.data / "scorer", sources=(ENGAGEMENTS.name, EXCHANGES.name),
             changelog=RELATIONSHIPS_CHANGELOG.name, changelog_headers=ROW_HEADERS,
             dead_letters={ENGAGEMENTS.name: ENGAGEMENTS_DEAD.name, EXCHANGES.name: EXCHANGES_DEAD.name},
-            handler=relationships,
+            handler=relationships, stale_after=STALE_AFTER,
         ),
     ]  # fmt: skip
 

@@ -6,6 +6,7 @@ at any rate, and the lanes of a worker overlap.
 
 import asyncio
 import logging
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -24,7 +25,15 @@ from aiokafka.errors import (
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.scorer.fenced.batch import Batch, Headers, Output
-from services.scorer.fenced.state import POSITION, Position, Store, check_position, position_of, restore
+from services.scorer.fenced.state import (
+    POSITION,
+    Position,
+    StaleError,
+    Store,
+    check_position,
+    position_of,
+    restore,
+)
 
 log = logging.getLogger("rapport.scorer.lane")
 
@@ -102,6 +111,8 @@ class Agent:
     dead_letters: dict[str, str]
     """The dead-letter topic of each source."""
     handler: Callable[[int], Handler]
+    stale_after: int
+    """Age (ms of log time) from which on local rows are read anew: less than the tombstones of the changelog live."""
 
 
 class Lane:
@@ -193,9 +204,17 @@ class Lane:
         try:
             await producer.start()
             began = time.monotonic()
-            store = Store(agent.data / agent.application / agent.name / str(self.partition))
+            folder = agent.data / agent.application / agent.name / str(self.partition)
+            store = Store(folder)
             changelog = TopicPartition(agent.changelog, self.partition)
-            rows = await restore(store, agent.bootstrap, changelog, self._moved)
+            try:
+                rows = await restore(store, agent.bootstrap, changelog, agent.stale_after, self._moved)
+            except StaleError:
+                log.warning("%s[%d] was away for too long; its rows are read anew", agent.name, self.partition)
+                store.close()
+                shutil.rmtree(folder)
+                store = Store(folder)
+                rows = await restore(store, agent.bootstrap, changelog, agent.stale_after, self._moved)
             RESTORED.labels(agent.name).inc(rows)
             sources = [TopicPartition(source, self.partition) for source in agent.sources]
             position = await check_position(position_of(store), agent.bootstrap, agent.group, sources)

@@ -26,6 +26,10 @@ _cache: list[Cache] = []
 _CHUNK = 2_000
 
 
+class StaleError(Exception):
+    """The local rows are so old that deletions since may be gone from the changelog: they have to be read anew."""
+
+
 class RefusedError(RuntimeError):
     """The state and the log do not fit together. The text says why, and what a person can do."""
 
@@ -102,12 +106,14 @@ class Store:
         self._database.close()
 
 
-async def restore(store: Store, bootstrap: str, changelog: TopicPartition, read: Callable[[int], object]) -> int:
+async def restore(
+    store: Store, bootstrap: str, changelog: TopicPartition, stale_after: int, read: Callable[[int], object]
+) -> int:
     """Reads what `store` lacks from the changelog and gives the number of records read; `read` hears of each part.
 
     Call it when nobody else can write the changelog any more. It ends when the reader's position reaches the end, which
     moves past transaction markers and past what compaction took away. Raises RefusedError where the changelog lost what
-    the store has seen.
+    the store has seen, and StaleError where the store is older than `stale_after` (ms) by the log's time.
     """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -136,9 +142,13 @@ async def restore(store: Store, bootstrap: str, changelog: TopicPartition, read:
         position = first if marker is None else marker
         consumer.seek(changelog, position)
         count = 0
+        here = position_of(store)
         while position < end:
             found = await consumer.getmany(changelog, timeout_ms=500, max_records=5_000)
-            changes = [(record.key, record.value) for record in found.get(changelog, ())]
+            records = found.get(changelog, ())
+            if here is not None and any(record.timestamp - here.clock > stale_after for record in records):
+                raise StaleError
+            changes = [(record.key, record.value) for record in records]
             position = await consumer.position(changelog)
             if changes or position > (store.marker() or 0):
                 store.write(changes, position)

@@ -29,6 +29,7 @@ from rapport.domain.times import utc
 from rapport.kit import kafka
 from rapport.local.stack import Running, Stack
 from services.scorer.fenced.batch import Batch
+from services.scorer.fenced.state import POSITION, Position, Store, position_of
 from services.scorer.relationships import RelationshipsHandler
 from tests.services.scorer.story import HOUR, Rows, Story, interaction
 from tests.services.scorer.worker import Scorer, processed, produce, read_all, until
@@ -189,6 +190,30 @@ def test_what_cannot_be_processed_is_dead_lettered_with_the_reason_and_the_rest_
         assert says in reason
     snapshots = [codec.decode("rapport.exchange.v1", record.value) for record in read_all(own.kafka, EXCHANGES)]
     assert [found.first.id for found in snapshots if isinstance(found, ExchangeSnapshot)] == ["c1"]
+
+
+def test_rows_of_a_disk_that_was_away_for_too_long_are_read_anew(own: Running, scorer: Scorer) -> None:
+    until(scorer.ready, "the scorer is ready")
+    produce(own.kafka, day(3, 100, broker_now(own)))
+    until(lambda: through(own.kafka), "everything is processed")
+    scorer.signal(signal.SIGTERM)
+    folder = scorer.folder / "scorer-0" / "scorer" / "rapport-1" / "exchanges" / "0"
+    store = Store(folder)
+    marker, position = store.marker(), position_of(store)
+    assert marker is not None
+    assert position is not None
+    old = Position(next=position.next, clock=position.clock - 13 * 24 * HOUR)
+    # As if it had stopped then, half way, and all that was deleted since were gone from the changelog.
+    store.write([(b'["deleted"]', b"{}"), (POSITION, msgspec.json.encode(old))], marker // 2)
+    store.close()
+    scorer.start()
+    until(scorer.ready, "the scorer is ready again")
+    assert "exchanges[0] was away for too long" in scorer.log.read_text()
+    scorer.signal(signal.SIGTERM)
+    store = Store(folder)
+    assert store.get(b'["deleted"]') is None
+    assert len([key for chunk in store.chunks(b"[") for key, _ in chunk]) > 1
+    store.close()
 
 
 STUCK = """
