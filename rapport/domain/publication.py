@@ -219,7 +219,7 @@ def _alert_of(snapshot: ExchangeSnapshot, exchange: Exchange, sent: Sent, clock:
     """What is due to be said of one exchange now, if anything; notes it in `sent`. Of several steps the highest."""
     if sent.breach and not exchange.breached and not sent.resolved:
         alert = _alert(snapshot, "retracted", sent, clock)
-        sent.breach, sent.escalations = False, 0
+        sent.warnings, sent.breach, sent.escalations = 0, False, 0
         sent.retractions += 1
         return alert
     if exchange.state != "open":

@@ -193,13 +193,7 @@ class Lane:
     async def _process(self) -> None:
         agent = self.agent
         # The order matters: nobody may write the changelog any more when it is read.
-        producer = AIOKafkaProducer(
-            bootstrap_servers=agent.bootstrap,
-            transactional_id=f"{agent.application}-{agent.name}-{self.partition}",
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            max_batch_size=_BATCH_BYTES,
-            acks="all",
-        )
+        producer = _Producer(agent, self.partition)
         store: Store | None = None
         try:
             await producer.start()
@@ -239,12 +233,46 @@ class Lane:
                     self._moved(len(taken))
         finally:
             self.ready = False
-            try:
-                await asyncio.wait_for(producer.stop(), timeout=5)
-            except (TimeoutError, KafkaError) as error:
-                log.warning("%s[%d] could not end its producer: %r", agent.name, self.partition, error)
+            await producer.stop()
             if store is not None:
                 store.close()
+
+
+class _Producer:
+    """The transactional producer of a partition: whoever starts it last is the only one that can write."""
+
+    def __init__(self, agent: Agent, partition: int) -> None:
+        self._agent = agent
+        self._partition = partition
+        self.kafka = self._made()
+
+    def _made(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._agent.bootstrap,
+            transactional_id=f"{self._agent.application}-{self._agent.name}-{self._partition}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_batch_size=_BATCH_BYTES,
+            acks="all",
+        )
+
+    async def start(self) -> None:
+        await self.kafka.start()
+
+    async def renew(self) -> None:
+        """Gives the transaction up and begins with a new producer.
+
+        After a refused batch aiokafka (0.14) counts on from it, and the broker takes nothing more: out of sequence.
+        """
+        await self.kafka.abort_transaction()
+        await self.stop()
+        self.kafka = self._made()
+        await self.kafka.start()
+
+    async def stop(self) -> None:
+        try:
+            await asyncio.wait_for(self.kafka.stop(), timeout=5)
+        except (TimeoutError, KafkaError) as error:
+            log.warning("%s[%d] could not end its producer: %r", self._agent.name, self._partition, error)
 
 
 class _Transactions:
@@ -254,7 +282,7 @@ class _Transactions:
         self,
         agent: Agent,
         partition: int,
-        producer: AIOKafkaProducer,
+        producer: _Producer,
         store: Store,
         handler: Handler,
         position: Position,
@@ -299,7 +327,7 @@ class _Transactions:
             await self._transact(batch, self._after(taken), taken)
         except _TOO_LARGE as error:
             self._handler.rolled_back()
-            await self._producer.abort_transaction()
+            await self._producer.renew()
             if many > 1:
                 return await self._some(records[: many // 2])
             batch, more = Batch(self._store), True
@@ -346,7 +374,7 @@ class _Transactions:
         return Position(next=following, clock=max(self._position.clock, *(record.timestamp for record in records)))
 
     async def _transact(self, batch: Batch, position: Position, records: list[Record]) -> None:
-        agent, producer = self._agent, self._producer
+        agent, producer = self._agent, self._producer.kafka
         batch.keep(POSITION, position)
         changes = batch.changes()
         await producer.begin_transaction()
@@ -375,22 +403,23 @@ class _Transactions:
 
     async def _send(self, outputs: list[Output]) -> list[tuple[str, int, Any]]:
         """Queues the outputs in batches per partition; gives topic, number of records and delivery of each batch."""
+        producer = self._producer.kafka
         by_partition: dict[tuple[str, int], list[Output]] = {}
         for output in outputs:
             by_partition.setdefault((output.topic, output.partition), []).append(output)
         sent: list[tuple[str, int, Any]] = []
         for (topic, partition), some in by_partition.items():
-            builder, count = self._producer.create_batch(), 0
+            builder, count = producer.create_batch(), 0
             for output in some:
                 if (
                     builder.append(key=output.key, value=output.value, timestamp=None, headers=list(output.headers))
                     is None
                 ):
-                    sent.append((topic, count, await self._producer.send_batch(builder, topic, partition=partition)))
-                    builder, count = self._producer.create_batch(), 0
+                    sent.append((topic, count, await producer.send_batch(builder, topic, partition=partition)))
+                    builder, count = producer.create_batch(), 0
                     builder.append(key=output.key, value=output.value, timestamp=None, headers=list(output.headers))
                 count += 1
-            sent.append((topic, count, await self._producer.send_batch(builder, topic, partition=partition)))
+            sent.append((topic, count, await producer.send_batch(builder, topic, partition=partition)))
         return sent
 
     def _dead_letter(self, record: Record, reason: str) -> Output:

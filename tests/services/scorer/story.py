@@ -47,7 +47,7 @@ def interaction(kind: Kind, id: str, at: int, **more: Any) -> Interaction:
         id=id,
         brand="acme",
         platform="generic",
-        account="acme-1",
+        account=more.pop("account", "acme-1"),
         kind=kind,
         actor=Actor(id="staff" if kind in ("reply", "hide", "unhide") else follower, handle=f"@{follower}"),
         object=Object(id=of),

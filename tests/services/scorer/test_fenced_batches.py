@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from rapport.contracts import codec
 from rapport.contracts.controls import PolicyVersion, Rule
@@ -190,6 +191,26 @@ def test_what_cannot_be_processed_is_dead_lettered_with_the_reason_and_the_rest_
         assert says in reason
     snapshots = [codec.decode("rapport.exchange.v1", record.value) for record in read_all(own.kafka, EXCHANGES)]
     assert [found.first.id for found in snapshots if isinstance(found, ExchangeSnapshot)] == ["c1"]
+
+
+def test_a_record_that_is_too_large_for_the_log_is_found_in_its_batch_and_stops_nothing(
+    own: Running, scorer: Scorer
+) -> None:
+    until(scorer.ready, "the scorer is ready")
+    resource = ConfigResource(ConfigResourceType.TOPIC, EXCHANGES.name, {"max.message.bytes": "6000"})
+    admin = KafkaAdminClient(bootstrap_servers=own.kafka)
+    admin.alter_configs([resource])
+    admin.close()
+    now = broker_now(own)
+    where = {"thread": "post-1", "conversation": "post-1"}
+    told = [interaction("comment", f"c{number}", now, follower=f"f{number}", **where) for number in range(40)]
+    told[20] = interaction("comment", "c" * 512, now, follower="f" * 512, text="é" * 1_000, account="a" * 512, **where)
+    produce(own.kafka, told)
+    until(lambda: through(own.kafka), "everything is processed")
+    (dead,) = read_all(own.kafka, CONVERSATIONS_DEAD)
+    assert dict(dead.headers)["rapport_dead_because"].decode().endswith("the log refuses what this record would write")
+    opened = [codec.decode("rapport.exchange.v1", record.value) for record in read_all(own.kafka, EXCHANGES)]
+    assert len({found.id for found in opened if isinstance(found, ExchangeSnapshot)}) == 39
 
 
 def test_rows_of_a_disk_that_was_away_for_too_long_are_read_anew(own: Running, scorer: Scorer) -> None:

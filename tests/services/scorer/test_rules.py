@@ -371,3 +371,58 @@ def test_a_block_told_twice_and_a_decision_told_twice_change_nothing() -> None:
     before = len(story.snapshots)
     story.control(block, T0 + 2 * HOUR)
     assert len(story.snapshots) == before
+
+
+def test_a_reply_waits_for_its_comment_for_a_week_and_no_longer() -> None:
+    for days, state in ((6, "answered"), (8, "open")):
+        story = Story()
+        story.tell(interaction("reply", "r1", T0 + HOUR, parent="c1", to=None), T0)
+        story.tell(interaction("comment", "c1", T0), T0 + days * DAY)
+        assert story.only().state == state
+
+
+def test_deleting_an_answer_reopens_nothing() -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0), T0)
+    story.tell(interaction("reply", "r1", T0 + HOUR, parent="c1"), T0 + HOUR)
+    story.tell(interaction("delete", "d1", T0 + 2 * HOUR, of="r1"), T0 + 2 * HOUR)
+    story.tick(T0 + 3 * DAY)
+    assert (story.only().state, story.steps()) == ("answered", [])
+    assert [(told.kind, told.undone) for told in story.spoken if told.object == "r1"] == [
+        ("reply", False),
+        ("reply", True),
+    ]
+
+
+def test_a_due_time_that_moves_past_the_clock_takes_the_breach_back() -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0), T0)
+    story.tell(interaction("comment", "c2", T0 + 20 * HOUR), T0 + 20 * HOUR)
+    story.tick(T0 + DAY)
+    # It was gone long before, which was not known when the breach was announced.
+    story.tell(interaction("delete", "d1", T0 + HOUR, of="c1"), T0 + DAY + HOUR)
+    assert (story.only().first.id, story.only().breached_at) == ("c2", None)
+    assert story.steps() == ["warning", "breach", "retracted"]
+    for hour in (39, 45):
+        story.tick(T0 + hour * HOUR)
+    assert story.steps()[3:] == ["warning", "breach"], "the other comment has warning and breach of its own"
+    assert len({alert.id for alert in story.alerts}) == 5
+
+
+def test_of_one_policy_version_the_first_record_counts_however_often_it_is_repeated() -> None:
+    story = Story()
+    story.policy(T0, Rule(target_seconds=600))
+    story.tell(interaction("comment", "c1", T0 + 1), T0 + 1)
+    story.policy(T0 + 2, Rule(target_seconds=60), effective_from=T0)
+    story.policy(T0 + 3, Rule(target_seconds=600), effective_from=T0)
+    assert story.only().due_at == utc(T0 + 1 + 600_000)
+
+
+def test_comments_from_before_what_was_folded_open_no_clock() -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0), T0)
+    story.tell(interaction("reply", "r1", T0 + 10 * DAY, parent="c1"), T0 + 10 * DAY)
+    story.tell(interaction("comment", "c2", T0 + 41 * DAY), T0 + 41 * DAY)
+    before = len(story.snapshots)
+    story.tell(interaction("comment", "c0", T0 + 9 * DAY), T0 + 38 * DAY)
+    assert story.snapshots[before:] == []
