@@ -113,7 +113,7 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
             thread.published[place] = after
             snapshots.append(after)
             sent = thread.sent[place]
-            if sent.breach and not sent.resolved:
+            if sent.breach:
                 alerts.append(_alert(after, "retracted", sent, clock))
                 sent.breach = False
                 sent.retractions += 1
@@ -217,9 +217,10 @@ def _escalations(exchange: Exchange) -> list[int]:
 
 def _alert_of(snapshot: ExchangeSnapshot, exchange: Exchange, sent: Sent, clock: int) -> Alert | None:
     """What is due to be said of one exchange now, if anything; notes it in `sent`. Of several steps the highest."""
-    if sent.breach and not exchange.breached and not sent.resolved:
+    if sent.breach and not exchange.breached:
+        # Also where it was said to be answered late: it was not late after all.
         alert = _alert(snapshot, "retracted", sent, clock)
-        sent.warnings, sent.breach, sent.escalations = 0, False, 0
+        sent.warnings, sent.breach, sent.escalations, sent.resolved = 0, False, 0, False
         sent.retractions += 1
         return alert
     if exchange.state != "open":

@@ -53,7 +53,8 @@ def headline(alert: Alert, brand_name: str) -> str:
         case "escalation":
             return f"Still overdue: {who} has waited {waited} for {where}"
         case "resolved":
-            return f"Answered: {who} no longer waits for {where}"
+            how = "Answered" if alert.answered_at is not None else "Closed without an answer"
+            return f"{how}: {who} no longer waits for {where}"
         case "retracted":
             return f"Not overdue after all: {who} did not wait too long for {where}"
 

@@ -24,9 +24,16 @@ DUE = OPENED + timedelta(hours=24)
 )
 def test_each_step_says_what_who_how_late_for_whom_and_where(step: Step, after_hours: float, subject: str) -> None:
     created_at = OPENED + timedelta(hours=after_hours)
-    alert = an_alert("acme", step, opened_at=OPENED, due_at=DUE, created_at=created_at)
+    answered_at = created_at if step == "resolved" else None
+    alert = an_alert("acme", step, opened_at=OPENED, due_at=DUE, created_at=created_at, answered_at=answered_at)
 
     assert wording.message_for(alert, "Acme", "https://portal.example/x").subject == subject
+
+
+def test_what_ended_late_without_an_answer_is_not_called_answered() -> None:
+    message = wording.message_for(an_alert("acme", "resolved"), "Acme", "https://portal.example/x")
+
+    assert message.subject.startswith("Closed without an answer: @ada no longer waits")
 
 
 def test_an_unconfirmed_breach_says_so() -> None:

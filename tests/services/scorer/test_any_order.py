@@ -4,13 +4,14 @@ The model walks through what happened in the order in which it happened, with a 
 The product cuts sorted comments by answers. They share no line.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapport.contracts.controls import Rule
-from rapport.contracts.events import Interaction
+from rapport.contracts.controls import Decided, Rule
+from rapport.contracts.events import Interaction, Kind
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.counting import Fact, count
 from rapport.domain.times import ms, utc
@@ -39,8 +40,18 @@ class Told:
     automatic: bool = False
 
 
+def plainly(happened: list[Told]) -> list[Told]:
+    """Without what is undone later: a comment is hidden if that is the last that was said of it, and not deleted."""
+    deleted = {told.of for told in happened if told.kind == "delete"}
+    last = {told.of: told for told in sorted(happened, key=lambda told: told.at) if told.kind in ("hide", "unhide")}
+    plain = [told for told in happened if told.kind not in ("hide", "unhide")]
+    hidden = [told for told in last.values() if told.kind == "hide" and told.of not in deleted]
+    return plain + [replace(told, kind="delete") for told in hidden]
+
+
 def by_hand(happened: list[Told]) -> set[tuple[str, str, str, bool, int]]:
     """(follower, first comment, state, breached, comments left) of each exchange."""
+    happened = plainly(happened)
     found: set[tuple[str, str, str, bool, int]] = set()
     for follower in {told.follower for told in happened}:
         waiting: list[Waiting] = []
@@ -67,7 +78,7 @@ def by_hand(happened: list[Told]) -> set[tuple[str, str, str, bool, int]]:
                 while first is not None and first.id in gone and removals_after[first.id] < first.at + TARGET:
                     following = [each for each in waiting if (each.at, each.id) > (first.at, first.id)]
                     first = following[0] if following else None
-            elif told.kind == "reply" and not told.automatic and waiting:
+            elif told.kind in ("reply", "decide") and not told.automatic and waiting:
                 assert opened is not None
                 ended = set(removals_after)
                 if first is None:
@@ -75,6 +86,8 @@ def by_hand(happened: list[Told]) -> set[tuple[str, str, str, bool, int]]:
                 else:
                     late = told.at > first.at + TARGET
                     state = "answered_late" if late else "answered"
+                    if told.kind == "decide":
+                        state = "cancelled"
                     found.add((follower, first.id, state, late, left(waiting, first, ended)))
                 waiting, first, opened, gone = [], None, None, set()
         if waiting:
@@ -100,8 +113,13 @@ def happenings(draw: st.DrawFn) -> list[Told]:
         follower = draw(st.sampled_from(["ada", "bob"]))
         comments = [told for told in happened if told.kind == "comment" and told.follower == follower]
         deleted = {told.of for told in happened if told.kind == "delete"}
-        kind = draw(st.sampled_from(["comment", "comment", "reply", "delete"])) if comments else "comment"
-        if kind == "delete":
+        kinds = ["comment", "comment", "comment", "reply", "reply", "delete", "hide", "unhide", "decide"]
+        kind = draw(st.sampled_from(kinds)) if comments else "comment"
+        if kind in ("hide", "unhide"):
+            happened.append(Told(kind, at, f"x{number}", follower, of=draw(st.sampled_from(comments)).id))
+        elif kind == "decide":
+            happened.append(Told(kind, at, f"x{number}", follower))
+        elif kind == "delete":
             there = [told for told in comments if told.id not in deleted]
             if not there:
                 continue
@@ -121,7 +139,22 @@ def as_interaction(told: Told) -> Interaction:
         return interaction("comment", told.id, told.at, follower=told.follower)
     if told.kind == "reply":
         return interaction("reply", told.id, told.at, follower=told.follower, parent=told.of, automatic=told.automatic)
-    return interaction("delete", told.id, told.at, follower=told.follower, of=told.of)
+    return interaction(cast(Kind, told.kind), told.id, told.at, follower=told.follower, of=told.of)
+
+
+def tell(story: Story, told: Told, at: int) -> None:
+    """One record of the log."""
+    if told.kind != "decide":
+        story.tell(as_interaction(told), at)
+        return
+    # Each decision is about an exchange of its own, so none takes another one back.
+    story.control(
+        Decided(
+            id=told.id, brand="acme", platform="generic", thread="post-1", follower=told.follower,
+            exchange=told.id, at=utc(told.at), by="Grace", why="",
+        ),
+        at,
+    )  # fmt: skip
 
 
 @settings(max_examples=400, deadline=None)
@@ -137,7 +170,7 @@ def test_any_order_and_any_repetition_end_in_the_exchanges_of_the_model(
     clock = T0
     for told, pause in zip(arriving, pauses, strict=True):
         clock += pause
-        story.tell(as_interaction(told), clock)
+        tell(story, told, clock)
         if pause % 3 == 0:
             story.reopen()
     story.tick(max(clock, T0 + 10 * DAY))

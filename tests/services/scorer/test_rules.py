@@ -426,3 +426,12 @@ def test_comments_from_before_what_was_folded_open_no_clock() -> None:
     before = len(story.snapshots)
     story.tell(interaction("comment", "c0", T0 + 9 * DAY), T0 + 38 * DAY)
     assert story.snapshots[before:] == []
+
+
+def test_what_was_said_to_be_answered_late_is_taken_back_when_an_answer_in_time_turns_up() -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0), T0)
+    story.tick(T0 + DAY)
+    story.tell(interaction("reply", "r2", T0 + DAY + HOUR, parent="c1"), T0 + DAY + HOUR)
+    story.tell(interaction("reply", "r1", T0 + HOUR, parent="c1"), T0 + DAY + 2 * HOUR)
+    assert (story.only().state, story.steps()) == ("answered", ["breach", "resolved", "retracted"])
