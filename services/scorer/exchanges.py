@@ -1,7 +1,7 @@
 """The exchanges agent's handler: interactions, control records and ticks of one partition of `conversations`."""
 
-import heapq
 import logging
+from collections.abc import Iterator
 from typing import cast
 
 import msgspec
@@ -18,13 +18,14 @@ from rapport.contracts.controls import (
     StageTold,
 )
 from rapport.contracts.events import SPOKEN, Alert, ExchangeSnapshot, FollowerRef, Interaction, Spoken
-from rapport.contracts.rows import THREAD, row_key
+from rapport.contracts.rows import THREAD, parts_of, row_key
 from rapport.contracts.topics import ALERTS, EXCHANGES, key_of, partition_of
 from rapport.domain import policy, publication
 from rapport.domain.connection import Connection
 from rapport.domain.exchange import Answer, Block, Comment, Decision, Rules
 from rapport.domain.publication import FOLD_AFTER, Thread
 from rapport.domain.times import ms, utc
+from services.scorer.deadlines import Deadlines
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.lane import Record
 from services.scorer.fenced.state import Store
@@ -39,7 +40,8 @@ PARENT_MAY_TAKE = 7 * 86_400_000
 MOST_WAITING = 50
 MOST_SWEPT = 1_000
 """Threads per transaction: after an outage, when many are overdue at once, a transaction stays small and short."""
-_THREADS = b'["thread",'
+_THREADS = row_key(THREAD)[:-1] + b","
+_SETTINGS = row_key("settings")[:-1] + b","
 _HEARD = row_key("heard")
 _ALWAYS = Connection()
 
@@ -49,22 +51,37 @@ STUCK = Counter("rapport_scorer_stuck_threads", "Threads whose clock stands beca
 
 
 class _Due(msgspec.Struct):
-    """The part of a thread's row that the heap is rebuilt from."""
+    """The part of a thread's row that the deadlines are rebuilt from."""
 
     next_at: int | None = None
+
+
+class _State(msgspec.Struct):
+    state: str
+
+
+class _States(msgspec.Struct):
+    """The part of a thread's row that says whether something in it is open."""
+
+    published: list[_State] = []
+
+
+_states = msgspec.json.Decoder(_States).decode
 
 
 class ExchangesHandler:
     """One partition. Its clock runs by the log; the heap says which threads have to be looked at, and when."""
 
     def __init__(self, grace: int) -> None:
-        """`grace` (ms): see `rapport.domain.exchange.exchanges`."""
+        """`grace` (ms): see `rapport.domain.exchange.Rules`."""
         self._grace = grace
-        self._next_at: dict[bytes, int] = {}
-        self._heap: list[tuple[int, bytes]] = []
-        self._undo: dict[bytes, int | None] = {}
+        self._deadlines = Deadlines()
         self._alerts: list[Alert] = []
         self._clock = 0
+        self._stored: Store | None = None
+        self._unsettled: dict[str, Iterator[list[tuple[bytes, bytes]]] | None] = {}
+        """Brands whose settings changed, and how far their threads have been looked at since."""
+        self._settled_in: Batch | None = None
         self._pruner = Pruner(
             {
                 row_key("object")[:-1]: (ObjectRow, lambda _: True),
@@ -74,15 +91,12 @@ class ExchangesHandler:
         )
 
     def open(self, stored: Store) -> None:
-        """Rebuilds the heap from the rows."""
-        decode = msgspec.json.Decoder(_Due).decode
-        for chunk in stored.chunks(_THREADS):
-            for key, value in chunk:
-                next_at = decode(value).next_at
-                if next_at is not None:
-                    self._next_at[key] = next_at
-        self._heap = [(at, key) for key, at in self._next_at.items()]
-        heapq.heapify(self._heap)
+        """Rebuilds the deadlines from the rows, and takes up the settings that its predecessor was not through with."""
+        self._stored = stored
+        self._deadlines.fill(_deadlines(stored))
+        settings = msgspec.json.Decoder(BrandSettings).decode
+        for chunk in stored.chunks(_SETTINGS):
+            self._unsettled |= {parts_of(key)[1]: None for key, value in chunk if settings(value).unsettled}
         self._pruner.open(stored)
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
@@ -92,7 +106,7 @@ class ExchangesHandler:
         if isinstance(event, Interaction):
             self._interaction(event, record.timestamp, clock, batch)
         elif isinstance(event, PolicyVersion | AccountConnected | AccountDisconnected):
-            self._settle(event, clock, batch)
+            self._settle(event, batch)
         elif isinstance(event, Heartbeat):
             self._hear(event, record.timestamp, batch)
         elif isinstance(event, Decided | StageTold | FollowerBlocked):
@@ -100,16 +114,20 @@ class ExchangesHandler:
         self._tell(batch)
 
     def sweep(self, clock: int, batch: Batch) -> bool:
-        """Looks at the threads whose time has come; costs by what is due, not by what is open."""
+        """Looks at threads whose settings changed, then at those whose time has come."""
+        if self._settled_in is batch:
+            return True  # the store, which is gone through, does not have this batch's rows yet
+        self._clock = clock
+        if self._unsettled:
+            self._resettle(clock, batch)
+            self._tell(batch)
+            return True
         for _ in range(MOST_SWEPT):
-            if not self._heap or self._heap[0][0] > clock:
+            key = self._deadlines.pop(clock)
+            if key is None:
                 break
-            at, key = heapq.heappop(self._heap)
-            if self._next_at.get(key) != at:
-                continue  # moved since; its new time has its own place in the heap
             row = batch.row(key, Thread)
             if row is None:
-                self._note_next(key, None)
                 continue
             try:
                 self._publish(row, clock, batch)
@@ -117,26 +135,47 @@ class ExchangesHandler:
                 # A fault of ours in one thread: it must not stop every clock behind it.
                 log.exception("%r cannot be looked at; its clock stands until something happens in it", key)
                 STUCK.inc()
-                self._note_next(key, None)
         self._tell(batch)
         self._pruner.prune(clock, batch)
-        return bool(self._heap) and self._heap[0][0] <= clock
+        return self._deadlines.due(clock)
+
+    def _resettle(self, clock: int, batch: Batch) -> None:
+        """Looks at the next threads of a brand whose settings changed, those with something open; or notes the end."""
+        brand, chunks = next(iter(self._unsettled.items()))
+        if chunks is None:
+            assert self._stored is not None, "opened before it sweeps"
+            chunks = self._unsettled[brand] = self._stored.chunks(row_key(THREAD, brand)[:-1] + b",")
+        found = next(chunks, None)
+        if found is None:
+            del self._unsettled[brand]
+            key = row_key("settings", brand)
+            settings = batch.row(key, BrandSettings)
+            if settings is not None:
+                settings.unsettled = False
+                batch.keep(key, settings)
+            return
+        for key, value in found:
+            if any(each.state == "open" for each in _states(value).published):
+                row = batch.row(key, Thread)
+                if row is not None:
+                    self._publish(row, clock, batch)
 
     def committed(self) -> None:
-        """The heap's changes stay."""
-        self._undo.clear()
+        """What was noted stays."""
+        self._deadlines.committed()
+        self._settled_in = None
 
     def rolled_back(self) -> None:
-        """Puts the heap back to what it was before the batch."""
-        for key, at in self._undo.items():
-            self._set_next(key, at)
-        self._undo.clear()
+        """Puts everything back to what it was before the batch; what is gone through begins anew."""
+        self._deadlines.rolled_back()
         self._alerts.clear()
+        self._settled_in = None
+        self._unsettled = dict.fromkeys(self._unsettled)
 
     @property
     def open_threads(self) -> int:
         """How many threads wait for their time."""
-        return len(self._next_at)
+        return len(self._deadlines)
 
     def _interaction(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
         if event.staff and event.kind in SPOKEN:
@@ -288,7 +327,7 @@ class ExchangesHandler:
         if stray.named_at > home.named_at:
             home.named_at, home.follower = stray.named_at, stray.follower
         batch.drop(key)
-        self._note_next(key, None)
+        self._deadlines.note(key, None)
 
     def _met_in_messages(self, event: Interaction, thread: str, batch: Batch) -> list[Waiting]:
         key = row_key("messages", event.brand, event.platform, thread)
@@ -335,7 +374,7 @@ class ExchangesHandler:
         said = publication.publish(row, rules, clock, unconfirmed)
         key = row_key(THREAD, row.brand, row.platform, row.thread, row.follower.id)
         batch.keep(key, row)
-        self._note_next(key, row.next_at)
+        self._deadlines.note(key, row.next_at)
         for snapshot in said.snapshots:
             batch.emit(_exchange_record(snapshot, f"{snapshot.id}:{snapshot.revision}"))
         self._alerts += said.alerts
@@ -358,8 +397,8 @@ class ExchangesHandler:
         )  # fmt: skip
         batch.emit(_exchange_record(spoken, f"{object_id}:{known.revision}"))
 
-    def _settle(self, event: PolicyVersion | AccountConnected | AccountDisconnected, clock: int, batch: Batch) -> None:
-        """Takes settings into the state; of the same version the first wins. Open clocks are looked at again."""
+    def _settle(self, event: PolicyVersion | AccountConnected | AccountDisconnected, batch: Batch) -> None:
+        """Takes settings into the state; of the same version the first wins. Then all that is open is looked at."""
         key = row_key("settings", event.brand)
         settings = batch.row(key, BrandSettings) or BrandSettings()
         if isinstance(event, PolicyVersion):
@@ -372,12 +411,10 @@ class ExchangesHandler:
             at = ms(event.connected_at if isinstance(event, AccountConnected) else event.disconnected_at)
             if not connection.note(at, connected=connected):
                 return
+        settings.unsettled = True
         batch.keep(key, settings)
-        mine = row_key(THREAD, event.brand)[:-1] + b","
-        for thread_key in [found for found in self._next_at if found.startswith(mine)]:
-            row = batch.row(thread_key, Thread)
-            if row is not None:
-                self._publish(row, clock, batch)
+        self._unsettled[event.brand] = None
+        self._settled_in = batch
 
     def _hear(self, event: Heartbeat, appended: int, batch: Batch) -> None:
         """Remembers that ingest is there, and what it lacks. Who has not been heard of for long is forgotten."""
@@ -409,18 +446,14 @@ class ExchangesHandler:
                     comment.stage = event.stage
         self._publish(row, clock, batch)
 
-    def _note_next(self, key: bytes, at: int | None) -> None:
-        if key not in self._undo:
-            self._undo[key] = self._next_at.get(key)
-        self._set_next(key, at)
 
-    def _set_next(self, key: bytes, at: int | None) -> None:
-        if at is None:
-            self._next_at.pop(key, None)
-            return
-        # Pushed even if unchanged: a sweep may have popped its place.
-        self._next_at[key] = at
-        heapq.heappush(self._heap, (at, key))
+def _deadlines(stored: Store) -> Iterator[tuple[bytes, int]]:
+    decode = msgspec.json.Decoder(_Due).decode
+    for chunk in stored.chunks(_THREADS):
+        for key, value in chunk:
+            next_at = decode(value).next_at
+            if next_at is not None:
+                yield key, next_at
 
 
 def _exchange_record(event: ExchangeSnapshot | Spoken, id: str) -> Output:

@@ -75,6 +75,8 @@ class BrandSettings(Struct):
     policies: list[PolicyVersion] = []
     connections: dict[str, Connection] = {}
     """Per account."""
+    unsettled: bool = False
+    """Something changed, and not every open exchange has been looked at since."""
 
 
 class Heard(Struct):

@@ -1,6 +1,6 @@
 """Interactions, records and a lane without Kafka, for telling a partition's story in a test."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,9 +63,10 @@ def interaction(kind: Kind, id: str, at: int, **more: Any) -> Interaction:
 class Rows(dict[bytes, bytes]):
     """Committed rows, in memory."""
 
-    def chunks(self, prefix: bytes) -> Iterable[list[tuple[bytes, bytes]]]:
+    def chunks(self, prefix: bytes) -> Iterator[list[tuple[bytes, bytes]]]:
         """As the store gives them."""
-        yield [(key, value) for key, value in self.items() if key.startswith(prefix)]
+        if found := sorted((key, value) for key, value in self.items() if key.startswith(prefix)):
+            yield found
 
     def take(self, batch: Batch) -> None:
         """As a commit leaves them."""
@@ -100,12 +101,21 @@ class Story:
         self.clock = max(self.clock, at)
         batch = Batch(self.rows)
         self.handler.apply(record(event, at, type), self.clock, batch)
-        while self.handler.sweep(self.clock, batch):
-            pass
+        self._commit(batch, at)
+
+    def _commit(self, batch: Batch, at: int) -> None:
+        outputs = batch.outputs
+        more = self.handler.sweep(self.clock, batch)
         self.rows.take(batch)
-        for output in batch.outputs:
-            self.heard(output, at)
         self.handler.committed()
+        while more:
+            batch = Batch(self.rows)
+            more = self.handler.sweep(self.clock, batch)
+            self.rows.take(batch)
+            self.handler.committed()
+            outputs = [*outputs, *batch.outputs]
+        for output in outputs:
+            self.heard(output, at)
 
     def heard(self, output: Output, at: int) -> None:
         """What the scorer put out."""

@@ -12,6 +12,7 @@ from rapport.contracts.controls import (
     Decided,
     FollowerBlocked,
     Heartbeat,
+    PolicyVersion,
     Rule,
     StageTold,
     When,
@@ -19,7 +20,7 @@ from rapport.contracts.controls import (
 from rapport.domain.business_time import Calendar
 from rapport.domain.times import ms, utc
 from services.scorer.fenced.batch import Batch
-from tests.services.scorer.story import DAY, HOUR, T0, Dialogue, Story, interaction
+from tests.services.scorer.story import DAY, HOUR, T0, Dialogue, Story, interaction, record
 
 MINUTE = 60_000
 
@@ -435,3 +436,36 @@ def test_what_was_said_to_be_answered_late_is_taken_back_when_an_answer_in_time_
     story.tell(interaction("reply", "r2", T0 + DAY + HOUR, parent="c1"), T0 + DAY + HOUR)
     story.tell(interaction("reply", "r1", T0 + HOUR, parent="c1"), T0 + DAY + 2 * HOUR)
     assert (story.only().state, story.steps()) == ("answered", ["breach", "resolved", "retracted"])
+
+
+def test_new_settings_reach_every_open_exchange_also_if_the_worker_ends_in_between() -> None:
+    story = Story()
+    for number in range(5):
+        story.tell(interaction("comment", f"c{number}", T0 + number, thread=f"post-{number}"), T0 + number)
+    version = PolicyVersion(
+        brand="acme", version=1, effective_from=utc(T0 - HOUR), rules=(Rule(target_seconds=600, warn_at=()),)
+    )
+    batch = Batch(story.rows)
+    story.handler.apply(record(version, T0 + HOUR, "rapport.control.v1"), T0 + HOUR, batch)
+    assert story.handler.sweep(T0 + HOUR, batch), "what is open is looked at once this is in the store"
+    story.rows.take(batch)
+    # Another worker finds the rows as they are now, and begins with a sweep at the clock that it finds.
+    story.reopen()
+    story.clock = T0 + HOUR
+    story.tick(T0 + HOUR)
+    assert story.steps() == ["breach"] * 5
+    before = len(story.snapshots)
+    story.reopen()
+    story.tick(T0 + 2 * HOUR)
+    assert len(story.snapshots) == before, "once is enough"
+
+
+def test_the_end_of_a_connection_ends_what_is_overdue_too_and_leaves_the_miss() -> None:
+    story = Story()
+    story.connected(T0, connected_at=T0)
+    story.tell(interaction("comment", "c1", T0 + 1), T0 + 1)
+    story.tick(T0 + 2 * DAY)
+    disconnected(story, T0 + 3 * DAY)
+    assert (story.only().state, story.only().cancelled_because) == ("cancelled", "disconnected")
+    assert story.only().breached_at == utc(T0 + 1 + DAY)
+    assert story.steps() == ["breach", "resolved"]
