@@ -103,7 +103,9 @@ class Broker:
         return [java, *_HEAP, *run, "kafka.Kafka", str(properties)]
 
     def _format(self, java: list[str], properties: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # The first bit is taken away, as one in 64 would begin with a dash, which the tool takes for an option.
+        first, *rest = uuid.uuid4().bytes
+        cluster = base64.urlsafe_b64encode(bytes([first & 0x7F, *rest])).rstrip(b"=").decode()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             ended = subprocess.run(
