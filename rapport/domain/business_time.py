@@ -8,10 +8,11 @@ what local time repeats is open both times. OverflowError for times outside of t
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import resources
 from itertools import groupby, pairwise
 from typing import Literal, NamedTuple, TypeAlias, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -140,7 +141,7 @@ class _Opening:
     """A calendar, parsed. Hours are ms since local midnight, dates are days since 1970."""
 
     def __init__(self, calendar: Calendar) -> None:
-        self.zone = ZoneInfo(calendar.timezone)
+        self.zone = zone(calendar.timezone)
         self.week = [_parsed(calendar.week.get(weekday, ())) for weekday in WEEKDAYS]
         self.dates = {
             date.fromisoformat(day).toordinal() - _EPOCH_ORDINAL: (_parsed(override.hours), override.name)
@@ -155,8 +156,7 @@ class _Opening:
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _EPOCH_WEEKDAY = date(1970, 1, 1).weekday()
 _TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00")
-_OF_THE_MACHINE = ("localtime", "posix", "right/")
-"""How names begin that a machine adds to the IANA database: its own zone, and copies, some with leap seconds."""
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 
 
 @lru_cache(maxsize=4096)
@@ -264,6 +264,18 @@ def _date(text: str) -> date | None:
 
 def _zone(name: str) -> ZoneInfo | None:
     try:
-        return None if name.startswith(_OF_THE_MACHINE) else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a directory of zones, or a name too long
+        return zone(name)
+    except (ValueError, OSError):  # OSError: none of that name, a directory of zones, or a name too long
         return None
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """A zone of the IANA database as the package has it, so that every machine comes to the same due times.
+
+    Raises ValueError or OSError where there is none of that name.
+    """
+    if not _ZONE.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a zone")
+    with resources.files("tzdata.zoneinfo").joinpath(*name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)

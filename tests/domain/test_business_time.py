@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import groupby, pairwise
 from typing import Any, TypeAlias
-from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -26,6 +25,9 @@ from rapport.domain.business_time import (
     due,
     open_between,
     skipped,
+)
+from rapport.domain.business_time import (
+    zone as zone_of,
 )
 from rapport.domain.times import ms
 
@@ -52,14 +54,14 @@ def around_the_clock(zone: str, **more: Any) -> Calendar:
 
 def at(text: str, zone: str = "Europe/Oslo", *, again: bool = False) -> int:
     """Wall time as ms; `again` for the second time that it comes."""
-    return ms(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=int(again)))
+    return ms(datetime.fromisoformat(text).replace(tzinfo=zone_of(zone), fold=int(again)))
 
 
 # A comment comes in
 
 
 def test_without_a_calendar_every_hour_counts() -> None:
-    assert due(at("2026-11-20 16:00"), 24 * HOUR, None) == at("2026-11-21 16:00")
+    assert due(at("2026-11-20 16:00"), 20 * HOUR, None) == at("2026-11-21 12:00")
 
 
 def test_a_comment_late_on_friday_is_due_on_monday() -> None:
@@ -222,7 +224,7 @@ def test_a_zone_that_iana_does_not_know_is_a_flaw(zone: str) -> None:
         ((("09:00", "24:01"),), "'24:01' is no time from '00:00' to '24:00'"),
         ((("09:00", "17:60"),), "'17:60' is no time from '00:00' to '24:00'"),
         ((("09:00", "17:00\n"),), "'17:00\\n' is no time from '00:00' to '24:00'"),
-        ((("٠9:00", "17:00"),), "'٠9:00' is no time from '00:00' to '24:00'"),
+        ((("0٩:00", "17:00"),), "'0٩:00' is no time from '00:00' to '24:00'"),
         ((("17:00", "09:00"),), "17:00–09:00 does not start before it ends"),
         ((("09:00", "09:00"),), "09:00–09:00 does not start before it ends"),
         ((("24:00", "24:00"),), "24:00–24:00 does not start before it ends"),
@@ -312,7 +314,7 @@ LEAPS = [("UTC", "2028-02-29T12:00"), ("Asia/Kathmandu", "2024-02-29T00:00"), ("
 @pytest.mark.parametrize(("zone", "moment"), CHANGES)
 def test_the_clocks_do_change_where_the_cases_are_drawn_from(zone: str, moment: str) -> None:
     change = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    before, after = (each.astimezone(ZoneInfo(zone)).utcoffset() for each in (change - timedelta(minutes=1), change))
+    before, after = (each.astimezone(zone_of(zone)).utcoffset() for each in (change - timedelta(minutes=1), change))
     assert before != after
 
 
@@ -323,7 +325,7 @@ State: TypeAlias = tuple[bool, str | None]
 @cache
 def walls(zone: str, day: int) -> list[tuple[date, int]]:
     """Local date and minute of each of the 1440 minutes of a UTC day (since 1970)."""
-    moments = (datetime.fromtimestamp(day * 86_400 + minute * 60, ZoneInfo(zone)) for minute in range(1440))
+    moments = (datetime.fromtimestamp(day * 86_400 + minute * 60, zone_of(zone)) for minute in range(1440))
     return [(moment.date(), moment.hour * 60 + moment.minute) for moment in moments]
 
 
@@ -426,14 +428,14 @@ def cases(draw: st.DrawFn) -> Case:
     """A calendar, and a start and an end near a change of its zone's clocks (or a leap day)."""
     zone, moment = draw(st.sampled_from(CHANGES + LEAPS))
     change = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    middle = change.astimezone(ZoneInfo(zone)).date()
+    middle = change.astimezone(zone_of(zone)).date()
     overrides = {(middle + timedelta(days=days)).isoformat(): each for days, each in draw(OVERRIDES).items()}
     start = ms(change) + draw(STARTS) * MINUTE + draw(NOISE)
     end = start + draw(LENGTHS) * MINUTE + draw(NOISE)
     return Calendar(timezone=zone, week=draw(WEEKS), overrides=overrides), start, end
 
 
-many = settings(max_examples=1000, deadline=None)
+many = settings(max_examples=800, deadline=None)
 
 
 @many
@@ -455,7 +457,11 @@ def test_open_time_is_the_count_of_open_minutes(case: Case) -> None:
 @given(cases())
 def test_business_time_is_what_the_minutes_say(case: Case) -> None:
     calendar, start, end = case
-    assert business(start, end, calendar) == counted_business(start, end, calendar)
+    spans = [(start, end)]
+    for closed in counted_skipped(start, end, calendar)[:2]:
+        spans += [(closed.start, closed.end - 1), (closed.start, closed.end)]  # where it tips over
+    for first, last in spans:
+        assert business(first, last, calendar) == counted_business(first, last, calendar)
 
 
 @many

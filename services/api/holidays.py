@@ -1,0 +1,240 @@
+"""Holidays out of an iCalendar file (RFC 5545): its all-day events become closed days of a calendar.
+
+Such a file comes from outside, so the libraries are given only the events and of these only what is read here. A
+VTIMEZONE, for one, would be expanded as far as its rules go, and be kept for every later file. Rules that could run
+forever are refused, and what merely takes long has a limit.
+"""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from icalendar import Calendar, Component, Event
+from recurring_ical_events import CalendarQuery
+
+from rapport.domain.business_time import Override
+
+MOST_BYTES = 1 << 20
+LONGEST_TEXT = 200
+LONGEST_DAYS = 366
+"""What lasts longer is no holiday."""
+EARLIEST_YEAR = 1900
+"""Repetitions are counted through from the first one on."""
+MOST_CHANGES = 500
+"""Each repetition is held against all that were changed."""
+MOST_VALUES = 31
+"""Of one part of a rule; the days of a month."""
+SECONDS_ALLOWED = 5.0
+"""Looked at between events. A rule that never matches is followed to the year 9999, which takes up to 4 seconds."""
+
+READ = frozenset({
+    "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "UID", "SEQUENCE", "STATUS", "SUMMARY",
+})  # fmt: skip
+FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
+RULE_PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYMONTH", "BYMONTHDAY", "BYDAY"})
+LONG_RULE_PARTS = RULE_PARTS | {"BYYEARDAY", "BYWEEKNO", "BYSETPOS"}
+"""For months and years. Parts that choose no days, such as BYHOUR, make many times of one day."""
+
+_DAY = timedelta(days=1)
+_NAME = re.compile(r"([A-Za-z-]+)[;:]")
+_BOUNDARY = re.compile(r"(BEGIN|END):([A-Z0-9-]+)\s*", re.IGNORECASE)
+
+
+class HolidaysError(ValueError):
+    """Bytes that no holidays can be read from. `line` is where, if that can be said."""
+
+    def __init__(self, why: str, line: int | None = None) -> None:
+        super().__init__(why if line is None else f"line {line}: {why}")
+        self.line = line
+
+
+class Skipped(NamedTuple):
+    """An event that closes no day. `summary` is its name, or the line where it begins if it has none."""
+
+    summary: str
+    why: str
+
+
+class Holidays(NamedTuple):
+    """Closed days by ISO date, in order, each with the names of its holidays; and the events left out."""
+
+    days: dict[str, Override]
+    skipped: list[Skipped]
+
+
+def holidays(ics: bytes, first: date, last: date, seconds: float = SECONDS_ALLOWED) -> Holidays:
+    """The all-day events from `first` to `last` (both included) with their repetitions.
+
+    Events with a time of day, cancelled ones and those that make no sense are skipped. Raises HolidaysError for more
+    than 1 MiB, for what is no iCalendar file, and for what takes longer than about `seconds`.
+    """
+    if len(ics) > MOST_BYTES:
+        raise HolidaysError(f"the file has more than {MOST_BYTES} bytes")
+    deadline = time.monotonic() + seconds
+    names: defaultdict[date, list[str]] = defaultdict(list)
+    skipped: list[Skipped] = []
+    for label, events in _series(_text(ics), deadline, skipped):
+        try:
+            found = _occurrences(events, first, last)
+        except Exception as error:
+            # What the libraries raise on an event without sense is not told; it must not lose the other holidays.
+            skipped.append(Skipped(label, f"its days cannot be told: {error}"))
+            continue
+        left_out: dict[str, None] = {}
+        for each in found:
+            start, end = each.get("DTSTART").dt, each.get("DTEND").dt
+            if str(each.get("STATUS", "")).upper() == "CANCELLED":
+                left_out["is cancelled"] = None
+            elif isinstance(start, datetime):
+                left_out["has a time of day"] = None
+            else:
+                name = _name(each)
+                for day in _days(max(start, first), min(max(end, start + _DAY), last + _DAY)):
+                    if name not in names[day]:
+                        names[day].append(name)
+        skipped += (Skipped(label, why) for why in left_out)
+        _hurry(deadline)
+    skipped = [Skipped(summary, why[:LONGEST_TEXT]) for summary, why in skipped]
+    return Holidays({day.isoformat(): Override(name=_joined(names[day])) for day in sorted(names)}, skipped)
+
+
+def _series(text: str, deadline: float, skipped: list[Skipped]) -> Iterator[tuple[str, list[Component]]]:
+    """Events that belong together, with a label: one that may repeat, and what became of its repetitions."""
+    series: dict[str, list[Component]] = {}
+    labels: dict[str, str] = {}
+    repeating: set[str] = set()
+    for line, source in _events(text):
+        _hurry(deadline)
+        label = f"line {line}"
+        try:
+            event = Event.from_ical(source)
+            label = _name(event) or label
+            why = _unfit(event)
+        except Exception as error:
+            why = str(error)
+        if why:
+            skipped.append(Skipped(label, why))
+            continue
+        key = str(event.get("UID", label))
+        if "RECURRENCE-ID" not in event:
+            if key in repeating:
+                key = f"{line} {key}"  # some files give all their events one id
+            repeating.add(key)
+        series.setdefault(key, []).append(event)
+        labels.setdefault(key, label)
+    yield from ((labels[key], events) for key, events in series.items())
+
+
+def _occurrences(events: list[Component], first: date, last: date) -> list[Component]:
+    if len(events) > MOST_CHANGES:
+        raise ValueError(f"more than {MOST_CHANGES} of its repetitions were changed")
+    calendar = Calendar()
+    for event in events:
+        calendar.add_component(event)
+    return list(CalendarQuery(calendar).between(first, last + _DAY))
+
+
+def _unfit(event: Component) -> str | None:
+    """Why it cannot be a holiday, whatever days it falls on."""
+    for name, why in event.errors:
+        return f"{name}: {why}"
+    for name in READ - {"RDATE", "EXDATE"}:
+        if isinstance(event.get(name), list):
+            return f"has more than one {name}"
+    start, end = (getattr(event.get(name), "dt", None) for name in ("DTSTART", "DTEND"))
+    if start is None:
+        return "has no DTSTART"
+    if "RECURRENCE-ID" in event:
+        return None  # whatever it is, it takes the place of a repetition
+    if type(start) is not date or type(end) not in (date, type(None)):
+        return "has a time of day"
+    lasts = end - start if end else event.get("DURATION").dt if "DURATION" in event else _DAY
+    if abs(lasts) > LONGEST_DAYS * _DAY:
+        return f"lasts longer than {LONGEST_DAYS} days"
+    return _unfit_rule(event.get("RRULE"), start) if "RRULE" in event else None
+
+
+def _unfit_rule(rule: dict[str, list[Any]], start: date) -> str | None:
+    frequency = ", ".join(map(str, rule.get("FREQ", ["?"])))
+    if frequency not in FREQUENCIES:
+        return f"repeats {frequency}, which is not by days, weeks, months or years"
+    if unknown := rule.keys() - (LONG_RULE_PARTS if frequency in ("MONTHLY", "YEARLY") else RULE_PARTS):
+        return f"repeats with {', '.join(sorted(unknown))}"
+    if any(len(values) > MOST_VALUES for values in rule.values()):
+        return f"repeats by more than {MOST_VALUES} values"
+    if any(interval < 1 for interval in rule.get("INTERVAL", [])):
+        return "repeats without an interval"
+    return f"repeats since before {EARLIEST_YEAR}" if start.year < EARLIEST_YEAR else None
+
+
+def _name(event: Component) -> str:
+    found = event.get("SUMMARY", "")
+    return " ".join(str(found[0] if isinstance(found, list) else found).split())[:LONGEST_TEXT]
+
+
+def _joined(names: list[str]) -> str | None:
+    return ", ".join(filter(None, names))[:LONGEST_TEXT] or None
+
+
+def _days(start: date, end: date) -> Iterator[date]:
+    return (start + n * _DAY for n in range((end - start).days))
+
+
+def _hurry(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise HolidaysError("the file takes too long to read")
+
+
+def _events(text: str) -> Iterator[tuple[int, str]]:
+    """Every VEVENT: the line where it begins, and what of it is read."""
+    opened: list[tuple[str, int]] = []
+    kept: list[str] = []
+    line = 0
+    for line, content in _unfolded(text):
+        boundary = _BOUNDARY.fullmatch(content)
+        begins = boundary is not None and boundary[1].upper() == "BEGIN"
+        component = boundary[2].upper() if boundary else ""
+        if not opened and not (begins and component == "VCALENDAR"):
+            raise HolidaysError(f"an iCalendar file begins with BEGIN:VCALENDAR, not with {content[:40]!r}", line)
+        in_event = len(opened) == 2 and opened[1][0] == "VEVENT"
+        if boundary is None:
+            name = _NAME.match(content)
+            if in_event and name and name[1].upper() in READ:
+                kept.append(content)
+        elif begins:
+            opened.append((component, line))
+        else:
+            expected, since = opened.pop()
+            if component != expected:
+                raise HolidaysError(f"END:{component} where BEGIN:{expected} of line {since} is open", line)
+            if in_event:
+                yield since, "\r\n".join(["BEGIN:VEVENT", *kept, "END:VEVENT", ""])
+                kept = []
+    if opened:
+        raise HolidaysError(f"BEGIN:{opened[-1][0]} has no END", opened[-1][1])
+    if not line:
+        raise HolidaysError("the file is empty")
+
+
+def _unfolded(text: str) -> Iterator[tuple[int, str]]:
+    """Content lines with the numbers of the lines that they begin on; a line that begins with a blank goes on."""
+    line, parts = 0, [""]
+    for number, raw in enumerate(re.split(r"\r\n|\n|\r", text), 1):
+        if raw.startswith((" ", "\t")):
+            parts.append(raw[1:])
+        elif raw:
+            if line:
+                yield line, "".join(parts)
+            line, parts = number, [raw]
+    if line:
+        yield line, "".join(parts)
+
+
+def _text(ics: bytes) -> str:
+    try:
+        return ics.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise HolidaysError("the file is not text in UTF-8", ics.count(b"\n", 0, error.start) + 1) from None
