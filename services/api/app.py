@@ -22,12 +22,23 @@ from services.api.context import Context
 from services.api.portal import pages
 from services.api.publisher import Publisher
 from services.api.repositories import indexes
-from services.api.routes import alerts, brands, channels, exchanges, followers, keys, operations, overview, policy
+from services.api.routes import (
+    accounts,
+    alerts,
+    brands,
+    channels,
+    exchanges,
+    followers,
+    keys,
+    operations,
+    overview,
+    policy,
+)
 from services.api.settings import ApiSettings
 
 log = logging.getLogger("rapport.api")
 
-ROUTES = (brands, policy, channels, keys, overview, exchanges, followers, alerts)
+ROUTES = (brands, accounts, policy, channels, keys, overview, exchanges, followers, alerts)
 SHUTDOWN_SECONDS = 5
 
 

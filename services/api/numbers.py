@@ -1,6 +1,6 @@
 """Headline numbers put together from the figures of `repositories.overview`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,12 +9,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.kit.mongo import Document
 from services.api import shapes
-from services.api.repositories.overview import SPANS, Overviews
+from services.api.repositories.overview import SPANS, Answer, Overviews
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.views import Overview, OverviewAcross
 
 _COUNTS = ("open", "due_soon", "overdue", "backfilled_open")
-Answers = Iterable[tuple[datetime, float]]
 
 
 def midnight(now: datetime, zone: str) -> datetime:
@@ -31,7 +30,7 @@ async def overview(
     followers = await figures.followers({each["_id"]: midnight(now, each["settings"]["timezone"]) for each in brands})
     items: list[Overview] = []
     totals: dict[str, int] = {}
-    everything: list[tuple[datetime, float]] = []
+    everything: list[Answer] = []
     for brand in brands:
         found: dict[str, int] = {}
         for part in counted:
@@ -39,7 +38,7 @@ async def overview(
         found["followers"], found["new_today"] = followers[brand["_id"]]
         for name, value in found.items():
             totals[name] = totals.get(name, 0) + value
-        answers = await figures.response_seconds(brand["_id"], now)
+        answers = await figures.latest_answers(brand["_id"], now)
         everything += answers
         settings = brand["settings"]
         items.append(
@@ -53,10 +52,9 @@ async def overview(
     return OverviewAcross(brands=items, **_numbers(totals, everything, now))
 
 
-def _numbers(found: dict[str, int], answers: Answers, now: datetime) -> dict[str, Any]:
-    given = list(answers)
+def _numbers(found: dict[str, int], answers: Sequence[Answer], now: datetime) -> dict[str, Any]:
     windows = {
-        name: shapes.window(found, name, [seconds for at, seconds in given if at > now - span])
+        name: shapes.window(found, name, [each for each in answers if each.at > now - span])
         for name, span in SPANS.items()
     }
     return {

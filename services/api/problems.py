@@ -73,7 +73,12 @@ def not_found(what: str) -> ProblemError:
 
 def invalid(field: str, why: str) -> ProblemError:
     """422 for one field."""
-    return ProblemError(422, "invalid", f"{field}: {why}", [FieldProblem(field=field, why=why)])
+    return wrong_fields([FieldProblem(field=field, why=why)])
+
+
+def wrong_fields(found: Sequence[FieldProblem]) -> ProblemError:
+    """422 for some fields."""
+    return ProblemError(422, "invalid", "; ".join(f"{each.field}: {each.why}" for each in found[:5]), found)
 
 
 def unavailable(detail: str) -> ProblemError:
@@ -97,7 +102,7 @@ def install(app: FastAPI) -> None:
 
     def answer(request: Request, error: ProblemError) -> Response:
         """A page for who looks at the portal, a document for everybody else."""
-        wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        wants_page = "text/html" in request.headers.get("accept", "")
         if wants_page and not request.url.path.startswith("/v1/"):
             shown: Response = app.state.problem_page(error)
             return shown
@@ -114,9 +119,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
-        found = [_field_problem(each) for each in error.errors()]
-        detail = "; ".join(f"{each.field}: {each.why}" for each in found[:5])
-        return answer(request, ProblemError(422, "invalid", detail, found))
+        return answer(request, wrong_fields([_field_problem(each) for each in error.errors()]))
 
     @app.exception_handler(PyMongoError)
     async def _mongo(request: Request, error: PyMongoError) -> Response:
@@ -130,5 +133,5 @@ def install(app: FastAPI) -> None:
 
 def _field_problem(error: Any) -> FieldProblem:
     # The first part says body, query or path, which the reader of a request knows.
-    parts = [str(part) for part in error["loc"][1:]] or [str(part) for part in error["loc"]]
+    parts = [str(part) for part in error["loc"][1:] if part != "[key]"] or [str(part) for part in error["loc"]]
     return FieldProblem(field=".".join(parts), why=str(error["msg"]).removeprefix("Value error, "))

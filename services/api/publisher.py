@@ -18,14 +18,18 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from rapport.contracts import codec
-from rapport.contracts.controls import AccountConnected, PolicyVersion, Rule
+from rapport.contracts.controls import AccountConnected, AccountDisconnected, Decided
 from rapport.contracts.events import Account, Brand, Channel
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, key_of, partition_of
+from rapport.domain.times import ms
 from rapport.kit.mongo import Document
+from services.api import proposals
 from services.api.broker import Broker, NotAcknowledgedError, Record
-from services.api.repositories.outgoing import Outgoing
+from services.api.repositories.accounts import newest
+from services.api.repositories.outgoing import Outgoing, is_unsaid
 
 SOURCE = "/rapport/api"
+CONTROL = "rapport.control.v1"
 LOOK_EVERY_SECONDS = 15.0
 REPEAT_AFTER = timedelta(days=1)
 """Control records are repeated daily, so that the log's retention never drops one that is in force."""
@@ -50,6 +54,18 @@ class Publisher:
             while not await self._publish_once(brand, repeat):
                 pass
 
+    async def decide(self, decided: Decided, conversation: str) -> None:
+        """Returns once the partition of its conversation has a decision. Raises NotAcknowledgedError."""
+        key = key_of(decided.brand, decided.platform, conversation)
+        record = Record(
+            topic=CONVERSATIONS.name,
+            partition=partition_of(key, CONVERSATIONS.partitions),
+            key=key,
+            value=codec.encode(decided),
+            headers=codec.headers(CONTROL, id=decided.id, source=SOURCE, time=decided.at.isoformat()),
+        )
+        await self._broker.append([record])
+
     async def run(self) -> None:
         """Publishes what is unconfirmed or was not repeated for a day, now and every few seconds. Does not end."""
         while True:
@@ -67,41 +83,34 @@ class Publisher:
         accounts = await self._outgoing.accounts(brand)
         policies = await self._outgoing.policies(brand)
         controls = [
-            *((f"account-{each['_id']}", _connected(each)) for each in accounts if repeat or not each["published"]),
-            *((f"policy-{each['version']}", _version(each)) for each in policies if repeat or not each["published"]),
+            *(said for each in accounts if repeat or is_unsaid(each) for said in _connections(newest(each))),
+            *((f"policy-{each['version']}", proposals.stored(each)) for each in policies if repeat or is_unsaid(each)),
         ]
         now = datetime.now(UTC)
         # The scorer learns what a new account means before ingest learns that it exists.
         await self._broker.append(
             [record for name, event in controls for record in _everywhere(brand, name, event, now)]
         )
-        await self._broker.append([_brand_record(stored, accounts, now)])
-        await self._outgoing.confirm_accounts([each["_id"] for each in accounts])
+        await self._broker.append([_brand_record(stored, [newest(each) for each in accounts], now)])
+        await self._outgoing.confirm_accounts(accounts)
         await self._outgoing.confirm_policies([each["_id"] for each in policies])
         return await self._outgoing.confirm_brand(brand, stored["revision"], now)
 
 
-def _connected(account: Document) -> AccountConnected:
-    return AccountConnected(
-        brand=account["brand"],
-        account=account["_id"],
-        platform=account["platform"],
-        connected_at=account["connected_at"],
-    )
-
-
-def _version(policy: Document) -> PolicyVersion:
-    return PolicyVersion(
-        brand=policy["brand"],
-        version=policy["version"],
-        effective_from=policy["effective_from"],
-        rules=msgspec.convert(policy["rules"], tuple[Rule, ...]),
-    )
+def _connections(account: Document) -> list[tuple[str, AccountConnected | AccountDisconnected]]:
+    """Every time that an account was connected or disconnected, in order, each with a name of its own."""
+    whose = {"brand": account["brand"], "account": account["_id"], "platform": account["platform"]}
+    said: dict[tuple[datetime, str], AccountConnected | AccountDisconnected] = {}
+    for at in account.get("connections", [account["connected_at"]]):
+        said[at, "connected"] = AccountConnected(**whose, connected_at=at)
+    for at in account.get("disconnections", []):
+        said[at, "disconnected"] = AccountDisconnected(**whose, disconnected_at=at)
+    return [(f"{what}-{account['_id']}-{ms(at)}", said[at, what]) for at, what in sorted(said)]
 
 
 def _everywhere(brand: str, name: str, event: Any, now: datetime) -> list[Record]:
     key = key_of(brand, "control", name)
-    headers = codec.headers("rapport.control.v1", id=f"{brand}/{name}", source=SOURCE, time=now.isoformat())
+    headers = codec.headers(CONTROL, id=f"{brand}/{name}", source=SOURCE, time=now.isoformat())
     value = codec.encode(event)
     return [Record(CONVERSATIONS.name, partition, key, value, headers) for partition in range(CONVERSATIONS.partitions)]
 
@@ -120,8 +129,10 @@ def _brand_record(stored: Document, accounts: list[Document], now: datetime) -> 
                 connected_at=each["connected_at"],
                 door_secrets=tuple(each["door_secrets"]),
                 connection=each["connection"],
+                staff=tuple(each["staff"]),
             )
             for each in accounts
+            if each["disconnected_at"] is None
         ),
         channels=msgspec.convert(settings["channels"], tuple[Channel, ...]),
     )

@@ -8,7 +8,8 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
-from services.api import cursors, shapes
+from services.api import cursors, explaining, proposals, shapes
+from services.api.explaining import Seen
 from services.api.ids import follower_parts
 from services.api.problems import invalid
 from services.api.repositories.alerts import Alerts
@@ -91,36 +92,52 @@ async def _with_stages(
     return [shapes.exchange(each, known.get(shapes.follower_key(each)), now) for each in documents]
 
 
-async def exchange(database: Database, tenants: Tenants, id: str, now: datetime) -> ExchangeDetail | None:
-    """One exchange, its explanation and its history, oldest first."""
+async def exchange(database: Database, tenants: Tenants, id: str, zone: str, now: datetime) -> ExchangeDetail | None:
+    """One exchange, its explanation with times in `zone`, and its history, oldest first."""
     document = await Exchanges(database, tenants).find(id)
     if document is None:
         return None
     key = shapes.follower_key(document)
     known = await Followers(database, tenants).named([key])
     policy = await Policies(database, tenants).version(document["brand"], document["policy"]["version"])
+    alerts = Alerts(database, tenants)
+    raised = await alerts.of_exchange(id)
+    deliveries = await alerts.deliveries(each["_id"] for each in raised)
+    said = await _said(database, tenants, document)
+    moments: list[Moment | AlertMoment] = [shapes.moment(each) for each in said]
+    moments += [shapes.alert_moment(each, deliveries.get(each["_id"], [])) for each in raised]
     return ExchangeDetail(
         **shapes.exchange_fields(document, known.get(key), now),
-        explanation=shapes.explanation(document, policy),
-        history=await _history(database, tenants, document),
+        explanation=explaining.explanation(
+            document, proposals.stored(policy) if policy else None, zone, now, _seen(document, said, raised)
+        ),
+        history=sorted(moments, key=lambda each: (each.at, each.id)),
     )
 
 
-async def _history(database: Database, tenants: Tenants, document: Document) -> list[Moment | AlertMoment]:
+async def _said(database: Database, tenants: Tenants, document: Document) -> list[Document]:
+    """The interactions of an exchange's thread."""
     interactions = await Interactions(database, tenants).of_follower(
         document["platform"], document["follower"]["id"], LONGEST_HISTORY, document["conversation"]
     )
-    alerts = Alerts(database, tenants)
-    raised = await alerts.of_exchange(document["_id"])
-    deliveries = await alerts.deliveries(each["_id"] for each in raised)
-    moments: list[Moment | AlertMoment] = [
-        # What names its thread and names another one belongs to another exchange.
-        shapes.moment(each)
-        for each in interactions
-        if each.get("thread", document["thread"]) == document["thread"]
-    ]
-    moments += [shapes.alert_moment(each, deliveries.get(each["_id"], [])) for each in raised]
-    return sorted(moments, key=lambda each: (each.at, each.id))
+    # What names its thread and names another one belongs to another exchange.
+    return [each for each in interactions if each.get("thread", document["thread"]) == document["thread"]]
+
+
+def _seen(document: Document, said: Sequence[Document], raised: Sequence[Document]) -> Seen:
+    """What the explanation takes from the history: the latest breach, and the name of who answered."""
+    missed = max(
+        (each for each in raised if each["step"] in ("breach", "escalation")),
+        key=lambda each: each["created_at"],
+        default=None,
+    )
+    answerer: Document = next(
+        (each["actor"] for each in said if each["actor"]["id"] == document.get("answered_by")), {}
+    )
+    return Seen(
+        unconfirmed=document["breached_at"] is not None and missed is not None and missed["unconfirmed"],
+        answerer=answerer.get("name") or answerer.get("handle"),
+    )
 
 
 async def followers(database: Database, tenants: Tenants, query: FollowersQuery, now: datetime) -> Page[Follower]:

@@ -1,25 +1,32 @@
 """From stored documents to what the API gives; the portal shows the same."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from statistics import median
 from typing import Any, Literal
 
+import msgspec
+
+from rapport.contracts import controls
+from rapport.contracts.controls import Decided
 from rapport.domain.decay import value_at
 from rapport.domain.policy import DEFAULT_RULE, DEFAULT_VERSION
 from rapport.domain.relationship import DIMENSIONS, HALF_LIFE_DAYS, score, stage
-from rapport.domain.times import ms, utc
+from rapport.domain.times import ms
 from rapport.kit.mongo import Document
+from services.api import proposals
 from services.api.ids import follower_ref
-from services.api.schemas.settings import Rule, When
+from services.api.repositories.overview import Answer
+from services.api.schemas.policy import Calendar, Policy, Rule
 from services.api.schemas.views import (
     Alert,
     AlertMoment,
     Contribution,
     Contributions,
+    Decision,
+    DecisionTaken,
     Delivery,
     Exchange,
-    Explanation,
     First,
     Follower,
     FollowerName,
@@ -66,7 +73,9 @@ def exchange_fields(document: Document, follower: Document | None, now: datetime
         "answered_at": document.get("answered_at"),
         "answered_by": document.get("answered_by"),
         "response_seconds": document.get("response_seconds"),
-        "business_seconds": None,
+        "business_seconds": document.get("business_seconds"),
+        "decision": Decision(**document["decision"]) if document.get("decision") else None,
+        "stage_wanted": document.get("stage_wanted", False),
         "policy": PolicyUsed(**document["policy"]),
     }
 
@@ -76,45 +85,28 @@ def exchange(document: Document, follower: Document | None, now: datetime) -> Ex
     return Exchange(**exchange_fields(document, follower, now))
 
 
-def rule(stored: Mapping[str, Any]) -> Rule:
-    """A stored rule."""
-    return Rule(
-        when=When(**stored.get("when", {})), target_seconds=stored["target_seconds"], warn_at=list(stored["warn_at"])
+def rule(set_by: controls.Rule) -> Rule:
+    """A rule as it was put."""
+    return Rule.model_validate(msgspec.to_builtins(set_by))
+
+
+def policy(document: Document, in_force: int | None) -> Policy:
+    """A stored version. `in_force` is the number of the one that is."""
+    version = proposals.stored(document)
+    return Policy(
+        version=version.version,
+        effective_from=version.effective_from,
+        in_force=version.version == in_force,
+        rules=[rule(each) for each in version.rules],
+        calendars={
+            name: Calendar.model_validate(msgspec.to_builtins(calendar)) for name, calendar in version.calendars.items()
+        },
     )
 
 
-def default_rule() -> Rule:
-    """What applies where no rule of the brand does."""
-    return Rule(target_seconds=DEFAULT_RULE.target_seconds, warn_at=list(DEFAULT_RULE.warn_at))
-
-
-def explanation(document: Document, policy: Document | None) -> Explanation:
-    """Why an exchange is due when it is. `policy` is its stored version, None for the default or an unknown one."""
-    version, index = document["policy"]["version"], document["policy"]["rule"]
-    found: Rule | None = None
-    if version == DEFAULT_VERSION:
-        found = default_rule()
-    elif policy is not None and index < len(policy["rules"]):
-        found = rule(policy["rules"][index])
-    if found is None:
-        text = f"Its clock was set by rule {index + 1} of policy version {version}."
-    else:
-        source = "the default policy" if version == DEFAULT_VERSION else f"rule {index + 1} of policy version {version}"
-        about = ", ".join(f"{name} {value}" for name, value in found.when.model_dump(exclude_none=True).items())
-        text = (
-            f"Due {duration(found.target_seconds)} after it was opened, by {source}"
-            f"{f' (for {about})' if about else ''}."
-        )
-    opened = ms(document["opened_at"])
-    return Explanation(
-        text=text,
-        policy_version=version,
-        rule_index=index,
-        rule=found,
-        warnings_at=[utc(opened + round(share * found.target_seconds * 1000)) for share in found.warn_at]
-        if found
-        else [],
-    )
+def default_policy() -> Policy:
+    """What applies before a brand has rules of its own."""
+    return Policy(version=DEFAULT_VERSION, effective_from=None, in_force=True, rules=[rule(DEFAULT_RULE)], calendars={})
 
 
 def duration(seconds: float) -> str:
@@ -210,7 +202,12 @@ def contributions(document: Document, now: datetime) -> Contributions:
     return Contributions(**found)
 
 
-def window(figures: Mapping[str, int], name: str, response_seconds: list[float]) -> Window:
+def decision(decided: Decided) -> DecisionTaken:
+    """What was decided just now."""
+    return DecisionTaken(**{name: getattr(decided, name) for name in DecisionTaken.model_fields})
+
+
+def window(figures: Mapping[str, int], name: str, answers: Sequence[Answer]) -> Window:
     """One span's figures, from what `repositories.overview` counted."""
     met, missed = figures.get(f"{name}_met", 0), figures.get(f"{name}_missed", 0)
     return Window(
@@ -219,5 +216,7 @@ def window(figures: Mapping[str, int], name: str, response_seconds: list[float])
         met=met,
         missed=missed,
         compliance=met / (met + missed) if met + missed else None,
-        median_response_seconds=median(response_seconds) if response_seconds else None,
+        spam=figures.get(f"{name}_spam", 0),
+        median_response_seconds=median(each.seconds for each in answers) if answers else None,
+        median_business_seconds=median(each.business_seconds for each in answers) if answers else None,
     )

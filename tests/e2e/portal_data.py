@@ -2,10 +2,17 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
+import msgspec
 from pymongo.database import Database
 
-from rapport.contracts.events import Actor, FirstComment, FollowerRef, Object
+from rapport.contracts.controls import Rule, When
+from rapport.contracts.events import Actor, DecisionRef, FirstComment, FollowerRef, Object, PolicyRef, Step
+from rapport.domain.business_time import Calendar
+from rapport.domain.policy import Terms
+from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
 from services.api.projection import views
 from services.api.projection.batch import Batch
@@ -22,6 +29,18 @@ OTHER = "harbour"
 HOSTILE_NAME = '<script>document.title="owned"</script>'
 HOSTILE_TEXT = '<img src=x onerror="document.title=1"> ' + "w" * 400
 RIGHT_TO_LEFT = "متى تفتحون أيام السبت؟ سمعت أن القهوة عندكم رائعة"
+
+SUPPORT = Calendar(
+    timezone="Europe/Berlin",
+    week={
+        "mon": (("09:00", "18:00"),),
+        "tue": (("09:00", "18:00"),),
+        "wed": (("09:00", "18:00"),),
+        "thu": (("09:00", "18:00"),),
+        "fri": (("09:00", "18:00"),),
+    },
+)
+RULE = Rule(target_seconds=4 * 3600, when=When(kind="comment"), calendar="support", escalate_after_seconds=(3600,))
 
 _PEOPLE = (
     "Mira Okafor",
@@ -65,9 +84,26 @@ def fill(database: Database[Document], now: datetime | None = None) -> None:
     batch = Batch()
     _open(batch, at)
     _ended(batch, at, chance)
+    _explained(batch, at)
+    database["policies"].insert_one(
+        {
+            "_id": f"{BRAND}/1",
+            "brand": BRAND,
+            "version": 1,
+            "effective_from": at - timedelta(days=60),
+            "rules": msgspec.to_builtins([RULE]),
+            "calendars": msgspec.to_builtins({"support": SUPPORT}),
+            "published": True,
+        }
+    )
     _people(batch, at, chance)
-    for index, (step, minutes) in enumerate((("breach", 8), ("warning", 55), ("resolved", 190), ("breach", 240))):
-        alert = samples.alert(f"alert-{index}", BRAND, f"open-{index % 2}", step, at - timedelta(minutes=minutes))  # type: ignore[arg-type]
+    alerts: tuple[tuple[Step, int], ...] = (("escalation", 8), ("warning", 55), ("resolved", 190), ("breach", 240))
+    for index, (step, minutes) in enumerate(alerts):
+        created = at - timedelta(minutes=minutes)
+        due = created - timedelta(hours=2) if step == "escalation" else created
+        alert = samples.alert(
+            f"alert-{index}", BRAND, f"open-{index % 2}", step, created, due_at=due, unconfirmed=step == "escalation"
+        )
         batch.alerts[alert.id] = alert_document(alert)
         database["deliveries"].insert_one(
             {
@@ -134,6 +170,64 @@ def _ended(batch: Batch, at: datetime, chance: random.Random) -> None:
                 breached_at=opened + timedelta(hours=24) if late else None,
             )
             batch.exchanges[snapshot.id] = exchange_document(snapshot, 1)
+
+
+def _explained(batch: Batch, at: datetime) -> None:
+    """Two of the last Friday, after hours: one answered on Monday, of one somebody said that it needs no reply."""
+    local = at.astimezone(ZoneInfo(SUPPORT.timezone)) - timedelta(days=4)
+    friday = (local - timedelta(days=(local.weekday() - 4) % 7)).replace(hour=18, minute=5, second=0, microsecond=0)
+    opened = friday.astimezone(UTC)
+    due = utc(Terms(RULE, 1, 0, SUPPORT).due(ms(opened)))
+    ends: tuple[tuple[str, dict[str, Any]], ...] = (
+        (
+            "friday",
+            {
+                "state": "answered",
+                "answered_at": due - timedelta(hours=1),
+                "answered_by": "brand-person",
+                "response_seconds": (due - opened).total_seconds() - 3600,
+                "business_seconds": 3 * 3600.0,
+            },
+        ),
+        (
+            "decided",
+            {
+                "state": "cancelled",
+                "cancelled_because": "no_reply_needed",
+                "decision": DecisionRef(by="Mira", at=due - timedelta(hours=2), why="They rang us, and all is well."),
+            },
+        ),
+    )
+    for id, fields in ends:  # noqa: A001
+        who = FollowerRef(id=f"did:plc:{id}", name=_PEOPLE[len(id)])
+        snapshot = samples.exchange(
+            id,
+            BRAND,
+            opened,
+            due_at=due,
+            follower=who,
+            policy=PolicyRef(version=1, rule=0),
+            conversation=id,
+            thread=id,
+            first=FirstComment(id=f"at://{id}", url="https://example.org/f", text="Are you open on Sunday?"),
+            **fields,
+        )
+        batch.exchanges[snapshot.id] = exchange_document(snapshot, 1)
+        asked = samples.interaction(
+            f"asked-{id}",
+            BRAND,
+            opened,
+            actor=Actor(id=who.id, name=who.name),
+            object=Object(id=f"at://{id}"),
+            conversation=id,
+            thread=id,
+            text=snapshot.first.text,
+        )
+        batch.interactions[asked.id] = interaction_document(asked)
+    reply = samples.reply(
+        "reply-friday", BRAND, due - timedelta(hours=1), to="at://friday", conversation="friday", thread="friday"
+    )
+    batch.interactions[reply.id] = interaction_document(reply)
 
 
 def _people(batch: Batch, at: datetime, chance: random.Random) -> None:

@@ -6,16 +6,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import pytest
+from msgspec import structs
 from playwright.sync_api import Browser, Page, expect
 from pymongo.database import Database
 
+from rapport.contracts.controls import Decided
+from rapport.contracts.events import DecisionRef
 from rapport.kit.mongo import Document
+from rapport.local.stack import Running
 from services.api.ids import follower_ref
 from services.api.projection.documents import exchange_document
 from tests.e2e import portal_data
 from tests.e2e.browser import browser
 from tests.services.api import samples
 from tests.services.api.conftest import ADMIN_KEY, Served, api, views
+from tests.services.api.log import controls
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
 __all__ = ["api", "browser", "views"]
@@ -28,6 +33,8 @@ PAGES = (
     f"/brands/{portal_data.BRAND}/exchanges/open-0",
     f"/brands/{portal_data.BRAND}/followers?sort=trust",
     f"/brands/{portal_data.BRAND}/followers/{FOLLOWER}",
+    f"/brands/{portal_data.BRAND}/exchanges/friday",
+    f"/brands/{portal_data.BRAND}/exchanges/decided",
     "/brands/nobody",
 )
 WIDTHS = (390, 1280)
@@ -42,8 +49,15 @@ def opened(browser: Browser, api: Served, views: Database[Document]) -> Iterator
     contexts = []
     errors: list[str] = []
 
-    def visit(path: str, key: str | None = ADMIN_KEY, width: int = 1280, scheme: Any = "light") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, base_url=api.url)
+    def visit(
+        path: str, key: str | None = ADMIN_KEY, width: int = 1280, scheme: Any = "light", scripts: bool = True
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            base_url=api.url,
+            java_script_enabled=scripts,
+        )
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -156,6 +170,112 @@ def test_no_page_scrolls_sideways_and_text_is_legible(opened: Opened, scheme: st
             "element => { element.style.color = getComputedStyle(document.body).backgroundColor }"
         )
         assert len(page.evaluate(CONTRAST)) == 1, "the measure itself has to notice"
+
+
+def test_an_exchange_says_in_words_why_it_was_due_when_it_was(opened: Opened) -> None:
+    for width in WIDTHS:
+        page = opened(f"/brands/{portal_data.BRAND}/exchanges/friday", width=width)
+        clock = page.locator("section", has=page.get_by_role("heading", name="The clock"))
+        expect(clock).to_contain_text("18:05. Support hours were closed until Monday")
+        expect(clock).to_contain_text("so the 4 hours would have run out on Monday at 13:00.")
+        expect(clock).to_contain_text("Grace answered on Monday at 12:00, in time, after 3 hours of support hours.")
+        expect(clock.locator("dt", has_text="Closed")).to_be_visible()
+        expect(clock.locator("div", has_text="Escalation").locator("dd")).to_contain_text("14:00")
+        page.goto(f"/brands/{portal_data.BRAND}/exchanges/open-0")
+        expect(page.locator(".step-escalation")).to_contain_text("Not everything from the platform had arrived")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_somebody_says_that_no_reply_is_needed_and_takes_it_back(
+    opened: Opened, api: Served, stack: Running, views: Database[Document], scripts: bool
+) -> None:
+    brand = f"b-{views.name[5:17]}"
+    api.brand(brand)
+    key = api.key([brand], "write")
+    open_one = samples.exchange("one", brand, datetime.now(UTC) - timedelta(hours=1))
+    views["exchanges"].insert_one(exchange_document(open_one, 1))
+    page = opened(f"/brands/{brand}/exchanges/one", key=key, width=390, scripts=scripts)
+    why = page.get_by_label("Why it needs none")
+    why.fill("They rang us.")
+    page.get_by_label("It is spam").check()
+    page.get_by_label("It is spam").uncheck()
+    page.get_by_role("button", name="No reply needed").click()
+    expect(page.get_by_role("status")).to_contain_text("Your decision is noted")
+    assert page.evaluate(CONTRAST) == []
+    (decided,) = _decided(stack, brand)
+    assert (decided.exchange, decided.why, decided.spam, decided.by) == ("one", "They rang us.", False, "test")
+
+    said = DecisionRef(by=decided.by, at=decided.at, why=decided.why)
+    ended = structs.replace(open_one, state="cancelled", cancelled_because="no_reply_needed", decision=said, revision=2)
+    views["exchanges"].replace_one({"_id": "one"}, exchange_document(ended, 1))
+    if not scripts:
+        page.reload()
+    expect(page.get_by_role("status")).to_have_count(0)
+    decision = page.locator("section", has=page.get_by_role("heading", name="No reply needed"))
+    expect(decision).to_contain_text("They rang us.")
+    decision.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("status")).to_contain_text("Your decision is noted")
+    assert [each.undone for each in _decided(stack, brand)] == [False, True]
+    views["exchanges"].replace_one({"_id": "one"}, exchange_document(structs.replace(open_one, revision=3), 1))
+    if not scripts:
+        page.reload()
+    expect(why).to_be_visible()
+
+
+def test_what_is_wrong_about_a_decision_is_said_beside_it(opened: Opened, views: Database[Document]) -> None:
+    page = opened(f"/brands/{portal_data.BRAND}/exchanges/open-2", width=390)
+    form = page.locator("form.decide")
+    form.evaluate("form => { form.noValidate = true; form.why.removeAttribute('maxlength') }")
+    page.get_by_label("It is spam").check()
+    page.get_by_role("button", name="No reply needed").click()
+    expect(form.get_by_role("alert")).to_contain_text("Say in a few words why it needs no reply.")
+    expect(page.get_by_label("It is spam")).to_be_checked()
+    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    form.evaluate("form => form.why.removeAttribute('maxlength')")
+    page.get_by_label("Why it needs none").fill("w" * 501)
+    page.get_by_role("button", name="No reply needed").click()
+    expect(form.get_by_role("alert")).to_contain_text("This has 501 characters; 500 is the most.")
+    expect(page.get_by_label("Why it needs none")).to_have_value("w" * 501)
+    expect(page.get_by_label("Why it needs none")).to_have_attribute("aria-describedby", "why-wrong")
+    page.goto(f"/brands/{portal_data.BRAND}/exchanges/open-2?noted=no-reply-needed&at=1")
+    expect(page.get_by_role("status")).to_have_count(0)
+    views["exchanges"].update_one({"_id": "open-2"}, {"$set": {"state": "answered", "answered_at": datetime.now(UTC)}})
+    page.get_by_label("Why it needs none").fill("too late")
+    page.get_by_role("button", name="No reply needed").click()
+    expect(page.get_by_role("alert")).to_contain_text("This exchange was answered, so there is nothing to decide.")
+
+
+def test_only_a_key_that_may_write_decides_and_only_from_here(opened: Opened, api: Served) -> None:
+    path = f"/brands/{portal_data.BRAND}/exchanges/decided"
+    page = opened(path, key=api.key([portal_data.BRAND], "read"))
+    expect(page.get_by_text("They rang us, and all is well.").last).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+    page.goto(f"/brands/{portal_data.BRAND}/exchanges/open-2")
+    expect(page.locator("form.decide")).to_have_count(0)
+    (cookie,) = page.context.cookies()
+    with api.with_key(None) as client:
+        client.cookies.set("rapport_session", cookie["value"])
+        assert client.post(f"{path}/reply-needed").status_code == 403
+    page = opened(path)
+    (cookie,) = page.context.cookies()
+    with api.with_key(None) as client:
+        client.cookies.set("rapport_session", cookie["value"])
+        for form in ("reply-needed", "no-reply-needed"):
+            answer = client.post(f"{path}/{form}", data={"why": "x"}, headers={"Origin": "https://evil.example"})
+            assert answer.status_code == 403
+        foreign = client.post(
+            f"/brands/{portal_data.OTHER}/exchanges/decided/reply-needed", headers={"Origin": api.url}
+        )
+        assert foreign.status_code == 404
+    with api.with_key(None) as client:
+        answer = client.post(f"{path}/reply-needed", headers={"Origin": api.url})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+
+def _decided(stack: Running, brand: str) -> list[Decided]:
+    found = (each for written in controls(stack.kafka, brand).values() for each in written)
+    return sorted((each for each in found if isinstance(each, Decided)), key=lambda each: each.at)
 
 
 def test_hostile_text_is_text(opened: Opened) -> None:

@@ -3,21 +3,19 @@
 import hashlib
 import time
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
-from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from fastapi import APIRouter, FastAPI, Form, Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from services.api import numbers, reading
-from services.api.auth import Principal, principal_by_id, principal_of
+from services.api.auth import principal_of
 from services.api.context import ContextDep
-from services.api.portal import session, wording
-from services.api.problems import ProblemError, not_found
+from services.api.portal import exchange, session, wording
+from services.api.portal.frame import HEADERS, STATIC, Brand, NotLoggedInError, Visitor, named, page, same_origin
+from services.api.problems import not_found
 from services.api.repositories.brands import Brands
 from services.api.repositories.overview import Overviews
 from services.api.repositories.tenants import Tenants
@@ -25,95 +23,13 @@ from services.api.schemas.views import AlertsQuery, ExchangesQuery, FollowersQue
 
 router = APIRouter(include_in_schema=False)
 
-STATIC = Path(__file__).parent / "static"
 CHART_DAYS = 14
 PAGE_SHOWN = 25
 WAITING_SHOWN = 12
 ALERTS_SHOWN = 8
 FOLLOWERS_SHOWN = 8
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    # Not `no-referrer`, with which a browser hides the origin of our own forms.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-
-
-class NotLoggedInError(Exception):
-    """The page takes a session."""
-
-
-@cache
-def _version() -> str:
-    """Changes with any static file, so that browsers may keep them for long."""
-    files = sorted(path for path in STATIC.rglob("*") if path.is_file())
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
-
-
-@cache
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("services.api.portal"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        moment=wording.moment,
-        until=wording.until,
-        ago=wording.ago,
-        percent=wording.percent,
-        span=wording.span,
-        initials=wording.initials,
-        weblink=wording.link,
-        path=lambda text: quote(text, safe=""),
-        iso=lambda at: at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    )
-    environment.globals.update(
-        STATES=wording.STATES,
-        STAGES=wording.STAGES,
-        STEPS=wording.STEPS,
-        KINDS=wording.KINDS,
-        shown_name=wording.shown_name,
-        version=_version(),
-    )
-    return environment
-
-
-def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A rendered template with the portal's headers."""
-    html = _templates().get_template(name).render(now=datetime.now(UTC), **values)
-    return HTMLResponse(html, status, headers=HEADERS)
-
-
-async def _visitor(request: Request, context: ContextDep) -> Principal:
-    cookie = request.cookies.get(session.COOKIE, "")
-    key_id = session.key_of(cookie, time.time(), context.session_secret)
-    who = await principal_by_id(key_id, context) if key_id else None
-    if who is None or not who.may("read"):
-        raise NotLoggedInError
-    return who
-
-
-Visitor = Annotated[Principal, Depends(_visitor)]
-
-
-async def _brand(brand: str, who: Visitor, context: ContextDep) -> dict[str, Any]:
-    found = await Brands(context.database, who.tenants).find(brand) if who.sees(brand) else None
-    if found is None:
-        raise not_found("brand")
-    return found
-
-
 Cursor = Annotated[str | None, Query(max_length=2048)]
-Brand = Annotated[dict[str, Any], Depends(_brand)]
 
 
 def _own_path(path: str) -> str:
@@ -134,7 +50,7 @@ async def login(
     request: Request, context: ContextDep, key: Annotated[str, Form()], next: Annotated[str, Form()] = "/"
 ) -> Response:
     """Opens a session for a key that may read."""
-    _same_origin(request)
+    same_origin(request)
     who = await principal_of(key.strip(), context)
     if who is None or not who.may("read"):
         return page("login.html", 401, next=_own_path(next), wrong=True)
@@ -153,17 +69,10 @@ async def login(
 @router.post("/logout")
 async def logout(request: Request) -> Response:
     """Ends the session."""
-    _same_origin(request)
+    same_origin(request)
     response = RedirectResponse("/login", 303, headers=HEADERS)
     response.delete_cookie(session.COOKIE, httponly=True, samesite="strict")
     return response
-
-
-def _same_origin(request: Request) -> None:
-    """Refuses forms that another site's page sends; the cookie is SameSite=Strict beside it."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ProblemError(403, "forbidden", "this form was sent from another site")
 
 
 @router.get("/")
@@ -178,7 +87,7 @@ async def brands_page(who: Visitor, context: ContextDep) -> HTMLResponse:
 @router.get("/brands/{brand}")
 async def brand_page(brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
     """One brand's day."""
-    return page("brand.html", who=who, brand=_named(brand), **await _live(context, brand))
+    return page("brand.html", who=who, brand=named(brand), **await _live(context, brand))
 
 
 @router.get("/brands/{brand}/live")
@@ -187,11 +96,7 @@ async def brand_live(brand: Brand, context: ContextDep, seen: str = "") -> Respo
     found = await _live(context, brand)
     if found["seen"] == seen:
         return Response(status_code=204, headers=HEADERS)
-    return page("_live.html", brand=_named(brand), **found)
-
-
-def _named(brand: dict[str, Any]) -> dict[str, str]:
-    return {"id": brand["_id"], "name": brand["settings"]["name"], "timezone": brand["settings"]["timezone"]}
+    return page("_live.html", brand=named(brand), **found)
 
 
 async def _live(context: ContextDep, brand: dict[str, Any]) -> dict[str, Any]:
@@ -250,17 +155,8 @@ async def exchanges_page(
     )
     found = await reading.exchanges(context.database, Tenants.one(brand["_id"]), query, datetime.now(UTC))
     return page(
-        "exchanges.html", who=who, brand=_named(brand), found=found, state=query.state or "", backfilled=backfilled
+        "exchanges.html", who=who, brand=named(brand), found=found, state=query.state or "", backfilled=backfilled
     )
-
-
-@router.get("/brands/{brand}/exchanges/{id}")
-async def exchange_page(id: str, brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
-    """One exchange."""
-    found = await reading.exchange(context.database, Tenants.one(brand["_id"]), id, datetime.now(UTC))
-    if found is None:
-        raise not_found("exchange")
-    return page("exchange.html", who=who, brand=_named(brand), exchange=found)
 
 
 @router.get("/brands/{brand}/followers")
@@ -277,7 +173,7 @@ async def followers_page(
         }
     )
     found = await reading.followers(context.database, Tenants.one(brand["_id"]), query, datetime.now(UTC))
-    return page("followers.html", who=who, brand=_named(brand), found=found, sort=query.sort, stage=query.stage or "")
+    return page("followers.html", who=who, brand=named(brand), found=found, sort=query.sort, stage=query.stage or "")
 
 
 @router.get("/brands/{brand}/followers/{id}")
@@ -286,7 +182,7 @@ async def follower_page(id: str, brand: Brand, who: Visitor, context: ContextDep
     found = await reading.follower(context.database, Tenants.one(brand["_id"]), brand["_id"], id, datetime.now(UTC))
     if found is None:
         raise not_found("follower")
-    return page("follower.html", who=who, brand=_named(brand), follower=found)
+    return page("follower.html", who=who, brand=named(brand), follower=found)
 
 
 def install(app: FastAPI) -> None:
@@ -296,9 +192,12 @@ def install(app: FastAPI) -> None:
     async def _login_first(request: Request, _error: Exception) -> Response:
         if "hx-request" in request.headers:
             return Response(status_code=401, headers={**HEADERS, "HX-Redirect": "/login"})
+        # What was sent cannot be gone on to.
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        wanted = wanted if request.method == "GET" else "/"
         return RedirectResponse("/login" if wanted == "/" else f"/login?next={quote(wanted)}", 303, headers=HEADERS)
 
     app.include_router(router)
+    app.include_router(exchange.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.state.problem_page = lambda error: page("problem.html", error.status, error=error)

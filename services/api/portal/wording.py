@@ -12,11 +12,19 @@ STATES = {
     "cancelled": "Cancelled",
     "superseded": "Merged",
 }
+CANCELLED = {
+    "deleted": "Deleted",
+    "hidden": "Hidden",
+    "blocked": "Follower blocked",
+    "disconnected": "Account disconnected",
+    "no_reply_needed": "No reply needed",
+    "spam": "Spam",
+}
 STAGES = {"new": "New", "knows": "Knows", "likes": "Likes", "trusts": "Trusts", "buys": "Buys"}
 STEPS = {
     "warning": "Due soon",
     "breach": "Overdue",
-    "escalation": "Still overdue",
+    "escalation": "Escalated, still overdue",
     "retracted": "Taken back",
     "resolved": "Resolved",
 }
@@ -43,6 +51,19 @@ KINDS = {
 def moment(at: datetime, zone: str) -> str:
     """A time for people, in a zone: `Mon 23 Nov, 19:12`."""
     return at.astimezone(ZoneInfo(zone)).strftime("%a %-d %b, %H:%M")
+
+
+def alert_said(step: str, at: datetime, due_at: datetime, unconfirmed: bool, zone: str) -> str:
+    """What an alert told, in a sentence or two."""
+    due = moment(due_at, zone)
+    said = {
+        "warning": f"It was still unanswered, and due {due}.",
+        "breach": f"Nobody had answered by {due}.",
+        "escalation": f"Nobody had answered {duration((at - due_at).total_seconds())} after it was due.",
+        "retracted": "It was not overdue after all.",
+        "resolved": "It was settled after it was due.",
+    }[step]
+    return f"{said} Not everything from the platform had arrived, so an answer may be there." if unconfirmed else said
 
 
 def until(at: datetime, now: datetime) -> str:

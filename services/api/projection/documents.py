@@ -71,6 +71,7 @@ def exchange_document(snapshot: ExchangeSnapshot, epoch: int) -> Document:
     document["_id"] = document.pop("id")
     document["backfilled"] = snapshot.backfilled
     document["breached_at"] = snapshot.breached_at
+    document["stage_wanted"] = snapshot.stage_wanted
     document["version"] = version_of(epoch, snapshot.revision)
     return document
 

@@ -1,9 +1,8 @@
-"""Brands and their accounts, as stored: what is confirmed to be in the log, and what waits for that.
+"""Brands, as stored: what is confirmed to be in the log, and what waits for that.
 
 A brand: `_id`, `settings` (confirmed: `name`, `timezone`, `channels`; null until the first confirmation), `pending`
 (the same, newer, not confirmed yet; or null), `revision` (of the last change), `published_revision`, `published_at`,
-`created_at`. An account: `_id`, `brand`, `platform`, `handle`, `connected_at`, `door_secrets`, `connection`,
-`published`, `secret_shown`. Readers see what is confirmed only.
+`created_at`. Readers see what is confirmed only.
 """
 
 from collections.abc import Mapping
@@ -19,11 +18,10 @@ from services.api.repositories.tenants import Tenants
 
 
 class Brands:
-    """The brands of some tenants, and their accounts."""
+    """The brands of some tenants."""
 
     def __init__(self, database: AsyncDatabase[Document], tenants: Tenants) -> None:
         self._brands = database["brands"]
-        self._accounts = database["accounts"]
         self._tenants = tenants
 
     async def all(self) -> list[Document]:
@@ -67,26 +65,3 @@ class Brands:
                 }
             ],
         )
-
-    async def accounts(self, brand: str) -> list[Document]:
-        """A brand's confirmed accounts by id."""
-        query = {"$and": [{"brand": brand, "published": True}, self._tenants.filter()]}
-        return await self._accounts.find(query).sort("_id").to_list()
-
-    async def add_account(self, account: Document) -> Document | None:
-        """Stores an account, unconfirmed, and gives it as stored; None where another one has its id.
-
-        The same account again, whose secret nobody was shown because the first request failed, is that account.
-        """
-        new = {**account, "published": False, "secret_shown": False}
-        try:
-            await self._accounts.insert_one(new)
-        except DuplicateKeyError:
-            said = {name: account[name] for name in ("_id", "brand", "platform", "handle")}
-            return await self._accounts.find_one({**said, "secret_shown": False})
-        await self._brands.update_one({"_id": account["brand"]}, {"$inc": {"revision": 1}})
-        return new
-
-    async def secret_shown(self, account: str) -> None:
-        """Notes that the account's secret was given out."""
-        await self._accounts.update_one({"_id": account}, {"$set": {"secret_shown": True}})

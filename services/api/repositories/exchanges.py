@@ -1,6 +1,6 @@
 """Exchanges: lists in two orders, one, and how many are open per follower."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,6 +63,19 @@ class Exchanges:
     async def find(self, id: str) -> Document | None:
         """One of them."""
         return await self._exchanges.find_one({"_id": id, **self._tenants.filter()})
+
+    async def opened(self, start: datetime, end: datetime, limit: int, at_once: int) -> AsyncIterator[list[Document]]:
+        """Those opened in `[start, end)`, the latest first, some at once; without backfilled, spam and superseded."""
+        query = {
+            **self._tenants.filter(),
+            "state": {"$in": ["open", *ENDED]},
+            "opened_at": {"$gte": start, "$lt": end},
+            "backfilled": False,
+            "cancelled_because": {"$ne": "spam"},
+        }
+        found = self._exchanges.find(query, batch_size=at_once).sort([("opened_at", -1), ("_id", -1)]).limit(limit)
+        while documents := await found.to_list(at_once):
+            yield documents
 
     async def open_by_follower(self, followers: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """How many are open for each of these followers (platform and id there)."""

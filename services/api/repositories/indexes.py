@@ -36,8 +36,11 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("follower", [("brand", _UP), ("platform", _UP), ("follower.id", _UP), ("state", _UP)]),
         _index("outcome", [("brand", _UP), ("backfilled", _UP), ("due_at", _UP), ("state", _UP)]),
         _index(
-            "answer",
-            [("brand", _UP), ("backfilled", _UP), ("answered_at", _DOWN), ("state", _UP), ("response_seconds", _UP)],
+            "answer_times",
+            [
+                *(("brand", _UP), ("backfilled", _UP), ("answered_at", _DOWN), ("state", _UP)),
+                *(("response_seconds", _UP), ("business_seconds", _UP)),
+            ],
         ),
     ),
     "followers": (

@@ -1,7 +1,11 @@
 """Interactions of a follower, with what was said or done about them."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from pymongo.asynchronous.database import AsyncDatabase
 
+from rapport.contracts.events import SPOKEN
 from rapport.kit.mongo import Document
 from services.api.repositories.tenants import Tenants
 
@@ -30,3 +34,23 @@ class Interactions:
         ).limit(limit)
         found = {each["_id"]: each for each in own} | {each["_id"]: each async for each in about}
         return sorted(found.values(), key=lambda each: (each["occurred_at"], each["_id"]), reverse=True)[:limit]
+
+    async def first_comments(self, exchanges: Sequence[Document]) -> dict[tuple[str, str], Document]:
+        """What a policy looks at of each exchange's first comment, by platform and object id."""
+        of_platform: dict[str, list[Document]] = defaultdict(list)
+        for each in exchanges:
+            of_platform[each["platform"]].append(each)
+        found: dict[tuple[str, str], Document] = {}
+        for platform, some in of_platform.items():
+            # An exchange opens when its first comment occurred, so two lists lead to it on the index.
+            query = {
+                **self._tenants.filter(),
+                "platform": platform,
+                "follower": {"$in": sorted({each["follower"]["id"] for each in some})},
+                "occurred_at": {"$in": sorted({each["opened_at"] for each in some})},
+                "kind": {"$in": sorted(SPOKEN)},
+            }
+            fields = dict.fromkeys(("kind", "actor.bot", "text", "media", "object.id"), 1)
+            async for each in self._interactions.find(query, fields).hint("timeline"):
+                found[platform, each["object"]["id"]] = each
+        return found

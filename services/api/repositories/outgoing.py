@@ -10,6 +10,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from rapport.kit.mongo import Document
 
 
+def is_unsaid(document: Document) -> bool:
+    """Whether something of an account or a policy version may not be in the log."""
+    return not document["published"] or document.get("pending") is not None
+
+
 class Outgoing:
     """Settings on their way into the log."""
 
@@ -30,7 +35,7 @@ class Outgoing:
                 ],
             },
         )
-        unconfirmed = {"brand": {"$gt": ""}, "published": False}
+        unconfirmed = {"brand": {"$gt": ""}, "$or": [{"published": False}, {"pending": {"$ne": None}}]}
         return sorted(
             {
                 *found,
@@ -51,9 +56,14 @@ class Outgoing:
         """All versions of a brand's policy, in order."""
         return await self._policies.find({"brand": brand}).sort("version").to_list()
 
-    async def confirm_accounts(self, ids: list[str]) -> None:
-        """Every partition, and the brand's record, has these."""
-        await self._accounts.update_many({"_id": {"$in": ids}, "published": False}, {"$set": {"published": True}})
+    async def confirm_accounts(self, accounts: list[Document]) -> None:
+        """Every partition, and the brand's record, has these; one that was changed since has to follow."""
+        for each in accounts:
+            if is_unsaid(each):
+                await self._accounts.update_one(
+                    {"_id": each["_id"], "revision": each.get("revision")},
+                    {"$set": {**(each.get("pending") or {}), "published": True, "pending": None}},
+                )
 
     async def confirm_policies(self, ids: list[str]) -> None:
         """Every partition has these."""

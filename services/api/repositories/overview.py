@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -15,6 +15,17 @@ SPANS = {"last_24h": timedelta(hours=24), "last_7d": timedelta(days=7), "last_30
 LONGEST = max(SPANS.values())
 MOST_ANSWERS = 20_000
 """A median of so many is as good as one of more, and bounds the work."""
+
+
+_TIMED: Document = {"$ne": ["$stage_wanted", True]}
+
+
+class Answer(NamedTuple):
+    """When an answer was given, and how long it took: elapsed, and in open hours."""
+
+    at: datetime
+    seconds: float
+    business_seconds: float
 
 
 def _count_if(condition: Any) -> Document:
@@ -32,8 +43,8 @@ class Overviews:
     async def open(self, now: datetime) -> dict[str, Document]:
         """`open`, `due_soon`, `overdue`, and apart from them `backfilled_open`."""
         live = {"$not": ["$backfilled"]}
-        overdue = {"$lte": ["$due_at", now]}
-        soon = {"$and": [{"$gt": ["$due_at", now]}, {"$lte": ["$due_at", now + SOON]}]}
+        overdue = {"$and": [_TIMED, {"$lte": ["$due_at", now]}]}
+        soon = {"$and": [_TIMED, {"$gt": ["$due_at", now]}, {"$lte": ["$due_at", now + SOON]}]}
         return await self._by_brand(
             {"state": "open"},
             {
@@ -45,27 +56,20 @@ class Overviews:
         )
 
     async def outcomes(self, now: datetime) -> dict[str, Document]:
-        """`<span>_met` and `<span>_missed` by due time.
+        """`<span>_met`, `<span>_missed` and `<span>_spam` by due time.
 
-        A cancellation counts as neither, unless the clock had run out before it, and it was not spam.
+        A cancellation counts as neither of the first two, unless the clock had run out before it, and it was not spam;
+        nor does what waits to be told a stage.
         """
-        late = {
-            "$or": [
-                {"$in": ["$state", ["open", "answered_late"]]},
-                {
-                    "$and": [
-                        {"$eq": ["$state", "cancelled"]},
-                        {"$ne": [{"$ifNull": ["$breached_at", None]}, None]},
-                        {"$ne": ["$cancelled_because", "spam"]},
-                    ]
-                },
-            ]
-        }
+        met = {"$and": [_TIMED, {"$eq": ["$state", "answered"]}]}
+        spam = {"$and": [{"$eq": ["$state", "cancelled"]}, {"$eq": ["$cancelled_because", "spam"]}]}
+        went_late = {"$and": [{"$eq": ["$state", "cancelled"]}, {"$gt": ["$breached_at", None]}, {"$not": [spam]}]}
+        missed = {"$and": [_TIMED, {"$or": [{"$in": ["$state", ["open", "answered_late"]]}, went_late]}]}
         fields: Document = {}
         for name, span in SPANS.items():
             within = {"$gt": ["$due_at", now - span]}
-            fields[f"{name}_met"] = _count_if({"$and": [within, {"$eq": ["$state", "answered"]}]})
-            fields[f"{name}_missed"] = _count_if({"$and": [within, late]})
+            for outcome, condition in (("met", met), ("missed", missed), ("spam", spam)):
+                fields[f"{name}_{outcome}"] = _count_if({"$and": [within, condition]})
         return await self._by_brand(
             {
                 "backfilled": False,
@@ -91,8 +95,8 @@ class Overviews:
             fields,
         )
 
-    async def response_seconds(self, brand: str, now: datetime) -> list[tuple[datetime, float]]:
-        """When each answer was given and how long it took: of one brand, the latest `MOST_ANSWERS` within `LONGEST`."""
+    async def latest_answers(self, brand: str, now: datetime) -> list[Answer]:
+        """The answers of one brand, the latest `MOST_ANSWERS` within `LONGEST`."""
         found = self._exchanges.find(
             {
                 "$and": [self._tenants.filter(), {"brand": brand}],
@@ -100,13 +104,15 @@ class Overviews:
                 "answered_at": {"$gt": now - LONGEST},
                 "state": {"$in": ["answered", "answered_late"]},
             },
-            projection={"_id": 0, "answered_at": 1, "response_seconds": 1},
+            projection={"_id": 0, "answered_at": 1, "response_seconds": 1, "business_seconds": 1},
         )
-        return [
-            (each["answered_at"], each["response_seconds"])
-            async for each in found.sort("answered_at", -1).limit(MOST_ANSWERS)
-            if each.get("response_seconds") is not None
-        ]
+        answers: list[Answer] = []
+        async for each in found.sort("answered_at", -1).limit(MOST_ANSWERS):
+            # What is read from the index alone has null for what the document lacks.
+            took, business = each.get("response_seconds"), each.get("business_seconds")
+            if took is not None:
+                answers.append(Answer(each["answered_at"], took, took if business is None else business))
+        return answers
 
     async def followers(self, midnights: Mapping[str, datetime]) -> dict[str, tuple[int, int]]:
         """How many followers each of these brands has, and how many of them were first seen since its midnight."""

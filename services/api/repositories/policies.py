@@ -1,5 +1,5 @@
 """The versions of brands' policies: `_id` `<brand>/<version>`, `brand`, `version`, `effective_from`, `rules`,
-`published` (every partition of the log has it)."""
+`calendars`, `published` (every partition of the log has it)."""
 
 from datetime import datetime
 from typing import Any
@@ -20,15 +20,28 @@ class Policies:
 
     async def latest(self, brand: str) -> Document | None:
         """A brand's latest confirmed version."""
-        query = {"$and": [{"brand": brand, "published": True}, self._tenants.filter()]}
-        return await self._policies.find_one(query, sort=[("version", -1)])
+        found = await self.page(brand, None, 1)
+        return found[0] if found else None
+
+    async def page(self, brand: str, before: int | None, limit: int) -> list[Document]:
+        """Confirmed versions, the newest first; those before version `before`, where it is given."""
+        query = self._confirmed(brand)
+        if before is not None:
+            query["version"] = {"$lt": before}
+        return await self._policies.find(query).sort("version", -1).limit(limit).to_list()
+
+    async def in_force(self, brand: str, now: datetime) -> int | None:
+        """The version that applies to what is opened at `now`; None for the default."""
+        query = {**self._confirmed(brand), "effective_from": {"$lte": now}}
+        found = await self._policies.find_one(query, {"version": 1}, sort=[("effective_from", -1), ("version", -1)])
+        return found["version"] if found else None
 
     async def version(self, brand: str, version: int) -> Document | None:
         """One version, confirmed or not: the log may tell of it before its confirmation is stored."""
         return await self._policies.find_one({"$and": [{"brand": brand, "version": version}, self._tenants.filter()]})
 
-    async def add(self, brand: str, rules: list[dict[str, Any]], now: datetime) -> int:
-        """Stores the next version, unconfirmed, and gives its number."""
+    async def add(self, brand: str, effective_from: datetime, content: dict[str, Any]) -> int:
+        """Stores the next version (`content`: its `rules` and `calendars`), unconfirmed, and gives its number."""
         while True:
             query = {"$and": [{"brand": brand}, self._tenants.filter()]}
             last = await self._policies.find_one(query, sort=[("version", -1)], projection={"version": 1})
@@ -39,11 +52,14 @@ class Policies:
                         "_id": f"{brand}/{version}",
                         "brand": brand,
                         "version": version,
-                        "effective_from": now,
-                        "rules": rules,
+                        "effective_from": effective_from,
+                        **content,
                         "published": False,
                     }
                 )
             except DuplicateKeyError:
                 continue  # another request took the number
             return version
+
+    def _confirmed(self, brand: str) -> Document:
+        return {"$and": [{"brand": brand}, self._tenants.filter()], "published": True}

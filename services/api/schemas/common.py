@@ -1,8 +1,9 @@
 """Shapes that several routes share."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 Item = TypeVar("Item")
 
@@ -11,7 +12,24 @@ ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 """An id that a person chooses: lower-case letters, digits, `_` and `-`."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+"""Far enough from what a datetime holds that every time zone can tell such a time."""
+
+
+def _utc(at: datetime) -> datetime:
+    if not _FIRST_YEAR < at.year <= _LAST_YEAR:
+        raise ValueError(f"a time after {_FIRST_YEAR} and up to {_LAST_YEAR} is needed")
+    found = at.astimezone(UTC)
+    # As fine as MongoDB stores it.
+    return found.replace(microsecond=found.microsecond // 1000 * 1000)
+
+
+Utc = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""A time with its zone, turned to UTC, in whole milliseconds."""
 
 
 class Input(BaseModel):

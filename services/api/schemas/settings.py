@@ -1,19 +1,17 @@
-"""Brands, accounts, policies, channels and keys."""
+"""Brands, accounts, channels and keys."""
 
 import base64
 import binascii
-from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints, field_validator
 
-from services.api.schemas.common import Id, Input, Name
+from services.api.schemas.common import Id, Input, Name, Utc
 
-LONGEST_TARGET_SECONDS = 366 * 86_400
-MOST_RULES = 100
 MOST_CHANNELS = 50
+MOST_STAFF = 200
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
 
 Scope = Literal["read", "write", "admin"]
@@ -42,20 +40,37 @@ class Brand(BaseModel):
     created_at: AwareDatetime
 
 
+Handle = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Connection = Annotated[
+    dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        Annotated[str, StringConstraints(max_length=2048)],
+    ],
+    Field(max_length=20, description="What the platform's connector needs."),
+]
+Staff = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=256)]],
+    Field(max_length=MOST_STAFF, description="The platform's ids of people who work for the brand."),
+]
+
+
 class AccountInput(Input):
     """A brand's account on a platform. Interactions from before `connected_at` (now, if absent) alert nobody."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")]
     platform: Id
-    handle: Annotated[str, StringConstraints(min_length=1, max_length=256)]
-    connected_at: AwareDatetime | None = None
-    connection: Annotated[
-        dict[
-            Annotated[str, StringConstraints(max_length=64)],
-            Annotated[str, StringConstraints(max_length=2048)],
-        ],
-        Field(default_factory=dict, max_length=20, description="What the platform's connector needs."),
-    ]
+    handle: Handle
+    connected_at: Utc | None = None
+    connection: Annotated[Connection, Field(default_factory=dict)]
+    staff: Annotated[Staff, Field(default_factory=list)]
+
+
+class AccountChange(Input):
+    """What is to be different about an account; what is absent or null stays."""
+
+    handle: Handle | None = None
+    connection: Connection | None = None
+    staff: Staff | None = None
 
 
 class Account(BaseModel):
@@ -64,67 +79,15 @@ class Account(BaseModel):
     id: str
     platform: str
     handle: str
+    staff: list[str]
     connected_at: AwareDatetime
+    disconnected_at: AwareDatetime | None
 
 
 class NewAccount(Account):
     """An account, and this once the secret with which its interactions are signed at the generic door."""
 
     door_secret: str
-
-
-class When(Input):
-    """What a rule applies to; what is absent applies to all."""
-
-    platform: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
-    kind: Literal["comment", "mention", "message"] | None = None
-    account: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
-
-
-class Rule(Input):
-    """How soon an exchange is due, and at which fractions of that time a warning is sent."""
-
-    when: When = When()
-    target_seconds: Annotated[int, Field(gt=0, le=LONGEST_TARGET_SECONDS)]
-    warn_at: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(default_factory=lambda: [0.75], max_length=10)]
-
-    @field_validator("warn_at")
-    @classmethod
-    def _ascending(cls, warn_at: list[float]) -> list[float]:
-        if any(later <= earlier for earlier, later in pairwise(warn_at)):
-            raise ValueError("the fractions have to ascend")
-        return warn_at
-
-
-def _not_yet(value: Any) -> Any:
-    if value:
-        raise ValueError("this version does not have it yet")
-    return value
-
-
-NotYet = Annotated[Any, AfterValidator(_not_yet)]
-
-
-class RuleInput(Rule):
-    """A rule as it is put."""
-
-    calendar: Annotated[NotYet, Field(description="Not in this version: has to be null.")] = None
-    escalate_after_seconds: Annotated[NotYet, Field(description="Not in this version: has to be empty.")] = ()
-
-
-class PolicyInput(Input):
-    """A brand's rules; the first that matches an exchange wins, and 24 hours apply where none does."""
-
-    rules: Annotated[list[RuleInput], Field(max_length=MOST_RULES)]
-    calendars: Annotated[NotYet, Field(description="Not in this version: has to be empty.")] = None
-
-
-class Policy(BaseModel):
-    """A version of a brand's rules. Version 0 is the default that applies before a brand has rules of its own."""
-
-    version: int
-    effective_from: AwareDatetime | None
-    rules: list[Rule]
 
 
 class MailInput(Input):
@@ -211,7 +174,7 @@ class KeyInput(Input):
     name: Name
     brands: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = None
     scopes: Annotated[list[Scope], Field(default_factory=lambda: ["read"], min_length=1)]
-    expires_at: AwareDatetime | None = None
+    expires_at: Utc | None = None
 
 
 class Key(BaseModel):

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from services.api.schemas.common import PageQuery
-from services.api.schemas.settings import Rule
+from rapport.contracts.controls import Stage
+from services.api.schemas.common import Input, PageQuery
+from services.api.schemas.policy import Rule
 
-Stage = Literal["new", "knows", "likes", "trusts", "buys"]
 State = Literal["open", "answered", "answered_late", "cancelled", "superseded"]
 StepName = Literal["warning", "breach", "escalation", "retracted", "resolved"]
 FollowerRefText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
@@ -47,6 +47,34 @@ class PolicyUsed(BaseModel):
     rule: int
 
 
+class Decision(BaseModel):
+    """Who said that no reply is needed, or that it is spam; when, and why."""
+
+    by: str
+    at: AwareDatetime
+    why: str
+
+
+LONGEST_WHY = 500
+Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_WHY)]
+
+
+class DecisionInput(Input):
+    """Why an exchange needs no reply; `spam` if it is that, which counts neither as met nor as missed."""
+
+    why: Why
+    spam: bool = False
+
+
+class DecisionTaken(Decision):
+    """A decision that the log has. `undone`: it takes back the one before."""
+
+    id: str
+    exchange: str
+    spam: bool
+    undone: bool
+
+
 class Exchange(BaseModel):
     """From a follower's oldest unanswered comment in a thread to the brand's answer."""
 
@@ -61,14 +89,19 @@ class Exchange(BaseModel):
     opened_at: AwareDatetime
     due_at: AwareDatetime
     state: State
-    cancelled_because: str | None
+    cancelled_because: Annotated[
+        str | None,
+        Field(description="`deleted`, `hidden`, `blocked`, `disconnected`, `no_reply_needed` or `spam`."),
+    ]
+    decision: Decision | None
     superseded_by: str | None
     backfilled: Annotated[bool, Field(description="Written before the account was connected; alerts nobody.")]
     breached_at: AwareDatetime | None
     answered_at: AwareDatetime | None
     answered_by: str | None
     response_seconds: float | None
-    business_seconds: Annotated[float | None, Field(description="Null until policies have calendars.")]
+    business_seconds: Annotated[float | None, Field(description="What of the response lay in the rule's open hours.")]
+    stage_wanted: Annotated[bool, Field(description="Its clock waits to be told the follower's stage.")]
     policy: PolicyUsed
 
 
@@ -124,14 +157,41 @@ class AlertMoment(BaseModel):
     deliveries: list[Delivery]
 
 
-class Explanation(BaseModel):
-    """Why an exchange is due when it is. `rule` is null where its policy version is not known here (yet)."""
+class Closed(BaseModel):
+    """A span in which the clock stood still; `name` says why, where it is a holiday."""
 
-    text: str
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+    name: str | None
+
+
+class Ended(BaseModel):
+    """How an exchange ended, if it did: when it was answered or decided, by whom, and why."""
+
+    how: State
+    at: AwareDatetime | None
+    by: str | None
+    because: str | None
+    why: str | None
+
+
+class Explanation(BaseModel):
+    """Why an exchange is due when it is. What the rule says is null where its version is not known here (yet)."""
+
+    text: Annotated[str, Field(description="All of this in words, with times in the brand's zone.")]
+    opened_at: AwareDatetime
+    due_at: AwareDatetime
     policy_version: int
     rule_index: int
     rule: Rule | None
+    applies_to: Annotated[str | None, Field(description="What the rule is about, in words.")]
+    target_seconds: int | None
+    calendar: Annotated[str | None, Field(description="The calendar that the clock runs by; null: it never stops.")]
+    closed: Annotated[list[Closed], Field(description="What of the time until it is due did not count, at most 200.")]
     warnings_at: list[AwareDatetime]
+    escalations_at: list[AwareDatetime]
+    unconfirmed: Annotated[bool, Field(description="The platform was behind when the breach was told.")]
+    ended: Ended
 
 
 class ExchangeDetail(Exchange):
@@ -188,14 +248,19 @@ class Window(BaseModel):
     late: Annotated[int, Field(description="Answered late, by when the answer was given.")]
     met: Annotated[int, Field(description="Due in this span and answered in time.")]
     missed: Annotated[int, Field(description="Due in this span and not answered in time, overdue ones included.")]
+    spam: Annotated[int, Field(description="Due in this span and marked as spam, so neither met nor missed.")]
     compliance: Annotated[float | None, Field(description="met / (met + missed); null where nothing was due.")]
     median_response_seconds: Annotated[
         float | None, Field(description="Of the answers given in this span, at most the latest 20,000 per brand.")
     ]
+    median_business_seconds: Annotated[float | None, Field(description="The same in open hours only.")]
 
 
 class Numbers(BaseModel):
-    """Headline numbers as of `at`. `due_soon` is due within two hours; `overdue` is open and past due."""
+    """Headline numbers as of `at`. `due_soon` is due within two hours; `overdue` is open and past due.
+
+    Neither has what waits to be told the follower's stage: no clock runs there yet.
+    """
 
     at: AwareDatetime
     followers: int

@@ -4,7 +4,8 @@ from typing import Any
 
 from kafka import TopicPartition
 
-from rapport.contracts.topics import Topic
+from rapport.contracts import codec
+from rapport.contracts.topics import CONVERSATIONS, Topic
 from rapport.kit import kafka
 
 
@@ -23,3 +24,14 @@ def everything(bootstrap: str, topic: Topic) -> list[Any]:
         return records
     finally:
         consumer.close(autocommit=False)
+
+
+def controls(bootstrap: str, brand: str) -> dict[int, list[Any]]:
+    """A brand's control records by partition of the conversations."""
+    found: dict[int, list[Any]] = {number: [] for number in range(CONVERSATIONS.partitions)}
+    for record in everything(bootstrap, CONVERSATIONS):
+        if codec.type_of(record.headers) == "rapport.control.v1":
+            control = codec.decode("rapport.control.v1", record.value)
+            if getattr(control, "brand", None) == brand:
+                found[record.partition].append(control)
+    return found

@@ -73,7 +73,15 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
         *(
             f"/v1/brands/{portal_data.BRAND}/{path}"
             for path in (
-                *("overview", "policy", "accounts", "alerts?limit=1", "alerts?step=breach", "alerts?exchange=open-1"),
+                *(
+                    "overview",
+                    "policy",
+                    "policy/versions?limit=1",
+                    "accounts",
+                    "alerts?limit=1",
+                    "alerts?step=breach",
+                    "alerts?exchange=open-1",
+                ),
                 *("exchanges?limit=2", "exchanges?limit=8", "exchanges?breached=true", "exchanges?platform=bluesky"),
                 *(f"exchanges?follower={follower}", "exchanges/open-1", f"followers/{follower}"),
                 *(f"followers?limit=1&sort={sort}" for sort in ("know", "like", "trust", "last_seen")),
@@ -89,7 +97,21 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
             if answer.json().get("next"):
                 joined = "&" if "?" in path else "?"
                 assert client.get(f"{path}{joined}cursor={answer.json()['next']}").status_code == 200
-    assert api.client.put(f"/v1/brands/{portal_data.BRAND}/policy", json={"rules": []}).status_code == 200
+    home = f"/v1/brands/{portal_data.BRAND}"
+    for _ in range(2):
+        assert api.client.put(f"{home}/policy", json={"rules": []}).status_code == 200
+    assert api.client.get(f"{home}/policy/versions?limit=1").json()["next"]
+    stages = [{"when": {"stage": ["new"]}, "target_seconds": 60}]
+    assert api.client.post(f"{home}/policy/preview", json={"rules": stages}).json()["current"]["exchanges"] > 20
+    account = {"id": f"a-{views.name}", "platform": "bluesky", "handle": "a"}
+    for method, path, body in (
+        ("post", "accounts", account),
+        ("patch", f"accounts/{account['id']}", {"handle": "b"}),
+        ("delete", f"accounts/{account['id']}", None),
+        ("post", "accounts", account),
+        ("post", "exchanges/open-2/no-reply-needed", {"why": "x"}),
+    ):
+        assert api.client.request(method, f"{home}/{path}", json=body).is_success, path
     assert api.client.delete("/v1/keys/nobody").status_code == 404
     hourly.recount(views, {(portal_data.BRAND, hour_of(datetime.now(UTC)))})
 

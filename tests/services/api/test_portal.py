@@ -3,7 +3,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from services.api.portal import session, wording
-from services.api.portal.pages import STATIC
+from services.api.portal.frame import STATIC
 
 SECRET = b"secret"
 
@@ -53,3 +53,14 @@ def test_times_and_shares_are_said_in_words() -> None:
     assert wording.percent(None) == "–"
     assert wording.initials("  ada  lovelace king") == "AL"
     assert wording.initials("🙂") == "?"
+
+
+def test_what_an_alert_told_is_said_in_a_sentence_and_that_it_is_unconfirmed_in_another() -> None:
+    due = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+    later = due + timedelta(hours=2)
+    assert wording.alert_said("breach", due, due, False, "Europe/Berlin") == "Nobody had answered by Mon 23 Nov, 19:00."
+    assert wording.alert_said("escalation", later, due, True, "UTC") == (
+        "Nobody had answered 2 h after it was due. "
+        "Not everything from the platform had arrived, so an answer may be there."
+    )
+    assert {wording.alert_said(step, due, due, False, "UTC")[-1] for step in wording.STEPS} == {"."}

@@ -34,7 +34,7 @@ def cut_off(stack: Running, views: Database[Document], monkeypatch: pytest.Monke
     yield from serve(settings_for(NOBODY, stack.mongodb, views.name), ready=False)
 
 
-def _publish_all(stack: Running, database: str) -> list[str]:
+def publish_all(stack: Running, database: str) -> list[str]:
     """What the publisher of another process would do next; gives the brands that it found due."""
 
     async def run() -> list[str]:
@@ -63,9 +63,9 @@ def test_without_a_broker_a_change_answers_503_and_is_seen_by_nobody_until_it_is
     assert cut_off.client.get("/v1/brands").json()["items"] == []
     assert cut_off.client.get(f"/v1/brands/{brand}/policy").status_code == 404
 
-    assert _publish_all(stack, views.name) == [brand]
+    assert publish_all(stack, views.name) == [brand]
     assert [each["id"] for each in cut_off.client.get("/v1/brands").json()["items"]] == [brand]
-    assert _publish_all(stack, views.name) == []
+    assert publish_all(stack, views.name) == []
 
     assert cut_off.client.put(f"/v1/brands/{brand}/policy", json={"rules": []}).status_code == 503
     assert cut_off.client.get(f"/v1/brands/{brand}/policy").json()["version"] == 0
@@ -76,7 +76,7 @@ def test_without_a_broker_a_change_answers_503_and_is_seen_by_nobody_until_it_is
     assert cut_off.client.put(f"/v1/brands/{brand}/channels", json=mail).status_code == 503
     assert cut_off.client.get(f"/v1/brands/{brand}/channels").json()["channels"] == []
 
-    assert _publish_all(stack, views.name) == [brand]
+    assert publish_all(stack, views.name) == [brand]
     assert cut_off.client.get(f"/v1/brands/{brand}/policy").json()["version"] == 1
     assert len(cut_off.client.get(f"/v1/brands/{brand}/accounts").json()["items"]) == 1
     assert len(cut_off.client.get(f"/v1/brands/{brand}/channels").json()["channels"]) == 1
@@ -116,7 +116,7 @@ def test_settings_are_repeated_after_a_day_so_that_retention_never_drops_them(
 
     assert written() == CONVERSATIONS.partitions
     views["brands"].update_one({"_id": brand}, {"$set": {"published_at": datetime.now(UTC) - timedelta(days=2)}})
-    assert _publish_all(stack, views.name) == [brand]
+    assert publish_all(stack, views.name) == [brand]
     assert written() == 2 * CONVERSATIONS.partitions
 
 

@@ -15,7 +15,10 @@ pytestmark = pytest.mark.stack
 
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/brands/{brand}/accounts"): {"id": "x", "platform": "bluesky", "handle": "x"},
+    ("patch", "/v1/brands/{brand}/accounts/{account}"): {"handle": "x"},
     ("put", "/v1/brands/{brand}/policy"): {"rules": []},
+    ("post", "/v1/brands/{brand}/policy/preview"): {"rules": []},
+    ("post", "/v1/brands/{brand}/exchanges/{id}/no-reply-needed"): {"why": "x"},
     ("put", "/v1/brands/{brand}/channels"): {"channels": []},
 }
 
@@ -27,14 +30,14 @@ def _routes(api: Served) -> list[tuple[str, str]]:
 
 def _filled(path: str, brand: str) -> str:
     thing = follower_ref("bluesky", "did:plc:1") if "followers" in path else "open-1"
-    return path.replace("{brand}", brand).replace("{id}", thing)
+    return path.replace("{brand}", brand).replace("{id}", thing).replace("{account}", "aurora-account")
 
 
 def test_every_route_of_a_foreign_brand_and_of_none_answers_404(api: Served, views: Database[Document]) -> None:
     portal_data.fill(views)
     foreign = api.key([portal_data.OTHER], "admin")
     routes = [route for route in _routes(api) if "{brand}" in route[1]]
-    assert len(routes) >= 12
+    assert len(routes) >= 19
     for method, path in routes:
         body = BODIES.get((method, path))
         answers = []
@@ -54,6 +57,15 @@ def test_ids_of_a_foreign_brand_do_not_work_under_ones_own(api: Served, views: D
     with api.with_key(api.key([portal_data.OTHER], "admin")) as client:
         for path in ("exchanges/open-1", f"followers/{follower_ref('bluesky', 'did:plc:1')}", "followers/..%2Faurora"):
             assert client.get(f"/v1/brands/{portal_data.OTHER}/{path}").status_code == 404
+        views["accounts"].insert_one({"_id": "aurora-account", "brand": portal_data.BRAND, "published": True})
+        for method, path, body in (
+            ("post", "exchanges/open-1/no-reply-needed", {"why": "x"}),
+            ("delete", "exchanges/open-1/no-reply-needed", None),
+            ("patch", "accounts/aurora-account", {"handle": "x"}),
+            ("delete", "accounts/aurora-account", None),
+        ):
+            answer = client.request(method, f"/v1/brands/{portal_data.OTHER}/{path}", json=body)
+            assert answer.status_code == 404, (path, answer.text)
         listed = client.get(
             f"/v1/brands/{portal_data.OTHER}/exchanges", params={"follower": follower_ref("bluesky", "did:plc:1")}
         )

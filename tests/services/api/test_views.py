@@ -1,10 +1,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from pymongo.database import Database
 
-from rapport.contracts.events import Actor, ExchangeState, FollowerRef, PolicyRef
+from rapport.contracts.events import Actor, DecisionRef, ExchangeState, FollowerRef, PolicyRef
+from rapport.domain.business_time import WEEKDAYS
 from rapport.domain.decay import weight_at
 from rapport.domain.relationship import HALF_LIFE_DAYS, stage
 from rapport.domain.times import ms
@@ -104,17 +106,33 @@ def test_exchanges_are_filtered_by_follower_platform_and_breach(api: Served, vie
 
 def test_one_exchange_tells_why_it_is_due_and_what_happened(api: Served, views: Database[Document]) -> None:
     api.brand("aurora")
-    api.client.put("/v1/brands/aurora/policy", json={"rules": [{"target_seconds": 7200, "when": {"kind": "comment"}}]})
+    always = {"timezone": "UTC", "week": dict.fromkeys(WEEKDAYS, (("00:00", "24:00"),))}
+    rule = {"target_seconds": 7200, "when": {"kind": "comment"}, "calendar": "shop", "escalate_after_seconds": [3600]}
+    answer = api.client.put("/v1/brands/aurora/policy", json={"rules": [rule], "calendars": {"shop": always}})
+    assert answer.status_code == 200, answer.text
     opened = NOW - 2 * HOUR
     _write(
         views,
-        samples.exchange("one", "aurora", opened, due_at=NOW, policy=PolicyRef(version=1, rule=0)),
+        samples.exchange(
+            "one",
+            "aurora",
+            opened,
+            due_at=NOW - timedelta(seconds=1),
+            breached_at=NOW,
+            state="answered_late",
+            answered_at=NOW,
+            answered_by="brand-person",
+            response_seconds=7200.0,
+            business_seconds=7100.0,
+            policy=PolicyRef(version=1, rule=0),
+        ),
         samples.interaction("1", "aurora", opened),
         samples.interaction("elsewhere", "aurora", opened, conversation="conversation-2"),
         samples.interaction("other-thread", "aurora", opened, thread="thread-2"),
         samples.interaction("other", "aurora", opened, actor=Actor(id="did:plc:bob")),
         samples.reply("2", "aurora", NOW, to="at://1"),
         samples.alert("warned", "aurora", "one", "warning", NOW - HOUR),
+        samples.alert("over", "aurora", "one", "breach", NOW - timedelta(seconds=1), unconfirmed=True),
         samples.alert("foreign", "harbour", "one", "warning", NOW - HOUR),
     )
     views["deliveries"].insert_one(
@@ -131,19 +149,41 @@ def test_one_exchange_tells_why_it_is_due_and_what_happened(api: Served, views: 
         }
     )
     one = api.client.get("/v1/brands/aurora/exchanges/one").json()
-    assert (
-        one["explanation"]["text"] == "Due 2 h after it was opened, by rule 1 of policy version 1 (for kind comment)."
-    )
-    assert one["explanation"]["rule"]["target_seconds"] == 7200
-    assert [datetime.fromisoformat(each) for each in one["explanation"]["warnings_at"]] == [opened + 1.5 * HOUR]
+    why = one["explanation"]
+    local = f"{NOW.astimezone(ZoneInfo('Europe/Berlin')):%A at %H:%M}"
+    assert f"Grace answered on {local}, late, after 1 hour and 58 minutes of shop hours." in why["text"]
+    assert "not everything from the platform had arrived" in why["text"]
+    assert (why["calendar"], why["target_seconds"], why["rule"]["target_seconds"]) == ("shop", 7200, 7200)
+    assert (why["unconfirmed"], why["applies_to"], why["ended"]["by"]) == (True, "comments", "Grace")
+    assert [datetime.fromisoformat(each) for each in why["warnings_at"]] == [opened + 1.5 * HOUR]
+    assert len(why["escalations_at"]) == 1
+    assert one["business_seconds"] == 7100.0
+    assert (one["stage_wanted"], one["decision"]) == (False, None)
     assert [(each["type"], each["id"]) for each in one["history"]] == [
         ("interaction", "1"),
         ("alert", "warned"),
+        ("alert", "over"),
         ("interaction", "2"),
     ]
     assert one["history"][1]["deliveries"][0]["last_error"] == "busy"
-    assert one["history"][2]["by"] == "brand"
-    assert api.client.get("/v1/brands/aurora/alerts").json()["items"][0]["deliveries"][0]["attempts"] == 2
+    assert one["history"][3]["by"] == "brand"
+    alerts = api.client.get("/v1/brands/aurora/alerts").json()["items"]
+    assert [each["unconfirmed"] for each in alerts] == [True, False]
+    assert alerts[1]["deliveries"][0]["attempts"] == 2
+
+
+def test_a_decision_is_shown_with_who_took_it_when_and_why(api: Served, views: Database[Document]) -> None:
+    api.brand("aurora")
+    said = DecisionRef(by="Mira", at=NOW, why="Answered by phone")
+    _write(
+        views,
+        samples.exchange("one", "aurora", NOW, state="cancelled", cancelled_because="no_reply_needed", decision=said),
+        samples.exchange("two", "aurora", NOW, stage_wanted=True),
+    )
+    two, one = api.client.get("/v1/brands/aurora/exchanges").json()["items"]
+    assert one["decision"] == {"by": "Mira", "at": NOW.isoformat().replace("+00:00", "Z"), "why": "Answered by phone"}
+    assert one["cancelled_because"] == "no_reply_needed"
+    assert two["stage_wanted"]
 
 
 def test_followers_are_sorted_and_staged_as_of_now(api: Served, views: Database[Document]) -> None:
@@ -248,8 +288,8 @@ def test_the_overview_counts_by_due_time_and_leaves_out_what_is_backfilled(
         samples.exchange("soon", "aurora", NOW - 23 * HOUR),
         samples.exchange("overdue", "aurora", NOW - 26 * HOUR),
         samples.exchange("from-before", "aurora", NOW - 26 * HOUR, backfilled=True),
-        ended("today", 2 * HOUR, 3 * HOUR, 100.0),
-        ended("late-today", 3 * HOUR, 2 * HOUR, 300.0),
+        ended("today", 2 * HOUR, 3 * HOUR, 100.0, business_seconds=10.0),
+        ended("late-today", 3 * HOUR, 2 * HOUR, 300.0, business_seconds=50.0),
         ended("last-week", 3 * day, 3.5 * day, 50.0),
         ended("before", 4 * day, 4 * day, 1.0, backfilled=True),
         ended("long-ago", 40 * day, 40 * day, 9.0),
@@ -260,6 +300,11 @@ def test_the_overview_counts_by_due_time_and_leaves_out_what_is_backfilled(
         samples.exchange(
             "spam", "aurora", NOW - 26 * HOUR, state="cancelled", breached_at=NOW, cancelled_because="spam"
         ),
+        samples.exchange("old-spam", "aurora", NOW - 5 * day, state="cancelled", cancelled_because="spam"),
+        samples.exchange("spam-to-come", "aurora", NOW, state="cancelled", cancelled_because="spam"),
+        samples.exchange("no-clock-yet", "aurora", NOW - 26 * HOUR, stage_wanted=True),
+        samples.exchange("none-either", "aurora", NOW - 23 * HOUR, stage_wanted=True),
+        ended("never-told", 2 * HOUR, 40 * day, 7.0, stage_wanted=True),
         samples.follower("a", "aurora", NOW),
         samples.follower("b", "aurora", NOW, first_seen=NOW - 30 * day),
     )
@@ -267,18 +312,21 @@ def test_the_overview_counts_by_due_time_and_leaves_out_what_is_backfilled(
     counts = {
         name: found[name] for name in ("followers", "new_today", "open", "due_soon", "overdue", "backfilled_open")
     }
-    assert counts == {"followers": 2, "new_today": 1, "open": 3, "due_soon": 1, "overdue": 1, "backfilled_open": 1}
+    assert counts == {"followers": 2, "new_today": 1, "open": 5, "due_soon": 1, "overdue": 1, "backfilled_open": 1}
     assert found["last_24h"] == {
         "answered": 1,
         "late": 1,
         "met": 1,
         "missed": 3,
+        "spam": 1,
         "compliance": 0.25,
         "median_response_seconds": 200.0,
+        "median_business_seconds": 30.0,
     }
+    assert found["last_7d"]["spam"] == 2
     assert found["last_7d"]["met"] == 2
     assert found["last_7d"]["median_response_seconds"] == 100.0
     assert found["compliance"] == 0.4
     across = api.client.get("/v1/overview").json()
-    assert across["open"] == 3
+    assert across["open"] == 5
     assert across["brands"][0] | {"at": found["at"]} == found

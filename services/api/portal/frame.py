@@ -1,0 +1,120 @@
+"""What every page of the portal has: its template, its headers, who looks at it, and of which brand it is."""
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import Depends, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from services.api.auth import Principal, principal_by_id
+from services.api.context import ContextDep
+from services.api.portal import session, wording
+from services.api.problems import ProblemError, not_found
+from services.api.repositories.brands import Brands
+from services.api.schemas.views import LONGEST_WHY
+
+STATIC = Path(__file__).parent / "static"
+CLOSED_SHOWN = 4
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # Not `no-referrer`, with which a browser hides the origin of our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class NotLoggedInError(Exception):
+    """The page takes a session."""
+
+
+@cache
+def _version() -> str:
+    """Changes with any static file, so that browsers may keep them for long."""
+    files = sorted(path for path in STATIC.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("services.api.portal"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        moment=wording.moment,
+        until=wording.until,
+        ago=wording.ago,
+        percent=wording.percent,
+        span=wording.span,
+        initials=wording.initials,
+        weblink=wording.link,
+        path=lambda text: quote(text, safe=""),
+        iso=lambda at: at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )
+    environment.globals.update(
+        STATES=wording.STATES,
+        STAGES=wording.STAGES,
+        STEPS=wording.STEPS,
+        KINDS=wording.KINDS,
+        CANCELLED=wording.CANCELLED,
+        CLOSED_SHOWN=CLOSED_SHOWN,
+        LONGEST_WHY=LONGEST_WHY,
+        alert_said=wording.alert_said,
+        shown_name=wording.shown_name,
+        version=_version(),
+    )
+    return environment
+
+
+def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A rendered template with the portal's headers."""
+    html = _templates().get_template(name).render(now=datetime.now(UTC), **values)
+    return HTMLResponse(html, status, headers=HEADERS)
+
+
+async def _visitor(request: Request, context: ContextDep) -> Principal:
+    cookie = request.cookies.get(session.COOKIE, "")
+    key_id = session.key_of(cookie, time.time(), context.session_secret)
+    who = await principal_by_id(key_id, context) if key_id else None
+    if who is None or not who.may("read"):
+        raise NotLoggedInError
+    return who
+
+
+Visitor = Annotated[Principal, Depends(_visitor)]
+
+
+async def _brand(brand: str, who: Visitor, context: ContextDep) -> dict[str, Any]:
+    found = await Brands(context.database, who.tenants).find(brand) if who.sees(brand) else None
+    if found is None:
+        raise not_found("brand")
+    return found
+
+
+Brand = Annotated[dict[str, Any], Depends(_brand)]
+
+
+def named(brand: dict[str, Any]) -> dict[str, str]:
+    return {"id": brand["_id"], "name": brand["settings"]["name"], "timezone": brand["settings"]["timezone"]}
+
+
+def same_origin(request: Request) -> None:
+    """Refuses forms that another site's page sends; the cookie is SameSite=Strict beside it."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise ProblemError(403, "forbidden", "this form was sent from another site")

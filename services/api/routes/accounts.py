@@ -1,0 +1,155 @@
+"""A brand's accounts on the platforms."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from fastapi import APIRouter
+
+from rapport.domain.times import ms, utc
+from rapport.kit.mongo import Document
+from services.api.auth import AdminBrand, ReadBrand
+from services.api.context import Context, ContextDep
+from services.api.problems import ProblemError, invalid, not_found, responses
+from services.api.repositories.accounts import Accounts, newest
+from services.api.routes.publishing import confirmed
+from services.api.schemas.common import Page
+from services.api.schemas.settings import Account, AccountChange, AccountInput, NewAccount
+
+router = APIRouter(prefix="/v1", tags=["accounts"])
+
+_FINEST = timedelta(milliseconds=1)
+
+
+@router.post("/brands/{brand}/accounts", status_code=201, responses=responses(403, 404, 409, 503))
+async def connect_account(brand: str, new: AccountInput, tenants: AdminBrand, context: ContextDep) -> NewAccount:
+    """Connects a brand's account on a platform, for the first time or again. The secret is shown this once.
+
+    Its id is unique in the installation, and stays the brand's after it was disconnected.
+    """
+    accounts = Accounts(context.database, tenants)
+    known = await accounts.find(brand, new.id)
+    if known is not None:
+        await _connect_again(accounts, known, new)
+    elif not await accounts.add(_connected(new, brand, new.connected_at or _now(), [], [])):
+        raise _taken(new.id)
+    await confirmed(context, brand)
+    account = await _found(accounts, brand, new.id)
+    await accounts.secret_shown(new.id)
+    return NewAccount(**_account(account).model_dump(), door_secret=account["door_secrets"][0])
+
+
+async def _connect_again(accounts: Accounts, known: Document, new: AccountInput) -> None:
+    before = newest(known)
+    if before["platform"] != new.platform:
+        raise ProblemError(409, "conflict", f"the account {new.id!r} is on {before['platform']}, not on {new.platform}")
+    ended_at = before["disconnected_at"]
+    if ended_at is None:
+        # Its secret was shown to nobody where the request that made it failed, so this is that request again.
+        if before["secret_shown"] or before["handle"] != new.handle:
+            raise _taken(new.id)
+        return
+    if new.connected_at is not None and new.connected_at <= ended_at:
+        raise invalid("connected_at", f"the account was connected until {ended_at.isoformat()}")
+    at = new.connected_at or max(_now(), ended_at + _FINEST)
+    changes = _connected(new, before["brand"], at, _connections(before), before["disconnections"])
+    del changes["_id"]
+    if not await accounts.change(known, {**changes, "secret_shown": False}):
+        raise _changed_meanwhile()
+
+
+def _connected(
+    new: AccountInput, brand: str, at: datetime, connections: list[datetime], disconnections: list[datetime]
+) -> Document:
+    """The account as it is stored once it is connected at `at`, after these times before."""
+    return {
+        "_id": new.id,
+        "brand": brand,
+        "platform": new.platform,
+        "handle": new.handle,
+        "connection": new.connection,
+        "staff": new.staff,
+        "door_secrets": [secrets.token_hex(32)],
+        "connected_at": at,
+        "disconnected_at": None,
+        "connections": [*connections, at],
+        "disconnections": disconnections,
+    }
+
+
+@router.get("/brands/{brand}/accounts", responses=responses(403, 404))
+async def list_accounts(brand: str, tenants: ReadBrand, context: ContextDep) -> Page[Account]:
+    """A brand's connected accounts, without their secrets."""
+    return Page(items=[_account(each) for each in await Accounts(context.database, tenants).connected(brand)])
+
+
+@router.patch("/brands/{brand}/accounts/{account}", responses=responses(403, 404, 409, 503))
+async def change_account(
+    brand: str, account: str, change: AccountChange, tenants: AdminBrand, context: ContextDep
+) -> Account:
+    """Changes what is given; a list or an object replaces the one before."""
+    accounts = Accounts(context.database, tenants)
+    known = await _found(accounts, brand, account)
+    if newest(known)["disconnected_at"] is not None:
+        raise not_found("account")
+    return await _changed(context, accounts, known, change.model_dump(exclude_none=True))
+
+
+@router.delete("/brands/{brand}/accounts/{account}", responses=responses(403, 404, 409, 503))
+async def disconnect_account(brand: str, account: str, tenants: AdminBrand, context: ContextDep) -> Account:
+    """Disconnects it: nothing of it is taken in any more, and what waits on it waits no more. Its history stays."""
+    accounts = Accounts(context.database, tenants)
+    known = await _found(accounts, brand, account)
+    before = newest(known)
+    changes = {}
+    if before["disconnected_at"] is None:
+        at = max(_now(), before["connected_at"] + _FINEST)
+        changes = {
+            "disconnected_at": at,
+            "connections": _connections(before),
+            "disconnections": [*before.get("disconnections", []), at],
+        }
+    return await _changed(context, accounts, known, changes)
+
+
+async def _changed(context: Context, accounts: Accounts, known: Document, changes: Document) -> Account:
+    """The account once the log has the changes. Without any, what was stored before is seen into the log."""
+    if changes and not await accounts.change(known, changes):
+        raise _changed_meanwhile()
+    await confirmed(context, known["brand"])
+    return _account(await _found(accounts, known["brand"], known["_id"]))
+
+
+async def _found(accounts: Accounts, brand: str, id: str) -> Document:
+    found = await accounts.find(brand, id)
+    if found is None:
+        raise not_found("account")
+    return found
+
+
+def _connections(account: Document) -> list[datetime]:
+    found: list[datetime] = account.get("connections", [account["connected_at"]])
+    return found
+
+
+def _now() -> datetime:
+    """In whole milliseconds, which is how it is stored."""
+    return utc(ms(datetime.now(UTC)))
+
+
+def _taken(id: str) -> ProblemError:
+    return ProblemError(409, "conflict", f"there is an account {id!r} already")
+
+
+def _changed_meanwhile() -> ProblemError:
+    return ProblemError(409, "conflict", "somebody else changed this account at the same time; look at it again")
+
+
+def _account(document: Document) -> Account:
+    """An account as confirmed."""
+    names = ("platform", "handle", "connected_at")
+    return Account(
+        id=document["_id"],
+        staff=document.get("staff", []),
+        disconnected_at=document.get("disconnected_at"),
+        **{name: document[name] for name in names},
+    )
