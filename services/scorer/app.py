@@ -48,6 +48,7 @@ STALLED_SECONDS = 60.0
 STUCK_SECONDS = 120.0
 """A partition with work that is not done for so long: the worker ends, and the next owner begins afresh."""
 LOOK_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 STALE_AFTER = (TOMBSTONES_DAYS - 2) * DAY_MS
 FAUST_STOP_SECONDS = 3.0
 _TICK = codec.encode(Tick())
@@ -183,11 +184,23 @@ class Worker:
             bootstrap_servers=self._settings.kafka, isolation_level="read_committed", enable_auto_commit=False
         )
         await ends.start()
+        answered = time.monotonic()
         try:
             while True:
                 await asyncio.sleep(LOOK_SECONDS)
-                with contextlib.suppress(KafkaError):
-                    await self._look(await ends.end_offsets([TopicPartition(*each) for each in self._sources()]))
+                try:
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        found = await ends.end_offsets([TopicPartition(*each) for each in self._sources()])
+                except (KafkaError, TimeoutError):
+                    self._health.unready("kafka")
+                    silent = time.monotonic() - answered
+                    if silent > STUCK_SECONDS:
+                        # At its start a worker waits calmly; here a dozen clients try again all the time.
+                        self._crashed(RuntimeError(f"Kafka has not answered for {silent:.0f} s"))
+                    continue
+                self._health.ready("kafka")
+                answered = time.monotonic()
+                await self._look(found)
         finally:
             await ends.stop()
 

@@ -45,6 +45,8 @@ TRANSACTION_TIMEOUT_MS = 10_000
 """How long others wait at most for the open transaction of a worker that was stopped in the middle of it."""
 _BATCH_BYTES = 512 * 1024
 _CLOSE_SECONDS = 15.0
+_FENCED_SECONDS = 15.0
+"""Within which the group tells a lane that its partition is another's; a little more than a session."""
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _FENCED = (ProducerFenced, InvalidProducerEpoch)
@@ -138,6 +140,7 @@ class Lane:
         self._waiting: deque[Record] = deque()
         self._wake = asyncio.Event()
         self._closing = False
+        self._closed = asyncio.Event()
         self._busy = False
         self._task: asyncio.Task[None] | None = None
 
@@ -159,6 +162,7 @@ class Lane:
     async def close(self) -> None:
         """Lets the transaction under way end, then gives everything back. What waits is left for the next owner."""
         self._closing = True
+        self._closed.set()
         self._wake.set()
         if self._task is None:
             return
@@ -183,11 +187,20 @@ class Lane:
     async def _run(self) -> None:
         try:
             await self._process()
-        except _FENCED:
-            log.info("%s[%d] belongs to another worker now", self.agent.name, self.partition)
+        except _FENCED as error:
+            await self._fenced(error)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
+            self._crashed(error)
+
+    async def _fenced(self, error: BaseException) -> None:
+        """Ends quietly where the partition is another's; where it stays here, its transaction took too long."""
+        try:
+            async with asyncio.timeout(_FENCED_SECONDS):
+                await self._closed.wait()
+            log.info("%s[%d] belongs to another worker now", self.agent.name, self.partition)
+        except TimeoutError:
             self._crashed(error)
 
     async def _process(self) -> None:
@@ -262,11 +275,21 @@ class _Producer:
         """Gives the transaction up and begins with a new producer.
 
         After a refused batch aiokafka (0.14) counts on from it, and the broker takes nothing more: out of sequence.
+        Raises ProducerFenced where the partition had another owner in between: what it wrote is not in the rows here.
         """
+        before = self._generation
         await self.kafka.abort_transaction()
         await self.stop()
         self.kafka = self._made()
         await self.kafka.start()
+        if self._generation != (before[0], before[1] + 1):
+            raise ProducerFenced
+
+    @property
+    def _generation(self) -> tuple[int, int]:
+        """The producer's id and epoch. Each start of anyone with the same transactional id raises the epoch by one."""
+        manager: Any = self.kafka._txn_manager
+        return manager.producer_id, manager.producer_epoch
 
     async def stop(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """The scorer on a real broker, killed, wiped and fed poison: what it writes is a function of the log, exactly once."""
 
+import os
 import random
 import shutil
 import signal
@@ -241,7 +242,7 @@ STUCK = """
 import asyncio
 from services.scorer import app
 from services.scorer.fenced import lane, transport
-app.STUCK_SECONDS, app.LOOK_SECONDS = 2, 0.2
+app.STUCK_SECONDS, app.LOOK_SECONDS, app.ANSWER_SECONDS = 2, 0.2, 1
 """
 
 
@@ -259,6 +260,20 @@ def test_a_worker_that_gets_nowhere_says_so_and_ends(own: Running, tmp_path: Pat
         assert worker.process is not None
         assert worker.process.wait(60) == 1
         assert says in worker.log.read_text()
+    finally:
+        worker.stop()
+
+
+def test_a_worker_whose_broker_is_gone_says_so_without_a_flood_and_ends(own: Running, tmp_path: Path) -> None:
+    worker = Scorer(own.kafka, tmp_path, before=STUCK)
+    try:
+        until(worker.ready, "the scorer is ready")
+        os.kill(own.pids["kafka"], signal.SIGKILL)
+        assert worker.process is not None
+        assert worker.process.wait(90) == 1
+        said = worker.log.read_text()
+        assert "Kafka has not answered for" in said
+        assert said.count("\n") < 1_000
     finally:
         worker.stop()
 
