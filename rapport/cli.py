@@ -6,6 +6,7 @@ from rapport.commands import accounts, brands, keys, processes, stack
 from rapport.commands.demo import demo
 from rapport.commands.topics import topics
 from rapport.commands.up import status, up
+from rapport.commands.verify import verify
 from rapport.commands.watch import watch
 
 app = typer.Typer(
@@ -15,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they may hold a key
     help="Keeps an agency's clients in touch with the people who follow them.",
 )
-for command in (demo, up, status, watch, topics):
+for command in (demo, up, status, watch, topics, verify):
     app.command()(command)
 app.add_typer(stack.app, name="stack")
 app.add_typer(brands.app, name="brands")

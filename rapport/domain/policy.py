@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
 
 from rapport.contracts.controls import PolicyVersion, Rule, When
 from rapport.domain import business_time
@@ -71,19 +73,36 @@ class Terms:
         return business_time.business(opened, answered, self.calendar) / 1000
 
 
-def terms(versions: Iterable[PolicyVersion], subject: Subject) -> Terms:
-    """The terms of an exchange: the first matching rule of the version in force when it opened, else the default.
+class Versioned(Protocol):
+    """A version of a policy, or what stands for one."""
 
-    In force is the version with the latest `effective_from` that is not after `subject.at`; of two alike the higher.
-    """
-    in_force = max(
-        (version for version in versions if ms(version.effective_from) <= subject.at),
+    @property
+    def version(self) -> int:
+        """Its number."""
+
+    @property
+    def effective_from(self) -> datetime:
+        """When it begins to apply (UTC)."""
+
+
+V = TypeVar("V", bound=Versioned)
+
+
+def in_force(versions: Iterable[V], at: int) -> V | None:
+    """The version with the latest `effective_from` that is not after `at`; of two alike the higher."""
+    return max(
+        (version for version in versions if ms(version.effective_from) <= at),
         key=lambda version: (version.effective_from, version.version),
         default=None,
     )
+
+
+def terms(versions: Iterable[PolicyVersion], subject: Subject) -> Terms:
+    """The terms of an exchange: the first matching rule of the version in force when it opened, else the default."""
+    found = in_force(versions, subject.at)
     pending = False
-    if in_force is not None:
-        for index, rule in enumerate(in_force.rules):
+    if found is not None:
+        for index, rule in enumerate(found.rules):
             if not _applies(rule.when, subject):
                 continue
             if rule.when.stage and subject.stage is None:
@@ -91,8 +110,8 @@ def terms(versions: Iterable[PolicyVersion], subject: Subject) -> Terms:
                 continue
             if rule.when.stage and subject.stage not in rule.when.stage:
                 continue
-            calendar = in_force.calendars[rule.calendar] if rule.calendar is not None else None
-            return Terms(rule, in_force.version, index, calendar, pending)
+            calendar = found.calendars[rule.calendar] if rule.calendar is not None else None
+            return Terms(rule, found.version, index, calendar, pending)
     return Terms(DEFAULT_RULE, DEFAULT_VERSION, 0, None, pending)
 
 

@@ -31,7 +31,16 @@ from services.scorer.fenced.lane import Record
 from services.scorer.fenced.state import Store
 from services.scorer.output import EPOCH_HEADERS
 from services.scorer.pruning import Pruner
-from services.scorer.rows import HEARD_WITHIN, BrandSettings, Heard, Messages, ObjectRow, SpokenKind, Waiting
+from services.scorer.rows import (
+    HEARD_WITHIN,
+    BrandSettings,
+    Heard,
+    Messages,
+    ObjectRow,
+    SpokenKind,
+    VersionRef,
+    Waiting,
+)
 
 EXCERPT = 280
 """Characters of a comment that its alert and its exchange carry; the whole text is with the interaction."""
@@ -351,8 +360,10 @@ class ExchangesHandler:
         settings = batch.row(row_key("settings", row.brand), BrandSettings) or BrandSettings()
 
         def terms_of(comment: Comment) -> policy.Terms:
+            ref = policy.in_force(settings.policies, comment.at)
+            version = None if ref is None else batch.row(_policy_key(row.brand, ref.version), PolicyVersion)
             return policy.terms(
-                settings.policies,
+                () if version is None else (version,),
                 policy.Subject(
                     at=comment.at, platform=row.platform, kind=comment.kind, account=comment.account,
                     text=comment.text, bot=comment.bot, empty=comment.empty, stage=comment.stage,
@@ -404,7 +415,8 @@ class ExchangesHandler:
         if isinstance(event, PolicyVersion):
             if any(known.version == event.version for known in settings.policies):
                 return
-            settings.policies = [*settings.policies, event]
+            settings.policies.append(VersionRef(version=event.version, effective_from=event.effective_from))
+            batch.keep(_policy_key(event.brand, event.version), event)
         else:
             connection = settings.connections.setdefault(event.account, Connection())
             connected = isinstance(event, AccountConnected)
@@ -445,6 +457,10 @@ class ExchangesHandler:
                 if comment.id == event.comment and comment.stage is None:
                     comment.stage = event.stage
         self._publish(row, clock, batch)
+
+
+def _policy_key(brand: str, version: int) -> bytes:
+    return row_key("policy", brand, str(version))
 
 
 def _deadlines(stored: Store) -> Iterator[tuple[bytes, int]]:

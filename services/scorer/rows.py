@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from rapport.contracts.controls import PolicyVersion
+from rapport.contracts.events import UtcTime
 from rapport.domain.connection import Connection
 
 HEARD_WITHIN = 60_000
@@ -69,10 +69,17 @@ class OpenRow(Struct, omit_defaults=True):
     """It was cancelled by a block, so it has to hear of the end; otherwise it is open, and of the beginning."""
 
 
+class VersionRef(Struct, frozen=True):
+    """A version of a policy; its rules are a row of their own, for a brand can have hundreds of versions."""
+
+    version: int
+    effective_from: UtcTime
+
+
 class BrandSettings(Struct):
     """What control records said of a brand."""
 
-    policies: list[PolicyVersion] = []
+    policies: list[VersionRef] = []
     connections: dict[str, Connection] = {}
     """Per account."""
     unsettled: bool = False
