@@ -1,7 +1,7 @@
 # `make` explains itself; each target's line follows its ##.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bench pictures lock clean
+.PHONY: help setup demo test test-faults bench pictures lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 	--no-header --no-emit-index-url --no-emit-find-links --quiet
 
 help: ## Say what can be done here
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install everything into .venv, from the lock, if it has changed
 
@@ -37,11 +37,14 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: setup ## Run an agency with three invented clients; CHECK=1 verifies it and ends by itself
 	@$(BIN)/rapport demo $(if $(CHECK),--check)
 
-test: setup ## Check the style and the types, then run every test on a real Kafka and MongoDB
+test: setup ## Check the style and the types, then run the tests on a real Kafka and MongoDB
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not faults"
+
+test-faults: setup ## Kill, stop, wipe, stall and poison real processes, in some half an hour
+	@$(BIN)/python -m pytest tests/faults
 
 bench: setup ## Measure throughput and lateness on this machine
 	@$(BIN)/python -m bench

@@ -24,6 +24,9 @@ def add(
     connection: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the platform's connector needs; repeatable.")
     ] = None,
+    staff: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Somebody of the brand, by the platform's id; repeatable.")
+    ] = None,
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
@@ -36,11 +39,28 @@ def add(
         if wrong := [name for name, equals, _ in pairs if not equals]:
             raise typer.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--connection")
         body["connection"] = {name: value for name, _, value in pairs}
+    if staff:
+        body["staff"] = staff
     made = client.call(data, "POST", f"/brands/{brand}/accounts", body)
     if as_json:
         print_json(made)
     else:
         typer.echo(f"connected {made['id']}; the secret of its door is {made['door_secret']}")
+
+
+@app.command()
+def disconnect(
+    brand: Brand,
+    account: Annotated[str, typer.Argument(metavar="ID", help="The account's id.")],
+    data: client.Place = None,
+    as_json: Json = False,
+) -> None:
+    """Disconnect an account: nothing of it is read any more, and what waits on it waits no more."""
+    ended = client.call(data, "DELETE", f"/brands/{brand}/accounts/{account}")
+    if as_json:
+        print_json(ended)
+    else:
+        typer.echo(f"disconnected {ended['id']} at {ended['disconnected_at']}")
 
 
 @app.command("list")

@@ -123,12 +123,17 @@ def test_brands_accounts_and_keys_are_made_and_listed_on_the_command_line(up: Up
     brand = here("brands", "add", "museum", "--name", "The Museum", "--timezone", "Europe/Berlin", *place)
     assert brand.exit_code == 0, brand.stderr
     assert [each["id"] for each in json.loads(here("brands", "list", *place).stdout)] == ["museum"]
-    account = here("accounts", "add", "museum", "museum-desk", "--platform", "desk", "--handle", "museum", *place)
+    desk = ("--platform", "desk", "--handle", "museum", "--staff", "mira")
+    account = here("accounts", "add", "museum", "museum-desk", *desk, *place)
     assert json.loads(account.stdout)["door_secret"]
     assert "museum-desk" in here("accounts", "list", "museum", "--data", str(up.data)).stdout
     key = json.loads(here("keys", "add", "Mira", "--brands", "museum", "--scopes", "read", *place).stdout)["key"]
     elsewhere = {"RAPPORT_API_URL": up.line["api"], "RAPPORT_KEY": key}
     assert [each["name"] for each in json.loads(here("brands", "list", "--json", **elsewhere).stdout)] == ["The Museum"]
+    assert json.loads(here("accounts", "list", "museum", *place).stdout)[0]["staff"] == ["mira"]
+    ended = here("accounts", "disconnect", "museum", "museum-desk", "--data", str(up.data))
+    assert ended.stdout.startswith("disconnected museum-desk at ")
+    assert json.loads(here("accounts", "list", "museum", *place).stdout) == []
     refused = here("keys", "list", **elsewhere)
     assert refused.exit_code == 1
     assert "scope 'admin'" in refused.stderr
