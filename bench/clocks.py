@@ -20,7 +20,15 @@ from bench.client import percentile
 from rapport.contracts import codec
 from rapport.contracts.controls import PolicyVersion, Rule, When
 from rapport.contracts.events import Actor, Interaction, Object
-from rapport.contracts.topics import ALERTS, CONVERSATIONS, SCORER_GROUP, key_of, partition_of
+from rapport.contracts.topics import (
+    ALERTS,
+    CONVERSATIONS,
+    ENGAGEMENTS,
+    EXCHANGES,
+    SCORER_GROUP,
+    key_of,
+    partition_of,
+)
 from rapport.domain.addressing import key
 from rapport.domain.times import ms
 from rapport.kit import kafka
@@ -36,6 +44,7 @@ IDLE_SECONDS = 30
 DUE_PER_SECOND = 20
 DUE_FOR_SECONDS = 60
 DUE_AT_ONCE = 2_000
+MARKERS = 100
 _HEADERS = codec.headers("rapport.interaction.v1", id="bench", source="/bench")
 
 
@@ -171,12 +180,19 @@ class _Log:
         return found
 
     async def processed(self) -> None:
-        """Returns once the worker is through with `conversations`."""
+        """Returns once the worker is through with all that it reads."""
         reader = kafka.consumer(self._bootstrap, SCORER_GROUP, "bench")
-        parts = [TopicPartition(CONVERSATIONS.name, number) for number in range(CONVERSATIONS.partitions)]
+        parts = [
+            TopicPartition(topic.name, number)
+            for topic in (CONVERSATIONS, ENGAGEMENTS, EXCHANGES)
+            for number in range(topic.partitions)
+        ]
         try:
-            ends = reader.end_offsets(parts)
-            while any((reader.committed(part) or 0) < ends[part] for part in parts):  # noqa: ASYNC110
+            while True:
+                ends = reader.end_offsets(parts)
+                # Markers of transactions are counted as records that nobody commits.
+                if sum(max(0, ends[part] - (reader.committed(part) or 0)) for part in parts) < MARKERS:
+                    return
                 await asyncio.sleep(0.5)
         finally:
             reader.close()
