@@ -96,6 +96,8 @@ class Store:
                 chunk.append((key, value))
                 if len(chunk) == _CHUNK:
                     break
+            # The iterator would live as long as this generator does, and with it the lock.
+            del rows
             if not chunk:
                 return
             yield chunk
