@@ -1,0 +1,260 @@
+"""`rapport verify`: replay to the end of the log, compare, and look again at what differs until that is certain."""
+
+import asyncio
+import contextlib
+import logging
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import aiokafka.errors
+import kafka.errors
+from aiokafka import TopicPartition
+from msgspec import Struct
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from rapport.contracts.topics import CATALOGUE
+from rapport.domain.times import utc
+from rapport.kit import kafka as kit_kafka
+from rapport.kit import mongo
+from rapport.kit.mongo import Document
+from services.scorer.fenced.state import Store
+from services.verify.compare import KINDS, Comparison, Difference
+from services.verify.groups import Passages
+from services.verify.ledger import Expected
+from services.verify.log import SOURCES, Log, UnverifiableError, name, partitions
+from services.verify.replay import Replay
+from services.verify.rows import Standing
+from services.verify.settle import Settling
+
+log = logging.getLogger("rapport.verify")
+
+AGREES, DIFFERS, UNDONE = 0, 1, 2
+"""Exit codes."""
+MOST_OPEN = 200_000
+"""Subjects that differ, above which the comparison is not carried further before these are decided."""
+LOOK_SECONDS = 0.5
+_SOURCE_NAMES = frozenset(topic.name for topic in SOURCES)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to verify, and how. Times in seconds."""
+
+    kafka: str
+    mongodb: str
+    database: str
+    grace: float
+    """The scorer's `breach_grace_seconds`."""
+    settle: float
+    """How long what differs must not change before it is a difference."""
+    brand: str | None = None
+    keep: Path | None = None
+    """Where the replayed rows stay, to go on from next time; without it they are in a temporary folder."""
+
+
+class Summary(Struct, kw_only=True):
+    """What was done, after the differences."""
+
+    what: str = "summary"
+    verified: bool
+    """Whether it could be done."""
+    why: str | None = None
+    """Why not."""
+    records: int = 0
+    """Replayed, from `first` to `last`, by append time."""
+    first: datetime | None = None
+    last: datetime | None = None
+    compared: dict[str, int] = {}
+    """How many by kind."""
+    counts: dict[str, dict[str, int]] = {}
+    """Interactions by brand and kind, as the log has them."""
+    differences: int = 0
+
+
+def verify(wanted: Wanted, tell: Callable[[Difference | Summary], None]) -> int:
+    """Does it, tells each difference and last the summary, and gives the exit code."""
+    for library in ("aiokafka", "kafka", "pymongo"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    try:
+        differences, summary = asyncio.run(_Verification(wanted).run())
+    except (Exception, KeyboardInterrupt) as error:  # uncaught, it would end with the code for a difference
+        differences, summary = [], Summary(verified=False, why=_words(error, wanted))
+    for difference in differences:
+        tell(difference)
+    tell(summary)
+    return DIFFERS if differences else AGREES if summary.verified else UNDONE
+
+
+def _words(error: BaseException, wanted: Wanted) -> str:
+    """Why it could not be done."""
+    if isinstance(error, UnverifiableError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "it was interrupted"
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, kafka.errors.KafkaError | aiokafka.errors.KafkaError):
+        return f"Kafka at {wanted.kafka}: {said}"
+    if isinstance(error, PyMongoError):
+        return f"MongoDB at {mongo.shown(wanted.mongodb)}: {said}"
+    if not isinstance(error, OSError):
+        log.error("a fault of verify's, or of the handlers", exc_info=error)
+    return said
+
+
+class _Verification:
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._compared = dict.fromkeys(KINDS, 0)
+        self._ended = threading.Event()
+
+    async def run(self) -> tuple[list[Difference], Summary]:
+        """From the log's beginning to what is to be told of it."""
+        wanted = self._wanted
+        await asyncio.to_thread(_check_topics, wanted.kafka)
+        with _screen() as self._progress, _store(wanted.keep) as store, mongo.client(wanted.mongodb) as client:
+            client.admin.command("ping")
+            self._log = Log(wanted.kafka)
+            try:
+                self._replay = Replay(store, round(wanted.grace * 1000))
+                await self._log.start(self._replay.standing.positions())
+                return await self._verify(client[wanted.database])
+            finally:
+                self._ended.set()  # else an interruption would wait for the thread that compares
+                await self._log.stop()
+
+    async def _verify(self, database: Database[Document]) -> tuple[list[Difference], Summary]:
+        expected = self._replay.expected
+        comparison = Comparison(expected, database, self._wanted.brand, self._log.cut)
+        settling = Settling(comparison, expected.hour, self._wanted.settle)
+        passages = Passages(self._log)
+        await self._catch_up()
+        await self._catch_up()  # what came meanwhile, so that less differs at first
+        why: str | None = None
+        try:
+            complete = False
+            while not (complete or len(settling)):
+                complete = await asyncio.to_thread(self._compare, comparison, settling, passages.begun + 1)
+                await self._settle(settling, passages)
+            if not complete:
+                why = f"so much differs that the rest was not compared: are the grace of {self._wanted.grace:g} s and "
+                why += f"the database {self._wanted.database} the right ones?"
+        except UnverifiableError as error:
+            why = str(error)
+        finally:
+            await passages.stop()
+        differences, undecided = settling.outcome(passages.done)
+        if undecided and why is None:
+            why = f"{len(undecided):,} kept changing and agreed at no time, such as {' '.join(undecided[0])}"
+        standing = self._replay.standing
+        return differences, Summary(
+            verified=why is None,
+            why=why,
+            records=standing.records,
+            first=utc(standing.first) if standing.first is not None else None,
+            last=utc(standing.last) if standing.last is not None else None,
+            compared=self._compared,
+            counts=_counts(expected, self._wanted.brand),
+            differences=len(differences),
+        )
+
+    async def _catch_up(self) -> None:
+        """Replays to the ends as they now are."""
+        ends = await self._log.ends()
+        left = await self._log.left(ends)
+        task = self._progress.add_task("replaying", total=left)
+        for wanted in (
+            # The dead letters first: of some records only they say that they were not processed.
+            {each: end for each, end in ends.items() if each.topic not in _SOURCE_NAMES},
+            {each: end for each, end in ends.items() if each.topic in _SOURCE_NAMES},
+        ):
+            async for records in self._log.read(wanted):
+                self._replay.take(records)
+                if records[0].topic in _SOURCE_NAMES:
+                    self._progress.advance(task, len(records))
+        self._replay.passed(await self._log.positions())
+        self._progress.remove_task(task)
+
+    def _compare(self, comparison: Comparison, settling: Settling, passage: int) -> bool:
+        """Compares everything; False where so much differs that it stopped."""
+        for what in KINDS:
+            self._compared[what] = 0
+            task = self._progress.add_task(f"comparing each {what}", total=None)
+            for many, differing in comparison.whole(what):
+                self._compared[what] += many
+                self._progress.advance(task, many)
+                settling.add(differing, passage)
+                if len(settling) > MOST_OPEN or self._ended.is_set():
+                    return False
+            self._progress.remove_task(task)
+        return True
+
+    async def _settle(self, settling: Settling, passages: Passages) -> None:
+        """Follows the log until what differs agrees or will stay."""
+        task: TaskID | None = None
+        while len(settling) and not settling.decided(passages.done):
+            if task is None:
+                task = self._progress.add_task("", total=None)
+            self._progress.update(task, description=f"looking again at {len(settling):,} that differ")
+            passages.turn(_reached(self._replay.standing))
+            following = passages.begun + 1
+            hours = await asyncio.to_thread(settling.hours, passages.done, following)
+            await self._catch_up()
+            await asyncio.to_thread(settling.look_again, hours, following)
+            await asyncio.sleep(LOOK_SECONDS)
+        if task is not None:
+            self._progress.remove_task(task)
+
+
+def _reached(standing: Standing) -> Mapping[TopicPartition, int]:
+    return {each: standing.next[name(each)] for each in partitions(SOURCES) if name(each) in standing.next}
+
+
+def _counts(expected: Expected, brand: str | None) -> dict[str, dict[str, int]]:
+    """The interactions by brand and kind."""
+    counts: dict[str, dict[str, int]] = {}
+    for hours in expected.ids("hour", brand):
+        for hour in hours:
+            found = counts.setdefault(hour.partition("/")[0], {})
+            for kind, many in expected.hour(hour).items():
+                found[kind] = found.get(kind, 0) + many
+    return counts
+
+
+def _check_topics(bootstrap: str) -> None:
+    missing = kit_kafka.missing_topics(bootstrap)
+    if missing:
+        raise UnverifiableError(f"the broker has no topic {', '.join(sorted(missing))}")
+    wrong = kit_kafka.wrong_partitions(bootstrap, CATALOGUE)
+    if wrong:
+        raise UnverifiableError(f"partition counts do not fit the catalogue: {wrong}")
+
+
+@contextlib.contextmanager
+def _store(keep: Path | None) -> Iterator[Store]:
+    with contextlib.ExitStack() as ending:
+        if keep is None:
+            folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="rapport-verify-")))
+        else:
+            folder = keep
+        try:
+            store = Store(folder / "rows")
+        except Exception as error:  # rocksdict's are of no kind of their own
+            raise UnverifiableError(f"the rows in {folder} cannot be opened: {error}") from error
+        ending.callback(store.close)
+        yield store
+
+
+@contextlib.contextmanager
+def _screen() -> Iterator[Progress]:
+    """A progress bar on stderr, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        yield progress

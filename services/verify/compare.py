@@ -1,0 +1,192 @@
+"""What MongoDB shows, held against what the log says: each difference by its subject and field.
+
+Engagements and exchanges reach the row of a follower in an order that no topic tells. Left out is what that decides,
+and what nothing shown depends on:
+
+- `handle`, `name`, `avatar_url` of a follower, within limits. A newer interaction's value replaces an older one's, but
+  an older one that comes later still fills a gap, so which of several stays can depend on the order. Any value is right
+  that an interaction of the follower carried; none is right only where the log gives none.
+- `contributions`, and what sums them up, of a follower with as many active days as are kept: of an older day that was
+  forgotten, what comes late counts from nothing again.
+- `drawn` of an hour. It numbers the recounts. An hour without counts is as good as none.
+
+The rest of a follower is the same in any order, its `version` too: that counts what was news of some fact, and all that
+is told of one fact comes from one partition. So does a whole exchange, with its revision.
+
+An interaction whose id is in several partitions is right in the shape of any of them; nobody reads them in one order.
+How many interactions a brand has of each kind is not asked apart: it follows, once each of them is there as it should.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from pymongo.database import Database
+
+from rapport.contracts.topics import ALERTS
+from rapport.domain.counting import MOST_DAYS
+from rapport.domain.relationship import DIMENSIONS
+from rapport.kit.mongo import Document
+from services.verify.ledger import Expected, alerts_partition
+
+COLLECTIONS: Mapping[str, str] = {
+    "interaction": "interactions",
+    "exchange": "exchanges",
+    "follower": "followers",
+    "alert": "alerts",
+    "hour": "hourly",
+}
+KINDS = (*COLLECTIONS, "alert record", "dead letter", "put aside")
+"""What is compared: documents, the records of `alerts`, and the dead letters of the scorer and of the projector."""
+AT_ONCE = 1_000
+"""Ids per query."""
+_LONGEST_SHOWN = 300
+_NAMES = frozenset({"handle", "name", "avatar_url"})
+_SUMMED = frozenset({"contributions", "sums", "last_purchase_at", *(f"{name}_rank" for name in DIMENSIONS)})
+
+Found = Mapping[str, Document]
+
+
+class Difference(Struct, frozen=True):
+    """One field of one subject. `field` is None where one side has nothing of it at all."""
+
+    what: str
+    id: str
+    field: str | None
+    mongodb: Any
+    log: Any
+
+    def line(self) -> str:
+        """The difference in a line."""
+        left = "the topic" if self.what in ("alert record", "dead letter", "put aside") else "MongoDB"
+        place = f" {self.field}" if self.field else ""
+        return f"{self.what} {self.id}{place}: {left} has {_shown(self.mongodb)}, the log gives {_shown(self.log)}"
+
+
+class Comparison:
+    """All of MongoDB's queries are here."""
+
+    def __init__(
+        self, expected: Expected, database: Database[Document], brand: str | None, cut: frozenset[str]
+    ) -> None:
+        """`brand` limits it; `cut`: the partitions (by name) of which retention removed the beginning."""
+        self._expected = expected
+        self._database = database
+        self._brand = brand
+        self._cut = cut
+        self._kept_from: dict[tuple[int, int], int] = {}
+        """By partition of `alerts` and of `conversations`: the place of the first alert that is still there."""
+
+    def whole(self, what: str) -> Iterator[tuple[int, dict[str, list[Difference]]]]:
+        """Compares everything of a kind; gives how many were looked at, and those that differ, part by part."""
+        if what == "alert record":
+            self._look_from_where_alerts_are_kept()
+        for ids in self._expected.ids(what, self._brand):
+            for start in range(0, len(ids), AT_ONCE):
+                some = ids[start : start + AT_ONCE]
+                yield len(some), self.some(what, some)
+        if what in COLLECTIONS:
+            for ids in self._there(what):
+                unknown = [one for one in ids if not self._expected.gives(what, one)]
+                yield 0, self.some(what, unknown)
+
+    def some(self, what: str, ids: Sequence[str], found: Found | None = None) -> dict[str, list[Difference]]:
+        """Compares some of a kind and gives those that differ. `found`: the documents, where they were read before."""
+        if what not in COLLECTIONS:
+            compared = {one: list(self._records(what, one)) for one in ids}
+        else:
+            documents = self.found(what, ids) if found is None else found
+            compared = {one: self._document(what, one, documents.get(one)) for one in ids}
+        return {one: differences for one, differences in compared.items() if differences}
+
+    def found(self, what: str, ids: Sequence[str]) -> Found:
+        """MongoDB's documents by id."""
+        return {each["_id"]: each for each in self._database[COLLECTIONS[what]].find({"_id": {"$in": list(ids)}})}
+
+    def _there(self, what: str) -> Iterator[list[str]]:
+        mine = {} if self._brand is None else {"brand": self._brand}
+        ids: list[str] = []
+        for each in self._database[COLLECTIONS[what]].find(mine, {"_id": 1}):
+            ids.append(each["_id"])
+            if len(ids) == AT_ONCE:
+                yield ids
+                ids = []
+        yield ids
+
+    def _document(self, what: str, id: str, document: Document | None) -> list[Difference]:
+        wanted = self._expected.documents(what, id)
+        if what == "hour":
+            document = _counted(document)
+        if document is None or not wanted:
+            return [] if document is None and not wanted else [
+                Difference(what, str(id), None, document, wanted[0] if wanted else None)
+            ]  # fmt: skip
+        if any(document == each for each in wanted):
+            return []
+        found = _fields(what, id, "", document, wanted[0])
+        return [each for each in found if not self._left_to_the_order(each)] if what == "follower" else list(found)
+
+    def _left_to_the_order(self, found: Difference) -> bool:
+        field = (found.field or "").partition(".")[0]
+        if field in _NAMES:
+            return found.log is not None and self._carried(found.id, field, found.mongodb)
+        return field in _SUMMED and self._expected.active_days(found.id) >= MOST_DAYS
+
+    def _carried(self, follower: str, name: str, value: Any) -> bool:
+        brand, platform, who = follower.split("/", 2)
+        query = {"brand": brand, "platform": platform, "follower": who, f"actor.{name}": value}
+        return value is not None and self._database["interactions"].find_one(query) is not None
+
+    def _look_from_where_alerts_are_kept(self) -> None:
+        """Alerts of one partition of `conversations` are in order, so what is missing below the first is cut off."""
+        self._kept_from.clear()
+        if not self._cut:
+            return
+        for ids in self._expected.ids("alert", None):
+            for said in map(self._expected.said, ids):
+                if said is not None and said.times and said.place >= 0:
+                    key = alerts_partition(said.brand), said.lane
+                    self._kept_from[key] = min(said.place, self._kept_from.get(key, said.place))
+
+    def _records(self, what: str, id: str) -> Iterator[Difference]:
+        """How often a topic has an alert, or a dead letter, and how often it should."""
+        if what == "alert record":
+            said = self._expected.said(id)
+            times, wanted = (said.times, int(said.place >= 0)) if said is not None else (0, 0)
+            gone = said is not None and self._is_gone(alerts_partition(said.brand), said.lane, said.place)
+        else:
+            letter = self._expected.letter(what, id)
+            times, wanted = letter.times, int(letter.because is not None)
+            gone = any(each.startswith(f"{id.partition(':')[0]}.") for each in self._cut)
+            if what == "put aside":  # the projector repeats what it did not commit
+                times = min(times, 1)
+        if times != wanted and not (gone and not times):
+            yield Difference(what, id, "times", times, wanted)
+
+    def _is_gone(self, partition: int, lane: int, place: int) -> bool:
+        if f"{ALERTS.name}:{partition}" not in self._cut:
+            return False
+        first = self._kept_from.get((partition, lane))
+        return first is None or place < first
+
+
+def _counted(document: Document | None) -> Document | None:
+    """The counts of an hour, if it has any."""
+    if document is None or not document.get("counts"):
+        return None
+    return {name: value for name, value in document.items() if name != "drawn"}
+
+
+def _fields(what: str, id: str, path: str, mongodb: Document, log: Document) -> Iterator[Difference]:
+    for name in sorted(mongodb.keys() | log.keys()):
+        left, right = mongodb.get(name), log.get(name)
+        if isinstance(left, dict) and isinstance(right, dict):
+            yield from _fields(what, id, f"{path}{name}.", left, right)
+        elif left != right or (name in mongodb) != (name in log):
+            yield Difference(what, id, f"{path}{name}", left, right)
+
+
+def _shown(value: Any) -> str:
+    said = "nothing" if value is None else msgspec.json.encode(value, enc_hook=str).decode()
+    return said if len(said) <= _LONGEST_SHOWN else f"{said[:_LONGEST_SHOWN]}…"
