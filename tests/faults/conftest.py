@@ -1,0 +1,86 @@
+"""What every fault test may ask for: a broker of its own, and workers that end with it."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.broker import OwnBroker
+from tests.faults.history import begin, history
+from tests.faults.oracle import through
+from tests.faults.worker import SABOTAGE, Crew, Worker
+from tests.services.scorer.worker import produce, until
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The markers of this suite."""
+    config.addinivalue_line("markers", "faults: takes a broker through faults; runs with `make test-faults`")
+    config.addinivalue_line("markers", "red(saboteur): what breaks the workers so that this test fails")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With RAPPORT_TEST_RED=1 every test runs with workers that are broken, and has to fail."""
+    if os.environ.get("RAPPORT_TEST_RED") != "1":
+        return
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and item.get_closest_marker("red") is None:
+            item.add_marker(pytest.mark.skip("breaks something by itself"))
+        elif here in item.path.parents:
+            item.add_marker(pytest.mark.xfail(strict=True))
+
+
+@pytest.fixture(autouse=True)
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Breaks the workers of this test, where that is what is asked for."""
+    red = request.node.get_closest_marker("red")
+    if red is not None and os.environ.get("RAPPORT_TEST_RED") == "1":
+        monkeypatch.setenv(SABOTAGE, red.args[0])
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[OwnBroker]:
+    """A broker of its own: it is what is stopped, and the state of a group is what is tested."""
+    own = OwnBroker(tmp_path / "broker")
+    try:
+        yield own
+    finally:
+        own.end()
+
+
+@pytest.fixture
+def start(broker: OwnBroker, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Starts a worker on that broker; takes what `Worker` takes after its folder."""
+    started: list[Worker] = []
+
+    def one(*named: str, **more: Any) -> Worker:
+        started.append(Worker(broker.kafka, tmp_path, *named, **more))
+        return started[-1]
+
+    try:
+        yield one
+    finally:
+        for worker in started:
+            worker.stop()
+
+
+@pytest.fixture
+def crew(broker: OwnBroker, tmp_path: Path) -> Iterator[Crew]:
+    """Three workers on that broker."""
+    found = Crew(broker.kafka, tmp_path, 3, session_seconds=6)
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture
+def worked(broker: OwnBroker, start: Callable[..., Worker]) -> Worker:
+    """A worker that has processed something and ended."""
+    worker = start(session_seconds=6)
+    produce(broker.kafka, history(0, 400, begin(broker)))
+    until(lambda: through(broker.kafka), "everything is processed")
+    worker.end()
+    return worker

@@ -1,0 +1,364 @@
+"""What breaks a worker on purpose. Runs in its process, before the scorer does.
+
+The first part are faults that only the inside can bring about at the right moment. The second part breaks one promise
+of the product each, so that the tests can be seen to fail.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from rapport.domain import publication
+from rapport.kit import kafka
+from services.scorer import app, exchanges, rows
+from services.scorer.fenced import lane, state
+from services.scorer.fenced.batch import Batch
+from services.scorer.fenced.state import POSITION, Position
+
+# Faults.
+
+
+def _instead(owner: type, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    setattr(owner, name, wrap(getattr(owner, name)))
+
+
+def _at_moment(moment: str, armed: str, do: Callable[[], None]) -> None:
+    """Does something once, when a lane gets to a moment and the file `armed` is there; takes the file away."""
+
+    def reached() -> None:
+        if Path(armed).exists():
+            Path(armed).unlink()
+            do()
+
+    def before(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def wrapped(*given: Any, **named: Any) -> Any:
+            reached()
+            return await real(*given, **named)
+
+        return wrapped
+
+    def after_it(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def wrapped(*given: Any, **named: Any) -> Any:
+            found = await real(*given, **named)
+            reached()
+            return found
+
+        return wrapped
+
+    def written(real: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*given: Any) -> None:
+            real(*given)
+            reached()
+
+        return wrapped
+
+    {
+        "rows sent": lambda: _instead(AIOKafkaProducer, "send_offsets_to_transaction", before),
+        "offsets sent": lambda: _instead(AIOKafkaProducer, "commit_transaction", before),
+        "committed": lambda: _instead(AIOKafkaProducer, "commit_transaction", after_it),
+        "given up": lambda: _instead(AIOKafkaProducer, "abort_transaction", after_it),
+        "written": lambda: _instead(state.Store, "write", written),
+    }[moment]()
+
+
+def dies(moment: str, armed: str) -> None:
+    """Kills itself (-9) at a moment.
+
+    `rows sent`, `offsets sent`, `committed` (which the disk does not know yet), `written`; `given up`: after a refused
+    batch, before it is tried in parts.
+    """
+    _at_moment(moment, armed, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def stops(moment: str, armed: str) -> None:
+    """Stops itself (SIGSTOP) at a moment, until somebody lets it go on."""
+    _at_moment(moment, armed, lambda: os.kill(os.getpid(), signal.SIGSTOP))
+
+
+def stalls(moment: str, armed: str, seconds: float) -> None:
+    """Does nothing for a while at a moment; only the thread that talks to the group goes on."""
+    _at_moment(moment, armed, lambda: time.sleep(seconds))
+
+
+def clock_jumps(seconds: float, armed: str) -> None:
+    """The machine's clock is off by so much as soon as `armed` exists."""
+    real = time.time
+    time.time = lambda: real() + (seconds if Path(armed).exists() else 0)
+
+
+def collects_nothing() -> None:
+    """Garbage stays, so what is not closed by somebody stays open."""
+    gc.disable()
+
+
+def ages(after: int) -> None:
+    """A disk is too old after so many milliseconds."""
+    app.STALE_AFTER = after
+
+
+def ticks_everywhere(many: int) -> None:
+    """The worker sends its ticks into every partition, `many` times."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def send(self: Any, topic: str, value: bytes, **named: Any) -> None:
+            for partition in range(4):
+                for _ in range(many):
+                    await real(self, topic, value, **{**named, "partition": partition})
+
+        return send
+
+    _instead(AIOKafkaProducer, "send_and_wait", wrap)
+
+
+# Promises broken.
+
+
+def no_changelog() -> None:
+    """Rows are on the local disk alone."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def send(self: Any, outputs: list[Any]) -> Any:
+            kept = [each for each in outputs if each.topic != self._agent.changelog or each.key == POSITION]
+            return await real(self, kept)
+
+        return send
+
+    _instead(lane._Transactions, "_send", wrap)
+
+
+def early_commit() -> None:
+    """Offsets and position are committed first, rows and outputs in a transaction of their own."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def transact(self: Any, batch: Batch, position: Position, records: list[Any]) -> None:
+            await real(self, Batch(self._store), position, records)
+            await asyncio.sleep(0.2)
+            await real(self, batch, position, [])
+
+        return transact
+
+    _instead(lane._Transactions, "_transact", wrap)
+
+
+def disk_first() -> None:
+    """Rows are on the disk before they are in the changelog."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def transact(self: Any, batch: Batch, position: Position, records: list[Any]) -> None:
+            self._store.write(batch.changes(), self._store.marker() or 0)
+            await asyncio.sleep(0.2)
+            await real(self, batch, position, records)
+
+        return transact
+
+    _instead(lane._Transactions, "_transact", wrap)
+
+
+def no_position() -> None:
+    """Whatever the log gives is applied, processed or not."""
+
+    async def commit(self: Any, records: list[Any]) -> None:
+        while records:
+            records = records[await self._some(records) :]
+
+    lane._Transactions.commit = commit  # type: ignore[method-assign]
+
+
+def deaf() -> None:
+    """A failed delivery is only a pity."""
+
+    class _Somewhere:
+        offset = 0
+
+    async def forgiving(future: Any) -> Any:
+        try:
+            return await future
+        except Exception:
+            return _Somewhere()
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def send(self: Any, outputs: list[Any]) -> Any:
+            sent = await real(self, outputs)
+            return [(topic, count, asyncio.ensure_future(forgiving(future))) for topic, count, future in sent]
+
+        return send
+
+    _instead(lane._Transactions, "_send", wrap)
+
+
+def unfenced() -> None:
+    """Each process has transactional ids of its own, so nobody fences anybody."""
+
+    def producer(**named: Any) -> AIOKafkaProducer:
+        return AIOKafkaProducer(**{**named, "transactional_id": f"{named['transactional_id']}-{os.getpid()}"})
+
+    lane.AIOKafkaProducer = producer
+
+
+def swallows() -> None:
+    """What cannot be processed is forgotten."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        def apply(self: Any, *given: Any) -> None:
+            try:
+                real(self, *given)
+            except Exception:
+                return
+
+        return apply
+
+    _instead(exchanges.ExchangesHandler, "apply", wrap)
+
+
+def trusting() -> None:
+    """Nothing is refused: what is there is what there was."""
+    real = lane.restore
+
+    async def restore(*given: Any) -> int:
+        try:
+            return await real(*given)
+        except state.RefusedError:
+            return 0
+
+    async def check(found: Position | None, *_: Any) -> Position:
+        return found or Position(next={}, clock=0)
+
+    lane.restore, lane.check_position = restore, check  # type: ignore[assignment]
+    kafka.wrong_partitions = lambda *_: ""
+
+
+def stale() -> None:
+    """A disk that has rows is good enough: the changelog is read into empty ones alone."""
+    real = lane.restore
+
+    async def restore(store: Any, *given: Any) -> int:
+        return 0 if store.marker() is not None else await real(store, *given)
+
+    async def check(found: Position | None, *_: Any) -> Position:
+        return found or Position(next={}, clock=0)
+
+    lane.restore, lane.check_position = restore, check
+
+
+def waits_for_the_last_record() -> None:
+    """Restoring ends only with a record right before the end, as Faust's own does."""
+
+    async def restore(store: Any, bootstrap: str, changelog: Any, *_: Any) -> int:
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
+        await consumer.start()
+        consumer.assign([changelog])
+        await consumer.seek_to_beginning(changelog)
+        end, last = (await consumer.end_offsets([changelog]))[changelog], -1
+        while last < end - 1:
+            record = await consumer.getone()
+            store.write([(record.key, record.value)], record.offset + 1)
+            last = record.offset
+        await consumer.stop()
+        return last
+
+    lane.restore = restore
+
+
+def deathless() -> None:
+    """Nothing ends the worker."""
+    app.Worker._crashed = lambda *_: None  # type: ignore[method-assign]
+
+
+def rude() -> None:
+    """Asked to end, it just goes."""
+
+    async def stop(self: Any) -> None:
+        os._exit(3)
+
+    app.Worker.stop = stop  # type: ignore[method-assign]
+
+
+def own_clock() -> None:
+    """The machine's clock decides."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda self, *given: real(
+            self, *(max(each, int(time.time() * 1000)) if isinstance(each, int) else each for each in given)
+        )
+
+    _instead(exchanges.ExchangesHandler, "apply", wrap)
+    _instead(exchanges.ExchangesHandler, "sweep", wrap)
+
+
+def counts_ticks() -> None:
+    """Each tick is worth a second, whoever sent it."""
+    extra: dict[int, int] = {}
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        def apply(self: Any, record: Any, clock: int, batch: Batch) -> None:
+            extra[id(self)] = extra.get(id(self), 0) + 1_000
+            real(self, record, clock + extra[id(self)], batch)
+
+        return apply
+
+    def sweeping(real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda self, clock, batch: real(self, clock + extra.get(id(self), 0), batch)
+
+    _instead(exchanges.ExchangesHandler, "apply", wrap)
+    _instead(exchanges.ExchangesHandler, "sweep", sweeping)
+
+
+def forgetful() -> None:
+    """A worker that starts knows of no clock that runs."""
+    exchanges.ExchangesHandler.open = lambda *_: None  # type: ignore[method-assign]
+
+
+def sure() -> None:
+    """Every breach is confirmed."""
+    rows.Heard.silent_about = lambda *_: False  # type: ignore[method-assign]
+
+
+def boundless() -> None:
+    """Rows grow."""
+    publication._bound = lambda _: None
+
+
+def at_once() -> None:
+    """Everything due is swept in one transaction."""
+    exchanges.MOST_SWEPT = 10**9
+
+
+def offsets_apart() -> None:
+    """Offsets are committed as soon as a batch is taken, in a transaction of their own."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def transact(self: Any, batch: Batch, position: Position, records: list[Any]) -> None:
+            agent = self._agent
+            name = f"apart-{agent.name}-{self._partition}"
+            async with (
+                AIOKafkaProducer(bootstrap_servers=agent.bootstrap, transactional_id=name) as producer,
+                producer.transaction(),
+            ):
+                offsets = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in records}
+                await producer.send_offsets_to_transaction(offsets, agent.group)
+            await real(self, batch, position, records)
+
+        return transact
+
+    _instead(lane._Transactions, "_transact", wrap)
+
+
+def leaks() -> None:
+    """Who closes rows that were read keeps them open."""
+    held = []
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        def close(self: Any) -> None:
+            held.append(self._database.items())
+            real(self)
+
+        return close
+
+    _instead(state.Store, "close", wrap)
