@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from rapport.contracts.controls import PolicyVersion, Rule, When
 from rapport.domain import business_time
 from rapport.domain.business_time import Calendar
-from rapport.domain.times import ms
+from rapport.domain.times import ms, utc
 
 DEFAULT_RULE = Rule(target_seconds=24 * 3600)
 """Answer within 24 hours, with one warning when three quarters of them are over."""
@@ -113,6 +113,26 @@ def terms(versions: Iterable[PolicyVersion], subject: Subject) -> Terms:
             calendar = found.calendars[rule.calendar] if rule.calendar is not None else None
             return Terms(rule, found.version, index, calendar, pending)
     return Terms(DEFAULT_RULE, DEFAULT_VERSION, 0, None, pending)
+
+
+def check(version: PolicyVersion) -> None:
+    """Raises ValueError for a version by which no clock could be set: it names which part, and why."""
+    for name, each in version.calendars.items():
+        if flaws := business_time.check(each):
+            raise ValueError(f"calendars.{name}.{flaws[0].where}: {flaws[0].why}")
+    for index, rule in enumerate(version.rules):
+        if rule.calendar is not None and rule.calendar not in version.calendars:
+            raise ValueError(f"rules.{index}.calendar: there is no calendar {rule.calendar!r}")
+        if rule.target_seconds is None:
+            continue
+        calendar = version.calendars.get(rule.calendar) if rule.calendar is not None else None
+        terms = Terms(rule, version.version, index, calendar)
+        try:
+            for at in terms.escalations(terms.due(ms(version.effective_from))):
+                utc(at)
+            utc(terms.due(ms(version.effective_from)))
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"rules.{index}: the target cannot be reached: {error}") from error
 
 
 def _applies(when: When, subject: Subject) -> bool:

@@ -135,15 +135,7 @@ class ExchangesHandler:
             key = self._deadlines.pop(clock)
             if key is None:
                 break
-            row = batch.row(key, Thread)
-            if row is None:
-                continue
-            try:
-                self._publish(row, clock, batch)
-            except Exception:
-                # A fault of ours in one thread: it must not stop every clock behind it.
-                log.exception("%r cannot be looked at; its clock stands until something happens in it", key)
-                STUCK.inc()
+            self._look(key, clock, batch)
         self._tell(batch)
         self._pruner.prune(clock, batch)
         return self._deadlines.due(clock)
@@ -165,9 +157,18 @@ class ExchangesHandler:
             return
         for key, value in found:
             if any(each.state == "open" for each in _states(value).published):
-                row = batch.row(key, Thread)
-                if row is not None:
-                    self._publish(row, clock, batch)
+                self._look(key, clock, batch)
+
+    def _look(self, key: bytes, clock: int, batch: Batch) -> None:
+        """Looks at one thread. A fault of ours in it must not stop every clock behind it."""
+        row = batch.row(key, Thread)
+        if row is None:
+            return
+        try:
+            self._publish(row, clock, batch)
+        except Exception:
+            log.exception("%r cannot be looked at; its clock stands until something happens in it", key)
+            STUCK.inc()
 
     def committed(self) -> None:
         """What was noted stays."""
@@ -415,6 +416,7 @@ class ExchangesHandler:
         if isinstance(event, PolicyVersion):
             if any(known.version == event.version for known in settings.policies):
                 return
+            policy.check(event)
             settings.policies.append(VersionRef(version=event.version, effective_from=event.effective_from))
             batch.keep(_policy_key(event.brand, event.version), event)
         else:

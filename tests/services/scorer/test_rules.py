@@ -469,3 +469,40 @@ def test_the_end_of_a_connection_ends_what_is_overdue_too_and_leaves_the_miss() 
     assert (story.only().state, story.only().cancelled_because) == ("cancelled", "disconnected")
     assert story.only().breached_at == utc(T0 + 1 + DAY)
     assert story.steps() == ["breach", "resolved"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "calendars", "says"),
+    [
+        (Rule(target_seconds=10**6, calendar="c"), {"c": {"mon": (("00:00", "00:01"),)}}, "rules.0: the target cannot"),
+        (Rule(target_seconds=10**15), {}, "rules.0: the target cannot"),
+        (Rule(target_seconds=60, calendar="c"), {}, "rules.0.calendar: there is no calendar 'c'"),
+        (Rule(target_seconds=60, calendar="c"), {"c": {}}, "calendars.c.week"),
+    ],
+)
+def test_a_policy_that_sets_no_clock_is_refused_with_the_reason_and_the_old_one_stays(
+    rule: Rule, calendars: dict[str, Any], says: str
+) -> None:
+    story = Story()
+    story.policy(T0, Rule(target_seconds=600))
+    given = {name: Calendar(timezone="UTC", week=week) for name, week in calendars.items()}
+    with pytest.raises(ValueError, match=says):
+        story.policy(T0 + 1, rule, version=2, calendars=given)
+    story.tell(interaction("comment", "c1", T0 + 2), T0 + 2)
+    assert story.only().policy.version == 1
+
+
+def test_settings_by_which_one_thread_fails_stop_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story()
+    for number in range(3):
+        story.tell(interaction("comment", f"c{number}", T0 + number, thread=f"post-{number}"), T0 + number)
+    real = story.handler._publish
+
+    def fails(row: Any, clock: int, batch: Batch) -> None:
+        if row.thread == "post-1":
+            raise RuntimeError("a fault of ours")
+        real(row, clock, batch)
+
+    monkeypatch.setattr(story.handler, "_publish", fails)
+    story.policy(T0 + HOUR, Rule(target_seconds=60, warn_at=()), effective_from=T0)
+    assert [alert.first.id for alert in story.alerts] == ["c0", "c2"]

@@ -1,6 +1,5 @@
 """A broker, a database, a scorer and a projector of their own, and `rapport verify` on them."""
 
-import gc
 import json
 import os
 import subprocess
@@ -85,7 +84,6 @@ class World:
 
     def verify(self, *arguments: str, settle: float = 1.5, grace: str = GRACE) -> Outcome:
         """Runs the command, for which no environment but this world counts."""
-        gc.collect()  # a run before this one ended with its process, but for what still holds its rows open
         result = CliRunner().invoke(
             app,
             ["verify", "--json", "--settle", str(settle), "--grace", grace, *arguments],
