@@ -95,7 +95,7 @@ def test_a_decision_covers_a_comment_of_an_author_whose_clock_runs_ahead(
 ) -> None:
     brand = f"b-{views.name[5:17]}"
     api.brand(brand)
-    ahead = NOW + timedelta(minutes=4)
+    ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=4)
     _add(views, "x", brand, opened_at=ahead)
     assert api.client.post(_path(brand, "x"), json={"why": "spam", "spam": True}).status_code == 202
     assert [each.at for _, each in _written(stack, brand)] == [ahead]
