@@ -10,7 +10,8 @@ from pathlib import Path
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, NoError
+from kafka.structs import OffsetAndMetadata
 
 from rapport.contracts.topics import Topic
 from rapport.kit import kafka
@@ -126,6 +127,18 @@ class OwnBroker:
             return {partition.partition: offset for partition, offset in found.items()}
         finally:
             reader.close()
+
+    def forget(self, group: str) -> None:
+        """As a week without workers does: a group and its offsets are gone."""
+        with self.admin() as admin:
+            # A static member is missed only when its session is over.
+            until(lambda: admin.delete_groups([group])[group] == "OK", "the group is forgotten", 60)
+
+    def move(self, group: str, topic: str, number: int, offset: int) -> None:
+        """Moves a group's offset, as somebody can while no worker runs."""
+        where = {TopicPartition(topic, number): OffsetAndMetadata(offset, "", -1)}
+        with self.admin() as admin:
+            until(lambda: set(admin.alter_group_offsets(group, where).values()) == {NoError}, "the offset is moved", 60)
 
     def open_transactions(self) -> set[str]:
         """The transactional ids whose transactions have begun and not ended."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError
 from rocksdict import AccessType, Options, Rdict
 
 from rapport.contracts import codec
@@ -344,6 +344,7 @@ def comparable(rows: Rows) -> Rows:
             row = msgspec.json.decode(value)
             row.pop("revision", None)
             row.pop("seen", None)
+            row.pop("last", None)
             found[key] = msgspec.json.encode(row, order="deterministic")
     return found
 
@@ -374,7 +375,7 @@ def committed(bootstrap: str) -> dict[tuple[str, int], int]:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap)
         try:
             offsets = admin.list_group_offsets(SCORER_GROUP)[SCORER_GROUP]
-        except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError):
+        except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
             return False
         finally:
             admin.close()

@@ -312,7 +312,15 @@ def counts_ticks() -> None:
 
 def forgetful() -> None:
     """A worker that starts knows of no clock that runs."""
-    exchanges.ExchangesHandler.open = lambda *_: None  # type: ignore[method-assign]
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(self: Any, stored: Any) -> None:
+            real(self, stored)
+            self._deadlines.fill([])
+
+        return opened
+
+    _instead(exchanges.ExchangesHandler, "open", wrap)
 
 
 def sure() -> None:

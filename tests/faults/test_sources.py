@@ -5,10 +5,8 @@ import threading
 from collections.abc import Callable, Iterable
 
 import pytest
-from kafka import TopicPartition
 from kafka.admin import NewPartitions
-from kafka.errors import KafkaError, NoError
-from kafka.structs import OffsetAndMetadata
+from kafka.errors import KafkaError
 
 from rapport.contracts import codec
 from rapport.contracts.events import CONVERSATIONAL, Interaction
@@ -37,7 +35,7 @@ def test_a_source_with_another_number_of_partitions_is_refused(broker: OwnBroker
 
 @pytest.mark.red("no_position()")
 def test_where_the_groups_offsets_are_gone_it_goes_on_from_its_own_rows(broker: OwnBroker, worked: Worker) -> None:
-    forget_group(broker)
+    broker.forget(SCORER_GROUP)
     ledger = history(0, 400, begin(broker))
     produce(broker.kafka, ledger)
     worked.start()
@@ -54,9 +52,9 @@ def test_where_the_groups_offsets_are_ahead_it_refuses_and_once_they_are_back_it
     known = committed(broker.kafka)
     partition, at = next((number, at) for (topic, number), at in known.items() if topic == name)
     produce(broker.kafka, ledger := history(1, 400, begin(broker)))
-    set_offset(broker, name, partition, at + 5)
+    broker.move(SCORER_GROUP, name, partition, at + 5)
     refuses(broker, worked, f"stands at {at + 5} of {name}:{partition}", f"the rows at {at}", "Set the offsets back")
-    set_offset(broker, name, partition, at)
+    broker.move(SCORER_GROUP, name, partition, at)
     worked.start()
     until(lambda: through(broker.kafka), "everything is processed")
     worked.end()
@@ -67,7 +65,7 @@ def test_where_the_groups_offsets_are_ahead_it_refuses_and_once_they_are_back_it
 @pytest.mark.parametrize("again", [10, 2_000], ids=["shorter than before", "longer than before"])
 @pytest.mark.parametrize("name", READ)
 def test_a_source_that_was_recreated_is_refused(broker: OwnBroker, worked: Worker, name: str, again: int) -> None:
-    forget_group(broker)
+    broker.forget(SCORER_GROUP)
     topic = READ[name]
     broker.recreate(topic)
     producer = kafka.producer(broker.kafka, "test")
@@ -147,27 +145,3 @@ def acknowledged(bootstrap: str, events: Iterable[Interaction]) -> list[Interact
         found.append(event)
     kafka.abandon(producer)
     return found
-
-
-def forget_group(broker: OwnBroker) -> None:
-    """As a week without workers does: the group and its offsets are gone."""
-    with broker.admin() as admin:
-
-        def gone() -> bool:
-            # A static member is missed only when its session is over.
-            return bool(admin.delete_groups([SCORER_GROUP])[SCORER_GROUP] == "OK")
-
-        until(gone, "the group is forgotten", 60)
-    assert committed(broker.kafka) == {}
-
-
-def set_offset(broker: OwnBroker, topic: str, number: int, offset: int) -> None:
-    """Moves the group's offset, as somebody can while no worker runs."""
-    with broker.admin() as admin:
-
-        def moved() -> bool:
-            where = {TopicPartition(topic, number): OffsetAndMetadata(offset, "", -1)}
-            answer = admin.alter_group_offsets(SCORER_GROUP, where)
-            return set(answer.values()) == {NoError}
-
-        until(moved, "the offset is moved", 60)
