@@ -313,7 +313,8 @@ def _wait_for_kafka(bootstrap: str, stopping: asyncio.Event, loop: asyncio.Abstr
 
     try:
         kafka.wait_until_there(bootstrap, log, wait)
-        wrong = kafka.wrong_partitions(bootstrap, [topic for topic in CATALOGUE if "scorer" in topic.writers])
+        ours = [topic for topic in CATALOGUE if "scorer" in topic.writers or topic is ENGAGEMENTS]
+        wrong = kafka.wrong_partitions(bootstrap, ours)
         if wrong:
             raise RefusedError(f"partition counts do not fit the catalogue: {wrong}")
     except _Stopped:

@@ -353,13 +353,21 @@ class _Transactions:
             await self._producer.renew()
             if many > 1:
                 return await self._some(records[: many // 2])
-            batch, more = Batch(self._store), True
+            more = True
             reason = f"{type(error).__name__}: the log refuses what this record would write"
-            batch.emit(self._dead_letter(records[0], reason))
-            await self._transact(batch, self._after(taken), taken)
+            try:
+                await self._bury(records[0], reason)
+            except _TOO_LARGE:
+                await self._producer.renew()
+                await self._bury(records[0], f"{reason}; nor with its value", whole=False)
         if more:
             await self.finish()
         return many
+
+    async def _bury(self, record: Record, reason: str, *, whole: bool = True) -> None:
+        batch = Batch(self._store)
+        batch.emit(self._dead_letter(record, reason, whole=whole))
+        await self._transact(batch, self._after([record]), [record])
 
     def _apply(self, records: list[Record]) -> tuple[Batch, int, bool]:
         """Applies the records in order, up to one after which more is due than goes along; how many, and whether so.
@@ -391,10 +399,12 @@ class _Transactions:
             self._handler.rolled_back()
 
     def _after(self, records: list[Record]) -> Position:
-        following = dict(self._position.next)
+        following, last = dict(self._position.next), dict(self._position.last)
         for record in records:
-            following[f"{record.topic}:{record.partition}"] = record.offset + 1
-        return Position(next=following, clock=max(self._position.clock, *(record.timestamp for record in records)))
+            source = f"{record.topic}:{record.partition}"
+            following[source], last[source] = record.offset + 1, record.timestamp
+        clock = max(self._position.clock, *(record.timestamp for record in records))
+        return Position(next=following, clock=clock, last=last)
 
     async def _transact(self, batch: Batch, position: Position, records: list[Record]) -> None:
         agent, producer = self._agent, self._producer.kafka
@@ -445,13 +455,14 @@ class _Transactions:
             sent.append((topic, count, await producer.send_batch(builder, topic, partition=partition)))
         return sent
 
-    def _dead_letter(self, record: Record, reason: str) -> Output:
+    def _dead_letter(self, record: Record, reason: str, *, whole: bool = True) -> Output:
+        """Key, value and headers as they came, and the reason; with it a record can be too large to be kept `whole`."""
         where = f"{record.topic}:{record.partition}:{record.offset}"
         return Output(
             topic=self._agent.dead_letters[record.topic],
             partition=record.partition,
             key=record.key or b"",
-            value=record.value,
+            value=record.value if whole else None,
             headers=(
                 *record.headers,
                 ("rapport_dead_because", reason[:1000].encode()),

@@ -39,6 +39,8 @@ class Position(Struct):
 
     next: dict[str, int]
     clock: int
+    last: dict[str, int] = {}
+    """When (ms) the log appended the last record processed, per `topic:partition`: what a recreated topic has not."""
 
 
 class Store:
@@ -210,4 +212,25 @@ async def check_position(found: Position | None, bootstrap: str, group: str, sou
                 f"{name} ends at {end[source]}, the rows stand at {known}: the topic was recreated. Start over with a "
                 "new application id, or restore the topic"
             )
+        appended = found.last.get(name) if found else None
+        if appended is not None and first[source] < known and await _appended(bootstrap, source, known - 1) != appended:
+            raise RefusedError(
+                f"{name} has another record at {known - 1} than the one that was processed: the topic was recreated. "
+                "Start over with a new application id, or restore the topic"
+            )
     return found or Position(next={}, clock=0)
+
+
+async def _appended(bootstrap: str, source: TopicPartition, offset: int) -> int | None:
+    """When the log appended the record at an offset; None where there is none. Raises KafkaError."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none")
+    await consumer.start()
+    try:
+        consumer.assign([source])
+        consumer.seek(source, offset)
+        while await consumer.position(source) == offset:
+            for record in (await consumer.getmany(source, timeout_ms=500, max_records=1)).get(source, ()):
+                return int(record.timestamp) if record.offset == offset else None
+        return None
+    finally:
+        await consumer.stop()
