@@ -1,10 +1,10 @@
-"""`rapport projector`: keeps the views in MongoDB up to the log."""
+"""`rapport projector`: keeps the views in MongoDB up to the log, and up to the time."""
 
 import contextlib
 import logging
 import signal
 import time
-from threading import Event
+from threading import Event, Thread
 
 from pymongo.errors import PyMongoError
 
@@ -15,6 +15,8 @@ from services.api.projection.batch import SOURCES
 from services.api.projection.loop import POLL_RECORDS, Projector
 from services.api.repositories import indexes
 from services.api.settings import ProjectorSettings
+from services.api.upkeep.loop import Upkeep
+from services.api.upkeep.tasks import TASKS
 
 STUCK_SECONDS = 120
 """Without a round for so long, the process is not waiting but stuck."""
@@ -90,9 +92,14 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, bea
     state.ready("kafka")
     projector = Projector(consumer, producer, database, state, stop)
     beats.append(projector)
+    upkeep = Thread(target=Upkeep(database, producer, TASKS).run, args=(stop,), name="upkeep")
+    upkeep.start()
     try:
         projector.run()
     finally:
+        # Also where the projector failed: the process ends, and with it the upkeep.
+        stop.set()
+        upkeep.join()
         consumer.close(autocommit=False)
         producer.close(timeout=5)
         client.close()

@@ -33,7 +33,8 @@ from rapport.contracts.topics import (
 from rapport.kit import health, kafka
 from rapport.kit import log as logs
 from services.scorer.exchanges import ExchangesHandler
-from services.scorer.fenced.lane import Agent, Handler, Lane
+from services.scorer.fenced.agent import Agent, Handler
+from services.scorer.fenced.lane import Lane
 from services.scorer.fenced.state import RefusedError
 from services.scorer.fenced.transport import BatchSchema, pause, read_position
 from services.scorer.fenced.watchdog import Watchdog

@@ -26,8 +26,8 @@ from rapport.domain.exchange import Answer, Block, Comment, Decision, Rules
 from rapport.domain.publication import FOLD_AFTER, Thread
 from rapport.domain.times import ms, utc
 from services.scorer.deadlines import Deadlines
+from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
-from services.scorer.fenced.lane import Record
 from services.scorer.fenced.state import Store
 from services.scorer.output import EPOCH_HEADERS
 from services.scorer.pruning import Pruner

@@ -11,8 +11,8 @@ from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
 from rapport.domain.counting import Fact, count, outcome
 from rapport.domain.relationship import stage
 from rapport.domain.times import ms
+from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
-from services.scorer.fenced.lane import Record
 from services.scorer.fenced.state import Store
 from services.scorer.pruning import Pruner
 from services.scorer.rows import OpenRow

@@ -8,6 +8,7 @@ and what nothing shown depends on:
   that an interaction of the follower carried; none is right only where the log gives none.
 - `contributions`, and what sums them up, of a follower with as many active days as are kept: of an older day that was
   forgotten, what comes late counts from nothing again.
+- `written_at`: when the projector wrote a document.
 - `drawn` of an hour. It numbers the recounts. An hour without counts is as good as none.
 
 The rest of a follower is the same in any order, its `version` too: that counts what was news of some fact, and all that
@@ -102,7 +103,8 @@ class Comparison:
 
     def found(self, what: str, ids: Sequence[str]) -> Found:
         """MongoDB's documents by id."""
-        return {each["_id"]: each for each in self._database[COLLECTIONS[what]].find({"_id": {"$in": list(ids)}})}
+        found = self._database[COLLECTIONS[what]].find({"_id": {"$in": list(ids)}}, {"written_at": 0})
+        return {each["_id"]: each for each in found}
 
     def _there(self, what: str) -> Iterator[list[str]]:
         mine = {} if self._brand is None else {"brand": self._brand}

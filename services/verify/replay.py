@@ -22,8 +22,8 @@ from rapport.contracts.topics import (
 )
 from services.api.projection.loop import OFFSET_HEADER
 from services.scorer.exchanges import ExchangesHandler
+from services.scorer.fenced.agent import Handler, Record
 from services.scorer.fenced.batch import Batch, Headers
-from services.scorer.fenced.lane import Handler, Record
 from services.scorer.fenced.state import Store
 from services.scorer.relationships import RelationshipsHandler
 from services.verify.ledger import Expected, Ledger

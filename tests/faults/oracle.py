@@ -32,8 +32,8 @@ from rapport.contracts.topics import (
 )
 from rapport.kit import kafka
 from services.scorer.exchanges import ExchangesHandler
+from services.scorer.fenced.agent import Handler
 from services.scorer.fenced.batch import Batch, Output
-from services.scorer.fenced.lane import Handler
 from services.scorer.fenced.state import POSITION, Position
 from services.scorer.relationships import RelationshipsHandler
 from tests.services.scorer.story import Rows

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rapport.domain import publication
 from rapport.kit import kafka
 from services.scorer import app, exchanges, rows
-from services.scorer.fenced import lane, state
+from services.scorer.fenced import lane, state, transaction
 from services.scorer.fenced.batch import Batch
 from services.scorer.fenced.state import POSITION, Position
 
@@ -130,7 +130,7 @@ def no_changelog() -> None:
 
         return send
 
-    _instead(lane._Transactions, "_send", wrap)
+    _instead(transaction.Transactions, "_send", wrap)
 
 
 def early_commit() -> None:
@@ -144,7 +144,7 @@ def early_commit() -> None:
 
         return transact
 
-    _instead(lane._Transactions, "_transact", wrap)
+    _instead(transaction.Transactions, "_transact", wrap)
 
 
 def disk_first() -> None:
@@ -158,7 +158,7 @@ def disk_first() -> None:
 
         return transact
 
-    _instead(lane._Transactions, "_transact", wrap)
+    _instead(transaction.Transactions, "_transact", wrap)
 
 
 def no_position() -> None:
@@ -168,7 +168,7 @@ def no_position() -> None:
         while records:
             records = records[await self._some(records) :]
 
-    lane._Transactions.commit = commit  # type: ignore[method-assign]
+    transaction.Transactions.commit = commit  # type: ignore[method-assign]
 
 
 def deaf() -> None:
@@ -190,7 +190,7 @@ def deaf() -> None:
 
         return send
 
-    _instead(lane._Transactions, "_send", wrap)
+    _instead(transaction.Transactions, "_send", wrap)
 
 
 def unfenced() -> None:
@@ -199,7 +199,7 @@ def unfenced() -> None:
     def producer(**named: Any) -> AIOKafkaProducer:
         return AIOKafkaProducer(**{**named, "transactional_id": f"{named['transactional_id']}-{os.getpid()}"})
 
-    lane.AIOKafkaProducer = producer
+    transaction.AIOKafkaProducer = producer
 
 
 def swallows() -> None:
@@ -355,7 +355,7 @@ def offsets_apart() -> None:
 
         return transact
 
-    _instead(lane._Transactions, "_transact", wrap)
+    _instead(transaction.Transactions, "_transact", wrap)
 
 
 def leaks() -> None:

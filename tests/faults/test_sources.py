@@ -36,8 +36,8 @@ def test_a_source_with_another_number_of_partitions_is_refused(broker: OwnBroker
 @pytest.mark.red("no_position()")
 def test_where_the_groups_offsets_are_gone_it_goes_on_from_its_own_rows(broker: OwnBroker, worked: Worker) -> None:
     broker.forget(SCORER_GROUP)
-    ledger = history(0, 400, begin(broker))
-    produce(broker.kafka, ledger)
+    # Enough for something new in every partition, so that each is committed again.
+    produce(broker.kafka, ledger := history(1, 400, begin(broker)))
     worked.start()
     until(lambda: through(broker.kafka), "everything is processed")
     worked.end()

@@ -22,6 +22,13 @@ from services.api.schemas.views import LONGEST_WHY
 STATIC = Path(__file__).parent / "static"
 CLOSED_SHOWN = 4
 
+SECTIONS = (
+    ("", "Today"),
+    ("exchanges", "Exchanges"),
+    ("followers", "Followers"),
+)
+"""What a brand has pages about: the path below the brand's, and what it is called."""
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -67,6 +74,7 @@ def _templates() -> Environment:
         iso=lambda at: at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
     environment.globals.update(
+        SECTIONS=SECTIONS,
         STATES=wording.STATES,
         STAGES=wording.STAGES,
         STEPS=wording.STEPS,

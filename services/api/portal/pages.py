@@ -23,6 +23,8 @@ from services.api.schemas.views import AlertsQuery, ExchangesQuery, FollowersQue
 
 router = APIRouter(include_in_schema=False)
 
+MODULES = (exchange,)
+"""Where else pages are."""
 CHART_DAYS = 14
 PAGE_SHOWN = 25
 WAITING_SHOWN = 12
@@ -198,6 +200,7 @@ def install(app: FastAPI) -> None:
         return RedirectResponse("/login" if wanted == "/" else f"/login?next={quote(wanted)}", 303, headers=HEADERS)
 
     app.include_router(router)
-    app.include_router(exchange.router)
+    for module in MODULES:
+        app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.state.problem_page = lambda error: page("problem.html", error.status, error=error)

@@ -47,7 +47,7 @@ def _insert(database: Database[Document], collection: str, documents: dict[str, 
 
 
 def _upsert(database: Database[Document], collection: str, documents: Mapping[str, Document | None]) -> None:
-    """Rows are guarded by `version`: only a newer one replaces what is there."""
+    """Rows are guarded by `version`: only a newer one replaces what is there. `written_at` is when it did."""
     if not documents:
         return
     writes: list[DeleteOne | UpdateOne] = []
@@ -57,7 +57,8 @@ def _upsert(database: Database[Document], collection: str, documents: Mapping[st
             continue
         newer = {"$gt": [document["version"], {"$ifNull": ["$version", -1]}]}
         # $literal, because what people write may begin with a dollar sign.
-        replacement = {"$replaceWith": {"$cond": [newer, {"$literal": document}, "$$ROOT"]}}
+        written = {"$mergeObjects": [{"$literal": document}, {"written_at": "$$NOW"}]}
+        replacement = {"$replaceWith": {"$cond": [newer, written, "$$ROOT"]}}
         writes.append(UpdateOne({"_id": key}, [replacement], upsert=True))
     try:
         database[collection].bulk_write(writes, ordered=False)

@@ -50,6 +50,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("trust", [("brand", _UP), ("trust_rank", _DOWN), ("_id", _UP)]),
         _index("purchase", [("brand", _UP), ("last_purchase_at", _DOWN)]),
         _index("first_seen", [("brand", _UP), ("first_seen", _DOWN)]),
+        _index("written", [("brand", _UP), ("written_at", _UP)]),
     ),
     "alerts": (
         _index("latest", [("brand", _UP), ("created_at", _DOWN), ("_id", _DOWN)]),

@@ -241,7 +241,7 @@ def test_rows_of_a_disk_that_was_away_for_too_long_are_read_anew(own: Running, s
 STUCK = """
 import asyncio
 from services.scorer import app
-from services.scorer.fenced import lane, transport
+from services.scorer.fenced import transaction, transport
 app.STUCK_SECONDS, app.LOOK_SECONDS, app.ANSWER_SECONDS = 2, 0.2, 1
 """
 
@@ -249,7 +249,10 @@ app.STUCK_SECONDS, app.LOOK_SECONDS, app.ANSWER_SECONDS = 2, 0.2, 1
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        ("async def never(*_): await asyncio.Event().wait()\nlane._Transactions.commit = never", "did none of it"),
+        (
+            "async def never(*_): await asyncio.Event().wait()\ntransaction.Transactions.commit = never",
+            "did none of it",
+        ),
         ("transport.FencedConsumer._drain_messages = lambda *_: asyncio.Event().wait()", "and not further for"),
     ],
     ids=["a lane", "the fetching"],

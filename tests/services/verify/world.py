@@ -44,6 +44,19 @@ class Outcome:
         return {(each["what"], each["id"], each["field"]) for each in self.differences}
 
 
+def verify(running: Running, *arguments: str, settle: float = 1.5, grace: str = GRACE) -> Outcome:
+    """Runs the command, for which no environment but these servers counts."""
+    result = CliRunner().invoke(
+        app,
+        ["verify", "--json", "--settle", str(settle), "--grace", grace, *arguments],
+        env={"RAPPORT_KAFKA": running.kafka, "RAPPORT_MONGODB": running.mongodb},
+    )
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    sys.stderr.write(result.stderr)  # shown where the test fails
+    *differences, summary = [json.loads(line) for line in result.stdout.splitlines()]
+    return Outcome(result.exit_code, differences, summary, result.stderr)
+
+
 class Projector:
     """A projector's process."""
 
@@ -83,16 +96,8 @@ class World:
     views: Database[Document]
 
     def verify(self, *arguments: str, settle: float = 1.5, grace: str = GRACE) -> Outcome:
-        """Runs the command, for which no environment but this world counts."""
-        result = CliRunner().invoke(
-            app,
-            ["verify", "--json", "--settle", str(settle), "--grace", grace, *arguments],
-            env={"RAPPORT_KAFKA": self.running.kafka, "RAPPORT_MONGODB": self.running.mongodb},
-        )
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        sys.stderr.write(result.stderr)  # shown where the test fails
-        *differences, summary = [json.loads(line) for line in result.stdout.splitlines()]
-        return Outcome(result.exit_code, differences, summary, result.stderr)
+        """Runs the command on this world."""
+        return verify(self.running, *arguments, settle=settle, grace=grace)
 
     def control(self, *events: Control, everywhere: bool = True) -> None:
         """Writes control records: into each partition, or only where the conversation `post-…` of each is."""

@@ -1,0 +1,5 @@
+"""The tasks, in the order in which they run where several are due."""
+
+from services.api.upkeep.loop import Task
+
+TASKS: tuple[Task, ...] = ()

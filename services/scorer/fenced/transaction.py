@@ -1,0 +1,255 @@
+"""The transactions of one partition of one agent: records in; rows, outputs and offsets out, all of them or none."""
+
+import asyncio
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    RecordListTooLargeError,
+)
+from prometheus_client import Counter, Histogram
+
+from services.scorer.fenced.agent import Agent, Handler, Record
+from services.scorer.fenced.batch import Batch, Output
+from services.scorer.fenced.state import POSITION, Position, Store
+
+log = logging.getLogger("rapport.scorer.transaction")
+
+TRANSACTION_TIMEOUT_MS = 10_000
+"""How long others wait at most for the open transaction of a worker that was stopped in the middle of it."""
+_BATCH_BYTES = 512 * 1024
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+FENCED = (ProducerFenced, InvalidProducerEpoch)
+"""What a producer says whose partition is another's."""
+
+RECORDS = Counter("rapport_scorer_records", "Records processed.", ["agent"])
+DEAD = Counter("rapport_scorer_dead_letters", "Records put into a dead-letter topic.", ["agent"])
+TRANSACTION_SECONDS = Histogram(
+    "rapport_scorer_transaction_seconds", "From the first record taken to the transaction committed.", ["agent"]
+)
+
+
+class Producer:
+    """The transactional producer of a partition: whoever starts it last is the only one that can write."""
+
+    def __init__(self, agent: Agent, partition: int) -> None:
+        self._agent = agent
+        self._partition = partition
+        self.kafka = self._made()
+
+    def _made(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._agent.bootstrap,
+            transactional_id=f"{self._agent.application}-{self._agent.name}-{self._partition}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_batch_size=_BATCH_BYTES,
+            acks="all",
+        )
+
+    async def start(self) -> None:
+        await self.kafka.start()
+
+    async def renew(self) -> None:
+        """Gives the transaction up and begins with a new producer.
+
+        After a refused batch aiokafka (0.14) counts on from it, and the broker takes nothing more: out of sequence.
+        Raises ProducerFenced where the partition had another owner in between: what it wrote is not in the rows here.
+        """
+        before = self._generation
+        await self.kafka.abort_transaction()
+        await self.stop()
+        self.kafka = self._made()
+        await self.kafka.start()
+        if self._generation != (before[0], before[1] + 1):
+            raise ProducerFenced
+
+    @property
+    def _generation(self) -> tuple[int, int]:
+        """The producer's id and epoch. Each start of anyone with the same transactional id raises the epoch by one."""
+        manager: Any = self.kafka._txn_manager
+        return manager.producer_id, manager.producer_epoch
+
+    async def stop(self) -> None:
+        try:
+            await asyncio.wait_for(self.kafka.stop(), timeout=5)
+        except (TimeoutError, KafkaError) as error:
+            log.warning("%s[%d] could not end its producer: %r", self._agent.name, self._partition, error)
+
+
+class Transactions:
+    """Turns records into committed transactions, one after the other, and keeps the position that they make."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        partition: int,
+        producer: Producer,
+        store: Store,
+        handler: Handler,
+        position: Position,
+    ) -> None:
+        self._agent = agent
+        self._partition = partition
+        self._producer = producer
+        self._store = store
+        self._handler = handler
+        self._position = position
+
+    async def commit(self, records: list[Record]) -> None:
+        """Processes records whose offsets are not processed yet; the others are dropped."""
+        fresh = [
+            record
+            for record in records
+            if record.offset >= self._position.next.get(f"{record.topic}:{record.partition}", 0)
+        ]
+        while fresh:
+            with TRANSACTION_SECONDS.labels(self._agent.name).time():
+                done = await self._some(fresh)
+            RECORDS.labels(self._agent.name).inc(done)
+            fresh = fresh[done:]
+
+    async def finish(self) -> None:
+        """Does everything that is due at the partition's clock."""
+        more = True
+        while more:
+            batch = Batch(self._store)
+            more = self._handler.sweep(self._position.clock, batch)
+            if not batch.empty:
+                await self._transact(batch, self._position, [])
+
+    async def _some(self, records: list[Record]) -> int:
+        """One transaction for as many of the records as go into one; gives how many.
+
+        Where the log refuses it for its size, half as many are tried, down to the culprit, which is dead-lettered.
+        """
+        batch, many, more = self._apply(records)
+        taken = records[:many]
+        try:
+            await self._transact(batch, self._after(taken), taken)
+        except _TOO_LARGE as error:
+            self._handler.rolled_back()
+            await self._producer.renew()
+            if many > 1:
+                return await self._some(records[: many // 2])
+            more = True
+            reason = f"{type(error).__name__}: the log refuses what this record would write"
+            try:
+                await self._bury(records[0], reason)
+            except _TOO_LARGE:
+                await self._producer.renew()
+                await self._bury(records[0], f"{reason}; nor with its value", whole=False)
+        if more:
+            await self.finish()
+        return many
+
+    async def _bury(self, record: Record, reason: str, *, whole: bool = True) -> None:
+        batch = Batch(self._store)
+        batch.emit(self._dead_letter(record, reason, whole=whole))
+        await self._transact(batch, self._after([record]), [record])
+
+    def _apply(self, records: list[Record]) -> tuple[Batch, int, bool]:
+        """Applies the records in order, up to one after which more is due than goes along; how many, and whether so.
+
+        One that cannot be processed is dead-lettered, and the rest applied afresh.
+        """
+        dead: dict[int, str] = {}
+        while True:
+            batch = Batch(self._store)
+            clock = self._position.clock
+            for place, record in enumerate(records):
+                clock = max(clock, record.timestamp)
+                if place in dead:
+                    batch.emit(self._dead_letter(record, dead[place]))
+                else:
+                    try:
+                        self._handler.apply(record, clock, batch)
+                    except Exception as error:
+                        log.exception(
+                            "%s %s:%d offset %d cannot be processed",
+                            self._agent.name, record.topic, record.partition, record.offset,
+                        )  # fmt: skip
+                        dead[place] = f"{type(error).__name__}: {error}"
+                        break
+                if self._handler.sweep(clock, batch):
+                    return batch, place + 1, True
+            else:
+                return batch, len(records), False
+            self._handler.rolled_back()
+
+    def _after(self, records: list[Record]) -> Position:
+        following, last = dict(self._position.next), dict(self._position.last)
+        for record in records:
+            source = f"{record.topic}:{record.partition}"
+            following[source], last[source] = record.offset + 1, record.timestamp
+        clock = max(self._position.clock, *(record.timestamp for record in records))
+        return Position(next=following, clock=clock, last=last)
+
+    async def _transact(self, batch: Batch, position: Position, records: list[Record]) -> None:
+        agent, producer = self._agent, self._producer.kafka
+        batch.keep(POSITION, position)
+        changes = batch.changes()
+        await producer.begin_transaction()
+        rows = [Output(agent.changelog, self._partition, key, value, agent.changelog_headers) for key, value in changes]
+        sent = await self._send([*rows, *batch.outputs])
+        # aiokafka commits a transaction even after a failed send, so each delivery is awaited and its error raised.
+        delivered: list[Any] = await asyncio.gather(*(future for _, _, future in sent), return_exceptions=True)
+        for failure in delivered:
+            if isinstance(failure, BaseException):
+                raise failure
+        offsets = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
+        if offsets:
+            await producer.send_offsets_to_transaction(offsets, agent.group)
+        await producer.commit_transaction()
+        marker = max(
+            metadata.offset + count
+            for (topic, count, _), metadata in zip(sent, delivered, strict=True)
+            if topic == agent.changelog
+        )
+        self._store.write(changes, marker)
+        self._position = position
+        self._handler.committed()
+        dead = sum(1 for output in batch.outputs if output.topic in agent.dead_letters.values())
+        if dead:
+            DEAD.labels(agent.name).inc(dead)
+
+    async def _send(self, outputs: list[Output]) -> list[tuple[str, int, Any]]:
+        """Queues the outputs in batches per partition; gives topic, number of records and delivery of each batch."""
+        producer = self._producer.kafka
+        by_partition: dict[tuple[str, int], list[Output]] = {}
+        for output in outputs:
+            by_partition.setdefault((output.topic, output.partition), []).append(output)
+        sent: list[tuple[str, int, Any]] = []
+        for (topic, partition), some in by_partition.items():
+            builder, count = producer.create_batch(), 0
+            for output in some:
+                if (
+                    builder.append(key=output.key, value=output.value, timestamp=None, headers=list(output.headers))
+                    is None
+                ):
+                    sent.append((topic, count, await producer.send_batch(builder, topic, partition=partition)))
+                    builder, count = producer.create_batch(), 0
+                    builder.append(key=output.key, value=output.value, timestamp=None, headers=list(output.headers))
+                count += 1
+            sent.append((topic, count, await producer.send_batch(builder, topic, partition=partition)))
+        return sent
+
+    def _dead_letter(self, record: Record, reason: str, *, whole: bool = True) -> Output:
+        """Key, value and headers as they came, and the reason; with it a record can be too large to be kept `whole`."""
+        where = f"{record.topic}:{record.partition}:{record.offset}"
+        return Output(
+            topic=self._agent.dead_letters[record.topic],
+            partition=record.partition,
+            key=record.key or b"",
+            value=record.value if whole else None,
+            headers=(
+                *record.headers,
+                ("rapport_dead_because", reason[:1000].encode()),
+                ("rapport_dead_from", where.encode()),
+            ),
+        )
