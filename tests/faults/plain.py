@@ -11,6 +11,8 @@ from typing import Any
 import faust
 from faust.sensors.metrics import performance_metrics
 
+from tests.faults import answers
+
 EVENTS, COUNTS, SAID = "plain.events", "plain-counts-changelog", "plain.said"
 GROUP = "plain"
 
@@ -40,14 +42,14 @@ class Plain:
         self.concurrency = 1
         self.counts = app.Table("counts", default=int, partitions=1)
         self.said = app.topic(SAID, value_type=bytes, value_serializer="raw", partitions=1)
-        self.events = app.topic(EVENTS, key_type=str, value_type=bytes, value_serializer="raw", key_serializer="str")
+        self.events = app.topic(EVENTS, key_type=bytes, value_type=bytes, value_serializer="raw", key_serializer="raw")
 
     def begin(self) -> None:
         """Declares the agent."""
 
         async def count(stream: Any) -> None:
             async for event in stream.events():
-                await self.one(event.key, event.value)
+                await self.one(event.key.decode(), event.value)
 
         self.app.agent(self.events, concurrency=self.concurrency, name="count")(count)
 
@@ -58,8 +60,6 @@ class Plain:
         if value == b"wait":
             await asyncio.Event().wait()
         if value == b"say":
-            while not (self.data / "gate").exists():  # noqa: ASYNC110 - another process opens it
-                await asyncio.sleep(0.02)
             await self.said.send(value=key.encode())
         elif value == b"forget":
             self.counts.pop(key)
@@ -83,6 +83,10 @@ class Plain:
             producer.send = lambda *given, **named: slow(real, *given, **named)
 
         app.on_partitions_assigned.connect(started, weak=False)
+
+    def lost_answer(self) -> None:
+        """The answer to what the agent says first is lost."""
+        answers.lost(SAID, every=1_000)
 
     def two_at_once(self) -> None:
         """The agent works on two events at a time."""

@@ -21,6 +21,7 @@ from services.scorer import app, exchanges, rows
 from services.scorer.fenced import lane, state, transaction
 from services.scorer.fenced.batch import Batch
 from services.scorer.fenced.state import POSITION, Position
+from tests.faults import answers
 
 # Faults.
 
@@ -101,6 +102,11 @@ def collects_nothing() -> None:
 def ages(after: int) -> None:
     """A disk is too old after so many milliseconds."""
     app.STALE_AFTER = after
+
+
+def loses_answers(topic: str, every: int) -> None:
+    """One in `every` answers to what is produced to a topic is lost."""
+    answers.lost(topic, every)
 
 
 def ticks_everywhere(many: int) -> None:

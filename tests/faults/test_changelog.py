@@ -42,7 +42,7 @@ def doubles(broker: OwnBroker, topic: Topic) -> int:
     producer = KafkaProducer(bootstrap_servers=broker.kafka, transactional_id="test")
     producer.init_transactions()
     producer.begin_transaction()
-    for number in PARTITIONS:
+    for number in range(topic.partitions):
         producer.send(topic.name, b"{}", key=b"[]", partition=number)
     producer.flush()
     producer.abort_transaction()

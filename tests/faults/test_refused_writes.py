@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rapport.contracts.topics import CONVERSATIONS, CONVERSATIONS_DEAD, EXCHANGES_CHANGELOG
+from rapport.contracts.topics import ALERTS, CONVERSATIONS, CONVERSATIONS_DEAD, EXCHANGES, EXCHANGES_CHANGELOG
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import Log, check, committed, through
@@ -92,3 +92,17 @@ def test_while_a_replica_is_missing_nothing_is_committed_and_once_it_is_back_it_
         check(broker.kafka, ledger, [worker.disk])
     finally:
         replica.end()
+
+
+def test_records_whose_acknowledgements_are_lost_are_written_once(broker: OwnBroker, start: Start) -> None:
+    worker = start(broken=f"loses_answers({EXCHANGES.name!r}, 3); saboteurs.loses_answers({ALERTS.name!r}, 3)")
+    until(worker.ready, "the worker is ready")
+    now = begin(broker)
+    ledger = []
+    for round_ in range(3):
+        ledger += (burst := history(round_, 300, now))
+        produce(broker.kafka, burst)
+        until(lambda: through(broker.kafka), "everything is processed")
+    assert "the connection broke before the answer" in worker.said()
+    worker.end()
+    check(broker.kafka, ledger, [worker.disk])
