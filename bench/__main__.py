@@ -18,12 +18,14 @@ from bench.clocks import clocks
 from rapport.local.installation import Installation
 from rapport.local.stack import Stack
 from services.api.ids import follower_ref
+from tests.faults.long_run import aloud, long_run
 
 Figures = dict[str, float | int | str]
 
 SAMPLE_EVERY = 50
 """At 200/s four samples a second: each asks the API every 20 ms, and more would measure the asking."""
 ASK_SECONDS = 0.02
+LONG_RUN = "long-run"
 
 
 def _progress(name: str, how_far: str) -> None:
@@ -160,11 +162,34 @@ async def _clocks(most: int) -> Figures:
             await asyncio.to_thread(stack.down)
 
 
+def _long_run(interactions: int, faults: int) -> Figures:
+    with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
+        stack = Stack(Path(folder) / "stack")
+        before = os.getloadavg()[0]
+        try:
+            running = stack.up(bound=True, any_port=True)
+            print("measuring long-run …", file=sys.stderr)
+            run = long_run(running, Path(folder), seed=0, interactions=interactions, faults=faults, say=aloud)
+        finally:
+            stack.down()
+        assert run.verified is not None
+        return {
+            "interactions": run.interactions,
+            **{name: times for name, times in sorted(run.faults.items())},
+            "alerts": run.alerts,
+            "seconds": round(run.seconds),
+            "differences": json.dumps([*run.wrong, *run.verified.differences]),
+            "load_before": round(before, 1),
+        }
+
+
 async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
     if "clocks" in arguments.what:
         found["clocks"] = await _clocks(arguments.open)
-    through = [name for name in arguments.what if name != "clocks"]
+    if LONG_RUN in arguments.what:
+        found[LONG_RUN] = await asyncio.to_thread(_long_run, arguments.interactions, arguments.faults)
+    through = [name for name in arguments.what if name not in ("clocks", LONG_RUN)]
     if not through:
         return found
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
@@ -194,13 +219,18 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
 
 
 def main() -> int:
-    """Runs what was asked for; exit code 1 where an interaction was lost or doubled."""
+    """Runs what was asked for; exit code 1 where anything was lost or doubled."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    every = ("freshness", "throughput", "kills", "clocks")
-    parser.add_argument("what", nargs="*", default=list(every), help=f"some of {', '.join(every)}; all by default")
+    usual = ("freshness", "throughput", "kills", "clocks")
+    every = (*usual, LONG_RUN)
+    parser.add_argument(
+        "what", nargs="*", default=list(usual), help=f"some of {', '.join(every)}; all but the last by default"
+    )
     parser.add_argument("--open", type=int, default=100_000, help="how many clocks are open at most")
     parser.add_argument("--seconds", type=int, default=40, help="how long freshness and throughput are measured")
     parser.add_argument("--rate", type=int, default=1_000, help="interactions per second of throughput")
+    parser.add_argument("--interactions", type=int, default=300_000, help="how many the long run feeds")
+    parser.add_argument("--faults", type=int, default=30, help="how often the long run takes a worker away")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     arguments = parser.parse_args()
     if unknown := set(arguments.what) - set(every):
@@ -213,7 +243,7 @@ def main() -> int:
             print(f"{name}:")
             for figure, value in figures.items():
                 print(f"  {figure.replace('_', ' ')}: {value}")
-    return 1 if found.get("kills", {}).get("differences", "{}") != "{}" else 0
+    return 1 if any(figures.get("differences", "{}") not in ("{}", "[]") for figures in found.values()) else 0
 
 
 if __name__ == "__main__":
