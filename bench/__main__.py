@@ -175,7 +175,7 @@ def _long_run(interactions: int, faults: int) -> Figures:
         assert run.verified is not None
         return {
             "interactions": run.interactions,
-            **{name: times for name, times in sorted(run.faults.items())},
+            **dict(sorted(run.faults.items())),
             "alerts": run.alerts,
             "seconds": round(run.seconds),
             "differences": json.dumps([*run.wrong, *run.verified.differences]),

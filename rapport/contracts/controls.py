@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from rapport.contracts.events import Text, UtcTime
 from rapport.domain.business_time import Calendar
+from rapport.domain.relationship import Scoring
 
 Stage: TypeAlias = Literal["new", "knows", "likes", "trusts", "buys"]
 
@@ -121,6 +122,38 @@ class Heartbeat(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field
     behind: tuple[Annotated[str, Meta(max_length=512)], ...] = ()
 
 
+class ScoringSet(Struct, frozen=True, kw_only=True, tag_field="control", tag="scoring"):
+    """The agency's numbers for all its brands, from here on and for all that was. The highest version holds."""
+
+    scoring: Scoring
+
+
+class PersonTold(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="control", tag="person"):
+    """What the other followers of the same person bring to a follower's stage. The highest revision holds.
+
+    `person` is None where the follower is linked to nobody any more.
+    """
+
+    brand: Text
+    platform: Text
+    follower: Text
+    revision: int
+    person: str | None
+    sums: dict[str, float] = {}
+    last_purchase_at: UtcTime | None = None
+
+
+ToRelationships: TypeAlias = ScoringSet | PersonTold
+"""What the exchanges agent hands on to the relationships agent, which reads no control records itself."""
+
 Control: TypeAlias = (
-    PolicyVersion | AccountConnected | AccountDisconnected | Decided | StageTold | FollowerBlocked | Heartbeat
+    PolicyVersion
+    | AccountConnected
+    | AccountDisconnected
+    | Decided
+    | StageTold
+    | FollowerBlocked
+    | Heartbeat
+    | ScoringSet
+    | PersonTold
 )

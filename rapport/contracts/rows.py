@@ -30,6 +30,17 @@ class BlockState(Struct, omit_defaults=True, frozen=True):
     lifted: bool = False
 
 
+class PersonState(Struct, omit_defaults=True, frozen=True):
+    """Who the follower is on other platforms: what the person's other followers bring to the person's stage."""
+
+    revision: int
+    person: str | None
+    """None where the follower is linked to nobody any more."""
+    sums: dict[str, float] = {}
+    """Landmark sums by dimension, of the others."""
+    last_purchase_at: UtcTime | None = None
+
+
 class FollowerRow(Struct, omit_defaults=True, kw_only=True):
     """One relationship. Sums are forward-decayed: relative to the fixed landmark of `rapport.domain.decay`."""
 
@@ -53,6 +64,15 @@ class FollowerRow(Struct, omit_defaults=True, kw_only=True):
     block: BlockState | None = None
     days: dict[str, dict[str, int]] = {}
     """Per event day (`2026-11-23`, UTC) how many of each kind count; the source of the capped sums."""
+    newest_day: str = ""
+    """The latest event day of anything that was told, also of what was taken back."""
+    momentum: float = 0.0
+    """The landmark sum of what was brought lately, in all dimensions."""
+    scoring: int = 0
+    """The version of the agency's numbers that the sums are made with."""
+    named: dict[str, tuple[int, str]] = {}
+    """When (ms), and by which interaction, the follower was last called what `handle`, `name`, `avatar_url` say."""
+    person: PersonState | None = None
 
 
 def row_key(*parts: str) -> bytes:

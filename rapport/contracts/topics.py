@@ -40,7 +40,7 @@ CONVERSATIONS = Topic(
     name="rapport.conversations.v1",
     key=("brand", "platform", "conversation"),
     types=("rapport.interaction.v1", "rapport.tick.v1", "rapport.control.v1"),
-    writers=("ingest", "scorer", "api"),
+    writers=("ingest", "scorer", "api", "projector"),
     config={**_kept(90), **_LOG_TIME},
 )
 ENGAGEMENTS = Topic(
@@ -53,7 +53,7 @@ ENGAGEMENTS = Topic(
 EXCHANGES = Topic(
     name="rapport.exchanges.v1",
     key=("brand", "platform", "follower"),
-    types=("rapport.exchange.v1",),
+    types=("rapport.exchange.v1", "rapport.control.v1"),
     writers=("scorer",),
     config={**_kept(90), **_LOG_TIME},
 )

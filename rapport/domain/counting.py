@@ -5,18 +5,21 @@ wins, so neither the order of arrival nor a repetition changes the row; the sums
 day, so they are equal to the last bit however the row came about.
 """
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 
 from msgspec import Struct
 
 from rapport.contracts.events import KINDS, ExchangeSnapshot
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.decay import weight_at
-from rapport.domain.relationship import DIMENSIONS, HALF_LIFE_DAYS, WEIGHTS
+from rapport.domain.relationship import DEFAULT, DIMENSIONS, MOMENTUM_DAYS, Scoring
 from rapport.domain.times import ms
 
-MOST_DAYS = 400
-"""Active days kept per follower. What lies before them is worth less than a tenth of what it was."""
+KEPT_DAYS = 400
+"""How far back from a follower's newest day days are kept. What lies before is worth less than a tenth of its worth."""
+Days = Mapping[str, Mapping[str, int]]
+"""Per event day (`2026-11-23`, UTC) how many of each kind count."""
 
 
 class Fact(Struct, omit_defaults=True):
@@ -42,20 +45,27 @@ def outcome(exchange: ExchangeSnapshot) -> tuple[str | None, datetime]:
 
 
 def count(
-    row: FollowerRow, known: Fact | None, version: tuple[int, str], kind: str | None, at: datetime
+    row: FollowerRow,
+    known: Fact | None,
+    version: tuple[int, str],
+    kind: str | None,
+    at: datetime,
+    scoring: Scoring = DEFAULT,
 ) -> Fact | None:
     """Counts a version of a fact in `row`, in place of the version `known`; gives the fact to keep, or None if older.
 
     `kind` is None where the fact is taken back. `at` is when the thing happened.
     """
+    day = at.astimezone(UTC).date().isoformat()
+    # Also of what is older or taken back: so the days that are kept do not depend on the order of arrival.
+    row.newest_day = max(row.newest_day, day)
     if known is not None and known.version >= version:
         return None
     if known is not None and known.kind is not None and known.day is not None:
         _add(row, known.kind, known.day, -1)
-    day = at.astimezone(UTC).date().isoformat()
     if kind is not None:
         _add(row, kind, day, 1)
-    _sum_up(row)
+    sum_up(row, scoring)
     return Fact(version=version, kind=kind, day=day if kind is not None else None)
 
 
@@ -64,7 +74,7 @@ def _add(row: FollowerRow, kind: str, day: str, change: int) -> None:
         row.counts[kind] = row.counts.get(kind, 0) + change
         if not row.counts[kind]:
             del row.counts[kind]
-    if kind not in WEIGHTS:
+    if kind not in DEFAULT.weights:
         return
     kinds = row.days.setdefault(day, {})
     kinds[kind] = kinds.get(kind, 0) + change
@@ -74,22 +84,57 @@ def _add(row: FollowerRow, kind: str, day: str, change: int) -> None:
         del row.days[day]
 
 
-def _sum_up(row: FollowerRow) -> None:
-    for forgotten in sorted(row.days)[:-MOST_DAYS]:
+def sum_up(row: FollowerRow, scoring: Scoring) -> None:
+    """Makes the sums of a row from its days, and forgets days that are too old."""
+    oldest = (date.fromisoformat(row.newest_day) - timedelta(days=KEPT_DAYS)).isoformat() if row.newest_day else ""
+    for forgotten in [day for day in row.days if day < oldest]:
         del row.days[forgotten]
+    row.contributions = contributions(row.days, scoring)
+    row.momentum = _momentum(row.days, scoring)
+    bought = max((day for day, kinds in row.days.items() if "purchase" in kinds), default=None)
+    row.last_purchase_at = datetime.fromisoformat(bought).replace(tzinfo=UTC) if bought else None
+    row.scoring = scoring.version
+
+
+def standing(row: FollowerRow) -> tuple[dict[str, float], int | None]:
+    """The landmark sums and the last purchase (ms) that a follower's stage follows from, the linked ones included."""
+    sums = {name: sum(each.values()) for name, each in row.contributions.items()}
+    bought = row.last_purchase_at
+    if row.person is not None:
+        for name, more in row.person.sums.items():
+            sums[name] = sums.get(name, 0.0) + more
+        bought = max((at for at in (bought, row.person.last_purchase_at) if at is not None), default=None)
+    return sums, ms(bought) if bought else None
+
+
+def contributions(days: Days, scoring: Scoring, until: str = "9999-12-31") -> dict[str, dict[str, float]]:
+    """Per dimension the landmark sum that each kind brought, up to the day `until`."""
     sums: dict[str, dict[str, float]] = {}
-    bought: str | None = None
-    for day in sorted(row.days):
-        noon = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(hours=12)
-        for kind, times in sorted(row.days[day].items()):
-            weight = WEIGHTS[kind]
-            if kind == "purchase":
-                bought = day
+    for day in sorted(days):
+        if day > until:
+            break
+        noon = _noon(day)
+        for kind, times in sorted(days[day].items()):
+            weight = scoring.weight(kind)
             for dimension in DIMENSIONS:
                 each = getattr(weight, dimension)
                 if each:
                     kinds = sums.setdefault(dimension, {})
-                    worth = each * min(times, weight.daily_cap) * weight_at(ms(noon), HALF_LIFE_DAYS[dimension])
-                    kinds[kind] = kinds.get(kind, 0.0) + worth
-    row.contributions = sums
-    row.last_purchase_at = datetime.fromisoformat(bought).replace(tzinfo=UTC) if bought else None
+                    brought = each * min(times, weight.daily_cap) * weight_at(noon, scoring.half_life_days[dimension])
+                    kinds[kind] = kinds.get(kind, 0.0) + brought
+    return sums
+
+
+def _momentum(days: Days, scoring: Scoring) -> float:
+    """The landmark sum of all that was brought, in every dimension, that fades within weeks."""
+    total = 0.0
+    for day in sorted(days):
+        for kind, times in sorted(days[day].items()):
+            weight = scoring.weight(kind)
+            each = weight.know + weight.like + weight.trust
+            total += each * min(times, weight.daily_cap) * weight_at(_noon(day), MOMENTUM_DAYS)
+    return total
+
+
+def _noon(day: str) -> int:
+    return ms(datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(hours=12))

@@ -1,11 +1,15 @@
 """Know, like and trust: what each kind of interaction adds, how it fades, and the stage that follows.
 
-The numbers are defaults with reasons, not measurements; `docs/relationships.md` tells an agency what they mean.
+The numbers are defaults with reasons, not measurements; `docs/relationships.md` tells an agency what they mean. An
+agency that knows better sets its own, as a version of `Scoring`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import cast
 
-from rapport.domain.decay import DAY_MS, rank_for, value_at
+from msgspec import Struct
+
+from rapport.domain.decay import DAY_MS, LANDMARK, rank_for, rank_of, value_at
 
 DIMENSIONS = ("know", "like", "trust")
 STAGES = ("new", "knows", "likes", "trusts", "buys")
@@ -22,8 +26,7 @@ THRESHOLDS = {"knows": ("know", 2.0), "likes": ("like", 4.0), "trusts": ("trust"
 BUYS_FOR_DAYS = 365
 
 
-@dataclass(frozen=True)
-class Weight:
+class Weight(Struct, frozen=True):
     """What one interaction of a kind adds per dimension, and how many of them count per event day."""
 
     know: float
@@ -53,24 +56,82 @@ WEIGHTS: dict[str, Weight] = {
 """Kinds not listed (for instance `block`) are counted and add nothing."""
 
 
-def score(landmark_sum: float, dimension: str, now: int) -> int:
-    """A dimension as 0 to 100 at `now` (ms): 100 (1 - 2^(-worth / SCALE)), so that each step up takes more."""
-    worth = max(0.0, value_at(landmark_sum, now, HALF_LIFE_DAYS[dimension]))
-    return round(100 * (1 - 2 ** (-worth / SCALE[dimension])))
+MOMENTUM_DAYS = 7.0
+"""The half-life of momentum: what was brought lately, so that who is warming sorts first without a rewrite."""
 
 
-def stage(sums: dict[str, float], last_purchase_at: int | None, now: int) -> str:
+class Scoring(Struct, frozen=True, kw_only=True):
+    """An agency's numbers. Version 0 are the defaults."""
+
+    version: int
+    weights: dict[str, Weight]
+    half_life_days: dict[str, float]
+    scale: dict[str, float]
+    thresholds: dict[str, float]
+    """What of its dimension each of `knows`, `likes` and `trusts` needs."""
+    buys_for_days: int
+
+    def weight(self, kind: str) -> Weight:
+        """What a kind adds; the default's where this version is older than the kind."""
+        return self.weights.get(kind) or WEIGHTS[kind]
+
+
+DEFAULT = Scoring(
+    version=0,
+    weights=WEIGHTS,
+    half_life_days=HALF_LIFE_DAYS,
+    scale=SCALE,
+    thresholds={name: worth for name, (_, worth) in THRESHOLDS.items()},
+    buys_for_days=BUYS_FOR_DAYS,
+)
+
+
+def worth(landmark_sum: float, dimension: str, now: int, scoring: Scoring = DEFAULT) -> float:
+    """What a dimension's landmark sum is worth at `now` (ms)."""
+    return value_at(landmark_sum, now, scoring.half_life_days[dimension])
+
+
+def score(landmark_sum: float, dimension: str, now: int, scoring: Scoring = DEFAULT) -> int:
+    """A dimension as 0 to 100 at `now` (ms): 100 (1 - 2^(-worth / scale)), so that each step up takes more."""
+    return round(points(worth(landmark_sum, dimension, now, scoring), dimension, scoring))
+
+
+def points(worth: float, dimension: str, scoring: Scoring = DEFAULT) -> float:
+    """The same from what it is worth, not rounded."""
+    return 100 * (1 - 2 ** (-max(0.0, worth) / scoring.scale[dimension]))
+
+
+def stage(sums: Mapping[str, float], last_purchase_at: int | None, now: int, scoring: Scoring = DEFAULT) -> str:
     """The highest stage whose condition holds at `now` (ms), from landmark sums by dimension."""
-    if last_purchase_at is not None and now - last_purchase_at <= BUYS_FOR_DAYS * DAY_MS:
+    if last_purchase_at is not None and now - last_purchase_at <= scoring.buys_for_days * DAY_MS:
         return "buys"
     for name in ("trusts", "likes", "knows"):
-        dimension, worth = THRESHOLDS[name]
-        if value_at(sums.get(dimension, 0.0), now, HALF_LIFE_DAYS[dimension]) >= worth:
+        dimension, _ = THRESHOLDS[name]
+        if worth(sums.get(dimension, 0.0), dimension, now, scoring) >= scoring.thresholds[name]:
             return name
     return "new"
 
 
-def stage_rank(name: str, now: int) -> tuple[str, float]:
+def stage_until(
+    sums: Mapping[str, float], last_purchase_at: int | None, now: int, scoring: Scoring = DEFAULT
+) -> int | None:
+    """The first moment (ms) after `now` at which `stage` is another one if nothing happens; None for `new`."""
+    held = stage(sums, last_purchase_at, now, scoring)
+    if held == "new":
+        return None
+    if held == "buys":
+        return cast(int, last_purchase_at) + scoring.buys_for_days * DAY_MS + 1
+    dimension, _ = THRESHOLDS[held]
+    half_life = scoring.half_life_days[dimension] * DAY_MS
+    span = (rank_of(sums[dimension]) - rank_of(scoring.thresholds[held])) * half_life
+    until = max(now, LANDMARK + int(span))
+    # The formula is exact but for the last bits of a double.
+    while stage(sums, last_purchase_at, until, scoring) == held:
+        until += 1
+    return until
+
+
+def stage_rank(name: str, now: int, scoring: Scoring = DEFAULT) -> tuple[str, float]:
     """The dimension of a stage and the rank (`decay.rank_of`) that it takes at `now` (ms) to be in it or above."""
-    dimension, worth = THRESHOLDS[name]
-    return dimension, rank_for(worth, now, HALF_LIFE_DAYS[dimension])
+    dimension, _ = THRESHOLDS[name]
+    return dimension, rank_for(scoring.thresholds[name], now, scoring.half_life_days[dimension])

@@ -30,15 +30,17 @@ from services.api.routes import (
     exchanges,
     followers,
     keys,
+    movers,
     operations,
     overview,
     policy,
+    scoring,
 )
 from services.api.settings import ApiSettings
 
 log = logging.getLogger("rapport.api")
 
-ROUTES = (brands, accounts, policy, channels, keys, overview, exchanges, followers, alerts)
+ROUTES = (brands, accounts, policy, channels, keys, overview, exchanges, followers, alerts, movers, scoring)
 SHUTDOWN_SECONDS = 5
 
 

@@ -18,6 +18,7 @@ from services.api.proposals import Proposed
 from services.api.repositories.exchanges import Exchanges
 from services.api.repositories.followers import Followers
 from services.api.repositories.interactions import Interactions
+from services.api.repositories.scorings import Scorings
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.policy import Differing, Outcome, Preview, RuleFigures, Tally
 
@@ -121,7 +122,8 @@ async def _stages(
     """The stage of each follower at `now`, by the follower's `_id`."""
     keys = {shapes.follower_key(each) for each in exchanges}
     known = await Followers(database, tenants).named(keys)
-    return {key: shapes.stage_of(known.get(key), now) for key in keys}
+    numbers = await Scorings(database).of(known.values())
+    return {key: shapes.stage_of(known.get(key), numbers, now) for key in keys}
 
 
 def _judge(

@@ -18,7 +18,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from rapport.contracts import codec
-from rapport.contracts.controls import AccountConnected, AccountDisconnected, Decided
+from rapport.contracts.controls import AccountConnected, AccountDisconnected, Decided, ScoringSet
 from rapport.contracts.events import Account, Brand, Channel
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, key_of, partition_of
 from rapport.domain.times import ms
@@ -27,12 +27,15 @@ from services.api import proposals
 from services.api.broker import Broker, NotAcknowledgedError, Record
 from services.api.repositories.accounts import newest
 from services.api.repositories.outgoing import Outgoing, is_unsaid
+from services.api.repositories.scorings import Scorings
 
 SOURCE = "/rapport/api"
 CONTROL = "rapport.control.v1"
 LOOK_EVERY_SECONDS = 15.0
 REPEAT_AFTER = timedelta(days=1)
 """Control records are repeated daily, so that the log's retention never drops one that is in force."""
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = logging.getLogger("rapport.api")
 
@@ -42,6 +45,7 @@ class Publisher:
 
     def __init__(self, database: AsyncDatabase[Document], broker: Broker) -> None:
         self._outgoing = Outgoing(database)
+        self._scorings = Scorings(database)
         self._broker = broker
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -66,10 +70,21 @@ class Publisher:
         )
         await self._broker.append([record])
 
+    async def publish_scorings(self, repeat_before: datetime = _NEVER) -> None:
+        """Returns once the log has every version of the agency's numbers, and the latest said after `repeat_before`.
+
+        Raises NotAcknowledgedError where the broker does not confirm; `run` takes it up again.
+        """
+        for scoring in await self._scorings.unsaid(repeat_before):
+            now = datetime.now(UTC)
+            await self._broker.append(_everywhere("-", f"scoring-{scoring.version}", ScoringSet(scoring=scoring), now))
+            await self._scorings.said(scoring, now)
+
     async def run(self) -> None:
         """Publishes what is unconfirmed or was not repeated for a day, now and every few seconds. Does not end."""
         while True:
             try:
+                await self.publish_scorings(datetime.now(UTC) - REPEAT_AFTER)
                 for brand in await self._outgoing.due(datetime.now(UTC) - REPEAT_AFTER):
                     await self.publish(brand, repeat=True)
             except (NotAcknowledgedError, PyMongoError) as error:

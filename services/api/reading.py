@@ -17,6 +17,7 @@ from services.api.repositories.exchanges import ENDED, Exchanges, Place, Wanted
 from services.api.repositories.followers import SORTED_BY, Followers
 from services.api.repositories.interactions import Interactions
 from services.api.repositories.policies import Policies
+from services.api.repositories.scorings import Scorings
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.common import Page
 from services.api.schemas.views import (
@@ -89,7 +90,8 @@ async def _with_stages(
     database: Database, tenants: Tenants, documents: Sequence[Document], now: datetime
 ) -> list[Exchange]:
     known = await Followers(database, tenants).named({shapes.follower_key(each) for each in documents})
-    return [shapes.exchange(each, known.get(shapes.follower_key(each)), now) for each in documents]
+    numbers = await Scorings(database).of(known.values())
+    return [shapes.exchange(each, known.get(shapes.follower_key(each)), numbers, now) for each in documents]
 
 
 async def exchange(database: Database, tenants: Tenants, id: str, zone: str, now: datetime) -> ExchangeDetail | None:
@@ -107,7 +109,7 @@ async def exchange(database: Database, tenants: Tenants, id: str, zone: str, now
     moments: list[Moment | AlertMoment] = [shapes.moment(each) for each in said]
     moments += [shapes.alert_moment(each, deliveries.get(each["_id"], [])) for each in raised]
     return ExchangeDetail(
-        **shapes.exchange_fields(document, known.get(key), now),
+        **shapes.exchange_fields(document, known.get(key), await Scorings(database).of(known.values()), now),
         explanation=explaining.explanation(
             document, proposals.stored(policy) if policy else None, zone, now, _seen(document, said, raised)
         ),
@@ -148,16 +150,23 @@ async def followers(database: Database, tenants: Tenants, query: FollowersQuery,
         by_time = query.sort == "last_seen"
         value, last_id = cursors.decode(kind, query.cursor, (int if by_time else float, str))
         after = (_time(value) if by_time else float(value), str(last_id))
-    found = await Followers(database, tenants).page(query.sort, query.stage, after, query.limit + 1, now)
+    found = await Followers(database, tenants).page(query.sort, query.stage, after, query.limit + 1)
     shown = found[: query.limit]
     following = None
     if len(found) > len(shown):
         value = shown[-1][SORTED_BY[query.sort]]
         following = cursors.encode(kind, ms(value) if isinstance(value, datetime) else value, shown[-1]["_id"])
-    keys = [(each["platform"], each["follower"]) for each in shown]
+    return Page(items=await listed_followers(database, tenants, shown, now), next=following)
+
+
+async def listed_followers(
+    database: Database, tenants: Tenants, documents: Sequence[Document], now: datetime
+) -> list[Follower]:
+    """Followers as lists show them, with how many of their exchanges wait."""
+    keys = [(each["platform"], each["follower"]) for each in documents]
     waiting = await Exchanges(database, tenants).open_by_follower(keys) if keys else {}
-    items = [shapes.follower(each, waiting.get(key, 0), now) for each, key in zip(shown, keys, strict=True)]
-    return Page(items=items, next=following)
+    numbers = await Scorings(database).of(documents)
+    return [shapes.follower(each, waiting.get(key, 0), numbers, now) for each, key in zip(documents, keys, strict=True)]
 
 
 async def follower(database: Database, tenants: Tenants, brand: str, ref: str, now: datetime) -> FollowerDetail | None:
@@ -171,9 +180,14 @@ async def follower(database: Database, tenants: Tenants, brand: str, ref: str, n
         return None
     waiting = await Exchanges(database, tenants).open_by_follower([(platform, its_id)])
     timeline = await Interactions(database, tenants).of_follower(platform, its_id, LONGEST_TIMELINE)
+    numbers = await Scorings(database).of([document])
+    scoring = numbers[document["scoring"]]
     return FollowerDetail(
-        **shapes.follower_fields(document, waiting.get((platform, its_id), 0), now),
-        contributions=shapes.contributions(document, now),
+        **shapes.follower_fields(document, waiting.get((platform, its_id), 0), numbers, now),
+        contributions=shapes.contributions(document, scoring, now),
+        last_7d=shapes.changes(document, scoring, now, 7),
+        last_30d=shapes.changes(document, scoring, now, 30),
+        next=shapes.next_steps(document, scoring, now),
         timeline=[shapes.moment(each) for each in timeline],
     )
 

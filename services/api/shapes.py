@@ -9,18 +9,21 @@ import msgspec
 
 from rapport.contracts import controls
 from rapport.contracts.controls import Decided
-from rapport.domain.decay import value_at
+from rapport.domain import why
 from rapport.domain.policy import DEFAULT_RULE, DEFAULT_VERSION
-from rapport.domain.relationship import DIMENSIONS, HALF_LIFE_DAYS, score, stage
-from rapport.domain.times import ms
+from rapport.domain.relationship import DIMENSIONS, Scoring, score, stage, stage_until, worth
+from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
 from services.api import proposals
 from services.api.ids import follower_ref
 from services.api.repositories.overview import Answer
+from services.api.repositories.scorings import Numbers
 from services.api.schemas.policy import Calendar, Policy, Rule
 from services.api.schemas.views import (
     Alert,
     AlertMoment,
+    Change,
+    Changes,
     Contribution,
     Contributions,
     Decision,
@@ -33,18 +36,21 @@ from services.api.schemas.views import (
     FollowerShort,
     Moment,
     PolicyUsed,
+    Step,
     Window,
 )
 
 BY_THE_BRAND = frozenset({"reply", "post", "hide", "unhide"})
 
 
-def stage_of(document: Document | None, now: datetime) -> Any:
-    """A follower's stage at `now`; `new` where the views do not know the follower yet."""
-    if document is None:
-        return "new"
-    bought = document["last_purchase_at"]
-    return stage(document["sums"], ms(bought) if bought else None, ms(now))
+def stage_of(document: Document | None, numbers: Numbers, now: datetime) -> Any:
+    """A follower's stage at `now`, the person's; `new` where the views do not know the follower yet."""
+    return "new" if document is None else stage(*_standing(document), ms(now), numbers[document["scoring"]])
+
+
+def _standing(document: Document) -> tuple[dict[str, float], int | None]:
+    bought = document["standing"]["last_purchase_at"]
+    return document["standing"]["sums"], ms(bought) if bought else None
 
 
 def follower_key(exchange: Document) -> str:
@@ -52,7 +58,7 @@ def follower_key(exchange: Document) -> str:
     return f"{exchange['brand']}/{exchange['platform']}/{exchange['follower']['id']}"
 
 
-def exchange_fields(document: Document, follower: Document | None, now: datetime) -> dict[str, Any]:
+def exchange_fields(document: Document, follower: Document | None, numbers: Numbers, now: datetime) -> dict[str, Any]:
     """The fields of `schemas.views.Exchange`."""
     who = document["follower"]
     first = document["first"]
@@ -65,7 +71,7 @@ def exchange_fields(document: Document, follower: Document | None, now: datetime
             platform_id=who["id"],
             handle=who.get("handle"),
             name=who.get("name"),
-            stage=stage_of(follower, now),
+            stage=stage_of(follower, numbers, now),
         ),
         "first": First(id=first["id"], url=first.get("url"), text=first.get("text")),
         "cancelled_because": document.get("cancelled_because"),
@@ -80,9 +86,9 @@ def exchange_fields(document: Document, follower: Document | None, now: datetime
     }
 
 
-def exchange(document: Document, follower: Document | None, now: datetime) -> Exchange:
+def exchange(document: Document, follower: Document | None, numbers: Numbers, now: datetime) -> Exchange:
     """An exchange as lists show it."""
-    return Exchange(**exchange_fields(document, follower, now))
+    return Exchange(**exchange_fields(document, follower, numbers, now))
 
 
 def rule(set_by: controls.Rule) -> Rule:
@@ -173,33 +179,65 @@ def alert_moment(document: Document, deliveries: list[Document]) -> AlertMoment:
     )
 
 
-def follower_fields(document: Document, open_exchanges: int, now: datetime) -> dict[str, Any]:
+def follower_fields(document: Document, open_exchanges: int, numbers: Numbers, now: datetime) -> dict[str, Any]:
     """The fields of `schemas.views.Follower`."""
+    scoring = numbers[document["scoring"]]
+    until = stage_until(*_standing(document), ms(now), scoring)
     return {
         "id": follower_ref(document["platform"], document["follower"]),
         "platform_id": document["follower"],
         **{name: document[name] for name in ("platform", "handle", "name", "first_seen", "last_seen", "counts")},
-        "stage": stage_of(document, now),
-        **{name: score(document["sums"][name], name, ms(now)) for name in DIMENSIONS},
+        "stage": stage_of(document, numbers, now),
+        "stage_until": None if until is None else utc(until),
+        "person": document["person"],
+        **{name: score(document["sums"][name], name, ms(now), scoring) for name in DIMENSIONS},
         "open_exchanges": open_exchanges,
     }
 
 
-def follower(document: Document, open_exchanges: int, now: datetime) -> Follower:
+def follower(document: Document, open_exchanges: int, numbers: Numbers, now: datetime) -> Follower:
     """A follower as lists show one."""
-    return Follower(**follower_fields(document, open_exchanges, now))
+    return Follower(**follower_fields(document, open_exchanges, numbers, now))
 
 
-def contributions(document: Document, now: datetime) -> Contributions:
+def changes(document: Document, scoring: Scoring, now: datetime, over: int) -> Changes:
+    """What became of each dimension in the last `over` days."""
+    return Changes(
+        **{
+            name: Change(
+                points=round(each.points),
+                brought=_worths(each.brought),
+                faded=round(each.faded, 2),
+            )
+            for name, each in why.changes(document["days"], scoring, ms(now), over).items()
+        }
+    )
+
+
+def next_steps(document: Document, scoring: Scoring, now: datetime) -> list[Step]:
+    """What would raise the stage."""
+    found = why.next_steps(*_standing(document), document["days"], scoring, ms(now))
+    return [Step.model_validate(msgspec.to_builtins(each)) for each in found]
+
+
+def _worths(worths: Mapping[str, float]) -> list[Contribution]:
+    found = [Contribution(kind=kind, worth=round(worth, 2)) for kind, worth in worths.items()]
+    return sorted((each for each in found if each.worth), key=lambda each: (-abs(each.worth), each.kind))
+
+
+def contributions(document: Document, scoring: Scoring, now: datetime) -> Contributions:
     """What made each dimension, the largest first."""
-    found = {}
-    for name in DIMENSIONS:
-        worths = [
-            Contribution(kind=kind, worth=round(value_at(total, ms(now), HALF_LIFE_DAYS[name]), 2))
-            for kind, total in document["contributions"].get(name, {}).items()
-        ]
-        found[name] = sorted((each for each in worths if each.worth), key=lambda each: (-abs(each.worth), each.kind))
-    return Contributions(**found)
+    return Contributions(
+        **{
+            name: _worths(
+                {
+                    kind: worth(total, name, ms(now), scoring)
+                    for kind, total in document["contributions"].get(name, {}).items()
+                }
+            )
+            for name in DIMENSIONS
+        }
+    )
 
 
 def decision(decided: Decided) -> DecisionTaken:

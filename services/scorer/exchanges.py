@@ -14,7 +14,9 @@ from rapport.contracts.controls import (
     Decided,
     FollowerBlocked,
     Heartbeat,
+    PersonTold,
     PolicyVersion,
+    ScoringSet,
     StageTold,
 )
 from rapport.contracts.events import SPOKEN, Alert, ExchangeSnapshot, FollowerRef, Interaction, Spoken
@@ -120,6 +122,8 @@ class ExchangesHandler:
             self._hear(event, record.timestamp, batch)
         elif isinstance(event, Decided | StageTold | FollowerBlocked):
             self._decide(event, clock, batch)
+        elif isinstance(event, ScoringSet | PersonTold):
+            batch.emit(_handed_on(event, record))
         self._tell(batch)
 
     def sweep(self, clock: int, batch: Batch) -> bool:
@@ -494,3 +498,13 @@ def _alert_record(alert: Alert) -> Output:
         value=codec.encode(alert),
         headers=tuple(codec.headers("rapport.alert.v1", id=alert.id, source="/rapport/scorer")),
     )
+
+
+def _handed_on(event: ScoringSet | PersonTold, record: Record) -> Output:
+    """For the relationships agent: numbers into its own partition, which every partition does; a person's news home."""
+    partition, key = record.partition, record.key or b""
+    if isinstance(event, PersonTold):
+        key = key_of(event.brand, event.platform, event.follower)
+        partition = partition_of(key, EXCHANGES.partitions)
+    headers = codec.headers("rapport.control.v1", id="handed-on", source="/rapport/scorer")
+    return Output(EXCHANGES.name, partition, key, codec.encode(event), tuple(headers))

@@ -1,44 +1,64 @@
 """The relationships agent's handler: engagements, and what the exchanges agent tells, of one partition."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple, cast
 
+import msgspec
+
 from rapport.contracts import codec
-from rapport.contracts.controls import FollowerBlocked, Stage, StageTold
+from rapport.contracts.controls import FollowerBlocked, PersonTold, ScoringSet, Stage, StageTold
 from rapport.contracts.events import ExchangeSnapshot, Interaction, Spoken
-from rapport.contracts.rows import FOLLOWER, OPEN, BlockState, FollowerRow, row_key
+from rapport.contracts.rows import FOLLOWER, OPEN, BlockState, FollowerRow, PersonState, row_key
 from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
-from rapport.domain.counting import Fact, count, outcome
-from rapport.domain.relationship import stage
-from rapport.domain.times import ms
+from rapport.domain.counting import Fact, count, outcome, standing, sum_up
+from rapport.domain.relationship import DEFAULT, Scoring, stage
+from rapport.domain.times import ms, utc
 from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import Store
 from services.scorer.pruning import Pruner
-from services.scorer.rows import OpenRow
+from services.scorer.rows import OpenRow, ScoringRow
+
+_SCORING = row_key("scoring")
+_FOLLOWERS = row_key(FOLLOWER)[:-1] + b","
 
 
 class RelationshipsHandler:
-    """One partition. Keeps nothing but rows."""
+    """One partition. Keeps nothing but rows, and how far they are summed up with new numbers."""
 
     def __init__(self) -> None:
         self._clock = 0
+        self._stored: Store | None = None
+        self._unsettled = False
+        self._chunks: Iterator[list[tuple[bytes, bytes]]] | None = None
+        self._set_in: Batch | None = None
         self._pruner = Pruner({row_key("fact")[:-1]: (Fact, lambda _: True)})
 
     def open(self, stored: Store) -> None:
-        """Nothing to prepare but what is old."""
+        """Takes up the numbers that its predecessor was not through with."""
+        self._stored = stored
+        value = stored.get(_SCORING)
+        self._unsettled = value is not None and msgspec.json.decode(value, type=ScoringRow).unsettled
         self._pruner.open(stored)
 
     def sweep(self, clock: int, batch: Batch) -> bool:
-        """Sums fade by themselves; only what is too old goes."""
+        """Sums fade by themselves; what is too old goes, and new numbers are gone through with."""
         self._pruner.prune(clock, batch)
+        if self._set_in is batch:
+            return True  # the store, which is gone through, does not have this batch's rows yet
+        if self._unsettled:
+            self._resettle(batch)
+            return True
         return False
 
     def committed(self) -> None:
-        """Nothing is kept beside the rows."""
+        """What was noted stays."""
+        self._set_in = None
 
     def rolled_back(self) -> None:
-        """Nothing is kept beside the rows."""
+        """What is gone through begins anew."""
+        self._set_in = self._chunks = None
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
         """Counts one fact once, and answers what an exchange has to know of its follower."""
@@ -49,12 +69,53 @@ class RelationshipsHandler:
                 self._engaged(event, batch)
         elif isinstance(event, Spoken):
             self._spoke(event, batch)
+        elif isinstance(event, ScoringSet):
+            self._set(event.scoring, batch)
+        elif isinstance(event, PersonTold):
+            self._link(event, batch)
         elif isinstance(event, ExchangeSnapshot):
             result, at = outcome(event)
             fact = _Told(event.brand, event.platform, event.follower.id, ("exchange", event.id), (event.revision, ""))
             if row := self._news(fact, at, batch):
                 self._count(row, fact, result, at, batch)
                 self._answer(event, row, clock, batch)
+
+    def _set(self, scoring: Scoring, batch: Batch) -> None:
+        """Takes over new numbers: every relationship will be summed up with them."""
+        if scoring.version <= _scoring(batch).version:
+            return
+        batch.keep(_SCORING, ScoringRow(scoring, unsettled=True))
+        self._unsettled, self._chunks, self._set_in = True, None, batch
+
+    def _resettle(self, batch: Batch) -> None:
+        """Sums up the next relationships with new numbers, or notes the end."""
+        assert self._stored is not None, "opened before it sweeps"
+        if self._chunks is None:
+            self._chunks = self._stored.chunks(_FOLLOWERS)
+        scoring = _scoring(batch)
+        found = next(self._chunks, None)
+        if found is None:
+            self._unsettled, self._chunks = False, None
+            batch.keep(_SCORING, ScoringRow(scoring))
+            return
+        for key, _ in found:
+            row = batch.row(key, FollowerRow)
+            if row is not None and row.scoring != scoring.version:
+                sum_up(row, scoring)
+                batch.keep(key, row)
+
+    def _link(self, event: PersonTold, batch: Batch) -> None:
+        """Notes what the person brings to the follower's stage."""
+        key = row_key(FOLLOWER, event.brand, event.platform, event.follower)
+        row = batch.row(key, FollowerRow) or FollowerRow(
+            brand=event.brand, platform=event.platform, follower=event.follower, revision=0,
+            first_seen=utc(0), last_seen=utc(0),
+        )  # fmt: skip
+        if row.person is not None and row.person.revision >= event.revision:
+            return
+        row.person = PersonState(event.revision, event.person, event.sums, event.last_purchase_at)
+        row.revision += 1
+        batch.keep(key, row)
 
     def _engaged(self, event: Interaction, batch: Batch) -> None:
         at, who = event.occurred_at, event.actor
@@ -64,7 +125,7 @@ class RelationshipsHandler:
             return
         if not event.undo:
             _meet(row, at)
-            _name(row, at, who.handle, who.name, who.avatar_url)
+            _name(row, (ms(at), event.id), handle=who.handle, name=who.name, avatar_url=who.avatar_url)
             row.bot = row.bot or who.bot
         self._count(row, fact, None if event.undo else event.kind, at, batch)
         if event.kind == "block":
@@ -97,11 +158,9 @@ class RelationshipsHandler:
         if row.block is not None and (exchange.state == "open" if blocked else by_block):
             batch.emit(_told(row, place, row.block))
         if exchange.stage_wanted:
-            sums = {name: sum(each.values()) for name, each in row.contributions.items()}
-            bought = ms(row.last_purchase_at) if row.last_purchase_at else None
             told = StageTold(
                 brand=row.brand, platform=row.platform, thread=exchange.thread, follower=row.follower,
-                comment=exchange.first.id, stage=cast(Stage, stage(sums, bought, clock)),
+                comment=exchange.first.id, stage=cast(Stage, stage(*standing(row), clock, _scoring(batch))),
             )  # fmt: skip
             batch.emit(_control(told, row, exchange.conversation, f"stage:{exchange.first.id}"))
 
@@ -113,7 +172,7 @@ class RelationshipsHandler:
             return
         if event.kind != "reply":
             _meet(row, at)
-            _name(row, at, who.handle, who.name, None)
+            _name(row, (ms(at), event.object), handle=who.handle, name=who.name)
         self._count(row, fact, None if event.undone else event.kind, at, batch)
 
     def _news(self, fact: "_Told", at: datetime, batch: Batch) -> FollowerRow | None:
@@ -127,7 +186,7 @@ class RelationshipsHandler:
         )
 
     def _count(self, row: FollowerRow, fact: "_Told", kind: str | None, at: datetime, batch: Batch) -> None:
-        newer = count(row, batch.row(fact.key, Fact), fact.version, kind, at)
+        newer = count(row, batch.row(fact.key, Fact), fact.version, kind, at, _scoring(batch))
         if newer is not None:
             newer.seen = self._clock
             batch.keep(fact.key, newer)
@@ -177,8 +236,14 @@ def _meet(row: FollowerRow, at: datetime) -> None:
     row.met = True
 
 
-def _name(row: FollowerRow, at: datetime, handle: str | None, name: str | None, avatar: str | None) -> None:
-    """Takes over what a follower is called now; what an older interaction says fills gaps only."""
-    if at < row.last_seen:
-        handle, name, avatar = row.handle or handle, row.name or name, row.avatar_url or avatar
-    row.handle, row.name, row.avatar_url = handle or row.handle, name or row.name, avatar or row.avatar_url
+def _name(row: FollowerRow, said: tuple[int, str], **called: str | None) -> None:
+    """Takes over what a follower is called, each part from the latest interaction that has it, whenever it came."""
+    for part, value in called.items():
+        if value and (part not in row.named or row.named[part] < said):
+            row.named[part] = said
+            setattr(row, part, value)
+
+
+def _scoring(batch: Batch) -> Scoring:
+    row = batch.row(_SCORING, ScoringRow)
+    return DEFAULT if row is None else row.scoring

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from rapport.contracts.events import UtcTime
 from rapport.domain.connection import Connection
+from rapport.domain.relationship import Scoring
 
 HEARD_WITHIN = 60_000
 """After a minute (ms) without a word from ingest, nobody knows what happened meanwhile."""
@@ -67,6 +68,14 @@ class OpenRow(Struct, omit_defaults=True):
     thread: str
     blocked: bool = False
     """It was cancelled by a block, so it has to hear of the end; otherwise it is open, and of the beginning."""
+
+
+class ScoringRow(Struct):
+    """The agency's numbers; a row of the relationships agent."""
+
+    scoring: Scoring
+    unsettled: bool = False
+    """Not every relationship has been summed up with them."""
 
 
 class VersionRef(Struct, frozen=True):

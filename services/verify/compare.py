@@ -1,18 +1,12 @@
 """What MongoDB shows, held against what the log says: each difference by its subject and field.
 
-Engagements and exchanges reach the row of a follower in an order that no topic tells. Left out is what that decides,
-and what nothing shown depends on:
+Engagements and exchanges reach the row of a follower in an order that no topic tells; whatever it was, the row ends the
+same, its `version` too: that counts what was news of some fact, and all that is told of one fact comes from one
+partition. So does a whole exchange, with its revision. Left out is what the projector adds and nothing is told from:
 
-- `handle`, `name`, `avatar_url` of a follower, within limits. A newer interaction's value replaces an older one's, but
-  an older one that comes later still fills a gap, so which of several stays can depend on the order. Any value is right
-  that an interaction of the follower carried; none is right only where the log gives none.
-- `contributions`, and what sums them up, of a follower with as many active days as are kept: of an older day that was
-  forgotten, what comes late counts from nothing again.
-- `written_at`: when the projector wrote a document.
+- `written_at`, when it wrote a document; `stage`, `stage_until` and `stage_noted` of a follower, which follow from the
+  sums and the time.
 - `drawn` of an hour. It numbers the recounts. An hour without counts is as good as none.
-
-The rest of a follower is the same in any order, its `version` too: that counts what was news of some fact, and all that
-is told of one fact comes from one partition. So does a whole exchange, with its revision.
 
 An interaction whose id is in several partitions is right in the shape of any of them; nobody reads them in one order.
 How many interactions a brand has of each kind is not asked apart: it follows, once each of them is there as it should.
@@ -26,8 +20,6 @@ from msgspec import Struct
 from pymongo.database import Database
 
 from rapport.contracts.topics import ALERTS
-from rapport.domain.counting import MOST_DAYS
-from rapport.domain.relationship import DIMENSIONS
 from rapport.kit.mongo import Document
 from services.verify.ledger import Expected, alerts_partition
 
@@ -43,8 +35,7 @@ KINDS = (*COLLECTIONS, "alert record", "dead letter", "put aside")
 AT_ONCE = 1_000
 """Ids per query."""
 _LONGEST_SHOWN = 300
-_NAMES = frozenset({"handle", "name", "avatar_url"})
-_SUMMED = frozenset({"contributions", "sums", "last_purchase_at", *(f"{name}_rank" for name in DIMENSIONS)})
+_OF_THE_PROJECTOR = dict.fromkeys(("written_at", "stage", "stage_until", "stage_noted"), 0)
 
 Found = Mapping[str, Document]
 
@@ -103,7 +94,7 @@ class Comparison:
 
     def found(self, what: str, ids: Sequence[str]) -> Found:
         """MongoDB's documents by id."""
-        found = self._database[COLLECTIONS[what]].find({"_id": {"$in": list(ids)}}, {"written_at": 0})
+        found = self._database[COLLECTIONS[what]].find({"_id": {"$in": list(ids)}}, _OF_THE_PROJECTOR)
         return {each["_id"]: each for each in found}
 
     def _there(self, what: str) -> Iterator[list[str]]:
@@ -126,19 +117,7 @@ class Comparison:
             ]  # fmt: skip
         if any(document == each for each in wanted):
             return []
-        found = _fields(what, id, "", document, wanted[0])
-        return [each for each in found if not self._left_to_the_order(each)] if what == "follower" else list(found)
-
-    def _left_to_the_order(self, found: Difference) -> bool:
-        field = (found.field or "").partition(".")[0]
-        if field in _NAMES:
-            return found.log is not None and self._carried(found.id, field, found.mongodb)
-        return field in _SUMMED and self._expected.active_days(found.id) >= MOST_DAYS
-
-    def _carried(self, follower: str, name: str, value: Any) -> bool:
-        brand, platform, who = follower.split("/", 2)
-        query = {"brand": brand, "platform": platform, "follower": who, f"actor.{name}": value}
-        return value is not None and self._database["interactions"].find_one(query) is not None
+        return list(_fields(what, id, "", document, wanted[0]))
 
     def _look_from_where_alerts_are_kept(self) -> None:
         """Alerts of one partition of `conversations` are in order, so what is missing below the first is cut off."""

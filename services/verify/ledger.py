@@ -245,11 +245,6 @@ class Expected:
         value = self._ledger.get(row_key(what, where))
         return decoder(Letter).decode(value) if value is not None else Letter()
 
-    def active_days(self, follower: str) -> int:
-        """How many days of a follower's activity are kept."""
-        row = self._follower(follower)
-        return len(row.days) if row is not None else 0
-
     def _follower(self, id: str) -> FollowerRow | None:
         parts = id.split("/", 2)
         if len(parts) != 3:

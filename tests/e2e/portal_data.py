@@ -11,7 +11,9 @@ from pymongo.database import Database
 from rapport.contracts.controls import Rule, When
 from rapport.contracts.events import Actor, DecisionRef, FirstComment, FollowerRef, Object, PolicyRef, Step
 from rapport.domain.business_time import Calendar
+from rapport.domain.counting import sum_up
 from rapport.domain.policy import Terms
+from rapport.domain.relationship import DEFAULT
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
 from services.api.projection import views
@@ -233,16 +235,22 @@ def _explained(batch: Batch, at: datetime) -> None:
 def _people(batch: Batch, at: datetime, chance: random.Random) -> None:
     for index, name in enumerate((HOSTILE_NAME, *_PEOPLE)):
         seen = at - timedelta(minutes=index * 37)
+        kinds = ("comment", "reaction", "share", "message", "answered", "unanswered")
         row = samples.follower(
             f"did:plc:{index}",
             BRAND,
             seen,
-            worth={name: chance.uniform(0, 14) for name in ("know", "like", "trust")},
+            days={
+                (seen - timedelta(days=chance.randrange(60))).date().isoformat(): {chance.choice(kinds): 2}
+                for _ in range(chance.randrange(14))
+            },
             name=name,
             first_seen=seen - timedelta(days=index),
             handle=f"user{index}.example",
             counts={"comment": index + 1, "reaction": index * 3},
-            last_purchase_at=seen if index == 4 else None,
         )
+        if index == 4:
+            row.days[seen.date().isoformat()] = {"purchase": 1}
+        sum_up(row, DEFAULT)
         document = follower_document(row, 1)
         batch.followers[document["_id"]] = document

@@ -26,6 +26,7 @@ SECTIONS = (
     ("", "Today"),
     ("exchanges", "Exchanges"),
     ("followers", "Followers"),
+    ("movers", "Movers"),
 )
 """What a brand has pages about: the path below the brand's, and what it is called."""
 

@@ -10,12 +10,16 @@ import msgspec
 
 from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
 from rapport.contracts.rows import FollowerRow
+from rapport.domain.counting import standing
 from rapport.domain.decay import rank_of
-from rapport.domain.relationship import DIMENSIONS
+from rapport.domain.relationship import DIMENSIONS, Scoring, stage, stage_until
+from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
 
 _REVISION_BITS = 40
 """A row would have to change a thousand times a second for 34 years to need more."""
+_SCORING_BIT = 28
+"""In the revision of a follower: above it the version of the agency's numbers, below it what happened."""
 
 # Where the actor is, or may be, the brand: who the interaction concerns is not who did it.
 _BY_THE_BRAND = frozenset({"reply", "post", "hide", "unhide"})
@@ -79,6 +83,7 @@ def exchange_document(snapshot: ExchangeSnapshot, epoch: int) -> Document:
 def follower_document(row: FollowerRow, epoch: int) -> Document:
     """A follower as stored, with a rank per dimension that sorts and filters as of any time without a rewrite."""
     sums = {name: sum(row.contributions.get(name, {}).values()) for name in DIMENSIONS}
+    standing_sums, bought = standing(row)
     return {
         "_id": follower_id(row.brand, row.platform, row.follower),
         "brand": row.brand,
@@ -93,10 +98,23 @@ def follower_document(row: FollowerRow, epoch: int) -> Document:
         "last_purchase_at": row.last_purchase_at,
         "counts": row.counts,
         "contributions": row.contributions,
+        "days": row.days,
         "sums": sums,
         **{f"{name}_rank": rank_of(total) for name, total in sums.items()},
-        "version": version_of(epoch, row.revision),
+        "momentum_rank": rank_of(row.momentum),
+        "scoring": row.scoring,
+        "person": row.person.person if row.person else None,
+        "standing": {"sums": standing_sums, "last_purchase_at": utc(bought) if bought is not None else None},
+        "version": version_of(epoch, row.scoring << _SCORING_BIT | row.revision),
     }
+
+
+def stage_fields(document: Document, scoring: Scoring, now: datetime) -> Document:
+    """A follower's stage at `now`, the person's where it is linked to others, and when it falls by itself."""
+    bought = document["standing"]["last_purchase_at"]
+    held = (document["standing"]["sums"], ms(bought) if bought else None, ms(now), scoring)
+    until = stage_until(*held)
+    return {"stage": stage(*held), "stage_until": None if until is None else utc(until)}
 
 
 def alert_document(alert: Alert) -> Document:

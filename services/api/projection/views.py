@@ -1,13 +1,17 @@
 """Writing a batch to MongoDB so that the same batch again, or an older one later, changes nothing."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from rapport.domain.relationship import STAGES
 from rapport.kit.mongo import Document
 from services.api.projection.batch import Batch
+from services.api.projection.documents import stage_fields
+from services.api.repositories import scorings
 
 DUPLICATE_KEY = 11000
 
@@ -25,8 +29,34 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     for name, why in _insert(database, "alerts", batch.alerts).items():
         raise RefusedError(f"alert {name}: {why}")
     _upsert(database, "exchanges", batch.exchanges)
-    _upsert(database, "followers", batch.followers)
+    _upsert(database, "followers", _staged(database, batch.followers))
     return refused
+
+
+def _staged(database: Database[Document], followers: Mapping[str, Document | None]) -> dict[str, Document | None]:
+    """With the stage that each is in now."""
+    now = datetime.now(UTC)
+    known = scorings.known(database, {each["scoring"] for each in followers.values() if each is not None})
+    return {
+        key: None if each is None else {**each, **stage_fields(each, known[each["scoring"]], now)}
+        for key, each in followers.items()
+    }
+
+
+def noted(stage: str) -> Document:
+    """The expression that notes which stage a follower came from, when, and whether it fell; kept while it is the same.
+
+    In MongoDB itself, so that whoever writes a follower notes it in the same moment.
+    """
+    before = "$stage_noted.stage"
+    fell = {"$lt": [STAGES.index(stage), {"$indexOfArray": [list(STAGES), before]}]}
+    moved = {
+        "stage": stage,
+        "from": {"$ifNull": [before, None]},
+        "at": "$$NOW",
+        "fell_at": {"$cond": [fell, "$$NOW", None]},
+    }
+    return {"$cond": [{"$eq": [before, stage]}, "$stage_noted", moved]}
 
 
 def _insert(database: Database[Document], collection: str, documents: dict[str, Document]) -> dict[str, str]:
@@ -57,7 +87,10 @@ def _upsert(database: Database[Document], collection: str, documents: Mapping[st
             continue
         newer = {"$gt": [document["version"], {"$ifNull": ["$version", -1]}]}
         # $literal, because what people write may begin with a dollar sign.
-        written = {"$mergeObjects": [{"$literal": document}, {"written_at": "$$NOW"}]}
+        own: Document = {"written_at": "$$NOW"}
+        if "stage" in document:
+            own["stage_noted"] = noted(document["stage"])
+        written = {"$mergeObjects": [{"$literal": document}, own]}
         replacement = {"$replaceWith": {"$cond": [newer, written, "$$ROOT"]}}
         writes.append(UpdateOne({"_id": key}, [replacement], upsert=True))
     try:

@@ -209,7 +209,9 @@ class Follower(BaseModel):
     platform_id: str
     handle: str | None
     name: str | None
-    stage: Stage
+    stage: Annotated[Stage, Field(description="The person's, where the follower is linked to others.")]
+    stage_until: Annotated[AwareDatetime | None, Field(description="When it falls by itself.")]
+    person: Annotated[str | None, Field(description="Who it is, where linked to followers on other platforms.")]
     know: int
     like: int
     trust: int
@@ -234,10 +236,38 @@ class Contributions(BaseModel):
     trust: list[Contribution]
 
 
+class Change(BaseModel):
+    """What became of a dimension over some days."""
+
+    points: Annotated[int, Field(description="The difference on the scale of 0 to 100.")]
+    brought: Annotated[list[Contribution], Field(description="What interactions of these days are worth now.")]
+    faded: Annotated[float, Field(description="What interactions from before have lost of their worth.")]
+
+
+class Changes(BaseModel):
+    """Per dimension what became of it."""
+
+    know: Change
+    like: Change
+    trust: Change
+
+
+class Step(BaseModel):
+    """Something that would raise the stage by itself: so many of a kind, on so many days, and to which stage."""
+
+    kind: str
+    times: int
+    days: int
+    stage: Stage
+
+
 class FollowerDetail(Follower):
     """A relationship with what made it and its latest interactions, newest first."""
 
     contributions: Contributions
+    last_7d: Changes
+    last_30d: Changes
+    next: Annotated[list[Step], Field(description="The shortest ways to a higher stage; none for who buys already.")]
     timeline: list[Moment]
 
 

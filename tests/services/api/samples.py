@@ -1,6 +1,6 @@
 """What the scorer and ingest would have written, for tests of the read side."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rapport.contracts.events import (
@@ -19,8 +19,10 @@ from rapport.contracts.events import (
 )
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.decay import weight_at
-from rapport.domain.relationship import DIMENSIONS, HALF_LIFE_DAYS
+from rapport.domain.relationship import DEFAULT, DIMENSIONS, HALF_LIFE_DAYS
 from rapport.domain.times import ms
+from rapport.kit.mongo import Document
+from services.api.projection.documents import follower_document, stage_fields
 
 PLATFORM = "bluesky"
 
@@ -105,3 +107,9 @@ def alert(id: str, brand: str, exchange_id: str, step: Step, at: datetime, **mor
         "due_at": at,
     }
     return Alert(id=id, brand=brand, exchange=exchange_id, step=step, created_at=at, **{**fields, **more})
+
+
+def stored_follower(row: FollowerRow) -> Document:
+    """A follower as the projector stores it."""
+    document = follower_document(row, 1)
+    return {**document, **stage_fields(document, DEFAULT, datetime.now(UTC))}

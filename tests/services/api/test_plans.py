@@ -67,6 +67,8 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
     paths = [
         "/v1/brands",
         "/v1/overview",
+        "/v1/relationships/scoring",
+        "/v1/relationships/scoring/versions",
         "/v1/keys",
         *(f"/v1/exchanges?state={state}&limit=2" for state in ("open", "answered", "superseded")),
         "/v1/exchanges?limit=8",
@@ -75,6 +77,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
             for path in (
                 *(
                     "overview",
+                    "movers",
                     "policy",
                     "policy/versions?limit=1",
                     "accounts",

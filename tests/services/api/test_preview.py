@@ -10,7 +10,7 @@ from rapport.contracts.events import Actor, DecisionRef, FirstComment, FollowerR
 from rapport.domain.business_time import WEEKDAYS
 from rapport.kit.mongo import Document
 from services.api import previewing
-from services.api.projection.documents import exchange_document, follower_document, interaction_document
+from services.api.projection.documents import exchange_document, interaction_document
 from tests.services.api import samples
 from tests.services.api.conftest import Served
 
@@ -102,7 +102,7 @@ def test_rules_are_tried_on_what_the_first_comment_was(api: Served, views: Datab
     _exchange(views, "message", opened, kind="message")
     _exchange(views, "buyer", opened)
     row = samples.follower("did:plc:buyer", "aurora", NOW, last_purchase_at=NOW)
-    views["followers"].insert_one(follower_document(row, 1))
+    views["followers"].insert_one(samples.stored_follower(row))
     _exchange(views, "forgotten", opened)
     views["interactions"].delete_one({"_id": "aurora/bluesky/forgotten"})
     rules: list[dict[str, Any]] = [

@@ -7,8 +7,7 @@ from pymongo.database import Database
 
 from rapport.contracts.events import Actor, DecisionRef, ExchangeState, FollowerRef, PolicyRef
 from rapport.domain.business_time import WEEKDAYS
-from rapport.domain.decay import weight_at
-from rapport.domain.relationship import HALF_LIFE_DAYS, stage
+from rapport.domain.relationship import stage
 from rapport.domain.times import ms
 from rapport.kit.mongo import Document
 from services.api.ids import follower_ref
@@ -20,7 +19,8 @@ from services.api.projection.documents import (
     follower_document,
     interaction_document,
 )
-from services.api.repositories.followers import in_stage
+from services.api.upkeep.loop import Desk
+from services.api.upkeep.stages import fall
 from tests.services.api import samples
 from tests.services.api.conftest import Served
 
@@ -226,28 +226,53 @@ def test_followers_are_sorted_and_staged_as_of_now(api: Served, views: Database[
     assert one["contributions"]["know"] == [{"kind": "comment", "worth": 3.0}]
 
 
-def test_stage_queries_have_the_same_borders_as_the_domain(views: Database[Document]) -> None:
-    worths = (0.0, 1.99, 2.0, 3.99, 4.0, 4.99, 5.0, 12.0)
-    then = NOW - timedelta(days=31)
+def test_stages_are_those_of_the_domain_when_written_and_when_they_fall_by_themselves(
+    api: Served, views: Database[Document]
+) -> None:
+    api.brand("aurora")
+    worths = (0.0, 1.99, 2.01, 3.99, 4.01, 4.99, 5.01, 12.0)
     combinations = [(know, like, trust) for know in worths for like in worths for trust in worths]
-    for index, worth in enumerate(combinations):
-        sums = dict(zip(("know", "like", "trust"), worth, strict=True))
-        row = samples.follower(str(index), "aurora", then, worth=sums)
-        views["followers"].insert_one(follower_document(row, 1))
-    for at in (then, NOW):
-        for name in ("new", "knows", "likes", "trusts", "buys"):
-            for document in views["followers"].find(in_stage(name, at)):
-                bought = document["last_purchase_at"]
-                # At the very border the logarithm may round the other way.
-                near = any(
-                    abs(document["sums"][part] / weight_at(ms(at), HALF_LIFE_DAYS[part]) - border) < 1e-6
-                    for part, border in (("know", 2.0), ("like", 4.0), ("trust", 5.0))
-                )
-                assert near or stage(document["sums"], ms(bought) if bought else None, ms(at)) == name
-        total = sum(
-            views["followers"].count_documents(in_stage(name, at)) for name in ("new", "knows", "likes", "trusts")
-        )
-        assert total == len(combinations)
+    now = datetime.now(UTC)
+    bought = {0: now, 1: now - timedelta(days=364)}
+    _write(
+        views,
+        *(
+            samples.follower(
+                str(index),
+                "aurora",
+                now,
+                worth=dict(zip(("know", "like", "trust"), worth, strict=True)),
+                last_purchase_at=bought.get(index),
+            )
+            for index, worth in enumerate(combinations)
+        ),
+    )
+
+    def told(at: datetime) -> dict[str, str]:
+        found = {}
+        for each in views["followers"].find():
+            last = each["last_purchase_at"]
+            found[each["_id"]] = stage(each["sums"], ms(last) if last else None, ms(at))
+        return found
+
+    def written() -> dict[str, str]:
+        return {each["_id"]: each["stage"] for each in views["followers"].find()}
+
+    assert written() == told(now)
+    assert set(written().values()) == {"new", "knows", "likes", "trusts", "buys"}
+    later = now + timedelta(days=31)
+    fall(Desk(views, None, later))
+    assert written() == told(later) != told(now)
+    fell = {name for name, held in told(now).items() if told(later)[name] != held}
+    movers = api.client.get("/v1/brands/aurora/movers?limit=50").json()
+    assert len(movers["lost"]) == 50
+    everybody = {each["_id"]: each["stage_noted"] for each in views["followers"].find()}
+    assert {name for name, noted in everybody.items() if noted["fell_at"]} == fell
+    assert everybody["aurora/bluesky/1"]["from"] == "buys"
+    _write(views, samples.follower("1", "aurora", now, worth={"know": 50, "like": 50, "trust": 50}, revision=2))
+    risen = views["followers"].find_one({"_id": "aurora/bluesky/1"})
+    assert risen is not None
+    assert (risen["stage"], risen["stage_noted"]["fell_at"]) == ("trusts", None)
 
 
 def test_a_followers_timeline_has_the_replies_to_it(api: Served, views: Database[Document]) -> None:

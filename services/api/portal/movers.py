@@ -1,0 +1,22 @@
+"""The page of relationships that move."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse
+
+from services.api import moving
+from services.api.context import ContextDep
+from services.api.portal.frame import Brand, Visitor, named, page
+from services.api.repositories.tenants import Tenants
+
+router = APIRouter(include_in_schema=False)
+
+SHOWN = 10
+
+
+@router.get("/brands/{brand}/movers")
+async def movers_page(brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
+    """Who is warming, cooling, lost; buyers gone quiet."""
+    found = await moving.movers(context.database, Tenants.one(brand["_id"]), SHOWN, datetime.now(UTC))
+    return page("movers.html", who=who, brand=named(brand), movers=found)

@@ -1,0 +1,82 @@
+"""The agency's numbers for relationships, as versions. They are the installation's, not a brand's."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from rapport.domain.relationship import DEFAULT, Scoring
+from rapport.kit.mongo import Document
+
+Numbers = Mapping[int, Scoring]
+"""Versions by their number; what a follower is told from, whose own version is among them."""
+
+
+class Scorings:
+    """All versions."""
+
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
+        self._scorings = database["scorings"]
+
+    async def current(self) -> Scoring:
+        """The numbers in force: the latest version that the log has, or the defaults."""
+        found = await self._scorings.find({"confirmed": True}).sort("_id", -1).limit(1).to_list()
+        return stored(found[0]) if found else DEFAULT
+
+    async def of(self, documents: Iterable[Document]) -> Numbers:
+        """The numbers that followers were summed up with."""
+        wanted = {each["scoring"] for each in documents} - {0}
+        found = {0: DEFAULT}
+        if wanted:
+            found |= {each["_id"]: stored(each) async for each in self._scorings.find({"_id": {"$in": list(wanted)}})}
+        return {version: found.get(version, DEFAULT) for version in {*wanted, 0}}
+
+    async def latest(self) -> int:
+        """The number of the latest version, whether the log has it or not; 0 where there is none."""
+        found = await self._scorings.find({}, {"_id": 1}).sort("_id", -1).limit(1).to_list()
+        return found[0]["_id"] if found else 0
+
+    async def all(self) -> list[Document]:
+        """Every version that the log has, the latest first."""
+        return await self._scorings.find({"confirmed": True}).sort("_id", -1).to_list()
+
+    async def add(self, scoring: Scoring, why: str, by: str, at: datetime) -> bool:
+        """Stores a version that the log does not have yet; False where there is one of its number."""
+        numbers: dict[str, Any] = msgspec.to_builtins(scoring)
+        document = {"_id": scoring.version, "numbers": numbers, "why": why, "by": by, "at": at, "confirmed": False}
+        try:
+            await self._scorings.insert_one({**document, "said_at": None})
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def unsaid(self, since: datetime) -> list[Scoring]:
+        """Those that the log does not have, and the latest one where it was not repeated since."""
+        found = await self._scorings.find({}).sort("_id", -1).to_list()
+        return [
+            stored(each)
+            for place, each in enumerate(found)
+            if not each["confirmed"] or (place == 0 and each["said_at"] < since)
+        ]
+
+    async def said(self, scoring: Scoring, at: datetime) -> None:
+        """Notes that the log has a version."""
+        await self._scorings.update_one({"_id": scoring.version}, {"$set": {"confirmed": True, "said_at": at}})
+
+
+def known(database: Database[Document], versions: Collection[int]) -> dict[int, Scoring]:
+    """These versions by number; the defaults in place of one that is not stored."""
+    found = {0: DEFAULT}
+    wanted = [version for version in versions if version]
+    if wanted:
+        found |= {each["_id"]: stored(each) for each in database["scorings"].find({"_id": {"$in": wanted}})}
+    return {version: found.get(version, DEFAULT) for version in {*versions, 0}}
+
+
+def stored(document: Document) -> Scoring:
+    """A stored version."""
+    return msgspec.convert(document["numbers"], Scoring)

@@ -1,0 +1,20 @@
+"""Relationships that move."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from services.api import moving
+from services.api.auth import ReadBrand
+from services.api.context import ContextDep
+from services.api.problems import responses
+from services.api.schemas.movers import Movers, MoversQuery
+
+router = APIRouter(prefix="/v1", tags=["relationships"])
+
+
+@router.get("/brands/{brand}/movers", responses=responses(403, 404))
+async def get_movers(tenants: ReadBrand, context: ContextDep, query: Annotated[MoversQuery, Query()]) -> Movers:
+    """Who is warming, who is cooling, who was lost, and which buyers have gone quiet."""
+    return await moving.movers(context.database, tenants, query.limit, datetime.now(UTC))

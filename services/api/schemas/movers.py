@@ -1,0 +1,41 @@
+"""Who is warming, who is cooling, who was lost; buyers gone quiet."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from rapport.contracts.controls import Stage
+from services.api.schemas.common import Input
+from services.api.schemas.views import Follower
+
+
+class Points(BaseModel):
+    """The difference of each dimension on the scale of 0 to 100."""
+
+    know: int
+    like: int
+    trust: int
+
+
+class Mover(Follower):
+    """A follower and what became of the relationship lately."""
+
+    last_7d: Points
+    last_30d: Points
+    came_from: Annotated[Stage | None, Field(description="The stage before this one.")]
+    since: Annotated[AwareDatetime | None, Field(description="When this stage was noted.")]
+
+
+class Movers(BaseModel):
+    """Relationships that move, each list in the order of its urgency."""
+
+    warming: Annotated[list[Mover], Field(description="Brought the most in the last two weeks.")]
+    cooling: Annotated[list[Mover], Field(description="Their stage falls by itself in the next two weeks.")]
+    lost: Annotated[list[Mover], Field(description="Their stage fell in the last 30 days.")]
+    quiet_buyers: Annotated[list[Mover], Field(description="Bought within a year and were silent for 30 days.")]
+
+
+class MoversQuery(Input):
+    """How many of each."""
+
+    limit: Annotated[int, Field(ge=1, le=50)] = 10

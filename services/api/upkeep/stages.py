@@ -1,0 +1,34 @@
+"""Stages that fall by themselves: followers whose time has come are looked at again."""
+
+from datetime import timedelta
+
+from pymongo import UpdateOne
+
+from rapport.kit.mongo import Document
+from services.api.projection.documents import stage_fields
+from services.api.projection.views import noted
+from services.api.repositories import scorings
+from services.api.upkeep.loop import Desk, Task
+
+AT_ONCE = 2_000
+
+
+def fall(desk: Desk) -> None:
+    """Writes the stage of followers for whom it is another one by now, where nothing else has changed it."""
+    for brand in desk.database["brands"].distinct("_id", {"_id": {"$gt": ""}}):
+        due = {"brand": brand, "stage_until": {"$lte": desk.now}}
+        wanted = {"standing": 1, "scoring": 1, "version": 1}
+        while found := desk.database["followers"].find(due, wanted).sort("stage_until").limit(AT_ONCE).to_list():
+            known = scorings.known(desk.database, {each["scoring"] for each in found})
+            writes = [_write(each, stage_fields(each, known[each["scoring"]], desk.now)) for each in found]
+            desk.database["followers"].bulk_write(writes, ordered=False)
+
+
+def _write(follower: Document, fields: Document) -> UpdateOne:
+    return UpdateOne(
+        {"_id": follower["_id"], "version": follower["version"]},
+        [{"$set": {**fields, "stage_noted": noted(fields["stage"]), "written_at": "$$NOW"}}],
+    )
+
+
+TASK = Task("stages", timedelta(seconds=5), fall)
