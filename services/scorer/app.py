@@ -11,6 +11,7 @@ from typing import Any
 import faust
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from faust.types import TP
 from prometheus_client import Gauge
 
 from rapport.contracts import codec
@@ -36,7 +37,7 @@ from services.scorer.exchanges import ExchangesHandler
 from services.scorer.fenced.agent import Agent, Handler
 from services.scorer.fenced.lane import Lane
 from services.scorer.fenced.state import RefusedError
-from services.scorer.fenced.transport import BatchSchema, pause, read_position
+from services.scorer.fenced.transport import BatchSchema, begin_anew, pause, read_from, read_position
 from services.scorer.fenced.watchdog import Watchdog
 from services.scorer.output import ROW_HEADERS
 from services.scorer.relationships import RelationshipsHandler
@@ -107,7 +108,7 @@ class Worker:
             async for event in stream.events():
                 lane = self._lanes.get((agent.name, event.message.partition))
                 if lane is not None:
-                    lane.put(event.value)
+                    lane.put(event.value.records, event.value.session)
 
         app.agent(app.topic(*agent.sources, schema=BatchSchema()), name=agent.name)(batches)
 
@@ -139,12 +140,16 @@ class Worker:
     async def _assigned(self, *received: Any, **__: Any) -> None:
         await self._close(list(self._lanes))
         self._dog.forget()
+        begin_anew(self._app)
         for name, partition in sorted({(self._topics[tp.topic].name, tp.partition) for tp in received[1]}):
             agent = self._agents[name]
             sources = dict.fromkeys(agent.sources, partition)
             lane = Lane(
                 agent,
                 partition,
+                read_from=lambda offsets, session, partition=partition: read_from(  # type: ignore[misc]
+                    self._app, {TP(topic, partition): offset for topic, offset in offsets.items()}, session
+                ),
                 pause=lambda paused, sources=sources: pause(self._app, sources, paused),  # type: ignore[misc]
                 crashed=self._crashed,
             )
@@ -216,13 +221,17 @@ class Worker:
                 self._crashed(RuntimeError(f"{name}[{partition}] has work and did none of it for {stood:.0f} s"))
         for (topic, partition), end in ends.items():
             # Moves past transaction markers and what was compacted, so it does reach the end.
-            position = await read_position(self._app, topic, partition)
+            position = await read_position(self._app, topic, partition) if self._fetches(topic, partition) else None
             if position is None:
                 continue
             stood = self._dog.stalled((topic, partition), position, unfinished=position < end, now=now)
             if stood is not None:
                 why = f"{topic}[{partition}] is read up to {position} of {end} and not further for {stood:.0f} s"
                 self._crashed(RuntimeError(why))
+
+    def _fetches(self, topic: str, partition: int) -> bool:
+        lane = self._lanes.get((self._topics[topic].name, partition))
+        return lane is not None and lane.ready
 
     async def _tick(self) -> None:
         """Sends a tick into each partition of `conversations` that is here."""

@@ -113,7 +113,7 @@ class RelationshipsHandler:
         )  # fmt: skip
         if row.person is not None and row.person.revision >= event.revision:
             return
-        row.person = PersonState(event.revision, event.person, event.sums, event.last_purchase_at)
+        row.person = PersonState(event.revision, event.person, event.sums, event.last_purchase_at, event.shadow)
         row.revision += 1
         batch.keep(key, row)
 

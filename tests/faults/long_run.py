@@ -68,7 +68,7 @@ def long_run(
             wanted = interactions * number // faults
             before = _end(running, EXCHANGES)
             while len(ledger) < wanted:
-                ledger += (burst := history(next(seeds), min(4_000, wanted - len(ledger)), now))
+                ledger += (burst := history(next(seeds), min(1_200, wanted - len(ledger)), now))
                 produce(running.kafka, burst)
             crew.until(lambda: _end(running, EXCHANGES) > before, "some of it is processed")
             if not deck:

@@ -88,6 +88,32 @@ def stalls(moment: str, armed: str, seconds: float) -> None:
     _at_moment(moment, armed, lambda: time.sleep(seconds))
 
 
+def late(armed: str) -> None:
+    """While `armed` exists, chunks for exchanges wait on their way; the last of them is there before the next lane."""
+    kept: dict[int, tuple[Any, ...]] = {}
+
+    def putting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def put(self: Any, *given: Any) -> None:
+            if self.agent.name == "exchanges" and Path(armed).exists():
+                kept[self.partition] = given
+            else:
+                real(self, *given)
+
+        return put
+
+    def starting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def begin(self: Any) -> None:
+            if self.agent.name == "exchanges" and self.partition in kept:
+                Path(armed).unlink(missing_ok=True)
+                self.put(*kept.pop(self.partition))
+            real(self)
+
+        return begin
+
+    _instead(lane.Lane, "put", putting)
+    _instead(lane.Lane, "start", starting)
+
+
 def clock_jumps(seconds: float, armed: str) -> None:
     """The machine's clock is off by so much as soon as `armed` exists."""
     real = time.time
@@ -151,6 +177,15 @@ def early_commit() -> None:
         return transact
 
     _instead(transaction.Transactions, "_transact", wrap)
+
+
+def takes_all() -> None:
+    """A lane takes whatever it is given, from wherever it was fetched."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda self, records, _: real(self, records, self._session)
+
+    _instead(lane.Lane, "put", wrap)
 
 
 def disk_first() -> None:

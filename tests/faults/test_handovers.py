@@ -158,6 +158,32 @@ def test_a_worker_that_was_stopped_while_it_halved_a_batch_takes_no_partition_ba
     check(broker.kafka, ledger, [stopped.disk, other.disk])
 
 
+@pytest.mark.red("takes_all()")
+def test_what_was_on_its_way_to_a_lane_when_its_partition_was_assigned_anew_is_read_again(
+    broker: OwnBroker, start: Start, tmp_path: Path
+) -> None:
+    armed = tmp_path / "armed"
+    first = start("scorer-0", broken=f"late({str(armed)!r})", session_seconds=6)
+    until(first.ready, "the worker is ready")
+    now = begin(broker)
+    produce(broker.kafka, ledger := history(0, 400, now))
+    until(lambda: through(broker.kafka), "everything is processed")
+    armed.touch()
+    for part in range(1, 4):
+        # Several chunks, of which the lane that comes next is given the last.
+        ledger += (burst := history(part, 400, now))
+        produce(broker.kafka, burst)
+    second = start("scorer-1", session_seconds=6)
+    until(lambda: first.ready() and second.ready(), "both have their share")
+    assert not armed.exists(), "a lane was given what was on its way"
+    ledger += (burst := history(4, 400, now))
+    produce(broker.kafka, burst)
+    until(lambda: through(broker.kafka), "everything is processed")
+    for worker in (first, second):
+        worker.end()
+    check(broker.kafka, ledger, [first.disk, second.disk])
+
+
 def test_readers_wait_for_the_transaction_of_a_worker_that_stopped_and_no_longer(
     broker: OwnBroker, start: Start, tmp_path: Path
 ) -> None:

@@ -40,15 +40,21 @@ class Lane:
         agent: Agent,
         partition: int,
         *,
+        read_from: Callable[[dict[str, int], object], None],
         pause: Callable[[bool], None],
         crashed: Callable[[BaseException], None],
     ) -> None:
-        """`pause(True)` stops fetching for the lane, `pause(False)` resumes; `crashed` gets what ends the process."""
+        """`read_from` begins to fetch the sources from offsets, in the session that its records are to be `put` with.
+
+        `pause(True)` stops fetching for the lane, `pause(False)` resumes; `crashed` gets what ends the process.
+        """
         self.agent = agent
         self.partition = partition
         self.ready = False
         self.done = 0
         """Changes with every row restored and every record processed."""
+        self._read_from = read_from
+        self._session = object()
         self._pause = pause
         self._paused = False
         self._crashed = crashed
@@ -63,8 +69,14 @@ class Lane:
         """Starts to restore, then to process."""
         self._task = asyncio.create_task(self._run(), name=f"lane {self.agent.name} {self.partition}")
 
-    def put(self, records: Iterable[Record]) -> None:
-        """Adds records of the lane's sources, each source's in order."""
+    def put(self, records: Iterable[Record], session: object) -> None:
+        """Adds records of the lane's sources, each source's in order.
+
+        Drops those of another session: they were on their way to the lane before this one, and what was before them is
+        nowhere any more. To take them would be to skip that.
+        """
+        if session is not self._session:
+            return
         self._waiting.extend(records)
         self._wake.set()
         self._flow()
@@ -148,6 +160,9 @@ class Lane:
             )  # fmt: skip
             transactions = Transactions(agent, self.partition, producer, store, handler, position)
             await transactions.finish()
+            self._read_from(
+                {source: position.next.get(f"{source}:{self.partition}", 0) for source in agent.sources}, self._session
+            )
             self.ready = True
             while not self._closing:
                 await self._wake.wait()

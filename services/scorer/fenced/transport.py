@@ -1,12 +1,16 @@
 """A Faust transport that hands agents batches and leaves commits to the lanes.
 
-Broker URLs begin with `fenced://`. An agent's event then has a list of records as its value: all that one fetch brought
-of one partition, cut to a bounded number. Faust commits no offsets of these topics; the lanes' transactions do.
+Broker URLs begin with `fenced://`. An agent's event then has a `Chunk` as its value: all that one fetch brought of one
+partition, cut to a bounded number. Faust commits no offsets of these topics; the lanes' transactions do.
+
+Nothing of a partition is fetched before its lane says from where. What it says begins a session, and each chunk carries
+the session that it was fetched in: chunks of one session follow on each other without a gap. A chunk that a rebalance
+left behind somewhere between the broker and a lane is of an older session, and with it comes what would be missing.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -18,17 +22,26 @@ from faust.types import TP, ConsumerMessage
 _ASK_SECONDS = 5.0
 CHUNK = 500
 """Records per event: no partition makes the others wait for long."""
+_WAIT_SECONDS = 1.0
+_WAIT_FOR_LANES_SECONDS = 0.1
+
+
+class Chunk(NamedTuple):
+    """Records of one partition, in order, and the session in which they were fetched."""
+
+    records: list[Any]
+    session: object
 
 
 class BatchSchema(Schema[Any, Any]):
-    """Takes what the transport made: the value is a list of records already, the key nothing."""
+    """Takes what the transport made: the value is a `Chunk` already, the key nothing."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002 - Faust's signature
         """No key: a batch has none."""
         return None
 
     def loads_value(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002 - Faust's signature
-        """The list of records."""
+        """The chunk."""
         return message.value
 
 
@@ -60,21 +73,60 @@ class _Thread(driver.AIOKafkaConsumerThread):
 class FencedConsumer(driver.Consumer):
     """Faust's consumer, by batches."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._wanted: dict[TP, tuple[int, object]] = {}
+        self._sessions: dict[TP, object] = {}
+
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
+    def begin_anew(self) -> None:
+        """Fetches nothing until lanes say from where."""
+        self._wanted.clear()
+        self._sessions.clear()
+
+    def read_from(self, tp: TP, offset: int, session: object) -> None:
+        """Fetches a partition from `offset` on, in a new session, as soon as the fetch under way has ended."""
+        self._wanted[tp] = offset, session
+
+    async def perform_seek(self) -> None:
+        """Not to where the group stands, as Faust would: the lanes' own rows say where."""
+
+    async def _begin(self) -> None:
+        """Between two fetches, so that what a fetch brings is of one session."""
+        for tp, (offset, session) in list(self._wanted.items()):
+            del self._wanted[tp]
+            try:
+                await self.seek_wait({tp: offset})
+            except (KafkaError, TimeoutError) as error:
+                # It was taken away meanwhile; if not, the worker's watchdog notices that nothing of it is read.
+                self.log.warning("%r cannot be read from %d on: %r", tp, offset, error)
+            else:
+                self._sessions[tp] = session
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
+        await self._begin()
+        begun = (active_partitions or set()) & set(self._sessions)
+        if not begun:
+            await asyncio.sleep(_WAIT_FOR_LANES_SECONDS)
+            return {}
+        waiting = len(begun) < len(self.assignment())
+        return await super()._getmany(begun, min(timeout, _WAIT_FOR_LANES_SECONDS) if waiting else timeout)
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's signature
-        """One message per partition and CHUNK records, whose value is the list of records."""
+        """One message per partition and CHUNK records."""
         records, _ = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
+        sessions = dict(self._sessions)
         if not records or self.should_stop:
             return
         for partition, found in records.items():
+            tp = TP(partition.topic, partition.partition)
             for start in range(0, len(found), CHUNK):
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     return
                 chunk = found[start : start + CHUNK]
-                tp = TP(partition.topic, partition.partition)
                 yield (
                     tp,
                     ConsumerMessage(
@@ -85,7 +137,7 @@ class FencedConsumer(driver.Consumer):
                         chunk[-1].timestamp_type,
                         [],
                         None,
-                        cast(Any, chunk),
+                        cast(Any, Chunk(chunk, sessions.get(tp))),
                         None,
                         tp=tp,
                         generation_id=generation,
@@ -97,10 +149,7 @@ class FencedConsumer(driver.Consumer):
         try:
             while not (self.should_stop or fetcher.should_stop):
                 await asyncio.sleep(0)
-                async for tp, message in self.getmany(timeout=1.0):
-                    following = self._read_offset[tp]
-                    if following is not None and message.offset < following:
-                        continue
+                async for tp, message in self.getmany(timeout=_WAIT_SECONDS):
                     await self.wait_first(callback(message), self.suspend_flow.wait())
                     self._read_offset[tp] = message.offset + 1
         except self.consumer_stopped_errors:
@@ -124,6 +173,17 @@ class FencedTransport(driver.Transport):
     """The transport of `fenced://` URLs."""
 
     Consumer = FencedConsumer
+
+
+def begin_anew(app: Any) -> None:
+    """Fetches nothing any more until lanes say from where."""
+    cast(FencedConsumer, app.consumer).begin_anew()
+
+
+def read_from(app: Any, offsets: Mapping[TP, int], session: object) -> None:
+    """Fetches these partitions from these offsets on; their chunks carry `session`."""
+    for tp, offset in offsets.items():
+        cast(FencedConsumer, app.consumer).read_from(tp, offset, session)
 
 
 def pause(app: Any, partitions: Mapping[str, int], paused: bool) -> None:
