@@ -141,10 +141,8 @@ class PersonTold(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_fiel
     person: str | None
     sums: dict[str, float] = {}
     last_purchase_at: UtcTime | None = None
-
-
-ToRelationships: TypeAlias = ScoringSet | PersonTold
-"""What the exchanges agent hands on to the relationships agent, which reads no control records itself."""
+    shadow: bool = False
+    """Another of the person's followers stands for the person in lists."""
 
 Control: TypeAlias = (
     PolicyVersion

@@ -35,6 +35,10 @@ class Actor(Struct, omit_defaults=True, frozen=True):
     name: str | None = None
     avatar_url: str | None = None
     bot: bool = False
+    url: str | None = None
+    """The address of the profile."""
+    links: Annotated[tuple[Annotated[str, Meta(max_length=2048)], ...], Meta(max_length=20)] = ()
+    """Addresses on the profile that the platform has verified to be the same person's."""
 
 
 class Object(Struct, omit_defaults=True, frozen=True):

@@ -39,6 +39,8 @@ class PersonState(Struct, omit_defaults=True, frozen=True):
     sums: dict[str, float] = {}
     """Landmark sums by dimension, of the others."""
     last_purchase_at: UtcTime | None = None
+    shadow: bool = False
+    """Another of the person's followers stands for the person in lists."""
 
 
 class FollowerRow(Struct, omit_defaults=True, kw_only=True):

@@ -29,6 +29,7 @@ from services.api.routes import (
     channels,
     exchanges,
     followers,
+    identities,
     keys,
     movers,
     operations,
@@ -40,7 +41,7 @@ from services.api.settings import ApiSettings
 
 log = logging.getLogger("rapport.api")
 
-ROUTES = (brands, accounts, policy, channels, keys, overview, exchanges, followers, alerts, movers, scoring)
+ROUTES = (brands, accounts, policy, channels, keys, overview, exchanges, followers, alerts, movers, scoring, identities)
 SHUTDOWN_SECONDS = 5
 
 

@@ -10,6 +10,7 @@ import msgspec
 from rapport.contracts import controls
 from rapport.contracts.controls import Decided
 from rapport.domain import why
+from rapport.domain.identity import Standing
 from rapport.domain.policy import DEFAULT_RULE, DEFAULT_VERSION
 from rapport.domain.relationship import DIMENSIONS, Scoring, score, stage, stage_until, worth
 from rapport.domain.times import ms, utc
@@ -179,6 +180,31 @@ def alert_moment(document: Document, deliveries: list[Document]) -> AlertMoment:
     )
 
 
+def own_standing(document: Document) -> Standing:
+    """What a follower brings to a person by itself."""
+    return Standing(document["sums"], document["last_purchase_at"])
+
+
+def standing_fields(standing: Standing, scoring: Scoring, now: datetime) -> dict[str, Any]:
+    """Stage and dimensions of a whole person."""
+    bought = standing.last_purchase_at
+    return {
+        "stage": stage(standing.sums, ms(bought) if bought else None, ms(now), scoring),
+        **{name: score(standing.sums.get(name, 0.0), name, ms(now), scoring) for name in DIMENSIONS},
+    }
+
+
+def follower_short(document: Document, numbers: Numbers, now: datetime) -> FollowerShort:
+    """A follower as lists name one."""
+    return FollowerShort(
+        id=follower_ref(document["platform"], document["follower"]),
+        platform_id=document["follower"],
+        handle=document["handle"],
+        name=document["name"],
+        stage=stage_of(document, numbers, now),
+    )
+
+
 def follower_fields(document: Document, open_exchanges: int, numbers: Numbers, now: datetime) -> dict[str, Any]:
     """The fields of `schemas.views.Follower`."""
     scoring = numbers[document["scoring"]]
@@ -190,7 +216,7 @@ def follower_fields(document: Document, open_exchanges: int, numbers: Numbers, n
         "stage": stage_of(document, numbers, now),
         "stage_until": None if until is None else utc(until),
         "person": document["person"],
-        **{name: score(document["sums"][name], name, ms(now), scoring) for name in DIMENSIONS},
+        **{name: score(document["standing"]["sums"].get(name, 0.0), name, ms(now), scoring) for name in DIMENSIONS},
         "open_exchanges": open_exchanges,
     }
 

@@ -24,6 +24,7 @@ from services.api.projection.documents import (
     follower_document,
     follower_id,
     interaction_document,
+    profile_document,
 )
 
 INTERACTION_TYPE = "rapport.interaction.v1"
@@ -54,6 +55,7 @@ class Batch:
     exchanges: dict[str, Document] = field(default_factory=dict)
     followers: dict[str, Document | None] = field(default_factory=dict)
     alerts: dict[str, Document] = field(default_factory=dict)
+    profiles: dict[str, Document] = field(default_factory=dict)
     hours: set[tuple[str, datetime]] = field(default_factory=set)
     """Brand and hour of each interaction: what has to be counted again."""
     sources: dict[str, Any] = field(default_factory=dict)
@@ -90,12 +92,18 @@ def _add_interaction(batch: Batch, record: Any) -> None:
         raise codec.UndecodableError(f"unknown type {found!r}")
     if record.value is None:
         raise codec.UndecodableError("an interaction without a value")
-    document = interaction_document(_interactions.decode(record.value))
+    interaction = _interactions.decode(record.value)
+    document = interaction_document(interaction)
     # The first of an id wins, in the scorer as here.
     if document["_id"] not in batch.interactions:
         batch.interactions[document["_id"]] = document
         batch.sources[document["_id"]] = record
     batch.hours.add((document["brand"], document["hour"]))
+    profile = profile_document(interaction)
+    if profile is not None:
+        known = batch.profiles.get(profile["_id"])
+        if known is None or known["version"] < profile["version"]:
+            batch.profiles[profile["_id"]] = profile
 
 
 def _add_alert(batch: Batch, record: Any) -> None:

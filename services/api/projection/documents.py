@@ -12,6 +12,7 @@ from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.counting import standing
 from rapport.domain.decay import rank_of
+from rapport.domain.identity import plain_url
 from rapport.domain.relationship import DIMENSIONS, Scoring, stage, stage_until
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
@@ -100,21 +101,43 @@ def follower_document(row: FollowerRow, epoch: int) -> Document:
         "contributions": row.contributions,
         "days": row.days,
         "sums": sums,
-        **{f"{name}_rank": rank_of(total) for name, total in sums.items()},
+        **{f"{name}_rank": rank_of(standing_sums.get(name, 0.0)) for name in DIMENSIONS},
         "momentum_rank": rank_of(row.momentum),
         "scoring": row.scoring,
         "person": row.person.person if row.person else None,
+        "shadow": row.person.shadow if row.person else False,
         "standing": {"sums": standing_sums, "last_purchase_at": utc(bought) if bought is not None else None},
         "version": version_of(epoch, row.scoring << _SCORING_BIT | row.revision),
     }
 
 
 def stage_fields(document: Document, scoring: Scoring, now: datetime) -> Document:
-    """A follower's stage at `now`, the person's where it is linked to others, and when it falls by itself."""
+    """A follower's stage at `now`, the person's where it is linked to others, and when it falls by itself.
+
+    Without one, a follower is in no list: another of the person's followers stands for it there.
+    """
+    if document["shadow"]:
+        return {"stage": None, "stage_until": None}
     bought = document["standing"]["last_purchase_at"]
     held = (document["standing"]["sums"], ms(bought) if bought else None, ms(now), scoring)
     until = stage_until(*held)
     return {"stage": stage(*held), "stage_until": None if until is None else utc(until)}
+
+
+def profile_document(interaction: Interaction) -> Document | None:
+    """What an interaction says of its author's profile; None where that is nothing. The latest said is stored."""
+    who = interaction.actor
+    if interaction.kind in _BY_THE_BRAND or not (who.url or who.links):
+        return None
+    return {
+        "_id": follower_id(interaction.brand, interaction.platform, who.id),
+        "brand": interaction.brand,
+        "platform": interaction.platform,
+        "follower": who.id,
+        "url": plain_url(who.url) if who.url else None,
+        "links": sorted({plain_url(link) for link in who.links}),
+        "version": ms(interaction.occurred_at),
+    }
 
 
 def alert_document(alert: Alert) -> Document:

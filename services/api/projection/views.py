@@ -29,6 +29,7 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     for name, why in _insert(database, "alerts", batch.alerts).items():
         raise RefusedError(f"alert {name}: {why}")
     _upsert(database, "exchanges", batch.exchanges)
+    _upsert(database, "profiles", batch.profiles)
     _upsert(database, "followers", _staged(database, batch.followers))
     return refused
 
@@ -88,7 +89,7 @@ def _upsert(database: Database[Document], collection: str, documents: Mapping[st
         newer = {"$gt": [document["version"], {"$ifNull": ["$version", -1]}]}
         # $literal, because what people write may begin with a dollar sign.
         own: Document = {"written_at": "$$NOW"}
-        if "stage" in document:
+        if document.get("stage") is not None:
             own["stage_noted"] = noted(document["stage"])
         written = {"$mergeObjects": [{"$literal": document}, own]}
         replacement = {"$replaceWith": {"$cond": [newer, written, "$$ROOT"]}}

@@ -7,6 +7,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 
+from rapport.domain.outreach import SEVERAL
 from rapport.kit.mongo import Document
 
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -25,6 +26,36 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
             partialFilterExpression={"about": {"$exists": True}},
         ),
         _index("hourly", [("brand", _UP), ("hour", _UP), ("kind", _UP)]),
+        # What belongs to a post, and which posts something of an hour belongs to.
+        *(
+            _index(name, keys, partialFilterExpression={"post": {"$exists": True}})
+            for name, keys in (
+                ("of_post", [("brand", _UP), ("platform", _UP), ("post", _UP), ("kind", _UP)]),
+                ("post_by_hour", [("brand", _UP), ("hour", _UP), ("platform", _UP), ("post", _UP)]),
+                ("post_by_object", [("brand", _UP), ("platform", _UP), ("object.id", _UP)]),
+            )
+        ),
+        _index(
+            "published",
+            [("brand", _UP), ("platform", _UP), ("object.id", _UP)],
+            partialFilterExpression={"kind": "post"},
+        ),
+        *(
+            _index(name, keys, partialFilterExpression={"undo": True})
+            for name, keys in (
+                ("undone", [("brand", _UP), ("platform", _UP), ("object.id", _UP), ("undo", _UP)]),
+                ("undone_by_hour", [("brand", _UP), ("hour", _UP)]),
+            )
+        ),
+        # What the brand did to others.
+        *(
+            _index(name, keys, partialFilterExpression={"staff": True})
+            for name, keys in (
+                ("outreach", [("brand", _UP), ("occurred_at", _DOWN), ("_id", _DOWN)]),
+                ("reached", [("brand", _UP), ("platform", _UP), ("parent.actor", _UP), ("occurred_at", _DOWN)]),
+                ("reached_object", [("brand", _UP), ("platform", _UP), ("object.id", _UP), ("staff", _UP)]),
+            )
+        ),
     ),
     "exchanges": (
         _index("due", [("brand", _UP), ("state", _UP), ("due_at", _UP), ("_id", _UP)]),
@@ -52,16 +83,62 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("momentum", [("brand", _UP), ("momentum_rank", _DOWN), ("_id", _UP)]),
         _index("stage_until", [("brand", _UP), ("stage_until", _UP), ("_id", _UP)]),
         _index("fell", [("brand", _UP), ("stage_noted.fell_at", _DOWN), ("_id", _UP)]),
-        _index("person", [("brand", _UP), ("person", _UP)], partialFilterExpression={"person": {"$type": "string"}}),
+        _index("linked", [("written_at", _UP)], partialFilterExpression={"person": {"$type": "string"}}),
         _index("first_seen", [("brand", _UP), ("first_seen", _DOWN)]),
         _index("written", [("brand", _UP), ("written_at", _UP)]),
+        # Who wrote several times and was never answered.
+        _index(
+            "unanswered",
+            [("brand", _UP), ("counts.reply", _UP), ("last_seen", _DOWN), ("_id", _UP)],
+            partialFilterExpression={"counts.comment": {"$gte": SEVERAL}},
+        ),
     ),
+    "beginnings": (
+        _index("new", [("brand", _UP), ("new", _UP), ("at", _DOWN), ("_id", _DOWN), ("platform", _UP)]),
+        _index(
+            "post",
+            [("brand", _UP), ("platform", _UP), ("post", _UP), ("new", _UP)],
+            partialFilterExpression={"post": {"$type": "string"}},
+        ),
+        _index("sought", [("brand", _UP), ("at", _UP)], partialFilterExpression={"sought": True}),
+    ),
+    "new_days": (_index("day", [("brand", _UP), ("day", _UP)]),),
+    "posts": (
+        _index("listed", [("brand", _UP), ("label", _UP), ("published_at", _DOWN), ("_id", _DOWN)]),
+        # All that a mix is summed up from, so that no post has to be read for it.
+        _index(
+            "mix",
+            [
+                *(("brand", _UP), ("published_at", _UP), ("label", _UP), ("format", _UP)),
+                *(("comments", _UP), ("reactions", _UP), ("shares", _UP), ("new_relationships", _UP)),
+            ],
+        ),
+        _index("object", [("brand", _UP), ("platform", _UP), ("post", _UP)]),
+        _index("labelled", [("brand", _UP), ("labelled_with", _UP)]),
+        _index("newest", [("published_at", _DOWN)]),
+    ),
+    "stale": (_index("since", [("what", _UP), ("since", _UP)]),),
+    "profiles": (
+        _index("url", [("brand", _UP), ("url", _UP)]),
+        # An address that is verified on it is what a suggestion takes.
+        _index("linking", [("brand", _UP), ("_id", _UP)], partialFilterExpression={"links.0": {"$exists": True}}),
+    ),
+    "links": (
+        _index("of_first", [("brand", _UP), ("a", _UP)]),
+        _index("of_second", [("brand", _UP), ("b", _UP)]),
+        _index("latest", [("brand", _UP), ("at", _DOWN), ("_id", _UP)]),
+    ),
+    "linked": (_index("dirty", [("dirty", _UP)], partialFilterExpression={"dirty": {"$type": "string"}}),),
+    "link_log": (_index("latest", [("brand", _UP), ("at", _DOWN), ("_id", _DOWN)]),),
     "alerts": (
         _index("latest", [("brand", _UP), ("created_at", _DOWN), ("_id", _DOWN)]),
         _index("exchange", [("brand", _UP), ("exchange", _UP)]),
     ),
     "deliveries": (_index("alert", [("brand", _UP), ("alert", _UP)]),),
-    "hourly": (_index("hour", [("brand", _UP), ("hour", _UP)]),),
+    "hourly": (
+        _index("hour", [("brand", _UP), ("hour", _UP)]),
+        _index("drawn", [("brand", _UP), ("drawn", _UP)]),
+    ),
     "accounts": (_index("brand", [("brand", _UP)]),),
     "policies": (_index("version", [("brand", _UP), ("version", _DOWN)]),),
 }

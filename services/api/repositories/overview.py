@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pymongo.asynchronous.database import AsyncDatabase
 
+from rapport.domain.relationship import STAGES
 from rapport.kit.mongo import Document
 from services.api.repositories.tenants import Tenants
 
@@ -118,10 +119,11 @@ class Overviews:
         """How many followers each of these brands has, and how many of them were first seen since its midnight."""
         found = {}
         for brand, midnight in midnights.items():
-            query: Document = {"$and": [self._tenants.filter(), {"brand": brand}]}
+            # Whoever is in no stage is shown as another follower of the same person.
+            query: Document = {"$and": [self._tenants.filter(), {"brand": brand}], "stage": {"$in": list(STAGES)}}
             found[brand] = (
                 await self._followers.count_documents(query),
-                await self._followers.count_documents({**query, "first_seen": {"$gte": midnight}}),
+                await self._followers.count_documents({**query, "first_seen": {"$gte": midnight}}, hint="first_seen"),
             )
         return found
 

@@ -78,6 +78,9 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                 *(
                     "overview",
                     "movers",
+                    "identities?limit=1",
+                    "identities/log?limit=1",
+                    "identities/suggestions",
                     "policy",
                     "policy/versions?limit=1",
                     "accounts",

@@ -20,6 +20,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/brands/{brand}/policy/preview"): {"rules": []},
     ("post", "/v1/brands/{brand}/exchanges/{id}/no-reply-needed"): {"why": "x"},
     ("put", "/v1/brands/{brand}/channels"): {"channels": []},
+    ("post", "/v1/brands/{brand}/identities"): {"a": "x", "b": "y", "why": "z"},
+    ("post", "/v1/brands/{brand}/identities/unlink"): {"a": "x", "b": "y", "why": "z"},
 }
 
 
@@ -29,8 +31,10 @@ def _routes(api: Served) -> list[tuple[str, str]]:
 
 
 def _filled(path: str, brand: str) -> str:
-    thing = follower_ref("bluesky", "did:plc:1") if "followers" in path else "open-1"
-    return path.replace("{brand}", brand).replace("{id}", thing).replace("{account}", "aurora-account")
+    follower = follower_ref("bluesky", "did:plc:1")
+    thing = follower if "followers" in path else "open-1"
+    filled = path.replace("{brand}", brand).replace("{id}", thing).replace("{account}", "aurora-account")
+    return filled.replace("{follower}", follower)
 
 
 def test_every_route_of_a_foreign_brand_and_of_none_answers_404(api: Served, views: Database[Document]) -> None:

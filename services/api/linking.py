@@ -1,0 +1,230 @@
+"""Linking followers who are one person: by hand, by suggestion, by a file."""
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from rapport.domain import identity
+from rapport.domain.identity import Link, SelfError, TooManyError
+from rapport.domain.times import ms, utc
+from rapport.kit.mongo import Document
+from services.api import reading, shapes
+from services.api.context import Context
+from services.api.ids import follower_parts, follower_ref
+from services.api.problems import ProblemError, invalid, not_found
+from services.api.repositories.followers import Followers
+from services.api.repositories.identities import Identities, profile
+from services.api.repositories.scorings import Scorings
+from services.api.repositories.tenants import Tenants
+from services.api.schemas import identities as schemas
+
+COLUMNS = ("platform_a", "follower_a", "platform_b", "follower_b", "why")
+MOST_ROWS = 2_000
+SUGGESTED = 50
+PROFILES_LOOKED_AT = 1_000
+_LONGEST_WHY = 500
+
+
+async def link(context: Context, brand: str, by: str, said: schemas.LinkInput, source: str) -> schemas.Link:
+    """Links two followers. Raises ProblemError (404, 409, 422)."""
+    one, other = _follower("a", said.a), _follower("b", said.b)
+    await _known(context, brand, {"a": one, "b": other})
+    return await _link(context, brand, one, other, {"by": by, "why": said.why, "source": source})
+
+
+async def _link(context: Context, brand: str, one: str, other: str, said: Document) -> schemas.Link:
+    identities = Identities(context.database, Tenants.one(brand))
+    around = await identities.around(brand, [one, other])
+    try:
+        identity.check(one, other, around)
+    except SelfError as error:
+        raise invalid("b", str(error)) from None
+    except TooManyError as error:
+        raise invalid("b", str(error)) from None
+    made = Link.of(one, other)
+    document = {"at": utc(ms(datetime.now(UTC))), **said}
+    if not await identities.add(brand, made, document):
+        raise ProblemError(409, "conflict", "these two are linked already")
+    await identities.changed(brand, _members([*around, made], made))
+    return _shown({"a": made.a, "b": made.b, **document})
+
+
+async def unlink(context: Context, brand: str, by: str, said: schemas.UnlinkInput, source: str) -> None:
+    """Takes a link back, exactly. Raises ProblemError (404)."""
+    identities = Identities(context.database, Tenants.one(brand))
+    gone = Link.of(_follower("a", said.a), _follower("b", said.b))
+    around = await identities.around(brand, gone)
+    document = {"at": utc(ms(datetime.now(UTC))), "by": by, "why": said.why, "source": source}
+    if not await identities.remove(brand, gone, document):
+        raise not_found("link between these two")
+    await identities.changed(brand, _members(around, gone))
+
+
+def _members(links: Sequence[Link], touched: Link) -> set[str]:
+    return {member for each in identity.persons(links) if each & set(touched) for member in each}
+
+
+async def person(context: Context, brand: str, ref: str) -> schemas.Person | None:
+    """The person that a follower is, by the follower's id in lists; None where there is no such follower."""
+    try:
+        follower = "/".join(follower_parts(ref))
+    except ValueError:
+        return None
+    tenants = Tenants.one(brand)
+    links = await Identities(context.database, tenants).around(brand, [follower])
+    members = sorted(next((each for each in identity.persons(links) if follower in each), {follower}))
+    documents = await Followers(context.database, tenants).some(f"{brand}/{member}" for member in members)
+    there = [documents[name] for name in (f"{brand}/{member}" for member in members) if name in documents]
+    if not there:
+        return None
+    now = datetime.now(UTC)
+    numbers = await Scorings(context.database).of(there)
+    counts: dict[str, int] = {}
+    for each in there:
+        for kind, times in each["counts"].items():
+            counts[kind] = counts.get(kind, 0) + times
+    together = identity.together({each["_id"]: shapes.own_standing(each) for each in there})
+    return schemas.Person(
+        id=identity.person_id(brand, members),
+        counts=counts,
+        **shapes.standing_fields(together, numbers[max(numbers)], now),
+        followers=await reading.listed_followers(context.database, tenants, there, now),
+        links=[_shown(each) for each in await Identities(context.database, tenants).stored(brand, links)],
+    )
+
+
+async def suggestions(context: Context, brand: str) -> list[schemas.Suggestion]:
+    """Pairs whose profiles have verified links to each other and who are not one person yet."""
+    tenants = Tenants.one(brand)
+    identities = Identities(context.database, tenants)
+    followers = Followers(context.database, tenants)
+    now = datetime.now(UTC)
+    found: dict[Link, tuple[str, str]] = {}
+    after, looked_at = "", 0
+    while looked_at < PROFILES_LOOKED_AT and len(found) < SUGGESTED:
+        linking = await identities.linking(after, SUGGESTED)
+        if not linking:
+            break
+        after, looked_at = linking[-1]["_id"], looked_at + len(linking)
+        there: dict[str, list[Document]] = {}
+        for each in await identities.at({url for one in linking for url in one["links"]}):
+            there.setdefault(each["url"], []).append(each)
+        for one in linking:
+            for other in (each for url in one["links"] for each in there.get(url, ())):
+                pair = Link.of(_name(one), _name(other))
+                if pair.a != pair.b and identity.confirm_each_other(profile(one), profile(other)):
+                    found[pair] = (one["_id"], other["_id"])
+    linked = await identities.around(brand, {name for pair in found for name in pair})
+    one_person = identity.persons(linked)
+    open_pairs = [pair for pair in found if not any(set(pair) <= each for each in one_person)][:SUGGESTED]
+    documents = await followers.some(f"{brand}/{name}" for pair in open_pairs for name in pair)
+    numbers = await Scorings(context.database).of(documents.values())
+    shown = {name.split("/", 1)[1]: shapes.follower_short(each, numbers, now) for name, each in documents.items()}
+    return [
+        schemas.Suggestion(a=shown[pair.a], b=shown[pair.b])
+        for pair in open_pairs
+        if pair.a in shown and pair.b in shown
+    ]
+
+
+class _Row(NamedTuple):
+    line: int
+    one: str
+    other: str
+    why: str
+
+
+async def take_file(context: Context, brand: str, by: str, text: str, agree: bool) -> schemas.ImportOutcome:
+    """Reads a CSV file of links; takes the good rows only where that is agreed to. Raises ProblemError (422)."""
+    rows, bad = _read(text)
+    known = await Followers(context.database, Tenants.one(brand)).some(
+        f"{brand}/{name}" for row in rows for name in (row.one, row.other)
+    )
+    good = []
+    for row in rows:
+        missing = [
+            (column, name)
+            for column, name in (("follower_a", row.one), ("follower_b", row.other))
+            if f"{brand}/{name}" not in known
+        ]
+        if missing:
+            column, name = missing[0]
+            platform, _, its_id = name.partition("/")
+            bad.append(schemas.BadRow(line=row.line, column=column, why=f"there is no {its_id!r} on {platform} here"))
+        else:
+            good.append(row)
+    imported = already = 0
+    for row in good if agree else ():
+        try:
+            await _link(context, brand, row.one, row.other, {"by": by, "why": row.why, "source": "import"})
+        except ProblemError as error:
+            if error.status == 409:
+                already += 1
+                continue
+            bad.append(schemas.BadRow(line=row.line, column="follower_b", why=error.detail))
+        else:
+            imported += 1
+    return schemas.ImportOutcome(
+        good=len(good), bad=sorted(bad, key=lambda each: each.line), imported=imported, already=already
+    )
+
+
+def _read(text: str) -> tuple[list[_Row], list[schemas.BadRow]]:
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    if missing:
+        raise invalid("file", f"line 1 has to name the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}")
+    rows: list[_Row] = []
+    bad: list[schemas.BadRow] = []
+    try:
+        for row in reader:
+            line = reader.line_num
+            if len(rows) + len(bad) == MOST_ROWS:
+                raise invalid("file", f"it has more than {MOST_ROWS:,} rows; send it in parts")
+            empty = next((name for name in COLUMNS if not (row[name] or "").strip()), None)
+            found = {name: (row[name] or "").strip() for name in COLUMNS}
+            one = f"{found['platform_a']}/{found['follower_a']}"
+            other = f"{found['platform_b']}/{found['follower_b']}"
+            if None in row:
+                bad.append(schemas.BadRow(line=line, column=None, why=f"it has more than {len(COLUMNS)} columns"))
+            elif empty is not None:
+                bad.append(schemas.BadRow(line=line, column=empty, why="it is empty"))
+            elif one == other:
+                bad.append(schemas.BadRow(line=line, column="follower_b", why="both are the same follower"))
+            elif len(found["why"]) > _LONGEST_WHY:
+                bad.append(schemas.BadRow(line=line, column="why", why=f"it is longer than {_LONGEST_WHY} characters"))
+            else:
+                rows.append(_Row(line, one, other, found["why"]))
+    except csv.Error as error:
+        bad.append(schemas.BadRow(line=reader.line_num, column=None, why=f"this is no CSV from here on: {error}"))
+    return rows, bad
+
+
+async def _known(context: Context, brand: str, followers: dict[str, str]) -> None:
+    found = await Followers(context.database, Tenants.one(brand)).some(f"{brand}/{name}" for name in followers.values())
+    for field, name in followers.items():
+        if f"{brand}/{name}" not in found:
+            raise invalid(field, "there is no such follower here")
+
+
+def _follower(field: str, ref: str) -> str:
+    try:
+        return "/".join(follower_parts(ref))
+    except ValueError as error:
+        raise invalid(field, str(error)) from None
+
+
+def _name(document: Document) -> str:
+    return f"{document['platform']}/{document['follower']}"
+
+
+def _shown(document: Document) -> schemas.Link:
+    return schemas.Link(**shown_fields(document))
+
+
+def shown_fields(document: Document) -> Document:
+    """A link or an event of one as the API gives it."""
+    refs = {side: follower_ref(*document[side].split("/", 1)) for side in ("a", "b")}
+    return {**refs, **{name: document[name] for name in ("at", "by", "why", "source")}}

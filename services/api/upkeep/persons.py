@@ -1,0 +1,128 @@
+"""Who is the same person, told to each of the person's followers: what the others bring goes into the log.
+
+What is to be told is stored before it is sent, and sent again until the broker has it; so of one revision there is only
+one content, and the follower's row takes the highest.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+
+from rapport.contracts import codec
+from rapport.contracts.controls import PersonTold
+from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
+from rapport.domain.identity import Standing, brought_by_others, person_id, persons, stands_for_it
+from rapport.kit.mongo import Document
+from services.api.repositories.identities import links_around
+from services.api.upkeep.loop import Desk, Task
+
+AT_ONCE = 500
+LOOK_BACK = timedelta(minutes=2)
+"""Several projectors write at once, and what one writes can show after what another wrote later."""
+SEND_SECONDS = 30
+
+
+def tell(desk: Desk) -> None:
+    """Tells followers whose links changed, and those who share a person with somebody who did something."""
+    _mark(desk)
+    linked = desk.database["linked"]
+    while dirty := linked.find({"dirty": {"$type": "string"}}).limit(AT_ONCE).to_list():
+        by_brand: defaultdict[str, list[Document]] = defaultdict(list)
+        for each in dirty:
+            by_brand[each["brand"]].append(each)
+        for brand, some in by_brand.items():
+            _tell(desk, brand, some)
+
+
+def _mark(desk: Desk) -> None:
+    """Marks the others of a person of whom a follower was written since the last time."""
+    noted = desk.database["upkeep"].find_one({"_id": "persons"}) or {"until": desk.now - timedelta(days=1)}
+    since = noted["until"] - LOOK_BACK
+    found = desk.database["followers"].find(
+        {"person": {"$type": "string"}, "written_at": {"$gte": since}}, {"brand": 1, "version": 1}
+    )
+    changed = {each["_id"]: each for each in found}
+    seen = desk.database["linked"].find({"_id": {"$in": list(changed)}}, {"version": 1})
+    known = {each["_id"]: each.get("version") for each in seen}
+    for name, each in changed.items():
+        if known.get(name) != each["version"]:
+            brand, follower = name.split("/", 1)
+            _dirty(desk, brand, _members(desk, brand, follower))
+            desk.database["linked"].update_one(
+                {"_id": name}, {"$set": {"brand": brand, "version": each["version"]}}, upsert=True
+            )
+    desk.database["upkeep"].update_one({"_id": "persons"}, {"$set": {"until": desk.now}}, upsert=True)
+
+
+def _dirty(desk: Desk, brand: str, followers: Iterable[str]) -> None:
+    for follower in followers:
+        desk.database["linked"].update_one(
+            {"_id": f"{brand}/{follower}"},
+            {"$set": {"brand": brand, "dirty": desk.now.isoformat()}},
+            upsert=True,
+        )
+
+
+def _members(desk: Desk, brand: str, follower: str) -> frozenset[str]:
+    for members in persons(links_around(desk.database, brand, [follower])):
+        if follower in members:
+            return members
+    return frozenset([follower])
+
+
+def _tell(desk: Desk, brand: str, dirty: list[Document]) -> None:
+    for each in dirty:
+        follower = each["_id"].split("/", 1)[1]
+        wanted = _content(desk, brand, follower)
+        pending = each.get("pending")
+        if pending is None and wanted != each.get("told"):
+            pending = {"revision": each.get("revision", 0) + 1, "content": wanted}
+            desk.database["linked"].update_one({"_id": each["_id"]}, {"$set": {"pending": pending}})
+        if pending is not None:
+            _send(desk, brand, follower, pending)
+            desk.database["linked"].update_one(
+                {"_id": each["_id"]},
+                {"$set": {"revision": pending["revision"], "told": pending["content"], "pending": None}},
+            )
+            if pending["content"] != wanted:
+                continue  # still dirty: what was left from before is told, what holds now comes next
+        desk.database["linked"].update_one({"_id": each["_id"], "dirty": each["dirty"]}, {"$unset": {"dirty": ""}})
+
+
+def _content(desk: Desk, brand: str, follower: str) -> Document:
+    """What a follower is to be told: who it is, and what the others bring."""
+    members = _members(desk, brand, follower)
+    if len(members) == 1:
+        return {"person": None, "sums": {}, "last_purchase_at": None, "shadow": False}
+    ids = [f"{brand}/{member}" for member in sorted(members)]
+    found = desk.database["followers"].find({"_id": {"$in": ids}}, {"sums": 1, "last_purchase_at": 1})
+    standings = {each["_id"].split("/", 1)[1]: Standing(each["sums"], each["last_purchase_at"]) for each in found}
+    others = brought_by_others(follower, standings)
+    return {
+        "person": person_id(brand, members),
+        "sums": others.sums,
+        "last_purchase_at": others.last_purchase_at,
+        "shadow": follower != stands_for_it(members),
+    }
+
+
+def _send(desk: Desk, brand: str, follower: str, pending: Document) -> None:
+    """Returns once the broker has it."""
+    platform, its_id = follower.split("/", 1)
+    told = PersonTold(
+        brand=brand, platform=platform, follower=its_id, revision=pending["revision"], **pending["content"]
+    )
+    key = key_of(brand, platform, its_id)
+    headers = codec.headers(
+        "rapport.control.v1", id=f"person:{brand}/{follower}/{pending['revision']}", source="/rapport/projector"
+    )
+    desk.producer.send(
+        CONVERSATIONS.name,
+        codec.encode(told),
+        key=key,
+        partition=partition_of(key, CONVERSATIONS.partitions),
+        headers=headers,
+    ).get(SEND_SECONDS)
+
+
+TASK = Task("persons", timedelta(seconds=2), tell)
