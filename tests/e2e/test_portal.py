@@ -33,6 +33,7 @@ PAGES = (
     f"/brands/{portal_data.BRAND}/exchanges/open-0",
     f"/brands/{portal_data.BRAND}/followers?sort=trust",
     f"/brands/{portal_data.BRAND}/followers/{FOLLOWER}",
+    f"/brands/{portal_data.BRAND}/movers",
     f"/brands/{portal_data.BRAND}/exchanges/friday",
     f"/brands/{portal_data.BRAND}/exchanges/decided",
     "/brands/nobody",
@@ -276,6 +277,40 @@ def test_only_a_key_that_may_write_decides_and_only_from_here(opened: Opened, ap
 def _decided(stack: Running, brand: str) -> list[Decided]:
     found = (each for written in controls(stack.kafka, brand).values() for each in written)
     return sorted((each for each in found if isinstance(each, Decided)), key=lambda each: each.at)
+
+
+def test_somebody_says_who_is_the_same_person_and_takes_it_back(opened: Opened, api: Served) -> None:
+    path = f"/brands/{portal_data.BRAND}/followers"
+    other = follower_ref("bluesky", "did:plc:2")
+    page = opened(f"{path}/{FOLLOWER}")
+    card = page.get_by_role("region", name="The same person")
+    expect(card).to_contain_text("Linked to nobody")
+    card.get_by_label("Who else it is").fill(f"{api.url}{path}/{FOLLOWER}")
+    card.get_by_label("How you know").fill("She told me.")
+    card.get_by_role("button", name="Link").click()
+    expect(card.get_by_role("alert")).to_have_text("A follower is the same person as itself already.")
+    expect(card.get_by_label("How you know")).to_have_value("She told me.")
+    card.get_by_label("Who else it is").fill(f"{api.url}{path}/{other}")
+    card.get_by_role("button", name="Link").click()
+    expect(card).to_contain_text("Linked by administrator: She told me.")
+    card.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(re.escape(other)))
+    expect(card.get_by_role("link")).to_have_attribute("href", f"{path}/{FOLLOWER}")
+    card.get_by_role("button", name="Unlink").click()
+    expect(card).to_contain_text("Linked to nobody")
+    assert api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"] == []
+
+
+def test_a_followers_page_says_what_changed_and_what_would_raise_the_stage(opened: Opened) -> None:
+    page = opened(f"/brands/{portal_data.BRAND}/movers")
+    for heading in ("Warming", "Cooling", "Lost", "Buyers gone quiet"):
+        expect(page.get_by_role("region", name=heading, exact=True)).to_be_visible()
+    warmest = page.get_by_role("region", name="Warming").get_by_role("link").first
+    warmest.click()
+    expect(page.get_by_role("heading", name="The relationship")).to_be_visible()
+    expect(page.locator(".mover-points").first).to_contain_text("in 7 days")
+    page.goto(f"/brands/{portal_data.BRAND}/followers/{follower_ref('bluesky', 'did:plc:0')}")
+    expect(page.get_by_text("What would raise it")).to_be_visible()
 
 
 def test_hostile_text_is_text(opened: Opened) -> None:

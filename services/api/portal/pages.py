@@ -13,9 +13,8 @@ from starlette.staticfiles import StaticFiles
 from services.api import numbers, reading
 from services.api.auth import principal_of
 from services.api.context import ContextDep
-from services.api.portal import exchange, movers, session, wording
+from services.api.portal import exchange, follower, movers, session, wording
 from services.api.portal.frame import HEADERS, STATIC, Brand, NotLoggedInError, Visitor, named, page, same_origin
-from services.api.problems import not_found
 from services.api.repositories.brands import Brands
 from services.api.repositories.overview import Overviews
 from services.api.repositories.tenants import Tenants
@@ -23,7 +22,7 @@ from services.api.schemas.views import AlertsQuery, ExchangesQuery, FollowersQue
 
 router = APIRouter(include_in_schema=False)
 
-MODULES = (exchange, movers)
+MODULES = (exchange, follower, movers)
 """Where else pages are."""
 CHART_DAYS = 14
 PAGE_SHOWN = 25
@@ -176,15 +175,6 @@ async def followers_page(
     )
     found = await reading.followers(context.database, Tenants.one(brand["_id"]), query, datetime.now(UTC))
     return page("followers.html", who=who, brand=named(brand), found=found, sort=query.sort, stage=query.stage or "")
-
-
-@router.get("/brands/{brand}/followers/{id}")
-async def follower_page(id: str, brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
-    """One relationship."""
-    found = await reading.follower(context.database, Tenants.one(brand["_id"]), brand["_id"], id, datetime.now(UTC))
-    if found is None:
-        raise not_found("follower")
-    return page("follower.html", who=who, brand=named(brand), follower=found)
 
 
 def install(app: FastAPI) -> None:
