@@ -15,6 +15,7 @@ KINDS = ("reaction", "follow", "comment", "mention", "message", "share")
 """What is reaching out, where the staff does it. A reply is an answer."""
 Place = tuple[datetime, str]
 _LISTED = {"contributions": 0, "days": 0}
+_ACT = dict.fromkeys(("kind", "object.id", "parent", "occurred_at", "undo"), 1)
 
 
 def reached(document: Document) -> str:
@@ -53,20 +54,20 @@ class Outreach:
         for platform, some in followers.items():
             its = {**self._tenants.filter(), "platform": platform}
             lately, wanted = {"occurred_at": {"$gte": since}}, {"$in": sorted(some)}
-            answered = self._interactions.find(
+            replies = self._interactions.find(
                 {**its, "follower": wanted, **lately, "kind": "reply"}, {"follower": 1, "occurred_at": 1}
-            ).hint("timeline")
-            async for each in answered:
+            )
+            async for each in replies.hint("timeline"):
                 _later(found, (platform, each["follower"]), each["occurred_at"])
-            fields = dict.fromkeys(("kind", "object.id", "parent", "occurred_at", "undo"), 1)
             of_staff = {**its, **lately, "staff": True, "kind": {"$in": list(KINDS)}}
-            acts = {
-                each["_id"]: each
-                for name, index in (("parent.actor", "reached"), ("object.id", "reached_object"))
-                for each in await self._interactions.find({**of_staff, name: wanted}, fields).hint(index).to_list()
-            }
+            acts: list[Document] = []
+            for name, index in (("parent.actor", "reached"), ("object.id", "reached_object")):
+                acts += await self._interactions.find({**of_staff, name: wanted}, _ACT).hint(index).to_list()
+            # What takes an act back may name nothing but its object.
+            objects = sorted({each["object"]["id"] for each in acts})
+            undone = await self._interactions.find({**its, "undo": True, "object.id": {"$in": objects}}, _ACT).to_list()
             latest: dict[tuple[str, str], Document] = {}
-            for each in sorted(acts.values(), key=lambda each: (each["occurred_at"], each["_id"])):
+            for each in sorted((*acts, *undone), key=lambda each: (each["occurred_at"], each["_id"])):
                 latest[each["kind"], each["object"]["id"]] = each
             for each in latest.values():
                 if not each.get("undo"):

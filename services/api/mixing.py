@@ -1,0 +1,164 @@
+"""The content mix, put together for the API and the portal."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from rapport.domain.mix import (
+    BRINGS,
+    FORMATS,
+    LABELS,
+    UNSORTED,
+    Interval,
+    Rule,
+    Tally,
+    dispersion,
+    folded,
+    label_of,
+    per_post,
+    share,
+    standing,
+)
+from rapport.domain.times import ms
+from rapport.kit.mongo import Document
+from services.api import cursors, reading
+from services.api.ids import follower_parts, follower_ref
+from services.api.periods import period, span_of
+from services.api.problems import not_found
+from services.api.reading import Database
+from services.api.repositories.posts import Place, Posts
+from services.api.repositories.tenants import Tenants
+from services.api.schemas.common import Page
+from services.api.schemas.mix import Brought, Estimate, Label, Mix, MixSettings, Part, Post, PostsQuery
+
+
+async def mix(database: Database, brand: Document, first: date | None, last: date | None, now: datetime) -> Mix:
+    """A brand's mix on some days. Raises ProblemError (422)."""
+    zone = brand["settings"]["timezone"]
+    since, until = period(first, last, zone, now)
+    posts = Posts(database, Tenants.one(brand["_id"]))
+    groups = await posts.tallies(*span_of(since, until, ZoneInfo(zone)))
+    targets = await settings(database, brand["_id"])
+    by_label, by_format = folded(groups, 0), folded(groups, 1)
+    whole = sum(each.posts for each in groups.values())
+    unsorted = by_label.get(UNSORTED, Tally()).posts
+    return Mix(
+        first=date.fromisoformat(since),
+        last=date.fromisoformat(until),
+        timezone=zone,
+        posts=whole,
+        unsorted=unsorted,
+        labels=_parts(by_label, LABELS, whole - unsorted, targets.labels),
+        formats=_parts(by_format, FORMATS, whole, targets.formats),
+    )
+
+
+def _parts(groups: Mapping[str, Tally], names: tuple[str, ...], of: int, targets: Mapping[Any, float]) -> list[Part]:
+    spreads = {name: dispersion(groups.values(), name) for name in BRINGS}
+    found = []
+    for name in names:
+        group = groups.get(name, Tally())
+        part = share(group.posts, of)
+        brought = {
+            each: Brought(total=group.sums.get(each, 0), per_post=_estimate(per_post(group, each, spreads[each])))
+            for each in BRINGS
+        }
+        found.append(
+            Part(
+                name=name,
+                posts=group.posts,
+                share=_estimate(part),
+                target=targets.get(name),
+                standing=standing(part, targets.get(name)),
+                **brought,
+            )
+        )
+    return found
+
+
+def _estimate(interval: Interval | None) -> Estimate | None:
+    return None if interval is None else Estimate(value=interval.value, low=interval.low, high=interval.high)
+
+
+async def posts(database: Database, brand: Document, query: PostsQuery, now: datetime) -> Page[Post]:
+    """What a brand published on some days, the latest first. Raises ProblemError (422)."""
+    after: Place | None = None
+    if query.cursor is not None:
+        at, last_id = cursors.decode("posts", query.cursor, (int, str))
+        after = (reading.time_of(at), str(last_id))
+    zone = brand["settings"]["timezone"]
+    start, end = span_of(*period(query.from_, query.to, zone, now), ZoneInfo(zone))
+    repository = Posts(database, Tenants.one(brand["_id"]))
+    found = await repository.page(query.label, start, end, after, query.limit + 1)
+    shown = found[: query.limit]
+    following = None
+    if len(found) > len(shown):
+        following = cursors.encode("posts", ms(shown[-1]["published_at"]), shown[-1]["_id"])
+    return Page(items=[shown_post(each) for each in shown], next=following)
+
+
+def shown_post(document: Document) -> Post:
+    """A stored post as the API gives it."""
+    its_id = document["_id"].removeprefix(f"{document['brand']}/{document['platform']}/")
+    names = [name for name in Post.model_fields if name != "id"]
+    return Post(id=follower_ref(document["platform"], its_id), **{name: document[name] for name in names})
+
+
+async def label(database: Database, brand: str, ref: str, wanted: Label, by: str, now: datetime) -> Post:
+    """Gives a post a label by hand. Raises ProblemError (404)."""
+    repository, post = await _found(database, brand, ref)
+    await repository.label_by_hand(post, wanted, by, now)
+    return _still_there(await repository.show_label(post, wanted, "hand"))
+
+
+async def unlabel(database: Database, brand: str, ref: str) -> Post:
+    """Takes a post's label by hand away: its plan's or the rules' holds again. Raises ProblemError (404)."""
+    repository, post = await _found(database, brand, ref)
+    await repository.forget_label(post)
+    rules = await repository.settings(brand)
+    found = label_of(
+        post["text"],
+        None,
+        await repository.planned_label(post["_id"]),
+        msgspec.convert(rules["rules"], list[Rule]) if rules else [],
+    )
+    return _still_there(await repository.show_label(post, found.label, found.by))
+
+
+async def _found(database: Database, brand: str, ref: str) -> tuple[Posts, Document]:
+    repository = Posts(database, Tenants.one(brand))
+    try:
+        platform, its_id = follower_parts(ref)
+    except ValueError:
+        raise not_found("post") from None
+    found = await repository.find(f"{brand}/{platform}/{its_id}")
+    if found is None:
+        raise not_found("post")
+    return repository, found
+
+
+def _still_there(document: Document | None) -> Post:
+    if document is None:
+        raise not_found("post")
+    return shown_post(document)
+
+
+async def settings(database: Database, brand: str) -> MixSettings:
+    """What a brand wants its mix to be."""
+    found = await Posts(database, Tenants.one(brand)).settings(brand)
+    if found is None:
+        return MixSettings()
+    return MixSettings.model_validate({name: found[name] for name in MixSettings.model_fields})
+
+
+async def set_settings(database: Database, brand: str, wanted: MixSettings) -> MixSettings:
+    """Stores what a brand wants. Posts get their labels by the new rules within seconds."""
+    content = wanted.model_dump(exclude_none=True)
+    for rule in content["rules"]:
+        if "hashtag" in rule:
+            rule["hashtag"] = rule["hashtag"].removeprefix("#")
+    await Posts(database, Tenants.one(brand)).set(brand, content)
+    return await settings(database, brand)

@@ -1,0 +1,44 @@
+"""Days in a brand's zone, named as `2026-11-25`, and the UTC times between which they lie."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from services.api.problems import invalid
+
+LONGEST_DAYS = 366
+USUAL_DAYS = 30
+
+
+def day_of(at: datetime, zone: str) -> str:
+    """The day that a time lies on."""
+    return at.astimezone(ZoneInfo(zone)).date().isoformat()
+
+
+def span_of(first: str, last: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """When the first of some days begins, and when the last one ends."""
+    end = date.fromisoformat(last) + timedelta(days=1)
+    return _midnight(date.fromisoformat(first), zone), _midnight(end, zone)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def days_between(first: str, last: str) -> list[str]:
+    """Every day from the first to the last."""
+    start = date.fromisoformat(first)
+    count = (date.fromisoformat(last) - start).days + 1
+    return [(start + timedelta(days=number)).isoformat() for number in range(count)]
+
+
+def period(first: date | None, last: date | None, zone: str, now: datetime) -> tuple[str, str]:
+    """The days that were asked for; where that is not said, the 30 up to today. Raises ProblemError (422)."""
+    until = last or now.astimezone(ZoneInfo(zone)).date()
+    if not date(1971, 1, 1) <= until <= date(9998, 12, 30):
+        raise invalid("to", "a day after 1970 and before the year 9999 is needed")
+    since = first or until - timedelta(days=USUAL_DAYS - 1)
+    if since > until:
+        raise invalid("from", f"lies after {until.isoformat()}, where the period ends")
+    if (until - since).days >= LONGEST_DAYS:
+        raise invalid("from", f"a period has at most {LONGEST_DAYS} days")
+    return since.isoformat(), until.isoformat()

@@ -1,0 +1,130 @@
+"""The content mix: what was published, against what the brand wants, and what it brings."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, model_validator
+
+from services.api.schemas.common import Input, PageQuery
+
+Label = Literal["business", "personal"]
+LabelOrNone = Literal["business", "personal", "unsorted"]
+Format = Literal["image", "video", "text", "link", "audio"]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+MOST_RULES = 100
+
+From = Annotated[date | None, Field(alias="from", description="A day in the brand's zone; 30 days where left out.")]
+To = Annotated[date | None, Field(description="The last day, in the brand's zone; today where left out.")]
+
+
+class PeriodQuery(Input):
+    """Some days in the brand's zone, at most 366."""
+
+    from_: From = None
+    to: To = None
+
+
+class PostsQuery(PageQuery):
+    """Which posts, the latest first."""
+
+    label: LabelOrNone | None = None
+    from_: From = None
+    to: To = None
+
+
+class Estimate(BaseModel):
+    """A figure with its interval of 95 %; the bounds are null where nothing is known of how far posts differ."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Brought(BaseModel):
+    """How many in all, and per post."""
+
+    total: int
+    per_post: Estimate | None
+
+
+class Part(BaseModel):
+    """The posts of one label or format. `standing` says how the share lies to its target, its interval considered."""
+
+    name: str
+    posts: int
+    share: Annotated[Estimate | None, Field(description="Of labels, among the posts that have one.")]
+    target: float | None
+    standing: Literal["below", "near", "above"] | None
+    comments: Brought
+    reactions: Brought
+    shares: Brought
+    new_relationships: Annotated[Brought, Field(description="Followers whose first interaction belongs to the post.")]
+
+
+class Mix(BaseModel):
+    """What was published on some days."""
+
+    first: date
+    last: date
+    timezone: str
+    posts: int
+    unsorted: Annotated[int, Field(description="Posts without a label. They are in no share of a label.")]
+    labels: list[Part]
+    formats: list[Part]
+
+
+class Post(BaseModel):
+    """A published post."""
+
+    id: str
+    platform: str
+    account: str
+    published_at: AwareDatetime
+    text: str | None
+    url: str | None
+    format: Format
+    label: LabelOrNone
+    label_by: Annotated[Literal["hand", "plan", "rule"] | None, Field(description="Where the label comes from.")]
+    comments: int
+    reactions: int
+    shares: int
+    new_relationships: int
+
+
+class LabelInput(Input):
+    """A label by hand, which wins over the plan's and the rules'."""
+
+    label: Label
+
+
+Hashtag = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^#?\w+$", max_length=100)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[^\W_]", max_length=100)]
+
+
+class MixRule(Input):
+    """Gives posts a label: by a hashtag, or by a word or phrase; whole, in any case."""
+
+    label: Label
+    hashtag: Hashtag | None = None
+    word: Word | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "MixRule":
+        if (self.hashtag is None) == (self.word is None):
+            raise ValueError("a rule has either a hashtag or a word")
+        return self
+
+
+class MixSettings(Input):
+    """What a brand wants its mix to be. Targets are shares from 0 to 1; the first rule that matches a post applies."""
+
+    labels: dict[Label, Share] = Field(default_factory=dict)
+    formats: dict[Format, Share] = Field(default_factory=dict)
+    rules: Annotated[list[MixRule], Field(max_length=MOST_RULES)] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _within_the_whole(self) -> "MixSettings":
+        for name, targets in (("labels", self.labels), ("formats", self.formats)):
+            if sum(targets.values()) > 1 + 1e-9:
+                raise ValueError(f"the targets of {name} are more than 1 together")
+        return self

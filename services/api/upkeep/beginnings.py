@@ -1,0 +1,176 @@
+"""How relationships began: one document per follower in `beginnings`, and how many began on each day in `new_days`.
+
+A beginning: `_id` (the follower's), `brand`, `platform`, `follower`, `at` (first seen), `new` (not from before the
+account was connected), and of the interaction that began it `interaction`, `kind`, `account`, `post`, `text`, `url`;
+these are null, and `sought` is there, until the views have that interaction. A day: `_id` `<brand>/<day>`, `brand`,
+`day` (in the brand's `zone`), `platforms` (new ones by platform). Both follow from `followers`, `interactions` and
+`accounts` alone, by `rapport.domain.published`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from pymongo import ReplaceOne
+from pymongo.database import Database
+
+from rapport.domain.published import Fact, beginning, excerpt, is_new
+from rapport.kit.mongo import Document
+from services.api.periods import day_of, span_of
+from services.api.upkeep import stale
+from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.trail import Trail
+
+FOLLOWERS_AT_ONCE = 200
+"""So many are one query of interactions."""
+_FOLLOWER = dict.fromkeys(("brand", "platform", "follower", "first_seen"), 1)
+FACT = dict.fromkeys(
+    (
+        *("interaction", "kind", "account", "object", "follower", "occurred_at"),
+        *("undo", "staff", "text", "post", "media", "about"),
+    ),
+    1,
+)
+"""What of a stored interaction a fact is made of."""
+
+
+def fact_of(document: Document) -> Fact:
+    """A stored interaction as a fact. What happens to a thing has the thing as its object."""
+    return Fact(
+        at=document["occurred_at"],
+        id=document["interaction"],
+        kind=document["kind"],
+        object=document["object"]["id"],
+        follower=document.get("follower"),
+        undo=document.get("undo", False),
+        staff=document.get("staff", False),
+        text=document.get("text"),
+        account=document["account"],
+        post=document.get("post"),
+        media=tuple(document.get("media", ())),
+        url=document["object"].get("url"),
+    )
+
+
+def follow(desk: Desk) -> None:
+    """Takes up followers that changed, and beginnings whose interaction has come; then counts the changed days."""
+    confirmed = {"_id": {"$gt": ""}, "settings": {"$ne": None}}
+    for brand in desk.database["brands"].find(confirmed, {"settings.timezone": 1}):
+        _follow_brand(desk, brand["_id"], brand["settings"]["timezone"])
+    for each in stale.marked(desk, "day"):
+        _count(desk.database, each["brand"], each["day"])
+
+
+def _follow_brand(desk: Desk, brand: str, zone: str) -> None:
+    connected = _connected(desk.database, brand)
+    changed = Trail(desk, "beginnings", brand, "followers", "written_at")
+    if changed.based_on({"zone": zone, "connected": connected}):
+        days = desk.database["new_days"].find({"brand": brand}, {"day": 1}).to_list()
+        stale.mark(desk, "day", ({"brand": brand, "day": each["day"]} for each in days))
+    hours = Trail(desk, "beginnings-sought", brand, "hourly", "drawn")
+    recounted = [each["hour"] for each in hours.changed({"hour": 1})]
+    followers = changed.changed(_FOLLOWER) + _sought(desk.database, brand, recounted)
+    for start in range(0, len(followers), FOLLOWERS_AT_ONCE):
+        _begin(desk, followers[start : start + FOLLOWERS_AT_ONCE], zone, connected, anew=changed.anew)
+    changed.done()
+    hours.done()
+
+
+def _connected(database: Database[Document], brand: str) -> dict[str, dict[str, datetime]]:
+    """By platform and account, when it was first connected."""
+    found: dict[str, dict[str, datetime]] = {}
+    for each in database["accounts"].find({"brand": brand, "published": True}).sort("_id"):
+        at = min(each.get("connections") or [each["connected_at"]])
+        found.setdefault(each["platform"], {})[each["_id"]] = at
+    return found
+
+
+def _sought(database: Database[Document], brand: str, hours: list[datetime]) -> list[Document]:
+    """The followers who were first seen in these hours, by an interaction that the views did not have."""
+    if not hours:
+        return []
+    within = [{"at": {"$gte": hour, "$lt": hour + timedelta(hours=1)}} for hour in hours]
+    found = database["beginnings"].find({"brand": brand, "sought": True, "$or": within}, {"_id": 1}).hint("sought")
+    return database["followers"].find({"_id": {"$in": [each["_id"] for each in found]}}, _FOLLOWER).to_list()
+
+
+def _begin(
+    desk: Desk, followers: list[Document], zone: str, connected: Mapping[str, Mapping[str, datetime]], *, anew: bool
+) -> None:
+    """Writes the beginnings that are not there as they should be; first marks what is counted from them."""
+    beginnings = desk.database["beginnings"]
+    facts = _facts(desk.database, followers)
+    wanted = {each["_id"]: begun(each, facts[each["_id"]], connected.get(each["platform"], {})) for each in followers}
+    known = {each["_id"]: each for each in beginnings.find({"_id": {"$in": list(wanted)}})}
+    changed = [each for each in wanted.values() if known.get(each["_id"]) != each]
+    counted = list(wanted.values()) if anew else changed
+    both = [*counted, *(known[each["_id"]] for each in changed if each["_id"] in known)]
+    days = {(each["brand"], day_of(each["at"], zone)) for each in both}
+    stale.mark(desk, "day", ({"brand": brand, "day": day} for brand, day in sorted(days)))
+    posts = {(each["brand"], each["platform"], each["post"]) for each in both if each["post"] is not None}
+    named = ({"brand": brand, "platform": platform, "post": post} for brand, platform, post in sorted(posts))
+    stale.mark(desk, "post", named)
+    if changed:
+        beginnings.bulk_write([ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in changed], ordered=False)
+
+
+def _facts(database: Database[Document], followers: Iterable[Document]) -> dict[str, list[Fact]]:
+    """What each of these followers did at the moment of being first seen."""
+    found: dict[str, list[Fact]] = {each["_id"]: [] for each in followers}
+    of_platform: dict[tuple[str, str], list[Document]] = defaultdict(list)
+    for each in followers:
+        of_platform[each["brand"], each["platform"]].append(each)
+    for (brand, platform), some in of_platform.items():
+        seen = {each["follower"]: each["first_seen"] for each in some}
+        # Two lists lead to them on the index, and to little more: nobody did much at the moment of another's first.
+        query = {
+            "brand": brand,
+            "platform": platform,
+            "follower": {"$in": sorted(seen)},
+            "occurred_at": {"$in": sorted(set(seen.values()))},
+        }
+        for each in database["interactions"].find(query, FACT).hint("timeline"):
+            if each["occurred_at"] == seen[each["follower"]]:
+                found[f"{brand}/{platform}/{each['follower']}"].append(fact_of(each))
+    return found
+
+
+def begun(follower: Document, facts: Iterable[Fact], connected: Mapping[str, datetime]) -> Document:
+    """The beginning of a follower, from what it did when it was first seen. Pure."""
+    first = beginning(facts)
+    at = follower["first_seen"]
+    document = {
+        "_id": follower["_id"],
+        "brand": follower["brand"],
+        "platform": follower["platform"],
+        "follower": follower["follower"],
+        "at": at,
+        "new": is_new(at, first.account if first else None, connected),
+        **{name: getattr(first, name) if first else None for name in ("kind", "account", "post", "url")},
+        "interaction": first.id if first else None,
+        "text": excerpt(first.text) if first else None,
+    }
+    return document if first else {**document, "sought": True}
+
+
+def _count(database: Database[Document], brand: str, day: str) -> None:
+    """Counts a day again."""
+    found = database["brands"].find_one({"_id": brand}, {"settings.timezone": 1})
+    if found is None or not found["settings"]:
+        return
+    zone = found["settings"]["timezone"]
+    start, end = span_of(day, day, ZoneInfo(zone))
+    platforms = database["beginnings"].aggregate(
+        [
+            {"$match": {"brand": brand, "new": True, "at": {"$gte": start, "$lt": end}}},
+            {"$group": {"_id": "$platform", "count": {"$sum": 1}}},
+        ],
+        hint="new",
+    )
+    counts = {each["_id"]: each["count"] for each in platforms}
+    document = {"brand": brand, "day": day, "zone": zone, "platforms": counts}
+    database["new_days"].replace_one({"_id": f"{brand}/{day}"}, document, upsert=True)
+
+
+TASK = Task("beginnings", timedelta(seconds=5), follow)

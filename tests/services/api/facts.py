@@ -1,0 +1,92 @@
+"""Facts written to the views as the projector writes them, and the upkeep run on them by hand."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo.database import Database
+
+from rapport.contracts.events import Actor, Interaction, Object, Parent
+from rapport.contracts.rows import FollowerRow
+from rapport.kit.mongo import Document
+from services.api.projection import hourly
+from services.api.projection import views as writing
+from services.api.projection.batch import Batch
+from services.api.projection.documents import follower_document, interaction_document
+from services.api.upkeep import beginnings, posts
+from services.api.upkeep.loop import Desk
+from services.api.upkeep.trail import LATER
+from tests.services.api import samples
+
+DERIVED = ("posts", "beginnings", "new_days")
+
+
+def write(views: Database[Document], *events: Interaction | FollowerRow) -> None:
+    """Writes a batch, and counts its hours again."""
+    batch = Batch()
+    for event in events:
+        if isinstance(event, Interaction):
+            document = interaction_document(event)
+            batch.interactions[document["_id"]] = document
+            batch.hours.add((event.brand, document["hour"]))
+        else:
+            document = follower_document(event, 1)
+            batch.followers[document["_id"]] = document
+    assert writing.write(views, batch) == {}
+    hourly.recount(views, batch.hours)
+
+
+def upkeep(views: Database[Document], now: datetime | None = None) -> None:
+    """One turn of each task."""
+    desk = Desk(views, None, now or datetime.now(UTC))
+    beginnings.follow(desk)
+    posts.follow(desk)
+
+
+def settled(views: Database[Document]) -> dict[str, list[Document]]:
+    """What the tasks come to when nothing happens any more."""
+    for turn in range(4):
+        upkeep(views, datetime.now(UTC) + turn * (LATER + timedelta(seconds=1)))
+    assert views["stale"].count_documents({}) == 0
+    return {name: list(views[name].find().sort("_id")) for name in DERIVED}
+
+
+def post(id: str, brand: str, at: datetime, text: str = "Good morning", **more: Any) -> Interaction:
+    """A post of the brand with the object id `at://<id>`."""
+    fields = {"actor": Actor(id="brand-person", name="Grace"), "text": text, "thread": f"at://{id}", **more}
+    return samples.interaction(id, brand, at, kind="post", **fields)
+
+
+def on(post: str, id: str, brand: str, at: datetime, who: str = "did:plc:ada", **more: Any) -> Interaction:
+    """What somebody does with the post `at://<post>`; a comment unless `kind` says otherwise."""
+    fields = {
+        "actor": Actor(id=who, name=who[-3:].title()),
+        "post": f"at://{post}",
+        "parent": Parent(id=f"at://{post}"),
+        **more,
+    }
+    return samples.interaction(id, brand, at, **fields)
+
+
+def about(thing: str, id: str, brand: str, at: datetime, who: str = "did:plc:ada", **more: Any) -> Interaction:
+    """What happens to the thing `at://<thing>` later; names nothing else."""
+    fields = {"actor": Actor(id=who), "object": Object(id=f"at://{thing}"), "text": None, **more}
+    return samples.interaction(id, brand, at, **fields)
+
+
+def outreach(id: str, brand: str, at: datetime, to: str, **more: Any) -> Interaction:
+    """What somebody of the staff does to `to` of their own accord."""
+    fields = {
+        "kind": "reaction",
+        "actor": Actor(id="did:plc:staff", name="Grace"),
+        "parent": Parent(id=f"at://of-{to}", actor=to),
+        "staff": True,
+        "text": None,
+        **more,
+    }
+    return samples.interaction(id, brand, at, **fields)
+
+
+def followers(brand: str, firsts: Iterable[tuple[str, datetime]]) -> list[FollowerRow]:
+    """Followers, first and last seen then."""
+    return [samples.follower(who, brand, at, name=who[-3:].title()) for who, at in firsts]
