@@ -25,13 +25,16 @@ from services.api.repositories import indexes
 from services.api.routes import (
     accounts,
     alerts,
+    answering,
     brands,
     channels,
     exchanges,
     followers,
     identities,
     keys,
+    mix,
     movers,
+    new,
     operations,
     overview,
     policy,
@@ -41,7 +44,23 @@ from services.api.settings import ApiSettings
 
 log = logging.getLogger("rapport.api")
 
-ROUTES = (brands, accounts, policy, channels, keys, overview, exchanges, followers, alerts, movers, scoring, identities)
+ROUTES = (
+    brands,
+    accounts,
+    policy,
+    channels,
+    keys,
+    overview,
+    exchanges,
+    followers,
+    alerts,
+    movers,
+    answering,
+    scoring,
+    identities,
+    mix,
+    new,
+)
 SHUTDOWN_SECONDS = 5
 
 

@@ -21,8 +21,10 @@ QUIET_AFTER = timedelta(days=30)
 async def movers(database: Database, tenants: Tenants, limit: int, now: datetime) -> Movers:
     """The movers of some tenants as of `now`."""
     followers = Followers(database, tenants)
+    # Of those who brought the most lately some have lost more in the same week than they brought.
+    lively = await _told(database, tenants, await followers.warming(now - LATELY, 3 * limit), now)
     return Movers(
-        warming=await _told(database, tenants, await followers.warming(now - LATELY, limit), now),
+        warming=[each for each in lively if sum(each.last_7d.model_dump().values()) > 0][:limit],
         cooling=await _told(database, tenants, await followers.cooling(now, now + LATELY, limit), now),
         lost=await _told(database, tenants, await followers.lost(now - LOST_WITHIN, limit), now),
         quiet_buyers=await _told(database, tenants, await followers.quiet_buyers(now - QUIET_AFTER, limit), now),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
-from services.api import moving
+from services.api import answering, moving
 from services.api.context import ContextDep
 from services.api.portal.frame import Brand, Visitor, named, page
 from services.api.repositories.tenants import Tenants
@@ -18,5 +18,8 @@ SHOWN = 10
 @router.get("/brands/{brand}/movers")
 async def movers_page(brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
     """Who is warming, cooling, lost; buyers gone quiet."""
-    found = await moving.movers(context.database, Tenants.one(brand["_id"]), SHOWN, datetime.now(UTC))
-    return page("movers.html", who=who, brand=named(brand), movers=found)
+    now = datetime.now(UTC)
+    found = await moving.movers(context.database, Tenants.one(brand["_id"]), SHOWN, now)
+    first, last = answering.usual(now)
+    effect = await answering.report(context.database, brand, (first.isoformat(), last.isoformat()))
+    return page("movers.html", who=who, brand=named(brand), movers=found, effect=effect)

@@ -56,6 +56,15 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
                 ("reached_object", [("brand", _UP), ("platform", _UP), ("object.id", _UP), ("staff", _UP)]),
             )
         ),
+        # Who follows, and who is blocked: long before a campaign it may have begun.
+        *(
+            _index(
+                name,
+                [("brand", _UP), ("platform", _UP), ("follower", _UP), ("occurred_at", _UP)],
+                partialFilterExpression={"kind": kind},
+            )
+            for name, kind in (("follows", "follow"), ("blocks", "block"))
+        ),
     ),
     "exchanges": (
         _index("due", [("brand", _UP), ("state", _UP), ("due_at", _UP), ("_id", _UP)]),
@@ -117,7 +126,32 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("labelled", [("brand", _UP), ("labelled_with", _UP)]),
         _index("newest", [("published_at", _DOWN)]),
     ),
+    "campaigns": (
+        _index("listed", [("brand", _UP), ("starts_at", _DOWN), ("_id", _DOWN)]),
+        _index("followed", [("followed_until", _UP)]),
+        _index("proof", [("proof", _UP)], partialFilterExpression={"proof": {"$type": "string"}}),
+        _index("form", [("form", _UP)], partialFilterExpression={"form": {"$type": "string"}}),
+    ),
+    "campaign_entries": (
+        _index("listed", [("brand", _UP), ("campaign", _UP), ("valid", _UP), ("at", _DOWN), ("_id", _DOWN)]),
+        _index("hashes", [("brand", _UP), ("campaign", _UP), ("valid", _UP), ("hash", _UP)]),
+        _index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP)]),
+        _index("objects", [("brand", _UP), ("platform", _UP), ("objects", _UP)]),
+    ),
+    "campaign_draws": (_index("parts", [("brand", _UP), ("campaign", _UP), ("part", _UP)]),),
+    "survey_answers": (
+        _index("texts", [("brand", _UP), ("campaign", _UP), ("texts", _UP), ("at", _DOWN), ("_id", _DOWN)]),
+        _index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP)]),
+        _index("objects", [("brand", _UP), ("platform", _UP), ("objects", _UP)]),
+    ),
+    "survey_links": (_index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP)]),),
+    "stage_after": (_index("due", [("due_at", _UP)], partialFilterExpression={"due_at": {"$type": "date"}}),),
+    "stage_weeks": (
+        _index("campaign", [("brand", _UP), ("campaign", _UP), ("week", _UP)]),
+        _index("week", [("brand", _UP), ("week", _UP), ("campaign", _UP)]),
+    ),
     "stale": (_index("since", [("what", _UP), ("since", _UP)]),),
+    "answer_effects": (_index("due", [("brand", _UP), ("due_at", _UP), ("outcome", _UP), ("direction", _UP)]),),
     "profiles": (
         _index("url", [("brand", _UP), ("url", _UP)]),
         # An address that is verified on it is what a suggestion takes.

@@ -29,7 +29,7 @@ class Mover(Follower):
 class Movers(BaseModel):
     """Relationships that move, each list in the order of its urgency."""
 
-    warming: Annotated[list[Mover], Field(description="Brought the most in the last two weeks.")]
+    warming: Annotated[list[Mover], Field(description="Brought the most lately, and stand higher than a week ago.")]
     cooling: Annotated[list[Mover], Field(description="Their stage falls by itself in the next two weeks.")]
     lost: Annotated[list[Mover], Field(description="Their stage fell in the last 30 days.")]
     quiet_buyers: Annotated[list[Mover], Field(description="Bought within a year and were silent for 30 days.")]

@@ -13,6 +13,7 @@ from services.api.ids import follower_ref
 from services.api.projection import hourly
 from services.api.projection.documents import hour_of
 from tests.e2e import portal_data
+from tests.services.api import facts
 from tests.services.api.conftest import Served
 
 pytestmark = pytest.mark.stack
@@ -62,6 +63,8 @@ def _stages(plan: Any) -> set[str]:
 
 def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database[Document]) -> None:
     portal_data.fill(views)
+    facts.write(views, *facts.lately(portal_data.BRAND))
+    facts.turns(views)
     follower = follower_ref("bluesky", "did:plc:1")
     keys = [None, api.key([portal_data.BRAND, portal_data.OTHER], "admin"), api.key([portal_data.BRAND], "admin")]
     paths = [
@@ -78,6 +81,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                 *(
                     "overview",
                     "movers",
+                    "answering",
                     "identities?limit=1",
                     "identities/log?limit=1",
                     "identities/suggestions",
@@ -88,6 +92,8 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                     "alerts?step=breach",
                     "alerts?exchange=open-1",
                 ),
+                *("mix", "mix/settings", "mix/posts?limit=1", "mix/posts?label=unsorted&limit=1", "new", "new/goal"),
+                *(f"new/{datetime.now(UTC).date()}?limit=1", "outreach?limit=1", "outreach/today"),
                 *("exchanges?limit=2", "exchanges?limit=8", "exchanges?breached=true", "exchanges?platform=bluesky"),
                 *(f"exchanges?follower={follower}", "exchanges/open-1", f"followers/{follower}"),
                 *(f"followers?limit=1&sort={sort}" for sort in ("know", "like", "trust", "last_seen")),
@@ -116,10 +122,15 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
         ("delete", f"accounts/{account['id']}", None),
         ("post", "accounts", account),
         ("post", "exchanges/open-2/no-reply-needed", {"why": "x"}),
+        ("put", "mix/settings", {"rules": [{"label": "personal", "hashtag": "team"}]}),
+        ("put", f"mix/posts/{follower_ref('bluesky', 'lately-2')}/label", {"label": "business"}),
+        ("delete", f"mix/posts/{follower_ref('bluesky', 'lately-2')}/label", None),
+        ("put", "new/goal", {"goal": 3}),
     ):
         assert api.client.request(method, f"{home}/{path}", json=body).is_success, path
     assert api.client.delete("/v1/keys/nobody").status_code == 404
     hourly.recount(views, {(portal_data.BRAND, hour_of(datetime.now(UTC)))})
+    facts.upkeep(views)
 
     asked = [each for each in heard.commands if not str(next(iter(each.values()))).startswith("$cmd")]
     assert {next(iter(each)) for each in asked} >= {"find", "aggregate", "update"}
