@@ -43,10 +43,15 @@ def upkeep(views: Database[Document], now: datetime | None = None) -> None:
     posts.follow(desk)
 
 
-def settled(views: Database[Document]) -> dict[str, list[Document]]:
-    """What the tasks come to when nothing happens any more."""
+def turns(views: Database[Document]) -> None:
+    """So many turns, and so far apart, that everything was looked at twice."""
     for turn in range(4):
         upkeep(views, datetime.now(UTC) + turn * (LATER + timedelta(seconds=1)))
+
+
+def settled(views: Database[Document]) -> dict[str, list[Document]]:
+    """What the tasks come to when nothing happens any more."""
+    turns(views)
     assert views["stale"].count_documents({}) == 0
     return {name: list(views[name].find().sort("_id")) for name in DERIVED}
 
@@ -90,3 +95,28 @@ def outreach(id: str, brand: str, at: datetime, to: str, **more: Any) -> Interac
 def followers(brand: str, firsts: Iterable[tuple[str, datetime]]) -> list[FollowerRow]:
     """Followers, first and last seen then."""
     return [samples.follower(who, brand, at, name=who[-3:].title()) for who, at in firsts]
+
+
+def lately(brand: str) -> list[Interaction | FollowerRow]:
+    """Some days of a brand: posts of every kind with what they brought, newcomers, and outreach."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    told: list[Interaction | FollowerRow] = []
+    for number in range(12):
+        at = now - timedelta(days=number, hours=1)
+        media = (("image",), ("video",), (), ("link",))[number % 4]
+        told.append(
+            post(f"lately-{number}", brand, at, ("New in the shop", "Our team at work #team")[number % 2], media=media)
+        )
+        for each in range(number % 5):
+            who = f"did:plc:new-{number}-{each}"
+            kind = ("comment", "reaction", "share")[each % 3]
+            did = at + timedelta(minutes=10 * each + 5)
+            text = "Lovely, when do you open?" if kind == "comment" else None
+            told.append(on(f"lately-{number}", f"{kind}-{number}-{each}", brand, did, who, kind=kind, text=text))
+            told.append(samples.follower(who, brand, did, name=f"Newcomer {number}-{each}"))
+    told.append(about("reaction-2-1", "taken-back", brand, now, "did:plc:new-2-1", kind="reaction", undo=True))
+    told.append(about("comment-4-0", "deleted", brand, now, "did:plc:new-4-0", kind="delete"))
+    for number, kind in enumerate(("reaction", "follow", "comment")):
+        at = now - timedelta(hours=number + 2)
+        told.append(outreach(f"reached-{number}", brand, at, f"did:plc:{number + 1}", kind=kind))
+    return told

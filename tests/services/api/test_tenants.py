@@ -20,6 +20,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/brands/{brand}/policy/preview"): {"rules": []},
     ("post", "/v1/brands/{brand}/exchanges/{id}/no-reply-needed"): {"why": "x"},
     ("put", "/v1/brands/{brand}/channels"): {"channels": []},
+    ("put", "/v1/brands/{brand}/mix/settings"): {"rules": []},
+    ("put", "/v1/brands/{brand}/mix/posts/{id}/label"): {"label": "business"},
+    ("put", "/v1/brands/{brand}/new/goal"): {"goal": 1},
     ("post", "/v1/brands/{brand}/identities"): {"a": "x", "b": "y", "why": "z"},
     ("post", "/v1/brands/{brand}/identities/unlink"): {"a": "x", "b": "y", "why": "z"},
 }
@@ -34,7 +37,7 @@ def _filled(path: str, brand: str) -> str:
     follower = follower_ref("bluesky", "did:plc:1")
     thing = follower if "followers" in path else "open-1"
     filled = path.replace("{brand}", brand).replace("{id}", thing).replace("{account}", "aurora-account")
-    return filled.replace("{follower}", follower)
+    return filled.replace("{follower}", follower).replace("{day}", "2026-11-25")
 
 
 def test_every_route_of_a_foreign_brand_and_of_none_answers_404(api: Served, views: Database[Document]) -> None:

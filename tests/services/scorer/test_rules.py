@@ -17,6 +17,7 @@ from rapport.contracts.controls import (
     StageTold,
     When,
 )
+from rapport.contracts.events import Kind
 from rapport.domain.business_time import Calendar
 from rapport.domain.times import ms, utc
 from services.scorer.fenced.batch import Batch
@@ -216,6 +217,17 @@ def test_staff_among_themselves_open_no_clock() -> None:
     assert story.now() == []
     assert story.spoken == []
     assert story.people == {}
+
+
+@pytest.mark.parametrize("kind", ["reaction", "follow", "share", "vote", "entry", "purchase", "block"])
+def test_what_the_brand_does_to_others_is_no_followers_also_where_it_names_one(kind: Kind) -> None:
+    story = Dialogue()
+    story.engage(interaction("reaction", "theirs", T0), T0)
+    before = dict(story.people)
+    assert before
+    story.engage(interaction(kind, "ours", T0 + 1, parent="of-ada", to="ada", follower="grace", staff=True), T0 + 1)
+    story.engage(interaction(kind, "ours-too", T0 + 2, of="ada", follower="grace", staff=True), T0 + 2)
+    assert dict(story.people) == before
 
 
 def test_after_the_breach_each_escalation_once_and_after_an_outage_only_the_highest() -> None:
