@@ -79,11 +79,11 @@ class _Met(Struct):
 
 
 class _Head(Struct):
-    """What tells a snapshot from the rest of `exchanges`."""
+    """What tells a snapshot from the rest of `exchanges`, which is what was said, and control records handed on."""
 
-    fact: str
-    brand: str
-    revision: int
+    fact: str = ""
+    brand: str = ""
+    revision: int = 0
     id: str = ""
 
 

@@ -193,13 +193,25 @@ class Replay:
                         _Told(output.topic, output.partition, 0, lane.clock, output.key, output.value, output.headers)
                     )
             changed = [(lane, step.batch)]
+            left = []
             for partition, events in told.items():
                 listener = self._relationships[partition]
-                (heard,) = listener.steps(events)  # it never has more to do than the records at hand
+                hearing = listener.steps(events)
+                heard = next(hearing)
                 self._fail(events, heard)
                 changed.append((listener, heard.batch))
+                left.append((listener, hearing, events[heard.done :]))
             self.standing.clocks[number] = lane.clock
             self._write(taken, changed)
+            for listener, hearing, events in left:
+                self._hear(listener, hearing, events)
+
+    def _hear(self, listener: _Lane, hearing: Iterator[_Step], events: Sequence[_Told]) -> None:
+        """What an agent has to do beyond the first step, such as to sum up everybody with new numbers."""
+        for heard in hearing:
+            self._fail(events[: heard.done], heard)
+            events = events[heard.done :]
+            self._write([], [(listener, heard.batch)])
 
     def _take_in(self, taken: Sequence[Any]) -> None:
         if taken:

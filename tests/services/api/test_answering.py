@@ -1,11 +1,12 @@
 """What answering does to relationships, as the upkeep notes it and the API tells it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from pymongo.database import Database
 
-from rapport.contracts.events import FollowerRef
+from rapport.contracts.events import ExchangeState, FollowerRef
 from rapport.domain.counting import sum_up
 from rapport.domain.relationship import DEFAULT
 from rapport.kit.mongo import Document
@@ -32,7 +33,7 @@ def person(views: Database[Document], name: str, opened: datetime, rises: bool) 
     views["followers"].insert_one(samples.stored_follower(row))
 
 
-def exchanged(views: Database[Document], name: str, opened: datetime, state: str, **more: object) -> None:
+def exchanged(views: Database[Document], name: str, opened: datetime, state: ExchangeState, **more: Any) -> None:
     """An exchange of a follower."""
     snapshot = samples.exchange(
         f"x-{name}",
@@ -40,7 +41,7 @@ def exchanged(views: Database[Document], name: str, opened: datetime, state: str
         opened,
         state=state,
         follower=FollowerRef(id=name),
-        **more,  # type: ignore[arg-type]
+        **more,
     )
     views["exchanges"].replace_one({"_id": snapshot.id}, exchange_document(snapshot, 1), upsert=True)
 
