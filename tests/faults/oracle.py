@@ -96,7 +96,8 @@ class Log:
             for record in self.partition(topic, number)
             if record.offset < following.get(f"{topic.name}:{number}", 0)
         ]
-        return sorted(records, key=lambda record: record.timestamp)  # stable, and each source's times never fall
+        # Stable, and of several sources no one's times ever fall. Of one source they may, where a test sets them.
+        return records if len(SOURCES[agent]) == 1 else sorted(records, key=lambda record: record.timestamp)
 
     @cached_property
     def unprocessed(self) -> list[Any]:
