@@ -88,7 +88,7 @@ def within(scope: Scope, at: datetime) -> bool:
 
 def standings(scope: Scope, facts: Iterable[Fact], changes: Iterable[Change]) -> list[Standing]:
     """What became of each thing that was done, the earliest first."""
-    latest: dict[bool, dict[tuple[str, ...], Fact]] = {False: {}, True: {}}
+    latest: dict[bool, dict[tuple[str, str, str, str], Fact]] = {False: {}, True: {}}
     for each in facts:
         of_its_sort, key = latest[each.undo], (each.platform, each.follower, each.kind, each.object)
         if key not in of_its_sort or _when(of_its_sort[key]) < _when(each):

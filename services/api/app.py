@@ -27,6 +27,7 @@ from services.api.routes import (
     alerts,
     answering,
     brands,
+    campaigns,
     channels,
     exchanges,
     followers,
@@ -60,6 +61,7 @@ ROUTES = (
     identities,
     mix,
     new,
+    campaigns,
 )
 SHUTDOWN_SECONDS = 5
 

@@ -8,7 +8,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
-from services.api import cursors, explaining, proposals, shapes
+from services.api import campaign_views, cursors, explaining, proposals, shapes
 from services.api.explaining import Seen
 from services.api.ids import follower_parts
 from services.api.problems import invalid
@@ -190,6 +190,7 @@ async def follower(database: Database, tenants: Tenants, brand: str, ref: str, n
         last_30d=shapes.changes(document, scoring, now, 30),
         next=shapes.next_steps(document, scoring, now),
         timeline=[shapes.moment(each) for each in timeline],
+        answers=await campaign_views.given(database, tenants, brand, platform, its_id),
     )
 
 

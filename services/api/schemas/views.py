@@ -261,6 +261,17 @@ class Step(BaseModel):
     stage: Stage
 
 
+class GivenAnswer(BaseModel):
+    """What a follower answered to a question of a survey, in the words of the option or their own."""
+
+    campaign: str
+    name: str
+    question: str
+    answer: str
+    at: AwareDatetime
+    by: Literal["vote", "comment", "form"]
+
+
 class FollowerDetail(Follower):
     """A relationship with what made it and its latest interactions, newest first."""
 
@@ -269,6 +280,7 @@ class FollowerDetail(Follower):
     last_30d: Changes
     next: Annotated[list[Step], Field(description="The shortest ways to a higher stage; none for who buys already.")]
     timeline: list[Moment]
+    answers: Annotated[list[GivenAnswer], Field(description="To surveys, the latest first.")]
 
 
 class Window(BaseModel):

@@ -1,6 +1,14 @@
 """The tasks, in the order in which they run where several are due."""
 
-from services.api.upkeep import answering, beginnings, persons, posts, stages
+from services.api.upkeep import answering, beginnings, campaigns, persons, posts, stage_after, stages
 from services.api.upkeep.loop import Task
 
-TASKS: tuple[Task, ...] = (stages.TASK, persons.TASK, answering.TASK, beginnings.TASK, posts.TASK)
+TASKS: tuple[Task, ...] = (
+    stages.TASK,
+    persons.TASK,
+    answering.TASK,
+    beginnings.TASK,
+    posts.TASK,
+    campaigns.TASK,
+    stage_after.TASK,
+)

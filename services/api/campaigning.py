@@ -1,0 +1,241 @@
+"""Campaigns made, changed and ended; what is wrong about one that cannot be."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+from pymongo.asynchronous.database import AsyncDatabase
+
+from rapport.domain.draw import commitment_of
+from rapport.domain.survey import Option, repeated
+from rapport.kit.mongo import Document
+from services.api.ids import follower_parts
+from services.api.problems import FieldProblem, ProblemError, invalid, not_found, wrong_fields
+from services.api.repositories.accounts import Accounts
+from services.api.repositories.campaigns import FOLLOWED, Campaigns
+from services.api.repositories.tenants import Tenants
+from services.api.schemas.campaigns import (
+    CampaignChanges,
+    CampaignInput,
+    GiveawayInput,
+    QuestionInput,
+    SurveyInput,
+    Terms,
+)
+from services.api.words import listed
+
+Database = AsyncDatabase[Document]
+
+LONGEST = timedelta(days=366)
+TOKEN_BYTES = 24
+"""Nobody guesses the address of a public page."""
+SEED_BYTES = 32
+
+
+async def create(
+    database: Database, tenants: Tenants, brand: str, new: CampaignInput, by: str, now: datetime
+) -> Document:
+    """Stores a new campaign. Raises ProblemError (422, 409)."""
+    found = [*_kind_problems(new), *await _problems(database, tenants, brand, new)]
+    if new.ends_at <= now:
+        found.append(FieldProblem(field="ends_at", why="this time is over, and a campaign is announced before its end"))
+    if found:
+        raise wrong_fields(found)
+    seed = secrets.token_bytes(SEED_BYTES)
+    document = {
+        "_id": f"{brand}/{new.id}",
+        "brand": brand,
+        "campaign": new.id,
+        "kind": new.kind,
+        **_terms(new),
+        "created_at": now,
+        "created_by": by,
+        "revision": 1,
+        "counted_revision": 0,
+        "counted_at": None,
+        "tally": {},
+        "drawn_at": None,
+        "form": _form(new.survey),
+    }
+    if new.kind == "giveaway":
+        salt, proof = secrets.token_hex(SEED_BYTES), secrets.token_urlsafe(TOKEN_BYTES)
+        document |= {"seed": seed.hex(), "commitment": commitment_of(seed), "salt": salt, "proof": proof}
+    if not await Campaigns(database, tenants).add(document):
+        raise ProblemError(409, "conflict", f"the brand has a campaign with the id {new.id!r} already")
+    return document
+
+
+async def change(
+    database: Database, tenants: Tenants, brand: str, id: str, changes: CampaignChanges, now: datetime
+) -> Document:
+    """Stores other terms of a campaign that has not begun. Raises ProblemError (404, 409, 422)."""
+    campaign = await existing(database, tenants, brand, id)
+    if campaign["until"] <= now or campaign["starts_at"] <= now:
+        raise ProblemError(409, "conflict", "the campaign has begun, and who takes part relies on its rules")
+    stored = {name: campaign[name] for name in Terms.model_fields}
+    try:
+        terms = Terms.model_validate(stored | changes.model_dump(exclude_unset=True))
+    except ValidationError as error:
+        raise wrong_fields(fields_of(error)) from None
+    found = [*_kind_problems(terms, campaign["kind"]), *await _problems(database, tenants, brand, terms)]
+    if terms.ends_at <= now:
+        found.append(FieldProblem(field="ends_at", why="this time is over"))
+    if found:
+        raise wrong_fields(found)
+    form = _form(terms.survey, campaign["form"])
+    after = await Campaigns(database, tenants).change(campaign, {**_terms(terms), "form": form})
+    if after is None:
+        raise ProblemError(409, "conflict", "somebody else changed the campaign at the same time; look at it again")
+    return after
+
+
+async def end(database: Database, tenants: Tenants, brand: str, id: str, now: datetime) -> Document:
+    """Ends a campaign now, where it has not ended. Raises ProblemError (404)."""
+    await existing(database, tenants, brand, id)
+    await Campaigns(database, tenants).end(brand, id, now)
+    return await existing(database, tenants, brand, id)
+
+
+async def existing(database: Database, tenants: Tenants, brand: str, id: str) -> Document:
+    """A campaign without its secrets. Raises ProblemError (404)."""
+    found = await Campaigns(database, tenants).find(brand, id)
+    if found is None:
+        raise not_found("campaign")
+    return found
+
+
+async def personal_link(database: Database, tenants: Tenants, brand: str, id: str, ref: str, now: datetime) -> str:
+    """Makes a link to a survey's form for one follower, and gives its token. Raises ProblemError (404, 409, 422)."""
+    campaign = await existing(database, tenants, brand, id)
+    if campaign["form"] is None:
+        raise ProblemError(409, "conflict", "this campaign has no form")
+    try:
+        platform, follower = follower_parts(ref)
+    except ValueError as error:
+        raise invalid("follower", str(error)) from None
+    if await database["followers"].find_one({"_id": f"{brand}/{platform}/{follower}"}, {"_id": 1}) is None:
+        raise invalid("follower", "there is no such follower")
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    its = {"brand": brand, "campaign": id, "platform": platform, "follower": follower}
+    await Campaigns(database, tenants).add_link({"_id": token, **its, "created_at": now, "used_at": None})
+    return token
+
+
+def fields_of(error: ValidationError) -> list[FieldProblem]:
+    """What pydantic found wrong, by field."""
+    return [
+        FieldProblem(field=".".join(str(part) for part in each["loc"]), why=each["msg"].removeprefix("Value error, "))
+        for each in error.errors()
+    ]
+
+
+def _form(survey: SurveyInput | None, known: str | None = None) -> str | None:
+    return (known or secrets.token_urlsafe(TOKEN_BYTES)) if survey is not None and survey.form else None
+
+
+def _terms(terms: Terms) -> Document:
+    plain: Document = {name: getattr(terms, name) for name in ("name", "starts_at", "ends_at")}
+    return {
+        **plain,
+        "until": terms.ends_at,
+        "followed_until": terms.ends_at + FOLLOWED,
+        "accounts": list(dict.fromkeys(terms.accounts)),
+        "posts": list(dict.fromkeys(terms.posts)),
+        "hashtag": terms.hashtag.removeprefix("#") if terms.hashtag else None,
+        "giveaway": terms.giveaway.model_dump() if terms.giveaway else None,
+        "survey": terms.survey.model_dump() if terms.survey else None,
+    }
+
+
+async def _problems(database: Database, tenants: Tenants, brand: str, terms: Terms) -> list[FieldProblem]:
+    found = list(_time_problems(terms))
+    known = {each["_id"] for each in await Accounts(database, tenants).connected(brand)} if terms.accounts else set()
+    for place, account in enumerate(terms.accounts):
+        if account not in known:
+            found.append(_problem(f"accounts.{place}", f"the brand has no account {account!r}"))
+    if terms.giveaway is not None:
+        found += _giveaway_problems(terms, terms.giveaway)
+    if terms.survey is not None:
+        found += _survey_problems(terms, terms.survey)
+    return found
+
+
+def _problem(field: str, why: str) -> FieldProblem:
+    return FieldProblem(field=field, why=why)
+
+
+def _kind_problems(terms: Terms, kind: str | None = None) -> Iterator[FieldProblem]:
+    wanted = kind or getattr(terms, "kind", "")
+    for name in ("giveaway", "survey"):
+        if name == wanted and getattr(terms, name) is None:
+            yield _problem(name, f"a {name} needs this")
+        elif name != wanted and getattr(terms, name) is not None:
+            yield _problem(name, f"a {wanted} has none")
+
+
+def _time_problems(terms: Terms) -> Iterator[FieldProblem]:
+    if terms.ends_at <= terms.starts_at:
+        yield _problem("ends_at", "the campaign would end before it starts")
+    elif terms.ends_at - terms.starts_at > LONGEST:
+        yield _problem("ends_at", f"a campaign lasts {LONGEST.days} days at most")
+
+
+def _giveaway_problems(terms: Terms, giveaway: GiveawayInput) -> Iterator[FieldProblem]:
+    if giveaway.winners < 1:
+        yield _problem("giveaway.winners", "at least one winner is needed")
+    if not giveaway.requirements:
+        yield _problem("giveaway.requirements", "say at least one thing that an entry needs")
+    kinds = [each.kind for each in giveaway.requirements]
+    for place, requirement in enumerate(giveaway.requirements):
+        field = f"giveaway.requirements.{place}"
+        if requirement.kind in kinds[:place]:
+            yield _problem(f"{field}.kind", "this is named twice")
+        if requirement.word is not None and requirement.kind != "comment":
+            yield _problem(f"{field}.word", "only a comment can have a word")
+        if requirement.kind in ("comment", "share") and not terms.posts and terms.hashtag is None:
+            yield _problem("posts", f"a {requirement.kind} needs a post or a hashtag that it belongs to")
+
+
+def _survey_problems(terms: Terms, survey: SurveyInput) -> Iterator[FieldProblem]:
+    if not survey.questions:
+        yield _problem("survey.questions", "ask at least one question")
+    names = [each.id for each in survey.questions]
+    elsewhere: list[Option] = []
+    for place, question in enumerate(survey.questions):
+        field = f"survey.questions.{place}"
+        if question.id in names[:place]:
+            yield _problem(f"{field}.id", f"there is another question {question.id!r}")
+        if not question.options and question.post is None and not survey.form:
+            yield _problem(f"{field}.post", "answers in free words need a post of their own, or the form")
+        if question.options:
+            yield from _option_problems(field, question)
+        own = _options(question)
+        # In one place, a word has to say which question it answers.
+        shared = question.post is None and (terms.posts or terms.hashtag)
+        taken = [word for word in repeated([*elsewhere, *own]) if word not in repeated(own)] if shared else []
+        if taken:
+            yield _problem(f"{field}.options", f"{_quoted(taken)} would answer another question too")
+        elsewhere += own if shared else []
+
+
+def _option_problems(field: str, question: QuestionInput) -> Iterator[FieldProblem]:
+    if len(question.options) == 1:
+        yield _problem(f"{field}.options", "one option is no choice")
+    names = [each.id for each in question.options]
+    if len(set(names)) < len(names):
+        yield _problem(f"{field}.options", "two options have the same id")
+    words = repeated(_options(question))
+    if words:
+        yield _problem(f"{field}.options", f"{_quoted(words)} would choose more than one option")
+
+
+def _options(question: QuestionInput) -> list[Option]:
+    return [
+        Option(key=f"{question.id}.{each.id}", label=each.label, keywords=tuple(each.keywords))
+        for each in question.options
+    ]
+
+
+def _quoted(words: Sequence[str]) -> str:
+    return listed([f"“{word}”" for word in words])

@@ -1,0 +1,122 @@
+"""The draw of a giveaway: made once, from the entries as they then are, in one transaction."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from rapport.domain import draw as lots
+from rapport.kit.mongo import Document
+from services.api import campaigning
+from services.api.campaigning import Database
+from services.api.problems import ProblemError, invalid, not_found
+from services.api.repositories.campaigns import Campaigns
+from services.api.repositories.tenants import Tenants
+from services.api.schemas.campaigns import DrawInput
+
+
+async def draw(
+    database: Database, tenants: Tenants, brand: str, id: str, said: DrawInput, by: str, now: datetime
+) -> Document:
+    """Draws. Raises ProblemError: 404, 409 before the end and a second time, 422 for more winners than entries."""
+    campaigns = Campaigns(database, tenants)
+    source = (await giveaway(database, tenants, brand, id))["giveaway"]["beacon_source"]
+    if source is not None and said.beacon is None:
+        raise invalid("beacon", f"the public value is missing that was promised before the end: {source}")
+
+    async def make(session: AsyncClientSession) -> Document:
+        campaign = await campaigns.secrets(brand, id, session)
+        assert campaign is not None, "campaigns are not deleted"
+        _may_be_drawn(campaign, now)
+        hashes = await campaigns.hashes(brand, id, session)
+        rules = campaign["giveaway"]
+        if len(hashes) < rules["winners"]:
+            entries = f"{len(hashes)} valid {'entry' if len(hashes) == 1 else 'entries'}"
+            raise invalid("winners", f"{rules['winners']} winners cannot be drawn from {entries}")
+        count = min(len(hashes), rules["winners"] + rules["alternates"])
+        seed, beacon = bytes.fromhex(campaign["seed"]), said.beacon or ""
+        # Of a million entries this takes a second, in which others are to be served.
+        digest = await asyncio.to_thread(lots.digest_of, hashes)
+        drawn = await asyncio.to_thread(lots.drawn, seed, beacon, digest, hashes, count)
+        document: dict[str, Any] = {
+            "_id": campaign["_id"],
+            "brand": brand,
+            "campaign": id,
+            "at": now,
+            "by": by,
+            "seed": campaign["seed"],
+            "commitment": campaign["commitment"],
+            "beacon": beacon,
+            "digest": digest,
+            "entries": len(hashes),
+            "winners": drawn[: rules["winners"]],
+            "alternates": drawn[rules["winners"] :],
+            "replaced": [],
+            "show_winners": said.show_winners,
+        }
+        await campaigns.store_draw(document, hashes, session)
+        return document
+
+    async with database.client.start_session() as session:
+        return await session.with_transaction(make)
+
+
+def _may_be_drawn(campaign: Document, now: datetime) -> None:
+    if campaign["drawn_at"] is not None:
+        raise ProblemError(409, "conflict", "this giveaway is drawn, and a second draw would prove nothing")
+    if campaign["until"] > now:
+        raise ProblemError(409, "conflict", f"this giveaway goes on until {campaign['until'].isoformat()}")
+    counted = campaign["counted_revision"] == campaign["revision"] and campaign["counted_at"]
+    if not counted or campaign["counted_at"] < campaign["until"]:
+        raise ProblemError(409, "conflict", "the last entries are still being counted; try again in a minute")
+
+
+async def replace(
+    database: Database, tenants: Tenants, brand: str, id: str, winner: str, why: str, by: str, now: datetime
+) -> Document:
+    """Gives a winner's place to the next alternate. Raises ProblemError (404, 409, 422)."""
+    found = await drawn(database, tenants, brand, id)
+    if winner not in standing(found):
+        raise invalid("winner", "this entry has not won, or was replaced before")
+    left = alternates_left(found)
+    if not left:
+        raise ProblemError(409, "conflict", "there is no alternate left")
+    replaced = {"winner": winner, "alternate": left[0], "at": now, "by": by, "why": why}
+    if not await Campaigns(database, tenants).replace(found, replaced):
+        raise ProblemError(409, "conflict", "somebody else replaced a winner at the same time; look at it again")
+    return await drawn(database, tenants, brand, id)
+
+
+async def show_winners(database: Database, tenants: Tenants, draw: Document, shown: bool) -> None:
+    """Whether the public proof names the winners."""
+    await Campaigns(database, tenants).show_winners(draw, shown)
+
+
+async def drawn(database: Database, tenants: Tenants, brand: str, id: str) -> Document:
+    """The draw of a giveaway. Raises ProblemError (404, 409)."""
+    await giveaway(database, tenants, brand, id)
+    found = await Campaigns(database, tenants).draw(brand, id)
+    if found is None:
+        raise ProblemError(409, "conflict", "this giveaway is not drawn yet")
+    return found
+
+
+async def giveaway(database: Database, tenants: Tenants, brand: str, id: str) -> Document:
+    """A campaign that is a giveaway. Raises ProblemError (404)."""
+    campaign = await campaigning.existing(database, tenants, brand, id)
+    if campaign["kind"] != "giveaway":
+        raise not_found("giveaway")
+    return campaign
+
+
+def standing(draw: Document) -> list[str]:
+    """The hashes that hold a winner's place now."""
+    out = {each["winner"] for each in draw["replaced"]}
+    came = [each["alternate"] for each in draw["replaced"]]
+    return [each for each in [*draw["winners"], *came] if each not in out]
+
+
+def alternates_left(draw: Document) -> list[str]:
+    """The alternates that have not taken a place, in their order."""
+    return list(draw["alternates"][len(draw["replaced"]) :])

@@ -1,0 +1,154 @@
+"""Entries and answers of campaigns, judged anew whenever one of the facts that they rest on has come or changed.
+
+An hour that was counted again is looked through once for everybody whom it may concern: who did something about a
+campaign, who did anything and has an entry already, and whose things were edited, deleted, hidden or undone. Each of
+these is judged from all of the stored facts, so nothing depends on the order in which they came.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from pymongo.database import Database
+
+from rapport.domain import giveaway, survey
+from rapport.domain.campaign import CHANGES, Scope
+from rapport.kit.mongo import Document
+from services.api.projection.documents import hour_of
+from services.api.repositories.campaigns import questions_of, rules_of, scope_of
+from services.api.upkeep import judging, stage_after, stale, trail
+from services.api.upkeep.judging import FACT, Who, entry_id, fact_of
+from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.trail import Trail
+
+IDS_AT_ONCE = 1_000
+LOOKED_BACK = 2_000
+"""So many counts of hours before a brand's first campaign are looked at again: some of them may not be stored yet."""
+HELD_IN = ("campaign_entries", "survey_answers")
+
+
+def follow(desk: Desk) -> None:
+    """Takes up new campaigns and changed hours, and notes how far the campaigns are counted."""
+    of_brand: dict[str, list[Document]] = defaultdict(list)
+    for each in desk.database["campaigns"].find({"followed_until": {"$gt": desk.now}}).hint("followed"):
+        of_brand[each["brand"]].append(each)
+    through = {brand for brand, campaigns in of_brand.items() if _mark(desk, brand, campaigns)}
+    for each in stale.marked(desk, "campaigns"):
+        _take(desk, each["brand"], each["hour"], of_brand.get(each["brand"], []))
+    for brand in through:
+        if desk.database["stale"].find_one({"what": "campaigns", "brand": brand}) is None:
+            _note_counted(desk, brand, of_brand[brand])
+
+
+def _mark(desk: Desk, brand: str, campaigns: Sequence[Document]) -> bool:
+    """Marks the hours to be looked through; says whether these are all that changed."""
+    if not any(each["counted_revision"] for each in campaigns):
+        _start_here(desk, brand)
+    for each in campaigns:
+        if each["counted_revision"] != each["revision"]:
+            stale.mark(desk, "campaigns", _hours_of(desk, each))
+            judging.begin_anew(desk.database, each)
+    changes = Trail(desk, "campaigns", brand, "hourly", "drawn")
+    changed = changes.changed({"hour": 1})
+    stale.mark(desk, "campaigns", ({"brand": brand, "hour": each["hour"]} for each in changed))
+    changes.done()
+    return len(changed) < trail.AT_ONCE
+
+
+def _start_here(desk: Desk, brand: str) -> None:
+    """What changed before a brand's first campaign needs no looking through, but for the campaign's own time."""
+    latest = desk.database["hourly"].find({"brand": brand}, {"drawn": 1}).sort("drawn", -1).limit(1).to_list()
+    drawn = latest[0]["drawn"] if latest else 0
+    places = {"fresh": drawn, "again": max(0, drawn - LOOKED_BACK), "until": drawn, "until_at": desk.now}
+    document = {"brand": brand, **places, "basis": None, "anew": False}
+    desk.database["trails"].replace_one({"_id": f"campaigns/{brand}"}, document, upsert=True)
+
+
+def _hours_of(desk: Desk, campaign: Document) -> Iterator[Document]:
+    """The hours in which the facts of a campaign lie."""
+    last = min(campaign["until"], desk.now) + timedelta(days=1)
+    span = {"$gte": hour_of(campaign["starts_at"] - judging.EARLY), "$lte": last}
+    for each in desk.database["hourly"].find({"brand": campaign["brand"], "hour": span}, {"hour": 1}).hint("hour"):
+        yield {"brand": campaign["brand"], "hour": each["hour"]}
+
+
+def _note_counted(desk: Desk, brand: str, campaigns: Iterable[Document]) -> None:
+    ids = [each["_id"] for each in campaigns]
+    query = {"_id": {"$in": ids}, "brand": brand, "drawn_at": None}
+    desk.database["campaigns"].update_many(query, {"$set": {"counted_at": desk.now}})
+
+
+def _take(desk: Desk, brand: str, hour: datetime, campaigns: Sequence[Document]) -> None:
+    """Judges everybody whom something of this hour may concern."""
+    open_ones = [each for each in campaigns if each["drawn_at"] is None]
+    if not open_ones:
+        return
+    touched: dict[str, set[Who]] = {each["_id"]: set() for each in open_ones}
+    there: set[Who] = set()
+    things: dict[str, set[str]] = defaultdict(set)
+    asks = [(each["_id"], _Asks(each)) for each in open_ones]
+    for document in desk.database["interactions"].find({"brand": brand, "hour": hour}, FACT).hint("hourly"):
+        if document["kind"] in CHANGES or document.get("undo"):
+            things[document["platform"]].add(document["object"]["id"])
+        if document.get("follower") is None or document["kind"] == "reply":
+            continue
+        who = (document["platform"], document["follower"])
+        there.add(who)
+        for campaign, ask in asks:
+            if ask.wants(document):
+                touched[campaign].add(who)
+    for campaign, who in _held(desk, brand, there, things, touched):
+        touched[campaign].add(who)
+    for each in open_ones:
+        judging.judge(desk, each, touched[each["_id"]])
+    stage_after.note(desk, brand, set().union(*touched.values()), anew=True)
+
+
+class _Asks:
+    """Whether an interaction is one that a campaign asks for."""
+
+    def __init__(self, campaign: Document) -> None:
+        self._scope: Scope = scope_of(campaign)
+        self._rules = rules_of(campaign) if campaign["kind"] == "giveaway" else None
+        self._questions = questions_of(campaign) if campaign["kind"] == "survey" else []
+
+    def wants(self, document: Document) -> bool:
+        """An edit counts as what it makes of its comment, which may have the campaign's hashtag only now."""
+        kind = "comment" if document["kind"] == "edit" else document["kind"]
+        fact = fact_of(document)._replace(kind=kind)
+        if self._rules is not None:
+            return giveaway.wanted(self._scope, self._rules, fact, fact.text)
+        return survey.wanted(self._scope, self._questions, fact, fact.text)
+
+
+def _held(
+    desk: Desk, brand: str, there: set[Who], things: dict[str, set[str]], campaigns: Iterable[str]
+) -> Iterator[tuple[str, Who]]:
+    """Who of these has an entry or an answer already, and whose rest on one of these things."""
+    fields = {"campaign": 1, "platform": 1, "follower": 1}
+    known = set(campaigns)
+    ids = [entry_id(campaign, who) for campaign in known for who in there]
+    queries: list[Document] = [{"_id": {"$in": some}} for some in _parts(ids)]
+    for platform, objects in things.items():
+        for some in _parts(sorted(objects)):
+            queries.append({"brand": brand, "platform": platform, "objects": {"$in": some}})
+    for collection in HELD_IN:
+        for query in queries:
+            for each in desk.database[collection].find(query, fields):
+                campaign = f"{brand}/{each['campaign']}"
+                if campaign in known:
+                    yield campaign, (each["platform"], each["follower"])
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield ids[start : start + IDS_AT_ONCE]
+
+
+def forget(database: Database[Document], brand: str, platform: str, follower: str) -> None:
+    """Removes all that is kept of a person for campaigns, and takes it off every figure. A draw keeps the bare hash."""
+    judging.forget(database, brand, platform, follower)
+    stage_after.forget(database, f"{brand}/{platform}/{follower}")
+
+
+TASK = Task("campaigns", timedelta(seconds=5), follow)

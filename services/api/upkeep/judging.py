@@ -1,0 +1,264 @@
+"""Judges followers' entries and answers from the stored facts, and keeps the tally of each campaign with them.
+
+An entry: `_id` (`<campaign>/<platform>/<follower>`), `brand`, `campaign`, `platform`, `follower`, `hash` (its name in
+the proof), `valid`, `reasons`, `fulfilled`, `duplicates`, `at`, `objects`. Answers have the same `_id`, and `answers`
+by question, `texts` (the questions answered in words), `form` (what came in on the form), `at` and `objects`.
+
+A document and what it adds to the tally change in one transaction, which conflicts with the campaign's draw: so the
+tally is exact, and nothing changes once a draw has seen it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from pymongo import DeleteOne, ReplaceOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from rapport.domain import draw, giveaway, survey
+from rapport.domain.campaign import CHANGES, Change, Fact
+from rapport.domain.giveaway import Known
+from rapport.kit.mongo import Document
+from services.api.repositories.campaigns import (
+    answers_document,
+    answers_of,
+    difference,
+    questions_of,
+    rules_of,
+    scope_of,
+)
+from services.api.upkeep.loop import Desk
+
+FOLLOWERS_AT_ONCE = 200
+"""So many are judged with the same queries, and written in one transaction."""
+OBJECTS_AT_ONCE = 1_000
+EARLY = timedelta(days=7)
+"""What is done up to a week before the start is refused as too early; what came before that is not spoken of."""
+MOST_OBJECTS = 1_000
+"""Of one follower; who wrote more often is judged again by what they do themselves."""
+FACT = dict.fromkeys(
+    (
+        *("interaction", "kind", "object", "platform", "follower", "account", "occurred_at"),
+        *("post", "text", "reaction", "campaign", "undo", "staff", "actor.bot"),
+    ),
+    1,
+)
+"""What of a stored interaction a fact is made of."""
+
+Who = tuple[str, str]
+"""A follower: platform, and id there."""
+
+
+def fact_of(document: Document) -> Fact:
+    """A stored interaction as a fact."""
+    return Fact(
+        at=document["occurred_at"],
+        id=document["interaction"],
+        kind=document["kind"],
+        object=document["object"]["id"],
+        platform=document["platform"],
+        follower=document["follower"],
+        account=document["account"],
+        post=document.get("post"),
+        text=document.get("text"),
+        reaction=document.get("reaction"),
+        campaign=document.get("campaign"),
+        undo=document.get("undo", False),
+        bot=document["actor"].get("bot", False),
+        staff=document.get("staff", False),
+    )
+
+
+def entry_id(campaign: str, who: Who) -> str:
+    """The `_id` of a follower's entry or answers in a campaign (by its `_id`)."""
+    return f"{campaign}/{who[0]}/{who[1]}"
+
+
+def judge(desk: Desk, campaign: Document, followers: Iterable[Who]) -> None:
+    """Judges these followers and writes what is not there as it should be."""
+    of_platform: dict[str, list[str]] = defaultdict(list)
+    for platform, follower in sorted(followers):
+        of_platform[platform].append(follower)
+    make = _entries if campaign["kind"] == "giveaway" else _answers
+    for platform, some in of_platform.items():
+        for start in range(0, len(some), FOLLOWERS_AT_ONCE):
+            make(desk, campaign, platform, some[start : start + FOLLOWERS_AT_ONCE])
+
+
+def begin_anew(database: Database[Document], campaign: Document) -> None:
+    """Removes what was made by other terms of a campaign, which were changed before it began."""
+
+    def forget(session: ClientSession) -> None:
+        found = database["campaigns"].update_one(
+            {"_id": campaign["_id"], "revision": campaign["revision"]},
+            {
+                "$set": {
+                    "counted_revision": campaign["revision"],
+                    **({"tally": {}} if campaign["counted_revision"] else {}),
+                }
+            },
+            session=session,
+        )
+        if found.matched_count and campaign["counted_revision"]:
+            its = {"brand": campaign["brand"], "campaign": campaign["campaign"], "valid": {"$in": [True, False]}}
+            database["campaign_entries"].delete_many(its, session=session, hint="listed")
+
+    _in_transaction(database, forget)
+
+
+def forget(database: Database[Document], brand: str, platform: str, follower: str) -> None:
+    """Removes a person's entries and answers, and takes them off the tallies."""
+    its = {"brand": brand, "platform": platform, "follower": follower}
+
+    def remove(session: ClientSession) -> None:
+        for collection in ("campaign_entries", "survey_answers"):
+            for each in database[collection].find(its, session=session).hint("follower").to_list():
+                database["campaigns"].update_one(
+                    {"_id": f"{brand}/{each['campaign']}"}, {"$inc": difference(each, None)}, session=session
+                )
+                database[collection].delete_one({"_id": each["_id"]}, session=session)
+        database["survey_links"].delete_many(its, session=session)
+
+    _in_transaction(database, remove)
+
+
+def _entries(desk: Desk, campaign: Document, platform: str, followers: Sequence[str]) -> None:
+    scope, rules, salt = scope_of(campaign), rules_of(campaign), bytes.fromhex(campaign["salt"])
+    facts = _facts(desk.database, campaign, platform, followers, giveaway.ACTS)
+    changes = _changes(desk.database, campaign, platform, facts)
+    known = _known(desk.database, campaign["brand"], platform, followers)
+    found: dict[str, Document | None] = {entry_id(campaign["_id"], (platform, each)): None for each in followers}
+    for entry in giveaway.entries(scope, rules, facts, changes, known, desk.now):
+        plain: Document = msgspec.to_builtins(entry, builtin_types=(datetime,))
+        found[entry_id(campaign["_id"], (platform, entry.follower))] = {
+            **plain,
+            "brand": campaign["brand"],
+            "campaign": campaign["campaign"],
+            "hash": draw.hash_of(salt, platform, entry.follower),
+            "valid": not entry.reasons,
+            "fulfilled": [each._asdict() for each in entry.fulfilled],
+            "objects": plain["objects"][:MOST_OBJECTS],
+        }
+    _write(desk.database, campaign, "campaign_entries", list(found), lambda name, _before: found[name])
+
+
+def _answers(desk: Desk, campaign: Document, platform: str, followers: Sequence[str]) -> None:
+    scope, questions = scope_of(campaign), questions_of(campaign)
+    facts = _facts(desk.database, campaign, platform, followers, survey.ACTS)
+    changes = _changes(desk.database, campaign, platform, facts)
+    of_follower: dict[str, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        of_follower[fact.follower].append(fact)
+    about: dict[str, list[Change]] = defaultdict(list)
+    for change in changes:
+        about[change.object].append(change)
+    names = {entry_id(campaign["_id"], (platform, each)): each for each in followers}
+
+    def made(id: str, before: Document | None) -> Document | None:
+        its = of_follower[names[id]]
+        form = before["form"] if before else None
+        its_changes = [each for thing in {fact.object for fact in its} for each in about[thing]]
+        found = survey.answered(scope, questions, its, its_changes, answers_of(form or {}), desk.now)
+        if not found.answers and not found.objects:
+            return None
+        whose = {name: campaign[name] for name in ("brand", "campaign")} | {"platform": platform, "follower": names[id]}
+        return answers_document(whose, found.answers, found.objects[:MOST_OBJECTS], form)
+
+    _write(desk.database, campaign, "survey_answers", list(names), made)
+
+
+def _write(
+    database: Database[Document],
+    campaign: Document,
+    collection: str,
+    ids: Sequence[str],
+    make: Callable[[str, Document | None], Document | None],
+) -> None:
+    """Makes each of these documents from the one that is there, and keeps the tally with them."""
+
+    def write(session: ClientSession) -> None:
+        there = {each["_id"]: each for each in database[collection].find({"_id": {"$in": ids}}, session=session)}
+        writes: list[ReplaceOne[Document] | DeleteOne] = []
+        total: dict[str, int] = defaultdict(int)
+        for id in ids:  # noqa: A001
+            before = there.get(id)
+            after = make(id, before)
+            if after is not None:
+                after = {"_id": id, **after}
+            if after == before:
+                continue
+            writes.append(ReplaceOne({"_id": id}, after, upsert=True) if after else DeleteOne({"_id": id}))
+            for name, value in difference(before, after).items():
+                total[name] += value
+        if not writes:
+            return
+        # Conflicts with a draw, which sees all of this or comes before it.
+        found = database["campaigns"].update_one(
+            {"_id": campaign["_id"], "revision": campaign["revision"], "drawn_at": None},
+            {"$inc": dict(total)},
+            session=session,
+        )
+        if found.matched_count:
+            database[collection].bulk_write(writes, ordered=False, session=session)
+
+    _in_transaction(database, write)
+
+
+def _in_transaction(database: Database[Document], work: Callable[[ClientSession], None]) -> None:
+    with database.client.start_session() as session:
+        session.with_transaction(work)
+
+
+def _facts(
+    database: Database[Document], campaign: Document, platform: str, followers: Sequence[str], kinds: Iterable[str]
+) -> list[Fact]:
+    """What these followers did around the time of a campaign, the undoing of it, and whom they follow."""
+    its: Document = {"brand": campaign["brand"], "platform": platform}
+    some: Document = {**its, "follower": {"$in": list(followers)}}
+    around = {"$gte": campaign["starts_at"] - EARLY, "$lte": campaign["followed_until"]}
+    query = {**some, "occurred_at": around, "kind": {"$in": sorted(kinds)}, "undo": {"$ne": True}}
+    interactions = database["interactions"]
+    found = [fact_of(each) for each in interactions.find(query, FACT).hint("timeline")]
+    for objects in _parts(sorted({each.object for each in found})):
+        undone = interactions.find({**its, "object.id": {"$in": objects}, "undo": True}, FACT).hint("undone")
+        found += [fact_of(each) for each in undone if each.get("follower") is not None]
+    if campaign["kind"] == "giveaway":
+        found = [each for each in found if each.kind != "follow"]
+        for kind, index in (("follow", "follows"), ("block", "blocks")):
+            told = interactions.find({**some, "kind": kind, "occurred_at": {"$lte": campaign["until"]}}, FACT)
+            found += [fact_of(each) for each in told.hint(index)]
+    return found
+
+
+def _changes(database: Database[Document], campaign: Document, platform: str, facts: Iterable[Fact]) -> list[Change]:
+    """What became of the things that were done."""
+    found = []
+    wanted: dict[str, Any] = {**dict.fromkeys(("interaction", "kind", "about", "occurred_at", "text"), 1)}
+    for objects in _parts(sorted({each.object for each in facts})):
+        query = {"brand": campaign["brand"], "platform": platform, "about": {"$in": objects}}
+        for each in database["interactions"].find({**query, "kind": {"$in": sorted(CHANGES)}}, wanted).hint("about"):
+            found.append(
+                Change(
+                    at=each["occurred_at"],
+                    id=each["interaction"],
+                    kind=each["kind"],
+                    object=each["about"],
+                    platform=platform,
+                    text=each.get("text"),
+                )
+            )
+    return found
+
+
+def _known(database: Database[Document], brand: str, platform: str, followers: Sequence[str]) -> dict[Who, Known]:
+    ids = [f"{brand}/{platform}/{each}" for each in followers]
+    found = database["followers"].find({"_id": {"$in": ids}}, {"follower": 1, "first_seen": 1, "bot": 1})
+    return {(platform, each["follower"]): Known(each["first_seen"], each["bot"]) for each in found}
+
+
+def _parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    for start in range(0, len(ids), OBJECTS_AT_ONCE):
+        yield ids[start : start + OBJECTS_AT_ONCE]

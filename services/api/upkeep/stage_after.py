@@ -1,0 +1,208 @@
+"""What became of each relationship 30 and 90 days after it began, and which campaign it began with.
+
+`stage_after`: `_id` (the follower's), `brand`, `platform`, `follower`, `first_seen`, `week`, `interaction` (that it
+began with; null until the views have it), `campaign` (that this belongs to, or null), `after` (the stage by days, once
+they are over), `due_at` (when the next one is). `stage_weeks` counts them by brand, week and campaign (`-` for none):
+`followers`, and `after` by days and stage. A document and what it adds change in one transaction.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from rapport.domain.campaign import concerns, within
+from rapport.domain.effect import AFTER_DAYS, due_at, next_due, stage_after, week_of
+from rapport.domain.published import beginning
+from rapport.domain.relationship import Scoring
+from rapport.kit.mongo import Document
+from services.api.repositories import scorings
+from services.api.repositories.campaigns import scope_of
+from services.api.upkeep import beginnings, judging, trail
+from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.trail import Trail
+
+AT_ONCE = 200
+DUE_AT_ONCE = 2_000
+TURN_SECONDS = 2.0
+"""After so long the other tasks have their turn."""
+NO_CAMPAIGN = "-"
+_FACT = {**beginnings.FACT, **judging.FACT}
+_FOLLOWER = dict.fromkeys(("brand", "platform", "follower", "first_seen", "days", "scoring"), 1)
+_WHO = dict.fromkeys(("platform", "follower"), 1)
+
+Who = judging.Who
+Origin = tuple[str | None, str | None]
+"""The interaction that a relationship began with, and the campaign that this belongs to."""
+
+
+def follow(desk: Desk) -> None:
+    """Takes up followers that changed, and those whose 30 or 90 days are over."""
+    began = time.monotonic()
+    for brand in desk.database["brands"].distinct("_id", {"_id": {"$gt": ""}}):
+        more = True
+        while more and time.monotonic() - began < TURN_SECONDS:
+            changed = Trail(desk, "stage-after", brand, "followers", "written_at")
+            found = changed.changed(_WHO)
+            note(desk, brand, _named(found))
+            changed.done()
+            more = len(found) >= trail.AT_ONCE
+    due = desk.database["stage_after"].find({"due_at": {"$lte": desk.now}}, {"brand": 1, **_WHO}).hint("due")
+    of_brand: dict[str, list[Document]] = defaultdict(list)
+    for each in due.limit(DUE_AT_ONCE):
+        of_brand[each["brand"]].append(each)
+    for brand, some in of_brand.items():
+        note(desk, brand, _named(some))
+
+
+def _named(documents: Iterable[Document]) -> set[Who]:
+    return {(each["platform"], each["follower"]) for each in documents}
+
+
+def note(desk: Desk, brand: str, followers: Collection[Who], *, anew: bool = False) -> None:
+    """Notes what these followers' relationships began with, where that is not known (or `anew`), and became."""
+    database = desk.database
+    if not followers:
+        return
+    campaigns = database["campaigns"].find({"brand": brand}).sort([("starts_at", 1), ("_id", 1)]).to_list()
+    ordered = sorted(followers)
+    for start in range(0, len(ordered), AT_ONCE):
+        ids = [f"{brand}/{platform}/{follower}" for platform, follower in ordered[start : start + AT_ONCE]]
+        rows = database["followers"].find({"_id": {"$in": ids}}, _FOLLOWER).to_list()
+        known = {each["_id"]: each for each in database["stage_after"].find({"_id": {"$in": ids}})}
+        unknown = [each for each in rows if anew or not _is_known(known.get(each["_id"]), each)]
+        begun = _begun(database, brand, unknown, campaigns)
+        numbers = scorings.known(database, {each["scoring"] for each in rows})
+        wanted: dict[str, Document | None] = dict.fromkeys(ids)
+        for row in rows:
+            before = known.get(row["_id"])
+            if row["_id"] in begun or before is None:
+                origin = begun[row["_id"]]
+            else:
+                origin = (before["interaction"], before["campaign"])
+            wanted[row["_id"]] = _document(row, origin, numbers[row["scoring"]], before, desk)
+        _write(database, wanted)
+
+
+def _is_known(known: Document | None, row: Document) -> bool:
+    return known is not None and known["interaction"] is not None and known["first_seen"] == row["first_seen"]
+
+
+def _begun(
+    database: Database[Document], brand: str, rows: Sequence[Document], campaigns: Sequence[Document]
+) -> dict[str, Origin]:
+    """What the relationships of these followers began with."""
+    found: dict[str, Origin] = {}
+    of_platform: dict[str, list[Document]] = defaultdict(list)
+    for each in rows:
+        of_platform[each["platform"]].append(each)
+    for platform, some in of_platform.items():
+        seen = {each["follower"]: each["first_seen"] for each in some}
+        query = {
+            "brand": brand,
+            "platform": platform,
+            "follower": {"$in": sorted(seen)},
+            "occurred_at": {"$in": sorted(set(seen.values()))},
+        }
+        told: dict[str, list[Document]] = defaultdict(list)
+        for each in database["interactions"].find(query, _FACT).hint("timeline"):
+            if each["occurred_at"] == seen[each["follower"]]:
+                told[each["follower"]].append(each)
+        for follower in seen:
+            first = beginning(beginnings.fact_of(each) for each in told[follower])
+            document = next((each for each in told[follower] if first and each["interaction"] == first.id), None)
+            campaign = _campaign(database, document, campaigns) if document else None
+            found[f"{brand}/{platform}/{follower}"] = (first.id if first else None, campaign)
+    return found
+
+
+def _campaign(database: Database[Document], document: Document, campaigns: Sequence[Document]) -> str | None:
+    """The campaign that an interaction belongs to: the one that it names, else the one that began first."""
+    fact = judging.fact_of(document)
+    its = []
+    for each in campaigns:
+        scope = scope_of(each)
+        if not within(scope, fact.at):
+            continue
+        if concerns(scope, fact, fact.text) or (fact.kind == "follow" and _entered_by(database, each, fact)):
+            its.append(each["campaign"])
+    return fact.campaign if fact.campaign in its else next(iter(its), None)
+
+
+def _entered_by(database: Database[Document], campaign: Document, fact: Any) -> bool:
+    """Whether a follow is one of the things that made an entry valid."""
+    if campaign["kind"] != "giveaway":
+        return False
+    id = judging.entry_id(campaign["_id"], (fact.platform, fact.follower))  # noqa: A001
+    return database["campaign_entries"].find_one({"_id": id, "fulfilled.interaction": fact.id}, {"_id": 1}) is not None
+
+
+def _document(row: Document, origin: Origin, scoring: Scoring, before: Document | None, desk: Desk) -> Document:
+    first = row["first_seen"]
+    after: dict[str, str] = {}
+    for days in AFTER_DAYS:
+        if due_at(first, days) <= desk.now:
+            # Of days that are not kept any more, what was noted stays.
+            noted = before["after"].get(str(days)) if before and before["first_seen"] == first else None
+            told = stage_after(row["days"], first, days, scoring) or noted
+            if told is not None:
+                after[str(days)] = told
+    return {
+        **{name: row[name] for name in ("brand", "platform", "follower", "first_seen")},
+        "week": week_of(first),
+        "interaction": origin[0],
+        "campaign": origin[1],
+        "after": after,
+        "due_at": next_due(first, desk.now),
+    }
+
+
+def _write(database: Database[Document], wanted: dict[str, Document | None]) -> None:
+    def write(session: ClientSession) -> None:
+        ids = list(wanted)
+        there = {each["_id"]: each for each in database["stage_after"].find({"_id": {"$in": ids}}, session=session)}
+        writes: list[ReplaceOne[Document] | DeleteOne] = []
+        weeks: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for id, document in wanted.items():  # noqa: A001
+            before, after = there.get(id), {"_id": id, **document} if document else None
+            if before == after:
+                continue
+            writes.append(ReplaceOne({"_id": id}, after, upsert=True) if after else DeleteOne({"_id": id}))
+            for each, change in ((before, -1), (after, 1)):
+                if each is not None:
+                    counts = weeks[each["brand"], each["week"], each["campaign"] or NO_CAMPAIGN]
+                    counts["followers"] += change
+                    for days, stage in each["after"].items():
+                        counts[f"after.{days}.{stage}"] += change
+        if writes:
+            database["stage_after"].bulk_write(writes, ordered=False, session=session)
+        counted = [
+            UpdateOne(
+                {"_id": "/".join(key)},
+                {
+                    "$setOnInsert": dict(zip(("brand", "week", "campaign"), key, strict=True)),
+                    "$inc": {name: value for name, value in counts.items() if value},
+                },
+                upsert=True,
+            )
+            for key, counts in sorted(weeks.items())
+            if any(counts.values())
+        ]
+        if counted:
+            database["stage_weeks"].bulk_write(counted, ordered=False, session=session)
+
+    with database.client.start_session() as session:
+        session.with_transaction(write)
+
+
+def forget(database: Database[Document], id: str) -> None:
+    """Removes what is kept of a follower, by its `_id`."""
+    _write(database, {id: None})
+
+
+TASK = Task("stage-after", timedelta(seconds=5), follow)
