@@ -27,7 +27,7 @@ from rapport.kit.mongo import Document
 from services.api import cursors, reading
 from services.api.ids import follower_parts, follower_ref
 from services.api.periods import period, span_of
-from services.api.problems import not_found
+from services.api.problems import ProblemError, not_found
 from services.api.reading import Database
 from services.api.repositories.posts import Place, Posts
 from services.api.repositories.tenants import Tenants
@@ -98,6 +98,14 @@ async def posts(database: Database, brand: Document, query: PostsQuery, now: dat
     if len(found) > len(shown):
         following = cursors.encode("posts", ms(shown[-1]["published_at"]), shown[-1]["_id"])
     return Page(items=[shown_post(each) for each in shown], next=following)
+
+
+async def post(database: Database, brand: str, ref: str) -> Post | None:
+    """One post, by the id of lists."""
+    try:
+        return shown_post((await _found(database, brand, ref))[1])
+    except ProblemError:
+        return None
 
 
 def shown_post(document: Document) -> Post:

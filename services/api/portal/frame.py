@@ -27,6 +27,8 @@ SECTIONS = (
     ("exchanges", "Exchanges"),
     ("followers", "Followers"),
     ("movers", "Movers"),
+    ("mix", "Mix"),
+    ("new", "New"),
 )
 """What a brand has pages about: the path below the brand's, and what it is called."""
 

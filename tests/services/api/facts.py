@@ -107,14 +107,14 @@ def lately(brand: str) -> list[Interaction | FollowerRow]:
         told.append(
             post(f"lately-{number}", brand, at, ("New in the shop", "Our team at work #team")[number % 2], media=media)
         )
-        for each in range(number % 5):
+        for each in range((number + 3) % 5):
             who = f"did:plc:new-{number}-{each}"
             kind = ("comment", "reaction", "share")[each % 3]
             did = at + timedelta(minutes=10 * each + 5)
             text = "Lovely, when do you open?" if kind == "comment" else None
             told.append(on(f"lately-{number}", f"{kind}-{number}-{each}", brand, did, who, kind=kind, text=text))
             told.append(samples.follower(who, brand, did, name=f"Newcomer {number}-{each}"))
-    told.append(about("reaction-2-1", "taken-back", brand, now, "did:plc:new-2-1", kind="reaction", undo=True))
+    told.append(about("reaction-1-1", "taken-back", brand, now, "did:plc:new-1-1", kind="reaction", undo=True))
     told.append(about("comment-4-0", "deleted", brand, now, "did:plc:new-4-0", kind="delete"))
     for number, kind in enumerate(("reaction", "follow", "comment")):
         at = now - timedelta(hours=number + 2)

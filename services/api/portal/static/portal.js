@@ -87,10 +87,50 @@ const chart = () => {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 };
 
+// How many of something there were on each day, and how many there should be.
+const drawDays = (element, data, before) => {
+  const xs = data.days.map((_, index) => index);
+  const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" });
+  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  const bars = uPlot.paths.bars({ size: [0.7, 30], radius: 0.15 });
+  const most = Math.max(4, ...data.counts, data.goal || 0);
+  const options = {
+    width: element.clientWidth,
+    height: 220,
+    cursor: { show: false },
+    legend: { show: false },
+    padding: [12, 22, 0, 0],
+    scales: { x: { time: false, range: [-0.6, xs.length - 0.4] }, y: { range: [0, most * 1.08] } },
+    axes: [
+      { ...axis, grid: { show: false }, values: (_, splits) => splits.map((index) => day.format(new Date(data.days[index]))), splits: () => xs.filter((index) => (xs.length - 1 - index) % 7 === 0) },
+      { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
+    ],
+    series: [
+      {},
+      { fill: colour("--accent"), stroke: colour("--accent"), width: 0, paths: bars, points: { show: false } },
+      { stroke: colour("--bad"), width: 2, dash: [6, 4], points: { show: false } },
+    ],
+  };
+  if (before) before.destroy();
+  return new uPlot(options, [xs, data.counts, xs.map(() => data.goal)], element);
+};
+
+const daysChart = async (element) => {
+  const answer = await fetch(element.dataset.days, { headers: { "HX-Request": "true" } });
+  if (!answer.ok) return;
+  const data = await answer.json();
+  let drawn = drawDays(element, data, null);
+  let width = element.clientWidth;
+  const redraw = () => { drawn = drawDays(element, data, drawn); };
+  new ResizeObserver(() => { if (element.clientWidth !== width) { width = element.clientWidth; redraw(); } }).observe(element);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+};
+
 synchronise(document.body);
 tick();
 setInterval(tick, 1000);
 chart();
+document.querySelectorAll("[data-days]").forEach(daysChart);
 document.body.addEventListener("htmx:afterSwap", () => {
   const live = document.getElementById("live");
   if (live) synchronise(live);

@@ -1,0 +1,161 @@
+"""The page of the content mix: shares against targets, what a post brings, posts without a label, targets and rules."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Form, Query, Request
+from pydantic import ValidationError
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from rapport.domain.mix import FORMATS, LABELS
+from rapport.domain.times import ms, utc
+from services.api import mixing
+from services.api.auth import Principal, require
+from services.api.context import Context, ContextDep
+from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin
+from services.api.schemas.mix import Label, MixRule, MixSettings, PostsQuery
+
+router = APIRouter(include_in_schema=False)
+
+PERIODS = {7: "7 days", 30: "30 days", 90: "90 days", 365: "A year"}
+USUAL = 30
+UNSORTED_SHOWN = 10
+TARGETS = (*LABELS, *FORMATS)
+"""The fields of the form: a share in percent of each."""
+
+Days = Annotated[int, Query()]
+Cursor = Annotated[str | None, Query(max_length=2048)]
+
+
+@router.get("/brands/{brand}/mix")
+async def mix_page(
+    brand: Brand, who: Visitor, context: ContextDep, days: Days = USUAL, cursor: Cursor = None, sorted: str = ""
+) -> HTMLResponse:
+    """The mix of the last `days`. `sorted` is a post that was just given a label."""
+    return await _page(context, brand, who, days=days, cursor=cursor, sorted_ref=sorted)
+
+
+async def _page(
+    context: Context,
+    brand: dict[str, Any],
+    who: Principal,
+    status: int = 200,
+    *,
+    days: int = USUAL,
+    cursor: str | None = None,
+    sorted_ref: str = "",
+    sent: Mapping[str, str] | None = None,
+    wrong: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """The page, with what is `wrong` about the targets and rules that were `sent`."""
+    now = datetime.now(UTC)
+    days = days if days in PERIODS else USUAL
+    first = now.astimezone(ZoneInfo(brand["settings"]["timezone"])).date() - timedelta(days=days - 1)
+    found = await mixing.mix(context.database, brand, first, None, now)
+    query = PostsQuery.model_validate({"label": "unsorted", "from": first, "cursor": cursor, "limit": UNSORTED_SHOWN})
+    posts = await mixing.posts(context.database, brand, query, now)
+    just = await mixing.post(context.database, brand["_id"], sorted_ref) if sorted_ref else None
+    wanted = await mixing.settings(context.database, brand["_id"])
+    return page(
+        "mix.html",
+        status,
+        who=who,
+        brand=named(brand),
+        may_write=who.may("write"),
+        periods=PERIODS,
+        days=days,
+        mix=found,
+        unsorted=posts,
+        just=just if just is not None and just.label_by == "hand" else None,
+        targets=TARGETS,
+        sent=_typed(wanted) if sent is None else sent,
+        wrong=wrong or {},
+    )
+
+
+def _typed(wanted: MixSettings) -> dict[str, str]:
+    """Settings as the form has them."""
+    targets: dict[str, float] = {**wanted.labels, **wanted.formats}
+    lines = [f"{rule.label}: {f'#{rule.hashtag}' if rule.hashtag else rule.word}" for rule in wanted.rules]
+    return {
+        **{name: f"{targets[name] * 100:g}" if name in targets else "" for name in TARGETS},
+        "rules": "\n".join(lines),
+    }
+
+
+@router.post("/brands/{brand}/mix/posts/{id}/label")
+async def label_post(
+    request: Request,
+    id: str,
+    brand: Brand,
+    who: Visitor,
+    context: ContextDep,
+    label: Annotated[Label | None, Form()] = None,
+    days: Annotated[int, Form()] = USUAL,
+) -> Response:
+    """The buttons below a post without a label, and the one that takes it back."""
+    same_origin(request)
+    require(who, "write")
+    if label is None:
+        await mixing.unlabel(context.database, brand["_id"], id)
+        return _back(brand, days=days)
+    await mixing.label(context.database, brand["_id"], id, label, who.name, utc(ms(datetime.now(UTC))))
+    return _back(brand, days=days, sorted=id)
+
+
+@router.post("/brands/{brand}/mix/settings")
+async def set_mix(request: Request, brand: Brand, who: Visitor, context: ContextDep) -> Response:
+    """The form of targets and rules."""
+    same_origin(request)
+    require(who, "write")
+    form = await request.form()
+    sent = {name: str(form.get(name, "")) for name in (*TARGETS, "rules")}
+    wrong: dict[str, str] = {}
+    targets = _targets(sent, wrong)
+    rules = _rules(sent["rules"], wrong)
+    if wrong:
+        return await _page(context, brand, who, 422, sent=sent, wrong=wrong)
+    await mixing.set_settings(context.database, brand["_id"], MixSettings(rules=rules, **targets))
+    return RedirectResponse(f"/brands/{brand['_id']}/mix", 303, headers=HEADERS)
+
+
+def _targets(sent: Mapping[str, str], wrong: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field, names in (("labels", LABELS), ("formats", FORMATS)):
+        shares: dict[str, float] = {}
+        for name in names:
+            typed = sent[name].strip().removesuffix("%").strip().replace(",", ".")
+            try:
+                percent = float(typed) if typed else None
+            except ValueError:
+                percent = -1.0
+            if percent is not None:
+                if not 0 <= percent <= 100:
+                    wrong[name] = "A share is a number from 0 to 100."
+                shares[name] = percent / 100
+        if sum(shares.values()) > 1 + 1e-9 and not any(name in wrong for name in names):
+            wrong[names[0]] = f"Together these are {sum(shares.values()) * 100:g} %, and 100 % is all there is."
+        found[field] = shares
+    return found
+
+
+def _rules(typed: str, wrong: dict[str, str]) -> list[MixRule]:
+    found: list[MixRule] = []
+    for number, line in enumerate(typed.splitlines(), 1):
+        if not line.strip():
+            continue
+        label, _, what = (part.strip() for part in line.partition(":"))
+        named = {"hashtag": what} if what.startswith("#") else {"word": what}
+        try:
+            found.append(MixRule.model_validate({"label": label.lower(), **named}))
+        except ValidationError:
+            how = "begins with “business:” or “personal:”, and goes on with one #hashtag, or a word or phrase"
+            wrong.setdefault("rules", f"Line {number}: a rule {how}.")
+    return found
+
+
+def _back(brand: dict[str, Any], **query: Any) -> Response:
+    return RedirectResponse(f"/brands/{brand['_id']}/mix?{urlencode(query)}#unsorted", 303, headers=HEADERS)
