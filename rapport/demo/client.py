@@ -10,10 +10,13 @@ from typing import Any
 import httpx
 
 from rapport.demo.cast import DemoAccount, DemoBrand
+from rapport.demo.crowd import BUSINESS_TAG, PERSONAL_TAG
 from rapport.demo.feed import Body
 from rapport.demo.inbox import Inbox
 
 PAGE = 200
+NEW_A_DAY = 40
+"""What each brand hopes for."""
 
 
 class ApiError(Exception):
@@ -61,6 +64,13 @@ class Api:
             {"type": "webhook", "id": "hook", "url": inbox.webhook_of(brand.id), "secret": inbox.secret},
         ]
         self.ask("PUT", f"/brands/{brand.id}/channels", {"channels": channels})
+        rules = [
+            {"label": "personal", "hashtag": PERSONAL_TAG.strip()},
+            {"label": "business", "hashtag": BUSINESS_TAG.strip()},
+        ]
+        targets = {"labels": {"business": 0.8, "personal": 0.2}, "formats": {"image": 0.5, "video": 0.2}}
+        self.ask("PUT", f"/brands/{brand.id}/mix/settings", {**targets, "rules": rules})
+        self.ask("PUT", f"/brands/{brand.id}/new/goal", {"goal": NEW_A_DAY})
         return {account.id: self._account(brand, account, connected_at) for account in brand.accounts}
 
     def _account(self, brand: DemoBrand, account: DemoAccount, connected_at: datetime) -> str:
@@ -69,6 +79,7 @@ class Api:
             "platform": account.platform,
             "handle": account.handle,
             "connected_at": connected_at.isoformat(),
+            "staff": [person.id for person in brand.team],
         }
         return str(self.ask("POST", f"/brands/{brand.id}/accounts", body)["door_secret"])
 

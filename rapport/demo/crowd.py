@@ -19,6 +19,8 @@ VIRAL_REACTIONS = 4200
 REACTIONS = {
     "facebook": ("like", "love", "haha", "wow"), "youtube": ("like",), "mastodon": ("favourite",), "bluesky": ("like",),
 }  # fmt: skip
+PERSONAL_TAG, BUSINESS_TAG = " #team", " #shop"
+"""By these the brand's rules tell its posts apart."""
 MEDIA = {"instagram": (["image"], ["image", "image"], ["video"]), "youtube": (["video"],)}
 
 
@@ -50,6 +52,8 @@ def publish_calendar(feed: Feed, day: Day, draw: random.Random, start: datetime,
             at = day.between(start + timedelta(days=number), start + timedelta(days=number + 1) - timedelta(minutes=20))
             personal = draw.random() < 1 / 6
             text = filled(draw, voice, draw.choice(voice.personal_posts if personal else voice.posts))
+            if len(posts) % 3:  # a third goes without, as it happens
+                text += PERSONAL_TAG if personal else BUSINESS_TAG
             media = draw.choice(MEDIA.get(feed.account.platform, (["image"], ["link"], [])))
             posts.append(feed.publish(at, text, list(media), draw.lognormvariate(0, 0.5) * (1.5 if personal else 1)))
     # Something fresh, for those who write in the last hours.
@@ -91,6 +95,15 @@ def react(feed: Feed, draw: random.Random, person: Person, post: Post, at: datet
         feed.add(
             "reaction", person, at + timedelta(seconds=draw.randrange(3, 90)), f"{name}#undone", undo=True, **about
         )
+
+
+def reach_out(feed: Feed, day: Day, draw: random.Random, crowd: Crowd, now: datetime) -> None:
+    """What the team likes, shares and follows of other people's, of its own accord."""
+    for person in crowd.some(6):
+        kind, name = draw.choice(("reaction", "reaction", "share", "follow")), feed.new_id("outreach")
+        parent = {"id": f"{person.id}/own", "actor": person.id}
+        at = day.between(now - timedelta(days=3), now - JUST_NOW)
+        feed.add(kind, draw.choice(feed.brand.team), at, name, object={"id": name}, parent=parent)
 
 
 def enter_and_vote(feed: Feed, day: Day, draw: random.Random, crowd: Crowd, now: datetime) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from rapport.demo import talk
 from rapport.demo.cast import BRANDS, DemoAccount, DemoBrand
-from rapport.demo.crowd import Crowd, enter_and_vote, gather, publish_calendar
+from rapport.demo.crowd import Crowd, enter_and_vote, gather, publish_calendar, reach_out
 from rapport.demo.delivery import in_order_of_arrival
 from rapport.demo.feed import Body, Feed
 from rapport.demo.ledger import Expected, expected_of
@@ -53,7 +53,7 @@ def record(now: datetime, seed: int = SEED) -> Recording:
             draw = random.Random(f"{seed}/{feed.account.id}/delivery")  # noqa: S311
             deliveries[feed.account.id] = in_order_of_arrival(feed.facts, draw, now)
         facts = {feed.account.platform: [fact.body for fact in feed.facts] for feed in feeds}
-        expected[brand.id] = expected_of(facts, connected_at)
+        expected[brand.id] = expected_of(facts, connected_at, {person.id for person in brand.team})
     return Recording(now, connected_at, BRANDS, deliveries, expected)
 
 
@@ -66,4 +66,5 @@ def _feed(brand: DemoBrand, account: DemoAccount, now: datetime, draw: random.Ra
     if brand.giveaway_on == account.id:
         enter_and_vote(feed, day, draw, crowd, now)
     talk.talk(feed, day, draw, crowd, posts, now)
+    reach_out(feed, day, draw, crowd, now)
     return feed

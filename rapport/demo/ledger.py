@@ -1,7 +1,7 @@
 """What has to come of a recording, by bookkeeping as simple as can be: nothing of the product is used here."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -56,7 +56,9 @@ class Expected:
         return sorted(found, key=lambda one: (one.due_at, one.first))
 
 
-def expected_of(bodies: dict[str, list[Body]], connected_at: datetime) -> Expected:
+def expected_of(
+    bodies: dict[str, list[Body]], connected_at: datetime, staff: Collection[str] = frozenset()
+) -> Expected:
     """The outcome of one brand's interactions, given by platform in any order, repetitions included."""
     expected = Expected()
     for platform, all_of_it in bodies.items():
@@ -67,7 +69,7 @@ def expected_of(bodies: dict[str, list[Body]], connected_at: datetime) -> Expect
         for body in once:
             kind = body["kind"]
             (expected.undone if body.get("undo") else expected.interactions)[kind] += 1
-            follower = _follower(body, author_of)
+            follower = _follower(body, author_of, staff)
             if follower is None:
                 continue
             expected.followers.add((platform, follower))
@@ -80,14 +82,15 @@ def expected_of(bodies: dict[str, list[Body]], connected_at: datetime) -> Expect
     return expected
 
 
-def _follower(body: Body, author_of: dict[str, str]) -> str | None:
+def _follower(body: Body, author_of: dict[str, str], staff: Collection[str]) -> str | None:
     if body["kind"] == "post":
         return None
     if body["kind"] == "reply":
         return str(body["parent"]["actor"])
     if body["kind"] == "hide":
         return author_of[body["object"]["id"]]
-    return str(body["actor"]["id"])
+    actor = str(body["actor"]["id"])
+    return None if actor in staff else actor
 
 
 def _exchanges(platform: str, follower: str, lane: Iterable[Body], connected_at: datetime) -> list[ExpectedExchange]:
