@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.client import Agency, lag, percentile
 from bench.clocks import clocks
+from bench.views import views
 from rapport.local.installation import Installation
 from rapport.local.stack import Stack
 from services.api.ids import follower_ref
@@ -162,6 +163,18 @@ async def _clocks(most: int) -> Figures:
             await asyncio.to_thread(stack.down)
 
 
+async def _views(followers: int) -> Figures:
+    with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
+        stack = Stack(Path(folder) / "stack")
+        running = await asyncio.to_thread(stack.up, bound=True, any_port=True)
+        try:
+            print("measuring views …", file=sys.stderr)
+            before = os.getloadavg()[0]
+            return {**await views(running, Path(folder), followers), "load_before": round(before, 1)}
+        finally:
+            await asyncio.to_thread(stack.down)
+
+
 def _long_run(interactions: int, faults: int) -> Figures:
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
         stack = Stack(Path(folder) / "stack")
@@ -187,9 +200,11 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
     if "clocks" in arguments.what:
         found["clocks"] = await _clocks(arguments.open)
+    if "views" in arguments.what:
+        found["views"] = await _views(arguments.followers)
     if LONG_RUN in arguments.what:
         found[LONG_RUN] = await asyncio.to_thread(_long_run, arguments.interactions, arguments.faults)
-    through = [name for name in arguments.what if name not in ("clocks", LONG_RUN)]
+    through = [name for name in arguments.what if name not in ("clocks", "views", LONG_RUN)]
     if not through:
         return found
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
@@ -221,7 +236,7 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
 def main() -> int:
     """Runs what was asked for; exit code 1 where anything was lost or doubled."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    usual = ("freshness", "throughput", "kills", "clocks")
+    usual = ("freshness", "throughput", "kills", "clocks", "views")
     every = (*usual, LONG_RUN)
     parser.add_argument(
         "what", nargs="*", default=list(usual), help=f"some of {', '.join(every)}; all but the last by default"
@@ -229,6 +244,7 @@ def main() -> int:
     parser.add_argument("--open", type=int, default=100_000, help="how many clocks are open at most")
     parser.add_argument("--seconds", type=int, default=40, help="how long freshness and throughput are measured")
     parser.add_argument("--rate", type=int, default=1_000, help="interactions per second of throughput")
+    parser.add_argument("--followers", type=int, default=100_000, help="how many followers the views have")
     parser.add_argument("--interactions", type=int, default=300_000, help="how many the long run feeds")
     parser.add_argument("--faults", type=int, default=30, help="how often the long run takes a worker away")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")

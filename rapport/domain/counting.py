@@ -7,6 +7,7 @@ day, so they are equal to the last bit however the row came about.
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -136,5 +137,6 @@ def _momentum(days: Days, scoring: Scoring) -> float:
     return total
 
 
+@lru_cache(maxsize=1_000)
 def _noon(day: str) -> int:
     return ms(datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(hours=12))

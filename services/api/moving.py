@@ -1,6 +1,5 @@
 """Who moves, put together for the API and the portal."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rapport.domain import why
@@ -9,9 +8,10 @@ from rapport.kit.mongo import Document
 from services.api import reading
 from services.api.reading import Database
 from services.api.repositories.followers import Followers
-from services.api.repositories.scorings import Scorings
+from services.api.repositories.scorings import Numbers, Scorings
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.movers import Mover, Movers, Points
+from services.api.schemas.views import Follower
 
 LATELY = timedelta(days=14)
 LOST_WITHIN = timedelta(days=30)
@@ -21,35 +21,39 @@ QUIET_AFTER = timedelta(days=30)
 async def movers(database: Database, tenants: Tenants, limit: int, now: datetime) -> Movers:
     """The movers of some tenants as of `now`."""
     followers = Followers(database, tenants)
+    lively = await followers.warming(now - LATELY, 3 * limit)
+    cooling = await followers.cooling(now, now + LATELY, limit)
+    lost = await followers.lost(now - LOST_WITHIN, limit)
+    quiet = await followers.quiet_buyers(now - QUIET_AFTER, limit)
+    numbers = await Scorings(database).of([*lively, *cooling, *lost, *quiet])
     # Of those who brought the most lately some have lost more in the same week than they brought.
-    lively = await _told(database, tenants, await followers.warming(now - LATELY, 3 * limit), now)
+    warming = [each for each in lively if sum(_points(each, numbers, now, 7).values()) > 0][:limit]
+    shown = {each["_id"]: each for each in (*warming, *cooling, *lost, *quiet)}
+    listed = await reading.listed_followers(database, tenants, list(shown.values()), now)
+    told = {
+        name: _mover(document, follower, numbers, now)
+        for (name, document), follower in zip(shown.items(), listed, strict=True)
+    }
     return Movers(
-        warming=[each for each in lively if sum(each.last_7d.model_dump().values()) > 0][:limit],
-        cooling=await _told(database, tenants, await followers.cooling(now, now + LATELY, limit), now),
-        lost=await _told(database, tenants, await followers.lost(now - LOST_WITHIN, limit), now),
-        quiet_buyers=await _told(database, tenants, await followers.quiet_buyers(now - QUIET_AFTER, limit), now),
+        warming=[told[each["_id"]] for each in warming],
+        cooling=[told[each["_id"]] for each in cooling],
+        lost=[told[each["_id"]] for each in lost],
+        quiet_buyers=[told[each["_id"]] for each in quiet],
     )
 
 
-async def _told(database: Database, tenants: Tenants, documents: Sequence[Document], now: datetime) -> list[Mover]:
-    listed = await reading.listed_followers(database, tenants, documents, now)
-    numbers = await Scorings(database).of(documents)
-    found = []
-    for follower, document in zip(listed, documents, strict=True):
-        week, month = (
-            Points(**{name: round(each.points) for name, each in changed.items()})
-            for changed in (
-                why.changes(document["days"], numbers[document["scoring"]], ms(now), days) for days in (7, 30)
-            )
-        )
-        noted = document.get("stage_noted") or {}
-        found.append(
-            Mover(
-                **follower.model_dump(),
-                last_7d=week,
-                last_30d=month,
-                came_from=noted.get("from"),
-                since=noted.get("at"),
-            )
-        )
-    return found
+def _mover(document: Document, follower: Follower, numbers: Numbers, now: datetime) -> Mover:
+    noted = document.get("stage_noted") or {}
+    return Mover(
+        **follower.model_dump(),
+        last_7d=Points(**_points(document, numbers, now, 7)),
+        last_30d=Points(**_points(document, numbers, now, 30)),
+        came_from=noted.get("from"),
+        since=noted.get("at"),
+    )
+
+
+def _points(document: Document, numbers: Numbers, now: datetime, over: int) -> dict[str, int]:
+    """The difference of each dimension over some days."""
+    changed = why.changes(document["days"], numbers[document["scoring"]], ms(now), over)
+    return {name: round(each.points) for name, each in changed.items()}

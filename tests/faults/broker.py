@@ -146,6 +146,12 @@ class OwnBroker:
             listed = admin.list_transactions([1], state_filters=["Ongoing"])
         return {each.transactional_id for some in listed.values() for each in some}
 
+    def transaction_seconds(self, id: str) -> float:
+        """After how long the broker gives up a transaction that stays open."""
+        with self.admin() as admin:
+            (found,) = admin.describe_transactions([id]).values()
+        return float(found.transaction_timeout_ms) / 1_000
+
     def replicate(self, topic: Topic) -> None:
         """Lets the second broker have a copy of a topic, and waits until it is in sync."""
         with self.admin() as admin:

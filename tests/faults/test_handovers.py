@@ -193,10 +193,9 @@ def test_readers_wait_for_the_transaction_of_a_worker_that_stopped_and_no_longer
     armed.touch()
     begin(broker)
     until(lambda: not armed.exists(), "it stops itself, in the middle of a transaction")
-    since = time.monotonic()
-    assert broker.open_transactions()
+    (stopped,) = broker.open_transactions()
+    assert broker.transaction_seconds(stopped) == 10
     until(lambda: not broker.open_transactions(), "its transaction is given up", 60)
-    assert time.monotonic() - since < 22, "its timeout of 10 s, and the broker looks every 10 s"
     worker.go_on()
     until(worker.ready, "it is ready again")
     worker.end()

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.domain.relationship import STAGES
 from rapport.kit.mongo import Document
+from services.api.repositories.counted import Counted
 from services.api.repositories.tenants import Tenants
 
 SOON = timedelta(hours=2)
@@ -18,6 +22,8 @@ MOST_ANSWERS = 20_000
 """A median of so many is as good as one of more, and bounds the work."""
 
 
+_counted: WeakKeyDictionary[AsyncMongoClient[Document], Counted[tuple[int, int]]] = WeakKeyDictionary()
+"""Of the process: counting a million followers takes most of a second."""
 _TIMED: Document = {"$ne": ["$stage_wanted", True]}
 
 
@@ -117,15 +123,21 @@ class Overviews:
 
     async def followers(self, midnights: Mapping[str, datetime]) -> dict[str, tuple[int, int]]:
         """How many followers each of these brands has, and how many of them were first seen since its midnight."""
+        database = self._followers.database
+        kept = _counted.setdefault(database.client, Counted())
         found = {}
         for brand, midnight in midnights.items():
-            # Whoever is in no stage is shown as another follower of the same person.
-            query: Document = {"$and": [self._tenants.filter(), {"brand": brand}], "stage": {"$in": list(STAGES)}}
-            found[brand] = (
-                await self._followers.count_documents(query),
-                await self._followers.count_documents({**query, "first_seen": {"$gte": midnight}}, hint="first_seen"),
-            )
+            count = partial(self._count, brand, midnight)
+            found[brand] = await kept.get((database.name, brand, midnight), count)
         return found
+
+    async def _count(self, brand: str, midnight: datetime) -> tuple[int, int]:
+        # Whoever is in no stage is shown as another follower of the same person.
+        query: Document = {"$and": [self._tenants.filter(), {"brand": brand}], "stage": {"$in": list(STAGES)}}
+        return (
+            await self._followers.count_documents(query),
+            await self._followers.count_documents({**query, "first_seen": {"$gte": midnight}}, hint="first_seen"),
+        )
 
     async def daily(self, brand: str, since: datetime, timezone: str) -> dict[str, dict[str, int]]:
         """Exchanges by the day they were opened on in the brand's zone (`2026-11-23`), by state."""

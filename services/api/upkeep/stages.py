@@ -17,7 +17,7 @@ def fall(desk: Desk) -> None:
     """Writes the stage of followers for whom it is another one by now, where nothing else has changed it."""
     for brand in desk.database["brands"].distinct("_id", {"_id": {"$gt": ""}}):
         due = {"brand": brand, "stage_until": {"$lte": desk.now}}
-        wanted = {"standing": 1, "scoring": 1, "version": 1}
+        wanted = {"standing": 1, "scoring": 1, "shadow": 1, "version": 1}
         while found := desk.database["followers"].find(due, wanted).sort("stage_until").limit(AT_ONCE).to_list():
             known = scorings.known(desk.database, {each["scoring"] for each in found})
             writes = [_write(each, stage_fields(each, known[each["scoring"]], desk.now)) for each in found]
