@@ -92,9 +92,8 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
     }
     found: Figures = {"followers": many, "filled_after_seconds": round(filled)}
     with (folder / "api.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rapport.cli", "api"], env=environment, stdout=log, stderr=log
-        )
+        command = [sys.executable, "-m", "rapport.cli", "api"]
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
     try:
         headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as asking:
