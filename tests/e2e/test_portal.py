@@ -34,6 +34,7 @@ PAGES = (
     f"/brands/{portal_data.BRAND}/followers?sort=trust",
     f"/brands/{portal_data.BRAND}/followers/{FOLLOWER}",
     f"/brands/{portal_data.BRAND}/movers",
+    f"/brands/{portal_data.BRAND}/identities",
     f"/brands/{portal_data.BRAND}/exchanges/friday",
     f"/brands/{portal_data.BRAND}/exchanges/decided",
     "/brands/nobody",
@@ -299,6 +300,29 @@ def test_somebody_says_who_is_the_same_person_and_takes_it_back(opened: Opened, 
     card.get_by_role("button", name="Unlink").click()
     expect(card).to_contain_text("Linked to nobody")
     assert api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"] == []
+
+
+def test_a_file_of_links_is_looked_at_first_and_taken_once_somebody_agrees(opened: Opened, api: Served) -> None:
+    page = opened(f"/brands/{portal_data.BRAND}/followers")
+    page.get_by_role("link", name="Who is the same person").click()
+    rows = (
+        "platform_a,follower_a,platform_b,follower_b,why",
+        "bluesky,did:plc:1,bluesky,did:plc:2,she said so",
+        "bluesky,did:plc:1,bluesky,nobody,a mistake",
+    )
+    file = {"name": "links.csv", "mimeType": "text/csv", "buffer": "\n".join(rows).encode()}
+    page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("status")).to_contain_text("1 good row, 1 bad. Nothing is linked yet.")
+    expect(page.get_by_role("cell", name="there is no 'nobody' on bluesky here")).to_be_visible()
+    assert api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"] == []
+    page.get_by_role("button", name="Link the 1 good row").click()
+    expect(page.get_by_role("status")).to_contain_text("1 linked.")
+    (link,) = api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"]
+    assert (link["why"], link["source"]) == ("she said so", "import")
+    page.locator("input[type=file]").set_input_files({**file, "buffer": b"a,b"})  # type: ignore[arg-type]
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("alert")).to_contain_text("Line 1 has to name the columns")
 
 
 def test_a_followers_page_says_what_changed_and_what_would_raise_the_stage(opened: Opened) -> None:
