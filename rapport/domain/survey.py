@@ -22,7 +22,7 @@ LONGEST_ANSWER = 1_000
 class Option(Struct, frozen=True, kw_only=True):
     """One of a question's answers; `keywords` are what people write to choose it, besides its label."""
 
-    key: str
+    id: str
     label: str
     keywords: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ def answered(
     now: datetime,
 ) -> Answered:
     """What one follower, whose facts these are, has answered as of `now`; `form` is what came in on the form."""
-    found: Answers = dict(form)
+    found: Answers = {}
     objects: dict[str, None] = {}
     for each in standings(scope, facts, changes):
         if not _about(scope, questions, each):
@@ -79,11 +79,18 @@ def answered(
         objects[each.fact.object] = None
         if each.taken_back or each.fact.bot or each.fact.staff or not within(scope, each.fact.at) or each.fact.at > now:
             continue
-        for question in questions:
-            answer = answer_of(scope, question, each)
-            if answer is not None and (question.id not in found or _when(found[question.id]) < _when(answer)):
-                found[question.id] = answer
-    return Answered(found, tuple(objects))
+        told = {question.id: answer_of(scope, question, each) for question in questions}
+        found = latest(found, {name: answer for name, answer in told.items() if answer is not None})
+    return Answered(latest(found, form), tuple(objects))
+
+
+def latest(some: Mapping[str, Answer], others: Mapping[str, Answer]) -> Answers:
+    """The latest answer to each question."""
+    found = dict(some)
+    for question, answer in others.items():
+        if question not in found or _when(found[question]) < _when(answer):
+            found[question] = answer
+    return found
 
 
 def wanted(scope: Scope, questions: Sequence[Question], fact: Fact, text: str | None) -> bool:
@@ -116,10 +123,10 @@ def answer_of(scope: Scope, question: Question, standing: Standing) -> Answer | 
 
 def chosen(question: Question, text: str) -> str | None:
     """The option that a text chooses: the one that it is, else the only one whose word is in it."""
-    same = {each.key for each in question.options if any(_same(word, text) for word in each.words)}
+    same = {each.id for each in question.options if any(_same(word, text) for word in each.words)}
     if len(same) == 1:
         return same.pop()
-    named = {each.key for each in question.options if any(has_word(word, text) for word in each.words)}
+    named = {each.id for each in question.options if any(has_word(word, text) for word in each.words)}
     return named.pop() if len(named) == 1 else None
 
 
@@ -128,7 +135,7 @@ def repeated(options: Iterable[Option]) -> list[str]:
     owners: dict[str, set[str]] = {}
     for option in options:
         for word in option.words:
-            owners.setdefault(_plain(word), set()).add(option.key)
+            owners.setdefault(_plain(word), set()).add(option.id)
     return sorted(word for word, keys in owners.items() if len(keys) > 1)
 
 

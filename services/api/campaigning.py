@@ -232,7 +232,7 @@ def _option_problems(field: str, question: QuestionInput) -> Iterator[FieldProbl
 
 def _options(question: QuestionInput) -> list[Option]:
     return [
-        Option(key=f"{question.id}.{each.id}", label=each.label, keywords=tuple(each.keywords))
+        Option(id=f"{question.id}.{each.id}", label=each.label, keywords=tuple(each.keywords))
         for each in question.options
     ]
 

@@ -16,9 +16,9 @@ ROAST = Question(
     id="roast",
     text="What do we roast next?",
     options=(
-        Option(key="guji", label="Guji"),
-        Option(key="kenya", label="Kenya", keywords=("nyeri",)),
-        Option(key="both", label="Guji and Kenya"),
+        Option(id="guji", label="Guji"),
+        Option(id="kenya", label="Kenya", keywords=("nyeri",)),
+        Option(id="both", label="Guji and Kenya"),
     ),
 )
 WHY = Question(id="why", text="Why?", post="why-post")
@@ -100,7 +100,7 @@ def test_bots_staff_and_what_lies_outside_of_the_survey_do_not_count() -> None:
 
 
 def test_words_that_choose_two_options_are_found() -> None:
-    assert repeated((Option(key="a", label="Yes"), Option(key="b", label="No", keywords=("YES!",)))) == ["yes"]
+    assert repeated((Option(id="a", label="Yes"), Option(id="b", label="No", keywords=("YES!",)))) == ["yes"]
     assert repeated(ROAST.options) == []
 
 

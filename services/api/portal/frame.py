@@ -29,6 +29,7 @@ SECTIONS = (
     ("movers", "Movers"),
     ("mix", "Mix"),
     ("new", "New"),
+    ("campaigns", "Campaigns"),
 )
 """What a brand has pages about: the path below the brand's, and what it is called."""
 

@@ -129,8 +129,8 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "campaigns": (
         _index("listed", [("brand", _UP), ("starts_at", _DOWN), ("_id", _DOWN)]),
         _index("followed", [("followed_until", _UP)]),
-        _index("proof", [("proof", _UP)], partialFilterExpression={"proof": {"$type": "string"}}),
-        _index("form", [("form", _UP)], partialFilterExpression={"form": {"$type": "string"}}),
+        _index("proof", [("proof", _UP)]),
+        _index("form", [("form", _UP)]),
     ),
     "campaign_entries": (
         _index("listed", [("brand", _UP), ("campaign", _UP), ("valid", _UP), ("at", _DOWN), ("_id", _DOWN)]),
@@ -145,7 +145,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("objects", [("brand", _UP), ("platform", _UP), ("objects", _UP)]),
     ),
     "survey_links": (_index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP)]),),
-    "stage_after": (_index("due", [("due_at", _UP)], partialFilterExpression={"due_at": {"$type": "date"}}),),
+    "stage_after": (_index("due", [("due_at", _UP)]),),
     "stage_weeks": (
         _index("campaign", [("brand", _UP), ("campaign", _UP), ("week", _UP)]),
         _index("week", [("brand", _UP), ("week", _UP), ("campaign", _UP)]),

@@ -1,9 +1,15 @@
 """Giveaways: made, counted from the facts, drawn and proven."""
 
+import json
 import random
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pymongo.database import Database
 
@@ -199,6 +205,51 @@ def test_what_comes_after_the_draw_changes_nothing_that_was_drawn_from(
     assert set(listed(ready)) == {f"p{number}" for number in range(5)}
 
 
+def test_the_public_proof_is_checked_by_its_own_script_and_names_nobody(
+    ready: Served, views: Database[Document], tmp_path: Path
+) -> None:
+    proof = make(ready)["giveaway"]["proof"]
+    facts.write(views, *crowd(40), *(samples.follower(f"p{number}", BRAND, START) for number in range(40)))
+    anybody = httpx.Client(base_url=ready.url)
+    script = tmp_path / "verify.py"
+    script.write_text(anybody.get(f"{proof}/verify.py").text)
+
+    def check(document: Any) -> tuple[int, str]:
+        (tmp_path / "proof.json").write_text(json.dumps(document))
+        ran = subprocess.run([sys.executable, "-I", script, tmp_path / "proof.json"], capture_output=True, text=True)
+        return ran.returncode, ran.stdout + ran.stderr
+
+    before = anybody.get(f"{proof}.json").json()
+    assert (before["drawn_at"], "seed" in before) == (None, False)
+    assert check(before) == (1, "WRONG: nothing has been drawn yet\n")
+    assert before["commitment"] in anybody.get(proof).text
+    over(views)
+    turn(views)
+    drawn = ready.client.post(f"{HOME}/spring/draw", json={"beacon": "4 8 15 ☕"}).json()
+    found = anybody.get(f"{proof}.json").json()
+    assert check(found) == (0, "RIGHT: 2 winners of 40 entries follow from the seed.\n")
+    for name, other in (
+        ("seed", "00" * 32),
+        ("beacon", "4 8 15"),
+        ("digest", "00" * 32),
+        ("entries", found["entries"][1:]),
+        ("entries", found["entries"][::-1]),
+        ("winners", found["alternates"] + found["winners"][1:]),
+    ):
+        code, said = check({**found, name: other})
+        assert (code, said.startswith("WRONG: ")) == (1, True), name
+    shown = anybody.get(proof).text + anybody.get(f"{proof}.json").text
+    assert found["seed"] in shown
+    assert not re.search(r"\bp\d+\b|did:plc", shown)
+    # Only where the agency says so are the winners named.
+    ready.client.patch(f"{HOME}/spring/draw", json={"show_winners": True})
+    winner = drawn["winners"][0]["follower"]
+    named = anybody.get(f"{proof}.json").json()["handles"]
+    assert set(named) == {each["hash"] for each in drawn["winners"]}
+    assert (winner["handle"] or winner["name"] or winner["platform_id"]) in anybody.get(proof).text
+    assert anybody.get("/proof/nobody.json").status_code == 404
+
+
 def test_more_winners_than_entries_are_refused_with_both_numbers(ready: Served, views: Database[Document]) -> None:
     make(ready)
     facts.write(views, *crowd(1))
@@ -387,6 +438,10 @@ def test_relationships_that_a_campaign_started_are_held_against_the_others(
     facts.write(views, row("came", at, lively), comment("came", at))
     settle(views)
     assert ready.client.get(f"{HOME}/spring/effect").json() == found
+    # As time passes, the young ones come of age without anything else happening.
+    turn(views, NOW + timedelta(days=40))
+    after_30 = ready.client.get(f"{HOME}/spring/effect").json()["campaign_started"]["after"][0]
+    assert (after_30["followers"], after_30["young"]) == (3, 0)
     campaigns.forget(views, BRAND, "bluesky", "came")
     assert ready.client.get(f"{HOME}/spring/effect").json()["campaign_started"]["started"] == 2
 

@@ -1,6 +1,6 @@
 """Every query of the read side is on an index: MongoDB is asked for the plan of each that the routes cause."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +12,9 @@ from rapport.kit.mongo import Document
 from services.api.ids import follower_ref
 from services.api.projection import hourly
 from services.api.projection.documents import hour_of
+from services.api.upkeep import campaigns
 from tests.e2e import portal_data
-from tests.services.api import facts
+from tests.services.api import campaign_data, facts
 from tests.services.api.conftest import Served
 
 pytestmark = pytest.mark.stack
@@ -30,6 +31,7 @@ class _Heard(monitoring.CommandListener):
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name in QUERIES:
             dropped = ("lsid", "txnNumber", "$clusterTime", "$db", "$readPreference", "writeConcern", "apiVersion")
+            dropped += ("startTransaction", "autocommit", "readConcern")
             self.commands.append({name: value for name, value in event.command.items() if name not in dropped})
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
@@ -65,6 +67,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
     portal_data.fill(views)
     facts.write(views, *facts.lately(portal_data.BRAND))
     facts.turns(views)
+    campaign_data.fill(api, views, portal_data.BRAND)
     follower = follower_ref("bluesky", "did:plc:1")
     keys = [None, api.key([portal_data.BRAND, portal_data.OTHER], "admin"), api.key([portal_data.BRAND], "admin")]
     paths = [
@@ -96,6 +99,10 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                 *(f"new/{datetime.now(UTC).date()}?limit=1", "outreach?limit=1", "outreach/today"),
                 *("exchanges?limit=2", "exchanges?limit=8", "exchanges?breached=true", "exchanges?platform=bluesky"),
                 *(f"exchanges?follower={follower}", "exchanges/open-1", f"followers/{follower}"),
+                *("campaigns?limit=1", *(f"campaigns?state={state}" for state in ("planned", "running", "ended"))),
+                *("campaigns/spring", "campaigns/spring/entries?limit=1", "campaigns/spring/entries?valid=false"),
+                *("campaigns/spring/entries?valid=false&reason=not_following", "campaigns/spring/draw"),
+                *("campaigns/next/results", "campaigns/next/answers?limit=1", "campaigns/spring/effect"),
                 *(f"followers?limit=1&sort={sort}" for sort in ("know", "like", "trust", "last_seen")),
                 *(f"followers?stage={stage}&sort=trust" for stage in ("new", "knows", "likes", "trusts", "buys")),
             )
@@ -126,11 +133,24 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
         ("put", f"mix/posts/{follower_ref('bluesky', 'lately-2')}/label", {"label": "business"}),
         ("delete", f"mix/posts/{follower_ref('bluesky', 'lately-2')}/label", None),
         ("put", "new/goal", {"goal": 3}),
+        ("post", "campaigns", campaign_data.LATER),
+        ("patch", "campaigns/later", {"name": "Much later"}),
+        ("delete", "campaigns/later", None),
+        ("post", "campaigns/next/links", {"follower": follower}),
+        ("post", "campaigns/spring/draw", {}),
+        ("get", "campaigns/spring/draw", None),
+        ("patch", "campaigns/spring/draw", {"show_winners": True}),
     ):
         assert api.client.request(method, f"{home}/{path}", json=body).is_success, path
     assert api.client.delete("/v1/keys/nobody").status_code == 404
     hourly.recount(views, {(portal_data.BRAND, hour_of(datetime.now(UTC)))})
     facts.upkeep(views)
+    winner = api.client.get(f"{home}/campaigns/spring/draw").json()
+    said = {"winner": winner["winners"][0]["hash"], "why": "Cannot be reached."}
+    assert api.client.post(f"{home}/campaigns/spring/draw/replacements", json=said).is_success
+    assert api.client.get(f"{winner['proof']}.json").is_success
+    campaign_data.turn(views, datetime.now(UTC) + timedelta(days=40))
+    campaigns.forget(views, portal_data.BRAND, "bluesky", "did:plc:mira")
 
     asked = [each for each in heard.commands if not str(next(iter(each.values()))).startswith("$cmd")]
     assert {next(iter(each)) for each in asked} >= {"find", "aggregate", "update"}

@@ -1,0 +1,178 @@
+"""The form of a new campaign: from what was typed to a campaign, or to a sentence beside each field that is wrong."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from services.api.problems import FieldProblem
+from services.api.schemas.campaigns import CampaignInput
+
+QUESTIONS = 5
+"""So many can be asked on the form; the API takes more."""
+KINDS = {"giveaway": "Giveaway", "survey": "Survey"}
+REQUIREMENTS = ("comment", "share", "follow", "entry")
+
+_PATTERNS = {
+    "id": "Small letters, digits, - and _ only, beginning with a letter or digit.",
+    "hashtag": "A hashtag is one word of letters and digits.",
+}
+_FIELDS = {"starts_at": "starts", "ends_at": "ends", "giveaway": "requirements", "survey": "questions"}
+
+
+class Typed:
+    """What somebody typed."""
+
+    def __init__(self, kind: str, pairs: Iterable[tuple[str, str]]) -> None:
+        self.kind = kind
+        self._all: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._all.setdefault(name, []).append(value.replace("\r\n", "\n"))
+
+    def __getitem__(self, name: str) -> str:
+        """A field, as typed; empty where it was not sent."""
+        return self._all.get(name, [""])[0]
+
+    def all(self, name: str) -> list[str]:
+        """The values of a field that can have several."""
+        return self._all.get(name, [])
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of a field that are not empty."""
+        return [line.strip() for line in self[name].split("\n") if line.strip()]
+
+
+def read(typed: Typed, zone: str) -> tuple[CampaignInput | None, dict[str, str]]:
+    """The campaign, or a sentence per field."""
+    wrong: dict[str, str] = {}
+    asked = [number for number in range(1, QUESTIONS + 1) if typed[f"q{number}.text"].strip()]
+    content: dict[str, Any] = {
+        "kind": typed.kind,
+        "name": typed["name"],
+        "id": typed["id"].strip() or slug(typed["name"]),
+        "accounts": typed.all("accounts"),
+        "posts": typed.lines("posts"),
+        "hashtag": typed["hashtag"].strip() or None,
+        typed.kind: _giveaway(typed) if typed.kind == "giveaway" else _survey(typed, asked),
+    }
+    for name in ("starts", "ends"):
+        try:
+            content[f"{name}_at"] = _time(typed[name], zone)
+        except ValueError as error:
+            wrong[name] = str(error)
+            # Something in its place, so that the other fields are looked at too.
+            content[f"{name}_at"] = datetime(2000 if name == "starts" else 9000, 1, 1, tzinfo=ZoneInfo(zone))
+    try:
+        found = CampaignInput.model_validate(content)
+    except ValidationError as error:
+        for each in error.errors():
+            field = ".".join(str(part) for part in each["loc"])
+            wrong.setdefault(place_of(field, asked), _sentence(field, each["type"], each["msg"], each.get("ctx", {})))
+        return None, wrong
+    return (None, wrong) if wrong else (found, {})
+
+
+def problems(found: Sequence[FieldProblem], typed: Typed) -> dict[str, str]:
+    """What the checks of a campaign say, beside the fields of the form."""
+    asked = [number for number in range(1, QUESTIONS + 1) if typed[f"q{number}.text"].strip()]
+    wrong: dict[str, str] = {}
+    for each in found:
+        wrong.setdefault(place_of(each.field, asked), f"{each.why[:1].upper()}{each.why[1:]}.")
+    return wrong
+
+
+def place_of(field: str, asked: Sequence[int]) -> str:
+    """The field of the form that a field of a campaign is typed in."""
+    parts = field.split(".")
+    if parts[:2] == ["survey", "questions"] and len(parts) > 3:
+        part = "text" if parts[3] == "id" else parts[3]
+        return f"q{asked[int(parts[2])]}.{part}"
+    if parts[:2] == ["giveaway", "requirements"]:
+        return "word" if parts[-1] == "word" else "requirements"
+    if parts[0] in ("giveaway", "survey") and len(parts) > 1:
+        return parts[1]
+    return _FIELDS.get(parts[0], parts[0])
+
+
+def slug(name: str) -> str:
+    """An id from a name."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].strip("-") or "campaign"
+
+
+def _giveaway(typed: Typed) -> dict[str, Any]:
+    word = typed["word"].strip() or None
+    needed: list[dict[str, Any]] = [{"kind": each} for each in REQUIREMENTS if each in typed.all("needs")]
+    for each in needed:
+        if each["kind"] == "comment" and word:
+            each["word"] = word
+    return {
+        "match": typed["match"] or "all",
+        "requirements": needed,
+        "since_before_start": bool(typed["since_before_start"]),
+        "winners": typed["winners"].strip(),
+        "alternates": typed["alternates"].strip() or 0,
+        "beacon_source": typed["beacon_source"].strip() or None,
+    }
+
+
+def _survey(typed: Typed, asked: Sequence[int]) -> dict[str, Any]:
+    questions = []
+    for number in asked:
+        options = [line.partition(":") for line in typed.lines(f"q{number}.options")]
+        questions.append(
+            {
+                "id": f"q{number}",
+                "text": typed[f"q{number}.text"],
+                "options": [
+                    {
+                        "id": f"o{place}",
+                        "label": label.strip(),
+                        "keywords": [word.strip() for word in words.split(",") if word.strip()],
+                    }
+                    for place, (label, _, words) in enumerate(options, 1)
+                ],
+                "post": typed[f"q{number}.post"].strip() or None,
+            }
+        )
+    return {"questions": questions, "form": bool(typed["form"])}
+
+
+def _time(text: str, zone: str) -> datetime:
+    """A time as the brand's clocks show it. Raises ValueError with a sentence."""
+    if not text.strip():
+        raise ValueError("Say when.")
+    try:
+        local = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError("A day and a time are needed, such as 2026-11-25T18:00.") from None
+    at = local.replace(tzinfo=ZoneInfo(zone))
+    if not 1970 < local.year < 9999:
+        raise ValueError("A year from 1971 to 9998 is needed.")
+    utc = at.astimezone(ZoneInfo("UTC"))
+    if utc.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != local:
+        raise ValueError("There is no such time on that day, because the clocks are put forward.")
+    return utc
+
+
+def _sentence(field: str, kind: str, said: str, about: Mapping[str, Any]) -> str:
+    name = field.rpartition(".")[2]
+    if kind == "string_pattern_mismatch" and name in _PATTERNS:
+        return _PATTERNS[name]
+    if kind in ("string_too_short", "missing"):
+        return "This is needed."
+    if kind in ("int_parsing", "int_type"):
+        return "This has to be a whole number."
+    if kind == "string_too_long":
+        return f"This can have {about['max_length']} characters at most."
+    if kind == "too_long":
+        return f"These can be {about['max_length']} at most."
+    if kind == "less_than_equal":
+        return f"This can be {about['le']} at most."
+    if kind == "greater_than_equal":
+        return f"This can be {about['ge']} at least."
+    return f"{said.removeprefix('Value error, ').rstrip('.')}."
