@@ -15,7 +15,7 @@ from rapport.demo.feed import Body
 from rapport.demo.inbox import Inbox
 
 PAGE = 200
-NEW_A_DAY = 40
+NEW_A_DAY = 25
 """What each brand hopes for."""
 
 

@@ -5,7 +5,7 @@ it in the course of the day, and what they do must not shuffle it. It grows wher
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -40,8 +40,10 @@ from services.api.schemas.new import OutreachToday, ToReach
 from services.api.schemas.new import Reason as ShownReason
 from services.api.schemas.views import FollowerName
 
-MOST_CANDIDATES = 100
+MOST_CANDIDATES = 50
 """Of each reason so many are looked at, to suggest the best few."""
+LOOKED_FOR = timedelta(minutes=1)
+"""So long nobody else is looked for: a page that is open all day asks often."""
 
 
 async def done(database: Database, tenants: Tenants, query: PageQuery) -> Page[Act]:
@@ -126,6 +128,8 @@ async def _listed(
     while True:
         stored = await repository.listed(brand, day)
         items: list[Document] = stored["items"] if stored else []
+        if stored is not None and now - stored["looked_at"] < LOOKED_FOR:
+            return items
         candidates, contacted = await _candidates(database, brand, tenants, day, zone, now)
         listed = [Suggestion(each["follower"], _reasons(each)) for each in items]
         more = [
@@ -136,7 +140,7 @@ async def _listed(
             }
             for each in ranked(candidates, contacted, now, listed)
         ]
-        if not more or await repository.keep(brand, day, stored["revision"] if stored else 0, [*items, *more]):
+        if await repository.keep(brand, day, stored["revision"] if stored else 0, [*items, *more], now):
             return [*items, *more]
         # Somebody else added to it meanwhile: there is another list to add to.
 

@@ -1,6 +1,5 @@
 """The pages of the mix and of new relationships in a real browser."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,7 +28,7 @@ SETTINGS = {
 
 
 @pytest.fixture
-def filled(api: Served, opened: Opened, views: Database[Document]) -> Iterator[None]:
+def filled(api: Served, opened: Opened, views: Database[Document]) -> None:
     """Some days of the brand's, with targets, a rule and a goal."""
     quiet = samples.follower("did:plc:quiet", BRAND, datetime(2026, 1, 2, tzinfo=UTC), name="Rosa Winter")
     facts.write(views, *facts.lately(BRAND), quiet)
@@ -37,7 +36,6 @@ def filled(api: Served, opened: Opened, views: Database[Document]) -> Iterator[N
     assert api.client.put(f"/v1/brands/{BRAND}/mix/settings", json=SETTINGS).is_success
     assert api.client.put(f"/v1/brands/{BRAND}/new/goal", json={"goal": 3}).is_success
     facts.turns(views)
-    return
 
 
 @pytest.mark.usefixtures("filled")

@@ -78,7 +78,7 @@ async def _page(
 
 def _typed(wanted: MixSettings) -> dict[str, str]:
     """Settings as the form has them."""
-    targets: dict[str, float] = {**wanted.labels, **wanted.formats}
+    targets = dict([*wanted.labels.items(), *wanted.formats.items()])
     lines = [f"{rule.label}: {f'#{rule.hashtag}' if rule.hashtag else rule.word}" for rule in wanted.rules]
     return {
         **{name: f"{targets[name] * 100:g}" if name in targets else "" for name in TARGETS},

@@ -107,12 +107,12 @@ class Outreach:
         return [each for each in latest.values() if not (each.get("undo") or each.get("staff"))]
 
     async def listed(self, brand: str, day: str) -> Document | None:
-        """The list of a day: `items` (follower, reasons, when it was added) and `revision`."""
+        """The list of a day: `items` (follower, reasons, when it was added), `revision`, `looked_at`."""
         return await self._lists.find_one({"$and": [{"_id": f"{brand}/{day}"}, self._tenants.filter()]})
 
-    async def keep(self, brand: str, day: str, before: int, items: Sequence[Any]) -> bool:
+    async def keep(self, brand: str, day: str, before: int, items: Sequence[Any], now: datetime) -> bool:
         """Stores the list of a day in place of the revision `before` (0: none). False where another one is there."""
-        document = {"brand": brand, "day": day, "items": list(items), "revision": before + 1}
+        document = {"brand": brand, "day": day, "items": list(items), "revision": before + 1, "looked_at": now}
         try:
             result = await self._lists.replace_one(
                 {"_id": f"{brand}/{day}", "brand": brand, "revision": before}, document, upsert=before == 0

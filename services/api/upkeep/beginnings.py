@@ -7,6 +7,7 @@ these are null, and `sought` is there, until the views have that interaction. A 
 `accounts` alone, by `rapport.domain.published`.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -55,26 +56,31 @@ def fact_of(document: Document) -> Fact:
 
 def follow(desk: Desk) -> None:
     """Takes up followers that changed, and beginnings whose interaction has come; then counts the changed days."""
+    deadline = time.monotonic() + stale.TURN_SECONDS
     confirmed = {"_id": {"$gt": ""}, "settings": {"$ne": None}}
     for brand in desk.database["brands"].find(confirmed, {"settings.timezone": 1}):
-        _follow_brand(desk, brand["_id"], brand["settings"]["timezone"])
+        while _follow_brand(desk, brand["_id"], brand["settings"]["timezone"]) and time.monotonic() < deadline:
+            pass
     for each in stale.marked(desk, "day"):
         _count(desk.database, each["brand"], each["day"])
 
 
-def _follow_brand(desk: Desk, brand: str, zone: str) -> None:
+def _follow_brand(desk: Desk, brand: str, zone: str) -> bool:
+    """Takes up a part of what changed, and says whether there is more."""
     connected = _connected(desk.database, brand)
     changed = Trail(desk, "beginnings", brand, "followers", "written_at")
     if changed.based_on({"zone": zone, "connected": connected}):
         days = desk.database["new_days"].find({"brand": brand}, {"day": 1}).to_list()
         stale.mark(desk, "day", ({"brand": brand, "day": each["day"]} for each in days))
     hours = Trail(desk, "beginnings-sought", brand, "hourly", "drawn")
+    anew = changed.anew
     recounted = [each["hour"] for each in hours.changed({"hour": 1})]
     followers = changed.changed(_FOLLOWER) + _sought(desk.database, brand, recounted)
     for start in range(0, len(followers), FOLLOWERS_AT_ONCE):
-        _begin(desk, followers[start : start + FOLLOWERS_AT_ONCE], zone, connected, anew=changed.anew)
+        _begin(desk, followers[start : start + FOLLOWERS_AT_ONCE], zone, connected, anew=anew)
     changed.done()
     hours.done()
+    return changed.more or hours.more
 
 
 def _connected(database: Database[Document], brand: str) -> dict[str, dict[str, datetime]]:

@@ -33,7 +33,8 @@ class Trail:
         stored = desk.database["trails"].find_one({"_id": self._id}) or {}
         self._places: Document = {**start, "until_at": desk.now, "basis": None, "anew": False, **stored}
         self._stored = dict(stored)
-        self._through = False
+        self.more = False
+        """Whether there was more than `changed` gave."""
 
     def based_on(self, basis: Any) -> bool:
         """Begins anew where what is made depends on something else than the last time; says whether it did."""
@@ -55,11 +56,14 @@ class Trail:
         found = self._page(first, None, fields)
         if found:
             places["fresh"] = found[-1][self._field]
-        self._through = len(found) < AT_ONCE
+        through = len(found) < AT_ONCE
+        places["anew"] = places["anew"] and not through
+        self.more = not through
         if places["again"] < places["until"]:
             if self._desk.now - places["until_at"] >= LATER:
                 more = self._page(places["again"], places["until"], fields)
                 places["again"] = more[-1][self._field] if len(more) >= AT_ONCE else places["until"]
+                self.more = self.more or places["again"] < places["until"]
                 found += more
         elif places["until"] < first:
             places |= {"until": first, "until_at": self._desk.now}
@@ -67,7 +71,6 @@ class Trail:
 
     def done(self) -> None:
         """Notes how far it is."""
-        self._places["anew"] = self._places["anew"] and not self._through
         if self._places != self._stored:
             self._desk.database["trails"].replace_one(
                 {"_id": self._id}, {**self._places, "_id": self._id, "brand": self._brand}, upsert=True

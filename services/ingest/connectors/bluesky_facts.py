@@ -6,6 +6,8 @@
   to the follower's own public; one that mentions the brand is a `mention`.
 - The brand's own post is a `reply` where its parent is by someone else, or where it continues such a reply; any other
   is a `post`, self-threads included.
+- What the brand's account itself likes, shares or follows of others is recorded as the staff's: it is outreach, and
+  nobody's interaction with the brand. What people of the staff like from accounts of their own is their affair.
 - A conversation is the pair of brand and follower, a thread the root's at-uri.
 - A delete names only the path, so it takes what the ledger noted when the record was first seen.
 """
@@ -91,7 +93,7 @@ def written(
         conversation=seen.conversation,
         thread=seen.thread,
         post=seen.post,
-        parent=_parent(seen, meaning),
+        parent=_parent(seen, meaning, watched),
         occurred_at=time.at,
         occurred_at_source=time.source,
         clamped=time.clamped,
@@ -100,6 +102,7 @@ def written(
         media=media(post) if post else (),
         language=post.langs[0] if post and post.langs else None,
         reaction="like" if seen.kind == "reaction" else None,
+        staff=_is_outreach(seen, change, watched),
     )
     return interaction, before if edited and before else seen
 
@@ -120,12 +123,18 @@ def deleted(change: Change, seen: Seen, watched: Watched, observed_at: datetime)
         conversation=seen.conversation,
         thread=seen.thread,
         post=seen.post,
+        parent=Parent(seen.parent, seen.follower) if seen.parent and _is_outreach(seen, change, watched) else None,
         reaction="like" if seen.kind == "reaction" else None,
         occurred_at=time.at,
         occurred_at_source=time.source,
         clamped=time.clamped,
         observed_at=observed_at,
+        staff=_is_outreach(seen, change, watched),
     )
+
+
+def _is_outreach(seen: Seen, change: Change, watched: Watched) -> bool:
+    return change.did == watched.did and seen.kind in _TOGGLES
 
 
 def _classified(meaning: Meaning, watched: Watched, find: Callable[[str], Seen | None]) -> Seen | None:
@@ -137,13 +146,18 @@ def _classified(meaning: Meaning, watched: Watched, find: Callable[[str], Seen |
             said = _by_brand(change, meaning.post, watched, find)
             return said if said.kind == "reply" and author_of(said.thread) == watched.did else None
         return _by_follower(change, meaning.post, watched)
-    if change.did in (watched.did, *watched.account.staff) or meaning.subject is None:
-        return None  # what the brand itself likes, shares or follows says nothing about its followers
-    if change.collection == FOLLOW:
-        return _noted(change, watched, "follow") if meaning.subject == watched.did else None
-    if author_of(meaning.subject) != watched.did:
+    if meaning.subject is None:
         return None
-    kind: Kind = "reaction" if change.collection == LIKE else "share"
+    follows = change.collection == FOLLOW
+    kind: Kind = "follow" if follows else "reaction" if change.collection == LIKE else "share"
+    whose = meaning.subject if follows else author_of(meaning.subject)
+    if change.did == watched.did:
+        others = whose is not None and whose not in watched.own and whose not in watched.account.staff
+        return _noted(change, watched, kind, parent=meaning.subject, follower=whose) if others else None
+    if change.did in watched.account.staff or whose != watched.did:
+        return None
+    if follows:
+        return _noted(change, watched, kind)
     return _noted(change, watched, kind, post=meaning.subject if url_of(meaning.subject) else None)
 
 
@@ -203,7 +217,9 @@ def _noted(
     )
 
 
-def _parent(seen: Seen, meaning: Meaning) -> Parent | None:
+def _parent(seen: Seen, meaning: Meaning, watched: Watched) -> Parent | None:
+    if seen.parent is not None and _is_outreach(seen, meaning.change, watched):
+        return Parent(seen.parent, seen.follower)
     if seen.parent is None or meaning.post is None:
         return None
     return Parent(seen.parent, seen.follower if seen.kind == "reply" else author_of(seen.parent))

@@ -23,7 +23,6 @@ TODAY = datetime.combine(NOW.astimezone(BERLIN).date(), time(), BERLIN).astimezo
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 BRAND = "aurora"
-OTHER_PLATFORM = {"platform": "mastodon"}
 
 
 def _days(api: Served, query: str = "") -> dict[str, dict[str, int]]:
@@ -41,7 +40,7 @@ def test_new_relationships_are_counted_by_day_in_the_brands_zone_and_platform(
     facts.write(
         views,
         *facts.followers(BRAND, (("did:a", midnight - HOUR), ("did:b", midnight), ("did:c", midnight + 5 * HOUR))),
-        samples.follower("@d", BRAND, midnight + HOUR, **OTHER_PLATFORM),
+        samples.follower("@d", BRAND, midnight + HOUR, platform="mastodon"),
         samples.follower("@e", "harbour", midnight + HOUR),
     )
     facts.settled(views)
@@ -365,6 +364,8 @@ def test_the_list_of_a_day_stays_as_it_is_and_shows_who_was_reached_since(
     later = TODAY + timedelta(seconds=1)
     _stored(views, _person(list(first)[1], NOW, worth=likes, revision=2), _person("new", later, first_seen=later))
     facts.settled(views)
+    assert _list(api) == first, "nobody else is looked for within the same minute"
+    views["outreach_days"].update_one({}, {"$set": {"looked_at": NOW - HOUR}})
     assert list(_list(api).items()) == [*first.items(), ("new", ["new"])]
     items = api.client.get(f"/v1/brands/{BRAND}/outreach/today").json()["items"]
     assert [each["reached_at"] is not None for each in items] == [True, *[False] * 5]

@@ -144,10 +144,17 @@ def test_what_does_not_concern_the_brand_stays_out(acme: Person, fan: Person, ot
     talk = fan.post("Nothing about cakes")
     aside = other.post("Indeed", reply=talk)
     liked = other.like(talk)
-    own = acme.like(talk)
     last = fan.post("Hello", mentions=[acme])
     seen.of(last)
-    assert not {talk.uri, aside.uri, liked.uri, own.uri} & set(seen.ids())
+    assert not {talk.uri, aside.uri, liked.uri} & set(seen.ids())
+
+
+def test_what_the_brand_likes_of_others_is_recorded_as_its_own(acme: Person, fan: Person, seen: Seen) -> None:
+    talk = fan.post("Nothing about cakes")
+    found = seen.of(acme.like(talk))
+    assert (found.kind, found.staff, found.actor.id) == ("reaction", True, acme.did)
+    assert found.parent is not None
+    assert (found.parent.id, found.parent.actor) == (talk.uri, fan.did)
 
 
 def test_an_account_that_cannot_be_read_stops_no_other(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rapport.contracts.events import Account, Interaction
-from services.ingest.connectors.bluesky_facts import Seen, Watched, written
-from services.ingest.connectors.bluesky_frames import LIKE, POST, Change
+from rapport.contracts.events import Account, Interaction, Parent
+from services.ingest.connectors.bluesky_facts import Seen, Watched, deleted, written
+from services.ingest.connectors.bluesky_frames import FOLLOW, LIKE, POST, REPOST, Change
 from services.ingest.connectors.bluesky_records import read
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -66,6 +66,38 @@ def test_somebody_of_the_staff_replies_for_the_brand_in_its_thread_and_is_no_fol
     assert story.tell(post(GRACE, "r3", reply=(FANS_POST, f"at://{ACME}/{POST}/answer"))) is None
     like = {"subject": {"uri": BRANDS_POST, "cid": "c"}}
     assert story.tell(Change(GRACE, "create", LIKE, "l", "rev1", NOW, "cid", like)) is None
+
+
+@pytest.mark.parametrize(
+    ("collection", "subject", "kind"),
+    [(LIKE, FANS_POST, "reaction"), (REPOST, FANS_POST, "share"), (FOLLOW, FAN, "follow")],
+)
+def test_what_the_brand_likes_shares_or_follows_is_the_staffs_and_so_is_its_undoing(
+    collection: str, subject: str, kind: str
+) -> None:
+    story = Story()
+    record = {"subject": subject if collection == FOLLOW else {"uri": subject, "cid": "c"}}
+    found = story.tell(Change(ACME, "create", collection, "x", "rev1", NOW, "cid", record))
+    assert found is not None
+    assert (found.kind, found.staff, found.actor.id, found.post) == (kind, True, ACME, None)
+    assert found.parent == Parent(subject, FAN)
+    change = Change(ACME, "delete", collection, "x", "rev2", NOW, None, None)
+    undone = deleted(change, story.noted[change.uri], WATCHED, NOW)
+    assert (undone.kind, undone.undo, undone.staff, undone.parent) == (kind, True, True, found.parent)
+    assert undone.object.id == found.object.id
+
+
+@pytest.mark.parametrize("did", [ACME, SISTER, GRACE])
+def test_what_the_brand_likes_of_its_own_is_nothing(did: str) -> None:
+    like = {"subject": {"uri": f"at://{did}/{POST}/x", "cid": "c"}}
+    assert Story().tell(Change(ACME, "create", LIKE, "l", "rev1", NOW, "cid", like)) is None
+
+
+def test_a_like_of_a_followers_is_no_outreach() -> None:
+    like = {"subject": {"uri": BRANDS_POST, "cid": "c"}}
+    found = Story().tell(Change(FAN, "create", LIKE, "l", "rev1", NOW, "cid", like))
+    assert found is not None
+    assert (found.kind, found.staff, found.post, found.parent) == ("reaction", False, BRANDS_POST, None)
 
 
 def test_a_comment_below_the_brands_answer_in_a_strangers_thread_is_a_comment() -> None:
