@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from rapport.demo import check as checks
+from rapport.demo.campaigns import campaigns
 from rapport.demo.client import Api, ApiError
 from rapport.demo.generator import Recording, record
 from rapport.demo.inbox import Inbox
@@ -78,6 +79,7 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
             secrets: dict[str, str] = {}
             for brand in recording.brands:
                 secrets.update(api.connect(brand, recording.connected_at, inbox))
+                campaigns(api, brand, recording.now)
             _introduce(console, line, api.key_for_people(), inbox)
             _play(console, recording, line, secrets)
             ended_at = datetime.now(UTC)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.draw import commitment_of, digest_of, drawn, hash_of
+from rapport.domain.draw import _below, commitment_of, digest_of, drawn, hash_of
 
 SEED = bytes(range(32))
 
@@ -45,6 +45,11 @@ def test_all_can_be_drawn_and_nobody_twice(count: int, beacon: str) -> None:
 def test_more_than_there_are_cannot_be_drawn() -> None:
     with pytest.raises(ValueError, match="3 cannot be drawn from 2"):
         drawn(SEED, "", digest_of(hashes(2)), hashes(2), 3)
+
+
+def test_a_number_that_would_favour_some_places_is_passed_over() -> None:
+    assert _below(iter([2**64 - 1, 5]), 3) == 2
+    assert _below(iter([2**64 - 2]), 3) == (2**64 - 2) % 3
 
 
 def test_each_entry_has_the_same_chance() -> None:

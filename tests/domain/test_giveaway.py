@@ -98,6 +98,20 @@ def test_who_stops_following_before_the_end_is_out_and_who_stops_after_it_is_not
     assert one(rules, *followed, fact("g", "follow", 170, object="f", undo=True)).reasons == ()
 
 
+def test_of_following_and_unfollowing_the_latest_holds_whichever_came_first() -> None:
+    rules = Rules(requirements=(COMMENT, FOLLOW))
+    gone = fact("g", "follow", 100, object="f", undo=True)
+    for told in ((fact("f", "follow", 1), gone), (gone, fact("f", "follow", 1))):
+        assert one(rules, comment("a", 2), *told).reasons == ("not_following",)
+        assert one(rules, comment("a", 2), *told, fact("h", "follow", 101)).reasons == ()
+        assert one(rules, comment("a", 2), fact("h", "follow", 101), *told).reasons == ()
+
+
+def test_what_is_undone_and_done_again_counts() -> None:
+    shared = (fact("s", "share", 9, post="post"), fact("t", "share", 10, object="s", undo=True))
+    assert one(alone(SHARE), *shared, fact("u", "share", 11, object="s", post="post")).reasons == ()
+
+
 def test_where_a_follow_is_the_rule_only_who_begins_to_follow_in_time_takes_part() -> None:
     rules = alone(FOLLOW)
     assert one(rules, fact("f", "follow", 1)).reasons == ()

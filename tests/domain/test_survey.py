@@ -99,6 +99,11 @@ def test_bots_staff_and_what_lies_outside_of_the_survey_do_not_count() -> None:
     assert options(ask(vote("v", 1, "Kenya", campaign="other"))) == {}
 
 
+def test_the_first_and_the_last_moment_count() -> None:
+    assert options(ask(vote("v", 0, "Kenya"))) == {"roast": "kenya"}
+    assert options(ask(vote("v", 168, "Kenya"))) == {"roast": "kenya"}
+
+
 def test_words_that_choose_two_options_are_found() -> None:
     assert repeated((Option(id="a", label="Yes"), Option(id="b", label="No", keywords=("YES!",)))) == ["yes"]
     assert repeated(ROAST.options) == []

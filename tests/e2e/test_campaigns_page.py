@@ -103,14 +103,14 @@ def test_the_form_says_beside_each_field_what_is_wrong_and_keeps_what_was_typed(
     page.get_by_label("Starts").fill(f"{now + timedelta(days=3):%Y-%m-%dT%H:%M}")
     page.get_by_label("Ends").fill(f"{now + timedelta(days=2):%Y-%m-%dT%H:%M}")
     page.get_by_label("Winners").fill("0")
-    page.get_by_label("Hashtag").fill("two words")
+    page.get_by_role("textbox", name="Hashtag").fill("two words")
     page.get_by_role("button", name="Make it").click()
     for name, sentence in (("hashtag", "A hashtag is one word of letters and digits."),):
         expect(page.locator(f"#{name}-wrong")).to_contain_text(sentence)
         expect(page.locator(f"#{name}")).to_have_attribute("aria-invalid", "true")
         expect(page.locator(f"#{name}")).to_have_attribute("aria-describedby", f"{name}-wrong")
-    expect(page.get_by_label("Hashtag")).to_have_value("two words")
-    page.get_by_label("Hashtag").fill("#CupOfItsOwn")
+    expect(page.get_by_role("textbox", name="Hashtag")).to_have_value("two words")
+    page.get_by_role("textbox", name="Hashtag").fill("#CupOfItsOwn")
     page.get_by_role("button", name="Make it").click()
     for name, sentence in (
         ("ends", "The campaign would end before it starts."),

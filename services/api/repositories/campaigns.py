@@ -99,16 +99,15 @@ class Campaigns:
     async def entries(
         self, brand: str, id: str, valid: bool, reason: str | None, after: Place | None, limit: int
     ) -> list[Document]:
-        """Valid entries, or refused ones (for a reason), the latest first."""
-        conditions: list[Document] = [self._tenants.filter(), {"brand": brand, "campaign": id, "valid": valid}]
-        if reason is not None:
-            conditions.append({"reasons": reason})
+        """Valid entries, or refused ones, or those that were refused for a reason, the latest first."""
+        which = {"valid": valid} if reason is None else {"reasons": reason}
+        conditions: list[Document] = [self._tenants.filter(), {"brand": brand, "campaign": id, **which}]
         if after is not None:
             at, last_id = after
             conditions.append({"at": {"$lte": at}})
             conditions.append({"$or": [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": last_id}}]})
-        found = self._entries.find({"$and": conditions}).hint("listed").sort([("at", -1), ("_id", -1)])
-        return await found.limit(limit).to_list()
+        found = self._entries.find({"$and": conditions}).sort([("at", -1), ("_id", -1)])
+        return await found.hint("listed" if reason is None else "reasons").limit(limit).to_list()
 
     async def entrants(self, brand: str, id: str, hashes: Collection[str]) -> dict[str, Document]:
         """The entries with these hashes that are there; those of erased people are not."""

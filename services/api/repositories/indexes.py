@@ -134,6 +134,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "campaign_entries": (
         _index("listed", [("brand", _UP), ("campaign", _UP), ("valid", _UP), ("at", _DOWN), ("_id", _DOWN)]),
+        _index("reasons", [("brand", _UP), ("campaign", _UP), ("reasons", _UP), ("at", _DOWN), ("_id", _DOWN)]),
         _index("hashes", [("brand", _UP), ("campaign", _UP), ("valid", _UP), ("hash", _UP)]),
         _index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP)]),
         _index("objects", [("brand", _UP), ("platform", _UP), ("objects", _UP)]),

@@ -185,7 +185,9 @@ class EntriesQuery(PageQuery):
     """Which entries, the latest first."""
 
     valid: bool = True
-    reason: Reason | None = None
+    reason: Annotated[
+        Reason | None, Field(description="Only those refused for this; `valid` is of no matter then.")
+    ] = None
 
 
 class DrawInput(Input):

@@ -16,7 +16,7 @@ from pymongo.database import Database
 from rapport.contracts.events import Interaction
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
-from services.api.upkeep import campaigns, stage_after
+from services.api.upkeep import campaigns, judging, stage_after
 from services.api.upkeep.loop import Desk
 from services.api.upkeep.trail import LATER
 from tests.services.api import facts, samples
@@ -120,6 +120,8 @@ def test_entries_are_the_followers_who_fulfil_the_rules_and_the_others_say_why_n
         "late-follower": ["not_following"],
         "wordless": ["word_missing"],
     }
+    some = ready.client.get(f"{HOME}/spring/entries", params={"reason": "word_missing"}).json()["items"]
+    assert [each["follower"]["platform_id"] for each in some] == ["wordless"]
     results = ready.client.get(f"{HOME}/spring/results").json()
     assert (results["valid"], results["refused"], results["duplicates"]) == (3, 2, 1)
     assert {each["reason"]: each["count"] for each in results["reasons"]} == {"not_following": 1, "word_missing": 1}
@@ -203,6 +205,21 @@ def test_what_comes_after_the_draw_changes_nothing_that_was_drawn_from(
     facts.write(views, comment("p9", at), followed("p9", at), facts.about("c-p0", "d", BRAND, at, "p0", kind="delete"))
     settle(views)
     assert set(listed(ready)) == {f"p{number}" for number in range(5)}
+
+
+def test_whoever_judges_while_a_draw_is_made_changes_nothing_after_it(ready: Served, views: Database[Document]) -> None:
+    make(ready)
+    facts.write(views, *crowd(4))
+    over(views)
+    turn(views)
+    before = views["campaigns"].find_one({"_id": f"{BRAND}/spring"})
+    assert before is not None
+    assert ready.client.post(f"{HOME}/spring/draw", json={}).status_code == 201
+    at = START + timedelta(hours=1)
+    facts.write(views, comment("p9", at), followed("p9", at))
+    judging.judge(Desk(views, None, datetime.now(UTC)), before, {("bluesky", "p9")})
+    assert "p9" not in listed(ready)
+    assert ready.client.get(f"{HOME}/spring/results").json()["valid"] == 4
 
 
 def test_the_public_proof_is_checked_by_its_own_script_and_names_nobody(

@@ -101,7 +101,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                 *(f"exchanges?follower={follower}", "exchanges/open-1", f"followers/{follower}"),
                 *("campaigns?limit=1", *(f"campaigns?state={state}" for state in ("planned", "running", "ended"))),
                 *("campaigns/spring", "campaigns/spring/entries?limit=1", "campaigns/spring/entries?valid=false"),
-                *("campaigns/spring/entries?valid=false&reason=not_following", "campaigns/spring/draw"),
+                *("campaigns/spring/entries?reason=not_following&limit=1", "campaigns/spring/draw"),
                 *("campaigns/next/results", "campaigns/next/answers?limit=1", "campaigns/spring/effect"),
                 *(f"followers?limit=1&sort={sort}" for sort in ("know", "like", "trust", "last_seen")),
                 *(f"followers?stage={stage}&sort=trust" for stage in ("new", "knows", "likes", "trusts", "buys")),
