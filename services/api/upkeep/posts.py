@@ -59,13 +59,12 @@ def _touched(database: Database[Document], brand: str, hours: list[Any]) -> set[
         hint="post_by_hour",
     )
     found = {(each["_id"]["platform"], each["_id"]["post"]) for each in belonging}
-    told = interactions.find({**within, "kind": "post"}, {"platform": 1, "object.id": 1}).hint("hourly")
+    named = {"platform": 1, "object.id": 1}
+    told = interactions.find({**within, "kind": "post"}, named).hint("hourly")
     found |= {(each["platform"], each["object"]["id"]) for each in told}
     # An edit or an undoing may name nothing but the thing that it happened to.
-    changes = interactions.find({**within, "kind": {"$in": ["edit", *REMOVED]}}, {"platform": 1, "object.id": 1}).hint(
-        "hourly"
-    )
-    undone = interactions.find({**within, "undo": True}, {"platform": 1, "object.id": 1}).hint("undone_by_hour")
+    changes = interactions.find({**within, "kind": {"$in": ["edit", *REMOVED]}}, named).hint("hourly")
+    undone = interactions.find({**within, "undo": True}, named).hint("undone_by_hour")
     of_platform: dict[str, set[str]] = {}
     for each in (*changes, *undone):
         of_platform.setdefault(each["platform"], set()).add(each["object"]["id"])

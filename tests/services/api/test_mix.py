@@ -82,6 +82,42 @@ def test_a_post_has_what_people_did_with_it_less_what_was_taken_back(api: Served
     assert found["at://three"]["format"] == "text"
 
 
+def test_what_names_nothing_but_the_thing_it_happened_to_reaches_the_things_post_at_once(
+    api: Served, views: Database[Document]
+) -> None:
+    api.brand(BRAND)
+    at = NOW - 3 * DAY
+    facts.write(
+        views,
+        facts.post("one", BRAND, at),
+        facts.on("one", "l1", BRAND, at + HOUR, kind="reaction"),
+        facts.on("one", "c1", BRAND, at + HOUR),
+        facts.on("one", "c2", BRAND, at + HOUR),
+    )
+    facts.upkeep(views)
+
+    def one() -> tuple[int, int, str]:
+        (found,) = views["posts"].find()
+        return found["reactions"], found["comments"], found["text"]
+
+    assert one() == (1, 2, "Good morning")
+    for change, wanted in (
+        (facts.about("l1", "l1-undone", BRAND, at + 30 * HOUR, kind="reaction", undo=True), (0, 2, "Good morning")),
+        (facts.about("c1", "c1-gone", BRAND, at + 40 * HOUR, kind="delete"), (0, 1, "Good morning")),
+        (facts.about("c2", "c2-hidden", BRAND, at + 41 * HOUR, "brand-person", kind="hide"), (0, 0, "Good morning")),
+        (
+            facts.about("one", "edited", BRAND, at + 50 * HOUR, "brand-person", kind="edit", text="Good night"),
+            (0, 0, "Good night"),
+        ),
+    ):
+        facts.write(views, change)
+        facts.upkeep(views)
+        assert one() == wanted, change.id
+    facts.write(views, facts.about("one", "gone", BRAND, at + 60 * HOUR, "brand-person", kind="delete"))
+    facts.upkeep(views)
+    assert views["posts"].count_documents({}) == 0
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_the_order_of_arrival_makes_no_difference(api: Served, views: Database[Document], seed: int) -> None:
     api.brand(BRAND)
