@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from rapport.contracts.events import Interaction
+from rapport.contracts.events import Interaction, Object
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
 from services.api.upkeep import campaigns, judging, stage_after
@@ -162,6 +162,28 @@ def test_late_edited_deleted_and_undone_facts_leave_the_figures_right_in_any_ord
         "word_missing": 1,
         "not_following": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("h", "brand-person", {"kind": "hide", "object": Object(id="at://c-p0")}), "taken_back"),
+        (("u", "p0", {"kind": "follow", "undo": True, "object": Object(id="at://f-p0")}), "not_following"),
+        (("b", "p0", {"kind": "block"}), "blocked"),
+    ],
+)
+def test_what_names_no_campaign_and_comes_alone_still_reaches_the_entry_that_rests_on_it(
+    ready: Served, views: Database[Document], change: tuple[str, str, dict[str, Any]], reason: str
+) -> None:
+    make(ready)
+    facts.write(views, *crowd(1))
+    turn(views)
+    assert set(listed(ready)) == {"p0"}
+    name, who, fields = change
+    facts.write(views, facts.about(name, name, BRAND, START + timedelta(hours=30), who, **fields))
+    turn(views)
+    assert listed(ready) == {}
+    assert listed(ready, valid=False)["p0"]["reasons"] == [reason]
 
 
 def test_a_campaign_that_began_before_it_was_made_finds_what_is_there_already(

@@ -117,6 +117,7 @@ def test_an_answer_on_the_public_form_counts_once_however_often_it_is_sent(
     for _ in range(3):
         answer = client.post(path, data=sent)
         assert (answer.status_code, "Thank you" in answer.text) == (200, True), answer.text
+    assert client.post(path, data={**sent, "q.roast": "kenya"}).status_code == 200
     assert counts(ready) == {"guji": 0, "huila": 1, "kenya": 0}
     assert results(ready)["why"]["texts"][0]["follower"] is None
     turn(views)
