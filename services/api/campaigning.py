@@ -14,6 +14,7 @@ from services.api.ids import follower_parts
 from services.api.problems import FieldProblem, ProblemError, invalid, not_found, wrong_fields
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.campaigns import FOLLOWED, Campaigns
+from services.api.repositories.followers import Followers
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.campaigns import (
     CampaignChanges,
@@ -114,7 +115,7 @@ async def personal_link(database: Database, tenants: Tenants, brand: str, id: st
         platform, follower = follower_parts(ref)
     except ValueError as error:
         raise invalid("follower", str(error)) from None
-    if await database["followers"].find_one({"_id": f"{brand}/{platform}/{follower}"}, {"_id": 1}) is None:
+    if await Followers(database, tenants).find(f"{brand}/{platform}/{follower}") is None:
         raise invalid("follower", "there is no such follower")
     token = secrets.token_urlsafe(TOKEN_BYTES)
     its = {"brand": brand, "campaign": id, "platform": platform, "follower": follower}

@@ -97,7 +97,7 @@ def test_a_giveaway_is_drawn_once_somebody_has_ticked_that_they_are_sure(opened:
 
 
 def test_the_form_says_beside_each_field_what_is_wrong_and_keeps_what_was_typed(opened: Opened) -> None:
-    page = opened(f"{HOME}/new?kind=giveaway")
+    page = opened(f"{HOME}/-new?kind=giveaway")
     now = datetime.now(UTC)
     page.get_by_label("Name", exact=True).fill("A cup of its own")
     page.get_by_label("Starts").fill(f"{now + timedelta(days=3):%Y-%m-%dT%H:%M}")
@@ -129,7 +129,7 @@ def test_the_form_says_beside_each_field_what_is_wrong_and_keeps_what_was_typed(
 
 
 def test_a_survey_is_made_answered_by_its_form_and_shown_with_intervals(opened: Opened) -> None:
-    page = opened(f"{HOME}/new?kind=survey")
+    page = opened(f"{HOME}/-new?kind=survey")
     now = datetime.now(UTC)
     page.get_by_label("Name", exact=True).fill("Opening hours")
     page.get_by_label("Starts").fill(f"{now - timedelta(days=1):%Y-%m-%dT%H:%M}")
@@ -167,8 +167,8 @@ def test_no_page_is_wider_than_its_window(opened: Opened, api: Served, width: in
         f"{HOME}/spring",
         f"{HOME}/spring?entries=refused",
         f"{HOME}/next",
-        f"{HOME}/new?kind=giveaway",
-        f"{HOME}/new?kind=survey",
+        f"{HOME}/-new?kind=giveaway",
+        f"{HOME}/-new?kind=survey",
         found["giveaway"]["proof"],
         form,
     ):

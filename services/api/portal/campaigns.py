@@ -63,15 +63,15 @@ async def campaigns_page(
     return page("campaigns.html", who=who, brand=named(brand), may_write=who.may("write"), **shown, ended=ended)
 
 
-@router.get("/brands/{brand}/campaigns/new")
+@router.get("/brands/{brand}/campaigns/-new")
 async def new_page(brand: Brand, who: Visitor, context: ContextDep, kind: str = "giveaway") -> HTMLResponse:
-    """The form of a new campaign."""
+    """The form of a new campaign. No campaign has its address: an id begins with a letter or a digit."""
     require(who, "write")
     begun = [("winners", "1"), ("alternates", "3"), ("match", "all"), ("form", "true")]
     return await _new(context, brand, who, Typed(kind if kind in KINDS else "giveaway", begun))
 
 
-@router.post("/brands/{brand}/campaigns/new")
+@router.post("/brands/{brand}/campaigns/-new")
 async def create(request: Request, brand: Brand, who: Visitor, context: ContextDep) -> Response:
     """Makes a campaign, or says beside each field what is wrong and keeps what was typed."""
     same_origin(request)

@@ -30,8 +30,8 @@ class _Heard(monitoring.CommandListener):
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name in QUERIES:
-            dropped = ("lsid", "txnNumber", "$clusterTime", "$db", "$readPreference", "writeConcern", "apiVersion")
-            dropped += ("startTransaction", "autocommit", "readConcern")
+            dropped = {"lsid", "txnNumber", "$clusterTime", "$db", "$readPreference", "writeConcern", "apiVersion"}
+            dropped |= {"startTransaction", "autocommit", "readConcern"}
             self.commands.append({name: value for name, value in event.command.items() if name not in dropped})
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
