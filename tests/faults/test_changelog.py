@@ -12,7 +12,7 @@ from rapport.kit import kafka
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import CHANGELOGS, PARTITIONS, Log, check, through
-from tests.faults.refusals import refuses
+from tests.faults.refusals import of_agent, refuses
 from tests.faults.worker import Worker
 from tests.services.scorer.story import interaction
 from tests.services.scorer.worker import produce, until
@@ -138,9 +138,10 @@ def test_a_changelog_that_is_missing_or_was_recreated_is_no_ground_to_go_on(
     worked.end()
     kafka.create_topics(broker.kafka, replication=1)
     until(lambda: not kafka.missing_topics(broker.kafka), "the topic is there, and empty")
-    refuses(broker, worked, "the changelog was recreated or cut off", "restore the topic first")
+    its = of_agent(next(agent for agent, each in CHANGELOGS.items() if each is topic))
+    refuses(broker, worked, "the changelog was recreated or cut off", "restore the topic first", of=its)
     worked.wipe()
-    refuses(broker, worked, "the changelog was lost", "Restore it, or reset the group's offsets")
+    refuses(broker, worked, "the changelog was lost", "Restore it, or reset the group's offsets", of=its)
 
 
 @pytest.mark.red("trusting()")
@@ -158,10 +159,11 @@ def test_a_changelog_that_was_cut_off_is_no_ground_to_go_on_without_the_rows(
     broker.cut(topic, {number: end - 5 for number, end in broker.ends(topic).items()})
     newest = worked.disk.with_name("newest")
     worked.disk.rename(newest)
-    refuses(broker, worked, "rows were cut off", "restore the topic, or start over")
+    its = of_agent(next(agent for agent, each in CHANGELOGS.items() if each is topic))
+    refuses(broker, worked, "rows were cut off", "restore the topic, or start over", of=its)
     shutil.rmtree(worked.disk)
     disk.rename(worked.disk)
-    refuses(broker, worked, "the changelog was recreated or cut off")
+    refuses(broker, worked, "the changelog was recreated or cut off", of=its)
     shutil.rmtree(worked.disk)
     newest.rename(worked.disk)
     worked.start()

@@ -15,7 +15,7 @@ from rapport.kit import kafka
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import SOURCES, check, committed, through
-from tests.faults.refusals import refuses
+from tests.faults.refusals import of_agent, refuses
 from tests.faults.worker import Crew, Worker
 from tests.services.scorer.worker import produce, until
 
@@ -53,7 +53,8 @@ def test_where_the_groups_offsets_are_ahead_it_refuses_and_once_they_are_back_it
     partition, at = next((number, at) for (topic, number), at in known.items() if topic == name)
     produce(broker.kafka, ledger := history(1, 400, begin(broker)))
     broker.move(SCORER_GROUP, name, partition, at + 5)
-    refuses(broker, worked, f"stands at {at + 5} of {name}:{partition}", f"the rows at {at}", "Set the offsets back")
+    says = (f"stands at {at + 5} of {name}:{partition}", f"the rows at {at}", "Set the offsets back")
+    refuses(broker, worked, *says, of=[(name, partition)])
     broker.move(SCORER_GROUP, name, partition, at)
     worked.start()
     until(lambda: through(broker.kafka), "everything is processed")
@@ -72,7 +73,8 @@ def test_a_source_that_was_recreated_is_refused(broker: OwnBroker, worked: Worke
     for number in range(again):
         producer.send(name, b"{}", key=b"key", partition=number % topic.partitions, headers=[("ce_type", b"other")])
     producer.close()
-    refuses(broker, worked, "the topic was recreated", "Start over with a new application id, or restore the topic")
+    says = ("the topic was recreated", "Start over with a new application id, or restore the topic")
+    refuses(broker, worked, *says, of=[(name, number) for number in range(topic.partitions)])
 
 
 @pytest.mark.red("trusting()")
@@ -81,7 +83,7 @@ def test_records_that_were_deleted_before_they_were_processed_are_missed_aloud(
 ) -> None:
     produce(broker.kafka, history(1, 400, begin(broker)))
     broker.cut(CONVERSATIONS, {number: end - 1 for number, end in broker.ends(CONVERSATIONS).items()})
-    refuses(broker, worked, "records were deleted before they were processed")
+    refuses(broker, worked, "records were deleted before they were processed", of=of_agent("exchanges"))
 
 
 @pytest.mark.red("deathless()")
