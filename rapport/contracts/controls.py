@@ -144,6 +144,7 @@ class PersonTold(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_fiel
     shadow: bool = False
     """Another of the person's followers stands for the person in lists."""
 
+
 Control: TypeAlias = (
     PolicyVersion
     | AccountConnected
