@@ -18,8 +18,8 @@ REPLICA_SET = "rapport"
 _CACHE_GB = "0.5"  # the views of one machine's trial fit; the default takes half of the memory
 _OPLOG_MB = "256"  # nobody replicates from it; it only has to outlast a moment
 _FILES = "file_manager=(close_idle_time=20,close_scan_interval=5,close_handle_minimum=250)"
-"""Each collection and index is a file. It keeps one open for ten minutes after its last use, also when it is dropped, and
-dies at the system's limit; databases that come and go by the minute get there."""
+"""Each collection and index is a file. By default it stays open for ten minutes after its last use, also when it is
+dropped; where databases come and go by the minute, mongod reaches the limit of open files, and dies of it."""
 _NOT_INITIATED = 94
 _CONNECT_MS = 2_000
 
