@@ -197,6 +197,7 @@ def test_readers_wait_for_the_transaction_of_a_worker_that_stopped_and_no_longer
     until(lambda: not broker.open_transactions(), "its transaction is given up", 60)
     worker.go_on()
     until(worker.ready, "it is ready again")
+    until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
     check(broker.kafka, [], [worker.disk])
 
