@@ -14,7 +14,7 @@ from msgspec import Struct
 from rapport.contracts.events import KINDS, ExchangeSnapshot
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.decay import weight_at
-from rapport.domain.relationship import DEFAULT, DIMENSIONS, MOMENTUM_DAYS, Scoring
+from rapport.domain.relationship import DEFAULT, DIMENSIONS, MOMENTUM_DAYS, Scoring, stage
 from rapport.domain.times import ms
 
 KEPT_DAYS = 400
@@ -92,8 +92,7 @@ def sum_up(row: FollowerRow, scoring: Scoring) -> None:
         del row.days[forgotten]
     row.contributions = contributions(row.days, scoring)
     row.momentum = _momentum(row.days, scoring)
-    bought = max((day for day, kinds in row.days.items() if "purchase" in kinds), default=None)
-    row.last_purchase_at = datetime.fromisoformat(bought).replace(tzinfo=UTC) if bought else None
+    row.last_purchase_at = last_purchase(row.days)
     row.scoring = scoring.version
 
 
@@ -124,6 +123,21 @@ def contributions(days: Days, scoring: Scoring, until: str = "9999-12-31") -> di
                     brought = each * min(times, weight.daily_cap) * weight_at(noon, scoring.half_life_days[dimension])
                     kinds[kind] = kinds.get(kind, 0.0) + brought
     return sums
+
+
+def stage_on(days: Days, last: date, scoring: Scoring) -> str:
+    """The stage at the end of a day (UTC), from what is counted up to it."""
+    until = last.isoformat()
+    sums = {name: sum(kinds.values()) for name, kinds in contributions(days, scoring, until).items()}
+    bought = last_purchase({day: kinds for day, kinds in days.items() if day <= until})
+    end = datetime.combine(last + timedelta(days=1), datetime.min.time(), UTC)
+    return stage(sums, ms(bought) if bought else None, ms(end) - 1, scoring)
+
+
+def last_purchase(days: Days) -> datetime | None:
+    """The beginning of the last day with a purchase."""
+    bought = max((day for day, kinds in days.items() if "purchase" in kinds), default=None)
+    return datetime.fromisoformat(bought).replace(tzinfo=UTC) if bought else None
 
 
 def _momentum(days: Days, scoring: Scoring) -> float:

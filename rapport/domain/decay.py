@@ -24,8 +24,3 @@ def value_at(landmark_sum: float, now: int, half_life_days: float) -> float:
 def rank_of(landmark_sum: float) -> float:
     """A number that sorts like the sum at any time: its base-2 logarithm; the lowest there is for nothing or less."""
     return math.log2(landmark_sum) if landmark_sum > 0 else -1e9
-
-
-def rank_for(value: float, now: int, half_life_days: float) -> float:
-    """The rank that a sum worth `value` (> 0) at `now` has, so that a threshold becomes a range on ranks."""
-    return math.log2(value) + (now - LANDMARK) / (half_life_days * DAY_MS)

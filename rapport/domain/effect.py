@@ -7,9 +7,8 @@ today's knowledge and the numbers in force. So a deletion that comes later is re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from rapport.domain.counting import KEPT_DAYS, contributions
-from rapport.domain.relationship import STAGES, Scoring, stage
-from rapport.domain.times import ms
+from rapport.domain.counting import KEPT_DAYS, Days, stage_on
+from rapport.domain.relationship import STAGES, Scoring
 
 AFTER_DAYS = (30, 90)
 
@@ -30,18 +29,12 @@ def next_due(first_seen: datetime, now: datetime) -> datetime | None:
     return next((due for due in (due_at(first_seen, after) for after in AFTER_DAYS) if due > now), None)
 
 
-def stage_after(
-    days: Mapping[str, Mapping[str, int]], first_seen: datetime, after: int, scoring: Scoring
-) -> str | None:
+def stage_after(days: Days, first_seen: datetime, after: int, scoring: Scoring) -> str | None:
     """The stage at the end of that day, from what is counted per day; None where its first days are gone."""
     first = _day(first_seen)
     if days and date.fromisoformat(max(days)) - timedelta(days=KEPT_DAYS) > first:
         return None
-    last = (first + timedelta(days=after)).isoformat()
-    sums = {name: sum(each.values()) for name, each in contributions(days, scoring, last).items()}
-    bought = max((day for day, kinds in days.items() if "purchase" in kinds and day <= last), default=None)
-    purchase = ms(datetime.fromisoformat(bought).replace(tzinfo=UTC)) if bought else None
-    return stage(sums, purchase, ms(due_at(first_seen, after)) - 1, scoring)
+    return stage_on(days, first + timedelta(days=after), scoring)
 
 
 def at_least(counts: Mapping[str, int], name: str) -> int:

@@ -9,7 +9,7 @@ from typing import cast
 
 from msgspec import Struct
 
-from rapport.domain.decay import DAY_MS, LANDMARK, rank_for, rank_of, value_at
+from rapport.domain.decay import DAY_MS, LANDMARK, rank_of, value_at
 
 DIMENSIONS = ("know", "like", "trust")
 STAGES = ("new", "knows", "likes", "trusts", "buys")
@@ -129,9 +129,3 @@ def stage_until(
     while stage(sums, last_purchase_at, until, scoring) == held:
         until += 1
     return until
-
-
-def stage_rank(name: str, now: int, scoring: Scoring = DEFAULT) -> tuple[str, float]:
-    """The dimension of a stage and the rank (`decay.rank_of`) that it takes at `now` (ms) to be in it or above."""
-    dimension, _ = THRESHOLDS[name]
-    return dimension, rank_for(scoring.thresholds[name], now, scoring.half_life_days[dimension])

@@ -17,6 +17,7 @@ from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
 from services.api import proposals
 from services.api.ids import follower_ref
+from services.api.projection.documents import standing_of
 from services.api.repositories.overview import Answer
 from services.api.repositories.scorings import Numbers
 from services.api.schemas.policy import Calendar, Policy, Rule
@@ -46,12 +47,7 @@ BY_THE_BRAND = frozenset({"reply", "post", "hide", "unhide"})
 
 def stage_of(document: Document | None, numbers: Numbers, now: datetime) -> Any:
     """A follower's stage at `now`, the person's; `new` where the views do not know the follower yet."""
-    return "new" if document is None else stage(*_standing(document), ms(now), numbers[document["scoring"]])
-
-
-def _standing(document: Document) -> tuple[dict[str, float], int | None]:
-    bought = document["standing"]["last_purchase_at"]
-    return document["standing"]["sums"], ms(bought) if bought else None
+    return "new" if document is None else stage(*standing_of(document), ms(now), numbers[document["scoring"]])
 
 
 def follower_key(exchange: Document) -> str:
@@ -208,7 +204,7 @@ def follower_short(document: Document, numbers: Numbers, now: datetime) -> Follo
 def follower_fields(document: Document, open_exchanges: int, numbers: Numbers, now: datetime) -> dict[str, Any]:
     """The fields of `schemas.views.Follower`."""
     scoring = numbers[document["scoring"]]
-    until = stage_until(*_standing(document), ms(now), scoring)
+    until = stage_until(*standing_of(document), ms(now), scoring)
     return {
         "id": follower_ref(document["platform"], document["follower"]),
         "platform_id": document["follower"],
@@ -242,7 +238,7 @@ def changes(document: Document, scoring: Scoring, now: datetime, over: int) -> C
 
 def next_steps(document: Document, scoring: Scoring, now: datetime) -> list[Step]:
     """What would raise the stage."""
-    found = why.next_steps(*_standing(document), document["days"], scoring, ms(now))
+    found = why.next_steps(*standing_of(document), document["days"], scoring, ms(now))
     return [Step.model_validate(msgspec.to_builtins(each)) for each in found]
 
 

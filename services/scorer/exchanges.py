@@ -32,6 +32,7 @@ from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import Store
 from services.scorer.output import EPOCH_HEADERS
+from services.scorer.passage import Passage
 from services.scorer.pruning import Pruner
 from services.scorer.rows import (
     HEARD_WITHIN,
@@ -89,10 +90,8 @@ class ExchangesHandler:
         self._deadlines = Deadlines()
         self._alerts: list[Alert] = []
         self._clock = 0
-        self._stored: Store | None = None
-        self._unsettled: dict[str, Iterator[list[tuple[bytes, bytes]]] | None] = {}
-        """Brands whose settings changed, and how far their threads have been looked at since."""
-        self._settled_in: Batch | None = None
+        self._unsettled = Passage(lambda brand: row_key(THREAD, brand)[:-1] + b",")
+        """The threads of brands whose settings changed."""
         self._pruner = Pruner(
             {
                 row_key("object")[:-1]: (ObjectRow, lambda _: True),
@@ -103,11 +102,12 @@ class ExchangesHandler:
 
     def open(self, stored: Store) -> None:
         """Rebuilds the deadlines from the rows, and takes up the settings that its predecessor was not through with."""
-        self._stored = stored
         self._deadlines.fill(_deadlines(stored))
         settings = msgspec.json.Decoder(BrandSettings).decode
+        unsettled: list[str] = []
         for chunk in stored.chunks(_SETTINGS):
-            self._unsettled |= {parts_of(key)[1]: None for key, value in chunk if settings(value).unsettled}
+            unsettled += [parts_of(key)[1] for key, value in chunk if settings(value).unsettled]
+        self._unsettled.open(stored, unsettled)
         self._pruner.open(stored)
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
@@ -128,10 +128,10 @@ class ExchangesHandler:
 
     def sweep(self, clock: int, batch: Batch) -> bool:
         """Looks at threads whose settings changed, then at those whose time has come."""
-        if self._settled_in is batch:
-            return True  # the store, which is gone through, does not have this batch's rows yet
+        if self._unsettled.waits_for(batch):
+            return True
         self._clock = clock
-        if self._unsettled:
+        if not self._unsettled.is_over:
             self._resettle(clock, batch)
             self._tell(batch)
             return True
@@ -146,13 +146,8 @@ class ExchangesHandler:
 
     def _resettle(self, clock: int, batch: Batch) -> None:
         """Looks at the next threads of a brand whose settings changed, those with something open; or notes the end."""
-        brand, chunks = next(iter(self._unsettled.items()))
-        if chunks is None:
-            assert self._stored is not None, "opened before it sweeps"
-            chunks = self._unsettled[brand] = self._stored.chunks(row_key(THREAD, brand)[:-1] + b",")
-        found = next(chunks, None)
+        brand, found = self._unsettled.next()
         if found is None:
-            del self._unsettled[brand]
             key = row_key("settings", brand)
             settings = batch.row(key, BrandSettings)
             if settings is not None:
@@ -177,19 +172,13 @@ class ExchangesHandler:
     def committed(self) -> None:
         """What was noted stays."""
         self._deadlines.committed()
-        self._settled_in = None
+        self._unsettled.committed()
 
     def rolled_back(self) -> None:
         """Puts everything back to what it was before the batch; what is gone through begins anew."""
         self._deadlines.rolled_back()
         self._alerts.clear()
-        self._settled_in = None
-        self._unsettled = dict.fromkeys(self._unsettled)
-
-    @property
-    def open_threads(self) -> int:
-        """How many threads wait for their time."""
-        return len(self._deadlines)
+        self._unsettled.rolled_back()
 
     def _interaction(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
         if event.staff and event.kind in SPOKEN:
@@ -431,8 +420,7 @@ class ExchangesHandler:
                 return
         settings.unsettled = True
         batch.keep(key, settings)
-        self._unsettled[event.brand] = None
-        self._settled_in = batch
+        self._unsettled.begin(event.brand, batch)
 
     def _hear(self, event: Heartbeat, appended: int, batch: Batch) -> None:
         """Remembers that ingest is there, and what it lacks. Who has not been heard of for long is forgotten."""

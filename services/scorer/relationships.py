@@ -1,6 +1,5 @@
 """The relationships agent's handler: engagements, and what the exchanges agent tells, of one partition."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple, cast
 
@@ -17,11 +16,13 @@ from rapport.domain.times import ms, utc
 from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import Store
+from services.scorer.passage import Passage
 from services.scorer.pruning import Pruner
 from services.scorer.rows import OpenRow, ScoringRow
 
 _SCORING = row_key("scoring")
 _FOLLOWERS = row_key(FOLLOWER)[:-1] + b","
+_EVERYBODY = "everybody"
 
 
 class RelationshipsHandler:
@@ -29,36 +30,33 @@ class RelationshipsHandler:
 
     def __init__(self) -> None:
         self._clock = 0
-        self._stored: Store | None = None
-        self._unsettled = False
-        self._chunks: Iterator[list[tuple[bytes, bytes]]] | None = None
-        self._set_in: Batch | None = None
+        self._unsettled = Passage(lambda _: _FOLLOWERS)
         self._pruner = Pruner({row_key("fact")[:-1]: (Fact, lambda _: True)})
 
     def open(self, stored: Store) -> None:
         """Takes up the numbers that its predecessor was not through with."""
-        self._stored = stored
         value = stored.get(_SCORING)
-        self._unsettled = value is not None and msgspec.json.decode(value, type=ScoringRow).unsettled
+        unsettled = value is not None and msgspec.json.decode(value, type=ScoringRow).unsettled
+        self._unsettled.open(stored, [_EVERYBODY] if unsettled else [])
         self._pruner.open(stored)
 
     def sweep(self, clock: int, batch: Batch) -> bool:
         """Sums fade by themselves; what is too old goes, and new numbers are gone through with."""
         self._pruner.prune(clock, batch)
-        if self._set_in is batch:
-            return True  # the store, which is gone through, does not have this batch's rows yet
-        if self._unsettled:
-            self._resettle(batch)
+        if self._unsettled.waits_for(batch):
             return True
-        return False
+        if self._unsettled.is_over:
+            return False
+        self._resettle(batch)
+        return True
 
     def committed(self) -> None:
         """What was noted stays."""
-        self._set_in = None
+        self._unsettled.committed()
 
     def rolled_back(self) -> None:
         """What is gone through begins anew."""
-        self._set_in = self._chunks = None
+        self._unsettled.rolled_back()
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
         """Counts one fact once, and answers what an exchange has to know of its follower."""
@@ -85,17 +83,13 @@ class RelationshipsHandler:
         if scoring.version <= _scoring(batch).version:
             return
         batch.keep(_SCORING, ScoringRow(scoring, unsettled=True))
-        self._unsettled, self._chunks, self._set_in = True, None, batch
+        self._unsettled.begin(_EVERYBODY, batch)
 
     def _resettle(self, batch: Batch) -> None:
         """Sums up the next relationships with new numbers, or notes the end."""
-        assert self._stored is not None, "opened before it sweeps"
-        if self._chunks is None:
-            self._chunks = self._stored.chunks(_FOLLOWERS)
         scoring = _scoring(batch)
-        found = next(self._chunks, None)
+        _, found = self._unsettled.next()
         if found is None:
-            self._unsettled, self._chunks = False, None
             batch.keep(_SCORING, ScoringRow(scoring))
             return
         for key, _ in found:

@@ -111,6 +111,12 @@ def follower_document(row: FollowerRow, epoch: int) -> Document:
     }
 
 
+def standing_of(document: Document) -> tuple[dict[str, float], int | None]:
+    """What `rapport.domain.counting.standing` says of the row of a stored follower."""
+    bought = document["standing"]["last_purchase_at"]
+    return document["standing"]["sums"], ms(bought) if bought else None
+
+
 def stage_fields(document: Document, scoring: Scoring, now: datetime) -> Document:
     """A follower's stage at `now`, the person's where it is linked to others, and when it falls by itself.
 
@@ -118,8 +124,7 @@ def stage_fields(document: Document, scoring: Scoring, now: datetime) -> Documen
     """
     if document["shadow"]:
         return {"stage": None, "stage_until": None}
-    bought = document["standing"]["last_purchase_at"]
-    held = (document["standing"]["sums"], ms(bought) if bought else None, ms(now), scoring)
+    held = (*standing_of(document), ms(now), scoring)
     until = stage_until(*held)
     return {"stage": stage(*held), "stage_until": None if until is None else utc(until)}
 

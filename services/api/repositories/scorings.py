@@ -22,18 +22,12 @@ class Scorings:
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._scorings = database["scorings"]
 
-    async def current(self) -> Scoring:
-        """The numbers in force: the latest version that the log has, or the defaults."""
-        found = await self._scorings.find({"confirmed": True}).sort("_id", -1).limit(1).to_list()
-        return stored(found[0]) if found else DEFAULT
-
     async def of(self, documents: Iterable[Document]) -> Numbers:
         """The numbers that followers were summed up with."""
-        wanted = {each["scoring"] for each in documents} - {0}
-        found = {0: DEFAULT}
-        if wanted:
-            found |= {each["_id"]: stored(each) async for each in self._scorings.find({"_id": {"$in": list(wanted)}})}
-        return {version: found.get(version, DEFAULT) for version in {*wanted, 0}}
+        versions = {each["scoring"] for each in documents}
+        # With the defaults alone, which is the rule, nothing is asked.
+        found = await self._scorings.find(_of(versions)).to_list() if any(versions) else []
+        return _numbers(versions, found)
 
     async def latest(self) -> int:
         """The number of the latest version, whether the log has it or not; 0 where there is none."""
@@ -70,10 +64,16 @@ class Scorings:
 
 def known(database: Database[Document], versions: Collection[int]) -> dict[int, Scoring]:
     """These versions by number; the defaults in place of one that is not stored."""
-    found = {0: DEFAULT}
-    wanted = [version for version in versions if version]
-    if wanted:
-        found |= {each["_id"]: stored(each) for each in database["scorings"].find({"_id": {"$in": wanted}})}
+    found = database["scorings"].find(_of(versions)).to_list() if any(versions) else []
+    return _numbers(versions, found)
+
+
+def _of(versions: Collection[int]) -> Document:
+    return {"_id": {"$in": sorted(versions)}}
+
+
+def _numbers(versions: Collection[int], documents: Iterable[Document]) -> dict[int, Scoring]:
+    found = {each["_id"]: stored(each) for each in documents}
     return {version: found.get(version, DEFAULT) for version in {*versions, 0}}
 
 

@@ -1,0 +1,58 @@
+"""Going through stored rows, a chunk per transaction, because something changed that concerns all of them."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from services.scorer.fenced.batch import Batch
+from services.scorer.fenced.state import Store
+
+Rows = list[tuple[bytes, bytes]]
+
+
+class Passage:
+    """What is to be gone through, by name, and how far that has come. Which names are left is for the rows to keep."""
+
+    def __init__(self, prefix: Callable[[str], bytes]) -> None:
+        """`prefix`: of the keys of the rows that a name stands for."""
+        self._prefix = prefix
+        self._left: dict[str, Iterator[Rows] | None] = {}
+        self._begun_in: Batch | None = None
+        self._stored: Store | None = None
+
+    def open(self, stored: Store, left: Iterable[str]) -> None:
+        """Takes up what a predecessor was not through with."""
+        self._stored = stored
+        self._left = dict.fromkeys(left)
+
+    def begin(self, name: str, batch: Batch) -> None:
+        """Begins with a name, or begins anew."""
+        self._left[name] = None
+        self._begun_in = batch
+
+    def waits_for(self, batch: Batch) -> bool:
+        """Whether something was begun in this very batch: the store, which is gone through, lacks its rows yet."""
+        return self._begun_in is batch
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return not self._left
+
+    def next(self) -> tuple[str, Rows | None]:
+        """A name and its next rows; None once it is through, with which it is off the list."""
+        assert self._stored is not None, "opened before it sweeps"
+        name, chunks = next(iter(self._left.items()))
+        if chunks is None:
+            chunks = self._left[name] = self._stored.chunks(self._prefix(name))
+        found = next(chunks, None)
+        if found is None:
+            del self._left[name]
+        return name, found
+
+    def committed(self) -> None:
+        """The store has what the batch had."""
+        self._begun_in = None
+
+    def rolled_back(self) -> None:
+        """What is gone through begins anew."""
+        self._begun_in = None
+        self._left = dict.fromkeys(self._left)
