@@ -46,6 +46,27 @@ def persons(links: Iterable[Link]) -> list[frozenset[str]]:
     return sorted((frozenset(members) for members in unique.values()), key=min)
 
 
+class Around:
+    """Goes from followers along links to everybody who is connected; whoever has the links answers `asked`."""
+
+    def __init__(self, followers: Collection[str]) -> None:
+        """Begins with these."""
+        self.links: set[Link] = set()
+        self.asked = set(followers)
+        """Whose links are to be added next; nobody's once all are known."""
+        self._known: set[str] = set()
+        self._steps = 0
+
+    def add(self, links: Iterable[Link]) -> None:
+        """Takes in the links of those asked about."""
+        self.links.update(links)
+        self._known |= self.asked
+        self._steps += 1
+        # A person has so few members that no way from one to another is longer.
+        far = self._steps >= MOST_MEMBERS
+        self.asked = set() if far else {member for link in self.links for member in link} - self._known
+
+
 def check(one: str, other: str, links: Collection[Link]) -> None:
     """Whether two may be linked beside the links that touch their persons. Raises SelfError or TooManyError."""
     if one == other:

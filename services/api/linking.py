@@ -19,12 +19,12 @@ from services.api.repositories.identities import Identities, profile
 from services.api.repositories.scorings import Scorings
 from services.api.repositories.tenants import Tenants
 from services.api.schemas import identities as schemas
+from services.api.schemas.views import LONGEST_WHY
 
 COLUMNS = ("platform_a", "follower_a", "platform_b", "follower_b", "why")
 MOST_ROWS = 2_000
 SUGGESTED = 50
 PROFILES_LOOKED_AT = 1_000
-_LONGEST_WHY = 500
 
 
 async def link(context: Context, brand: str, by: str, said: schemas.LinkInput, source: str) -> schemas.Link:
@@ -39,9 +39,7 @@ async def _link(context: Context, brand: str, one: str, other: str, said: Docume
     around = await identities.around(brand, [one, other])
     try:
         identity.check(one, other, around)
-    except SelfError as error:
-        raise invalid("b", str(error)) from None
-    except TooManyError as error:
+    except (SelfError, TooManyError) as error:
         raise invalid("b", str(error)) from None
     made = Link.of(one, other)
     document = {"at": utc(ms(datetime.now(UTC))), **said}
@@ -193,8 +191,8 @@ def _read(text: str) -> tuple[list[_Row], list[schemas.BadRow]]:
                 bad.append(schemas.BadRow(line=line, column=empty, why="it is empty"))
             elif one == other:
                 bad.append(schemas.BadRow(line=line, column="follower_b", why="both are the same follower"))
-            elif len(found["why"]) > _LONGEST_WHY:
-                bad.append(schemas.BadRow(line=line, column="why", why=f"it is longer than {_LONGEST_WHY} characters"))
+            elif len(found["why"]) > LONGEST_WHY:
+                bad.append(schemas.BadRow(line=line, column="why", why=f"it is longer than {LONGEST_WHY} characters"))
             else:
                 rows.append(_Row(line, one, other, found["why"]))
     except csv.Error as error:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rapport.domain.identity import (
     MOST_MEMBERS,
+    Around,
     Link,
     Profile,
     SelfError,
@@ -47,6 +48,17 @@ def test_taking_links_back_gives_exactly_the_persons_from_before(links: list[Lin
     kept = data.draw(st.lists(st.sampled_from(links), unique=True)) if links else []
     undone = [link for link in links if link not in kept]
     assert persons([link for link in links if link not in undone]) == persons(kept)
+
+
+@given(links=links.map(lambda found: list(dict.fromkeys(found))), some=st.sets(followers))
+def test_going_along_links_finds_every_link_of_the_persons_that_some_belong_to(
+    links: list[Link], some: set[str]
+) -> None:
+    going = Around(some)
+    while going.asked:
+        going.add([link for link in links if set(link) & going.asked])
+    wanted = [each for each in persons(links) if each & some]
+    assert going.links == {link for link in links if any(set(link) <= each for each in wanted)}
 
 
 def test_nobody_is_linked_to_themselves_and_not_everybody_to_everybody() -> None:

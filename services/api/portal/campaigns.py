@@ -13,7 +13,7 @@ from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
 from services.api.portal import campaign_forms
 from services.api.portal.campaign_forms import KINDS, QUESTIONS, Typed
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin
+from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
 from services.api.problems import ProblemError, not_found
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
@@ -251,10 +251,8 @@ async def _refused(
 ) -> HTMLResponse:
     if error.status == 404:
         raise not_found("campaign")
-    said = error.errors[0].why if error.errors else error.detail
     field = "beacon" if error.errors and error.errors[0].field == "beacon" else beside
-    wrong = {field: f"{said[:1].upper()}{said[1:]}."}
-    return await _page(context, brand, id, who, error.status, wrong=wrong, **sent)
+    return await _page(context, brand, id, who, error.status, wrong={field: sentence(error)}, **sent)
 
 
 def _to(brand: dict[str, Any], id: str, place: str = "") -> Response:

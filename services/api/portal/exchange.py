@@ -11,7 +11,7 @@ from rapport.domain.times import ms
 from services.api import deciding, reading
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin
+from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
 from services.api.problems import ProblemError, not_found
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.views import LONGEST_WHY
@@ -112,8 +112,7 @@ async def _refused(
 ) -> HTMLResponse:
     if error.status == 404:
         raise error
-    wrong = f"{error.detail[0].upper()}{error.detail[1:]}."
-    return await _exchange(context, brand, id, who, error.status, wrong=wrong, **sent)
+    return await _exchange(context, brand, id, who, error.status, wrong=sentence(error), **sent)
 
 
 def _noted(brand: dict[str, Any], id: str, what: str) -> Response:

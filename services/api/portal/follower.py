@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from services.api import linking, reading
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin
+from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
 from services.api.problems import ProblemError, not_found
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.identities import LinkInput, UnlinkInput
@@ -69,10 +69,7 @@ async def link_follower(
         said = LinkInput.model_construct(a=id, b=ref, why=why.strip())
         await linking.link(context, brand["_id"], who.name, said, "portal")
     except ProblemError as error:
-        wrong = error.errors[0].why if error.errors else error.detail
-        return await _follower(
-            context, brand, id, who, error.status, other=other, why=why, wrong=f"{wrong[0].upper()}{wrong[1:]}."
-        )
+        return await _follower(context, brand, id, who, error.status, other=other, why=why, wrong=sentence(error))
     return _back(brand, id)
 
 

@@ -130,3 +130,9 @@ def same_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise ProblemError(403, "forbidden", "this form was sent from another site")
+
+
+def sentence(error: ProblemError) -> str:
+    """What is wrong, as a sentence beside a field."""
+    why = error.errors[0].why if error.errors else error.detail
+    return f"{why[:1].upper()}{why[1:]}."

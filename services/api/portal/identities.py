@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from services.api import linking
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin
+from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
 from services.api.problems import ProblemError
 from services.api.schemas.identities import ImportOutcome, LinkInput
 
@@ -93,6 +93,5 @@ async def take_file(
     try:
         outcome = await linking.take_file(context, brand["_id"], who.name, text, agree)
     except ProblemError as error:
-        wrong = error.errors[0].why if error.errors else error.detail
-        return await _identities(context, brand, who, 422, wrong=f"{wrong[0].upper()}{wrong[1:]}.")
+        return await _identities(context, brand, who, 422, wrong=sentence(error))
     return await _identities(context, brand, who, text=text, outcome=outcome)

@@ -10,7 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from rapport.domain.identity import MOST_MEMBERS, Link, Profile
+from rapport.domain.identity import Around, Link, Profile
 from rapport.kit.mongo import Document
 from services.api.repositories.tenants import Tenants
 
@@ -29,15 +29,10 @@ class Identities:
 
     async def around(self, brand: str, followers: Collection[str]) -> list[Link]:
         """Every link of the persons that these followers belong to."""
-        found: dict[str, Link] = {}
-        known: set[str] = set()
-        new = set(followers)
-        while new and len(known) <= 2 * MOST_MEMBERS:
-            known |= new
-            some = await self._links.find(_touching(brand, new)).to_list()
-            found |= {each["_id"]: Link(each["a"], each["b"]) for each in some}
-            new = {name for each in some for name in (each["a"], each["b"])} - known
-        return list(found.values())
+        going = Around(followers)
+        while going.asked:
+            going.add(map(link_of, await self._links.find(_touching(brand, going.asked)).to_list()))
+        return list(going.links)
 
     async def stored(self, brand: str, links: Iterable[Link]) -> list[Document]:
         """These links with who said so, the first said first."""
@@ -78,14 +73,7 @@ class Identities:
 
     async def changed(self, brand: str, followers: Iterable[str]) -> None:
         """Asks that these followers be told who they are now."""
-        writes = [
-            UpdateOne(
-                {"_id": f"{brand}/{name}"}, {"$set": {"brand": brand, "dirty": secrets.token_hex(8)}}, upsert=True
-            )
-            for name in followers
-        ]
-        if writes:
-            await self._linked.bulk_write(writes, ordered=False)
+        await self._linked.bulk_write(marks(brand, followers, secrets.token_hex(8)), ordered=False)
 
     async def linking(self, after: str, limit: int) -> list[Document]:
         """Profiles with verified addresses on them, by `_id`."""
@@ -105,15 +93,23 @@ def profile(document: Document) -> Profile:
 
 def links_around(database: Database[Document], brand: str, followers: Collection[str]) -> list[Link]:
     """`Identities.around` for the upkeep."""
-    found: dict[str, Link] = {}
-    known: set[str] = set()
-    new = set(followers)
-    while new and len(known) <= 2 * MOST_MEMBERS:
-        known |= new
-        some = database["links"].find(_touching(brand, new)).to_list()
-        found |= {each["_id"]: Link(each["a"], each["b"]) for each in some}
-        new = {name for each in some for name in (each["a"], each["b"])} - known
-    return list(found.values())
+    going = Around(followers)
+    while going.asked:
+        going.add(map(link_of, database["links"].find(_touching(brand, going.asked))))
+    return list(going.links)
+
+
+def link_of(document: Document) -> Link:
+    """A stored link."""
+    return Link(document["a"], document["b"])
+
+
+def marks(brand: str, followers: Iterable[str], token: str) -> list[UpdateOne]:
+    """What asks that these followers be told who they are now; `token` tells this from an asking that comes later."""
+    return [
+        UpdateOne({"_id": f"{brand}/{name}"}, {"$set": {"brand": brand, "dirty": token}}, upsert=True)
+        for name in followers
+    ]
 
 
 def _touching(brand: str, followers: Collection[str]) -> Document:

@@ -21,7 +21,7 @@ _WANTED = {
 
 def follow(desk: Desk) -> None:
     """Goes through the exchanges whose window has ended, by due time, and through those of the week before again."""
-    for brand in desk.database["brands"].distinct("_id", {"_id": {"$gt": ""}}):
+    for brand in desk.brands():
         place = desk.database["upkeep"].find_one({"_id": f"answering/{brand}"})
         after = place["until"] - AGAIN if place else _BEGINNING
         until = desk.now - AFTER

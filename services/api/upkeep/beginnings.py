@@ -106,8 +106,11 @@ def _begin(
 ) -> None:
     """Writes the beginnings that are not there as they should be; first marks what is counted from them."""
     beginnings = desk.database["beginnings"]
-    facts = _facts(desk.database, followers)
-    wanted = {each["_id"]: begun(each, facts[each["_id"]], connected.get(each["platform"], {})) for each in followers}
+    told = firsts(desk.database, followers, FACT)
+    wanted = {
+        each["_id"]: begun(each, map(fact_of, told[each["_id"]]), connected.get(each["platform"], {}))
+        for each in followers
+    }
     known = {each["_id"]: each for each in beginnings.find({"_id": {"$in": list(wanted)}})}
     changed = [each for each in wanted.values() if known.get(each["_id"]) != each]
     counted = list(wanted.values()) if anew else changed
@@ -121,11 +124,12 @@ def _begin(
         beginnings.bulk_write([ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in changed], ordered=False)
 
 
-def _facts(database: Database[Document], followers: Iterable[Document]) -> dict[str, list[Fact]]:
-    """What each of these followers did at the moment of being first seen."""
-    found: dict[str, list[Fact]] = {each["_id"]: [] for each in followers}
+def firsts(database: Database[Document], followers: Iterable[Document], fields: Document) -> dict[str, list[Document]]:
+    """These fields of the interactions of each follower (by `_id`) at the moment at which it was first seen."""
+    found: dict[str, list[Document]] = {}
     of_platform: dict[tuple[str, str], list[Document]] = defaultdict(list)
     for each in followers:
+        found[f"{each['brand']}/{each['platform']}/{each['follower']}"] = []
         of_platform[each["brand"], each["platform"]].append(each)
     for (brand, platform), some in of_platform.items():
         seen = {each["follower"]: each["first_seen"] for each in some}
@@ -136,9 +140,9 @@ def _facts(database: Database[Document], followers: Iterable[Document]) -> dict[
             "follower": {"$in": sorted(seen)},
             "occurred_at": {"$in": sorted(set(seen.values()))},
         }
-        for each in database["interactions"].find(query, FACT).hint("timeline"):
+        for each in database["interactions"].find(query, fields).hint("timeline"):
             if each["occurred_at"] == seen[each["follower"]]:
-                found[f"{brand}/{platform}/{each['follower']}"].append(fact_of(each))
+                found[f"{brand}/{platform}/{each['follower']}"].append(each)
     return found
 
 

@@ -39,6 +39,11 @@ class Desk:
     """A producer of kafka-python's, for what a task tells others. Await each delivery."""
     now: datetime
 
+    def brands(self) -> list[str]:
+        """The ids of all brands."""
+        found: list[str] = self.database["brands"].distinct("_id", {"_id": {"$gt": ""}})
+        return found
+
 
 @dataclass(frozen=True)
 class Task:

@@ -4,8 +4,6 @@ What is to be told is stored before it is sent, and sent again until the broker 
 one content, and the follower's row takes the highest.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
 from datetime import timedelta
 
 from rapport.contracts import codec
@@ -13,7 +11,7 @@ from rapport.contracts.controls import PersonTold
 from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
 from rapport.domain.identity import Standing, brought_by_others, person_id, persons, stands_for_it
 from rapport.kit.mongo import Document
-from services.api.repositories.identities import links_around
+from services.api.repositories.identities import links_around, marks
 from services.api.upkeep.loop import Desk, Task
 
 AT_ONCE = 500
@@ -27,11 +25,8 @@ def tell(desk: Desk) -> None:
     _mark(desk)
     linked = desk.database["linked"]
     while dirty := linked.find({"dirty": {"$type": "string"}}).limit(AT_ONCE).to_list():
-        by_brand: defaultdict[str, list[Document]] = defaultdict(list)
         for each in dirty:
-            by_brand[each["brand"]].append(each)
-        for brand, some in by_brand.items():
-            _tell(desk, brand, some)
+            _tell(desk, each)
 
 
 def _mark(desk: Desk) -> None:
@@ -47,20 +42,12 @@ def _mark(desk: Desk) -> None:
     for name, each in changed.items():
         if known.get(name) != each["version"]:
             brand, follower = name.split("/", 1)
-            _dirty(desk, brand, _members(desk, brand, follower))
+            mine = marks(brand, _members(desk, brand, follower), desk.now.isoformat())
+            desk.database["linked"].bulk_write(mine, ordered=False)
             desk.database["linked"].update_one(
                 {"_id": name}, {"$set": {"brand": brand, "version": each["version"]}}, upsert=True
             )
     desk.database["upkeep"].update_one({"_id": "persons"}, {"$set": {"until": desk.now}}, upsert=True)
-
-
-def _dirty(desk: Desk, brand: str, followers: Iterable[str]) -> None:
-    for follower in followers:
-        desk.database["linked"].update_one(
-            {"_id": f"{brand}/{follower}"},
-            {"$set": {"brand": brand, "dirty": desk.now.isoformat()}},
-            upsert=True,
-        )
 
 
 def _members(desk: Desk, brand: str, follower: str) -> frozenset[str]:
@@ -70,23 +57,20 @@ def _members(desk: Desk, brand: str, follower: str) -> frozenset[str]:
     return frozenset([follower])
 
 
-def _tell(desk: Desk, brand: str, dirty: list[Document]) -> None:
-    for each in dirty:
-        follower = each["_id"].split("/", 1)[1]
-        wanted = _content(desk, brand, follower)
-        pending = each.get("pending")
-        if pending is None and wanted != each.get("told"):
-            pending = {"revision": each.get("revision", 0) + 1, "content": wanted}
-            desk.database["linked"].update_one({"_id": each["_id"]}, {"$set": {"pending": pending}})
-        if pending is not None:
-            _send(desk, brand, follower, pending)
-            desk.database["linked"].update_one(
-                {"_id": each["_id"]},
-                {"$set": {"revision": pending["revision"], "told": pending["content"], "pending": None}},
-            )
-            if pending["content"] != wanted:
-                continue  # still dirty: what was left from before is told, what holds now comes next
-        desk.database["linked"].update_one({"_id": each["_id"], "dirty": each["dirty"]}, {"$unset": {"dirty": ""}})
+def _tell(desk: Desk, dirty: Document) -> None:
+    """Tells one follower what holds; what was left from before first, and the rest when it is looked at again."""
+    linked, (brand, follower) = desk.database["linked"], dirty["_id"].split("/", 1)
+    wanted = _content(desk, brand, follower)
+    pending = dirty.get("pending")
+    if pending is None and wanted != dirty.get("told"):
+        pending = {"revision": dirty.get("revision", 0) + 1, "content": wanted}
+        linked.update_one({"_id": dirty["_id"]}, {"$set": {"pending": pending}})
+    if pending is not None:
+        _send(desk, brand, follower, pending)
+        told = {"revision": pending["revision"], "told": pending["content"], "pending": None}
+        linked.update_one({"_id": dirty["_id"]}, {"$set": told})
+    if pending is None or pending["content"] == wanted:
+        linked.update_one({"_id": dirty["_id"], "dirty": dirty["dirty"]}, {"$unset": {"dirty": ""}})
 
 
 def _content(desk: Desk, brand: str, follower: str) -> Document:

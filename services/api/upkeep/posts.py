@@ -36,7 +36,7 @@ Named = tuple[str, str]
 
 def follow(desk: Desk) -> None:
     """Makes the posts anew that something happened to, and looks after the labels."""
-    for brand in desk.database["brands"].distinct("_id", {"_id": {"$gt": ""}}):
+    for brand in desk.brands():
         trail = Trail(desk, "posts", brand, "hourly", "drawn")
         hours = [each["hour"] for each in trail.changed({"hour": 1})]
         touched = sorted(_touched(desk.database, brand, hours)) if hours else []

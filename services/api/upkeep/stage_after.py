@@ -44,7 +44,7 @@ Origin = tuple[str | None, str | None]
 def follow(desk: Desk) -> None:
     """Takes up followers that changed, and those whose 30 or 90 days are over."""
     began = time.monotonic()
-    for brand in desk.database["brands"].distinct("_id", {"_id": {"$gt": ""}}):
+    for brand in desk.brands():
         more = True
         while more and time.monotonic() - began < TURN_SECONDS:
             changed = Trail(desk, "stage-after", brand, "followers", "written_at")
@@ -76,7 +76,7 @@ def note(desk: Desk, brand: str, followers: Collection[Who], *, anew: bool = Fal
         rows = database["followers"].find({"_id": {"$in": ids}}, _FOLLOWER).to_list()
         known = {each["_id"]: each for each in database["stage_after"].find({"_id": {"$in": ids}})}
         unknown = [each for each in rows if anew or not _is_known(known.get(each["_id"]), each)]
-        begun = _begun(database, brand, unknown, campaigns)
+        begun = _begun(database, unknown, campaigns)
         numbers = scorings.known(database, {each["scoring"] for each in rows})
         wanted: dict[str, Document | None] = dict.fromkeys(ids)
         for row in rows:
@@ -93,31 +93,14 @@ def _is_known(known: Document | None, row: Document) -> bool:
     return known is not None and known["interaction"] is not None and known["first_seen"] == row["first_seen"]
 
 
-def _begun(
-    database: Database[Document], brand: str, rows: Sequence[Document], campaigns: Sequence[Document]
-) -> dict[str, Origin]:
+def _begun(database: Database[Document], rows: Sequence[Document], campaigns: Sequence[Document]) -> dict[str, Origin]:
     """What the relationships of these followers began with."""
     found: dict[str, Origin] = {}
-    of_platform: dict[str, list[Document]] = defaultdict(list)
-    for each in rows:
-        of_platform[each["platform"]].append(each)
-    for platform, some in of_platform.items():
-        seen = {each["follower"]: each["first_seen"] for each in some}
-        query = {
-            "brand": brand,
-            "platform": platform,
-            "follower": {"$in": sorted(seen)},
-            "occurred_at": {"$in": sorted(set(seen.values()))},
-        }
-        told: dict[str, list[Document]] = defaultdict(list)
-        for each in database["interactions"].find(query, _FACT).hint("timeline"):
-            if each["occurred_at"] == seen[each["follower"]]:
-                told[each["follower"]].append(each)
-        for follower in seen:
-            first = beginning(beginnings.fact_of(each) for each in told[follower])
-            document = next((each for each in told[follower] if first and each["interaction"] == first.id), None)
-            campaign = _campaign(database, document, campaigns) if document else None
-            found[f"{brand}/{platform}/{follower}"] = (first.id if first else None, campaign)
+    for follower, told in beginnings.firsts(database, rows, _FACT).items():
+        first = beginning(map(beginnings.fact_of, told))
+        document = next((each for each in told if first and each["interaction"] == first.id), None)
+        campaign = _campaign(database, document, campaigns) if document else None
+        found[follower] = (first.id if first else None, campaign)
     return found
 
 

@@ -15,7 +15,7 @@ AT_ONCE = 2_000
 
 def fall(desk: Desk) -> None:
     """Writes the stage of followers for whom it is another one by now, where nothing else has changed it."""
-    for brand in desk.database["brands"].distinct("_id", {"_id": {"$gt": ""}}):
+    for brand in desk.brands():
         due = {"brand": brand, "stage_until": {"$lte": desk.now}}
         wanted = {"standing": 1, "scoring": 1, "shadow": 1, "version": 1}
         while found := desk.database["followers"].find(due, wanted).sort("stage_until").limit(AT_ONCE).to_list():

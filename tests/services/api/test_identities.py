@@ -189,6 +189,28 @@ def test_only_verified_links_both_ways_are_suggested(lantern: Served, views: Dat
     assert lantern.client.get(f"{HOME}/suggestions").json()["items"] == []
 
 
+def test_pairs_that_are_one_person_by_way_of_others_are_not_suggested_however_many_there_are(
+    lantern: Served, views: Database[Document]
+) -> None:
+    said = []
+    for number in range(30):
+        pair = [(f"https://{side}.example/{number}", f"{side}{number}") for side in "ab"]
+        for (url, name), (other, _) in (pair, pair[::-1]):
+            actor = Actor(id=name, url=url, links=(other,))
+            said.append(samples.interaction(name, "lantern", NOW, actor=actor))
+        names = [f"{name}{number}" for name in "axyzb"]
+        views["followers"].insert_many(
+            [samples.stored_follower(samples.follower(name, "lantern", NOW)) for name in names]
+        )
+        for one, other in itertools.pairwise(names):
+            pairs = {"a": ref("bluesky", one), "b": ref("bluesky", other), "why": "x"}
+            if number:
+                assert lantern.client.post(HOME, json=pairs).status_code == 201
+    write(views, read({TopicPartition(CONVERSATIONS.name, 0): [record(each, 0) for each in said]}))
+    (only,) = lantern.client.get(f"{HOME}/suggestions").json()["items"]
+    assert {only["a"]["id"], only["b"]["id"]} == {ref("bluesky", "a0"), ref("bluesky", "b0")}
+
+
 FILE = """platform_a,follower_a,platform_b,follower_b,why
 bluesky,ada,mastodon,ada,she said so
 bluesky,ada,bluesky,ada,the same
