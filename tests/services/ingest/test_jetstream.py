@@ -27,7 +27,8 @@ def microseconds(at: datetime) -> int:
     return int(at.timestamp() * 1_000_000)
 
 
-NOW = microseconds(datetime.now(UTC))
+BEGUN = datetime.now(UTC)
+NOW = microseconds(BEGUN)
 
 
 @pytest.fixture
@@ -42,7 +43,8 @@ def brand_on(jetstream: Jetstream, path: str = "", connected_at: datetime | None
         id=f"account-{uuid4().hex[:12]}",
         platform="bluesky",
         handle="acme.example",
-        connected_at=connected_at or datetime.now(UTC) - timedelta(minutes=10),
+        # From when this file was read: what these tests send is of that time, however long others took before them.
+        connected_at=connected_at or BEGUN - timedelta(minutes=10),
         door_secrets=(),
         connection={"jetstream": jetstream.address + path, "did": did},
     )
