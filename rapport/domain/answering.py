@@ -4,10 +4,10 @@ The window is the same whether the answer was given in time, late, or never, so 
 outcome itself counts for is left out of both stages: a report that measured its own bonus would say nothing.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple
 
-from rapport.domain.counting import Days, stage_on
+from rapport.domain.counting import KEPT_DAYS, Days, stage_on
 from rapport.domain.relationship import STAGES, Scoring
 
 AFTER = timedelta(days=30)
@@ -28,8 +28,13 @@ class Moved(NamedTuple):
         return "rose" if step > 0 else "fell" if step < 0 else "stayed"
 
 
-def moved(days: Days, opened_at: datetime, due_at: datetime, scoring: Scoring) -> Moved:
-    """The stages on the day before a comment and on the day AFTER its answer was due, from what is counted per day."""
-    known = {day: {kind: times for kind, times in kinds.items() if kind not in OUTCOMES} for day, kinds in days.items()}
+def moved(days: Days, opened_at: datetime, due_at: datetime, scoring: Scoring) -> Moved | None:
+    """The stages on the day before a comment and on the day AFTER its answer was due, from what is counted per day.
+
+    None where the comment is from a time of which days are not kept any more.
+    """
     before, after = (at.astimezone(UTC).date() for at in (opened_at - timedelta(days=1), due_at + AFTER))
+    if days and date.fromisoformat(max(days)) - timedelta(days=KEPT_DAYS) > before:
+        return None
+    known = {day: {kind: times for kind, times in kinds.items() if kind not in OUTCOMES} for day, kinds in days.items()}
     return Moved(stage_on(known, before, scoring), stage_on(known, after, scoring))

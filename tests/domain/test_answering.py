@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.domain.answering import OUTCOMES, moved
+from rapport.domain.answering import OUTCOMES, Moved, moved
+from rapport.domain.counting import KEPT_DAYS
 from rapport.domain.relationship import DEFAULT
 
 OPENED = datetime(2026, 9, 10, 12, 0, tzinfo=UTC)
@@ -17,18 +18,25 @@ def day(after: int) -> str:
     return (OPENED + timedelta(days=after)).date().isoformat()
 
 
+def after(days: dict[str, dict[str, int]]) -> Moved:
+    """What became of a follower with these days."""
+    found = moved(days, OPENED, DUE, DEFAULT)
+    assert found is not None
+    return found
+
+
 def test_who_goes_on_after_an_answer_rose_and_who_goes_silent_fell() -> None:
     came = {day(-1): {"comment": 2}}
-    assert moved({**came, day(20): {"share": 3, "comment": 3}}, OPENED, DUE, DEFAULT).direction == "rose"
+    assert after({**came, day(20): {"share": 3, "comment": 3}}).direction == "rose"
     fading = {day(-2): {"comment": 2, "reaction": 1}}
-    assert moved(fading, OPENED, DUE, DEFAULT).direction == "fell"
-    assert moved({}, OPENED, DUE, DEFAULT).direction == "stayed"
+    assert after(fading).direction == "fell"
+    assert after({}).direction == "stayed"
 
 
 def test_the_comment_itself_and_what_comes_after_the_window_count_for_neither() -> None:
-    assert moved({day(0): {"comment": 5}}, OPENED, DUE, DEFAULT).before == "new"
-    assert moved({day(33): {"purchase": 1}}, OPENED, DUE, DEFAULT).after == "new"
-    assert moved({day(31): {"purchase": 1}}, OPENED, DUE, DEFAULT).after == "buys"
+    assert after({day(0): {"comment": 5}}).before == "new"
+    assert after({day(33): {"purchase": 1}}).after == "new"
+    assert after({day(31): {"purchase": 1}}).after == "buys"
 
 
 @given(
@@ -40,3 +48,8 @@ def test_the_outcome_itself_moves_nobody(kinds: dict[int, dict[str, int]]) -> No
     days = {day(after): counts for after, counts in kinds.items()}
     without = {each: {kind: n for kind, n in counts.items() if kind not in OUTCOMES} for each, counts in days.items()}
     assert moved(days, OPENED, DUE, DEFAULT) == moved(without, OPENED, DUE, DEFAULT)
+
+
+def test_nothing_is_said_of_a_time_of_which_days_are_not_kept() -> None:
+    assert moved({day(KEPT_DAYS - 2): {"comment": 1}}, OPENED, DUE, DEFAULT) is not None
+    assert moved({day(KEPT_DAYS): {"comment": 1}}, OPENED, DUE, DEFAULT) is None

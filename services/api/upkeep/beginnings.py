@@ -25,7 +25,8 @@ from services.api.upkeep.trail import Trail
 
 FOLLOWERS_AT_ONCE = 200
 """So many are one query of interactions."""
-_FOLLOWER = dict.fromkeys(("brand", "platform", "follower", "first_seen"), 1)
+FOLLOWER = dict.fromkeys(("brand", "platform", "follower", "first_seen"), 1)
+"""What of a stored follower its beginning is made of."""
 FACT = dict.fromkeys(
     (
         *("interaction", "kind", "account", "object", "follower", "occurred_at"),
@@ -67,7 +68,7 @@ def follow(desk: Desk) -> None:
 
 def _follow_brand(desk: Desk, brand: str, zone: str) -> bool:
     """Takes up a part of what changed, and says whether there is more."""
-    connected = _connected(desk.database, brand)
+    connected = connections(desk.database, brand)
     changed = Trail(desk, "beginnings", brand, "followers", "written_at")
     if changed.based_on({"zone": zone, "connected": connected}):
         days = desk.database["new_days"].find({"brand": brand}, {"day": 1}).to_list()
@@ -75,7 +76,7 @@ def _follow_brand(desk: Desk, brand: str, zone: str) -> bool:
     hours = Trail(desk, "beginnings-sought", brand, "hourly", "drawn")
     anew = changed.anew
     recounted = [each["hour"] for each in hours.changed({"hour": 1})]
-    followers = changed.changed(_FOLLOWER) + _sought(desk.database, brand, recounted)
+    followers = changed.changed(FOLLOWER) + _sought(desk.database, brand, recounted)
     for start in range(0, len(followers), FOLLOWERS_AT_ONCE):
         _begin(desk, followers[start : start + FOLLOWERS_AT_ONCE], zone, connected, anew=anew)
     changed.done()
@@ -83,7 +84,7 @@ def _follow_brand(desk: Desk, brand: str, zone: str) -> bool:
     return changed.more or hours.more
 
 
-def _connected(database: Database[Document], brand: str) -> dict[str, dict[str, datetime]]:
+def connections(database: Database[Document], brand: str) -> dict[str, dict[str, datetime]]:
     """By platform and account, when it was first connected."""
     found: dict[str, dict[str, datetime]] = {}
     for each in database["accounts"].find({"brand": brand, "published": True}).sort("_id"):
@@ -98,7 +99,7 @@ def _sought(database: Database[Document], brand: str, hours: list[datetime]) -> 
         return []
     within = [{"at": {"$gte": hour, "$lt": hour + timedelta(hours=1)}} for hour in hours]
     found = database["beginnings"].find({"brand": brand, "sought": True, "$or": within}, {"_id": 1}).hint("sought")
-    return database["followers"].find({"_id": {"$in": [each["_id"] for each in found]}}, _FOLLOWER).to_list()
+    return database["followers"].find({"_id": {"$in": [each["_id"] for each in found]}}, FOLLOWER).to_list()
 
 
 def _begin(
@@ -106,11 +107,7 @@ def _begin(
 ) -> None:
     """Writes the beginnings that are not there as they should be; first marks what is counted from them."""
     beginnings = desk.database["beginnings"]
-    told = firsts(desk.database, followers, FACT)
-    wanted = {
-        each["_id"]: begun(each, map(fact_of, told[each["_id"]]), connected.get(each["platform"], {}))
-        for each in followers
-    }
+    wanted = made(desk.database, followers, connected)
     known = {each["_id"]: each for each in beginnings.find({"_id": {"$in": list(wanted)}})}
     changed = [each for each in wanted.values() if known.get(each["_id"]) != each]
     counted = list(wanted.values()) if anew else changed
@@ -122,6 +119,18 @@ def _begin(
     stale.mark(desk, "post", named)
     if changed:
         beginnings.bulk_write([ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in changed], ordered=False)
+
+
+def made(
+    database: Database[Document], followers: Iterable[Document], connected: Mapping[str, Mapping[str, datetime]]
+) -> dict[str, Document]:
+    """The beginnings of followers (with the fields of `FOLLOWER`) by id. `connected`: what `connections` gives."""
+    listed = list(followers)
+    told = firsts(database, listed, FACT)
+    return {
+        each["_id"]: begun(each, map(fact_of, told[each["_id"]]), connected.get(each["platform"], {}))
+        for each in listed
+    }
 
 
 def firsts(database: Database[Document], followers: Iterable[Document], fields: Document) -> dict[str, list[Document]]:
@@ -166,9 +175,16 @@ def begun(follower: Document, facts: Iterable[Fact], connected: Mapping[str, dat
 
 def _count(database: Database[Document], brand: str, day: str) -> None:
     """Counts a day again."""
+    document = counted(database, brand, day)
+    if document is not None:
+        database["new_days"].replace_one({"_id": document["_id"]}, document, upsert=True)
+
+
+def counted(database: Database[Document], brand: str, day: str) -> Document | None:
+    """A day's count; None where the brand is not there."""
     found = database["brands"].find_one({"_id": brand}, {"settings.timezone": 1})
     if found is None or not found["settings"]:
-        return
+        return None
     zone = found["settings"]["timezone"]
     start, end = span_of(day, day, ZoneInfo(zone))
     platforms = database["beginnings"].aggregate(
@@ -179,8 +195,7 @@ def _count(database: Database[Document], brand: str, day: str) -> None:
         hint="new",
     )
     counts = {each["_id"]: each["count"] for each in platforms}
-    document = {"brand": brand, "day": day, "zone": zone, "platforms": counts}
-    database["new_days"].replace_one({"_id": f"{brand}/{day}"}, document, upsert=True)
+    return {"_id": f"{brand}/{day}", "brand": brand, "day": day, "zone": zone, "platforms": counts}
 
 
 TASK = Task("beginnings", timedelta(seconds=5), follow)

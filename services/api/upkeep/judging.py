@@ -50,6 +50,8 @@ FACT = dict.fromkeys(
 
 Who = tuple[str, str]
 """A follower: platform, and id there."""
+Make = Callable[[str, Document | None], Document | None]
+"""A document by its id and what is there."""
 
 
 def fact_of(document: Document) -> Fact:
@@ -126,14 +128,24 @@ def forget(database: Database[Document], brand: str, platform: str, follower: st
 
 
 def _entries(desk: Desk, campaign: Document, platform: str, followers: Sequence[str]) -> None:
+    found = entries(desk.database, campaign, platform, followers, desk.now)
+    _write(desk.database, campaign, "campaign_entries", list(found), lambda name, _before: found[name])
+
+
+def entries(
+    database: Database[Document], campaign: Document, platform: str, followers: Sequence[str], now: datetime
+) -> dict[str, Document | None]:
+    """The entries of these followers by id, from the stored facts; None for who has none."""
     scope, rules, salt = scope_of(campaign), rules_of(campaign), bytes.fromhex(campaign["salt"])
-    facts = _facts(desk.database, campaign, platform, followers, giveaway.ACTS)
-    changes = _changes(desk.database, campaign, platform, facts)
-    known = _known(desk.database, campaign["brand"], platform, followers)
+    facts = _facts(database, campaign, platform, followers, giveaway.ACTS)
+    changes = _changes(database, campaign, platform, facts)
+    known = _known(database, campaign["brand"], platform, followers)
     found: dict[str, Document | None] = {entry_id(campaign["_id"], (platform, each)): None for each in followers}
-    for entry in giveaway.entries(scope, rules, facts, changes, known, desk.now):
+    for entry in giveaway.entries(scope, rules, facts, changes, known, now):
         plain: Document = msgspec.to_builtins(entry, builtin_types=(datetime,))
-        found[entry_id(campaign["_id"], (platform, entry.follower))] = {
+        name = entry_id(campaign["_id"], (platform, entry.follower))
+        found[name] = {
+            "_id": name,
             **plain,
             "brand": campaign["brand"],
             "campaign": campaign["campaign"],
@@ -142,13 +154,27 @@ def _entries(desk: Desk, campaign: Document, platform: str, followers: Sequence[
             "fulfilled": [each._asdict() for each in entry.fulfilled],
             "objects": plain["objects"][:MOST_OBJECTS],
         }
-    _write(desk.database, campaign, "campaign_entries", list(found), lambda name, _before: found[name])
+    return found
 
 
 def _answers(desk: Desk, campaign: Document, platform: str, followers: Sequence[str]) -> None:
+    names = [entry_id(campaign["_id"], (platform, each)) for each in followers]
+    _write(
+        desk.database,
+        campaign,
+        "survey_answers",
+        names,
+        answers(desk.database, campaign, platform, followers, desk.now),
+    )
+
+
+def answers(
+    database: Database[Document], campaign: Document, platform: str, followers: Sequence[str], now: datetime
+) -> Make:
+    """Makes the answers of one of these followers, by id, from the stored facts and what is there from the form."""
     scope, questions = scope_of(campaign), questions_of(campaign)
-    facts = _facts(desk.database, campaign, platform, followers, survey.ACTS)
-    changes = _changes(desk.database, campaign, platform, facts)
+    facts = _facts(database, campaign, platform, followers, survey.ACTS)
+    changes = _changes(database, campaign, platform, facts)
     of_follower: dict[str, list[Fact]] = defaultdict(list)
     for fact in facts:
         of_follower[fact.follower].append(fact)
@@ -161,13 +187,13 @@ def _answers(desk: Desk, campaign: Document, platform: str, followers: Sequence[
         its = of_follower[names[id]]
         form = before["form"] if before else None
         its_changes = [each for thing in {fact.object for fact in its} for each in about[thing]]
-        found = survey.answered(scope, questions, its, its_changes, answers_of(form or {}), desk.now)
+        found = survey.answered(scope, questions, its, its_changes, answers_of(form or {}), now)
         if not found.answers and not found.objects:
             return None
         whose = {name: campaign[name] for name in ("brand", "campaign")} | {"platform": platform, "follower": names[id]}
-        return answers_document(whose, found.answers, found.objects[:MOST_OBJECTS], form)
+        return {"_id": id, **answers_document(whose, found.answers, found.objects[:MOST_OBJECTS], form)}
 
-    _write(desk.database, campaign, "survey_answers", list(names), made)
+    return made
 
 
 def _write(
@@ -175,7 +201,7 @@ def _write(
     campaign: Document,
     collection: str,
     ids: Sequence[str],
-    make: Callable[[str, Document | None], Document | None],
+    make: Make,
 ) -> None:
     """Makes each of these documents from the one that is there, and keeps the tally with them."""
 
@@ -186,8 +212,6 @@ def _write(
         for id in ids:  # noqa: A001
             before = there.get(id)
             after = make(id, before)
-            if after is not None:
-                after = {"_id": id, **after}
             if after == before:
                 continue
             writes.append(ReplaceOne({"_id": id}, after, upsert=True) if after else DeleteOne({"_id": id}))

@@ -80,16 +80,27 @@ def _touched(database: Database[Document], brand: str, hours: list[Any]) -> set[
 
 def make(database: Database[Document], brand: str, platform: str, post: str) -> None:
     """Makes one post anew, or removes it where there is none (any more)."""
-    interactions, posts = database["interactions"], database["posts"]
+    its: Document = {"brand": brand, "platform": platform, "post": post}
+    found = made(database, brand, platform, post)
+    if found is None:
+        database["posts"].delete_many(its)
+        return
+    database["posts"].replace_one({"_id": found["_id"]}, found, upsert=True)
+    # Of a post that was told twice, the other interaction may have been the earliest known until now.
+    database["posts"].delete_many({**its, "_id": {"$ne": found["_id"]}})
+
+
+def made(database: Database[Document], brand: str, platform: str, post: str) -> Document | None:
+    """One post from the stored facts; None where there is none (any more)."""
+    interactions = database["interactions"]
     its: Document = {"brand": brand, "platform": platform}
     told = interactions.find({**its, "object.id": post, "kind": "post"}, FACT).hint("published")
     changes = interactions.find({**its, "about": post, "kind": {"$in": ["edit", "delete"]}}, FACT).hint("about")
     found = post_of(map(fact_of, told), map(fact_of, changes))
     if found is None:
-        posts.delete_many({**its, "post": post})
-        return
-    key = f"{brand}/{platform}/{found.id}"
+        return None
     document = {
+        "_id": f"{brand}/{platform}/{found.id}",
         **its,
         "account": found.account,
         "post": post,
@@ -101,11 +112,8 @@ def make(database: Database[Document], brand: str, platform: str, post: str) -> 
         "new_relationships": database["beginnings"].count_documents({**its, "post": post, "new": True}, hint="post"),
     }
     rules, revision = _rules(database, brand)
-    label = next(iter(_labels(database, [{**document, "_id": key}], rules)))
-    labelled = {"label": label.label, "label_by": label.by, "labelled_with": revision}
-    posts.replace_one({"_id": key}, {**document, **labelled}, upsert=True)
-    # Of a post that was told twice, the other interaction may have been the earliest known until now.
-    posts.delete_many({**its, "post": post, "_id": {"$ne": key}})
+    label = next(iter(_labels(database, [document], rules)))
+    return {**document, "label": label.label, "label_by": label.by, "labelled_with": revision}
 
 
 def _brought(database: Database[Document], its: Document, post: str) -> dict[str, int]:

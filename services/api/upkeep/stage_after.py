@@ -9,7 +9,7 @@ they are over), `due_at` (when the next one is). `stage_weeks` counts them by br
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
@@ -66,27 +66,31 @@ def _named(documents: Iterable[Document]) -> set[Who]:
 
 def note(desk: Desk, brand: str, followers: Collection[Who], *, anew: bool = False) -> None:
     """Notes what these followers' relationships began with, where that is not known (or `anew`), and became."""
-    database = desk.database
-    if not followers:
-        return
-    campaigns = database["campaigns"].find({"brand": brand}).sort([("starts_at", 1), ("_id", 1)]).to_list()
     ordered = sorted(followers)
     for start in range(0, len(ordered), AT_ONCE):
         ids = [f"{brand}/{platform}/{follower}" for platform, follower in ordered[start : start + AT_ONCE]]
-        rows = database["followers"].find({"_id": {"$in": ids}}, _FOLLOWER).to_list()
-        known = {each["_id"]: each for each in database["stage_after"].find({"_id": {"$in": ids}})}
-        unknown = [each for each in rows if anew or not _is_known(known.get(each["_id"]), each)]
-        begun = _begun(database, unknown, campaigns)
-        numbers = scorings.known(database, {each["scoring"] for each in rows})
-        wanted: dict[str, Document | None] = dict.fromkeys(ids)
-        for row in rows:
-            before = known.get(row["_id"])
-            if row["_id"] in begun or before is None:
-                origin = begun[row["_id"]]
-            else:
-                origin = (before["interaction"], before["campaign"])
-            wanted[row["_id"]] = _document(row, origin, numbers[row["scoring"]], before, desk)
-        _write(database, wanted)
+        _write(desk.database, made(desk.database, brand, ids, desk.now, anew=anew))
+
+
+def made(
+    database: Database[Document], brand: str, ids: Sequence[str], now: datetime, *, anew: bool
+) -> dict[str, Document | None]:
+    """What is to be noted of these followers, by `_id`; None where there is no such follower."""
+    campaigns = database["campaigns"].find({"brand": brand}).sort([("starts_at", 1), ("_id", 1)]).to_list()
+    rows = database["followers"].find({"_id": {"$in": list(ids)}}, _FOLLOWER).to_list()
+    known = {each["_id"]: each for each in database["stage_after"].find({"_id": {"$in": list(ids)}})}
+    unknown = [each for each in rows if anew or not _is_known(known.get(each["_id"]), each)]
+    begun = _begun(database, unknown, campaigns)
+    numbers = scorings.known(database, {each["scoring"] for each in rows})
+    wanted: dict[str, Document | None] = dict.fromkeys(ids)
+    for row in rows:
+        before = known.get(row["_id"])
+        if row["_id"] in begun or before is None:
+            origin = begun[row["_id"]]
+        else:
+            origin = (before["interaction"], before["campaign"])
+        wanted[row["_id"]] = _document(row, origin, numbers[row["scoring"]], before, now)
+    return wanted
 
 
 def _is_known(known: Document | None, row: Document) -> bool:
@@ -125,23 +129,24 @@ def _entered_by(database: Database[Document], campaign: Document, fact: Any) -> 
     return database["campaign_entries"].find_one({"_id": id, "fulfilled.interaction": fact.id}, {"_id": 1}) is not None
 
 
-def _document(row: Document, origin: Origin, scoring: Scoring, before: Document | None, desk: Desk) -> Document:
+def _document(row: Document, origin: Origin, scoring: Scoring, before: Document | None, now: datetime) -> Document:
     first = row["first_seen"]
     after: dict[str, str] = {}
     for days in AFTER_DAYS:
-        if due_at(first, days) <= desk.now:
+        if due_at(first, days) <= now:
             # Of days that are not kept any more, what was noted stays.
             noted = before["after"].get(str(days)) if before and before["first_seen"] == first else None
             told = stage_after(row["days"], first, days, scoring) or noted
             if told is not None:
                 after[str(days)] = told
     return {
+        "_id": row["_id"],
         **{name: row[name] for name in ("brand", "platform", "follower", "first_seen")},
         "week": week_of(first),
         "interaction": origin[0],
         "campaign": origin[1],
         "after": after,
-        "due_at": next_due(first, desk.now),
+        "due_at": next_due(first, now),
     }
 
 
@@ -151,8 +156,8 @@ def _write(database: Database[Document], wanted: dict[str, Document | None]) -> 
         there = {each["_id"]: each for each in database["stage_after"].find({"_id": {"$in": ids}}, session=session)}
         writes: list[ReplaceOne[Document] | DeleteOne] = []
         weeks: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        for id, document in wanted.items():  # noqa: A001
-            before, after = there.get(id), {"_id": id, **document} if document else None
+        for id, after in wanted.items():  # noqa: A001
+            before = there.get(id)
             if before == after:
                 continue
             writes.append(ReplaceOne({"_id": id}, after, upsert=True) if after else DeleteOne({"_id": id}))
