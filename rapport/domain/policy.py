@@ -143,11 +143,11 @@ def _applies(when: When, subject: Subject) -> bool:
         and when.account in (None, subject.account)
         and when.bot in (None, subject.bot)
         and when.empty in (None, subject.empty)
-        and (not when.words or _says(subject.text or "", when.words))
+        and (not when.words or says(subject.text or "", when.words))
     )
 
 
-def _says(text: str, words: Iterable[str]) -> bool:
+def says(text: str, words: Iterable[str]) -> bool:
     """Whether one of the words or phrases is in the text, whole and in any case."""
     said = _spaced(text)
     return any(
