@@ -8,6 +8,7 @@ import logging
 import secrets
 import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,12 +17,14 @@ from pymongo.errors import PyMongoError
 from rapport.kit import backoff, kafka, mongo
 from rapport.kit.health import Health
 from rapport.kit.log import set_up
-from services.api import auth, middleware, problems
+from services.api import auth, middleware, numbers, problems
 from services.api.broker import Broker, NotAcknowledgedError
 from services.api.context import Context
 from services.api.portal import pages
 from services.api.publisher import Publisher
 from services.api.repositories import indexes
+from services.api.repositories.brands import Brands
+from services.api.repositories.tenants import Tenants
 from services.api.routes import (
     accounts,
     alerts,
@@ -114,7 +117,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
 
 async def _connect(settings: ApiSettings, context: Context, broker: Broker) -> None:
-    """Makes the indexes and the producer, then keeps the settings in the log."""
+    """Makes the indexes and what takes long to count, and the producer, then keeps the settings in the log."""
     where = mongo.shown(settings.mongodb.get_secret_value())
     for delay in backoff.delays():
         try:
@@ -125,6 +128,20 @@ async def _connect(settings: ApiSettings, context: Context, broker: Broker) -> N
             continue
         break
     context.health.ready("mongodb")
+    await asyncio.gather(_count_beforehand(context), _publish(settings, context, broker))
+
+
+async def _count_beforehand(context: Context) -> None:
+    """So that not the first who asks waits for it."""
+    everybody = Tenants(None)
+    try:
+        for brand in await Brands(context.database, everybody).all():
+            await numbers.overview(context.database, Tenants.one(brand["_id"]), [brand], datetime.now(UTC))
+    except PyMongoError as error:
+        log.info("nothing is counted beforehand (%s: %.300s)", type(error).__name__, error)
+
+
+async def _publish(settings: ApiSettings, context: Context, broker: Broker) -> None:
     for delay in backoff.delays():
         try:
             await broker.connect()

@@ -26,15 +26,13 @@ async def overview(
 ) -> OverviewAcross:
     """The numbers of these brands (documents of `repositories.brands`), in all and by brand."""
     figures = Overviews(database, tenants)
-    counted = [await figures.open(now), await figures.outcomes(now), await figures.answers(now)]
+    counted = await figures.counts(now)
     followers = await figures.followers({each["_id"]: midnight(now, each["settings"]["timezone"]) for each in brands})
     items: list[Overview] = []
     totals: dict[str, int] = {}
     everything: list[Answer] = []
     for brand in brands:
-        found: dict[str, int] = {}
-        for part in counted:
-            found |= {name: value for name, value in part.get(brand["_id"], {}).items() if name != "_id"}
+        found = dict(counted.get(brand["_id"], {}))
         found["followers"], found["new_today"] = followers[brand["_id"]]
         for name, value in found.items():
             totals[name] = totals.get(name, 0) + value

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,8 @@ from rapport.kit import mongo
 from rapport.kit.mongo import Document
 from services.scorer.fenced.state import Store
 from services.verify.compare import KINDS, Comparison, Difference
+from services.verify.figures import FIGURES
+from services.verify.following import Following
 from services.verify.groups import Passages
 from services.verify.ledger import Expected
 from services.verify.log import SOURCES, Log, UnverifiableError, name, partitions
@@ -111,7 +113,7 @@ def _words(error: BaseException, wanted: Wanted) -> str:
 class _Verification:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._compared = dict.fromkeys(KINDS, 0)
+        self._compared = dict.fromkeys((*KINDS, *(figure.what for figure in FIGURES)), 0)
         self._ended = threading.Event()
 
     async def run(self) -> tuple[list[Difference], Summary]:
@@ -150,8 +152,9 @@ class _Verification:
         finally:
             await passages.stop()
         differences, undecided = settling.outcome(passages.done)
-        if undecided and why is None:
-            why = f"{len(undecided):,} kept changing and agreed at no time, such as {' '.join(undecided[0])}"
+        why = why or _kept_changing(undecided)
+        if why is None and not differences:
+            differences, why = await self._verify_figures(database)
         standing = self._replay.standing
         return differences, Summary(
             verified=why is None,
@@ -163,6 +166,34 @@ class _Verification:
             counts=_counts(expected, self._wanted.brand),
             differences=len(differences),
         )
+
+    async def _verify_figures(self, database: Database[Document]) -> tuple[list[Difference], str | None]:
+        """Compares what is made from the views; gives what differs, and why it could not be done."""
+        brand = self._wanted.brand
+        brands = [brand] if brand is not None else await asyncio.to_thread(database["brands"].distinct, "_id")
+        following = Following(database, brands, self._wanted.settle)
+        await asyncio.to_thread(self._compare_figures, following)
+        task: TaskID | None = None
+        while len(following) and not following.decided():
+            if task is None:
+                task = self._progress.add_task("", total=None)
+            self._progress.update(task, description=f"looking again at {len(following):,} figures that differ")
+            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.to_thread(following.look_again)
+        if task is not None:
+            self._progress.remove_task(task)
+        differences, undecided = following.outcome()
+        return differences, _kept_changing(undecided)
+
+    def _compare_figures(self, following: Following) -> None:
+        for figure in FIGURES:
+            task = self._progress.add_task(f"comparing each {figure.what}", total=None)
+            for many in following.whole(figure.what):
+                self._compared[figure.what] += many
+                self._progress.advance(task, many)
+                if len(following) > MOST_OPEN or self._ended.is_set():
+                    return
+            self._progress.remove_task(task)
 
     async def _catch_up(self) -> None:
         """Replays to the ends as they now are."""
@@ -210,6 +241,12 @@ class _Verification:
             await asyncio.sleep(LOOK_SECONDS)
         if task is not None:
             self._progress.remove_task(task)
+
+
+def _kept_changing(undecided: Sequence[tuple[str, str]]) -> str | None:
+    if not undecided:
+        return None
+    return f"{len(undecided):,} kept changing and agreed at no time, such as {' '.join(undecided[0])}"
 
 
 def _reached(standing: Standing) -> Mapping[TopicPartition, int]:

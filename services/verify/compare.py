@@ -4,8 +4,8 @@ Engagements and exchanges reach the row of a follower in an order that no topic 
 same, its `version` too: that counts what was news of some fact, and all that is told of one fact comes from one
 partition. So does a whole exchange, with its revision. Left out is what the projector adds and nothing is told from:
 
-- `written_at`, when it wrote a document; `stage`, `stage_until` and `stage_noted` of a follower, which follow from the
-  sums and the time.
+- `written_at`, when it wrote a document; `stage_noted` of a follower, and its `stage` and `stage_until`, which are
+  among the figures (`services.verify.figures`).
 - `drawn` of an hour. It numbers the recounts. An hour without counts is as good as none.
 
 An interaction whose id is in several partitions is right in the shape of any of them; nobody reads them in one order.
@@ -41,7 +41,10 @@ Found = Mapping[str, Document]
 
 
 class Difference(Struct, frozen=True):
-    """One field of one subject. `field` is None where one side has nothing of it at all."""
+    """One field of one subject. `field` is None where one side has nothing of it at all.
+
+    `log`: what the log gives, or of a figure what follows from the facts that the log gave.
+    """
 
     what: str
     id: str
@@ -52,8 +55,9 @@ class Difference(Struct, frozen=True):
     def line(self) -> str:
         """The difference in a line."""
         left = "the topic" if self.what in ("alert record", "dead letter", "put aside") else "MongoDB"
+        right = "the log gives" if self.what in KINDS else "from the facts follows"
         place = f" {self.field}" if self.field else ""
-        return f"{self.what} {self.id}{place}: {left} has {_shown(self.mongodb)}, the log gives {_shown(self.log)}"
+        return f"{self.what} {self.id}{place}: {left} has {_shown(self.mongodb)}, {right} {_shown(self.log)}"
 
 
 class Comparison:
@@ -117,7 +121,7 @@ class Comparison:
             ]  # fmt: skip
         if any(document == each for each in wanted):
             return []
-        return list(_fields(what, id, "", document, wanted[0]))
+        return fields_between(what, id, document, wanted[0])
 
     def _look_from_where_alerts_are_kept(self) -> None:
         """Alerts of one partition of `conversations` are in order, so what is missing below the first is cut off."""
@@ -157,6 +161,11 @@ def _counted(document: Document | None) -> Document | None:
     if document is None or not document.get("counts"):
         return None
     return {name: value for name, value in document.items() if name != "drawn"}
+
+
+def fields_between(what: str, id: str, mongodb: Document, log: Document) -> list[Difference]:
+    """The fields in which two documents differ, those of documents in them by their path."""
+    return list(_fields(what, id, "", mongodb, log))
 
 
 def _fields(what: str, id: str, path: str, mongodb: Document, log: Document) -> Iterator[Difference]:

@@ -1,15 +1,26 @@
-"""Counts that take long where there is much to count: kept for a while, and made by one request for all that wait."""
+"""Counts that take long where there is much to count: kept for a while, and made once for all who ask."""
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+MANY = 20_000
+"""What is counted from fewer things is made each time, so it is never behind."""
 SHARE = 50
 """So many times longer than it took to make, a count is kept: making counts takes at most a fiftieth of the time."""
+OLDEST_SECONDS = 600.0
+"""Nobody waits while a count is made anew, unless the one that is kept is older than this."""
+MOST_KEPT = 10_000
 
 T = TypeVar("T")
+
+
+class _Kept(NamedTuple, Generic[T]):
+    value: T
+    made: float
+    until: float
 
 
 class Counted(Generic[T]):
@@ -18,20 +29,41 @@ class Counted(Generic[T]):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` in seconds."""
         self._clock = clock
-        self._kept: dict[Hashable, tuple[float, T]] = {}
-        self._locks: defaultdict[Hashable, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._kept: OrderedDict[Hashable, _Kept[T]] = OrderedDict()
+        self._making: dict[Hashable, asyncio.Task[T]] = {}
 
-    async def get(self, key: Hashable, count: Callable[[], Awaitable[T]]) -> T:
-        """The count of a key, made where none is kept. While it is made anew, the others get what was kept."""
-        kept = self._kept.get(key)
-        if kept is not None and (self._clock() < kept[0] or self._locks[key].locked()):
-            return kept[1]
-        async with self._locks[key]:
-            kept = self._kept.get(key)
-            if kept is not None and self._clock() < kept[0]:
-                return kept[1]
-            began = self._clock()
-            found = await count()
+    async def get(self, key: Hashable, count: Callable[[], Awaitable[tuple[T, int]]]) -> T:
+        """The count of a key. `count` makes it, and says from how many things. Raises what that raises."""
+        kept, now = self._kept.get(key), self._clock()
+        if kept is not None and now < kept.until:
+            return kept.value
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.create_task(self._make(key, count))
+            making.add_done_callback(_seen)
+        if kept is not None and now - kept.made < OLDEST_SECONDS:
+            return kept.value
+        # Who goes away must not take it from the others who wait.
+        return await asyncio.shield(making)
+
+    async def _make(self, key: Hashable, count: Callable[[], Awaitable[tuple[T, int]]]) -> T:
+        began = self._clock()
+        try:
+            value, many = await count()
             ended = self._clock()
-            self._kept[key] = ended + (ended - began) * SHARE, found
-            return found
+            if many >= MANY:
+                self._kept[key] = _Kept(value, ended, ended + (ended - began) * SHARE)
+                self._kept.move_to_end(key)
+                while len(self._kept) > MOST_KEPT:
+                    self._kept.popitem(last=False)
+            else:
+                self._kept.pop(key, None)
+            return value
+        finally:
+            del self._making[key]
+
+
+def _seen(task: "asyncio.Task[T]") -> None:
+    """What failed is made again by who asks next; nobody may have waited for it."""
+    if not task.cancelled():
+        task.exception()

@@ -1,6 +1,6 @@
 """The figures behind the headline numbers, by brand."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,8 +22,8 @@ MOST_ANSWERS = 20_000
 """A median of so many is as good as one of more, and bounds the work."""
 
 
-_counted: WeakKeyDictionary[AsyncMongoClient[Document], Counted[tuple[int, int]]] = WeakKeyDictionary()
-"""Of the process: counting a million followers takes most of a second."""
+_counted: WeakKeyDictionary[AsyncMongoClient[Document], Counted[Any]] = WeakKeyDictionary()
+"""Of the process: counting a million followers takes most of a second, and so do a month's exchanges."""
 _TIMED: Document = {"$ne": ["$stage_wanted", True]}
 
 
@@ -46,6 +46,21 @@ class Overviews:
         self._exchanges = database["exchanges"]
         self._followers = database["followers"]
         self._tenants = tenants
+
+    async def counts(self, now: datetime) -> dict[str, dict[str, int]]:
+        """What `open`, `outcomes` and `answers` give, together."""
+        found: dict[str, dict[str, int]] = await self._kept("counts", self._tenants, partial(self._counts, now))
+        return found
+
+    async def _counts(self, now: datetime) -> tuple[dict[str, dict[str, int]], int]:
+        found: dict[str, dict[str, int]] = {}
+        many = 0
+        for part in (await self.open(now), await self.outcomes(now), await self.answers(now)):
+            for brand, counts in part.items():
+                mine = {name: value for name, value in counts.items() if name != "_id"}
+                found.setdefault(brand, {}).update(mine)
+                many += sum(mine.values())
+        return found, many
 
     async def open(self, now: datetime) -> dict[str, Document]:
         """`open`, `due_soon`, `overdue`, and apart from them `backfilled_open`."""
@@ -104,6 +119,10 @@ class Overviews:
 
     async def latest_answers(self, brand: str, now: datetime) -> list[Answer]:
         """The answers of one brand, the latest `MOST_ANSWERS` within `LONGEST`."""
+        found: list[Answer] = await self._kept("answers", brand, partial(self._latest_answers, brand, now))
+        return found
+
+    async def _latest_answers(self, brand: str, now: datetime) -> tuple[list[Answer], int]:
         found = self._exchanges.find(
             {
                 "$and": [self._tenants.filter(), {"brand": brand}],
@@ -119,25 +138,29 @@ class Overviews:
             took, business = each.get("response_seconds"), each.get("business_seconds")
             if took is not None:
                 answers.append(Answer(each["answered_at"], took, took if business is None else business))
-        return answers
+        return answers, len(answers)
 
     async def followers(self, midnights: Mapping[str, datetime]) -> dict[str, tuple[int, int]]:
         """How many followers each of these brands has, and how many of them were first seen since its midnight."""
-        database = self._followers.database
-        kept = _counted.setdefault(database.client, Counted())
         found = {}
         for brand, midnight in midnights.items():
-            count = partial(self._count, brand, midnight)
-            found[brand] = await kept.get((database.name, brand, midnight), count)
+            # Whoever is in no stage is shown as another follower of the same person.
+            query: Document = {"$and": [self._tenants.filter(), {"brand": brand}], "stage": {"$in": list(STAGES)}}
+            new = {**query, "first_seen": {"$gte": midnight}}
+            found[brand] = (
+                await self._kept("followers", brand, partial(self._count, query, None)),
+                await self._kept("new", (brand, midnight), partial(self._count, new, "first_seen")),
+            )
         return found
 
-    async def _count(self, brand: str, midnight: datetime) -> tuple[int, int]:
-        # Whoever is in no stage is shown as another follower of the same person.
-        query: Document = {"$and": [self._tenants.filter(), {"brand": brand}], "stage": {"$in": list(STAGES)}}
-        return (
-            await self._followers.count_documents(query),
-            await self._followers.count_documents({**query, "first_seen": {"$gte": midnight}}, hint="first_seen"),
-        )
+    async def _count(self, query: Document, hint: str | None) -> tuple[int, int]:
+        many = await self._followers.count_documents(query, **({} if hint is None else {"hint": hint}))
+        return many, many
+
+    async def _kept(self, what: str, of: Hashable, count: Callable[[], Awaitable[tuple[Any, int]]]) -> Any:
+        database = self._followers.database
+        kept = _counted.setdefault(database.client, Counted())
+        return await kept.get((database.name, what, of), count)
 
     async def daily(self, brand: str, since: datetime, timezone: str) -> dict[str, dict[str, int]]:
         """Exchanges by the day they were opened on in the brand's zone (`2026-11-23`), by state."""

@@ -14,6 +14,7 @@ from pymongo.database import Database
 from rapport.domain import giveaway, survey
 from rapport.domain.campaign import CHANGES, Scope
 from rapport.kit.mongo import Document
+from rapport.kit.parts import parts
 from services.api.projection.documents import hour_of
 from services.api.repositories.campaigns import questions_of, rules_of, scope_of
 from services.api.upkeep import judging, stage_after, stale, trail
@@ -128,9 +129,9 @@ def _held(
     fields = {"campaign": 1, "platform": 1, "follower": 1}
     known = set(campaigns)
     ids = [entry_id(campaign, who) for campaign in known for who in there]
-    queries: list[Document] = [{"_id": {"$in": some}} for some in _parts(ids)]
+    queries: list[Document] = [{"_id": {"$in": some}} for some in parts(ids, IDS_AT_ONCE)]
     for platform, objects in things.items():
-        for some in _parts(sorted(objects)):
+        for some in parts(sorted(objects), IDS_AT_ONCE):
             queries.append({"brand": brand, "platform": platform, "objects": {"$in": some}})
     for collection in HELD_IN:
         for query in queries:
@@ -138,11 +139,6 @@ def _held(
                 campaign = f"{brand}/{each['campaign']}"
                 if campaign in known:
                     yield campaign, (each["platform"], each["follower"])
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        yield ids[start : start + IDS_AT_ONCE]
 
 
 def forget(database: Database[Document], brand: str, platform: str, follower: str) -> None:

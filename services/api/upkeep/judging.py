@@ -22,6 +22,7 @@ from rapport.domain import draw, giveaway, survey
 from rapport.domain.campaign import CHANGES, Change, Fact
 from rapport.domain.giveaway import Known
 from rapport.kit.mongo import Document
+from rapport.kit.parts import parts
 from services.api.repositories.campaigns import (
     answers_document,
     answers_of,
@@ -246,7 +247,7 @@ def _facts(
     query = {**some, "occurred_at": around, "kind": {"$in": sorted(kinds)}, "undo": {"$ne": True}}
     interactions = database["interactions"]
     found = [fact_of(each) for each in interactions.find(query, FACT).hint("timeline")]
-    for objects in _parts(sorted({each.object for each in found})):
+    for objects in parts(sorted({each.object for each in found}), OBJECTS_AT_ONCE):
         undone = interactions.find({**its, "object.id": {"$in": objects}, "undo": True}, FACT).hint("undone")
         found += [fact_of(each) for each in undone if each.get("follower") is not None]
     if campaign["kind"] == "giveaway":
@@ -261,7 +262,7 @@ def _changes(database: Database[Document], campaign: Document, platform: str, fa
     """What became of the things that were done."""
     found = []
     wanted: dict[str, Any] = {**dict.fromkeys(("interaction", "kind", "about", "occurred_at", "text"), 1)}
-    for objects in _parts(sorted({each.object for each in facts})):
+    for objects in parts(sorted({each.object for each in facts}), OBJECTS_AT_ONCE):
         query = {"brand": campaign["brand"], "platform": platform, "about": {"$in": objects}}
         for each in database["interactions"].find({**query, "kind": {"$in": sorted(CHANGES)}}, wanted).hint("about"):
             found.append(
@@ -281,8 +282,3 @@ def _known(database: Database[Document], brand: str, platform: str, followers: S
     ids = [f"{brand}/{platform}/{each}" for each in followers]
     found = database["followers"].find({"_id": {"$in": ids}}, {"follower": 1, "first_seen": 1, "bot": 1})
     return {(platform, each["follower"]): Known(each["first_seen"], each["bot"]) for each in found}
-
-
-def _parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    for start in range(0, len(ids), OBJECTS_AT_ONCE):
-        yield ids[start : start + OBJECTS_AT_ONCE]

@@ -4,7 +4,11 @@ What is to be told is stored before it is sent, and sent again until the broker 
 one content, and the follower's row takes the highest.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
+
+from pymongo.database import Database
 
 from rapport.contracts import codec
 from rapport.contracts.controls import PersonTold
@@ -18,6 +22,8 @@ AT_ONCE = 500
 LOOK_BACK = timedelta(minutes=2)
 """Several projectors write at once, and what one writes can show after what another wrote later."""
 SEND_SECONDS = 30
+NOBODY: Mapping[str, Any] = {"person": None, "sums": {}, "last_purchase_at": None, "shadow": False}
+"""What a follower is told who is linked to nobody."""
 
 
 def tell(desk: Desk) -> None:
@@ -42,7 +48,7 @@ def _mark(desk: Desk) -> None:
     for name, each in changed.items():
         if known.get(name) != each["version"]:
             brand, follower = name.split("/", 1)
-            mine = marks(brand, _members(desk, brand, follower), desk.now.isoformat())
+            mine = marks(brand, _members(desk.database, brand, follower), desk.now.isoformat())
             desk.database["linked"].bulk_write(mine, ordered=False)
             desk.database["linked"].update_one(
                 {"_id": name}, {"$set": {"brand": brand, "version": each["version"]}}, upsert=True
@@ -50,8 +56,8 @@ def _mark(desk: Desk) -> None:
     desk.database["upkeep"].update_one({"_id": "persons"}, {"$set": {"until": desk.now}}, upsert=True)
 
 
-def _members(desk: Desk, brand: str, follower: str) -> frozenset[str]:
-    for members in persons(links_around(desk.database, brand, [follower])):
+def _members(database: Database[Document], brand: str, follower: str) -> frozenset[str]:
+    for members in persons(links_around(database, brand, [follower])):
         if follower in members:
             return members
     return frozenset([follower])
@@ -60,7 +66,7 @@ def _members(desk: Desk, brand: str, follower: str) -> frozenset[str]:
 def _tell(desk: Desk, dirty: Document) -> None:
     """Tells one follower what holds; what was left from before first, and the rest when it is looked at again."""
     linked, (brand, follower) = desk.database["linked"], dirty["_id"].split("/", 1)
-    wanted = _content(desk, brand, follower)
+    wanted = content(desk.database, brand, follower)
     pending = dirty.get("pending")
     if pending is None and wanted != dirty.get("told"):
         pending = {"revision": dirty.get("revision", 0) + 1, "content": wanted}
@@ -73,13 +79,13 @@ def _tell(desk: Desk, dirty: Document) -> None:
         linked.update_one({"_id": dirty["_id"], "dirty": dirty["dirty"]}, {"$unset": {"dirty": ""}})
 
 
-def _content(desk: Desk, brand: str, follower: str) -> Document:
+def content(database: Database[Document], brand: str, follower: str) -> Document:
     """What a follower is to be told: who it is, and what the others bring."""
-    members = _members(desk, brand, follower)
+    members = _members(database, brand, follower)
     if len(members) == 1:
-        return {"person": None, "sums": {}, "last_purchase_at": None, "shadow": False}
+        return dict(NOBODY)
     ids = [f"{brand}/{member}" for member in sorted(members)]
-    found = desk.database["followers"].find({"_id": {"$in": ids}}, {"sums": 1, "last_purchase_at": 1})
+    found = database["followers"].find({"_id": {"$in": ids}}, {"sums": 1, "last_purchase_at": 1})
     standings = {each["_id"].split("/", 1)[1]: Standing(each["sums"], each["last_purchase_at"]) for each in found}
     others = brought_by_others(follower, standings)
     return {

@@ -7,7 +7,7 @@ brand's rules), and what it brought: `comments`, `reactions`, `shares`, `new_rel
 `rapport.domain.mix`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from pymongo.database import Database
 from rapport.domain.mix import Labelled, Rule, label_of
 from rapport.domain.published import BROUGHT, REMOVED, Fact, brought, post_of
 from rapport.kit.mongo import Document
+from rapport.kit.parts import parts
 from services.api.upkeep import stale
 from services.api.upkeep.beginnings import FACT, fact_of
 from services.api.upkeep.loop import Desk, Task
@@ -69,7 +70,7 @@ def _touched(database: Database[Document], brand: str, hours: list[Any]) -> set[
     for each in (*changes, *undone):
         of_platform.setdefault(each["platform"], set()).add(each["object"]["id"])
     for platform, objects in of_platform.items():
-        for some in _parts(sorted(objects)):
+        for some in parts(sorted(objects), IDS_AT_ONCE):
             query = {"brand": brand, "platform": platform, "object.id": {"$in": some}}
             belongs = interactions.find({**query, "post": {"$gt": ""}}, {"post": 1}).hint("post_by_object")
             found |= {(platform, each["post"]) for each in belongs}
@@ -123,11 +124,11 @@ def _brought(database: Database[Document], its: Document, post: str) -> dict[str
     if not facts:
         return brought((), ())
     undone: list[Fact] = []
-    for some in _parts(sorted({each.object for each in facts})):
+    for some in parts(sorted({each.object for each in facts}), IDS_AT_ONCE):
         query = {**its, "object.id": {"$in": some}, "undo": True}
         undone += map(fact_of, interactions.find(query, FACT).hint("undone"))
     removals: list[Fact] = []
-    for some in _parts(sorted({each.object for each in facts if each.kind != "reaction"})):
+    for some in parts(sorted({each.object for each in facts if each.kind != "reaction"}), IDS_AT_ONCE):
         query = {**its, "about": {"$in": some}, "kind": {"$in": list(REMOVED)}}
         removals += map(fact_of, interactions.find(query, FACT).hint("about"))
     return brought([*facts, *undone], removals)
@@ -181,11 +182,6 @@ def label(database: Database[Document], posts: Sequence[Document]) -> None:
                 writes.append(UpdateOne({"_id": each["_id"], "text": each["text"]}, {"$set": wanted}))
     if writes:
         database["posts"].bulk_write(writes, ordered=False)
-
-
-def _parts(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        yield ids[start : start + IDS_AT_ONCE]
 
 
 TASK = Task("posts", timedelta(seconds=5), follow)

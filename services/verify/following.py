@@ -1,0 +1,113 @@
+"""What differs among the figures, looked at again until it agrees or is sure to stay."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from pymongo.database import Database
+
+from rapport.kit.mongo import Document
+from services.api.upkeep.trail import LATER
+from services.verify.compare import Difference, fields_between
+from services.verify.figures import AT_ONCE, FIGURES, Facts, Figure
+from services.verify.settle import MOVING_FACTOR
+
+WAITED = LATER.total_seconds()
+"""Seconds after which the upkeep looks a second time at what it may have read too early."""
+
+Subject = tuple[str, str, str]
+"""The figure, the brand, the id."""
+
+
+class _Open:
+    """One subject that differs."""
+
+    def __init__(self, stored: Document | None, wanted: Document | None, now: float) -> None:
+        self.stored, self.wanted = stored, wanted
+        self.before = [wanted]
+        """What it should have been at some time since it is looked at: it may be that late."""
+        self.changed = self.began = now
+
+
+class Following:
+    """All figures of some brands, and those of them that differ."""
+
+    def __init__(
+        self,
+        database: Database[Document],
+        brands: list[str],
+        settle: float,
+        figures: tuple[Figure, ...] = FIGURES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`settle`: seconds for which a difference must not change, beyond what the upkeep itself waits."""
+        self._database = database
+        self._brands = brands
+        self._settle = settle + WAITED
+        self._figures = {figure.what: figure for figure in figures}
+        self._clock = clock
+        self._open: dict[Subject, _Open] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def whole(self, what: str) -> Iterator[int]:
+        """Compares everything of a figure; gives how many were looked at, part by part."""
+        figure = self._figures[what]
+        for brand in self._brands:
+            for ids in figure.ids(self._facts(brand)):
+                both = figure.both(self._facts(brand), ids)
+                now = self._clock()
+                for one, (stored, wanted) in both.items():
+                    if stored != wanted:
+                        self._open[what, brand, one] = _Open(stored, wanted, now)
+                yield len(both)
+
+    def look_again(self) -> None:
+        """Compares again what differs, and forgets what agrees or shows what was right a moment before."""
+        parts: dict[tuple[str, str], list[str]] = {}
+        for what, brand, one in self._open:
+            parts.setdefault((what, brand), []).append(one)
+        for (what, brand), ids in parts.items():
+            for start in range(0, len(ids), AT_ONCE):
+                self._look(what, brand, ids[start : start + AT_ONCE])
+
+    def _look(self, what: str, brand: str, ids: list[str]) -> None:
+        both = self._figures[what].both(self._facts(brand), ids)
+        now = self._clock()
+        for one in ids:
+            stored, wanted = both.get(one, (None, None))
+            each = self._open[what, brand, one]
+            if stored == wanted or (stored != each.stored and stored in each.before):
+                del self._open[what, brand, one]
+            elif (stored, wanted) != (each.stored, each.wanted):
+                each.stored, each.wanted, each.changed = stored, wanted, now
+                each.before.append(wanted)
+
+    def decided(self) -> bool:
+        """Whether nothing that is left will change by itself, or has been changing for too long."""
+        now = self._clock()
+        return all(self._stays(each, now) or self._moves(each, now) for each in self._open.values())
+
+    def outcome(self) -> tuple[list[Difference], list[tuple[str, str]]]:
+        """The differences that stay, and what is undecided: kind and id."""
+        now = self._clock()
+        differences: list[Difference] = []
+        undecided: list[tuple[str, str]] = []
+        for (what, _, one), each in self._open.items():
+            if not self._stays(each, now):
+                undecided.append((what, one))
+            elif each.stored is None or each.wanted is None:
+                differences.append(Difference(what, one, None, each.stored, each.wanted))
+            else:
+                differences += fields_between(what, one, each.stored, each.wanted)
+        return differences, undecided
+
+    def _stays(self, each: _Open, now: float) -> bool:
+        return now - each.changed >= self._settle
+
+    def _moves(self, each: _Open, now: float) -> bool:
+        return not self._stays(each, now) and now - each.began >= MOVING_FACTOR * self._settle
+
+    def _facts(self, brand: str) -> Facts:
+        return Facts(self._database, brand, datetime.now(UTC))
