@@ -32,6 +32,7 @@ from services.api.routes import (
     brands,
     campaigns,
     channels,
+    communities,
     exchanges,
     followers,
     identities,
@@ -65,6 +66,7 @@ ROUTES = (
     mix,
     new,
     campaigns,
+    communities,
 )
 SHUTDOWN_SECONDS = 5
 

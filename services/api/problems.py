@@ -18,11 +18,22 @@ MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("rapport.api")
 
 
+class Position(BaseModel):
+    """A place in a text: characters from `offset`, counted from 0; line and column are counted from 1."""
+
+    offset: int
+    length: int
+    line: int
+    column: int
+
+
 class FieldProblem(BaseModel):
-    """One field that is wrong."""
+    """One field that is wrong; of a text in it `position`, of JSON in it the JSON pointer within the body."""
 
     field: str
     why: str
+    position: Position | None = None
+    pointer: str | None = None
 
 
 class Problem(BaseModel):
@@ -62,7 +73,7 @@ class ProblemError(Exception):
             "detail": self.detail,
         }
         if self.errors:
-            document["errors"] = [error.model_dump() for error in self.errors]
+            document["errors"] = [error.model_dump(exclude_none=True) for error in self.errors]
         return Response(json.dumps(document), self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 

@@ -8,7 +8,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
-from services.api import campaign_views, cursors, explaining, proposals, shapes
+from services.api import campaign_views, cursors, explaining, memberships, proposals, shapes
 from services.api.explaining import Seen
 from services.api.ids import follower_parts
 from services.api.problems import invalid
@@ -191,6 +191,7 @@ async def follower(database: Database, tenants: Tenants, brand: str, ref: str, n
         next=shapes.next_steps(document, scoring, now),
         timeline=[shapes.moment(each) for each in timeline],
         answers=await campaign_views.given(database, tenants, brand, platform, its_id),
+        communities=await memberships.memberships(database, tenants, document),
     )
 
 

@@ -22,6 +22,7 @@ from rapport.domain.campaign import Scope
 from rapport.domain.giveaway import Rules
 from rapport.domain.survey import Answer, Question
 from rapport.kit.mongo import Document
+from services.api.repositories.stale import marking
 from services.api.repositories.tenants import Tenants
 
 FOLLOWED = timedelta(days=90)
@@ -202,6 +203,7 @@ class Forms:
         self._campaigns = database["campaigns"]
         self._links = database["survey_links"]
         self._answers = database["survey_answers"]
+        self._stale = database["stale"]
 
     async def proof(self, token: str) -> Document | None:
         """The giveaway whose proof is at this address."""
@@ -232,6 +234,10 @@ class Forms:
         if not found.matched_count:
             return False
         await self._answers.replace_one({"_id": after["_id"]}, after, upsert=True, session=session)
+        if after["follower"] is not None:
+            # A community may ask for who answered.
+            its = {name: after[name] for name in ("brand", "platform", "follower")}
+            await self._stale.update_one(*marking("communities", its, now), upsert=True, session=session)
         return True
 
     async def use(self, link: Document, now: datetime, session: AsyncClientSession) -> bool:

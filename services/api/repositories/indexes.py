@@ -93,6 +93,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("stage_until", [("brand", _UP), ("stage_until", _UP), ("_id", _UP)]),
         _index("fell", [("brand", _UP), ("stage_noted.fell_at", _DOWN), ("_id", _UP)]),
         _index("linked", [("written_at", _UP)], partialFilterExpression={"person": {"$type": "string"}}),
+        _index("person", [("brand", _UP), ("person", _UP)], partialFilterExpression={"person": {"$type": "string"}}),
         _index("first_seen", [("brand", _UP), ("first_seen", _DOWN)]),
         _index("written", [("brand", _UP), ("written_at", _UP)]),
         # Who wrote several times and was never answered.
@@ -146,6 +147,20 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("objects", [("brand", _UP), ("platform", _UP), ("objects", _UP)]),
     ),
     "survey_links": (_index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP)]),),
+    "communities": (_index("listed", [("brand", _UP), ("removed_at", _UP), ("_id", _UP)]),),
+    "community_members": (
+        _index("listed", [("brand", _UP), ("community", _UP), ("since", _DOWN), ("_id", _DOWN)]),
+        _index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP), ("community", _UP)]),
+    ),
+    "community_checks": (_index("due", [("at", _UP)]),),
+    "community_events": (
+        _index("listed", [("brand", _UP), ("community", _UP), ("number", _DOWN)]),
+        _index(
+            "follower",
+            [("brand", _UP), ("platform", _UP), ("follower", _UP)],
+            partialFilterExpression={"follower": {"$type": "string"}},
+        ),
+    ),
     "stage_after": (_index("due", [("due_at", _UP)]),),
     "stage_weeks": (
         _index("campaign", [("brand", _UP), ("campaign", _UP), ("week", _UP)]),

@@ -272,6 +272,14 @@ class GivenAnswer(BaseModel):
     by: Literal["vote", "comment", "form"]
 
 
+class Membership(BaseModel):
+    """A community that a follower belongs to, and since when that is known."""
+
+    id: str
+    name: str
+    since: AwareDatetime
+
+
 class FollowerDetail(Follower):
     """A relationship with what made it and its latest interactions, newest first."""
 
@@ -281,6 +289,7 @@ class FollowerDetail(Follower):
     next: Annotated[list[Step], Field(description="The shortest ways to a higher stage; none for who buys already.")]
     timeline: list[Moment]
     answers: Annotated[list[GivenAnswer], Field(description="To surveys, the latest first.")]
+    communities: Annotated[list[Membership], Field(description="By id. Who is linked belongs to them as one person.")]
 
 
 class Window(BaseModel):

@@ -17,7 +17,7 @@ from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
 from services.api.projection.documents import hour_of
 from services.api.repositories.campaigns import questions_of, rules_of, scope_of
-from services.api.upkeep import judging, stage_after, stale, trail
+from services.api.upkeep import communities, judging, stage_after, stale, trail
 from services.api.upkeep.judging import FACT, Who, entry_id, fact_of
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.trail import Trail
@@ -102,7 +102,9 @@ def _take(desk: Desk, brand: str, hour: datetime, campaigns: Sequence[Document])
         touched[campaign].add(who)
     for each in open_ones:
         judging.judge(desk, each, touched[each["_id"]])
-    stage_after.note(desk, brand, set().union(*touched.values()), anew=True)
+    everybody = set().union(*touched.values())
+    stage_after.note(desk, brand, everybody, anew=True)
+    communities.entered(desk, brand, (each["campaign"] for each in open_ones), everybody)
 
 
 class _Asks:

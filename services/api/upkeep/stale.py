@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pymongo import UpdateOne
 
 from rapport.kit.mongo import Document
+from services.api.repositories.stale import marking
 from services.api.upkeep.loop import Desk
 
 AT_ONCE = 500
@@ -18,14 +19,7 @@ TURN_SECONDS = 2.0
 
 def mark(desk: Desk, what: str, things: Iterable[Document]) -> None:
     """Marks things of a kind, each named by its fields."""
-    writes = [
-        UpdateOne(
-            {"_id": "/".join((what, *(str(value) for value in thing.values())))},
-            {"$setOnInsert": {"what": what, **thing}, "$set": {"since": desk.now}, "$inc": {"marks": 1}},
-            upsert=True,
-        )
-        for thing in things
-    ]
+    writes = [UpdateOne(*marking(what, thing, desk.now), upsert=True) for thing in things]
     if writes:
         desk.database["stale"].bulk_write(writes, ordered=False)
 

@@ -1,6 +1,6 @@
 """The tasks, in the order in which they run where several are due."""
 
-from services.api.upkeep import answering, beginnings, campaigns, persons, posts, stage_after, stages
+from services.api.upkeep import answering, beginnings, campaigns, communities, persons, posts, stage_after, stages
 from services.api.upkeep.loop import Task
 
 TASKS: tuple[Task, ...] = (
@@ -11,4 +11,6 @@ TASKS: tuple[Task, ...] = (
     posts.TASK,
     campaigns.TASK,
     stage_after.TASK,
+    communities.TASK,
+    communities.WORDS,
 )

@@ -1,0 +1,87 @@
+"""Communities: segments of followers by a rule, their members, and who joined and left."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from services.api.schemas.common import Id, Input, Name
+from services.api.schemas.views import Follower, FollowerName
+
+LONGEST_DESCRIPTION = 1_000
+
+RuleInput = Annotated[
+    str | dict[str, Any],
+    Field(
+        union_mode="left_to_right",
+        description="As text, such as `stage is at least likes and trust > 20`, or the same as JSON.",
+        examples=["stage is at least likes and trust > 20"],
+    ),
+]
+
+
+class CommunityTerms(Input):
+    """What a community is."""
+
+    name: Name
+    description: Annotated[str, Field(max_length=LONGEST_DESCRIPTION)] = ""
+    rule: RuleInput
+
+
+class CommunityInput(CommunityTerms):
+    """A new one."""
+
+    id: Id
+
+
+class RuleToCheck(Input):
+    """A rule to be tried."""
+
+    rule: RuleInput
+
+
+class Community(BaseModel):
+    """A community. `current` says whether everybody was judged by its rule, as it is now, already."""
+
+    id: str
+    name: str
+    description: str
+    text: Annotated[str, Field(description="The rule in its one form.")]
+    rule: Annotated[dict[str, Any], Field(description="The same as JSON.")]
+    members: Annotated[int, Field(description="Linked followers are one.")]
+    current: bool
+    created_at: AwareDatetime
+    created_by: str
+    updated_at: AwareDatetime
+
+
+class Sample(BaseModel):
+    """How a rule does with the followers who were seen last. `words`: whether all that these wrote was read."""
+
+    followers: int
+    matching: int
+    words: bool
+
+
+class Checked(BaseModel):
+    """A rule that makes sense."""
+
+    text: str
+    rule: dict[str, Any]
+    sample: Sample
+
+
+class Member(BaseModel):
+    """A member, and since when that is known."""
+
+    since: AwareDatetime
+    follower: Follower
+
+
+class CommunityEvent(BaseModel):
+    """Somebody joined or left. The follower is null where the person was erased."""
+
+    number: Annotated[int, Field(description="They rise by one.")]
+    at: AwareDatetime
+    what: Literal["joined", "left"]
+    because: Literal["rule changed", "follower changed", "time", "erased"]
+    follower: FollowerName | None

@@ -1,0 +1,215 @@
+"""Who belongs to which community, kept as followers, time and rules change.
+
+A community: `_id` (`<brand>/<id>`), `brand`, `community` (its id), `name`, `description`, `rule` (JSON) and its `text`,
+`revision` of the rule, `checked_revision` (that everybody was judged by) and `checked_after` (how far a pass through
+all followers is), `members` and `events` (how many), `removed_at`, and who made it when. A member: `_id` (the
+community's and the follower's), `brand`, `community`, `platform`, `follower`, `since`. An event: `_id` and `number`
+(they rise), `brand`, `community`, `platform`, `follower` (both null of an erased person), `what` (`joined` or `left`),
+`at`, `because`. A check: `_id` (the follower's), `brand`, `at` (when time alone makes somebody join or leave).
+
+Whoever changed is judged again from the stored facts, so nothing depends on the order in which these came. A member,
+its event and the number of members change in one transaction: joins less leaves are the members at any time.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from pymongo import DeleteOne
+from pymongo.database import Database
+
+from rapport.contracts.events import SPOKEN
+from rapport.domain.policy import says
+from rapport.kit.mongo import Document
+from rapport.kit.parts import parts
+from services.api.community_facts import CHANGED, Who, asked, rule_of
+from services.api.upkeep import stale, trail
+from services.api.upkeep.community_judging import judge
+from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.trail import Trail
+
+AT_ONCE = 500
+"""So many followers are judged at once."""
+REMOVED_AT_ONCE = 5_000
+TURN_SECONDS = 2.0
+"""After so long the other tasks have their turn."""
+LOOKED_BACK = 2_000
+"""So many counts of hours before a brand's first community are looked at: some of them may not be stored yet."""
+STALE = "communities"
+_SWEEP = "communities-erased"
+
+
+def follow(desk: Desk) -> None:
+    """Judges whoever changed, whose time has come, and everybody by a rule that changed; forgets who is gone."""
+    deadline = time.monotonic() + TURN_SECONDS
+    of_brand: dict[str, list[Document]] = defaultdict(list)
+    for each in desk.database["communities"].find({"_id": {"$gt": ""}}):
+        if each["removed_at"] is None:
+            of_brand[each["brand"]].append(each)
+        else:
+            _remove(desk, each)
+    for brand, communities in of_brand.items():
+        _follow_changes(desk, brand, communities, deadline)
+    _take_marked(desk, of_brand)
+    _take_due(desk, of_brand, deadline)
+    for brand, communities in of_brand.items():
+        for each in communities:
+            _pass(desk, brand, each, deadline)
+    _sweep(desk, of_brand)
+
+
+def hear(desk: Desk) -> None:
+    """Judges again who wrote a word that a rule asks for, and whose writing was edited, deleted or taken back.
+
+    What somebody wrote can be stored long after it was counted, and an edit is not counted at all.
+    """
+    of_brand: dict[str, list[Document]] = defaultdict(list)
+    for each in desk.database["communities"].find({"_id": {"$gt": ""}, "removed_at": None}):
+        if asked([rule_of(each)]).words:
+            of_brand[each["brand"]].append(each)
+    for brand in of_brand:
+        _start_here(desk, "communities-words", brand, "hourly", "drawn")
+        changes = Trail(desk, "communities-words", brand, "hourly", "drawn")
+        changed = changes.changed({"hour": 1})
+        stale.mark(desk, "communities-hour", ({"brand": brand, "hour": each["hour"]} for each in changed))
+        changes.done()
+    for each in stale.marked(desk, "communities-hour"):
+        communities = of_brand.get(each["brand"], [])
+        words = asked(map(rule_of, communities)).words
+        heard = _heard(desk.database, each["brand"], each["hour"], words)
+        for some in parts(sorted(heard), AT_ONCE):
+            judge(desk, each["brand"], communities, some, "follower changed", alone=True)
+
+
+def _heard(database: Database[Document], brand: str, hour: datetime, words: Collection[str]) -> set[str]:
+    query = {"brand": brand, "hour": hour, "kind": {"$in": [*sorted(SPOKEN), *CHANGED]}}
+    fields = dict.fromkeys(("platform", "follower", "kind", "text", "undo"), 1)
+    found = database["interactions"].find(query, fields).hint("hourly") if words else ()
+    return {
+        f"{brand}/{each['platform']}/{each['follower']}"
+        for each in found
+        if each.get("follower") is not None
+        and (each["kind"] in CHANGED or each.get("undo") or says(each.get("text") or "", words))
+    }
+
+
+def entered(desk: Desk, brand: str, campaigns: Iterable[str], followers: Collection[Who]) -> None:
+    """Has these followers judged again, where a rule asks for one of the campaigns that they entered or left."""
+    wanted = set(campaigns)
+    communities = desk.database["communities"].find({"brand": brand, "removed_at": None}, {"rule": 1})
+    if any(asked([rule_of(each)]).campaigns & wanted for each in communities):
+        stale.mark(
+            desk, STALE, ({"brand": brand, "platform": platform, "follower": each} for platform, each in followers)
+        )
+
+
+def _start_here(desk: Desk, task: str, brand: str, collection: str, field: str) -> None:
+    """What changed before a brand's first community needs no following: a pass goes through all followers."""
+    name = f"{task}/{brand}"
+    if desk.database["trails"].find_one({"_id": name}, {"_id": 1}) is not None:
+        return
+    latest = desk.database[collection].find({"brand": brand}, {field: 1}).sort(field, -1).limit(1).to_list()
+    if not latest:
+        return
+    here = latest[0][field]
+    back = here - trail.LATER if isinstance(here, datetime) else max(0, here - LOOKED_BACK)
+    places = {"fresh": here, "again": back, "until": here, "until_at": desk.now, "basis": None, "anew": False}
+    desk.database["trails"].replace_one({"_id": name}, {"brand": brand, **places}, upsert=True)
+
+
+def _follow_changes(desk: Desk, brand: str, communities: Sequence[Document], deadline: float) -> None:
+    _start_here(desk, "communities", brand, "followers", "written_at")
+    more = True
+    while more:
+        changes = Trail(desk, "communities", brand, "followers", "written_at")
+        for some in parts((each["_id"] for each in changes.changed({"_id": 1})), AT_ONCE):
+            judge(desk, brand, communities, some, "follower changed")
+        changes.done()
+        more = changes.more and time.monotonic() < deadline
+
+
+def _take_marked(desk: Desk, of_brand: Mapping[str, Sequence[Document]]) -> None:
+    """Those who entered a campaign, or left it."""
+    found = desk.database["stale"].find({"what": STALE}).sort("since").limit(AT_ONCE).to_list()
+    for brand, some in _by_brand(found).items():
+        ids = [f"{brand}/{each['platform']}/{each['follower']}" for each in some]
+        judge(desk, brand, of_brand.get(brand, ()), ids, "follower changed")
+    if found:
+        # Marked again meanwhile, one stays.
+        done = [DeleteOne({"_id": each["_id"], "marks": each["marks"]}) for each in found]
+        desk.database["stale"].bulk_write(done, ordered=False)
+
+
+def _take_due(desk: Desk, of_brand: Mapping[str, Sequence[Document]], deadline: float) -> None:
+    """Those whom time alone makes join or leave."""
+    checks = desk.database["community_checks"]
+    while found := checks.find({"at": {"$lte": desk.now}}).sort("at").limit(AT_ONCE).to_list():
+        for brand, some in _by_brand(found).items():
+            ids = [each["_id"] for each in some]
+            if brand in of_brand:
+                judge(desk, brand, of_brand[brand], ids, "time")
+            else:
+                checks.delete_many({"_id": {"$in": ids}})
+        if time.monotonic() > deadline:
+            return
+
+
+def _by_brand(documents: Iterable[Document]) -> dict[str, list[Document]]:
+    found: dict[str, list[Document]] = defaultdict(list)
+    for each in documents:
+        found[each["brand"]].append(each)
+    return found
+
+
+def _pass(desk: Desk, brand: str, community: Document, deadline: float) -> None:
+    """Goes through all followers of a brand, a part each turn, where a community's rule is another one by now."""
+    its = {"_id": community["_id"], "revision": community["revision"]}
+    after = community["checked_after"]
+    while community["checked_revision"] != community["revision"] and time.monotonic() < deadline:
+        # `0` is the character behind `/`.
+        span = {"$gt": after or f"{brand}/", "$lt": f"{brand}0"}
+        some = [
+            each["_id"]
+            for each in desk.database["followers"].find({"_id": span}, {"_id": 1}).sort("_id").limit(AT_ONCE)
+        ]
+        judge(desk, brand, [community], some, "rule changed", alone=True)
+        after = some[-1] if some else after
+        through = len(some) < AT_ONCE
+        checked = {"checked_revision": community["revision"]} if through else {}
+        desk.database["communities"].update_one(its, {"$set": {"checked_after": "" if through else after, **checked}})
+        if through:
+            return
+
+
+def _sweep(desk: Desk, of_brand: Mapping[str, Sequence[Document]]) -> None:
+    """Looks through some members in turn for those whose follower is gone."""
+    place = desk.database["trails"].find_one({"_id": _SWEEP}) or {"fresh": ""}
+    fields = dict.fromkeys(("brand", "platform", "follower"), 1)
+    members = desk.database["community_members"].find({"_id": {"$gt": place["fresh"]}}, fields).sort("_id")
+    swept = members.limit(AT_ONCE).to_list()
+    ids = {f"{each['brand']}/{each['platform']}/{each['follower']}": each for each in swept}
+    there = {each["_id"] for each in desk.database["followers"].find({"_id": {"$in": list(ids)}}, {"_id": 1})}
+    for id, each in ids.items():  # noqa: A001
+        if id not in there:
+            judge(desk, each["brand"], of_brand.get(each["brand"], ()), [id], "erased")
+    reached = swept[-1]["_id"] if len(swept) == AT_ONCE else ""
+    if reached != place["fresh"]:
+        desk.database["trails"].update_one({"_id": _SWEEP}, {"$set": {"fresh": reached}}, upsert=True)
+
+
+def _remove(desk: Desk, community: Document) -> None:
+    """Removes what there is of a community that was deleted, a part each turn, and it itself at last."""
+    its = {"brand": community["brand"], "community": community["community"]}
+    left = False
+    for collection in ("community_members", "community_events"):
+        held = desk.database[collection].find(its, {"_id": 1}).hint("listed").limit(REMOVED_AT_ONCE)
+        ids = [each["_id"] for each in held]
+        desk.database[collection].delete_many({"_id": {"$in": ids}})
+        left = left or len(ids) == REMOVED_AT_ONCE
+    if not left:
+        desk.database["communities"].delete_one({"_id": community["_id"], "removed_at": {"$ne": None}})
+
+
+TASK = Task("communities", timedelta(seconds=5), follow)
+WORDS = Task("communities-words", timedelta(minutes=1), hear)

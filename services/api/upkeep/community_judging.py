@@ -1,0 +1,259 @@
+"""Who belongs to a community, judged from the stored facts, and what follows from it written together."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from pymongo import DeleteOne, InsertOne, ReturnDocument, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from rapport.contracts.events import SPOKEN
+from rapport.domain.community import Rule, matches, until
+from rapport.domain.times import ms, utc
+from rapport.kit.mongo import Document
+from rapport.kit.parts import parts
+from services.api.community_facts import (
+    CHANGED,
+    FOLLOWER,
+    LATEST,
+    SAID,
+    Asked,
+    Who,
+    asked,
+    facts_of,
+    people,
+    rule_of,
+    texts_of,
+    who,
+    wrote_much,
+)
+from services.api.repositories import scorings
+from services.api.upkeep.loop import Desk
+
+CHANGES_AT_ONCE = 500
+"""So many joins and leaves are one transaction."""
+OBJECTS_AT_ONCE = 1_000
+
+Because: TypeAlias = Literal["rule changed", "follower changed", "time", "erased"]
+Verdicts: TypeAlias = Mapping[tuple[Who, str], bool]
+"""Whether a follower belongs to a community, by its id."""
+
+
+def judge(
+    desk: Desk,
+    brand: str,
+    communities: Sequence[Document],
+    ids: Collection[str],
+    because: Because,
+    *,
+    alone: bool = False,
+) -> None:
+    """Brings it up to date to which of these communities followers (by `_id`) belong, and when to look again.
+
+    With `alone` others of the brand's communities may want to look at them earlier.
+    """
+    if not ids or not communities:
+        return
+    rows, persons = _people(desk.database, brand, ids)
+    for each in sorted(set(ids) - rows.keys()):
+        _, platform, follower = each.split("/", 2)
+        forget(desk.database, brand, platform, follower, desk.now)
+    rules = {each["community"]: rule_of(each) for each in communities}
+    verdicts, checks = _verdicts(desk, brand, rules, rows, persons)
+    causes: dict[str, Because] = {
+        each["community"]: because if each["checked_revision"] == each["revision"] else "rule changed"
+        for each in communities
+    }
+    # By another rule than the one that is there by now, nobody joins or leaves.
+    guards = {each["community"]: {"_id": each["_id"], "revision": each["revision"]} for each in communities}
+    _settle(desk.database, brand, guards, verdicts, causes, desk.now)
+    _note_checks(desk.database, brand, checks, alone=alone)
+
+
+def forget(database: Database[Document], brand: str, platform: str, follower: str, now: datetime) -> None:
+    """Takes a person out of every community. Events keep that somebody joined and left, and not who.
+
+    To be called once the follower's row is gone: who has one is judged, and may join again.
+    """
+    its = {"brand": brand, "platform": platform, "follower": follower}
+    there = database["community_members"].find(its, {"community": 1}).hint("follower")
+    guards: dict[str, Document] = {each["community"]: {"_id": f"{brand}/{each['community']}"} for each in there}
+    out = {((platform, follower), name): False for name in guards}
+    _settle(database, brand, guards, out, dict.fromkeys(guards, "erased"), now)
+    database["community_events"].update_many(its, {"$set": {"platform": None, "follower": None}}, hint="follower")
+    database["community_checks"].delete_one({"_id": f"{brand}/{platform}/{follower}"})
+
+
+def _people(
+    database: Database[Document], brand: str, ids: Collection[str]
+) -> tuple[dict[str, Document], list[list[Document]]]:
+    """These followers and the rest of their persons, by `_id` and by person."""
+    rows = database["followers"].find({"_id": {"$in": list(ids)}}, FOLLOWER).to_list()
+    linked = sorted({each["person"] for each in rows if each["person"] is not None})
+    query = {"brand": brand, "person": {"$in": linked}}
+    others = database["followers"].find(query, FOLLOWER).hint("person").to_list() if linked else []
+    return {each["_id"]: each for each in (*rows, *others)}, people(rows, others)
+
+
+def _verdicts(
+    desk: Desk,
+    brand: str,
+    rules: Mapping[str, Rule],
+    rows: Mapping[str, Document],
+    persons: Sequence[Sequence[Document]],
+) -> tuple[dict[tuple[Who, str], bool], dict[str, datetime | None]]:
+    """Who of these belongs where, and when to look at each again."""
+    wants = asked(rules.values())
+    texts, entries = _texts(desk.database, brand, rows, wants), _entries(desk.database, brand, rows, wants)
+    numbers = scorings.known(desk.database, {each["scoring"] for each in rows.values()})
+    verdicts = {(who(each), name): False for each in rows.values() for name in rules}
+    checks: dict[str, datetime | None] = dict.fromkeys(rows)
+    now = ms(desk.now)
+    for person in persons:
+        first = person[0]
+        facts = facts_of(person, numbers[first["scoring"]], texts, entries)
+        turns: list[int] = []
+        for name, rule in rules.items():
+            verdicts[who(first), name] = matches(rule, facts, now)
+            turn = until(rule, facts, now)
+            if turn is not None:
+                turns.append(turn)
+        checks[first["_id"]] = utc(min(turns)) if turns else None
+    return verdicts, checks
+
+
+def _texts(
+    database: Database[Document], brand: str, rows: Mapping[str, Document], wants: Asked
+) -> dict[Who, list[str]]:
+    """What each of these followers wrote, where a rule asks for words."""
+    found: dict[Who, list[str]] = {}
+    if not wants.words:
+        return found
+    for platform, followers in _by_platform(rows.values()).items():
+        its: Document = {"brand": brand, "platform": platform}
+        spoken = {**its, "kind": {"$in": sorted(SPOKEN)}}
+        interactions = database["interactions"]
+        few = [each["follower"] for each in followers if not wrote_much(each)]
+        said = interactions.find({**spoken, "follower": {"$in": few}}, SAID).hint("timeline").to_list()
+        for each in followers:
+            if wrote_much(each):
+                latest = interactions.find({**spoken, "follower": each["follower"]}, SAID).sort("occurred_at", -1)
+                said += latest.hint("timeline").limit(LATEST).to_list()
+        changes: list[Document] = []
+        for things in parts(sorted({each["object"]["id"] for each in said}), OBJECTS_AT_ONCE):
+            changed = {**its, "about": {"$in": things}, "kind": {"$in": list(CHANGED)}}
+            changes += interactions.find(changed, SAID).hint("about")
+            undone = {**spoken, "object.id": {"$in": things}, "undo": True}
+            changes += interactions.find(undone, SAID).hint("undone")
+        found |= {(platform, follower): texts for follower, texts in texts_of(said, changes).items()}
+    return found
+
+
+def _entries(
+    database: Database[Document], brand: str, rows: Mapping[str, Document], wants: Asked
+) -> dict[Who, set[str]]:
+    """Which of the campaigns that rules ask for each of these followers entered or answered."""
+    found: dict[Who, set[str]] = defaultdict(set)
+    if not wants.campaigns:
+        return found
+    for platform, followers in _by_platform(rows.values()).items():
+        ids = [each["follower"] for each in followers]
+        query = {"brand": brand, "platform": platform, "follower": {"$in": ids}}
+        for collection in ("campaign_entries", "survey_answers"):
+            fields = dict.fromkeys(("platform", "follower", "campaign"), 1)
+            for each in database[collection].find(query, fields).hint("follower"):
+                found[who(each)].add(each["campaign"])
+    return found
+
+
+def _by_platform(rows: Iterable[Document]) -> dict[str, list[Document]]:
+    found: dict[str, list[Document]] = defaultdict(list)
+    for each in rows:
+        found[each["platform"]].append(each)
+    return found
+
+
+def _settle(
+    database: Database[Document],
+    brand: str,
+    guards: Mapping[str, Document],
+    verdicts: Verdicts,
+    causes: Mapping[str, Because],
+    now: datetime,
+) -> None:
+    """Makes members of those who belong and are none, and takes out the others, each with its event.
+
+    Nothing is written of a community that its guard does not find any more.
+    """
+    there: set[tuple[Who, str]] = set()
+    of_platform: dict[str, set[str]] = defaultdict(set)
+    for (platform, follower), _ in verdicts:
+        of_platform[platform].add(follower)
+    for platform, followers in of_platform.items():
+        query = {"brand": brand, "platform": platform, "follower": {"$in": sorted(followers)}}
+        found = database["community_members"].find({**query, "community": {"$in": sorted(guards)}}).hint("follower")
+        there |= {(who(each), each["community"]) for each in found}
+    changes = [key for key, belongs in verdicts.items() if belongs != (key in there)]
+    for some in parts(sorted(changes), CHANGES_AT_ONCE):
+
+        def write(session: ClientSession, some: Sequence[tuple[Who, str]] = some) -> None:
+            _write(database, brand, guards, {key: verdicts[key] for key in some}, causes, now, session)
+
+        with database.client.start_session() as session:
+            session.with_transaction(write)
+
+
+def _write(
+    database: Database[Document],
+    brand: str,
+    guards: Mapping[str, Document],
+    changes: Verdicts,
+    causes: Mapping[str, Because],
+    now: datetime,
+    session: ClientSession,
+) -> None:
+    ids = {key: f"{brand}/{key[1]}/{key[0][0]}/{key[0][1]}" for key in changes}
+    members = database["community_members"]
+    there = {each["_id"] for each in members.find({"_id": {"$in": list(ids.values())}}, {"_id": 1}, session=session)}
+    of_community: dict[str, list[tuple[Who, bool]]] = defaultdict(list)
+    for (one, name), joins in changes.items():
+        if joins != (ids[one, name] in there):
+            of_community[name].append((one, joins))
+    for name, some in of_community.items():
+        net = sum(1 if joins else -1 for _, joins in some)
+        community = database["communities"].find_one_and_update(
+            guards[name],
+            {"$inc": {"members": net, "events": len(some)}},
+            projection={"events": 1},
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+        if community is None:
+            continue
+        writes: list[InsertOne[Document] | DeleteOne] = []
+        events: list[Document] = []
+        for number, ((platform, follower), joins) in enumerate(some, community["events"] - len(some) + 1):
+            its = {"brand": brand, "community": name, "platform": platform, "follower": follower}
+            id = ids[(platform, follower), name]  # noqa: A001
+            writes.append(InsertOne({"_id": id, **its, "since": now}) if joins else DeleteOne({"_id": id}))
+            what = "joined" if joins else "left"
+            its |= {"number": number, "what": what, "at": now, "because": causes[name]}
+            events.append({"_id": f"{community['_id']}/{number}", **its})
+        members.bulk_write(writes, ordered=False, session=session)
+        database["community_events"].insert_many(events, ordered=False, session=session)
+
+
+def _note_checks(
+    database: Database[Document], brand: str, checks: Mapping[str, datetime | None], *, alone: bool
+) -> None:
+    writes: list[UpdateOne | DeleteOne] = []
+    for id, at in checks.items():  # noqa: A001
+        if at is not None:
+            how = "$min" if alone else "$set"
+            writes.append(UpdateOne({"_id": id}, {"$setOnInsert": {"brand": brand}, how: {"at": at}}, upsert=True))
+        elif not alone:
+            writes.append(DeleteOne({"_id": id}))
+    if writes:
+        database["community_checks"].bulk_write(writes, ordered=False)
