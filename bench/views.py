@@ -5,6 +5,7 @@ import os
 import random
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,31 @@ import httpx
 from pymongo.database import Database
 
 from bench.client import percentile
+from rapport.contracts.events import (
+    Actor,
+    ExchangeSnapshot,
+    FirstComment,
+    FollowerRef,
+    Interaction,
+    Object,
+    Parent,
+    PolicyRef,
+)
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.counting import sum_up
 from rapport.domain.relationship import DEFAULT
 from rapport.kit import mongo
 from rapport.kit.mongo import Document
+from rapport.kit.parts import parts
 from rapport.local import ports
 from rapport.local.stack import Running
 from services.api.ids import follower_ref
-from services.api.projection.documents import follower_document, stage_fields
+from services.api.projection.documents import (
+    exchange_document,
+    follower_document,
+    interaction_document,
+    stage_fields,
+)
 from services.api.repositories import indexes
 
 Figures = dict[str, float | int | str]
@@ -31,6 +48,9 @@ ADMIN_KEY = "rp_test_admin_" + "0123456789abcdef" * 4
 PER_SECOND = 50
 SECONDS = 10
 AT_ONCE = 5_000
+YEAR = 365
+EXCHANGES, POSTS, ENTRIES, REACHED = 0.3, 0.026, 0.3, 0.02
+"""So many per follower: exchanges in the last 90 days, posts in a year, entries of a giveaway, acts of outreach."""
 _KINDS = ("comment", "reaction", "share", "follow", "message", "vote")
 PATHS = (
     "overview",
@@ -45,6 +65,19 @@ PATHS = (
     "identities",
     "identities/suggestions",
     "identities/{follower}",
+    "exchanges?state=open",
+    "exchanges?state=answered_late",
+    "mix",
+    "mix?from={year_ago}&to={today}",
+    "mix/posts",
+    "new",
+    "new/{today}",
+    "outreach",
+    "outreach/today",
+    "campaigns",
+    "campaigns/spring",
+    "campaigns/spring/entries",
+    "campaigns/spring/effect",
 )
 
 
@@ -74,6 +107,108 @@ def fill(views: Database[Document], many: int) -> None:
         collection.insert_many(documents, ordered=False)
 
 
+def fill_the_rest(views: Database[Document], many: int) -> None:
+    """Writes what these followers did as the projector and the upkeep do: exchanges, posts, beginnings, entries."""
+    dice, now = random.Random(2), datetime.now(UTC).replace(microsecond=0)
+    _insert(views, "exchanges", (_exchange(dice, number, many, now) for number in range(round(many * EXCHANGES))))
+    _insert(views, "posts", (_post(dice, number, now) for number in range(round(many * POSTS))))
+    _insert(views, "beginnings", (_beginning(dice, each) for each in _followers(views)))
+    days: dict[str, dict[str, int]] = {}
+    for each in views["beginnings"].find({"brand": BRAND}, {"at": 1, "platform": 1}):
+        platforms = days.setdefault(each["at"].date().isoformat(), {})
+        platforms[each["platform"]] = platforms.get(each["platform"], 0) + 1
+    zone = "Europe/Oslo"
+    _insert(
+        views,
+        "new_days",
+        (
+            {"_id": f"{BRAND}/{day}", "brand": BRAND, "day": day, "zone": zone, "platforms": platforms}
+            for day, platforms in days.items()
+        ),
+    )
+    entries = round(many * ENTRIES)
+    _insert(views, "campaign_entries", (_entry(dice, number, now) for number in range(entries)))
+    views["campaigns"].update_one(
+        {"_id": f"{BRAND}/spring"}, {"$set": {"tally": {"valid": entries}, "counted_revision": 1, "counted_at": now}}
+    )
+    _insert(views, "interactions", (_reached(dice, number, many, now) for number in range(round(many * REACHED))))
+
+
+def _insert(views: Database[Document], collection: str, documents: Iterable[Document]) -> None:
+    for part in parts(documents, AT_ONCE):
+        views[collection].insert_many(part, ordered=False)
+
+
+def _followers(views: Database[Document]) -> Iterable[Document]:
+    return views["followers"].find({"brand": BRAND}, {"platform": 1, "follower": 1, "first_seen": 1})
+
+
+def _exchange(dice: random.Random, number: int, many: int, now: datetime) -> Document:
+    opened = now - timedelta(minutes=dice.randrange(90 * 1440))
+    took = timedelta(minutes=dice.randrange(20, 3000))
+    open_still = now - opened < timedelta(hours=30) and dice.random() < 0.3
+    late = took > timedelta(days=1)
+    snapshot = ExchangeSnapshot(
+        id=f"x{number}", brand=BRAND, platform="bluesky", account="a", conversation=f"c{number}", thread=f"t{number}",
+        follower=FollowerRef(id=f"f{dice.randrange(many)}"), first=FirstComment(id=f"o{number}", text="How much?"),
+        comments=1, opened_at=opened, due_at=opened + timedelta(days=1), revision=1, policy=PolicyRef(1, 0),
+        state="open" if open_still else "answered_late" if late else "answered",
+        breached_at=opened + timedelta(days=1) if late and not open_still else None,
+        answered_at=None if open_still else opened + took,
+        response_seconds=None if open_still else took.total_seconds(),
+    )  # fmt: skip
+    return {**exchange_document(snapshot, 1), "written_at": now}
+
+
+def _post(dice: random.Random, number: int, now: datetime) -> Document:
+    return {
+        "_id": f"{BRAND}/bluesky/post{number}", "brand": BRAND, "platform": "bluesky", "account": "a",
+        "post": f"at://post{number}", "published_at": now - timedelta(minutes=dice.randrange(YEAR * 1440)),
+        "text": "Good morning", "url": None, "format": dice.choice(("image", "video", "text")),
+        "comments": dice.randrange(40), "reactions": dice.randrange(900), "shares": dice.randrange(9),
+        "new_relationships": dice.randrange(5), "label": dice.choice(("business", "personal", "unsorted")),
+        "label_by": "rule", "labelled_with": 1,
+    }  # fmt: skip
+
+
+def _beginning(dice: random.Random, follower: Document) -> Document:
+    return {
+        "_id": follower["_id"], "brand": BRAND, "platform": follower["platform"], "follower": follower["follower"],
+        "at": follower["first_seen"], "new": True, "kind": dice.choice(_KINDS), "account": "a",
+        "post": f"at://post{dice.randrange(20_000)}", "url": None, "interaction": f"i-{follower['_id']}", "text": "Hi",
+    }  # fmt: skip
+
+
+def _entry(dice: random.Random, number: int, now: datetime) -> Document:
+    return {
+        "_id": f"{BRAND}/spring/bluesky/f{number}", "brand": BRAND, "campaign": "spring", "platform": "bluesky",
+        "follower": f"f{number}", "hash": f"{dice.getrandbits(256):064x}", "valid": number % 20 > 0,
+        "reasons": [] if number % 20 else ["no_follow"], "fulfilled": [], "duplicates": 0,
+        "at": now - timedelta(seconds=dice.randrange(86_400)), "objects": [f"o{number}"],
+    }  # fmt: skip
+
+
+def _reached(dice: random.Random, number: int, many: int, now: datetime) -> Document:
+    at = now - timedelta(minutes=dice.randrange(90 * 1440))
+    return interaction_document(
+        Interaction(
+            id=f"r{number}",
+            brand=BRAND,
+            platform="bluesky",
+            account="a",
+            kind="reaction",
+            actor=Actor(id="staff"),
+            object=Object(id=f"l{number}"),
+            parent=Parent(id=f"p{number}", actor=f"f{dice.randrange(many)}"),
+            conversation=f"c{number}",
+            thread=f"t{number}",
+            occurred_at=at,
+            observed_at=at,
+            staff=True,
+        )
+    )
+
+
 async def views(running: Running, folder: Path, many: int) -> Figures:
     """Fills a database, serves it, and asks each view at PER_SECOND for SECONDS."""
     with mongo.client(running.mongodb) as client:
@@ -90,7 +225,7 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
         "RAPPORT_ADMIN_KEY": ADMIN_KEY,
         "RAPPORT_PORT": str(port),
     }
-    found: Figures = {"followers": many, "filled_after_seconds": round(filled)}
+    found: Figures = {"followers": many}
     with (folder / "api.log").open("ab") as log:
         command = [sys.executable, "-m", "rapport.cli", "api"]
         process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
@@ -100,8 +235,19 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
             await _ready(asking)
             made = await asking.post("/v1/brands", json={"id": BRAND, "name": "Bench", "timezone": "Europe/Oslo"})
             made.raise_for_status()
+            await _campaign(asking)
+            began = time.monotonic()
+            with mongo.client(running.mongodb) as client:
+                await asyncio.to_thread(fill_the_rest, client["rapport"], many)
+            found["filled_after_seconds"] = round(filled + time.monotonic() - began)
+            today = datetime.now(UTC).date()
+            names = {
+                "follower": follower_ref(one["platform"], one["follower"]),
+                "today": today.isoformat(),
+                "year_ago": (today - timedelta(days=YEAR)).isoformat(),
+            }
             for path in PATHS:
-                where = path.format(follower=follower_ref(one["platform"], one["follower"]))
+                where = path.format(**names)
                 took = await _ask(asking, f"/v1/brands/{BRAND}/{where}")
                 name = path.replace("{follower}", "one").replace("?", " ")
                 found[name] = f"p50 {percentile(took, 0.5) * 1000:.1f} ms, p99 {percentile(took, 0.99) * 1000:.1f} ms"
@@ -109,6 +255,19 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
         process.terminate()
         await process.wait()
     return found
+
+
+async def _campaign(asking: httpx.AsyncClient) -> None:
+    now = datetime.now(UTC)
+    made = await asking.post(
+        f"/v1/brands/{BRAND}/campaigns",
+        json={
+            "id": "spring", "kind": "giveaway", "name": "Spring", "posts": ["at://post1"],
+            "starts_at": (now - timedelta(days=1)).isoformat(), "ends_at": (now + timedelta(days=1)).isoformat(),
+            "giveaway": {"requirements": [{"kind": "comment", "word": "coffee"}], "winners": 1, "alternates": 0},
+        },
+    )  # fmt: skip
+    made.raise_for_status()
 
 
 async def _ready(asking: httpx.AsyncClient) -> None:
