@@ -62,6 +62,7 @@ class Lane:
         self._wake = asyncio.Event()
         self._closing = False
         self._closed = asyncio.Event()
+        self._ending = False
         self._busy = False
         self._task: asyncio.Task[None] | None = None
 
@@ -87,13 +88,16 @@ class Lane:
         return not self.ready or bool(self._waiting) or self._busy
 
     async def close(self) -> None:
-        """Lets the transaction under way end, then gives everything back. What waits is left for the next owner."""
+        """Lets the transaction under way end, then gives everything back. What waits is left for the next owner.
+
+        One that restores is stopped at once; one that ends by itself, as the group's word came later, is left to.
+        """
         self._closing = True
         self._closed.set()
         self._wake.set()
         if self._task is None:
             return
-        _, late = await asyncio.wait([self._task], timeout=_CLOSE_SECONDS if self.ready else 0)
+        _, late = await asyncio.wait([self._task], timeout=_CLOSE_SECONDS if self.ready or self._ending else 0)
         for task in late:
             task.cancel()
             await asyncio.wait([task])
@@ -175,7 +179,10 @@ class Lane:
                     self._busy = False
                     self._moved(len(taken))
         finally:
-            self.ready = False
-            await producer.stop()
-            if store is not None:
-                store.close()
+            self.ready, self._ending = False, True
+            try:
+                await producer.stop()
+            finally:
+                # However that ends: as long as it is open, the next lane of this partition cannot open it.
+                if store is not None:
+                    store.close()
