@@ -206,7 +206,7 @@ def depth(rule: Rule) -> int:
     """How deep a rule is nested; 1 for a condition."""
     if isinstance(rule, Condition):
         return 1
-    return 1 + max(depth(each) for each in ((rule.of,) if isinstance(rule, Not) else rule.of))
+    return 1 + max((depth(each) for each in ((rule.of,) if isinstance(rule, Not) else rule.of)), default=0)
 
 
 def matches(rule: Rule, facts: Facts, now: int) -> bool:

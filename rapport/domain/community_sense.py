@@ -16,7 +16,7 @@ from rapport.domain.community import COUNTS, FIELDS, HIGHEST_SCORE, All, Any, Co
 from rapport.domain.policy import says
 from rapport.domain.relationship import STAGES
 
-MOST_STEPS = 5_000
+MOST_STEPS = 2_000
 """A tenth of a second. Only rules that tangle the same fields again and again take more."""
 
 Question: TypeAlias = tuple[str, str]
@@ -24,6 +24,7 @@ Question: TypeAlias = tuple[str, str]
 Case: TypeAlias = int | str | bool
 Sense: TypeAlias = Literal["some", "everyone", "nobody", "tangled"]
 
+_ORDERED = frozenset({"last seen", "first seen"})
 _OTHER = ""
 """A platform that the rule does not name."""
 
@@ -65,6 +66,10 @@ def _cases(rule: Rule) -> dict[Question, list[Case]]:
                 found[question] = sorted({0, highest, *(each for each in values if 0 <= each <= highest)})
             case _:
                 found[question] = [True, False]
+        if question[0] not in _ORDERED or len(_ORDERED & {field for field, _ in asked}) == 1:
+            # Of cases that make no difference, one.
+            telling = {tuple(_holds(each, case) for each in some): case for case in found[question]}
+            found[question] = list(telling.values())
     return found
 
 

@@ -1,6 +1,7 @@
 """Rules of communities: their text, who belongs, until when, and which rules are refused with what place."""
 
 import contextlib
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any as Anything
 
@@ -141,14 +142,8 @@ def test_a_rule_or_its_opposite_is_everyone_and_both_are_nobody(rule: Rule) -> N
 )
 def test_words_and_symbols_say_the_same(said: str, written: str) -> None:
     for name, stands_for in (("a", "votes > 1"), ("b", "shares > 1"), ("c", "mentions > 1")):
-        said, written = (
-            " ".join(stands_for if part == name else part for part in _apart(text)) for text in (said, written)
-        )
-    assert render(parse(said).rule) == written.replace("( ", "(").replace(" )", ")")
-
-
-def _apart(text: str) -> list[str]:
-    return text.replace("(", "( ").replace(")", " )").split(" ")
+        said, written = (re.sub(rf"\b{name}\b", stands_for, text) for text in (said, written))
+    assert render(parse(said).rule) == written
 
 
 @pytest.mark.parametrize(
@@ -181,7 +176,7 @@ def _apart(text: str) -> list[str]:
         ("platform is x or (trust > 5 or\n trust <= 5)", "trust > 5 or\n trust <= 5", "this matches everyone"),
         ("stage is likes and stage is new", "stage is likes and stage is new", "nobody can match this"),
         ("not (stage is likes and stage is new)", "stage is likes and stage is new", "this matches everyone"),
-        ("(" * 9 + "trust > 1" + ")" * 9, "trust", "groups go 8 deep at most"),
+        ("(" * 9 + "trust > 1" + ")" * 9, "(", "groups go 8 deep at most"),
         (" and ".join(["trust > 1"] * 31), "trust > 1", "30 conditions at most"),
     ],
 )

@@ -98,10 +98,10 @@ def place_of(field: str, asked: Sequence[int]) -> str:
     return _FIELDS.get(parts[0], parts[0])
 
 
-def slug(name: str) -> str:
-    """An id from a name."""
+def slug(name: str, otherwise: str = "campaign") -> str:
+    """An id from a name; of one without a letter that ids have, `otherwise`."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].strip("-") or "campaign"
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].strip("-") or otherwise
 
 
 def _giveaway(typed: Typed) -> dict[str, Any]:

@@ -30,6 +30,7 @@ SECTIONS = (
     ("mix", "Mix"),
     ("new", "New"),
     ("campaigns", "Campaigns"),
+    ("communities", "Communities"),
 )
 """What a brand has pages about: the path below the brand's, and what it is called."""
 

@@ -13,7 +13,19 @@ from starlette.staticfiles import StaticFiles
 from services.api import numbers, reading
 from services.api.auth import principal_of
 from services.api.context import ContextDep
-from services.api.portal import campaigns, exchange, follower, identities, mix, movers, new, public, session, wording
+from services.api.portal import (
+    campaigns,
+    communities,
+    exchange,
+    follower,
+    identities,
+    mix,
+    movers,
+    new,
+    public,
+    session,
+    wording,
+)
 from services.api.portal.frame import HEADERS, STATIC, Brand, NotLoggedInError, Visitor, named, page, same_origin
 from services.api.repositories.brands import Brands
 from services.api.repositories.overview import Overviews
@@ -22,7 +34,7 @@ from services.api.schemas.views import AlertsQuery, ExchangesQuery, FollowersQue
 
 router = APIRouter(include_in_schema=False)
 
-MODULES = (exchange, follower, identities, movers, mix, new, campaigns, public)
+MODULES = (exchange, follower, identities, movers, mix, new, campaigns, communities, public)
 """Where else pages are."""
 CHART_DAYS = 14
 PAGE_SHOWN = 25
