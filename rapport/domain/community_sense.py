@@ -1,9 +1,9 @@
 """Whether a rule says anything: one that everybody matches is no segment, and one that nobody can match is none either.
 
 Decided without followers, by looking for one who could match and one who could not. What a follower can be is cut into
-the few cases that the rule tells apart: of a number those around each value that it is compared with, of a platform
-each that is named and another one, of words and campaigns whether they were written or entered. Cases are tried one
-field after the other, and the rest is left open as soon as the outcome is certain.
+the few cases that the rule tells apart: of a number those around each value that it is compared with, of platforms,
+words and campaigns whether somebody is there, wrote or entered them. Cases are tried one field after the other, and
+the rest is left open as soon as the outcome is certain.
 
 Whoever is found could exist but for what the fields have to do with each other (a stage follows from the scores), so
 what is refused says nothing for certain, and some of what says nothing is not refused.
@@ -21,12 +21,10 @@ MOST_STEPS = 2_000
 
 Question: TypeAlias = tuple[str, str]
 """A field, and where each of its values is asked for by itself, the value."""
-Case: TypeAlias = int | str | bool
+Case: TypeAlias = int | bool
 Sense: TypeAlias = Literal["some", "everyone", "nobody", "tangled"]
 
 _ORDERED = frozenset({"last seen", "first seen"})
-_OTHER = ""
-"""A platform that the rule does not name."""
 
 
 class _TangledError(Exception):
@@ -53,8 +51,6 @@ def _cases(rule: Rule) -> dict[Question, list[Case]]:
     found: dict[Question, list[Case]] = {}
     for question, some in asked.items():
         match FIELDS[question[0]].kind:
-            case "platform":
-                found[question] = [*sorted({str(each.value) for each in some}), _OTHER]
             case "stage":
                 found[question] = list(range(len(STAGES)))
             case "days":
@@ -74,7 +70,8 @@ def _cases(rule: Rule) -> dict[Question, list[Case]]:
 
 
 def _question(one: Condition) -> Question:
-    alone = FIELDS[one.field].kind in ("words", "campaign")
+    # A person who is linked is on several platforms.
+    alone = FIELDS[one.field].kind in ("platform", "words", "campaign")
     return one.field, str(one.value) if alone else ""
 
 
@@ -127,8 +124,6 @@ def _outcome(rule: Rule, chosen: Mapping[Question, Case]) -> bool | None:
 
 def _holds(one: Condition, case: Case) -> bool:
     match FIELDS[one.field].kind:
-        case "platform":
-            return (one.value == case) == (one.comparison == "is")
         case "stage":
             return compared(int(case), one.comparison, STAGES.index(str(one.value)))
         case "score" | "count":
@@ -137,7 +132,7 @@ def _holds(one: Condition, case: Case) -> bool:
             return (int(case) <= int(one.value)) == (one.comparison == "within")
         case "bot":
             return case == (one.value == "yes")
-    return case == (one.comparison in ("wrote", "entered"))
+    return case == (one.comparison in ("is", "wrote", "entered"))
 
 
 def culprit(rule: Rule, found: Sense) -> Rule:

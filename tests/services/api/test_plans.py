@@ -12,9 +12,9 @@ from rapport.kit.mongo import Document
 from services.api.ids import follower_ref
 from services.api.projection import hourly
 from services.api.projection.documents import hour_of
-from services.api.upkeep import campaigns
+from services.api.upkeep import campaigns, community_judging
 from tests.e2e import portal_data
-from tests.services.api import campaign_data, facts
+from tests.services.api import campaign_data, community_data, facts
 from tests.services.api.conftest import Served
 
 pytestmark = pytest.mark.stack
@@ -68,6 +68,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
     facts.write(views, *facts.lately(portal_data.BRAND))
     facts.turns(views)
     campaign_data.fill(api, views, portal_data.BRAND)
+    community_data.fill(api, views, portal_data.BRAND)
     follower = follower_ref("bluesky", "did:plc:1")
     keys = [None, api.key([portal_data.BRAND, portal_data.OTHER], "admin"), api.key([portal_data.BRAND], "admin")]
     paths = [
@@ -103,6 +104,8 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                 *("campaigns/spring", "campaigns/spring/entries?limit=1", "campaigns/spring/entries?valid=false"),
                 *("campaigns/spring/entries?reason=not_following&limit=1", "campaigns/spring/draw"),
                 *("campaigns/next/results", "campaigns/next/answers?limit=1", "campaigns/spring/effect"),
+                *("communities?limit=1", "communities/coffee", "communities/coffee/members?limit=1"),
+                "communities/coffee/events?limit=1",
                 *(f"followers?limit=1&sort={sort}" for sort in ("know", "like", "trust", "last_seen")),
                 *(f"followers?stage={stage}&sort=trust" for stage in ("new", "knows", "likes", "trusts", "buys")),
             )
@@ -133,6 +136,10 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
         ("put", f"mix/posts/{follower_ref('bluesky', 'lately-2')}/label", {"label": "business"}),
         ("delete", f"mix/posts/{follower_ref('bluesky', 'lately-2')}/label", None),
         ("put", "new/goal", {"goal": 3}),
+        ("post", "communities/check", {"rule": community_data.RULES["coffee"]}),
+        ("get", "communities/coffee/export", None),
+        ("put", "communities/coffee", {"name": "Coffee", "rule": "trust > 2"}),
+        ("delete", "communities/away", None),
         ("post", "campaigns", campaign_data.LATER),
         ("patch", "campaigns/later", {"name": "Much later"}),
         ("delete", "campaigns/later", None),
@@ -151,14 +158,16 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
     assert api.client.get(f"{winner['proof']}.json").is_success
     campaign_data.turn(views, datetime.now(UTC) + timedelta(days=40))
     campaigns.forget(views, portal_data.BRAND, "bluesky", "did:plc:mira")
+    community_data.turn(views, datetime.now(UTC) + timedelta(days=40))
+    community_judging.forget(views, portal_data.BRAND, "bluesky", "did:plc:mira", datetime.now(UTC))
 
     asked = [each for each in heard.commands if not str(next(iter(each.values()))).startswith("$cmd")]
     assert {next(iter(each)) for each in asked} >= {"find", "aggregate", "update"}
     different = {repr(each): each for each in asked}.values()
     assert len(different) > 60
     for command in different:
-        if next(iter(command)) == "update":
-            command = {**command, "updates": command["updates"][:1]}
+        for batch in {"updates", "deletes"} & command.keys():
+            command = {**command, batch: command[batch][:1]}
         # The bounds of an index range reach further than a datetime does.
         codec = views.codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
         plan = views.command("explain", command, verbosity="queryPlanner", codec_options=codec)
