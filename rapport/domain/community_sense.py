@@ -98,7 +98,7 @@ def _found(rule: Rule, questions: Mapping[Question, list[Case]], wanted: bool) -
 def _go_together(one: tuple[Question, Case], other: tuple[Question, Case]) -> bool:
     """Whether two cases can be of one follower."""
     for ((field, value), case), ((another, its), its_case) in ((one, other), (other, one)):
-        if (field, another) == ("last seen", "first seen") and case > its_case:  # type: ignore[operator]
+        if (field, another) == ("last seen", "first seen") and case > its_case:
             return False
         # Whoever wrote “cold coffee” wrote “coffee”.
         if field == another == "words" and case and not its_case and says(value, (its,)):

@@ -47,7 +47,8 @@ class Asked(NamedTuple):
 
 def rule_of(community: Document) -> Rule:
     """The rule of a stored community."""
-    return msgspec.convert(community["rule"], Rule)
+    rule: Rule = msgspec.convert(community["rule"], Rule)
+    return rule
 
 
 def asked(rules: Iterable[Rule]) -> Asked:
@@ -73,7 +74,8 @@ def who(document: Document) -> Who:
 
 def wrote_much(follower: Document) -> bool:
     """Whether somebody wrote more than what counts, so that only the latest must be read."""
-    return sum(follower["counts"].get(kind, 0) for kind in SPOKEN) > LATEST
+    counts: Mapping[str, int] = follower["counts"]
+    return sum(counts.get(kind, 0) for kind in SPOKEN) > LATEST
 
 
 def texts_of(said: Iterable[Document], changes: Iterable[Document]) -> dict[str, list[str]]:

@@ -235,7 +235,7 @@ def _write(
         writes: list[InsertOne[Document] | DeleteOne] = []
         events: list[Document] = []
         for number, ((platform, follower), joins) in enumerate(some, community["events"] - len(some) + 1):
-            its = {"brand": brand, "community": name, "platform": platform, "follower": follower}
+            its: Document = {"brand": brand, "community": name, "platform": platform, "follower": follower}
             id = ids[(platform, follower), name]  # noqa: A001
             writes.append(InsertOne({"_id": id, **its, "since": now}) if joins else DeleteOne({"_id": id}))
             what = "joined" if joins else "left"

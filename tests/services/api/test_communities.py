@@ -67,7 +67,7 @@ def members(api: Served, id: str) -> set[str]:
 def events(api: Served, id: str) -> list[tuple[str, str, str | None]]:
     """What happened, the earliest first."""
     found: list[Any] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = api.client.get(f"{HOME}/{id}/events?limit=3{cursor}").json()
         found += page["items"]
