@@ -35,7 +35,7 @@ CAMPAIGNS_OFFERED = 50
 MOST_FIELDS = 200
 
 BECAUSE = {
-    "rule changed": "by the rule as it was then",
+    "rule changed": "when the rule was set",
     "follower changed": "by what they did",
     "time": "as time passed",
     "erased": "as the person was erased",

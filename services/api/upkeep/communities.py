@@ -33,7 +33,7 @@ AT_ONCE = 500
 """So many followers are judged at once."""
 REMOVED_AT_ONCE = 5_000
 TURN_SECONDS = 2.0
-"""After so long the other tasks have their turn."""
+"""After so long, what changed, what is due and what is passed through each make way for the next."""
 LOOKED_BACK = 2_000
 """So many counts of hours before a brand's first community are looked at: some of them may not be stored yet."""
 STALE = "communities"
@@ -52,10 +52,8 @@ def follow(desk: Desk) -> None:
     for brand, communities in of_brand.items():
         _follow_changes(desk, brand, communities, deadline)
     _take_marked(desk, of_brand)
-    _take_due(desk, of_brand, deadline)
-    for brand, communities in of_brand.items():
-        for each in communities:
-            _pass(desk, brand, each, deadline)
+    _take_due(desk, of_brand)
+    _pass(desk, (each for communities in of_brand.values() for each in communities))
     _sweep(desk, of_brand)
 
 
@@ -141,8 +139,9 @@ def _take_marked(desk: Desk, of_brand: Mapping[str, Sequence[Document]]) -> None
         desk.database["stale"].bulk_write(done, ordered=False)
 
 
-def _take_due(desk: Desk, of_brand: Mapping[str, Sequence[Document]], deadline: float) -> None:
+def _take_due(desk: Desk, of_brand: Mapping[str, Sequence[Document]]) -> None:
     """Those whom time alone makes join or leave."""
+    deadline = time.monotonic() + TURN_SECONDS
     checks = desk.database["community_checks"]
     while found := checks.find({"at": {"$lte": desk.now}}).sort("at").limit(AT_ONCE).to_list():
         for brand, some in _by_brand(found).items():
@@ -162,24 +161,28 @@ def _by_brand(documents: Iterable[Document]) -> dict[str, list[Document]]:
     return found
 
 
-def _pass(desk: Desk, brand: str, community: Document, deadline: float) -> None:
-    """Goes through all followers of a brand, a part each turn, where a community's rule is another one by now."""
+def _pass(desk: Desk, communities: Iterable[Document]) -> None:
+    """Goes through all followers of a brand for each community whose rule is another one by now, a part each turn."""
+    deadline = time.monotonic() + TURN_SECONDS
+    waiting = [each for each in communities if each["checked_revision"] != each["revision"]]
+    while waiting and time.monotonic() < deadline:
+        waiting = [each for each in waiting if not _pass_on(desk, each)]
+
+
+def _pass_on(desk: Desk, community: Document) -> bool:
+    """Judges the next followers; says whether these were the last."""
+    brand = community["brand"]
+    # `0` is the character behind `/`.
+    span = {"$gt": community["checked_after"] or f"{brand}/", "$lt": f"{brand}0"}
+    followers = desk.database["followers"].find({"_id": span}, {"_id": 1}).sort("_id").limit(AT_ONCE)
+    ids = [each["_id"] for each in followers]
+    judge(desk, brand, [community], ids, "rule changed", alone=True)
+    through = len(ids) < AT_ONCE
+    noted = {"checked_after": "", "checked_revision": community["revision"]} if through else {"checked_after": ids[-1]}
     its = {"_id": community["_id"], "revision": community["revision"]}
-    after = community["checked_after"]
-    while community["checked_revision"] != community["revision"] and time.monotonic() < deadline:
-        # `0` is the character behind `/`.
-        span = {"$gt": after or f"{brand}/", "$lt": f"{brand}0"}
-        some = [
-            each["_id"]
-            for each in desk.database["followers"].find({"_id": span}, {"_id": 1}).sort("_id").limit(AT_ONCE)
-        ]
-        judge(desk, brand, [community], some, "rule changed", alone=True)
-        after = some[-1] if some else after
-        through = len(some) < AT_ONCE
-        checked = {"checked_revision": community["revision"]} if through else {}
-        desk.database["communities"].update_one(its, {"$set": {"checked_after": "" if through else after, **checked}})
-        if through:
-            return
+    desk.database["communities"].update_one(its, {"$set": noted})
+    community |= noted
+    return through
 
 
 def _sweep(desk: Desk, of_brand: Mapping[str, Sequence[Document]]) -> None:
