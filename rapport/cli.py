@@ -4,6 +4,7 @@ import typer
 
 from rapport.commands import accounts, brands, keys, processes, stack
 from rapport.commands.demo import demo
+from rapport.commands.erase import erase
 from rapport.commands.topics import topics
 from rapport.commands.up import status, up
 from rapport.commands.verify import verify
@@ -16,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they may hold a key
     help="Keeps an agency's clients in touch with the people who follow them.",
 )
-for command in (demo, up, status, watch, topics, verify):
+for command in (demo, up, status, watch, topics, verify, erase):
     app.command()(command)
 app.add_typer(stack.app, name="stack")
 app.add_typer(brands.app, name="brands")

@@ -145,6 +145,15 @@ class PersonTold(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_fiel
     """Another of the person's followers stands for the person in lists."""
 
 
+class FollowerErased(Struct, frozen=True, kw_only=True, tag_field="control", tag="erased"):
+    """A follower of a brand is to be forgotten: all that was, and all that still comes of it. Nothing takes it back."""
+
+    brand: Text
+    platform: Text
+    follower: Text
+    at: UtcTime
+
+
 Control: TypeAlias = (
     PolicyVersion
     | AccountConnected
@@ -155,4 +164,5 @@ Control: TypeAlias = (
     | Heartbeat
     | ScoringSet
     | PersonTold
+    | FollowerErased
 )

@@ -1,9 +1,10 @@
 """The rows of the relationships agent's changelog that the projector reads: a declared contract, like a topic.
 
 A changelog record's key is a JSON array whose first part names the kind of row, `["follower", brand, platform,
-follower]` for a relationship. Rows of any other kind, and the exchanges agent's
-changelog, are the scorer's own. The value is JSON; the header `rapport_epoch` carries the epoch of the application id:
-a view keeps what has the highest (epoch, revision).
+follower]` for a relationship, `["erased", brand, name]` for somebody who was erased (the name by
+`rapport.domain.erasing`). Rows of any other kind, and the exchanges agent's changelog, are the scorer's own. The value
+is JSON; the header `rapport_epoch` carries the epoch of the application id: a view keeps what has the highest (epoch,
+revision).
 """
 
 from typing import Any
@@ -20,6 +21,7 @@ EPOCH_HEADER = "rapport_epoch"
 THREAD = "thread"
 OPEN = "open"
 FOLLOWER = "follower"
+ERASED = "erased"
 
 
 class BlockState(Struct, omit_defaults=True, frozen=True):

@@ -18,9 +18,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from rapport.contracts import codec
-from rapport.contracts.controls import AccountConnected, AccountDisconnected, Decided, ScoringSet
+from rapport.contracts.controls import AccountConnected, AccountDisconnected, Decided, FollowerErased, ScoringSet
 from rapport.contracts.events import Account, Brand, Channel
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, key_of, partition_of
+from rapport.domain.erasing import erased_name
 from rapport.domain.times import ms
 from rapport.kit.mongo import Document
 from services.api import proposals
@@ -69,6 +70,11 @@ class Publisher:
             headers=codec.headers(CONTROL, id=decided.id, source=SOURCE, time=decided.at.isoformat()),
         )
         await self._broker.append([record])
+
+    async def erase(self, erased: FollowerErased) -> None:
+        """Returns once every partition has it. Raises NotAcknowledgedError; it can be said again."""
+        name = erased_name(erased.brand, erased.platform, erased.follower)
+        await self._broker.append(_everywhere(erased.brand, f"erased-{name}", erased, erased.at))
 
     async def publish_scorings(self, repeat_before: datetime = _NEVER) -> None:
         """Returns once the log has every version of the agency's numbers, and the latest said after `repeat_before`.

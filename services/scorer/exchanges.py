@@ -13,17 +13,27 @@ from rapport.contracts.controls import (
     AccountDisconnected,
     Decided,
     FollowerBlocked,
+    FollowerErased,
     Heartbeat,
     PersonTold,
     PolicyVersion,
     ScoringSet,
     StageTold,
 )
-from rapport.contracts.events import SPOKEN, Alert, ExchangeSnapshot, FollowerRef, Interaction, Spoken
+from rapport.contracts.events import (
+    SPOKEN,
+    Alert,
+    ExchangeSnapshot,
+    FirstComment,
+    FollowerRef,
+    Interaction,
+    Spoken,
+)
 from rapport.contracts.rows import THREAD, parts_of, row_key
-from rapport.contracts.topics import ALERTS, EXCHANGES, key_of, partition_of
+from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES, key_of, partition_of
 from rapport.domain import policy, publication
 from rapport.domain.connection import Connection
+from rapport.domain.erasing import ERASED, erased_name
 from rapport.domain.exchange import Answer, Block, Comment, Decision, Rules
 from rapport.domain.publication import FOLD_AFTER, Thread
 from rapport.domain.times import ms, utc
@@ -37,12 +47,15 @@ from services.scorer.pruning import Pruner
 from services.scorer.rows import (
     HEARD_WITHIN,
     BrandSettings,
+    ErasedRow,
     Heard,
     Messages,
     ObjectRow,
     SpokenKind,
     VersionRef,
     Waiting,
+    erased_key,
+    is_erased,
 )
 
 EXCERPT = 280
@@ -54,6 +67,7 @@ MOST_SWEPT = 1_000
 """Threads per transaction: after an outage, when many are overdue at once, a transaction stays small and short."""
 _THREADS = row_key(THREAD)[:-1] + b","
 _SETTINGS = row_key("settings")[:-1] + b","
+_ERASED = row_key("erased")[:-1] + b","
 _HEARD = row_key("heard")
 _ALWAYS = Connection()
 
@@ -92,6 +106,8 @@ class ExchangesHandler:
         self._clock = 0
         self._unsettled = Passage(lambda brand: row_key(THREAD, brand)[:-1] + b",")
         """The threads of brands whose settings changed."""
+        self._erasing = Passage(lambda key: row_key(THREAD, parts_of(key.encode())[1])[:-1] + b",")
+        """The threads of brands of which somebody was erased, by the key of the `ErasedRow`."""
         self._pruner = Pruner(
             {
                 row_key("object")[:-1]: (ObjectRow, lambda _: True),
@@ -108,6 +124,11 @@ class ExchangesHandler:
         for chunk in stored.chunks(_SETTINGS):
             unsettled += [parts_of(key)[1] for key, value in chunk if settings(value).unsettled]
         self._unsettled.open(stored, unsettled)
+        erased = msgspec.json.Decoder(ErasedRow).decode
+        erasing: list[str] = []
+        for chunk in stored.chunks(_ERASED):
+            erasing += [key.decode() for key, value in chunk if erased(value).unsettled]
+        self._erasing.open(stored, erasing)
         self._pruner.open(stored)
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
@@ -122,15 +143,21 @@ class ExchangesHandler:
             self._hear(event, record.timestamp, batch)
         elif isinstance(event, Decided | StageTold | FollowerBlocked):
             self._decide(event, clock, batch)
+        elif isinstance(event, FollowerErased):
+            self._erase(event, record, batch)
         elif isinstance(event, ScoringSet | PersonTold):
             batch.emit(_handed_on(event, record))
         self._tell(batch)
 
     def sweep(self, clock: int, batch: Batch) -> bool:
         """Looks at threads whose settings changed, then at those whose time has come."""
-        if self._unsettled.waits_for(batch):
+        if self._unsettled.waits_for(batch) or self._erasing.waits_for(batch):
             return True
         self._clock = clock
+        if not self._erasing.is_over:
+            self._forget(clock, batch)
+            self._tell(batch)
+            return True
         if not self._unsettled.is_over:
             self._resettle(clock, batch)
             self._tell(batch)
@@ -158,6 +185,28 @@ class ExchangesHandler:
             if any(each.state == "open" for each in _states(value).published):
                 self._look(key, clock, batch)
 
+    def _erase(self, event: FollowerErased, record: Record, batch: Batch) -> None:
+        """Notes that a follower was erased, here and, from the partition of its key, for the relationships agent."""
+        key = erased_key(event.brand, erased_name(event.brand, event.platform, event.follower))
+        if batch.row(key, ErasedRow) is None:
+            batch.keep(key, ErasedRow(unsettled=True))
+            self._erasing.begin(key.decode(), batch)
+        own = key_of(event.brand, event.platform, event.follower)
+        if record.partition == partition_of(own, CONVERSATIONS.partitions):
+            batch.emit(_handed_on(event, record))
+
+    def _forget(self, clock: int, batch: Batch) -> None:
+        """Looks at those of the next threads of a brand that are an erased follower's; or notes the end."""
+        name, found = self._erasing.next()
+        key = name.encode()
+        if found is None:
+            batch.keep(key, ErasedRow())
+            return
+        for thread, _ in found:
+            _, brand, platform, _, follower = parts_of(thread)
+            if erased_key(brand, erased_name(brand, platform, follower)) == key:
+                self._look(thread, clock, batch)
+
     def _look(self, key: bytes, clock: int, batch: Batch) -> None:
         """Looks at one thread. A fault of ours in it must not stop every clock behind it."""
         row = batch.row(key, Thread)
@@ -173,12 +222,14 @@ class ExchangesHandler:
         """What was noted stays."""
         self._deadlines.committed()
         self._unsettled.committed()
+        self._erasing.committed()
 
     def rolled_back(self) -> None:
         """Puts everything back to what it was before the batch; what is gone through begins anew."""
         self._deadlines.rolled_back()
         self._alerts.clear()
         self._unsettled.rolled_back()
+        self._erasing.rolled_back()
 
     def _interaction(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
         if event.staff and event.kind in SPOKEN:
@@ -192,6 +243,8 @@ class ExchangesHandler:
         # An edit changes the text, which the read side keeps; the clock runs on.
 
     def _comment(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
+        if is_erased(batch, event.brand, event.platform, event.actor.id):
+            return
         key = row_key("object", event.brand, event.platform, event.object.id)
         known = batch.row(key, ObjectRow) or ObjectRow()
         if known.role is not None:
@@ -351,6 +404,9 @@ class ExchangesHandler:
 
     def _publish(self, row: Thread, clock: int, batch: Batch) -> None:
         """Brings the row up to its facts, stores it, and puts out what there is to say."""
+        if is_erased(batch, row.brand, row.platform, row.follower.id):
+            self._withdraw(row, batch)
+            return
         settings = batch.row(row_key("settings", row.brand), BrandSettings) or BrandSettings()
 
         def terms_of(comment: Comment) -> policy.Terms:
@@ -383,6 +439,19 @@ class ExchangesHandler:
         for snapshot in said.snapshots:
             batch.emit(_exchange_record(snapshot, f"{snapshot.id}:{snapshot.revision}"))
         self._alerts += said.alerts
+
+    def _withdraw(self, row: Thread, batch: Batch) -> None:
+        """Drops the thread of an erased follower. What was open ends, without a word of what was said."""
+        key = row_key(THREAD, row.brand, row.platform, row.thread, row.follower.id)
+        batch.drop(key)
+        self._deadlines.note(key, None)
+        for before in row.published:
+            if before.state == "open":
+                ended = msgspec.structs.replace(
+                    before, state="cancelled", cancelled_because=ERASED, revision=before.revision + 1,
+                    follower=FollowerRef(id=row.follower.id), first=FirstComment(id=ERASED),
+                )  # fmt: skip
+                batch.emit(_exchange_record(ended, f"{ended.id}:{ended.revision}"))
 
     def _tell(self, batch: Batch) -> None:
         """Puts the alerts of a record out, those that were due first in front."""
@@ -488,10 +557,10 @@ def _alert_record(alert: Alert) -> Output:
     )
 
 
-def _handed_on(event: ScoringSet | PersonTold, record: Record) -> Output:
+def _handed_on(event: ScoringSet | PersonTold | FollowerErased, record: Record) -> Output:
     """For the relationships agent: numbers into its own partition, which every partition does; a person's news home."""
     partition, key = record.partition, record.key or b""
-    if isinstance(event, PersonTold):
+    if isinstance(event, PersonTold | FollowerErased):
         key = key_of(event.brand, event.platform, event.follower)
         partition = partition_of(key, EXCHANGES.partitions)
     headers = codec.headers("rapport.control.v1", id="handed-on", source="/rapport/scorer")

@@ -6,11 +6,12 @@ from typing import NamedTuple, cast
 import msgspec
 
 from rapport.contracts import codec
-from rapport.contracts.controls import FollowerBlocked, PersonTold, ScoringSet, Stage, StageTold
+from rapport.contracts.controls import FollowerBlocked, FollowerErased, PersonTold, ScoringSet, Stage, StageTold
 from rapport.contracts.events import ExchangeSnapshot, Interaction, Spoken
 from rapport.contracts.rows import FOLLOWER, OPEN, BlockState, FollowerRow, PersonState, row_key
 from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
 from rapport.domain.counting import Fact, count, outcome, standing, sum_up
+from rapport.domain.erasing import erased_name
 from rapport.domain.relationship import DEFAULT, Scoring, stage
 from rapport.domain.times import ms, utc
 from services.scorer.fenced.agent import Record
@@ -18,7 +19,7 @@ from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import Store
 from services.scorer.passage import Passage
 from services.scorer.pruning import Pruner
-from services.scorer.rows import OpenRow, ScoringRow
+from services.scorer.rows import ErasedRow, OpenRow, ScoringRow, erased_key, is_erased
 
 _SCORING = row_key("scoring")
 _FOLLOWERS = row_key(FOLLOWER)[:-1] + b","
@@ -71,6 +72,8 @@ class RelationshipsHandler:
             self._set(event.scoring, batch)
         elif isinstance(event, PersonTold):
             self._link(event, batch)
+        elif isinstance(event, FollowerErased):
+            _forget(event, batch)
         elif isinstance(event, ExchangeSnapshot):
             result, at = outcome(event)
             fact = _Told(event.brand, event.platform, event.follower.id, ("exchange", event.id), (event.revision, ""))
@@ -100,6 +103,8 @@ class RelationshipsHandler:
 
     def _link(self, event: PersonTold, batch: Batch) -> None:
         """Notes what the person brings to the follower's stage."""
+        if is_erased(batch, event.brand, event.platform, event.follower):
+            return
         key = row_key(FOLLOWER, event.brand, event.platform, event.follower)
         row = batch.row(key, FollowerRow) or FollowerRow(
             brand=event.brand, platform=event.platform, follower=event.follower, revision=0,
@@ -170,7 +175,9 @@ class RelationshipsHandler:
         self._count(row, fact, None if event.undone else event.kind, at, batch)
 
     def _news(self, fact: "_Told", at: datetime, batch: Batch) -> FollowerRow | None:
-        """The follower's row, begun if there is none; None where this very fact is in it already."""
+        """The follower's row, begun if there is none; None where this very fact is in it already, or nobody is left."""
+        if is_erased(batch, fact.brand, fact.platform, fact.follower):
+            return None
         known = batch.row(fact.key, Fact)
         if known is not None and known.version == fact.version:
             return None
@@ -187,6 +194,19 @@ class RelationshipsHandler:
         # Kept even where an older version comes late: it still says when the follower was first seen.
         row.revision += 1
         batch.keep(row_key(FOLLOWER, row.brand, row.platform, row.follower), row)
+
+
+def _forget(event: FollowerErased, batch: Batch) -> None:
+    """Drops all that is kept of a follower, and notes that nothing is to be kept again."""
+    its = (event.brand, event.platform, event.follower)
+    key = erased_key(event.brand, erased_name(*its))
+    if batch.row(key, ErasedRow) is not None:
+        return
+    batch.keep(key, ErasedRow())
+    batch.drop(row_key(FOLLOWER, *its))
+    for kind in ("fact", OPEN):
+        for each in batch.keys(row_key(kind, *its)[:-1] + b","):
+            batch.drop(each)
 
 
 def _told(row: FollowerRow, place: OpenRow, said: BlockState) -> Output:

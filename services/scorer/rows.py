@@ -5,8 +5,11 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from rapport.contracts.events import UtcTime
+from rapport.contracts.rows import ERASED, row_key
 from rapport.domain.connection import Connection
+from rapport.domain.erasing import erased_name
 from rapport.domain.relationship import Scoring
+from services.scorer.fenced.batch import Batch
 
 HEARD_WITHIN = 60_000
 """After a minute (ms) without a word from ingest, nobody knows what happened meanwhile."""
@@ -78,6 +81,13 @@ class ScoringRow(Struct):
     """Not every relationship has been summed up with them."""
 
 
+class ErasedRow(Struct, omit_defaults=True):
+    """Somebody of a brand was erased, under the name that `rapport.domain.erasing` gives; a row of both agents."""
+
+    unsettled: bool = False
+    """Not every thread of the brand has been looked at since, by the exchanges agent."""
+
+
 class VersionRef(Struct, frozen=True):
     """A version of a policy; its rules are a row of their own, for a brand can have hundreds of versions."""
 
@@ -104,3 +114,13 @@ class Heard(Struct):
         """Whether something may have happened on an account that is not known yet at `clock`."""
         there = [behind for at, behind in self.by_instance.values() if clock - at <= HEARD_WITHIN]
         return not there or any(account in behind for behind in there)
+
+
+def erased_key(brand: str, name: str) -> bytes:
+    """The key of an `ErasedRow`; `name` by `rapport.domain.erasing`."""
+    return row_key(ERASED, brand, name)
+
+
+def is_erased(batch: Batch, brand: str, platform: str, follower: str) -> bool:
+    """Whether a follower was erased."""
+    return batch.row(erased_key(brand, erased_name(brand, platform, follower)), ErasedRow) is not None

@@ -5,6 +5,7 @@ changes; here it is made from all of the facts at once, by the same pure functio
 anew any more: the entries and answers of a campaign that was drawn, or that is followed no longer.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from services.api.upkeep import answering, beginnings, judging, persons, posts, 
 
 AT_ONCE = 200
 """Ids per query, as the upkeep takes them."""
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 Stored = Mapping[str, Document]
 Made = Mapping[str, Document | None]
@@ -129,7 +132,11 @@ def _days(facts: Facts) -> Iterator[str]:
 
 
 def _new_ones(facts: Facts, ids: Sequence[str], _stored: Stored) -> Made:
-    return {one: beginnings.counted(facts.database, facts.brand, one.rpartition("/")[2]) for one in ids}
+    found: dict[str, Document | None] = {}
+    for one in ids:
+        day = one.removeprefix(f"{facts.brand}/")
+        found[one] = beginnings.counted(facts.database, facts.brand, day) if _DAY.fullmatch(day) else None
+    return found
 
 
 def _posts(facts: Facts, ids: Sequence[str], _stored: Stored) -> Made:

@@ -14,8 +14,10 @@ from rapport.contracts import codec
 from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
 from rapport.contracts.rows import EPOCH, FOLLOWER, FollowerRow, parts_of, row_key
 from rapport.contracts.topics import ALERTS, key_of, partition_of
+from rapport.domain.erasing import erased_name
 from rapport.kit.mongo import Document
 from services.api.projection import batch as projection
+from services.api.projection import erasing
 from services.api.projection.documents import (
     alert_document,
     exchange_document,
@@ -66,6 +68,10 @@ class Letter(Struct, omit_defaults=True):
     times: int = 0
 
 
+class Erased(Struct):
+    """Somebody was erased."""
+
+
 class _Owned(Struct):
     """The part of a row that says whose it is; None where a dead letter's key names no brand."""
 
@@ -89,6 +95,7 @@ class _Head(Struct):
 
 _head = msgspec.json.Decoder(_Head).decode
 _Hour = dict[str, int]
+_Hours = dict[str, dict[str, int]]
 
 
 class Ledger:
@@ -113,16 +120,45 @@ class Ledger:
             known = self.batch.row(key, Shown)
             if known is None:
                 self.batch.keep(key, Shown(where, value))
-                hour_key = row_key("hour", hour_id(document["brand"], document["hour"]))
-                hour = self.batch.row(hour_key, _Hour) or {}
-                hour[document["kind"]] = hour.get(document["kind"], 0) + 1
-                self.batch.keep(hour_key, hour)
+                self._count(document)
             elif where not in (known.where, *(place for place, _ in known.others)):
                 known.others = [*known.others, (where, value)]
                 self.batch.keep(key, known)
+        for erased in seen.erased:
+            self._erase(f"{erased.brand}/{erased_name(erased.brand, erased.platform, erased.follower)}")
         for unreadable in seen.unreadable:
             record = unreadable.record
             self._letter("put aside", f"{where}:{record.offset}", record.key).because = unreadable.why
+
+    def _count(self, document: Document) -> None:
+        """Counts an interaction in its hour, unless it is of somebody who was erased; and notes what is of whom."""
+        name = erasing.of_interaction(document)
+        if name is not None and self.batch.row(row_key("erased", name), Erased) is not None:
+            return
+        hour, kind = hour_id(document["brand"], document["hour"]), document["kind"]
+        self._add(hour, kind, 1)
+        if name is not None:
+            key = row_key("did", name)
+            did = self.batch.row(key, _Hours) or {}
+            kinds = did.setdefault(hour, {})
+            kinds[kind] = kinds.get(kind, 0) + 1
+            self.batch.keep(key, did)
+
+    def _erase(self, name: str) -> None:
+        """Takes what somebody did off the hours."""
+        if self.batch.row(row_key("erased", name), Erased) is not None:
+            return
+        self.batch.keep(row_key("erased", name), Erased())
+        for hour, kinds in (self.batch.row(row_key("did", name), _Hours) or {}).items():
+            for kind, many in kinds.items():
+                self._add(hour, kind, -many)
+        self.batch.drop(row_key("did", name))
+
+    def _add(self, hour: str, kind: str, many: int) -> None:
+        key = row_key("hour", hour)
+        counts = self.batch.row(key, _Hour) or {}
+        counts[kind] = counts.get(kind, 0) + many
+        self.batch.keep(key, {name: value for name, value in counts.items() if value})
 
     def exchange(self, output: Output) -> None:
         """Takes in what the exchanges agent put out, where it is a newer snapshot."""
@@ -205,6 +241,8 @@ class Expected:
         if what == "alert":
             said = self.said(id)
             return said is not None and said.place >= 0
+        if what in ("interaction", "hour"):
+            return bool(self.documents(what, id))
         return self._ledger.get(row_key(what, id)) is not None
 
     def _documents(self, what: str, id: str) -> Iterable[Document]:
@@ -216,19 +254,30 @@ class Expected:
             return []
         if what == "interaction":
             shown = decoder(Shown).decode(value)
-            return [
+            found = (
                 interaction_document(decoder(Interaction).decode(each))
                 for each in (shown.value, *(other for _, other in shown.others))
-            ]
+            )
+            return [each for each in found if not self._is_erased(erasing.of_interaction(each))]
         if what == "exchange":
             newest = decoder(Newest).decode(value)
-            return [exchange_document(msgspec.json.decode(newest.value, type=ExchangeSnapshot), EPOCH)]
+            snapshot = msgspec.json.decode(newest.value, type=ExchangeSnapshot)
+            return [self._blank(exchange_document(snapshot, EPOCH), erasing.BLANK_EXCHANGE)]
         if what == "alert":
             said = decoder(Said).decode(value)
-            return [alert_document(decoder(Alert).decode(said.value))] if said.place >= 0 else []
+            if said.place < 0:
+                return []
+            return [self._blank(alert_document(decoder(Alert).decode(said.value)), erasing.BLANK)]
         brand, _, hour = id.partition("/")
-        at = datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC)
-        return [{"_id": id, "brand": brand, "hour": at, "counts": decoder(_Hour).decode(value)}]
+        at, counts = datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC), decoder(_Hour).decode(value)
+        return [{"_id": id, "brand": brand, "hour": at, "counts": counts}] if counts else []
+
+    def _is_erased(self, name: str | None) -> bool:
+        return name is not None and self._ledger.get(row_key("erased", name)) is not None
+
+    def _blank(self, document: Document, blank: Document) -> Document:
+        """An exchange or an alert as it is shown where its follower was erased."""
+        return {**document, **blank} if self._is_erased(erasing.of_exchange(document)) else document
 
     def hour(self, id: str) -> dict[str, int]:
         """The counts by kind of an hour."""

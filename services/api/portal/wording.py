@@ -19,6 +19,7 @@ CANCELLED = {
     "disconnected": "Account disconnected",
     "no_reply_needed": "No reply needed",
     "spam": "Spam",
+    "erased": "Person erased",
 }
 STAGES = {"new": "New", "knows": "Knows", "likes": "Likes", "trusts": "Trusts", "buys": "Buys"}
 STEPS = {

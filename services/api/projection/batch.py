@@ -1,5 +1,6 @@
 """A poll's records, decoded and sorted by the view that they change. No I/O."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,8 +9,9 @@ from typing import Any
 import msgspec
 
 from rapport.contracts import codec
+from rapport.contracts.controls import FollowerErased
 from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
-from rapport.contracts.rows import EPOCH, EPOCH_HEADER, FOLLOWER, FollowerRow, parts_of
+from rapport.contracts.rows import EPOCH, EPOCH_HEADER, ERASED, FOLLOWER, FollowerRow, parts_of
 from rapport.contracts.topics import (
     ALERTS,
     CONVERSATIONS,
@@ -28,7 +30,8 @@ from services.api.projection.documents import (
 )
 
 INTERACTION_TYPE = "rapport.interaction.v1"
-_NOT_SHOWN = frozenset({"rapport.tick.v1", "rapport.control.v1"})
+TICK_TYPE = "rapport.tick.v1"
+CONTROL_TYPE = "rapport.control.v1"
 
 _interactions = msgspec.json.Decoder(Interaction)
 _followers = msgspec.json.Decoder(FollowerRow)
@@ -56,6 +59,9 @@ class Batch:
     followers: dict[str, Document | None] = field(default_factory=dict)
     alerts: dict[str, Document] = field(default_factory=dict)
     profiles: dict[str, Document] = field(default_factory=dict)
+    erased: list[FollowerErased] = field(default_factory=list)
+    erased_names: set[str] = field(default_factory=set)
+    """`<brand>/<name>` of those whom the scorer's rows say were erased, at whatever time."""
     hours: set[tuple[str, datetime]] = field(default_factory=set)
     """Brand and hour of each interaction: what has to be counted again."""
     sources: dict[str, Any] = field(default_factory=dict)
@@ -86,7 +92,10 @@ def read(polled: Mapping[Any, Iterable[Any]]) -> Batch:
 
 def _add_interaction(batch: Batch, record: Any) -> None:
     found = codec.type_of(record.headers)
-    if found in _NOT_SHOWN:
+    if found == TICK_TYPE:
+        return
+    if found == CONTROL_TYPE:
+        _add_control(batch, record)
         return
     if found != INTERACTION_TYPE:
         raise codec.UndecodableError(f"unknown type {found!r}")
@@ -104,6 +113,14 @@ def _add_interaction(batch: Batch, record: Any) -> None:
         known = batch.profiles.get(profile["_id"])
         if known is None or known["version"] < profile["version"]:
             batch.profiles[profile["_id"]] = profile
+
+
+def _add_control(batch: Batch, record: Any) -> None:
+    """Control records are the scorer's; what it cannot read it puts aside itself. Of whom is erased we hear with it."""
+    with contextlib.suppress(codec.UndecodableError):
+        control = codec.decode(CONTROL_TYPE, record.value)
+        if isinstance(control, FollowerErased):
+            batch.erased.append(control)
 
 
 def _add_alert(batch: Batch, record: Any) -> None:
@@ -130,6 +147,8 @@ def _add_exchange(batch: Batch, record: Any) -> None:
 
 def _add_follower(batch: Batch, record: Any) -> None:
     parts = parts_of(record.key)
+    if parts[0] == ERASED and record.value is not None:
+        batch.erased_names.add("/".join(parts[1:]))
     if parts[0] != FOLLOWER:
         return
     if record.value is None:

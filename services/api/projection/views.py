@@ -9,6 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from rapport.domain.relationship import STAGES
 from rapport.kit.mongo import Document
+from services.api.projection import erasing
 from services.api.projection.batch import Batch
 from services.api.projection.documents import stage_fields
 from services.api.repositories import scorings
@@ -25,6 +26,8 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
 
     Raises PyMongoError where MongoDB is away; the whole batch can then be written again.
     """
+    erasing.note(database, batch)
+    erasing.leave_out(database, batch)
     refused = _insert(database, "interactions", batch.interactions)
     for name, why in _insert(database, "alerts", batch.alerts).items():
         raise RefusedError(f"alert {name}: {why}")

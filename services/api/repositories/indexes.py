@@ -166,6 +166,8 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("campaign", [("brand", _UP), ("campaign", _UP), ("week", _UP)]),
         _index("week", [("brand", _UP), ("week", _UP), ("campaign", _UP)]),
     ),
+    # Only who is not removed yet has these fields.
+    "erased": (_index("left", [("follower", _UP)], partialFilterExpression={"follower": {"$type": "string"}}),),
     "stale": (_index("since", [("what", _UP), ("since", _UP)]),),
     "answer_effects": (_index("due", [("brand", _UP), ("due_at", _UP), ("outcome", _UP), ("direction", _UP)]),),
     "profiles": (
@@ -183,6 +185,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "alerts": (
         _index("latest", [("brand", _UP), ("created_at", _DOWN), ("_id", _DOWN)]),
         _index("exchange", [("brand", _UP), ("exchange", _UP)]),
+        _index("follower", [("brand", _UP), ("platform", _UP), ("follower.id", _UP)]),
     ),
     "deliveries": (_index("alert", [("brand", _UP), ("alert", _UP)]),),
     "hourly": (

@@ -154,7 +154,8 @@ class Overviews:
         return found
 
     async def _count(self, query: Document, hint: str | None) -> tuple[int, int]:
-        many = await self._followers.count_documents(query, **({} if hint is None else {"hint": hint}))
+        how: Document = {} if hint is None else {"hint": hint}
+        many = await self._followers.count_documents(query, **how)
         return many, many
 
     async def _kept(self, what: str, of: Hashable, count: Callable[[], Awaitable[tuple[Any, int]]]) -> Any:

@@ -91,7 +91,7 @@ class Exchange(BaseModel):
     state: State
     cancelled_because: Annotated[
         str | None,
-        Field(description="`deleted`, `hidden`, `blocked`, `disconnected`, `no_reply_needed` or `spam`."),
+        Field(description="`deleted`, `hidden`, `blocked`, `disconnected`, `no_reply_needed`, `spam` or `erased`."),
     ]
     decision: Decision | None
     superseded_by: str | None
@@ -290,6 +290,14 @@ class FollowerDetail(Follower):
     timeline: list[Moment]
     answers: Annotated[list[GivenAnswer], Field(description="To surveys, the latest first.")]
     communities: Annotated[list[Membership], Field(description="By id. Who is linked belongs to them as one person.")]
+
+
+class Erasure(BaseModel):
+    """That a follower is forgotten; of whom it was nothing is said again."""
+
+    brand: str
+    platform: str
+    at: AwareDatetime
 
 
 class Window(BaseModel):

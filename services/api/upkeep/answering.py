@@ -13,6 +13,7 @@ from pymongo import DeleteOne, UpdateOne
 from pymongo.database import Database
 
 from rapport.domain.answering import AFTER, moved
+from rapport.domain.erasing import ERASED
 from rapport.kit.mongo import Document
 from services.api.repositories import scorings
 from services.api.upkeep import stale, trail
@@ -89,7 +90,8 @@ def effects(
 ) -> dict[str, Document | None]:
     """The effect of each exchange (with the fields of `EXCHANGE`) by its id; None where there is none to tell.
 
-    `before`: what is noted of them. It stays where the days that it was told from are not kept any more.
+    `before`: what is noted of them. It stays where the days that it was told from are not kept any more, and where the
+    follower was erased: it names nobody.
     """
     names = {each["_id"]: (each, f"{each['brand']}/{each['platform']}/{each['follower']['id']}") for each in exchanges}
     wanted = {"_id": {"$in": list({follower for _, follower in names.values()})}}
@@ -98,6 +100,9 @@ def effects(
     numbers = scorings.known(database, {each["scoring"] for each in known.values()})
     found: dict[str, Document | None] = {}
     for name, (each, its) in names.items():
+        if each["follower"]["id"] == ERASED:
+            found[name] = before.get(name)
+            continue
         outcome, follower = _outcome(each), known.get(its)
         if outcome is None or follower is None or each["due_at"] > now - AFTER:
             found[name] = None

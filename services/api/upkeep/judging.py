@@ -152,8 +152,10 @@ def entries(
             "campaign": campaign["campaign"],
             "hash": draw.hash_of(salt, platform, entry.follower),
             "valid": not entry.reasons,
+            # Lists, as they come back: else what is stored would never be the same.
+            "reasons": list(entry.reasons),
             "fulfilled": [each._asdict() for each in entry.fulfilled],
-            "objects": plain["objects"][:MOST_OBJECTS],
+            "objects": list(entry.objects[:MOST_OBJECTS]),
         }
     return found
 

@@ -1,9 +1,20 @@
 """The tasks, in the order in which they run where several are due."""
 
-from services.api.upkeep import answering, beginnings, campaigns, communities, persons, posts, stage_after, stages
+from services.api.upkeep import (
+    answering,
+    beginnings,
+    campaigns,
+    communities,
+    erasing,
+    persons,
+    posts,
+    stage_after,
+    stages,
+)
 from services.api.upkeep.loop import Task
 
 TASKS: tuple[Task, ...] = (
+    erasing.TASK,
     stages.TASK,
     persons.TASK,
     answering.TASK,

@@ -18,6 +18,8 @@ def busy_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Through with two busy days; between them some exchanges were decided upon, and settings changed."""
     with world(tmp_path_factory.mktemp("verify")) as found:
         now = broker_now(found.running)
+        settings = {"name": "A brand", "timezone": "Europe/Oslo"}
+        found.views["brands"].insert_many([{"_id": brand, "settings": settings} for brand in ("acme", "zeta")])
         *first, last = days.policies(now)
         found.control(*first, days.connected(now), Heartbeat(instance="ingest-1", behind=("acme-2",)))
         produce(found.running.kafka, days.busy(1, 900, now))

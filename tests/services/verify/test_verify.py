@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 
 from rapport.cli import app
 from rapport.contracts import codec
-from rapport.contracts.controls import StageTold
+from rapport.contracts.controls import FollowerErased, StageTold
 from rapport.contracts.topics import ALERTS, CONVERSATIONS
+from rapport.domain.erasing import ERASED
+from rapport.domain.times import utc
 from services.verify import groups
+from services.verify.figures import FIGURES
 from services.verify.settle import Settling
 from tests.services.scorer.story import interaction
 from tests.services.scorer.test_fenced_batches import broker_now
@@ -84,7 +87,9 @@ def test_a_day_with_everything_in_it_agrees(busy_world: World) -> None:
     assert steps == {"warning", "breach", "escalation", "retracted", "resolved"}
     summary = outcome.summary
     assert summary["verified"] is True
-    assert summary["compared"] == {
+    figures = {figure.what for figure in FIGURES}
+    compared = {what: many for what, many in summary["compared"].items() if what not in figures}
+    assert compared == {
         **{
             kind: busy_world.views[collection].count_documents({})
             for kind, collection in {"interaction": "interactions", "exchange": "exchanges", "alert": "alerts"}.items()
@@ -95,6 +100,9 @@ def test_a_day_with_everything_in_it_agrees(busy_world: World) -> None:
         "dead letter": 3,
         "put aside": 3,
     }
+    for what, collection in (("stage", "followers"), ("beginning", "beginnings"), ("stage after", "stage_after")):
+        assert summary["compared"][what] == busy_world.views[collection].count_documents({}) > 10
+    assert summary["compared"].keys() == compared.keys() | figures
     counted = busy_world.views["interactions"].aggregate(
         [{"$group": {"_id": {"brand": "$brand", "kind": "$kind"}, "many": {"$sum": 1}}}]
     )
@@ -288,6 +296,29 @@ def test_what_a_process_that_stands_still_has_not_done_yet_is_no_difference(
     assert (outcome.code, outcome.differences, outcome.summary["verified"]) == (2, [], False)
     assert f"the group rapport-{process} stands at" in outcome.summary["why"]
     until(lambda: busy_world.verify().code == 0, "all agrees again")
+
+
+def test_a_person_who_was_erased_is_expected_nowhere(busy_world: World) -> None:
+    views, now = busy_world.views, broker_now(busy_world.running)
+    its = {"brand": "acme", "platform": "generic", "follower": "f5"}
+    assert views["interactions"].count_documents(its) > 10
+    assert views["exchanges"].count_documents({"brand": "acme", "follower.id": "f5"}) > 1
+    busy_world.control(FollowerErased(brand="acme", platform="generic", follower="f5", at=utc(now)))
+    after = [interaction(kind, f"after-{kind}", now, follower="f5") for kind in ("comment", "reaction")]
+    produce(busy_world.running.kafka, after)
+    busy_world.through()
+    outcome = busy_world.verify()
+    assert (outcome.differences, outcome.code) == ([], 0)
+    assert views["interactions"].count_documents(its) == 0
+    assert views["followers"].count_documents({"_id": "acme/generic/f5"}) == 0
+    assert views["exchanges"].count_documents({"brand": "acme", "follower.id": ERASED}) > 1
+    made_up = views["interactions"].find_one({"brand": "acme", "follower": "f1"})
+    assert made_up is not None
+    views["interactions"].insert_one({**made_up, "_id": "acme/generic/back", "follower": "f5"})
+    try:
+        assert ("interaction", "acme/generic/back", None) in busy_world.verify().fields
+    finally:
+        views["interactions"].delete_one({"_id": "acme/generic/back"})
 
 
 def test_people_read_a_line_per_difference_and_what_was_compared(busy_world: World) -> None:

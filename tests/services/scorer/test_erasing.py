@@ -1,0 +1,127 @@
+"""A person who was erased: nothing of theirs stays in the rows, and nothing comes into them again."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from rapport.contracts.controls import FollowerErased, Rule
+from rapport.contracts.topics import CONVERSATIONS, EXCHANGES, key_of, partition_of
+from rapport.domain.erasing import ERASED
+from rapport.domain.times import utc
+from services.scorer.exchanges import ExchangesHandler
+from services.scorer.fenced.batch import Batch
+from tests.services.scorer.story import DAY, HOUR, T0, Rows, Story, interaction, record
+from tests.services.scorer.test_relationships import People
+
+CONTROL = "rapport.control.v1"
+
+
+def gone(follower: str = "ada") -> FollowerErased:
+    """That a follower was erased."""
+    return FollowerErased(brand="acme", platform="generic", follower=follower, at=utc(T0))
+
+
+def kept(rows: Rows) -> list[bytes]:
+    """The rows that a person is named in, by whatever, but for what is known of objects, which leaves by itself."""
+    return [
+        key
+        for key, value in rows.items()
+        if (b"ada" in key or b"ada" in value or b"secret" in value) and not key.startswith(b'["object"')
+    ]
+
+
+def test_nothing_is_left_of_a_relationship_and_nothing_begins_it_again_in_whatever_order() -> None:
+    events = [
+        (interaction("share", "s1", T0), "rapport.interaction.v1"),
+        (interaction("reaction", "s2", T0 + DAY), "rapport.interaction.v1"),
+        (gone(), CONTROL),
+    ]
+    for order in itertools.permutations(events):
+        people = People()
+        people.tell(interaction("share", "of-bob", T0, follower="bob"))
+        before = dict(people.rows)
+        for event, kind in (*order, order[0]):
+            people.tell(event, type=kind)
+        assert kept(people.rows) == []
+        assert before.items() <= people.rows.items(), "another's stay"
+
+
+def test_what_was_open_ends_without_a_word_of_what_was_said_and_its_clock_with_it() -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0, text="secret"), T0)
+    story.tell(interaction("comment", "c2", T0, thread="post-2", text="secret"), T0)
+    story.tell(interaction("comment", "b1", T0, follower="bob"), T0)
+    story.control(gone(), T0 + HOUR)
+    ended = [each for each in story.now() if each.follower.id == "ada"]
+    assert [(each.state, each.cancelled_because, each.first.text) for each in ended] == 2 * [
+        ("cancelled", ERASED, None)
+    ]
+    assert kept(story.rows) == []
+    story.tick(T0 + 2 * DAY)
+    assert [(alert.step, alert.follower.id) for alert in story.alerts] == [("breach", "bob")]
+
+
+def test_what_was_missed_before_stays_missed_and_what_was_answered_stays_answered() -> None:
+    story = Story()
+    story.policy(T0, Rule(target_seconds=3600, warn_at=()))
+    story.tell(interaction("comment", "c1", T0 + 1, text="secret"), T0 + 1)
+    story.tell(interaction("comment", "c2", T0 + 1, thread="post-2"), T0 + 1)
+    story.tell(interaction("reply", "r2", T0 + 2, parent="c2", thread="post-2"), T0 + 2)
+    story.tick(T0 + 2 * HOUR)
+    said = len(story.alerts)
+    story.control(gone(), T0 + 3 * HOUR)
+    missed, answered = sorted(story.now(), key=lambda each: each.thread)
+    assert (missed.state, missed.breached_at) == ("cancelled", utc(T0 + 1 + HOUR))
+    assert answered.state == "answered"
+    story.tick(T0 + 9 * DAY)
+    assert len(story.alerts) == said
+
+
+def test_what_comes_later_opens_nothing_be_it_a_comment_a_reply_or_a_deletion() -> None:
+    story = Story()
+    story.control(gone(), T0)
+    story.tell(interaction("comment", "c1", T0 + 1, text="secret"), T0 + 1)
+    story.tell(interaction("reply", "r1", T0 + 2, parent="c1", to="ada"), T0 + 2)
+    story.tell(interaction("delete", "d1", T0 + 3, of="c1"), T0 + 3)
+    assert (story.now(), kept(story.rows)) == ([], [])
+
+
+def test_a_worker_that_ends_in_between_leaves_the_rest_to_the_next() -> None:
+    story = Story()
+    for number in range(5):
+        story.tell(interaction("comment", f"c{number}", T0, thread=f"post-{number}", text="secret"), T0)
+    batch = Batch(story.rows)
+    story.handler.apply(record(gone(), T0, CONTROL), T0, batch)
+    story.rows.take(batch)
+    assert len(kept(story.rows)) == 5
+    story.reopen()
+    story.tick(T0 + 1)
+    assert kept(story.rows) == []
+    assert {each.cancelled_because for each in story.now()} == {ERASED}
+
+
+def test_a_batch_that_is_rolled_back_is_gone_through_anew() -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0, text="secret"), T0)
+    batch = Batch(story.rows)
+    story.handler.apply(record(gone(), T0, CONTROL), T0, batch)
+    story.rows.take(batch)
+    story.handler.committed()
+    lost = Batch(story.rows)
+    assert story.handler.sweep(T0, lost)
+    story.handler.rolled_back()
+    story.tick(T0 + 1)
+    assert kept(story.rows) == []
+
+
+@pytest.mark.parametrize("follower", ["ada", "bob", "eve"])
+def test_one_partition_of_all_hands_it_on_to_the_relationship(follower: str) -> None:
+    handed: list[int] = []
+    for partition in range(CONVERSATIONS.partitions):
+        rows, handler = Rows(), ExchangesHandler(0)
+        handler.open(rows)  # type: ignore[arg-type]
+        batch = Batch(rows)
+        handler.apply(replace(record(gone(follower), T0, CONTROL), partition=partition), T0, batch)
+        handed += [output.partition for output in batch.outputs if output.topic == EXCHANGES.name]
+    assert handed == [partition_of(key_of("acme", "generic", follower), EXCHANGES.partitions)]
