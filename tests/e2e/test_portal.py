@@ -10,7 +10,7 @@ from msgspec import structs
 from playwright.sync_api import Browser, Page, expect
 from pymongo.database import Database
 
-from rapport.contracts.controls import Decided
+from rapport.contracts.controls import Decided, FollowerErased
 from rapport.contracts.events import DecisionRef
 from rapport.kit.mongo import Document
 from rapport.local.stack import Running
@@ -300,6 +300,21 @@ def test_somebody_says_who_is_the_same_person_and_takes_it_back(opened: Opened, 
     card.get_by_role("button", name="Unlink").click()
     expect(card).to_contain_text("Linked to nobody")
     assert api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"] == []
+
+
+def test_a_person_is_forgotten_once_somebody_wrote_the_word(opened: Opened, api: Served, stack: Running) -> None:
+    path = f"/brands/{portal_data.BRAND}/followers"
+    page = opened(f"{path}/{FOLLOWER}")
+    page.get_by_text("Forget this person").click()
+    page.get_by_label("To be sure").fill("yes")
+    page.get_by_role("button", name="Forget for good").click()
+    expect(page.get_by_role("alert")).to_have_text("Write “forget”, if that is what you want.")
+    expect(page.get_by_label("To be sure")).to_have_value("yes")
+    page.get_by_label("To be sure").fill("Forget")
+    page.get_by_role("button", name="Forget for good").click()
+    expect(page.get_by_role("heading", name="Followers")).to_be_visible()
+    said = controls(stack.kafka, portal_data.BRAND).values()
+    assert all([each.follower for each in some if isinstance(each, FollowerErased)] == ["did:plc:0"] for some in said)
 
 
 def test_a_file_of_links_is_looked_at_first_and_taken_once_somebody_agrees(opened: Opened, api: Served) -> None:

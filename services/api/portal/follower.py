@@ -1,4 +1,4 @@
-"""A follower's page, and the forms that say who is the same person."""
+"""A follower's page, and the forms that say who is the same person, and that nobody is any more."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote, urlsplit
 from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from services.api import linking, reading
+from services.api import erasing, linking, reading
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
 from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
@@ -15,6 +15,8 @@ from services.api.problems import ProblemError, not_found
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.identities import LinkInput, UnlinkInput
 from services.api.schemas.views import LONGEST_WHY
+
+FORGET = "forget"
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,7 +30,7 @@ async def follower_page(id: str, brand: Brand, who: Visitor, context: ContextDep
 async def _follower(
     context: Context, brand: dict[str, Any], id: str, who: Principal, status: int = 200, **sent: str
 ) -> HTMLResponse:
-    """The page, with what was `sent` to link it and what is `wrong` about that."""
+    """The page, with what was `sent` to link or forget it, and what is `wrong` or `not_forgotten` about that."""
     found = await reading.follower(context.database, Tenants.one(brand["_id"]), brand["_id"], id, datetime.now(UTC))
     person = await linking.person(context, brand["_id"], id)
     if found is None or person is None:
@@ -41,7 +43,7 @@ async def _follower(
         follower=found,
         person=person,
         may_write=who.may("write"),
-        sent={"other": "", "why": "", "wrong": "", **sent},
+        sent={"other": "", "why": "", "wrong": "", "word": "", "not_forgotten": "", **sent},
     )
 
 
@@ -89,6 +91,23 @@ async def unlink_follower(
     said = UnlinkInput.model_construct(a=a, b=b, why="taken back in the portal")
     await linking.unlink(context, brand["_id"], who.name, said, "portal")
     return _back(brand, id)
+
+
+@router.post("/brands/{brand}/followers/{id}/forget")
+async def forget_follower(
+    request: Request, id: str, brand: Brand, who: Visitor, context: ContextDep, word: Annotated[str, Form()] = ""
+) -> Response:
+    """The form that has a person forgotten. It takes a word, so that no slip of the hand does it."""
+    same_origin(request)
+    require(who, "write")
+    if word.strip().casefold() != FORGET:
+        wrong = f"Write “{FORGET}”, if that is what you want."
+        return await _follower(context, brand, id, who, 422, word=word, not_forgotten=wrong)
+    try:
+        await erasing.erase(context, brand["_id"], id, who.name)
+    except ProblemError as error:
+        return await _follower(context, brand, id, who, error.status, word=word, not_forgotten=sentence(error))
+    return RedirectResponse(f"/brands/{brand['_id']}/followers", 303, headers=HEADERS)
 
 
 def _back(brand: dict[str, Any], id: str) -> Response:
