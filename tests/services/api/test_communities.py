@@ -237,6 +237,27 @@ def test_by_another_rule_everybody_is_judged_again(api: Served, views: Database[
     assert len(events(api, "some")) == 3 + 5 + 2
 
 
+def test_another_community_does_not_put_off_what_one_waits_for(api: Served, views: Database[Document]) -> None:
+    api.brand(BRAND)
+    facts.write(views, _row("ada", NOW - 29 * DAY))
+    for name, days in (("month", 30), ("year", 365)):
+        _make(api, name, f"last seen within {days} days")
+        turn(views)
+        (check,) = views["community_checks"].find()
+        assert check["at"] == NOW + DAY + timedelta(milliseconds=1)
+
+
+def test_nobody_joins_by_a_rule_that_was_replaced_meanwhile(api: Served, views: Database[Document]) -> None:
+    api.brand(BRAND)
+    facts.write(views, _row("ada", counts={"comment": 3}))
+    _make(api, "some", "comments >= 3")
+    before = views["communities"].find().to_list()
+    api.client.put(f"{HOME}/some", json={"name": "Some", "rule": "comments >= 4"})
+    desk = Desk(views, None, datetime.now(UTC))
+    community_judging.judge(desk, BRAND, before, [f"{BRAND}/bluesky/ada"], "follower changed")
+    assert (members(api, "some"), events(api, "some")) == (set(), [])
+
+
 def test_a_pass_goes_on_where_the_last_turn_ended(
     api: Served, views: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
