@@ -65,7 +65,8 @@ FIELDS: dict[str, Field] = {
 PLATFORM = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _CAMPAIGN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _LETTER = re.compile(r"[^\W_]")
-_NO_WORDS = re.compile(r'["“”\x00-\x1f]')
+_NO_WORDS = re.compile('["“”\x00-\x1f\ud800-\udfff]')
+_WHOLE = re.compile(r"[-+]?\d{1,15}")
 
 
 class _Node(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=str.lower):
@@ -175,6 +176,11 @@ def _number(field: str, kind: FieldKind, value: int | str) -> int:
     if not lowest <= value <= highest:
         raise PartError("value", f"“{field}” is compared with {what}, not with {value}")
     return value
+
+
+def whole(text: str) -> int | None:
+    """A whole number that was written; None where it is none, or one that nothing here can be."""
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def meant(word: str, known: Collection[str]) -> str:

@@ -29,6 +29,7 @@ from rapport.domain.community import (
     conditions,
     depth,
     meant,
+    whole,
 )
 from rapport.domain.community_sense import culprit, sense
 
@@ -74,10 +75,10 @@ class _Token(NamedTuple):
 
 
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<quoted>"[^"“”\n]*"|“[^"“”\n]*”)"""
+    r"""(?P<quoted>"[^"“”\n]*"|“[^"“”\n]*”)"""
     r"""|(?P<symbol><=|>=|!=|[<>=≤≥≠()])"""
     r"""|(?P<word>[^\s()<>=!≤≥≠"“”,]+)"""
-    r"""|(?P<other>\S))"""
+    r"""|(?P<other>\S)"""
 )
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?%?")
 _SYMBOLS = {"≤": "<=", "≥": ">=", "≠": "!="}
@@ -257,9 +258,10 @@ class _Parser:
             return token.text[1:-1]
         if token.kind == "word":
             return token.text
-        if not token.text.lstrip("+-").isdecimal():
-            raise PartError("value", f"“{token.text}” is no whole number")
-        return int(token.text)
+        number = whole(token.text)
+        if number is None:
+            raise PartError("value", f"“{token.text}” is no whole number, or too large a one")
+        return number
 
     def _peek(self, beyond: int = 0) -> _Token:
         return self._tokens[min(self._next + beyond, len(self._tokens) - 1)]

@@ -110,6 +110,11 @@ def test_a_wrong_text_is_marked_under_the_place(opened: Opened) -> None:
     expect(page.locator(".com-rule")).to_have_text("trust > 3 and stage is at least likes")
     page.get_by_role("link", name="Change it").click()
     expect(page.get_by_role("group", name="Condition 2: Stage")).to_be_visible()
+    page.get_by_text("The same rule as text").click()
+    text.fill("trust > 4")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#text-wrong")).to_contain_text("This was changed, and what is picked above would be taken.")
+    expect(text).to_have_value("trust > 4")
 
 
 @pytest.mark.usefixtures("filled")

@@ -15,6 +15,7 @@ from rapport.domain.community import (
     PartError,
     Rule,
     condition,
+    whole,
 )
 from rapport.domain.community import All as Every
 from rapport.domain.community_text import render
@@ -72,6 +73,7 @@ class Typed:
         self.description = sent.get("description", "")
         self.match = "any" if sent.get("match") == "any" else "all"
         self.text = sent.get("text", "")
+        self.text_before = sent.get("text_before", "")
         self.do = sent.get("do", "")
         self.more = sent.get("more", "")
         self.rows: list[Row] | None = None
@@ -84,7 +86,7 @@ class Typed:
 
     def show(self, rule: Rule) -> None:
         """Fills rows and text with a rule."""
-        self.text = render(rule)
+        self.text = self.text_before = render(rule)
         parts = rule.of if not isinstance(rule, Condition | Not) else (rule,)
         self.match = "all" if isinstance(rule, Condition | Not | Every) else "any"
         flat = [each for each in parts if isinstance(each, Condition)]
@@ -117,6 +119,8 @@ class Typed:
                 made.append({"kind": "condition", **{name: getattr(found, name) for name in Row._fields}})
             except PartError as error:
                 wrong[f"row.{place}"] = sentence(error.why)
+        if self.text.strip() != self.text_before.strip():
+            wrong["text"] = "This was changed, and what is picked above would be taken. Use its own button, or undo it."
         if not self.rows:
             wrong["rows"] = "Pick what the followers have in common: there is no condition yet."
         return {"kind": self.match, "of": made}, wrong
@@ -126,8 +130,8 @@ def _value(row: Row) -> int | str:
     typed = row.value.strip()
     if not typed:
         raise PartError("value", "this needs a value")
-    number = row.kind in ("score", "count", "days") and typed.lstrip("+-").isdecimal()
-    return int(typed) if number else typed
+    number = whole(typed) if row.kind in ("score", "count", "days") else None
+    return typed if number is None else number
 
 
 def problems(found: Sequence[FieldProblem]) -> tuple[dict[str, str], Position | None]:

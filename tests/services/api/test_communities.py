@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from services.api.upkeep import communities, community_judging
 from services.api.upkeep.loop import Desk
 from services.api.upkeep.trail import LATER
 from tests.services.api import campaign_data, facts, samples
-from tests.services.api.conftest import Served
+from tests.services.api.conftest import ADMIN_KEY, Served
 
 pytestmark = pytest.mark.stack
 
@@ -506,3 +507,27 @@ def test_one_may_read_and_not_write_with_a_key_that_reads(api: Served) -> None:
             )
             answer = reader.request(method, f"{HOME}{path}", json=None if method == "delete" else body)
             assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("typed", ["--3", "+-3", "9" * 5000, "3.5", "٣ apples", "high"])
+def test_what_is_typed_for_a_number_and_is_none_is_said_beside_it(api: Served, typed: str) -> None:
+    api.brand(BRAND)
+    api.client.post("/login", data={"key": ADMIN_KEY})
+    row = {"rows": "", "match": "all", "field.0": "trust", "comparison.0": ">", "value.0": typed, "name": "x"}
+    answer = api.client.post(f"/brands/{BRAND}/communities/-new", data={**row, "do": "save"})
+    assert answer.status_code == 422
+    assert "“trust” is compared with a whole number from 0 to 100" in answer.text
+    assert f'value="{typed}"' in answer.text
+
+
+@pytest.mark.parametrize(
+    "value", ["a\ud800", "a\x00", 'a"b', "", "…", "x" * 101, 3, 3.5, None, True, ["a"], {"$gt": ""}, 10**40]
+)
+def test_no_json_makes_words_that_cannot_be_stored(api: Served, value: Any) -> None:
+    api.brand(BRAND)
+    rule = {"kind": "condition", "field": "words", "comparison": "wrote", "value": value}
+    # What httpx would not encode.
+    sent = json.dumps({"id": "x", "name": "x", "rule": rule})
+    answer = api.client.post(HOME, content=sent, headers={"content-type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == "rule.value"
