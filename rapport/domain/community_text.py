@@ -110,14 +110,14 @@ class _Parser:
         self._places: list[tuple[Condition, Mapping[str, tuple[int, int]]]] = []
         if len(text) > LONGEST_TEXT:
             raise self._error(f"a rule has {LONGEST_TEXT:,} characters at most", LONGEST_TEXT, len(text))
-        self._tokens = list(self._tokenized())
+        self._tokens = self._tokenized()
         self._next = 0
 
-    def _tokenized(self) -> "list[_Token]":
+    def _tokenized(self) -> list[_Token]:
         found: list[_Token] = []
         for match in _TOKEN.finditer(self._text):
             kind = match.lastgroup or ""
-            token = _Token(kind, match[kind], match.start(kind), match.end(kind))
+            token = _Token(kind, match[0], match.start(), match.end())
             if kind == "other":
                 quote = token.text in ('"', "“", "”")
                 why = "this quote has no other end" if quote else f"“{token.text}” has no meaning here"
