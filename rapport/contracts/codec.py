@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from rapport.contracts.controls import Control
-from rapport.contracts.events import Alert, Brand, ExchangeEvent, Interaction, Tick
+from rapport.contracts.events import Alert, Brand, ExchangeEvent, Interaction, MissingPost, Tick
 
 Headers = list[tuple[str, bytes]]
 
@@ -16,6 +16,7 @@ SCHEMA: Mapping[str, Any] = {
     "rapport.control.v1": Control,
     "rapport.exchange.v1": ExchangeEvent,
     "rapport.alert.v1": Alert,
+    "rapport.missing-post.v1": MissingPost,
     "rapport.brand.v1": Brand,
 }
 """What decodes each type. The names are the public contract; the structs are this version's reading of it."""

@@ -201,6 +201,25 @@ class Alert(Struct, omit_defaults=True, frozen=True, kw_only=True):
     answered_at: UtcTime | None = None
 
 
+class MissingPost(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """One word to the brand about a planned post that was not published. `id` is derived from plan and time."""
+
+    id: Text
+    brand: Text
+    platform: Text
+    account: Text
+    plan: Text
+    planned_at: UtcTime
+    created_at: UtcTime
+    text: str | None = None
+    """The planned text, cut to an excerpt."""
+    owner: str | None = None
+
+
+Notice: TypeAlias = Alert | MissingPost
+"""What the notifier tells a brand."""
+
+
 class Account(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """A brand's account on one platform, with the secrets of its generic door (the newest first)."""
 

@@ -64,6 +64,13 @@ ALERTS = Topic(
     writers=("scorer",),
     config=_kept(30),
 )
+REMINDERS = Topic(
+    name="rapport.reminders.v1",
+    key=("brand",),
+    types=("rapport.missing-post.v1",),
+    writers=("projector",),
+    config=_kept(30),
+)
 BRANDS = Topic(
     name="rapport.brands.v1",
     key=("brand",),
@@ -107,6 +114,7 @@ ENGAGEMENTS_DEAD = dead_letters(ENGAGEMENTS, SCORER_GROUP, "scorer")
 EXCHANGES_DEAD = dead_letters(EXCHANGES, SCORER_GROUP, "scorer")
 NOTIFIER_GROUP = "rapport-notifier"
 ALERTS_DEAD = dead_letters(ALERTS, NOTIFIER_GROUP, "notifier")
+REMINDERS_DEAD = dead_letters(REMINDERS, NOTIFIER_GROUP, "notifier")
 PROJECTOR_GROUP = "rapport-projector"
 CONVERSATIONS_UNSEEN = dead_letters(CONVERSATIONS, PROJECTOR_GROUP, "projector")
 ENGAGEMENTS_UNSEEN = dead_letters(ENGAGEMENTS, PROJECTOR_GROUP, "projector")
@@ -116,6 +124,7 @@ CATALOGUE: tuple[Topic, ...] = (
     ENGAGEMENTS,
     EXCHANGES,
     ALERTS,
+    REMINDERS,
     BRANDS,
     EXCHANGES_CHANGELOG,
     RELATIONSHIPS_CHANGELOG,
@@ -123,6 +132,7 @@ CATALOGUE: tuple[Topic, ...] = (
     ENGAGEMENTS_DEAD,
     EXCHANGES_DEAD,
     ALERTS_DEAD,
+    REMINDERS_DEAD,
     CONVERSATIONS_UNSEEN,
     ENGAGEMENTS_UNSEEN,
 )

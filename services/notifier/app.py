@@ -1,4 +1,4 @@
-"""`rapport notifier`: alerts from the log to people's mailboxes and clients' webhooks."""
+"""`rapport notifier`: alerts and reminders from the log to people's mailboxes and clients' webhooks."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
-from rapport.contracts.events import Alert, Channel, MailChannel, WebhookChannel
+from rapport.contracts.events import Alert, Channel, MailChannel, Notice, WebhookChannel
 from rapport.contracts.topics import BRANDS
 from rapport.kit import backoff, kafka, mongo
 from rapport.kit.health import Health, serve
@@ -149,21 +149,19 @@ class Ways:
         smtp = settings.smtp
         self._mail_server = mail.MailServer.parse(smtp.get_secret_value()) if smtp else None
 
-    async def webhook(self, id: str, alert: Alert, channel: Channel) -> None:
-        """Posts the alert. Raises DeliveryError."""
+    async def webhook(self, id: str, notice: Notice, channel: Channel) -> None:
+        """Posts it. Raises DeliveryError."""
         assert isinstance(channel, WebhookChannel)
-        await self._http.send(id, channel, webhook.body_of(alert, self._link(alert)))
+        await self._http.send(id, channel, webhook.body_of(notice, wording.link_to(self._settings.portal, notice)))
 
-    async def mail(self, id: str, alert: Alert, channel: Channel) -> None:
-        """Mails the alert. Raises DeliveryError."""
+    async def mail(self, id: str, notice: Notice, channel: Channel) -> None:
+        """Mails it. Raises DeliveryError."""
         assert isinstance(channel, MailChannel)
         if self._mail_server is None:
             raise DeliveryError("this installation has no mail server; set RAPPORT_SMTP")
-        brand = self._directory.brand(alert.brand)
-        message = wording.message_for(alert, brand.name if brand else alert.brand, self._link(alert))
-        sender = self._settings.mail_from
-        composed = mail.compose(id, alert.exchange, sender, channel.to, message, datetime.now(UTC))
+        brand = self._directory.brand(notice.brand)
+        link = wording.link_to(self._settings.portal, notice)
+        message = wording.message_for(notice, brand.name if brand else notice.brand, link)
+        about = notice.exchange if isinstance(notice, Alert) else notice.plan
+        composed = mail.compose(id, about, self._settings.mail_from, channel.to, message, datetime.now(UTC))
         await asyncio.to_thread(mail.send, self._mail_server, composed, self._settings.send_seconds)
-
-    def _link(self, alert: Alert) -> str:
-        return wording.link_to(self._settings.portal, alert.brand, alert.exchange)

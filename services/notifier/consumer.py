@@ -1,4 +1,4 @@
-"""Alerts from the log into the outbox; an alert is committed only after its rows are there."""
+"""Alerts and reminders from the log into the outbox; one is committed only after its rows are there."""
 
 import contextlib
 import logging
@@ -12,14 +12,15 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from rapport.contracts import codec
-from rapport.contracts.events import Alert, Channel
-from rapport.contracts.topics import ALERTS, ALERTS_DEAD, NOTIFIER_GROUP
+from rapport.contracts.events import Alert, Channel, MissingPost, Notice
+from rapport.contracts.topics import ALERTS, ALERTS_DEAD, NOTIFIER_GROUP, REMINDERS, REMINDERS_DEAD
 from rapport.kit import backoff, kafka
 from rapport.kit.health import Health
 from services.notifier import metrics, outbox
 from services.notifier.directory import Directory
 
 POLL_MS = 250
+_DEAD = {ALERTS.name: ALERTS_DEAD.name, REMINDERS.name: REMINDERS_DEAD.name}
 
 log = logging.getLogger("rapport.notifier.consumer")
 
@@ -58,7 +59,7 @@ class AlertConsumer:
             contextlib.closing(kafka.consumer(self._bootstrap, NOTIFIER_GROUP, "rapport-notifier")) as consumer,
             contextlib.closing(kafka.producer(self._bootstrap, "rapport-notifier-dead-letters")) as dead_letters,
         ):
-            consumer.subscribe([ALERTS.name])
+            consumer.subscribe(list(_DEAD))
             while not stop.is_set():
                 self._step(consumer, dead_letters, stop)
 
@@ -69,29 +70,29 @@ class AlertConsumer:
             return
         # A brand's channels were written before anything could alert it; read up to there, then look.
         self._directory.catch_up()
-        alerts: list[tuple[Alert, tuple[Channel, ...]]] = []
+        notices: list[tuple[Notice, tuple[Channel, ...]]] = []
         for record in batch:
-            alert = _decoded(record, dead_letters)
-            if alert is not None:
-                alerts.append((alert, self._channels(alert)))
-        if self._insert(alerts, stop):
+            notice = _decoded(record, dead_letters)
+            if notice is not None:
+                notices.append((notice, self._channels(notice)))
+        if self._insert(notices, stop):
             consumer.commit()
             self._wake()
 
-    def _channels(self, alert: Alert) -> tuple[Channel, ...]:
-        brand = self._directory.brand(alert.brand)
+    def _channels(self, notice: Notice) -> tuple[Channel, ...]:
+        brand = self._directory.brand(notice.brand)
         if brand is None or not brand.channels:
             why = "no such brand" if brand is None else "the brand has no channels"
-            log.warning("alert %s of %s is told to nobody: %s", alert.id, alert.brand, why)
+            log.warning("alert %s of %s is told to nobody: %s", notice.id, notice.brand, why)
             metrics.ALERTS.labels("unheard").inc()
             return ()
         metrics.ALERTS.labels("recorded").inc()
         return brand.channels
 
-    def _insert(self, alerts: list[tuple[Alert, tuple[Channel, ...]]], stop: threading.Event) -> bool:
+    def _insert(self, notices: list[tuple[Notice, tuple[Channel, ...]]], stop: threading.Event) -> bool:
         for delay in backoff.delays():
             try:
-                outbox.insert(self._rows, alerts, datetime.now(UTC))
+                outbox.insert(self._rows, notices, datetime.now(UTC))
             except PyMongoError as error:
                 self._health.unready("mongodb")
                 log.warning("MongoDB: %s: %s; trying again in %.1f s", type(error).__name__, error, delay)
@@ -103,19 +104,19 @@ class AlertConsumer:
         raise AssertionError("delays never end")
 
 
-def _decoded(record: Any, dead_letters: Any) -> Alert | None:
-    """The alert in a record; where there is none the record goes to the dead letters with the reason."""
+def _decoded(record: Any, dead_letters: Any) -> Notice | None:
+    """The alert or reminder in a record; where there is none the record goes to the dead letters with the reason."""
     try:
-        alert = codec.decode(codec.type_of(record.headers), record.value)
-        if isinstance(alert, Alert):
-            return alert
-        why = f"a {type(alert).__name__} is no alert"
+        notice = codec.decode(codec.type_of(record.headers), record.value)
+        if isinstance(notice, Alert | MissingPost):
+            return notice
+        why = f"a {type(notice).__name__} is no alert"
     except codec.UndecodableError as error:
         why = str(error)
     log.error("%s/%d offset %d goes to the dead letters: %s", record.topic, record.partition, record.offset, why)
     metrics.ALERTS.labels("dead").inc()
     dead_letters.send(
-        ALERTS_DEAD.name,
+        _DEAD[record.topic],
         key=record.key,
         value=record.value,
         partition=record.partition,

@@ -2,7 +2,8 @@
 
 A row: `_id` (`<alert>/<channel>`, the delivery's stable id), `alert`, `brand`, `channel`, `channel_type`, `step`,
 `status` (`pending`, `delivered`, `failed`), `attempts`, `last_error`, `next_attempt_at`, `created_at`, `told_from`
-(what lateness counts from), `delivered_at`, `lease` (`token`, `until`), `payload` (the alert).
+(what lateness counts from), `delivered_at`, `lease` (`token`, `until`), `payload` (the alert). A reminder of a post
+that is missing is an alert here, whose step is `missing`.
 """
 
 import random
@@ -16,7 +17,7 @@ from pymongo import ASCENDING, ReturnDocument, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.collection import Collection
 
-from rapport.contracts.events import Alert, Channel, MailChannel
+from rapport.contracts.events import Alert, Channel, MailChannel, MissingPost, Notice
 from rapport.kit.mongo import Document
 
 DELIVERIES = "deliveries"
@@ -73,7 +74,17 @@ def prepare(rows: Collection[Row]) -> None:
     rows.create_index("created_at", name="kept", expireAfterSeconds=int(KEPT.total_seconds()))
 
 
-def insert(rows: Collection[Row], alerts: Iterable[tuple[Alert, Sequence[Channel]]], now: datetime) -> int:
+MISSING = "missing"
+
+
+def notice_of(payload: Document) -> Notice:
+    """The alert or reminder that a row holds. Raises msgspec.ValidationError where there is none."""
+    if "plan" in payload:
+        return msgspec.convert(payload, MissingPost)
+    return msgspec.convert(payload, Alert)
+
+
+def insert(rows: Collection[Row], alerts: Iterable[tuple[Notice, Sequence[Channel]]], now: datetime) -> int:
     """Writes a row per alert and channel, due now; a row that is there stays as it is. Gives how many were new."""
     writes = [
         UpdateOne({"_id": f"{alert.id}/{channel.id}"}, {"$setOnInsert": _row(alert, channel, now)}, upsert=True)
@@ -83,19 +94,21 @@ def insert(rows: Collection[Row], alerts: Iterable[tuple[Alert, Sequence[Channel
     return rows.bulk_write(writes, ordered=False).upserted_count if writes else 0
 
 
-def _row(alert: Alert, channel: Channel, now: datetime) -> Row:
+def _row(alert: Notice, channel: Channel, now: datetime) -> Row:
+    step = alert.step if isinstance(alert, Alert) else MISSING
+    late_from = alert.due_at if isinstance(alert, Alert) and step == "breach" else alert.created_at
     return {
         "alert": alert.id,
         "brand": alert.brand,
         "channel": channel.id,
         "channel_type": type_of(channel),
-        "step": alert.step,
+        "step": step,
         "status": "pending",
         "attempts": 0,
         "last_error": None,
         "next_attempt_at": now,
         "created_at": now,
-        "told_from": alert.due_at if alert.step == "breach" else alert.created_at,
+        "told_from": late_from,
         "delivered_at": None,
         "lease": {"token": 0, "until": None},
         "payload": msgspec.to_builtins(alert),

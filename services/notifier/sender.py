@@ -10,7 +10,7 @@ import msgspec
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
-from rapport.contracts.events import Alert, Channel
+from rapport.contracts.events import Channel, Notice
 from rapport.kit import backoff
 from services.notifier import metrics, outbox
 from services.notifier.channels import DeliveryError
@@ -27,8 +27,8 @@ LEASE_PER_SEND = 3
 
 log = logging.getLogger("rapport.notifier.sender")
 
-Send = Callable[[str, Alert, Channel], Awaitable[None]]
-"""Sends an alert to a channel under a delivery's stable id. Raises DeliveryError."""
+Send = Callable[[str, Notice, Channel], Awaitable[None]]
+"""Sends an alert or a reminder to a channel under a delivery's stable id. Raises DeliveryError."""
 
 
 class Sender:
@@ -115,7 +115,7 @@ class Sender:
             channel = self._directory.channel(claim.brand, claim.channel)
             if channel is None or outbox.type_of(channel) != self._type:
                 raise DeliveryError("the channel was removed", for_good=True)
-            await self._send(claim.id, _alert_in(claim), channel)
+            await self._send(claim.id, _notice_in(claim), channel)
         except DeliveryError as error:
             await self._note_failure(claim, error)
         else:
@@ -144,8 +144,8 @@ class Sender:
         metrics.ATTEMPTS.labels(self._type, status if ours else "lost").inc()
 
 
-def _alert_in(claim: outbox.Claim) -> Alert:
+def _notice_in(claim: outbox.Claim) -> Notice:
     try:
-        return msgspec.convert(claim.payload, Alert)
+        return outbox.notice_of(claim.payload)
     except msgspec.ValidationError as error:
         raise DeliveryError(f"the outbox holds no readable alert: {error}", for_good=True) from error

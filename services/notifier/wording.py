@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
-from rapport.contracts.events import Alert, FollowerRef
+from rapport.contracts.events import Alert, FollowerRef, MissingPost, Notice
 
 SUBJECT_CHARACTERS = 200
 NAME_CHARACTERS = 60
@@ -27,8 +27,11 @@ class Message:
     html: str
 
 
-def message_for(alert: Alert, brand_name: str, link: str) -> Message:
-    """The message of an alert. `link` leads to the exchange in the portal."""
+def message_for(notice: Notice, brand_name: str, link: str) -> Message:
+    """The message of an alert or a reminder. `link` leads to what it is about in the portal."""
+    if isinstance(notice, MissingPost):
+        return _message_for_missing(notice, brand_name, link)
+    alert = notice
     facts = _facts(alert)
     if alert.unconfirmed:
         facts.append("Unconfirmed: the platform was behind or silent, so an answer may already be there.")
@@ -38,6 +41,17 @@ def message_for(alert: Alert, brand_name: str, link: str) -> Message:
     return Message(
         subject, _as_text(subject, facts, said, address, link), _as_html(subject, facts, said, address, link)
     )
+
+
+def _message_for_missing(missing: MissingPost, brand_name: str, link: str) -> Message:
+    where = f"{one_line(brand_name, NAME_CHARACTERS)} on {platform_name(missing.platform)}"
+    late = span(missing.created_at - missing.planned_at)
+    subject = one_line(f"Not published: a post of {where} was planned {late} ago", SUBJECT_CHARACTERS)
+    facts = [f"Planned: {moment(missing.planned_at)}"]
+    if missing.owner:
+        facts.append(f"Owner: {one_line(missing.owner, NAME_CHARACTERS)}")
+    said = lines_of(missing.text or "")
+    return Message(subject, _as_text(subject, facts, said, None, link), _as_html(subject, facts, said, None, link))
 
 
 def headline(alert: Alert, brand_name: str) -> str:
@@ -94,9 +108,10 @@ def _as_html(subject: str, facts: list[str], said: list[str], address: str | Non
     )
 
 
-def link_to(portal: str, brand: str, exchange: str) -> str:
-    """The exchange's page in the portal."""
-    return f"{portal.rstrip('/')}/brands/{quote(brand, safe='')}/exchanges/{quote(exchange, safe='')}"
+def link_to(portal: str, notice: Notice) -> str:
+    """The page in the portal of what it is about."""
+    what, name = ("calendar", notice.plan) if isinstance(notice, MissingPost) else ("exchanges", notice.exchange)
+    return f"{portal.rstrip('/')}/brands/{quote(notice.brand, safe='')}/{what}/{quote(name, safe='')}"
 
 
 def platform_name(platform: str) -> str:

@@ -53,9 +53,10 @@ class MailServer:
         )
 
 
-def compose(id: str, exchange: str, sender: str, to: str, message: Message, at: datetime) -> EmailMessage:
+def compose(id: str, about: str, sender: str, to: str, message: Message, at: datetime) -> EmailMessage:
     """The mail of a delivery: text and HTML, with a Message-ID derived from the delivery's `id`, so that a repetition
-    shows as the same mail. Mails about one exchange share a thread. Raises DeliveryError for an impossible address.
+    shows as the same mail. Mails about one thing (an exchange, a planned post) share a thread. Raises DeliveryError for
+    an impossible address.
     """
     mail = EmailMessage(policy=SMTP)
     try:
@@ -67,7 +68,7 @@ def compose(id: str, exchange: str, sender: str, to: str, message: Message, at: 
     host = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
     mail["Date"] = format_datetime(at)
     mail["Message-ID"] = message_id(id, host)
-    mail["References"] = message_id(exchange, host)
+    mail["References"] = message_id(about, host)
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
-from rapport.contracts.events import Alert, WebhookChannel
+from rapport.contracts.events import Alert, Notice, WebhookChannel
 from services.notifier.channels import DeliveryError
 from services.notifier.channels.addresses import RefusedAddressError, resolve
 
@@ -125,8 +125,12 @@ def signed(id: str, secret: str, body: bytes, at: datetime) -> dict[str, str]:
     return {"webhook-id": id, "webhook-timestamp": str(int(at.timestamp())), "webhook-signature": signature}
 
 
-def body_of(alert: Alert, link: str) -> bytes:
-    """What is posted: `{"type": "alert.<step>", "timestamp", "data": the alert and its `link`}`; stable per alert."""
-    data = {**msgspec.to_builtins(alert), "link": link}
-    stamp = msgspec.to_builtins(alert.created_at)
-    return msgspec.json.encode({"type": f"alert.{alert.step}", "timestamp": stamp, "data": data})
+def body_of(notice: Notice, link: str) -> bytes:
+    """What is posted: `{"type", "timestamp", "data": what is told and its `link`}`; the same each time.
+
+    `type` is `alert.<step>`, or `post.missing`.
+    """
+    data = {**msgspec.to_builtins(notice), "link": link}
+    stamp = msgspec.to_builtins(notice.created_at)
+    what = f"alert.{notice.step}" if isinstance(notice, Alert) else "post.missing"
+    return msgspec.json.encode({"type": what, "timestamp": stamp, "data": data})

@@ -16,8 +16,8 @@ import pytest
 from pymongo import MongoClient
 
 from rapport.contracts import codec
-from rapport.contracts.events import Alert, Brand, Channel, FirstComment, FollowerRef, Step
-from rapport.contracts.topics import ALERTS, BRANDS, key_of, partition_of
+from rapport.contracts.events import Alert, Brand, Channel, FirstComment, FollowerRef, MissingPost, Notice, Step
+from rapport.contracts.topics import ALERTS, BRANDS, REMINDERS, key_of, partition_of
 from rapport.kit import kafka
 from rapport.kit.mongo import Document
 from services.notifier.outbox import DELIVERIES
@@ -91,8 +91,12 @@ class World:
         self.publish(alert)
         return alert
 
-    def publish(self, alert: Alert) -> None:
-        self.publish_raw(alert.brand, codec.encode(alert))
+    def publish(self, notice: Notice) -> None:
+        if isinstance(notice, Alert):
+            self.publish_raw(notice.brand, codec.encode(notice))
+            return
+        key = key_of(notice.brand)
+        self._send(REMINDERS.name, key, codec.encode(notice), "rapport.missing-post.v1", REMINDERS.partitions)
 
     def publish_raw(self, brand: str, value: bytes) -> None:
         self._send(ALERTS.name, key_of(brand), value, "rapport.alert.v1", ALERTS.partitions)
@@ -103,10 +107,10 @@ class World:
             timeout=30
         )
 
-    def row(self, alert: Alert, channel: str) -> Document | None:
+    def row(self, alert: Notice, channel: str) -> Document | None:
         return self.rows.find_one({"_id": f"{alert.id}/{channel}"})
 
-    def row_when(self, alert: Alert, channel: str, what: str, condition: Callable[[Document], bool]) -> Document:
+    def row_when(self, alert: Notice, channel: str, what: str, condition: Callable[[Document], bool]) -> Document:
         def found() -> Document | None:
             row = self.row(alert, channel)
             return row if row is not None and condition(row) else None
@@ -114,7 +118,7 @@ class World:
         row: Document = eventually(found, f"{alert.id}/{channel}: {what}; it is {self.row(alert, channel)}")
         return row
 
-    def ended(self, alert: Alert, channel: str) -> Document:
+    def ended(self, alert: Notice, channel: str) -> Document:
         return self.row_when(alert, channel, "ended", lambda row: row["status"] != "pending")
 
     def close(self) -> None:
@@ -173,6 +177,22 @@ def an_alert(brand: str, step: Step = "breach", **changes: Any) -> Alert:
         **changes,
     }
     return Alert(**fields)
+
+
+def a_missing_post(brand: str, **changes: Any) -> MissingPost:
+    """A reminder of a post that was planned 30 minutes ago."""
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {
+        "id": f"missing-{uuid.uuid4().hex[:12]}",
+        "brand": brand,
+        "platform": "bluesky",
+        "account": "acme.example",
+        "plan": "monday",
+        "planned_at": now - timedelta(minutes=30),
+        "created_at": now,
+        **changes,
+    }
+    return MissingPost(**fields)
 
 
 @pytest.fixture(scope="module")

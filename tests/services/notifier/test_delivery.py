@@ -9,7 +9,7 @@ import pytest
 from rapport.contracts.events import MailChannel
 from rapport.contracts.topics import ALERTS_DEAD
 from rapport.kit import kafka
-from tests.services.notifier.conftest import Notifier, World, an_alert, eventually
+from tests.services.notifier.conftest import Notifier, World, a_missing_post, an_alert, eventually
 from tests.services.notifier.receivers import Answer
 
 pytestmark = pytest.mark.stack
@@ -43,6 +43,24 @@ def test_an_alert_reaches_each_channel_of_its_brand_once_though_the_log_holds_it
     mails = world.mailbox.to("team@acme.example")
     assert [mail["Subject"] for mail in mails] == ["Overdue: @ada has waited 24 h for Acme on Bluesky"] * 2
     assert len({mail["Message-ID"] for mail in mails}) == 2
+
+
+def test_a_missing_post_reaches_each_channel_once_though_the_log_holds_it_twice(
+    world: World, notifier: Notifier
+) -> None:
+    brand = world.brand(MailChannel(id="team", to="plan@acme.example"), world.receiver.channel("hook", "/missing"))
+    missing = a_missing_post(brand)
+    for _ in range(2):
+        world.publish(missing)
+
+    for channel in ("team", "hook"):
+        row = world.ended(missing, channel)
+        assert (row["status"], row["attempts"], row["step"]) == ("delivered", 1, "missing")
+    (post,) = world.receiver.posts["/missing"]
+    assert (post.id, post.event["type"]) == (f"{missing.id}/hook", "post.missing")
+    assert post.event["data"]["link"] == f"https://portal.example/brands/{brand}/calendar/monday"
+    (mail,) = world.mailbox.to("plan@acme.example")
+    assert mail["Subject"].startswith("Not published: ")
 
 
 def test_a_receiver_that_fails_is_tried_again_with_the_same_id_and_body(world: World, notifier: Notifier) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from rapport.contracts.events import FirstComment, FollowerRef, Step
 from services.notifier import wording
-from tests.services.notifier.conftest import an_alert
+from tests.services.notifier.conftest import a_missing_post, an_alert
 
 OPENED = datetime(2026, 11, 19, 12, 0, tzinfo=UTC)
 DUE = OPENED + timedelta(hours=24)
@@ -82,10 +82,20 @@ def test_only_web_addresses_become_links(url: str | None) -> None:
     assert wording.web_address(url) is None
 
 
-def test_the_link_to_an_exchange_escapes_what_it_is_made_of() -> None:
-    link = wording.link_to("https://portal.example/", "a/b", "x?y#z")
+def test_the_link_escapes_what_it_is_made_of() -> None:
+    link = wording.link_to("https://portal.example/", an_alert("a/b", exchange="x?y#z"))
 
     assert link == "https://portal.example/brands/a%2Fb/exchanges/x%3Fy%23z"
+
+
+def test_a_missing_post_is_told_with_what_was_planned() -> None:
+    missing = a_missing_post("acme", text="Monday\nis here", owner="Grace\r\nBcc: x")
+    message = wording.message_for(missing, "Acme", wording.link_to("https://portal.example", missing))
+
+    assert message.subject == "Not published: a post of Acme on Bluesky was planned 30 min ago"
+    assert "> Monday\n> is here" in message.text
+    assert "Owner: Grace Bcc: x" in message.text
+    assert "https://portal.example/brands/acme/calendar/monday" in message.text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,112 @@
+"""What a brand plans to publish, and which published post is which planned one.
+
+A post belongs to a plan by hand, else because the plan names it, else because it reads like it at about its time on
+its account. How alike two texts are is the share of their words that both have (Dice's coefficient over words as often
+as they stand there; Dice, Ecology 26, 1945): it does not depend on the order of the two, a hashtag that is added at
+the last minute costs little, and a person can count it. From LIKE on it is the same post: below, more than half of
+the words are others.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple, TypeAlias
+
+How: TypeAlias = Literal["hand", "id", "text"]
+State: TypeAlias = Literal["draft", "planned", "cancelled"]
+Approval: TypeAlias = Literal["not_needed", "wanted", "approved", "refused"]
+
+LIKE = 0.5
+ON_TIME = timedelta(minutes=15)
+"""So far from its time a post is still on time."""
+_WORD = re.compile(r"[^\W_]+")
+_LINK = re.compile(r"https?://\S+")
+
+
+class Plan(NamedTuple):
+    """A planned post. `post` is the id or the address of the post that it is to be, where somebody said so."""
+
+    id: str
+    account: str
+    at: datetime
+    text: str
+    post: str | None = None
+
+
+class Published(NamedTuple):
+    """A published post; `names` are its id on the platform and its address."""
+
+    id: str
+    account: str
+    at: datetime
+    text: str
+    names: tuple[str, ...] = ()
+
+
+class Match(NamedTuple):
+    """The plan that a post belongs to, and why."""
+
+    plan: str
+    how: How
+
+
+def likeness(one: str, other: str) -> float:
+    """The share of words that two texts have in common, 0 to 1; 0 where one of them has none."""
+    words, others = (Counter(_WORD.findall(_LINK.sub(" ", text.casefold()))) for text in (one, other))
+    if not words or not others:
+        return 0.0
+    return 2 * (words & others).total() / (words.total() + others.total())
+
+
+def matched(
+    plans: Iterable[Plan], posts: Iterable[Published], by_hand: Mapping[str, str | None], window: timedelta
+) -> dict[str, Match]:
+    """The plan of each post that has one, by the post's id; no plan has two posts.
+
+    `by_hand` says of posts which plan is theirs, or that none is. The result does not depend on any order: of several
+    pairs the more alike wins, then the nearer in time, then the earlier, then the smaller ids.
+    """
+    left = {plan.id: plan for plan in plans}
+    open_posts = {post.id: post for post in posts}
+    found: dict[str, Match] = {}
+    for post, plan in sorted(by_hand.items()):
+        if open_posts.pop(post, None) is not None and plan is not None and left.pop(plan, None) is not None:
+            found[post] = Match(plan, "hand")
+    named = {name: post.id for post in sorted(open_posts.values(), reverse=True) for name in post.names}
+    for plan in sorted(left.values(), key=lambda each: (each.at, each.id)):
+        post = named.get(plan.post) if plan.post is not None else None
+        if post is not None and open_posts.pop(post, None) is not None:
+            del left[plan.id]
+            found[post] = Match(plan.id, "id")
+    of_account: dict[str, list[Published]] = defaultdict(list)
+    for each in sorted(open_posts.values(), key=_time):
+        of_account[each.account].append(each)
+    pairs = [
+        (-alike, abs(post.at - plan.at), plan.at, plan.id, post.id)
+        for plan in left.values()
+        for post in _around(of_account[plan.account], plan.at, window)
+        if (alike := likeness(plan.text, post.text)) >= LIKE
+    ]
+    for *_, plan_id, post_id in sorted(pairs):
+        if plan_id in left and post_id not in found:
+            del left[plan_id]
+            found[post_id] = Match(plan_id, "text")
+    return found
+
+
+def _around(posts: Sequence[Published], at: datetime, window: timedelta) -> Sequence[Published]:
+    """Those of some posts, in order of time, that were published within `window` of a time."""
+    return posts[bisect_left(posts, at - window, key=_time) : bisect_right(posts, at + window, key=_time)]
+
+
+def _time(post: Published) -> datetime:
+    return post.at
+
+
+def is_missing(
+    state: State, approval: Approval, at: datetime, grace: timedelta, now: datetime, *, published: bool
+) -> bool:
+    """Whether a planned post should be out by now. What the client has not approved is not to be published."""
+    return state == "planned" and approval in ("not_needed", "approved") and not published and at + grace <= now
