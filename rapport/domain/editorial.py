@@ -71,15 +71,15 @@ def matched(
     left = {plan.id: plan for plan in plans}
     open_posts = {post.id: post for post in posts}
     found: dict[str, Match] = {}
-    for post, plan in sorted(by_hand.items()):
-        if open_posts.pop(post, None) is not None and plan is not None and left.pop(plan, None) is not None:
-            found[post] = Match(plan, "hand")
+    for post_id, said in sorted(by_hand.items()):
+        if open_posts.pop(post_id, None) is not None and said is not None and left.pop(said, None) is not None:
+            found[post_id] = Match(said, "hand")
     named = {name: post.id for post in sorted(open_posts.values(), reverse=True) for name in post.names}
     for plan in sorted(left.values(), key=lambda each: (each.at, each.id)):
-        post = named.get(plan.post) if plan.post is not None else None
-        if post is not None and open_posts.pop(post, None) is not None:
+        meant = named.get(plan.post) if plan.post is not None else None
+        if meant is not None and open_posts.pop(meant, None) is not None:
             del left[plan.id]
-            found[post] = Match(plan.id, "id")
+            found[meant] = Match(plan.id, "id")
     of_account: dict[str, list[Published]] = defaultdict(list)
     for each in sorted(open_posts.values(), key=_time):
         of_account[each.account].append(each)

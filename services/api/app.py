@@ -30,6 +30,7 @@ from services.api.routes import (
     alerts,
     answering,
     brands,
+    calendar,
     campaigns,
     channels,
     communities,
@@ -67,6 +68,7 @@ ROUTES = (
     new,
     campaigns,
     communities,
+    calendar,
 )
 SHUTDOWN_SECONDS = 5
 

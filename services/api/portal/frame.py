@@ -27,6 +27,7 @@ SECTIONS = (
     ("exchanges", "Exchanges"),
     ("followers", "Followers"),
     ("movers", "Movers"),
+    ("calendar", "Calendar"),
     ("mix", "Mix"),
     ("new", "New"),
     ("campaigns", "Campaigns"),

@@ -14,6 +14,7 @@ from services.api import numbers, reading
 from services.api.auth import principal_of
 from services.api.context import ContextDep
 from services.api.portal import (
+    calendar,
     campaigns,
     communities,
     exchange,
@@ -34,7 +35,7 @@ from services.api.schemas.views import AlertsQuery, ExchangesQuery, FollowersQue
 
 router = APIRouter(include_in_schema=False)
 
-MODULES = (exchange, follower, identities, movers, mix, new, campaigns, communities, public)
+MODULES = (calendar, exchange, follower, identities, movers, mix, new, campaigns, communities, public)
 """Where else pages are."""
 CHART_DAYS = 14
 PAGE_SHOWN = 25

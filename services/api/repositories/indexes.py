@@ -126,7 +126,21 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("object", [("brand", _UP), ("platform", _UP), ("post", _UP)]),
         _index("labelled", [("brand", _UP), ("labelled_with", _UP)]),
         _index("newest", [("published_at", _DOWN)]),
+        _index("by_account", [("brand", _UP), ("account", _UP), ("published_at", _UP)]),
     ),
+    "planned_posts": (
+        _index("listed", [("brand", _UP), ("_id", _UP)]),
+        _index("when", [("brand", _UP), ("planned_at", _UP), ("_id", _UP)]),
+        _index("account", [("brand", _UP), ("account", _UP), ("planned_at", _UP)]),
+        _index(
+            "missing",
+            [("brand", _UP), ("state", _UP), ("published", _UP), ("missing_since", _UP), ("planned_at", _UP)],
+        ),
+        _index("untold", [("untold", _UP)], partialFilterExpression={"untold": True}),
+    ),
+    "post_plans": (_index("account", [("brand", _UP), ("account", _UP)]),),
+    "post_matches": (_index("account", [("brand", _UP), ("account", _UP)]),),
+    "calendar_settings": (_index("feed", [("feed", _UP)]),),
     "campaigns": (
         _index("listed", [("brand", _UP), ("starts_at", _DOWN), ("_id", _DOWN)]),
         _index("followed", [("followed_until", _UP)]),

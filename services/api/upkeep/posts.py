@@ -19,7 +19,8 @@ from rapport.domain.mix import Labelled, Rule, label_of
 from rapport.domain.published import BROUGHT, REMOVED, Fact, brought, post_of
 from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
-from services.api.upkeep import stale
+from services.api.repositories.calendar import MATCH
+from services.api.upkeep import calendar, stale
 from services.api.upkeep.beginnings import FACT, fact_of
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.trail import Trail
@@ -44,7 +45,7 @@ def follow(desk: Desk) -> None:
         stale.mark(desk, "post", ({"brand": brand, "platform": platform, "post": post} for platform, post in touched))
         trail.done()
     for each in stale.marked(desk, "post"):
-        make(desk.database, each["brand"], each["platform"], each["post"])
+        make(desk, each["brand"], each["platform"], each["post"])
     _look_after_labels(desk.database)
 
 
@@ -79,10 +80,13 @@ def _touched(database: Database[Document], brand: str, hours: list[Any]) -> set[
     return found
 
 
-def make(database: Database[Document], brand: str, platform: str, post: str) -> None:
+def make(desk: Desk, brand: str, platform: str, post: str) -> None:
     """Makes one post anew, or removes it where there is none (any more)."""
+    database = desk.database
     its: Document = {"brand": brand, "platform": platform, "post": post}
     found = made(database, brand, platform, post)
+    touched = calendar.of_post(database["posts"].find_one(its), found)
+    stale.mark(desk, MATCH, ({"brand": brand, "account": account} for account in sorted(touched)))
     if found is None:
         database["posts"].delete_many(its)
         return

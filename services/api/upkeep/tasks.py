@@ -3,6 +3,7 @@
 from services.api.upkeep import (
     answering,
     beginnings,
+    calendar,
     campaigns,
     communities,
     erasing,
@@ -20,6 +21,7 @@ TASKS: tuple[Task, ...] = (
     answering.TASK,
     beginnings.TASK,
     posts.TASK,
+    calendar.TASK,
     campaigns.TASK,
     stage_after.TASK,
     communities.TASK,

@@ -14,7 +14,7 @@ from services.api.projection import hourly
 from services.api.projection.documents import hour_of
 from services.api.upkeep import campaigns, community_judging
 from tests.e2e import portal_data
-from tests.services.api import campaign_data, community_data, facts
+from tests.services.api import calendar_data, campaign_data, community_data, facts
 from tests.services.api.conftest import Served
 
 pytestmark = pytest.mark.stack
@@ -69,6 +69,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
     facts.turns(views)
     campaign_data.fill(api, views, portal_data.BRAND)
     community_data.fill(api, views, portal_data.BRAND)
+    calendar_data.fill(api, views, portal_data.BRAND)
     follower = follower_ref("bluesky", "did:plc:1")
     keys = [None, api.key([portal_data.BRAND, portal_data.OTHER], "admin"), api.key([portal_data.BRAND], "admin")]
     paths = [
@@ -106,6 +107,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                 *("campaigns/next/results", "campaigns/next/answers?limit=1", "campaigns/spring/effect"),
                 *("communities?limit=1", "communities/coffee", "communities/coffee/members?limit=1"),
                 "communities/coffee/events?limit=1",
+                *("calendar", "calendar/posts/roast", "calendar/settings"),
                 *(f"followers?limit=1&sort={sort}" for sort in ("know", "like", "trust", "last_seen")),
                 *(f"followers?stage={stage}&sort=trust" for stage in ("new", "knows", "likes", "trusts", "buys")),
             )
@@ -140,6 +142,13 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
         ("get", "communities/coffee/export", None),
         ("put", "communities/coffee", {"name": "Coffee", "rule": "trust > 2"}),
         ("delete", "communities/away", None),
+        ("post", "calendar/posts/roast/approve", None),
+        ("get", "calendar/export", None),
+        ("post", "calendar/feed", None),
+        ("put", f"calendar/matches/{follower_ref('bluesky', 'free')}", {"plan": "gone"}),
+        ("delete", f"calendar/matches/{follower_ref('bluesky', 'free')}", None),
+        ("put", "calendar/settings", {}),
+        ("delete", "calendar/posts/idea", None),
         ("post", "campaigns", campaign_data.LATER),
         ("patch", "campaigns/later", {"name": "Much later"}),
         ("delete", "campaigns/later", None),

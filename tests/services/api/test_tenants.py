@@ -9,11 +9,12 @@ from pymongo.database import Database
 from rapport.kit.mongo import Document
 from services.api.ids import follower_ref
 from tests.e2e import portal_data
-from tests.services.api import campaign_data, community_data
+from tests.services.api import calendar_data, campaign_data, community_data
 from tests.services.api.conftest import Served
 
 pytestmark = pytest.mark.stack
 
+PLAN = {"account": "x", "planned_at": "2026-01-01T00:00:00Z", "text": "x"}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/brands/{brand}/accounts"): {"id": "x", "platform": "bluesky", "handle": "x"},
     ("patch", "/v1/brands/{brand}/accounts/{account}"): {"handle": "x"},
@@ -37,6 +38,11 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/brands/{brand}/communities"): {"id": "x", "name": "x", "rule": "trust > 1"},
     ("post", "/v1/brands/{brand}/communities/check"): {"rule": "trust > 1"},
     ("put", "/v1/brands/{brand}/communities/{community}"): {"name": "x", "rule": "trust > 1"},
+    ("post", "/v1/brands/{brand}/calendar/posts"): PLAN,
+    ("put", "/v1/brands/{brand}/calendar/posts/{plan}"): PLAN,
+    ("post", "/v1/brands/{brand}/calendar/posts/{plan}/refuse"): {"why": "x"},
+    ("put", "/v1/brands/{brand}/calendar/matches/{post}"): {"plan": None},
+    ("put", "/v1/brands/{brand}/calendar/settings"): {},
     ("put", "/v1/brands/{brand}/mix/settings"): {"rules": []},
     ("put", "/v1/brands/{brand}/mix/posts/{id}/label"): {"label": "business"},
     ("put", "/v1/brands/{brand}/new/goal"): {"goal": 1},
@@ -55,13 +61,14 @@ def _filled(path: str, brand: str) -> str:
     thing = follower if "followers" in path else "open-1"
     filled = path.replace("{brand}", brand).replace("{id}", thing).replace("{account}", "aurora-account")
     filled = filled.replace("{follower}", follower).replace("{day}", "2026-11-25").replace("{campaign}", "spring")
-    return filled.replace("{community}", "coffee")
+    return filled.replace("{community}", "coffee").replace("{plan}", "roast").replace("{post}", "roast")
 
 
 def test_every_route_of_a_foreign_brand_and_of_none_answers_404(api: Served, views: Database[Document]) -> None:
     portal_data.fill(views)
     campaign_data.fill(api, views, portal_data.BRAND)
     community_data.fill(api, views, portal_data.BRAND)
+    calendar_data.fill(api, views, portal_data.BRAND)
     foreign = api.key([portal_data.OTHER], "admin")
     routes = [route for route in _routes(api) if "{brand}" in route[1]]
     assert len(routes) >= 19
@@ -83,6 +90,7 @@ def test_ids_of_a_foreign_brand_do_not_work_under_ones_own(api: Served, views: D
     portal_data.fill(views)
     campaign_data.fill(api, views, portal_data.BRAND)
     community_data.fill(api, views, portal_data.BRAND)
+    calendar_data.fill(api, views, portal_data.BRAND)
     with api.with_key(api.key([portal_data.OTHER], "admin")) as client:
         for path in ("campaigns/spring", "campaigns/spring/draw", "campaigns/spring/entries", "campaigns/next/answers"):
             assert client.get(f"/v1/brands/{portal_data.OTHER}/{path}").status_code == 404
@@ -90,6 +98,8 @@ def test_ids_of_a_foreign_brand_do_not_work_under_ones_own(api: Served, views: D
         for path in ("communities/coffee", "communities/coffee/members", "communities/coffee/export"):
             assert client.get(f"/v1/brands/{portal_data.OTHER}/{path}").status_code == 404
         assert client.delete(f"/v1/brands/{portal_data.OTHER}/communities/coffee").status_code == 404
+        assert client.get(f"/v1/brands/{portal_data.OTHER}/calendar/posts/roast").status_code == 404
+        assert client.delete(f"/v1/brands/{portal_data.OTHER}/calendar/posts/roast").status_code == 404
         for path in ("exchanges/open-1", f"followers/{follower_ref('bluesky', 'did:plc:1')}", "followers/..%2Faurora"):
             assert client.get(f"/v1/brands/{portal_data.OTHER}/{path}").status_code == 404
         views["accounts"].insert_one({"_id": "aurora-account", "brand": portal_data.BRAND, "published": True})

@@ -1,0 +1,346 @@
+"""The editorial calendar, put together for the API and the portal."""
+
+import csv
+import hashlib
+import io
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import icalendar
+from pydantic import ValidationError
+
+from rapport.domain.editorial import ON_TIME
+from rapport.domain.published import excerpt
+from rapport.kit.mongo import Document
+from services.api import mixing
+from services.api.ids import follower_parts, follower_ref
+from services.api.periods import period, span_of
+from services.api.problems import FieldProblem, ProblemError, invalid, not_found, wrong_fields
+from services.api.reading import Database
+from services.api.repositories.accounts import Accounts
+from services.api.repositories.calendar import Calendar
+from services.api.repositories.campaigns import Campaigns
+from services.api.repositories.posts import Posts
+from services.api.repositories.tenants import Tenants
+from services.api.schemas.calendar import (
+    BadPlan,
+    CalendarDays,
+    CalendarSettings,
+    Feed,
+    Planned,
+    PlannedInput,
+    PlannedTerms,
+    PlansImported,
+    Status,
+)
+from services.api.schemas.mix import Post
+
+LONGEST_DAYS = 62
+USUAL_DAYS = 7
+COLUMNS = ("id", "planned_at", "account", "text", "media", "label", "campaign", "owner", "post", "state")
+MOST_ROWS = 2_000
+EXPORTED_AT_ONCE = 500
+FEED_BEFORE, FEED_AFTER = timedelta(days=60), timedelta(days=400)
+TOKEN_BYTES = 24
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+_CONTENT = ("account", "planned_at", "text", "media")
+"""What a client approves."""
+
+
+async def days(
+    database: Database, brand: Document, first: date | None, last: date | None, now: datetime
+) -> CalendarDays:
+    """Some days of a brand's calendar. Raises ProblemError (422)."""
+    zone = brand["settings"]["timezone"]
+    today = now.astimezone(ZoneInfo(zone)).date()
+    since, until = period(first or today, last or (first or today) + timedelta(days=USUAL_DAYS - 1), zone, now)
+    if (date.fromisoformat(until) - date.fromisoformat(since)).days >= LONGEST_DAYS:
+        raise invalid("to", f"a calendar shows at most {LONGEST_DAYS} days at once")
+    calendar = Calendar(database, Tenants.one(brand["_id"]))
+    start, end = span_of(since, until, ZoneInfo(zone))
+    posts = await calendar.published(start, end)
+    plans = await calendar.plans_of([each["_id"] for each in posts])
+    return CalendarDays(
+        first=date.fromisoformat(since),
+        last=date.fromisoformat(until),
+        timezone=zone,
+        planned=[shown(each) for each in await calendar.between(start, end)],
+        unplanned=[mixing.shown_post(each) for each in posts if each["_id"] not in plans],
+    )
+
+
+def shown(planned: Document) -> Planned:
+    """A stored planned post as the API gives it."""
+    post = planned["published"]
+    ref = None
+    if post is not None:
+        _, platform, its_id = post.split("/", 2)
+        ref = follower_ref(platform, its_id)
+    names = [name for name in Planned.model_fields if name not in ("id", "status", "published")]
+    return Planned(
+        id=planned["plan"], status=_status(planned), published=ref, **{name: planned[name] for name in names}
+    )
+
+
+def _status(planned: Document) -> Status:
+    if planned["state"] != "planned":
+        return "draft" if planned["state"] == "draft" else "cancelled"
+    if planned["published_at"] is not None:
+        off = planned["published_at"] - planned["planned_at"]
+        return "on_time" if abs(off) <= ON_TIME else "late" if off > ON_TIME else "early"
+    if planned["approval"] in ("wanted", "refused"):
+        return "waiting" if planned["approval"] == "wanted" else "refused"
+    return "planned" if planned["missing_since"] is None else "missing"
+
+
+async def existing(database: Database, brand: str, plan: str) -> Document:
+    """A stored planned post. Raises ProblemError (404)."""
+    found = await Calendar(database, Tenants.one(brand)).find(f"{brand}/{plan}")
+    if found is None:
+        raise not_found("planned post")
+    return found
+
+
+async def add(database: Database, brand: str, new: PlannedInput, now: datetime) -> Planned:
+    """Plans a post. Raises ProblemError (409 where the id is taken, 422)."""
+    calendar = Calendar(database, Tenants.one(brand))
+    terms = await _checked(database, brand, new)
+    plan = new.id or secrets.token_hex(6)
+    required = (await settings(database, brand)).approval_required
+    planned: Document = {
+        "_id": f"{brand}/{plan}",
+        "brand": brand,
+        "plan": plan,
+        **terms,
+        "approval": "wanted" if required else "not_needed",
+        **dict.fromkeys(("approval_by", "approval_at", "approval_why"), None),
+        **dict.fromkeys(("published", "published_at", "missing_since", "told"), None),
+        "untold": False,
+        "revision": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    if not await calendar.add(planned, now):
+        raise ProblemError(409, "conflict", f"there is a planned post {plan!r} already")
+    return shown(planned)
+
+
+async def change(database: Database, brand: str, plan: str, new: PlannedTerms, now: datetime) -> Planned:
+    """Changes a planned post; what was approved is to be approved anew. Raises ProblemError (404, 409, 422)."""
+    planned = await existing(database, brand, plan)
+    terms = await _checked(database, brand, new)
+    changes: Document = dict(terms)
+    if any(planned[name] != terms[name] for name in _CONTENT) and planned["approval"] != "not_needed":
+        changes |= {"approval": "wanted", "approval_by": None, "approval_at": None, "approval_why": None}
+    if any(planned[name] != terms[name] for name in ("planned_at", "state")):
+        changes |= {"missing_since": None, "untold": False}
+    return shown(await _changed(database, planned, changes, now))
+
+
+async def approve(database: Database, brand: str, plan: str, by: str, why: str | None, now: datetime) -> Planned:
+    """Notes that the client approves, or with `why` does not. Raises ProblemError (404, 409)."""
+    planned = await existing(database, brand, plan)
+    verdict = "approved" if why is None else "refused"
+    changes = {"approval": verdict, "approval_by": by, "approval_at": now, "approval_why": why}
+    return shown(await _changed(database, planned, changes, now))
+
+
+async def remove(database: Database, brand: str, plan: str, now: datetime) -> None:
+    """Removes a planned post. Raises ProblemError (404)."""
+    await Calendar(database, Tenants.one(brand)).remove(await existing(database, brand, plan), now)
+
+
+async def _changed(database: Database, planned: Document, changes: Document, now: datetime) -> Document:
+    found = await Calendar(database, Tenants.one(planned["brand"])).change(planned, changes, now)
+    if found is None:
+        raise ProblemError(409, "conflict", "somebody else changed this planned post meanwhile; look at it again")
+    return found
+
+
+async def _checked(database: Database, brand: str, new: PlannedTerms) -> Document:
+    tenants = Tenants.one(brand)
+    terms = new.model_dump(exclude={"id"})
+    problems: list[FieldProblem] = []
+    accounts = {each["_id"]: each for each in await Accounts(database, tenants).connected(brand)}
+    if new.account not in accounts:
+        problems.append(FieldProblem(field="account", why=f"the brand has no account {new.account!r}"))
+    if new.campaign is not None and await Campaigns(database, tenants).find(brand, new.campaign) is None:
+        problems.append(FieldProblem(field="campaign", why=f"the brand has no campaign {new.campaign!r}"))
+    if not new.text.strip() and not new.media:
+        problems.append(FieldProblem(field="text", why="a post has a text or a medium"))
+    if problems:
+        raise wrong_fields(problems)
+    return {**terms, "platform": accounts[new.account]["platform"]}
+
+
+async def match(database: Database, brand: str, ref: str, plan: str | None, by: str, now: datetime) -> Post:
+    """Says by hand which plan a post belongs to, or that it belongs to none. Raises ProblemError (404, 422)."""
+    post = await _post(database, brand, ref)
+    if plan is not None:
+        planned = await Calendar(database, Tenants.one(brand)).find(f"{brand}/{plan}")
+        if planned is None:
+            raise invalid("plan", "there is no such planned post")
+        if planned["account"] != post["account"]:
+            raise invalid("plan", f"it is planned for the account {planned['account']!r}, and the post is not there")
+    await Calendar(database, Tenants.one(brand)).match(post, plan, by, now)
+    return mixing.shown_post(post)
+
+
+async def unmatch(database: Database, brand: str, ref: str, now: datetime) -> Post:
+    """Takes back what was said by hand. Raises ProblemError (404)."""
+    post = await _post(database, brand, ref)
+    await Calendar(database, Tenants.one(brand)).unmatch(post, now)
+    return mixing.shown_post(post)
+
+
+async def _post(database: Database, brand: str, ref: str) -> Document:
+    try:
+        platform, its_id = follower_parts(ref)
+    except ValueError:
+        raise not_found("post") from None
+    found = await Posts(database, Tenants.one(brand)).find(f"{brand}/{platform}/{its_id}")
+    if found is None:
+        raise not_found("post")
+    return found
+
+
+async def settings(database: Database, brand: str) -> CalendarSettings:
+    """A brand's settings, the usual ones where it has none."""
+    found = await Calendar(database, Tenants.one(brand)).settings(brand) or {}
+    return CalendarSettings(**{name: found[name] for name in CalendarSettings.model_fields if name in found})
+
+
+async def set_settings(database: Database, brand: str, wanted: CalendarSettings) -> CalendarSettings:
+    """Stores a brand's settings. They hold for what is planned or changed from then on."""
+    await Calendar(database, Tenants.one(brand)).set(brand, wanted.model_dump())
+    return wanted
+
+
+async def take_file(database: Database, brand: str, text: str, agree: bool, now: datetime) -> PlansImported:
+    """Reads a CSV file of planned posts; takes good rows only where that is agreed to. Raises ProblemError (422)."""
+    good: list[PlannedInput] = []
+    bad: list[BadPlan] = []
+    seen: set[str] = set()
+    for line, row, broken in _rows(text):
+        if broken is not None:
+            bad.append(BadPlan(line=line, column=None, why=broken))
+            continue
+        try:
+            new = PlannedInput.model_validate(row)
+            if new.id is not None and new.id in seen:
+                raise invalid("id", "a row above has the same id")
+            await _checked(database, brand, new)
+        except ValidationError as error:
+            first = error.errors()[0]
+            why = first["msg"].removeprefix("Value error, ")
+            bad.append(BadPlan(line=line, column=str(first["loc"][0]), why=why))
+        except ProblemError as error:
+            bad.append(BadPlan(line=line, column=error.errors[0].field, why=error.errors[0].why))
+        else:
+            good.append(new)
+            seen.add(new.id or "")
+            seen.discard("")
+    added = changed = 0
+    for new in good if agree else ():
+        terms = PlannedTerms.model_validate(new.model_dump(exclude={"id"}))
+        if new.id is not None and await Calendar(database, Tenants.one(brand)).find(f"{brand}/{new.id}") is not None:
+            await change(database, brand, new.id, terms, now)
+            changed += 1
+        else:
+            await add(database, brand, new, now)
+            added += 1
+    return PlansImported(good=len(good), bad=bad, added=added, changed=changed)
+
+
+def _rows(text: str) -> list[tuple[int, dict[str, Any], str | None]]:
+    """Each row with its line, its cells as fields, and what is wrong with it as a whole."""
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    names = reader.fieldnames or ()
+    missing = [name for name in ("planned_at", "account", "text") if name not in names]
+    if missing:
+        raise invalid("file", f"line 1 has to name the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}")
+    unknown = [name for name in names if name not in COLUMNS]
+    if unknown:
+        raise invalid("file", f"line 1 names the column {unknown[0]!r}, and there are only {', '.join(COLUMNS)}")
+    rows: list[tuple[int, dict[str, Any], str | None]] = []
+    try:
+        for row in reader:
+            if len(rows) == MOST_ROWS:
+                raise invalid("file", f"it has more than {MOST_ROWS:,} rows; send it in parts")
+            broken = "it has more cells than line 1 names" if None in row else None
+            cells = {name: _unguarded(value) for name, value in row.items() if name is not None and value}
+            fields: dict[str, Any] = dict(cells)
+            if "media" in cells:
+                fields["media"] = cells["media"].split()
+            rows.append((reader.line_num, fields, broken))
+    except csv.Error as error:
+        rows.append((reader.line_num, {}, f"this is no CSV from here on: {error}"))
+    return rows
+
+
+async def export(database: Database, brand: str) -> AsyncIterator[str]:
+    """All planned posts as CSV, as `take_file` reads it."""
+    yield _line(COLUMNS)
+    calendar, after = Calendar(database, Tenants.one(brand)), ""
+    while some := await calendar.all(after, EXPORTED_AT_ONCE):
+        for each in some:
+            cells: Mapping[str, Any] = {
+                **each,
+                "id": each["plan"],
+                "planned_at": each["planned_at"].isoformat(),
+                "media": " ".join(each["media"]),
+            }
+            yield _line([_guarded(str(cells[name])) if cells[name] is not None else "" for name in COLUMNS])
+        after = some[-1]["_id"]
+
+
+def _line(cells: tuple[str, ...] | list[str]) -> str:
+    held = io.StringIO()
+    csv.writer(held).writerow(cells)
+    return held.getvalue()
+
+
+def _guarded(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula; `_unguarded` takes the apostrophe away again."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
+async def renew_feed(database: Database, brand: str) -> Feed:
+    """Makes a new address for the feed, which ends the one before."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    await Calendar(database, Tenants.one(brand)).set(brand, {"feed": _hash(token)})
+    return Feed(path=f"/v1/calendar/{token}.ics")
+
+
+async def feed(database: Database, token: str, now: datetime) -> bytes:
+    """A brand's planned posts as iCalendar. Raises ProblemError (404)."""
+    found = await Calendar(database, Tenants(None)).of_feed(_hash(token))
+    if found is None:
+        raise not_found("calendar")
+    calendar = icalendar.Calendar()
+    calendar.add("prodid", "-//Rapport//Editorial calendar//EN")
+    calendar.add("version", "2.0")
+    tenants = Tenants.one(found["brand"])
+    for each in await Calendar(database, tenants).between(now - FEED_BEFORE, now + FEED_AFTER):
+        if each["state"] == "cancelled":
+            continue
+        event = icalendar.Event()
+        event.add("uid", f"{hashlib.sha256(each['_id'].encode()).hexdigest()[:32]}@rapport")
+        event.add("dtstamp", each["updated_at"])
+        event.add("dtstart", each["planned_at"])
+        event.add("summary", f"{each['platform']}: {excerpt(each['text']) or ', '.join(each['media'])}")
+        event.add("description", each["text"])
+        event.add("status", "CONFIRMED" if each["state"] == "planned" else "TENTATIVE")
+        calendar.add_component(event)
+    return bytes(calendar.to_ical())
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""The editorial calendar: what is planned, what of it was published, and the brand's settings."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+
+from services.api.schemas.common import Id, Input, Utc
+from services.api.schemas.mix import Format, From, Label, Post, To
+from services.api.schemas.views import Why
+
+State = Literal["draft", "planned", "cancelled"]
+Approval = Literal["not_needed", "wanted", "approved", "refused"]
+Status = Literal["draft", "cancelled", "waiting", "refused", "planned", "missing", "early", "on_time", "late"]
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+
+
+class PlannedTerms(Input):
+    """What is to be published, when and where."""
+
+    account: Annotated[str, Field(description="One of the brand's accounts.")]
+    planned_at: Utc
+    text: Text = ""
+    media: Annotated[list[Format], Field(max_length=10, default_factory=list)]
+    label: Label | None = None
+    campaign: Id | None = None
+    owner: Short | None = None
+    post: Annotated[Short | None, Field(description="The id or the address that the post has, once it is known.")] = (
+        None
+    )
+    state: State = "planned"
+
+
+class PlannedInput(PlannedTerms):
+    """A new one; without an id it gets one."""
+
+    id: Id | None = None
+
+
+class Planned(BaseModel):
+    """A planned post. `status` says where it stands now; on time is within 15 minutes."""
+
+    id: str
+    brand: str
+    platform: str
+    account: str
+    planned_at: AwareDatetime
+    text: str
+    media: list[Format]
+    label: Label | None
+    campaign: str | None
+    owner: str | None
+    post: str | None
+    state: State
+    approval: Approval
+    approval_by: str | None
+    approval_at: AwareDatetime | None
+    approval_why: str | None
+    status: Status
+    published: Annotated[str | None, Field(description="The id of the post in lists.")]
+    published_at: AwareDatetime | None
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+
+class CalendarQuery(Input):
+    """Some days in the brand's zone, at most 62; the coming 7 where left out."""
+
+    from_: From = None
+    to: To = None
+
+
+class CalendarDays(BaseModel):
+    """What is planned on some days, and what was published on them that nobody planned."""
+
+    first: date
+    last: date
+    timezone: str
+    planned: list[Planned]
+    unplanned: list[Post]
+
+
+class Refusal(Input):
+    """Why the client does not want it so."""
+
+    why: Why
+
+
+class MatchInput(Input):
+    """The plan that a post belongs to; null where it belongs to none."""
+
+    plan: Id | None
+
+
+class CalendarSettings(Input):
+    """When a planned post is missing, how far from its time a post is taken for it, and whether the client approves."""
+
+    grace_seconds: Annotated[int, Field(ge=60, le=7 * 86_400)] = 1_800
+    window_seconds: Annotated[int, Field(ge=60, le=7 * 86_400)] = 21_600
+    approval_required: bool = False
+
+
+class Feed(BaseModel):
+    """The address of the calendar as iCalendar, for whoever knows it. Told this once; a new one ends the one before."""
+
+    path: str
+
+
+class BadPlan(BaseModel):
+    """A row of a file that cannot be taken."""
+
+    line: Annotated[int, Field(description="In the file, the first is 1.")]
+    column: str | None
+    why: str
+
+
+class PlansImported(BaseModel):
+    """What a file of planned posts has in it, and what was done with it."""
+
+    good: int
+    bad: list[BadPlan]
+    added: Annotated[int, Field(description="0 until it is sent with `agree=true`, which takes the good rows.")]
+    changed: int

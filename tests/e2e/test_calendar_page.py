@@ -1,0 +1,95 @@
+"""The editorial calendar in a real browser."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from pymongo.database import Database
+
+from rapport.kit.mongo import Document
+from tests.e2e import portal_data
+from tests.e2e.browser import browser
+from tests.e2e.test_portal import Opened, opened
+from tests.services.api import calendar_data
+from tests.services.api.conftest import Served, api, views
+
+pytestmark = [pytest.mark.e2e, pytest.mark.stack]
+__all__ = ["api", "browser", "opened", "views"]
+
+PATH = f"/brands/{portal_data.BRAND}/calendar"
+
+
+@pytest.fixture
+def filled(api: Served, opened: Opened, views: Database[Document]) -> None:
+    """A week around now, with something of everything."""
+    calendar_data.fill(api, views, portal_data.BRAND)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_month_shows_what_was_planned_and_what_became_of_it(opened: Opened) -> None:
+    page = opened(f"{PATH}?view=month")
+    for status, text in (
+        ("Published", "A new roast from Guji"),
+        ("Published late", "Our team at work"),
+        ("Missing", "Nobody will ever see"),
+    ):
+        entry = page.locator("a.cal-entry", has_text=text)
+        expect(entry.get_by_text(status, exact=True)).to_be_visible()
+    free = page.locator(".cal-unplanned", has_text="Good morning everybody")
+    free.get_by_text("Which plan is it?").click()
+    free.get_by_label("Plan").select_option(label="Nobody will ever see these words")
+    free.get_by_role("button", name="Say so").click()
+    expect(page.get_by_role("link", name="Week")).to_have_attribute("aria-current", "true")
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_post_is_planned_in_a_form_which_says_what_is_wrong_beside_the_field_and_keeps_the_rest(
+    opened: Opened, api: Served
+) -> None:
+    page = opened(PATH)
+    page.get_by_role("link", name="Plan a post").click()
+    at = datetime.now(UTC) + timedelta(days=1)
+    page.get_by_label("When").fill(f"{at:%Y-%m-%d}T10:30")
+    page.get_by_label("Owner").fill("Grace")
+    page.get_by_label("Campaign").fill("none")
+    page.get_by_role("button", name="Plan it").click()
+    expect(page.locator("#text-wrong")).to_have_text("A post has a text or a medium.")
+    expect(page.locator("#campaign-wrong")).to_have_text("The brand has no campaign 'none'.")
+    expect(page.get_by_label("Owner")).to_have_value("Grace")
+    page.get_by_label("Campaign").fill("")
+    page.get_by_label("Text").fill("Words for tomorrow")
+    page.get_by_label("image").check()
+    page.get_by_role("button", name="Plan it").click()
+    page.locator("a.cal-entry", has_text="Words for tomorrow").click()
+    expect(page.get_by_label("image")).to_be_checked()
+    page.get_by_role("button", name="Refuse").click()
+    expect(page.locator("#why-wrong")).to_contain_text("characters why.")
+    page.get_by_label("Why not").fill("too many words")
+    page.get_by_role("button", name="Refuse").click()
+    expect(page.get_by_role("region", name="The client")).to_contain_text("too many words")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_role("region", name="The client")).to_contain_text("Approved by administrator")
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_file_is_looked_at_first_and_the_feed_has_an_address_that_is_told_once(opened: Opened) -> None:
+    page = opened(PATH)
+    at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    rows = f"planned_at,account,text\n{at},{calendar_data.ACCOUNT},From a file\nsoon,x,y\n"
+    file: Any = {"name": "plan.csv", "mimeType": "text/csv", "buffer": rows.encode()}
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("status")).to_contain_text("1 good row, 1 bad. Nothing is planned yet.")
+    page.get_by_role("button", name="Plan the 1 good row").click()
+    expect(page.get_by_role("status")).to_contain_text("1 added, 0 changed.")
+    page.get_by_role("button", name="Make a new iCalendar address").click()
+    expect(page.get_by_role("status")).to_contain_text(".ics")
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("path", [PATH, f"{PATH}?view=month", f"{PATH}/roast"])
+def test_nothing_reaches_over_the_edge(opened: Opened, path: str, width: int) -> None:
+    page = opened(path, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
