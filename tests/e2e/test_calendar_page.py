@@ -40,7 +40,7 @@ def test_a_month_shows_what_was_planned_and_what_became_of_it(opened: Opened) ->
     free.get_by_text("Which plan is it?").click()
     free.get_by_label("Plan").select_option(label="Nobody will ever see these words")
     free.get_by_role("button", name="Say so").click()
-    expect(page.get_by_role("link", name="Week")).to_have_attribute("aria-current", "true")
+    expect(page.get_by_role("link", name="Week", exact=True)).to_have_attribute("aria-current", "true")
 
 
 @pytest.mark.usefixtures("filled")
@@ -58,7 +58,7 @@ def test_a_post_is_planned_in_a_form_which_says_what_is_wrong_beside_the_field_a
     expect(page.locator("#campaign-wrong")).to_have_text("The brand has no campaign 'none'.")
     expect(page.get_by_label("Owner")).to_have_value("Grace")
     page.get_by_label("Campaign").fill("")
-    page.get_by_label("Text").fill("Words for tomorrow")
+    page.get_by_label("Text", exact=True).fill("Words for tomorrow")
     page.get_by_label("image").check()
     page.get_by_role("button", name="Plan it").click()
     page.locator("a.cal-entry", has_text="Words for tomorrow").click()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Query, Request, UploadFile
 from pydantic import ValidationError
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from rapport.domain.mix import FORMATS, LABELS
+from rapport.domain.mix import LABELS
 from rapport.domain.times import ms, utc
 from services.api import planning
 from services.api.auth import Principal, require
@@ -19,7 +19,7 @@ from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same
 from services.api.problems import ProblemError
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
-from services.api.schemas.calendar import PlannedInput, PlannedTerms, PlansImported
+from services.api.schemas.calendar import Medium, PlannedInput, PlannedTerms, PlansImported
 from services.api.schemas.views import LONGEST_WHY
 
 router = APIRouter(include_in_schema=False)
@@ -149,7 +149,7 @@ async def _form(
         may_write=who.may("write"),
         planned=planned,
         accounts=[(each["_id"], each["handle"], each["platform"]) for each in accounts],
-        formats=FORMATS,
+        media=get_args(Medium),
         labels=LABELS,
         statuses=STATUSES,
         sent={**dict.fromkeys(FIELDS, ""), "state": "planned", **known, **(sent or {})},

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from services.api.schemas.common import Id, Input, Utc
-from services.api.schemas.mix import Format, From, Label, Post, To
+from services.api.schemas.mix import From, Label, Post, To
 from services.api.schemas.views import Why
 
 State = Literal["draft", "planned", "cancelled"]
+Medium = Literal["image", "video", "audio", "link"]
 Approval = Literal["not_needed", "wanted", "approved", "refused"]
 Status = Literal["draft", "cancelled", "waiting", "refused", "planned", "missing", "early", "on_time", "late"]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
@@ -22,7 +23,7 @@ class PlannedTerms(Input):
     account: Annotated[str, Field(description="One of the brand's accounts.")]
     planned_at: Utc
     text: Text = ""
-    media: Annotated[list[Format], Field(max_length=10, default_factory=list)]
+    media: Annotated[list[Medium], Field(max_length=10, default_factory=list)]
     label: Label | None = None
     campaign: Id | None = None
     owner: Short | None = None
@@ -47,7 +48,7 @@ class Planned(BaseModel):
     account: str
     planned_at: AwareDatetime
     text: str
-    media: list[Format]
+    media: list[Medium]
     label: Label | None
     campaign: str | None
     owner: str | None
