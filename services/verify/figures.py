@@ -20,7 +20,16 @@ from services.api.periods import day_of
 from services.api.projection.documents import hour_of, stage_fields
 from services.api.repositories import scorings
 from services.api.repositories.campaigns import counted
-from services.api.upkeep import answering, beginnings, judging, persons, posts, stage_after
+from services.api.upkeep import (
+    answering,
+    beginnings,
+    calendar,
+    community_judging,
+    judging,
+    persons,
+    posts,
+    stage_after,
+)
 
 AT_ONCE = 200
 """Ids per query, as the upkeep takes them."""
@@ -251,6 +260,68 @@ def _tallies(facts: Facts, ids: Sequence[str], stored: Stored) -> Made:
     return found
 
 
+def _plans(facts: Facts) -> dict[str, Document]:
+    """Which post is which plan, of all accounts that something is planned for."""
+    accounts = facts.database["planned_posts"].distinct("account", {"brand": facts.brand})
+    return {name: each for one in accounts for name, each in calendar.made(facts.database, facts.brand, one).items()}
+
+
+def _matches(facts: Facts, ids: Sequence[str], _stored: Stored) -> Made:
+    made = _plans(facts)
+    return {one: made.get(one) for one in ids}
+
+
+def _planned(facts: Facts, ids: Sequence[str], _stored: Stored) -> Made:
+    posts = {each["plan"]: name for name, each in _plans(facts).items()}
+    at = facts.found("posts", posts.values(), {"published_at": 1})
+    found: dict[str, Document | None] = {}
+    for one in ids:
+        post = posts.get(one.removeprefix(f"{facts.brand}/"))
+        found[one] = {"published": post, "published_at": at[post]["published_at"] if post in at else None}
+    return found
+
+
+def _communities(facts: Facts) -> list[Document]:
+    """Those by whose rule everybody was judged."""
+    found = facts.database["communities"].find({"brand": facts.brand, "removed_at": None})
+    return [each for each in found if each["checked_revision"] == each["revision"]]
+
+
+def _belonging(facts: Facts) -> Iterator[str]:
+    communities = _communities(facts)
+    for some in parts(facts.ids("followers"), AT_ONCE) if communities else ():
+        verdicts = community_judging.belonging(facts.database, facts.brand, communities, some, facts.now)
+        yield from (
+            f"{facts.brand}/{community}/{platform}/{follower}"
+            for ((platform, follower), community), belongs in sorted(verdicts.items())
+            if belongs
+        )
+
+
+def _members(facts: Facts, ids: Sequence[str], _stored: Stored) -> Made:
+    communities = {each["community"]: each for each in _communities(facts)}
+    found: dict[str, Document | None] = {}
+    followers = {f"{facts.brand}/{one.split('/', 2)[2]}" for one in ids}
+    verdicts = community_judging.belonging(
+        facts.database, facts.brand, list(communities.values()), followers, facts.now
+    )
+    for one in ids:
+        _, community, platform, follower = one.split("/", 3)
+        if community in communities:
+            its = {"brand": facts.brand, "community": community, "platform": platform, "follower": follower}
+            found[one] = its if verdicts.get(((platform, follower), community)) else None
+    return found
+
+
+def _counts(facts: Facts, ids: Sequence[str], stored: Stored) -> Made:
+    members = facts.database["community_members"]
+    return {
+        one: {"members": members.count_documents({"brand": facts.brand, "community": stored[one]["community"]})}
+        for one in ids
+        if stored[one]["removed_at"] is None
+    }
+
+
 def _ids_of(collection: str, hint: str | None = None) -> Callable[[Facts], Iterator[str]]:
     return lambda facts: facts.ids(collection, hint=hint)
 
@@ -278,5 +349,9 @@ FIGURES: tuple[Figure, ...] = (
     ),
     Figure("stage after", "stage_after", _ids_of("followers"), _outcomes),
     Figure("week of stages", "stage_weeks", _weeks, _of_weeks),
+    Figure("plan of a post", "post_plans", _plans, _matches),
+    Figure("planned post", "planned_posts", _nothing, _planned, ("published", "published_at")),
+    Figure("member", "community_members", _belonging, _members, ("brand", "community", "platform", "follower")),
+    Figure("members", "communities", _nothing, _counts, ("members",)),
 )
 """In the order in which they are made of each other."""

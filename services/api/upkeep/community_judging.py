@@ -61,7 +61,7 @@ def judge(
         _, platform, follower = each.split("/", 2)
         forget(desk.database, brand, platform, follower, desk.now)
     rules = {each["community"]: rule_of(each) for each in communities}
-    verdicts, checks = _verdicts(desk, brand, rules, rows, persons)
+    verdicts, checks = _verdicts(desk.database, brand, rules, rows, persons, desk.now)
     causes: dict[str, Because] = {
         each["community"]: because if each["checked_revision"] == each["revision"] else "rule changed"
         for each in communities
@@ -70,6 +70,15 @@ def judge(
     guards = {each["community"]: {"_id": each["_id"], "revision": each["revision"]} for each in communities}
     _settle(desk.database, brand, guards, verdicts, causes, desk.now)
     _note_checks(desk.database, brand, checks, alone=alone)
+
+
+def belonging(
+    database: Database[Document], brand: str, communities: Sequence[Document], ids: Collection[str], now: datetime
+) -> Verdicts:
+    """Who of these followers (by `_id`), and of their persons, belongs to which of these communities by now."""
+    rows, persons = _people(database, brand, ids)
+    rules = {each["community"]: rule_of(each) for each in communities}
+    return _verdicts(database, brand, rules, rows, persons, now)[0]
 
 
 def forget(database: Database[Document], brand: str, platform: str, follower: str, now: datetime) -> None:
@@ -98,19 +107,20 @@ def _people(
 
 
 def _verdicts(
-    desk: Desk,
+    database: Database[Document],
     brand: str,
     rules: Mapping[str, Rule],
     rows: Mapping[str, Document],
     persons: Sequence[Sequence[Document]],
+    at: datetime,
 ) -> tuple[dict[tuple[Who, str], bool], dict[str, datetime | None]]:
     """Who of these belongs where, and when to look at each again."""
     wants = asked(rules.values())
-    texts, entries = _texts(desk.database, brand, rows, wants), _entries(desk.database, brand, rows, wants)
-    numbers = scorings.known(desk.database, {each["scoring"] for each in rows.values()})
+    texts, entries = _texts(database, brand, rows, wants), _entries(database, brand, rows, wants)
+    numbers = scorings.known(database, {each["scoring"] for each in rows.values()})
     verdicts = {(who(each), name): False for each in rows.values() for name in rules}
     checks: dict[str, datetime | None] = dict.fromkeys(rows)
-    now = ms(desk.now)
+    now = ms(at)
     for person in persons:
         first = person[0]
         facts = facts_of(person, numbers[first["scoring"]], texts, entries)

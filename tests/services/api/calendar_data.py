@@ -33,7 +33,7 @@ def fill(api: Served, views: Database[Document], brand: str) -> None:
     assert answer.status_code == 201, answer.text
     for name, hours, text, state in (
         ("roast", -26, "A new roast from Guji is in the shop", "planned"),
-        ("late", -4, "Our team at work this very morning", "planned"),
+        ("team", -4, "Our team at work this very morning", "planned"),
         ("gone", -2, "Nobody will ever see these words", "planned"),
         ("next", 20, "What shall we roast next week?", "planned"),
         ("idea", 44, "Something with filters", "draft"),
