@@ -29,6 +29,7 @@ SECTIONS = (
     ("movers", "Movers"),
     ("calendar", "Calendar"),
     ("mix", "Mix"),
+    ("consistency", "Consistency"),
     ("new", "New"),
     ("campaigns", "Campaigns"),
     ("communities", "Communities"),

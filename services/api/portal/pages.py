@@ -17,6 +17,7 @@ from services.api.portal import (
     calendar,
     campaigns,
     communities,
+    consistency,
     exchange,
     follower,
     identities,
@@ -35,7 +36,7 @@ from services.api.schemas.views import AlertsQuery, ExchangesQuery, FollowersQue
 
 router = APIRouter(include_in_schema=False)
 
-MODULES = (calendar, exchange, follower, identities, movers, mix, new, campaigns, communities, public)
+MODULES = (calendar, consistency, exchange, follower, identities, movers, mix, new, campaigns, communities, public)
 """Where else pages are."""
 CHART_DAYS = 14
 PAGE_SHOWN = 25

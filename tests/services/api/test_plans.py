@@ -108,6 +108,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                 *("communities?limit=1", "communities/coffee", "communities/coffee/members?limit=1"),
                 "communities/coffee/events?limit=1",
                 *("calendar", "calendar/posts/roast", "calendar/settings"),
+                *("consistency", "consistency?from=2026-01-01&to=2026-12-31", "consistency/rhythm"),
                 *(f"followers?limit=1&sort={sort}" for sort in ("know", "like", "trust", "last_seen")),
                 *(f"followers?stage={stage}&sort=trust" for stage in ("new", "knows", "likes", "trusts", "buys")),
             )
@@ -137,6 +138,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
         ("put", "mix/settings", {"rules": [{"label": "personal", "hashtag": "team"}]}),
         ("put", f"mix/posts/{follower_ref('bluesky', 'lately-2')}/label", {"label": "business"}),
         ("delete", f"mix/posts/{follower_ref('bluesky', 'lately-2')}/label", None),
+        ("put", "consistency/rhythm", {"posts_per_week": 3, "accounts": {calendar_data.ACCOUNT: 2}}),
         ("put", "new/goal", {"goal": 3}),
         ("post", "communities/check", {"rule": community_data.RULES["coffee"]}),
         ("get", "communities/coffee/export", None),

@@ -43,6 +43,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/brands/{brand}/calendar/posts/{plan}/refuse"): {"why": "x"},
     ("put", "/v1/brands/{brand}/calendar/matches/{post}"): {"plan": None},
     ("put", "/v1/brands/{brand}/calendar/settings"): {},
+    ("put", "/v1/brands/{brand}/consistency/rhythm"): {"posts_per_week": 1},
     ("put", "/v1/brands/{brand}/mix/settings"): {"rules": []},
     ("put", "/v1/brands/{brand}/mix/posts/{id}/label"): {"label": "business"},
     ("put", "/v1/brands/{brand}/new/goal"): {"goal": 1},

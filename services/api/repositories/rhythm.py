@@ -1,0 +1,66 @@
+"""When a brand published and what it had planned, as its consistency needs them; and the rhythm it wants.
+
+A document of `rhythm_settings`, of a brand: `posts_per_week` (or null) and `accounts` (posts a week by account).
+"""
+
+from datetime import datetime
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+from rapport.kit.mongo import Document
+from services.api.repositories.tenants import Tenants
+
+
+class Rhythms:
+    """The rhythm of some tenants."""
+
+    def __init__(self, database: AsyncDatabase[Document], tenants: Tenants) -> None:
+        self._posts = database["posts"]
+        self._planned = database["planned_posts"]
+        self._settings = database["rhythm_settings"]
+        self._tenants = tenants
+
+    async def published(self, start: datetime, end: datetime) -> dict[str, list[datetime]]:
+        """When posts were published in `[start, end)`, by account."""
+        found = await self._posts.aggregate(
+            [
+                {
+                    "$match": {
+                        **self._tenants.filter(),
+                        "account": {"$gt": ""},
+                        "published_at": {"$gte": start, "$lt": end},
+                    }
+                },
+                # All that is needed lies in the index, and one list an account is a fraction of that many documents.
+                {"$group": {"_id": "$account", "times": {"$push": "$published_at"}}},
+            ],
+            hint="by_account",
+        )
+        return {each["_id"]: sorted(each["times"]) async for each in found}
+
+    async def last_before(self, account: str, start: datetime) -> datetime | None:
+        """When an account last published before a time."""
+        query = {**self._tenants.filter(), "account": account, "published_at": {"$lt": start}}
+        fields = {"_id": 0, "published_at": 1}
+        found = await self._posts.find_one(query, fields, sort=[("published_at", -1)], hint="by_account")
+        return found["published_at"] if found is not None else None
+
+    async def due(self, start: datetime, end: datetime) -> list[Document]:
+        """What should have been published in `[start, end)`: `account`, `planned_at`, `published_at` (or null)."""
+        query = {
+            **self._tenants.filter(),
+            "planned_at": {"$gte": start, "$lt": end},
+            "state": "planned",
+            "approval": {"$in": ["not_needed", "approved"]},
+        }
+        fields = {"_id": 0, "account": 1, "planned_at": 1, "published_at": 1}
+        return await self._planned.find(query, fields).hint("when").to_list()
+
+    async def settings(self, brand: str) -> Document | None:
+        """The rhythm that a brand wants."""
+        return await self._settings.find_one({"$and": [{"_id": brand}, self._tenants.filter()]})
+
+    async def set(self, brand: str, content: Document) -> None:
+        """Replaces it."""
+        query = {"$and": [{"_id": brand}, self._tenants.filter()]}
+        await self._settings.replace_one(query, {"brand": brand, **content}, upsert=True)

@@ -1,0 +1,124 @@
+"""Consistency, put together for the API and the portal."""
+
+import asyncio
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from rapport.domain import consistency as domain
+from rapport.domain.consistency import Due, Span
+from rapport.domain.editorial import ON_TIME
+from rapport.domain.mix import Interval
+from rapport.kit.mongo import Document
+from services.api.periods import period, span_of
+from services.api.problems import FieldProblem, wrong_fields
+from services.api.reading import Database
+from services.api.repositories.accounts import Accounts
+from services.api.repositories.rhythm import Rhythms
+from services.api.repositories.tenants import Tenants
+from services.api.schemas.consistency import AccountSteadiness, Consistency, Gap, Gaps, Rhythm, Steadiness, Week
+from services.api.schemas.mix import Estimate
+
+
+async def consistency(
+    database: Database, brand: Document, first: date | None, last: date | None, now: datetime
+) -> Consistency:
+    """How steadily a brand published on some days. Raises ProblemError (422)."""
+    zone = brand["settings"]["timezone"]
+    since, until = period(first, last, zone, now)
+    start, end = span_of(since, until, ZoneInfo(zone))
+    span = Span(date.fromisoformat(since), date.fromisoformat(until), ZoneInfo(zone), min(now, end))
+    tenants = Tenants.one(brand["_id"])
+    rhythms = Rhythms(database, tenants)
+    wanted, published, planned, connected = await asyncio.gather(
+        rhythm(database, brand["_id"]),
+        rhythms.published(start, span.until),
+        rhythms.due(start, end),
+        Accounts(database, tenants).connected(brand["_id"]),
+    )
+    due = [
+        Due(each["account"], each["planned_at"], each["published_at"])
+        for each in planned
+        if each["published_at"] is not None or each["planned_at"] + ON_TIME <= now
+    ]
+    names = [each["_id"] for each in connected]
+    last_ones = await asyncio.gather(*(rhythms.last_before(name, start) for name in names))
+    before = {name: at for name, at in zip(names, last_ones, strict=True) if at is not None}
+    everything = [at for times in published.values() for at in times]
+    return Consistency(
+        first=span.first,
+        last=span.last,
+        timezone=zone,
+        posts_per_week=wanted.posts_per_week,
+        brand=Steadiness(
+            **_shown(
+                domain.consistency(span, everything, max(before.values(), default=None), due, wanted.posts_per_week)
+            )
+        ),
+        accounts=[
+            AccountSteadiness(
+                account=each["_id"],
+                platform=each["platform"],
+                handle=each["handle"],
+                posts_per_week=wanted.accounts.get(each["_id"]),
+                **_shown(
+                    domain.consistency(
+                        span,
+                        published.get(each["_id"], []),
+                        before.get(each["_id"]),
+                        [one for one in due if one.account == each["_id"]],
+                        wanted.accounts.get(each["_id"]),
+                    )
+                ),
+            )
+            for each in connected
+        ],
+    )
+
+
+def _shown(found: domain.Consistency) -> Document:
+    longest = found.gaps.longest
+    gap = None
+    if longest is not None:
+        hours = (longest.end - longest.start).total_seconds() / 3600
+        gap = Gap(start=longest.start, end=longest.end, hours=hours, open=longest.open)
+    return {
+        "score": found.score,
+        "published": found.published,
+        "adherence": found.adherence,
+        "streak": found.streak,
+        "due": found.due,
+        "kept": _estimate(found.kept),
+        "on_time": _estimate(found.on_time),
+        "gaps": Gaps(
+            count=found.gaps.ended,
+            longest=gap,
+            mean_hours=found.gaps.mean,
+            variance_hours2=found.gaps.variance,
+            evenness=found.gaps.evenness,
+        ),
+        "weeks": [Week(**each._asdict()) for each in found.weeks],
+    }
+
+
+def _estimate(interval: Interval | None) -> Estimate | None:
+    return None if interval is None else Estimate(value=interval.value, low=interval.low, high=interval.high)
+
+
+async def rhythm(database: Database, brand: str) -> Rhythm:
+    """The rhythm that a brand wants."""
+    found = await Rhythms(database, Tenants.one(brand)).settings(brand) or {}
+    return Rhythm(**{name: found[name] for name in Rhythm.model_fields if name in found})
+
+
+async def set_rhythm(database: Database, brand: str, wanted: Rhythm) -> Rhythm:
+    """Stores it. Raises ProblemError (422)."""
+    tenants = Tenants.one(brand)
+    known = {each["_id"] for each in await Accounts(database, tenants).connected(brand)}
+    unknown = sorted(wanted.accounts.keys() - known)
+    if unknown:
+        problems = [
+            FieldProblem(field=f"accounts.{name}", why=f"the brand has no account {name!r}") for name in unknown
+        ]
+        raise wrong_fields(problems)
+    await Rhythms(database, tenants).set(brand, wanted.model_dump())
+    return wanted
