@@ -83,6 +83,10 @@ def test_a_file_is_looked_at_first_and_the_feed_has_an_address_that_is_told_once
     expect(page.get_by_role("status")).to_contain_text("1 good row, 1 bad. Nothing is planned yet.")
     page.get_by_role("button", name="Plan the 1 good row").click()
     expect(page.get_by_role("status")).to_contain_text("1 added, 0 changed.")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export as CSV").click()
+    assert download.value.suggested_filename == f"{portal_data.BRAND}-calendar.csv"
+    assert "From a file" in download.value.path().read_text()
     page.get_by_role("button", name="Make a new iCalendar address").click()
     expect(page.get_by_role("status")).to_contain_text(".ics")
 

@@ -19,6 +19,7 @@ from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same
 from services.api.problems import ProblemError
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
+from services.api.routes.communities import exported
 from services.api.schemas.calendar import Medium, PlannedInput, PlannedTerms, PlansImported
 from services.api.schemas.views import LONGEST_WHY
 
@@ -108,11 +109,17 @@ def _next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
-@router.get("/brands/{brand}/calendar/new")
+@router.get("/brands/{brand}/calendar/-new")
 async def new_plan_page(brand: Brand, who: Visitor, context: ContextDep, day: Day = None) -> HTMLResponse:
     """The form of a new planned post."""
     sent = {"planned_at": f"{day.isoformat()}T09:00"} if day is not None else {}
     return await _form(context, brand, who, None, sent=sent)
+
+
+@router.get("/brands/{brand}/calendar/-export")
+async def export_plans(brand: Brand, context: ContextDep) -> Response:
+    """All planned posts as a CSV file, as the form below them reads it."""
+    return exported(planning.export(context.database, brand["_id"]), f"{brand['_id']}-calendar")
 
 
 @router.get("/brands/{brand}/calendar/{plan}")
