@@ -40,6 +40,8 @@ from services.api.projection.documents import (
     stage_fields,
 )
 from services.api.repositories import indexes
+from services.api.upkeep import communities as upkeep_of_communities
+from services.api.upkeep.loop import Desk
 
 Figures = dict[str, float | int | str]
 
@@ -51,6 +53,8 @@ AT_ONCE = 5_000
 YEAR = 365
 EXCHANGES, POSTS, ENTRIES, REACHED = 0.3, 0.026, 0.3, 0.02
 """So many per follower: exchanges in the last 90 days, posts in a year, entries of a giveaway, acts of outreach."""
+PLANNED = 0.5
+"""So many planned posts per post."""
 _KINDS = ("comment", "reaction", "share", "follow", "message", "vote")
 PATHS = (
     "overview",
@@ -78,7 +82,18 @@ PATHS = (
     "campaigns/spring",
     "campaigns/spring/entries",
     "campaigns/spring/effect",
+    "consistency",
+    "consistency?from={year_ago}&to={today}",
+    "calendar",
+    "calendar?from={month_ago}&to={today}",
+    "communities",
+    *(f"communities/{name}/{what}" for name in ("warm", "away") for what in ("members", "events")),
 )
+RULES = {
+    "warm": "stage is at least knows and (trust > 5 or comments >= 1) and last seen within 90 days",
+    "away": "last seen more than 60 days ago and bot is no",
+}
+"""Communities: of a few, and of most."""
 
 
 def fill(views: Database[Document], many: int) -> None:
@@ -112,6 +127,7 @@ def fill_the_rest(views: Database[Document], many: int) -> None:
     dice, now = random.Random(2), datetime.now(UTC).replace(microsecond=0)
     _insert(views, "exchanges", (_exchange(dice, number, many, now) for number in range(round(many * EXCHANGES))))
     _insert(views, "posts", (_post(dice, number, now) for number in range(round(many * POSTS))))
+    _insert(views, "planned_posts", (_planned(number, now) for number in range(round(many * POSTS * PLANNED))))
     _insert(views, "beginnings", (_beginning(dice, each) for each in _followers(views)))
     days: dict[str, dict[str, int]] = {}
     for each in views["beginnings"].find({"brand": BRAND}, {"at": 1, "platform": 1}):
@@ -168,6 +184,19 @@ def _post(dice: random.Random, number: int, now: datetime) -> Document:
         "comments": dice.randrange(40), "reactions": dice.randrange(900), "shares": dice.randrange(9),
         "new_relationships": dice.randrange(5), "label": dice.choice(("business", "personal", "unsorted")),
         "label_by": "rule", "labelled_with": 1,
+    }  # fmt: skip
+
+
+def _planned(number: int, now: datetime) -> Document:
+    at = now + timedelta(days=30) - timedelta(minutes=number * YEAR * 1440 // 13_000)
+    past = at <= now
+    return {
+        "_id": f"{BRAND}/plan{number}", "brand": BRAND, "plan": f"plan{number}", "account": "a", "platform": "bluesky",
+        "planned_at": at, "text": "Good morning", "media": [], "label": "business", "campaign": None, "owner": None,
+        "post": None, "state": "planned", "approval": "not_needed", "approval_by": None, "approval_at": None,
+        "approval_why": None, "published": f"{BRAND}/bluesky/post{number}" if past else None,
+        "published_at": at if past else None, "missing_since": None, "told": None, "untold": False, "revision": 1,
+        "created_at": at, "updated_at": at,
     }  # fmt: skip
 
 
@@ -239,11 +268,13 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
             began = time.monotonic()
             with mongo.client(running.mongodb) as client:
                 await asyncio.to_thread(fill_the_rest, client["rapport"], many)
+                found["communities_after_seconds"] = await _communities(asking, client["rapport"])
             found["filled_after_seconds"] = round(filled + time.monotonic() - began)
             today = datetime.now(UTC).date()
             names = {
                 "follower": follower_ref(one["platform"], one["follower"]),
                 "today": today.isoformat(),
+                "month_ago": (today - timedelta(days=30)).isoformat(),
                 "year_ago": (today - timedelta(days=YEAR)).isoformat(),
             }
             for path in PATHS:
@@ -268,6 +299,17 @@ async def _campaign(asking: httpx.AsyncClient) -> None:
         },
     )  # fmt: skip
     made.raise_for_status()
+
+
+async def _communities(asking: httpx.AsyncClient, views: Database[Document]) -> float:
+    """Makes the communities, and judges everybody; gives the seconds."""
+    for name, rule in RULES.items():
+        content = {"id": name, "name": name, "rule": rule}
+        (await asking.post(f"/v1/brands/{BRAND}/communities", json=content)).raise_for_status()
+    began = time.monotonic()
+    while views["communities"].find_one({"checked_revision": {"$ne": 1}}):
+        await asyncio.to_thread(upkeep_of_communities.follow, Desk(views, None, datetime.now(UTC)))
+    return round(time.monotonic() - began, 1)
 
 
 async def _ready(asking: httpx.AsyncClient) -> None:
