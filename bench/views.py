@@ -264,6 +264,8 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
             await _ready(asking)
             made = await asking.post("/v1/brands", json={"id": BRAND, "name": "Bench", "timezone": "Europe/Oslo"})
             made.raise_for_status()
+            account = {"id": "a", "platform": "bluesky", "handle": "bench", "connected_at": "2026-01-01T00:00:00Z"}
+            (await asking.post(f"/v1/brands/{BRAND}/accounts", json=account)).raise_for_status()
             await _campaign(asking)
             began = time.monotonic()
             with mongo.client(running.mongodb) as client:

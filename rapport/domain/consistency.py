@@ -8,9 +8,9 @@ Evenness is 1 / (1 + CV²), where CV is the standard deviation of the gaps over 
 same, a half where posts come at random (a Poisson process has a CV of 1), and towards 0 where they come in bursts.
 """
 
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from statistics import fmean, variance
 from typing import NamedTuple
@@ -124,21 +124,26 @@ def score(adherence: float | None, evenness: float | None, on_time: float | None
     return 100 * sum(weight * value for weight, value in known) / sum(weight for weight, _ in known)
 
 
-def weeks(span: Span, published: Iterable[datetime], wanted: float | None) -> tuple[Week, ...]:
-    """The ISO weeks that a period touches."""
-    counts = Counter(_monday(at.astimezone(span.zone).date()) for at in published)
+def weeks(span: Span, published: Sequence[datetime], wanted: float | None) -> tuple[Week, ...]:
+    """The ISO weeks that a period touches, and what was published (in order) in each."""
     today = span.until.astimezone(span.zone).date()
     over = min(span.last, today - timedelta(days=1))
     found = []
     monday = _monday(span.first)
     while monday <= min(span.last, today):
-        sunday = monday + timedelta(days=_WEEK - 1)
-        days = max(0, (min(sunday, over) - max(monday, span.first)).days + 1)
-        found.append(
-            Week(monday, counts[monday], None if wanted is None else wanted * days / _WEEK, whole=days == _WEEK)
+        sunday, following = monday + timedelta(days=_WEEK - 1), monday + timedelta(days=_WEEK)
+        count = bisect_left(published, _midnight(following, span.zone)) - bisect_left(
+            published, _midnight(monday, span.zone)
         )
-        monday += timedelta(days=_WEEK)
+        days = max(0, (min(sunday, over) - max(monday, span.first)).days + 1)
+        found.append(Week(monday, count, None if wanted is None else wanted * days / _WEEK, whole=days == _WEEK))
+        monday = following
     return tuple(found)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    # In UTC, because two times that share a zone are compared by their clocks, whatever an hour was put back between.
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def _monday(day: date) -> date:

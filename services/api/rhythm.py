@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import date, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from rapport.domain import consistency as domain
@@ -13,6 +14,8 @@ from services.api.periods import period, span_of
 from services.api.problems import FieldProblem, wrong_fields
 from services.api.reading import Database
 from services.api.repositories.accounts import Accounts
+from services.api.repositories.counted import counted
+from services.api.repositories.posts import MANY
 from services.api.repositories.rhythm import Rhythms
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.consistency import AccountSteadiness, Consistency, Gap, Gaps, Rhythm, Steadiness, Week
@@ -25,12 +28,23 @@ async def consistency(
     """How steadily a brand published on some days. Raises ProblemError (422)."""
     zone = brand["settings"]["timezone"]
     since, until = period(first, last, zone, now)
+    wanted = await rhythm(database, brand["_id"])
+    key = (database.name, "consistency", brand["_id"], zone, since, until, wanted.model_dump_json())
+    found: Consistency = await counted(database).get(
+        key, partial(_consistency, database, brand, since, until, wanted, now), MANY
+    )
+    return found
+
+
+async def _consistency(
+    database: Database, brand: Document, since: str, until: str, wanted: Rhythm, now: datetime
+) -> tuple[Consistency, int]:
+    zone = brand["settings"]["timezone"]
     start, end = span_of(since, until, ZoneInfo(zone))
     span = Span(date.fromisoformat(since), date.fromisoformat(until), ZoneInfo(zone), min(now, end))
     tenants = Tenants.one(brand["_id"])
     rhythms = Rhythms(database, tenants)
-    wanted, published, planned, connected = await asyncio.gather(
-        rhythm(database, brand["_id"]),
+    published, planned, connected = await asyncio.gather(
         rhythms.published(start, span.until),
         rhythms.due(start, end),
         Accounts(database, tenants).connected(brand["_id"]),
@@ -44,7 +58,7 @@ async def consistency(
     last_ones = await asyncio.gather(*(rhythms.last_before(name, start) for name in names))
     before = {name: at for name, at in zip(names, last_ones, strict=True) if at is not None}
     everything = [at for times in published.values() for at in times]
-    return Consistency(
+    shown = Consistency(
         first=span.first,
         last=span.last,
         timezone=zone,
@@ -73,6 +87,7 @@ async def consistency(
             for each in connected
         ],
     )
+    return shown, len(everything)
 
 
 def _shown(found: domain.Consistency) -> Document:

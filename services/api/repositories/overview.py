@@ -4,14 +4,12 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
-from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.domain.relationship import STAGES
 from rapport.kit.mongo import Document
-from services.api.repositories.counted import Counted
+from services.api.repositories.counted import counted
 from services.api.repositories.tenants import Tenants
 
 SOON = timedelta(hours=2)
@@ -22,8 +20,6 @@ MOST_ANSWERS = 20_000
 """A median of so many is as good as one of more, and bounds the work."""
 
 
-_counted: WeakKeyDictionary[AsyncMongoClient[Document], Counted[Any]] = WeakKeyDictionary()
-"""Of the process: counting a million followers takes most of a second, and so do a month's exchanges."""
 _TIMED: Document = {"$ne": ["$stage_wanted", True]}
 
 
@@ -160,8 +156,7 @@ class Overviews:
 
     async def _kept(self, what: str, of: Hashable, count: Callable[[], Awaitable[tuple[Any, int]]]) -> Any:
         database = self._followers.database
-        kept = _counted.setdefault(database.client, Counted())
-        return await kept.get((database.name, what, of), count)
+        return await counted(database).get((database.name, what, of), count)
 
     async def daily(self, brand: str, since: datetime, timezone: str) -> dict[str, dict[str, int]]:
         """Exchanges by the day they were opened on in the brand's zone (`2026-11-23`), by state."""

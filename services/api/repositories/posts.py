@@ -1,6 +1,7 @@
 """What a brand published: the mix, lists by label, labels by hand, and what the brand wants its mix to be."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -8,9 +9,14 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.domain.mix import BRINGS, LABELS, UNSORTED, Tally
 from rapport.kit.mongo import Document
+from services.api.repositories.counted import counted
 from services.api.repositories.tenants import Tenants
 
 Place = tuple[datetime, str]
+Tallies = dict[tuple[str, str], Tally]
+
+MANY = 5_000
+"""What comes of so many posts may be some seconds old: of fewer it takes no time to speak of."""
 
 
 class Posts:
@@ -23,8 +29,14 @@ class Posts:
         self._settings = database["mix_settings"]
         self._tenants = tenants
 
-    async def tallies(self, start: datetime, end: datetime) -> dict[tuple[str, str], Tally]:
+    async def tallies(self, start: datetime, end: datetime) -> Tallies:
         """What was published in `[start, end)`, by label and format."""
+        database = self._posts.database
+        key = (database.name, "tallies", self._tenants, start, end)
+        found: Tallies = await counted(database).get(key, partial(self._tallies, start, end), MANY)
+        return found
+
+    async def _tallies(self, start: datetime, end: datetime) -> tuple[Tallies, int]:
         found = await self._posts.aggregate(
             [
                 {"$match": {**self._tenants.filter(), "published_at": {"$gte": start, "$lt": end}}},
@@ -39,7 +51,7 @@ class Posts:
             ],
             hint="mix",
         )
-        return {
+        tallies = {
             (each["_id"]["label"], each["_id"]["format"]): Tally(
                 each["posts"],
                 {name: each[name] for name in BRINGS},
@@ -47,6 +59,7 @@ class Posts:
             )
             async for each in found
         }
+        return tallies, sum(each.posts for each in tallies.values())
 
     async def page(
         self, label: str | None, start: datetime, end: datetime, after: Place | None, limit: int

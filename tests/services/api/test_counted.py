@@ -18,9 +18,9 @@ class Counting:
         self.made: asyncio.Queue[int] = asyncio.Queue()
         self.counted: Counted[int] = Counted(lambda: self.now)
 
-    async def get(self, key: str = "a") -> int:
+    async def get(self, key: str = "a", least: int = MANY) -> int:
         """The count of a key."""
-        return await self.counted.get(key, self._slow)
+        return await self.counted.get(key, self._slow, least)
 
     async def _slow(self) -> tuple[int, int]:
         """Takes a second once it may go."""
@@ -57,6 +57,14 @@ async def test_who_comes_after_a_long_time_waits_for_what_is_true_now() -> None:
     assert await counting.get() == 1
     counting.now += OLDEST_SECONDS + 1
     assert await counting.get() == 2
+
+
+@pytest.mark.anyio
+async def test_what_little_is_may_be_said() -> None:
+    counting = Counting(of=100)
+    counting.go.set()
+    for least, times in ((101, 1), (101, 2), (100, 3), (100, 3)):
+        assert await counting.get(least=least) == times
 
 
 @pytest.mark.anyio
