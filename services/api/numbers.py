@@ -9,7 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.kit.mongo import Document
 from services.api import shapes
-from services.api.repositories.overview import SPANS, Answer, Overviews
+from services.api.repositories.overview import SPANS, Medians, Overviews
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.views import Overview, OverviewAcross
 
@@ -28,33 +28,28 @@ async def overview(
     figures = Overviews(database, tenants)
     counted = await figures.counts(now)
     followers = await figures.followers({each["_id"]: midnight(now, each["settings"]["timezone"]) for each in brands})
+    medians = await figures.medians([each["_id"] for each in brands], now)
     items: list[Overview] = []
     totals: dict[str, int] = {}
-    everything: list[Answer] = []
     for brand in brands:
         found = dict(counted.get(brand["_id"], {}))
         found["followers"], found["new_today"] = followers[brand["_id"]]
         for name, value in found.items():
             totals[name] = totals.get(name, 0) + value
-        answers = await figures.latest_answers(brand["_id"], now)
-        everything += answers
         settings = brand["settings"]
         items.append(
             Overview(
                 brand=brand["_id"],
                 name=settings["name"],
                 timezone=settings["timezone"],
-                **_numbers(found, answers, now),
+                **_numbers(found, medians[brand["_id"]], now),
             )
         )
-    return OverviewAcross(brands=items, **_numbers(totals, everything, now))
+    return OverviewAcross(brands=items, **_numbers(totals, medians[None], now))
 
 
-def _numbers(found: dict[str, int], answers: Sequence[Answer], now: datetime) -> dict[str, Any]:
-    windows = {
-        name: shapes.window(found, name, [each for each in answers if each.at > now - span])
-        for name, span in SPANS.items()
-    }
+def _numbers(found: dict[str, int], medians: dict[str, Medians], now: datetime) -> dict[str, Any]:
+    windows = {name: shapes.window(found, name, medians[name]) for name in SPANS}
     return {
         "at": now,
         "followers": found.get("followers", 0),

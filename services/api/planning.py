@@ -14,20 +14,22 @@ from pydantic import ValidationError
 
 from rapport.domain.editorial import ON_TIME
 from rapport.domain.published import excerpt
+from rapport.domain.times import ms
 from rapport.kit.mongo import Document
-from services.api import mixing
+from services.api import cursors, mixing, reading
 from services.api.ids import follower_parts, follower_ref
 from services.api.periods import period, span_of
 from services.api.problems import FieldProblem, ProblemError, invalid, not_found, wrong_fields
 from services.api.reading import Database
 from services.api.repositories.accounts import Accounts
-from services.api.repositories.calendar import Calendar
+from services.api.repositories.calendar import Calendar, Place
 from services.api.repositories.campaigns import Campaigns
 from services.api.repositories.posts import Posts
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.calendar import (
     BadPlan,
     CalendarDays,
+    CalendarQuery,
     CalendarSettings,
     Feed,
     Planned,
@@ -44,31 +46,48 @@ COLUMNS = ("id", "planned_at", "account", "text", "media", "label", "campaign", 
 MOST_ROWS = 2_000
 EXPORTED_AT_ONCE = 500
 FEED_BEFORE, FEED_AFTER = timedelta(days=60), timedelta(days=400)
+MOST_IN_FEED = 2_000
 TOKEN_BYTES = 24
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _CONTENT = ("account", "planned_at", "text", "media")
 """What a client approves."""
 
 
-async def days(
-    database: Database, brand: Document, first: date | None, last: date | None, now: datetime
-) -> CalendarDays:
-    """Some days of a brand's calendar. Raises ProblemError (422)."""
+async def days(database: Database, brand: Document, query: CalendarQuery, now: datetime) -> CalendarDays:
+    """Some days of a brand's calendar, in order of time. Raises ProblemError (422)."""
     zone = brand["settings"]["timezone"]
-    today = now.astimezone(ZoneInfo(zone)).date()
-    since, until = period(first or today, last or (first or today) + timedelta(days=USUAL_DAYS - 1), zone, now)
+    first = query.from_ or now.astimezone(ZoneInfo(zone)).date()
+    since, until = period(first, query.to or first + timedelta(days=USUAL_DAYS - 1), zone, now)
     if (date.fromisoformat(until) - date.fromisoformat(since)).days >= LONGEST_DAYS:
         raise invalid("to", f"a calendar shows at most {LONGEST_DAYS} days at once")
+    after: Place | None = None
+    if query.cursor is not None:
+        at, last_id = cursors.decode("calendar", query.cursor, (int, str))
+        after = (reading.time_of(at), str(last_id))
     calendar = Calendar(database, Tenants.one(brand["_id"]))
     start, end = span_of(since, until, ZoneInfo(zone))
-    posts = await calendar.published(start, end)
+    planned = await calendar.between(start, end, after, query.limit + 1)
+    posts = await calendar.published(start, end, after, query.limit + 1)
+    places = sorted(
+        [
+            *((each["planned_at"], each["_id"]) for each in planned),
+            *((each["published_at"], each["_id"]) for each in posts),
+        ]
+    )
+    # Beyond this place nothing is shown yet, although of one of the two there may be something here.
+    last = places[query.limit - 1] if len(places) > query.limit else None
     plans = await calendar.plans_of([each["_id"] for each in posts])
     return CalendarDays(
         first=date.fromisoformat(since),
         last=date.fromisoformat(until),
         timezone=zone,
-        planned=[shown(each) for each in await calendar.between(start, end)],
-        unplanned=[mixing.shown_post(each) for each in posts if each["_id"] not in plans],
+        planned=[shown(each) for each in planned if last is None or (each["planned_at"], each["_id"]) <= last],
+        unplanned=[
+            mixing.shown_post(each)
+            for each in posts
+            if each["_id"] not in plans and (last is None or (each["published_at"], each["_id"]) <= last)
+        ],
+        next=None if last is None else cursors.encode("calendar", ms(last[0]), last[1]),
     )
 
 
@@ -328,7 +347,7 @@ async def feed(database: Database, token: str, now: datetime) -> bytes:
     calendar.add("prodid", "-//Rapport//Editorial calendar//EN")
     calendar.add("version", "2.0")
     tenants = Tenants.one(found["brand"])
-    for each in await Calendar(database, tenants).between(now - FEED_BEFORE, now + FEED_AFTER):
+    for each in await Calendar(database, tenants).between(now - FEED_BEFORE, now + FEED_AFTER, None, MOST_IN_FEED):
         if each["state"] == "cancelled":
             continue
         event = icalendar.Event()

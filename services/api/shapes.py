@@ -1,8 +1,7 @@
 """From stored documents to what the API gives; the portal shows the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from statistics import median
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +17,7 @@ from rapport.kit.mongo import Document
 from services.api import proposals
 from services.api.ids import follower_ref
 from services.api.projection.documents import standing_of
-from services.api.repositories.overview import Answer
+from services.api.repositories.overview import Medians
 from services.api.repositories.scorings import Numbers
 from services.api.schemas.policy import Calendar, Policy, Rule
 from services.api.schemas.views import (
@@ -267,7 +266,7 @@ def decision(decided: Decided) -> DecisionTaken:
     return DecisionTaken(**{name: getattr(decided, name) for name in DecisionTaken.model_fields})
 
 
-def window(figures: Mapping[str, int], name: str, answers: Sequence[Answer]) -> Window:
+def window(figures: Mapping[str, int], name: str, medians: Medians) -> Window:
     """One span's figures, from what `repositories.overview` counted."""
     met, missed = figures.get(f"{name}_met", 0), figures.get(f"{name}_missed", 0)
     return Window(
@@ -277,6 +276,6 @@ def window(figures: Mapping[str, int], name: str, answers: Sequence[Answer]) -> 
         missed=missed,
         compliance=met / (met + missed) if met + missed else None,
         spam=figures.get(f"{name}_spam", 0),
-        median_response_seconds=median(each.seconds for each in answers) if answers else None,
-        median_business_seconds=median(each.business_seconds for each in answers) if answers else None,
+        median_response_seconds=medians.seconds,
+        median_business_seconds=medians.business_seconds,
     )

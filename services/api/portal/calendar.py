@@ -1,6 +1,6 @@
 """The pages of the editorial calendar: weeks and months, one planned post, files, and the feed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, get_args
 from urllib.parse import quote
@@ -20,7 +20,8 @@ from services.api.problems import ProblemError
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
 from services.api.routes.communities import exported
-from services.api.schemas.calendar import Medium, PlannedInput, PlannedTerms, PlansImported
+from services.api.schemas.calendar import CalendarQuery, Medium, Planned, PlannedInput, PlannedTerms, PlansImported
+from services.api.schemas.mix import Post
 from services.api.schemas.views import LONGEST_WHY
 
 router = APIRouter(include_in_schema=False)
@@ -30,6 +31,7 @@ STATUSES = {
     "planned": "Planned", "missing": "Missing", "early": "Published early", "on_time": "Published",
     "late": "Published late",
 }  # fmt: skip
+MOST_CHOICES = 12
 FIELDS = ("account", "planned_at", "text", "media", "label", "campaign", "owner", "post", "state")
 View = Annotated[str, Query(pattern="^(week|month)$")]
 Day = Annotated[date | None, Query()]
@@ -41,10 +43,10 @@ def _now() -> datetime:
 
 @router.get("/brands/{brand}/calendar")
 async def calendar_page(
-    brand: Brand, who: Visitor, context: ContextDep, view: View = "week", day: Day = None
+    brand: Brand, who: Visitor, context: ContextDep, view: View = "week", day: Day = None, cursor: str | None = None
 ) -> HTMLResponse:
     """The week or the month around a day."""
-    return await _days(context, brand, who, view=view, day=day)
+    return await _days(context, brand, who, view=view, day=day, cursor=cursor)
 
 
 async def _days(
@@ -55,13 +57,15 @@ async def _days(
     *,
     view: str = "week",
     day: date | None = None,
+    cursor: str | None = None,
     **more: Any,
 ) -> HTMLResponse:
     now, zone = _now(), ZoneInfo(brand["settings"]["timezone"])
     today = now.astimezone(zone).date()
     around = day if day is not None and 1971 < day.year < 9990 else today
     first, last = _span(around, view)
-    found = await planning.days(context.database, brand, first, last, now)
+    query = CalendarQuery.model_validate({"from": first, "to": last, "cursor": cursor})
+    found = await planning.days(context.database, brand, query, now)
     entries: dict[date, list[dict[str, Any]]] = {
         first + timedelta(days=number): [] for number in range((last - first).days + 1)
     }
@@ -73,6 +77,12 @@ async def _days(
         entries[at.date()].append({"at": at, "planned": None, "post": post})
     for some in entries.values():
         some.sort(key=lambda each: each["at"])
+    busy = [each for each, some in entries.items() if some]
+    if busy and cursor is not None:
+        # What came before is on the page before.
+        entries = {each: some for each, some in entries.items() if each >= busy[0]}
+    if busy and found.next is not None:
+        entries = {each: some for each, some in entries.items() if each <= busy[-1]}
     shown = {"outcome": None, "wrong": "", "text": "", "feed": None, **more}
     return page(
         "calendar.html",
@@ -91,10 +101,17 @@ async def _days(
         after=(last + timedelta(days=1)) if view == "week" else _next_month(around),
         around=around,
         statuses=STATUSES,
-        choices=found.planned,
+        choices={each.id: _likely(each, found.planned) for each in found.unplanned},
+        following=found.next,
         columns=planning.COLUMNS,
         **shown,
     )
+
+
+def _likely(post: Post, planned: Sequence[Planned]) -> list[Planned]:
+    """The plans that a post is most likely of: of its account, not out yet, the nearest in time first."""
+    open_still = [each for each in planned if each.account == post.account and each.published is None]
+    return sorted(open_still, key=lambda each: abs(each.planned_at - post.published_at))[:MOST_CHOICES]
 
 
 def _span(around: date, view: str) -> tuple[date, date]:

@@ -14,11 +14,14 @@ from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
+from rapport.domain.mix import LABELS, UNSORTED
 from rapport.kit.mongo import Document
 from services.api.repositories.stale import marking
 from services.api.repositories.tenants import Tenants
 
-MOST_SHOWN = 2_000
+Place = tuple[datetime, str]
+"""A time and an `_id`, by which both what is planned and what was published are in order."""
+
 MATCH = "match"
 """What asks the upkeep to match an account's posts with its plans again."""
 
@@ -35,16 +38,19 @@ class Calendar:
         self._stale = database["stale"]
         self._tenants = tenants
 
-    async def between(self, start: datetime, end: datetime) -> list[Document]:
-        """What is planned in `[start, end)`, in order."""
-        query = {**self._tenants.filter(), "planned_at": {"$gte": start, "$lt": end}}
+    async def between(self, start: datetime, end: datetime, after: Place | None, limit: int) -> list[Document]:
+        """What is planned in `[start, end)` and beyond a place, in order."""
+        query = {"$and": [self._tenants.filter(), *_span("planned_at", start, end, after)]}
         found = self._planned.find(query).sort([("planned_at", 1), ("_id", 1)]).hint("when")
-        return await found.limit(MOST_SHOWN).to_list()
+        return await found.limit(limit).to_list()
 
-    async def published(self, start: datetime, end: datetime) -> list[Document]:
-        """What was published in `[start, end)`, in order."""
-        query = {**self._tenants.filter(), "published_at": {"$gte": start, "$lt": end}}
-        return await self._posts.find(query).sort("published_at").hint("mix").limit(MOST_SHOWN).to_list()
+    async def published(self, start: datetime, end: datetime, after: Place | None, limit: int) -> list[Document]:
+        """What was published in `[start, end)` and beyond a place, in order."""
+        # Every label by name, so that the index of each can be read in order and merged.
+        labels = {"label": {"$in": [*LABELS, UNSORTED]}}
+        query = {"$and": [self._tenants.filter(), labels, *_span("published_at", start, end, after)]}
+        found = self._posts.find(query).sort([("published_at", 1), ("_id", 1)]).hint("listed")
+        return await found.limit(limit).to_list()
 
     async def plans_of(self, posts: list[str]) -> dict[str, Document]:
         """What says of these posts (by `_id`) which plan is theirs."""
@@ -114,3 +120,10 @@ class Calendar:
     async def _ask(self, whose: Document, now: datetime) -> None:
         its, change = marking(MATCH, {"brand": whose["brand"], "account": whose["account"]}, now)
         await self._stale.update_one(its, change, upsert=True)
+
+
+def _span(field: str, start: datetime, end: datetime, after: Place | None) -> list[Document]:
+    if after is None:
+        return [{field: {"$gte": start, "$lt": end}}]
+    at, last_id = after
+    return [{field: {"$gte": at, "$lt": end}}, {"$or": [{field: {"$gt": at}}, {field: at, "_id": {"$gt": last_id}}]}]

@@ -1,15 +1,17 @@
 """The figures behind the headline numbers, by brand."""
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
+from statistics import median
 from typing import Any, NamedTuple
 
 from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.domain.relationship import STAGES
 from rapport.kit.mongo import Document
-from services.api.repositories.counted import counted
+from services.api.repositories.counted import MANY, counted
 from services.api.repositories.tenants import Tenants
 
 SOON = timedelta(hours=2)
@@ -18,14 +20,21 @@ SPANS = {"last_24h": timedelta(hours=24), "last_7d": timedelta(days=7), "last_30
 LONGEST = max(SPANS.values())
 MOST_ANSWERS = 20_000
 """A median of so many is as good as one of more, and bounds the work."""
+MANY_ANSWERS = 1_000
+"""Medians of so many answers may be some seconds old: each is read and sorted for them."""
 
 
 _TIMED: Document = {"$ne": ["$stage_wanted", True]}
 
 
-class Answer(NamedTuple):
-    """When an answer was given, and how long it took: elapsed, and in open hours."""
+class Medians(NamedTuple):
+    """How long half of the answers of a span took at most: elapsed, and in open hours. None without answers."""
 
+    seconds: float | None = None
+    business_seconds: float | None = None
+
+
+class _Answer(NamedTuple):
     at: datetime
     seconds: float
     business_seconds: float
@@ -113,12 +122,24 @@ class Overviews:
             fields,
         )
 
-    async def latest_answers(self, brand: str, now: datetime) -> list[Answer]:
-        """The answers of one brand, the latest `MOST_ANSWERS` within `LONGEST`."""
-        found: list[Answer] = await self._kept("answers", brand, partial(self._latest_answers, brand, now))
+    async def medians(self, brands: Sequence[str], now: datetime) -> dict[str | None, dict[str, Medians]]:
+        """By span, of the answers of each of these brands and (None) of all of them.
+
+        Of each brand, of the latest `MOST_ANSWERS` within `LONGEST`.
+        """
+        found: dict[str | None, dict[str, Medians]] = await self._kept(
+            "medians", (self._tenants, tuple(brands)), partial(self._medians, brands, now), MANY_ANSWERS
+        )
         return found
 
-    async def _latest_answers(self, brand: str, now: datetime) -> tuple[list[Answer], int]:
+    async def _medians(self, brands: Sequence[str], now: datetime) -> tuple[dict[str | None, dict[str, Medians]], int]:
+        answers = {brand: await self._latest_answers(brand, now) for brand in brands}
+        everything = list(chain.from_iterable(answers.values()))
+        found: dict[str | None, dict[str, Medians]] = {brand: _medians_of(some, now) for brand, some in answers.items()}
+        found[None] = _medians_of(everything, now)
+        return found, len(everything)
+
+    async def _latest_answers(self, brand: str, now: datetime) -> list[_Answer]:
         found = self._exchanges.find(
             {
                 "$and": [self._tenants.filter(), {"brand": brand}],
@@ -128,13 +149,13 @@ class Overviews:
             },
             projection={"_id": 0, "answered_at": 1, "response_seconds": 1, "business_seconds": 1},
         )
-        answers: list[Answer] = []
+        answers: list[_Answer] = []
         async for each in found.sort("answered_at", -1).limit(MOST_ANSWERS):
             # What is read from the index alone has null for what the document lacks.
             took, business = each.get("response_seconds"), each.get("business_seconds")
             if took is not None:
-                answers.append(Answer(each["answered_at"], took, took if business is None else business))
-        return answers, len(answers)
+                answers.append(_Answer(each["answered_at"], took, took if business is None else business))
+        return answers
 
     async def followers(self, midnights: Mapping[str, datetime]) -> dict[str, tuple[int, int]]:
         """How many followers each of these brands has, and how many of them were first seen since its midnight."""
@@ -154,9 +175,11 @@ class Overviews:
         many = await self._followers.count_documents(query, **how)
         return many, many
 
-    async def _kept(self, what: str, of: Hashable, count: Callable[[], Awaitable[tuple[Any, int]]]) -> Any:
+    async def _kept(
+        self, what: str, of: Hashable, count: Callable[[], Awaitable[tuple[Any, int]]], least: int = MANY
+    ) -> Any:
         database = self._followers.database
-        return await counted(database).get((database.name, what, of), count)
+        return await counted(database).get((database.name, what, of), count, least)
 
     async def daily(self, brand: str, since: datetime, timezone: str) -> dict[str, dict[str, int]]:
         """Exchanges by the day they were opened on in the brand's zone (`2026-11-23`), by state."""
@@ -191,3 +214,15 @@ class Overviews:
         match = {"brand": {"$gt": ""}, **self._tenants.filter(), **query}
         found = await self._exchanges.aggregate([{"$match": match}, {"$group": {"_id": "$brand", **fields}}])
         return {each["_id"]: each async for each in found}
+
+
+def _medians_of(answers: Sequence[_Answer], now: datetime) -> dict[str, Medians]:
+    found = {}
+    for name, span in SPANS.items():
+        within = [each for each in answers if each.at > now - span]
+        found[name] = (
+            Medians(median(each.seconds for each in within), median(each.business_seconds for each in within))
+            if within
+            else Medians()
+        )
+    return found

@@ -40,7 +40,7 @@ async def get_calendar(
     _tenants: ReadBrand, context: ContextDep, request: Request, query: Annotated[CalendarQuery, Query()]
 ) -> CalendarDays:
     """What is planned on some days and what became of it, and what was published that nobody planned."""
-    return await planning.days(context.database, request.state.brand, query.from_, query.to, _now())
+    return await planning.days(context.database, request.state.brand, query, _now())
 
 
 @router.post("/brands/{brand}/calendar/posts", status_code=201, responses=responses(403, 404, 409))

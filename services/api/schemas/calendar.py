@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from services.api.schemas.common import Id, Input, Utc
+from services.api.schemas.common import LARGEST_PAGE, Id, Input, PageQuery, Utc
 from services.api.schemas.mix import From, Label, Post, To
 from services.api.schemas.views import Why
 
@@ -65,21 +65,28 @@ class Planned(BaseModel):
     updated_at: AwareDatetime
 
 
-class CalendarQuery(Input):
+class CalendarQuery(PageQuery):
     """Some days in the brand's zone, at most 62; the coming 7 where left out."""
 
     from_: From = None
     to: To = None
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE, description="Of planned and published posts together.")] = (
+        LARGEST_PAGE
+    )
 
 
 class CalendarDays(BaseModel):
-    """What is planned on some days, and what was published on them that nobody planned."""
+    """What is planned on some days, and what was published on them that nobody planned; part of it, in order of time.
+
+    `next` is the cursor of the next part, null at the end. A part may be shorter than its limit.
+    """
 
     first: date
     last: date
     timezone: str
     planned: list[Planned]
     unplanned: list[Post]
+    next: str | None
 
 
 class Refusal(Input):

@@ -182,6 +182,30 @@ def test_a_match_is_corrected_by_hand_and_the_correction_taken_back(
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+def test_a_calendar_comes_in_parts_in_order_of_time_with_nothing_twice_and_nothing_left_out(
+    api: Served, views: Database[Document], stack: Running, brand: str, limit: int
+) -> None:
+    day = (NOW - 40 * HOUR).replace(hour=6, minute=0, second=0)
+    for number, hours in enumerate((0, 1, 1, 3, 5)):
+        plan(api, brand, f"p{number}", at=day + hours * HOUR, text=f"Words of number {number} {'abcde'[number] * 9}")
+    # The first two have their plans; then come some that nobody planned, one at the very time of a plan.
+    found = ("Words of number 0 aaaaaaaaa", "Words of number 1 bbbbbbbbb", "Free", "Free", "Free")
+    for number, (hours, text) in enumerate(zip((0, 1, 1, 2, 9), found, strict=True)):
+        facts.write(views, published(brand, f"o{number}", day + hours * HOUR, text))
+    upkeep(views, stack)
+    plans, posts, cursor, parts = [], [], None, 0
+    while parts == 0 or cursor is not None:
+        params = {"from": day.date().isoformat(), "limit": limit} | ({} if cursor is None else {"cursor": cursor})
+        part = api.client.get(f"/v1/brands/{brand}/calendar", params=params).json()
+        plans += [(each["planned_at"], each["id"]) for each in part["planned"]]
+        posts += [(each["published_at"], each["id"]) for each in part["unplanned"]]
+        cursor, parts = part["next"], parts + 1
+    assert [name for _, name in plans] == ["p0", "p1", "p2", "p3", "p4"]
+    assert [name for _, name in posts] == [ref(brand, views, f"o{number}") for number in (2, 3, 4)]
+    assert parts == -(-10 // limit)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
