@@ -53,6 +53,10 @@ AT_ONCE = 5_000
 YEAR = 365
 EXCHANGES, POSTS, ENTRIES, REACHED = 0.3, 0.026, 0.3, 0.02
 """So many per follower: exchanges in the last 90 days, posts in a year, entries of a giveaway, acts of outreach."""
+CLIENTS, OF_CLIENT = 500, 200
+"""The agency's other clients, and followers of each."""
+PER_SECOND_ACROSS = 2
+"""The page of all clients is not asked for by clients."""
 PLANNED = 0.5
 """So many planned posts per post."""
 _KINDS = ("comment", "reaction", "share", "follow", "message", "vote")
@@ -96,9 +100,9 @@ RULES = {
 """Communities: of a few, and of most."""
 
 
-def fill(views: Database[Document], many: int) -> None:
+def fill(views: Database[Document], many: int, brand: str = BRAND) -> None:
     """Writes followers as the projector does: most are new, some buy."""
-    dice = random.Random(1)
+    dice = random.Random(brand)
     now = datetime.now(UTC)
     collection = views["followers"]
     for start in range(0, many, AT_ONCE):
@@ -106,7 +110,7 @@ def fill(views: Database[Document], many: int) -> None:
         for number in range(start, min(many, start + AT_ONCE)):
             seen = now - timedelta(minutes=dice.randrange(400 * 1440))
             row = FollowerRow(
-                brand=BRAND, platform=dice.choice(("bluesky", "mastodon", "shop")), follower=f"f{number}", revision=1,
+                brand=brand, platform=dice.choice(("bluesky", "mastodon", "shop")), follower=f"f{number}", revision=1,
                 first_seen=seen - timedelta(days=dice.randrange(100)), last_seen=seen, handle=f"@f{number}",
                 name=f"Follower {number}", met=True, counts={"comment": 1},
             )  # fmt: skip
@@ -150,6 +154,17 @@ def fill_the_rest(views: Database[Document], many: int) -> None:
     _insert(views, "interactions", (_reached(dice, number, many, now) for number in range(round(many * REACHED))))
 
 
+def fill_agency(views: Database[Document]) -> None:
+    """Writes what the agency's other clients have, each a little."""
+    dice, now = random.Random(3), datetime.now(UTC).replace(microsecond=0)
+    for number in range(CLIENTS):
+        fill(views, OF_CLIENT, f"client{number}")
+        exchanges = (
+            _exchange(dice, each, OF_CLIENT, now, f"client{number}") for each in range(round(OF_CLIENT * EXCHANGES))
+        )
+        _insert(views, "exchanges", exchanges)
+
+
 def _insert(views: Database[Document], collection: str, documents: Iterable[Document]) -> None:
     for part in parts(documents, AT_ONCE):
         views[collection].insert_many(part, ordered=False)
@@ -159,13 +174,14 @@ def _followers(views: Database[Document]) -> Iterable[Document]:
     return views["followers"].find({"brand": BRAND}, {"platform": 1, "follower": 1, "first_seen": 1})
 
 
-def _exchange(dice: random.Random, number: int, many: int, now: datetime) -> Document:
+def _exchange(dice: random.Random, number: int, many: int, now: datetime, brand: str = BRAND) -> Document:
     opened = now - timedelta(minutes=dice.randrange(90 * 1440))
     took = timedelta(minutes=dice.randrange(20, 3000))
     open_still = now - opened < timedelta(hours=30) and dice.random() < 0.3
     late = took > timedelta(days=1)
     snapshot = ExchangeSnapshot(
-        id=f"x{number}", brand=BRAND, platform="bluesky", account="a", conversation=f"c{number}", thread=f"t{number}",
+        id=f"{brand}-x{number}", brand=brand, platform="bluesky", account="a",
+        conversation=f"c{number}", thread=f"t{number}",
         follower=FollowerRef(id=f"f{dice.randrange(many)}"), first=FirstComment(id=f"o{number}", text="How much?"),
         comments=1, opened_at=opened, due_at=opened + timedelta(days=1), revision=1, policy=PolicyRef(1, 0),
         state="open" if open_still else "answered_late" if late else "answered",
@@ -267,9 +283,13 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
             account = {"id": "a", "platform": "bluesky", "handle": "bench", "connected_at": "2026-01-01T00:00:00Z"}
             (await asking.post(f"/v1/brands/{BRAND}/accounts", json=account)).raise_for_status()
             await _campaign(asking)
+            for number in range(CLIENTS):
+                one_more = {"id": f"client{number}", "name": f"Client {number}", "timezone": "Europe/Oslo"}
+                (await asking.post("/v1/brands", json=one_more)).raise_for_status()
             began = time.monotonic()
             with mongo.client(running.mongodb) as client:
                 await asyncio.to_thread(fill_the_rest, client["rapport"], many)
+                await asyncio.to_thread(fill_agency, client["rapport"])
                 found["communities_after_seconds"] = await _communities(asking, client["rapport"])
             found["filled_after_seconds"] = round(filled + time.monotonic() - began)
             today = datetime.now(UTC).date()
@@ -281,9 +301,9 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
             }
             for path in PATHS:
                 where = path.format(**names)
-                took = await _ask(asking, f"/v1/brands/{BRAND}/{where}")
                 name = path.replace("{follower}", "one").replace("?", " ")
-                found[name] = f"p50 {percentile(took, 0.5) * 1000:.1f} ms, p99 {percentile(took, 0.99) * 1000:.1f} ms"
+                found[name] = _shown(await _ask(asking, f"/v1/brands/{BRAND}/{where}"))
+            found[f"of {CLIENTS + 1} brands: overview"] = _shown(await _ask(asking, "/v1/overview", PER_SECOND_ACROSS))
     finally:
         process.terminate()
         await process.wait()
@@ -324,7 +344,11 @@ async def _ready(asking: httpx.AsyncClient) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _ask(asking: httpx.AsyncClient, path: str) -> list[float]:
+def _shown(took: list[float]) -> str:
+    return f"p50 {percentile(took, 0.5) * 1000:.1f} ms, p99 {percentile(took, 0.99) * 1000:.1f} ms"
+
+
+async def _ask(asking: httpx.AsyncClient, path: str, per_second: int = PER_SECOND) -> list[float]:
     took: list[float] = []
 
     async def one(at: float) -> None:
@@ -335,5 +359,5 @@ async def _ask(asking: httpx.AsyncClient, path: str) -> list[float]:
         took.append(time.monotonic() - began)
 
     began = time.monotonic()
-    await asyncio.gather(*(one(began + number / PER_SECOND) for number in range(PER_SECOND * SECONDS)))
+    await asyncio.gather(*(one(began + number / per_second) for number in range(per_second * SECONDS)))
     return took

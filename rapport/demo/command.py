@@ -20,6 +20,7 @@ from rapport.demo.campaigns import campaigns
 from rapport.demo.client import Api, ApiError
 from rapport.demo.generator import Recording, record
 from rapport.demo.inbox import Inbox
+from rapport.demo.plans import plans, unfound
 from rapport.demo.play import RefusedError, play
 from rapport.local.errors import StackError
 from rapport.local.installation import Installation
@@ -80,6 +81,7 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
             for brand in recording.brands:
                 secrets.update(api.connect(brand, recording.connected_at, inbox))
                 campaigns(api, brand, recording.now)
+                plans(api, brand, recording)
             _introduce(console, line, api.key_for_people(), inbox)
             _play(console, recording, line, secrets)
             ended_at = datetime.now(UTC)
@@ -146,6 +148,7 @@ def _wrong(api: Api, recording: Recording, arrived: dict[str, list[checks.Told]]
     for brand in recording.brands:
         expected = recording.expected[brand.id]
         yield from checks.differences(api, brand.id, expected, ended_at, datetime.now(UTC))
+        yield from unfound(api, brand, recording)
         missing = {one.due_at for one in expected.breaches(ended_at)} - {one.due_at for one in arrived[brand.id]}
         if missing:
             yield f"{brand.id}: {len(missing)} breaches have not arrived by mail and webhook, such as {min(missing)}"

@@ -141,7 +141,9 @@ async def _count_beforehand(context: Context) -> None:
     """So that not the first who asks waits for it."""
     everybody = Tenants(None)
     try:
-        for brand in await Brands(context.database, everybody).all():
+        brands = await Brands(context.database, everybody).all()
+        await numbers.overview(context.database, everybody, brands, datetime.now(UTC))
+        for brand in brands:
             await numbers.overview(context.database, Tenants.one(brand["_id"]), [brand], datetime.now(UTC))
     except PyMongoError as error:
         log.info("nothing is counted beforehand (%s: %.300s)", type(error).__name__, error)

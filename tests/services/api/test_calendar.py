@@ -196,7 +196,9 @@ def test_a_calendar_comes_in_parts_in_order_of_time_with_nothing_twice_and_nothi
     upkeep(views, stack)
     plans, posts, cursor, parts = [], [], None, 0
     while parts == 0 or cursor is not None:
-        params = {"from": day.date().isoformat(), "limit": limit} | ({} if cursor is None else {"cursor": cursor})
+        params: dict[str, str | int] = {"from": day.date().isoformat(), "limit": limit}
+        if cursor is not None:
+            params["cursor"] = cursor
         part = api.client.get(f"/v1/brands/{brand}/calendar", params=params).json()
         plans += [(each["planned_at"], each["id"]) for each in part["planned"]]
         posts += [(each["published_at"], each["id"]) for each in part["unplanned"]]
