@@ -107,7 +107,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                 *("campaigns/next/results", "campaigns/next/answers?limit=1", "campaigns/spring/effect"),
                 *("communities?limit=1", "communities/coffee", "communities/coffee/members?limit=1"),
                 "communities/coffee/events?limit=1",
-                *("calendar", "calendar/posts/roast", "calendar/settings"),
+                *("calendar", "calendar?limit=1", "calendar/posts/roast", "calendar/settings"),
                 *("consistency", "consistency?from=2026-01-01&to=2026-12-31", "consistency/rhythm"),
                 *(f"followers?limit=1&sort={sort}" for sort in ("know", "like", "trust", "last_seen")),
                 *(f"followers?stage={stage}&sort=trust" for stage in ("new", "knows", "likes", "trusts", "buys")),
