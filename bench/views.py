@@ -93,6 +93,13 @@ PATHS = (
     "communities",
     *(f"communities/{name}/{what}" for name in ("warm", "away") for what in ("members", "events")),
 )
+PAGES = (
+    "",
+    *("/live", "/chart", "/exchanges", "/followers", "/followers/{follower}", "/identities", "/movers", "/mix", "/new"),
+    *("/new/chart", "/campaigns", "/campaigns/spring", "/communities", "/communities/warm", "/consistency"),
+    *("/calendar", "/calendar?view=month"),
+)
+"""Of the portal, below a brand's page."""
 RULES = {
     "warm": "stage is at least knows and (trust > 5 or comments >= 1) and last seen within 90 days",
     "away": "last seen more than 60 days ago and bot is no",
@@ -303,6 +310,11 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
                 where = path.format(**names)
                 name = path.replace("{follower}", "one").replace("?", " ")
                 found[name] = _shown(await _ask(asking, f"/v1/brands/{BRAND}/{where}"))
+            await asking.post("/login", data={"key": ADMIN_KEY})
+            for path in PAGES:
+                where = path.format(**names)
+                name = path.replace("{follower}", "one").replace("?", " ")
+                found[f"page {name or '/'}"] = _shown(await _ask(asking, f"/brands/{BRAND}{where}"))
             found[f"of {CLIENTS + 1} brands: overview"] = _shown(await _ask(asking, "/v1/overview", PER_SECOND_ACROSS))
     finally:
         process.terminate()

@@ -15,7 +15,7 @@ from rapport.domain.times import ms, utc
 from services.api import planning
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
+from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin, sentence
 from services.api.problems import ProblemError
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
@@ -43,7 +43,7 @@ def _now() -> datetime:
 
 @router.get("/brands/{brand}/calendar")
 async def calendar_page(
-    brand: Brand, who: Visitor, context: ContextDep, view: View = "week", day: Day = None, cursor: str | None = None
+    brand: Brand, who: Visitor, context: ContextDep, view: View = "week", day: Day = None, cursor: Cursor = None
 ) -> HTMLResponse:
     """The week or the month around a day."""
     return await _days(context, brand, who, view=view, day=day, cursor=cursor)

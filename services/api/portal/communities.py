@@ -1,10 +1,10 @@
 """The pages of communities: all of them, one with its members and events, and the form of a rule."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -17,7 +17,7 @@ from services.api.context import Context, ContextDep
 from services.api.portal import community_forms
 from services.api.portal.campaign_forms import slug
 from services.api.portal.community_forms import Typed
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin
+from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin
 from services.api.problems import Position, ProblemError
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
@@ -40,8 +40,6 @@ BECAUSE = {
     "time": "as time passed",
     "erased": "as the person was erased",
 }
-
-Cursor = Annotated[str | None, Query(max_length=2048)]
 
 
 def _now() -> datetime:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
@@ -122,6 +122,7 @@ async def _brand(brand: str, who: Visitor, context: ContextDep) -> dict[str, Any
 
 
 Brand = Annotated[dict[str, Any], Depends(_brand)]
+Cursor = Annotated[str | None, Query(max_length=2048)]
 
 
 def named(brand: dict[str, Any]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from rapport.domain.times import ms, utc
 from services.api import mixing
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin
+from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin
 from services.api.schemas.mix import Label, MixRule, MixSettings, PostsQuery
 
 router = APIRouter(include_in_schema=False)
@@ -27,7 +27,6 @@ TARGETS = (*LABELS, *FORMATS)
 """The fields of the form: a share in percent of each."""
 
 Days = Annotated[int, Query()]
-Cursor = Annotated[str | None, Query(max_length=2048)]
 
 
 @router.get("/brands/{brand}/mix")

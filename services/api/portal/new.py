@@ -3,13 +3,13 @@
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from services.api import newcomers, outreaching
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin
+from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.common import PageQuery
 from services.api.schemas.new import NewGoal
@@ -26,7 +26,7 @@ async def new_page(
     who: Visitor,
     context: ContextDep,
     day: date | None = None,
-    cursor: Annotated[str | None, Query(max_length=2048)] = None,
+    cursor: Cursor = None,
 ) -> HTMLResponse:
     """Today's, or those of another `day`."""
     return await _page(context, brand, who, day=day, cursor=cursor)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
-from fastapi import APIRouter, FastAPI, Form, Query, Request
+from fastapi import APIRouter, FastAPI, Form, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -28,7 +28,17 @@ from services.api.portal import (
     session,
     wording,
 )
-from services.api.portal.frame import HEADERS, STATIC, Brand, NotLoggedInError, Visitor, named, page, same_origin
+from services.api.portal.frame import (
+    HEADERS,
+    STATIC,
+    Brand,
+    Cursor,
+    NotLoggedInError,
+    Visitor,
+    named,
+    page,
+    same_origin,
+)
 from services.api.repositories.brands import Brands
 from services.api.repositories.overview import Overviews
 from services.api.repositories.tenants import Tenants
@@ -43,8 +53,6 @@ PAGE_SHOWN = 25
 WAITING_SHOWN = 12
 ALERTS_SHOWN = 8
 FOLLOWERS_SHOWN = 8
-
-Cursor = Annotated[str | None, Query(max_length=2048)]
 
 
 def _own_path(path: str) -> str:

@@ -22,6 +22,8 @@ MOST_ANSWERS = 20_000
 """A median of so many is as good as one of more, and bounds the work."""
 MANY_ANSWERS = 1_000
 """Medians of so many answers may be some seconds old: each is read and sorted for them."""
+MANY_OPENED = 5_000
+"""A chart of so many exchanges may be some seconds old: the day of each is worked out for it."""
 A_QUERY = 40
 """A query takes about as long as counting so many: across hundreds of brands that is what takes long."""
 
@@ -187,6 +189,11 @@ class Overviews:
 
     async def daily(self, brand: str, since: datetime, timezone: str) -> dict[str, dict[str, int]]:
         """Exchanges by the day they were opened on in the brand's zone (`2026-11-23`), by state."""
+        key = (brand, since, timezone)
+        days: dict[str, dict[str, int]] = await self._kept("daily", key, partial(self._daily, *key), MANY_OPENED)
+        return days
+
+    async def _daily(self, brand: str, since: datetime, timezone: str) -> tuple[dict[str, dict[str, int]], int]:
         found = await self._exchanges.aggregate(
             [
                 {
@@ -212,7 +219,7 @@ class Overviews:
         days: dict[str, dict[str, int]] = {}
         async for each in found:
             days.setdefault(each["_id"]["day"], {})[each["_id"]["state"]] = each["count"]
-        return days
+        return days, sum(sum(states.values()) for states in days.values())
 
     async def _by_brand(self, query: Document, fields: Document) -> dict[str, Document]:
         match = {"brand": {"$gt": ""}, **self._tenants.filter(), **query}
