@@ -17,7 +17,7 @@ from rapport.contracts.topics import ALERTS, EXCHANGES, Topic
 from rapport.kit import kafka
 from rapport.local.stack import Running
 from tests.faults.history import history
-from tests.faults.oracle import through, wrong
+from tests.faults.oracle import finish, through, wrong
 from tests.faults.worker import Crew, Worker
 from tests.services.scorer.story import HOUR
 from tests.services.scorer.test_fenced_batches import broker_now, send_policy
@@ -86,6 +86,7 @@ def long_run(
         say("verifying")
         run.verified = verify(running, settle=30)
         crew.end()
+        finish(running.kafka, crew.workers)
         say("comparing with the model")
         run.alerts = len(read_all(running.kafka, ALERTS))
         run.wrong = wrong(running.kafka, ledger, [worker.disk for worker in crew.workers])

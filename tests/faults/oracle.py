@@ -36,6 +36,7 @@ from services.scorer.fenced.agent import Handler
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import POSITION, Position
 from services.scorer.relationships import RelationshipsHandler
+from tests.faults.worker import Worker
 from tests.services.scorer.story import Rows
 from tests.services.scorer.worker import read_all, until
 
@@ -47,6 +48,7 @@ DEAD_LETTERS = (CONVERSATIONS_DEAD, ENGAGEMENTS_DEAD, EXCHANGES_DEAD)
 PARTITIONS = range(SCORER_PARTITIONS)
 _MARKER = b"\x00marker"
 _SHOWN = 300
+_ENDINGS = 5
 
 
 def is_tick(record: Any) -> bool:
@@ -450,7 +452,24 @@ def through(bootstrap: str) -> bool:
     return behind(bootstrap) == 0
 
 
-def check(bootstrap: str, ledger: Iterable[Interaction] = (), disks: Collection[Path] = (), *, grace: int = 0) -> None:
-    """Fails where anything is `wrong`, and says what."""
-    found = wrong(bootstrap, ledger, disks, grace=grace)
+def finish(bootstrap: str, workers: Collection[Worker]) -> None:
+    """Returns once workers that were asked to end have left nothing to process.
+
+    What falls due while they end is in the log, and is for whoever starts next: so they start.
+    """
+    for _ in range(_ENDINGS):
+        if through(bootstrap):
+            return
+        for worker in workers:
+            worker.start()
+        until(lambda: through(bootstrap), "what fell due meanwhile is processed")
+        for worker in workers:
+            worker.end()
+    raise AssertionError(f"ended {_ENDINGS} times, they always left something")
+
+
+def check(bootstrap: str, ledger: Iterable[Interaction] = (), workers: Collection[Worker] = ()) -> None:
+    """Fails where anything is `wrong` with what workers did that were asked to end, and says what."""
+    finish(bootstrap, workers)
+    found = wrong(bootstrap, ledger, [worker.disk for worker in workers])
     assert not found, "\n".join(found)

@@ -67,4 +67,4 @@ def test_twenty_thousand_mentions_that_nobody_answers_leave_rows_small_and_their
     breaches = [codec.decode("rapport.alert.v1", record.value) for record in log[ALERTS]]
     assert sum(alert.step == "breach" and alert.follower.id == "bore" for alert in breaches) == threads
     assert not [topic for topic in CATALOGUE if topic.name.endswith("rapport-scorer.dlt") and log[topic]]
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])

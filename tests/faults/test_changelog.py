@@ -83,7 +83,7 @@ def test_rows_that_others_deleted_while_a_disk_was_away_stay_deleted(broker: Own
     until(away.ready, "it is back")
     until(lambda: through(broker.kafka), "everything is processed")
     away.end()
-    check(broker.kafka, ledger, [away.disk])
+    check(broker.kafka, ledger, [away])
 
 
 @pytest.mark.red("ages(10**12)")
@@ -97,7 +97,7 @@ def test_they_stay_deleted_also_where_the_changelog_does_not_know_of_it_any_more
     until(away.ready, "it is back")
     until(lambda: through(broker.kafka), "everything is processed")
     away.end()
-    check(broker.kafka, ledger, [away.disk])
+    check(broker.kafka, ledger, [away])
     assert "was away for too long" in away.said()
 
 
@@ -122,7 +122,7 @@ def test_a_changelog_whose_last_records_were_compacted_away_is_read_to_its_end(b
     until(worker.ready, "it is ready", 60)
     until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])
 
 
 @pytest.mark.red("trusting()")

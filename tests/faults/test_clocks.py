@@ -61,7 +61,7 @@ def test_what_fell_due_while_all_workers_were_down_fires_once_in_bounded_transac
     until(lambda: through(broker.kafka), "everything is processed")
     crew.end()
     assert Counter(alert.step for alert in alerts(broker.kafka)) == {"escalation": 8_000}, "the highest step alone"
-    check(broker.kafka, ledger, [worker.disk for worker in crew.workers])
+    check(broker.kafka, ledger, crew.workers)
     assert max(swept(broker.kafka)) <= MOST_SWEPT + MOST_RECORDS
 
 
@@ -99,7 +99,7 @@ def test_a_worker_whose_clock_jumps_fires_nothing_early_and_loses_nothing(
         worker.end()
     for alert in alerts(broker.kafka):
         assert alert.created_at >= alert.due_at
-    check(broker.kafka, ledger, [worker.disk for worker in workers])
+    check(broker.kafka, ledger, workers)
 
 
 @pytest.mark.red("sure()")
@@ -143,7 +143,7 @@ def test_while_ingest_is_away_breaches_are_unconfirmed_and_what_it_brings_correc
         ("breach", False): 100,  # of those that came late: known, and overdue at once
     }
     assert len({alert.id for alert in said}) == len(said)
-    check(broker.kafka, [*asked, *answered], [worker.disk])
+    check(broker.kafka, [*asked, *answered], [worker])
 
 
 class _Teller:

@@ -44,7 +44,7 @@ def test_partitions_that_move_while_clocks_fall_due_send_each_alert_once(broker:
     crew.until(lambda: through(broker.kafka), "everything is processed")
     assert crew.restarts == 0, "nobody ended by themselves"
     crew.end()
-    check(broker.kafka, ledger, [worker.disk for worker in crew.workers])
+    check(broker.kafka, ledger, crew.workers)
 
 
 @pytest.mark.red("leaks()")
@@ -62,7 +62,7 @@ def test_a_worker_that_gets_its_partition_again_can_open_its_rows(broker: OwnBro
         until(first.ready, "the first is ready again")
     assert first.exit_code() is None
     first.end()
-    check(broker.kafka, ledger, [first.disk])
+    check(broker.kafka, ledger, [first])
 
 
 @pytest.mark.red("counts_ticks()")
@@ -79,7 +79,7 @@ def test_two_workers_that_tick_the_same_partitions_move_no_clock_twice(broker: O
     until(lambda: through(broker.kafka), "everything is processed")
     for worker in workers:
         worker.end()
-    check(broker.kafka, ledger, [worker.disk for worker in workers])
+    check(broker.kafka, ledger, workers)
 
 
 @pytest.mark.red("rude()")
@@ -99,7 +99,7 @@ def test_three_workers_then_two_then_three_under_load_lose_and_repeat_nothing(br
         worker.start()
         until(worker.ready, "the third is back")
     crew.end()
-    check(broker.kafka, ledger, [worker.disk for worker in crew.workers])
+    check(broker.kafka, ledger, crew.workers)
 
 
 @pytest.mark.red("unfenced()")
@@ -124,7 +124,7 @@ def test_what_a_worker_writes_that_was_stopped_past_its_session_changes_nothing(
     until(lambda: stopped.ready() and other.ready(), "both are ready again")
     for worker in (stopped, other):
         worker.end()
-    check(broker.kafka, ledger, [stopped.disk, other.disk])
+    check(broker.kafka, ledger, [stopped, other])
 
 
 @pytest.mark.red("unfenced()")
@@ -155,7 +155,7 @@ def test_a_worker_that_was_stopped_while_it_halved_a_batch_takes_no_partition_ba
     until(goes_on, "everything is processed")
     for worker in (stopped, other):
         worker.end()
-    check(broker.kafka, ledger, [stopped.disk, other.disk])
+    check(broker.kafka, ledger, [stopped, other])
 
 
 @pytest.mark.red("takes_all()")
@@ -181,7 +181,7 @@ def test_what_was_on_its_way_to_a_lane_when_its_partition_was_assigned_anew_is_r
     until(lambda: through(broker.kafka), "everything is processed")
     for worker in (first, second):
         worker.end()
-    check(broker.kafka, ledger, [first.disk, second.disk])
+    check(broker.kafka, ledger, [first, second])
 
 
 def test_readers_wait_for_the_transaction_of_a_worker_that_stopped_and_no_longer(
@@ -199,7 +199,7 @@ def test_readers_wait_for_the_transaction_of_a_worker_that_stopped_and_no_longer
     until(worker.ready, "it is ready again")
     until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
-    check(broker.kafka, [], [worker.disk])
+    check(broker.kafka, [], [worker])
 
 
 @pytest.mark.red("deathless()")
@@ -222,7 +222,7 @@ def test_a_worker_whose_transaction_was_given_up_though_it_kept_its_partitions_g
 
     until(goes_on, "everything is processed", 75)
     worker.end()
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])
 
 
 def said(broker: OwnBroker, step: str) -> int:

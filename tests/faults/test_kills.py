@@ -40,7 +40,7 @@ def test_killed_in_a_burst_it_applies_each_event_once(broker: OwnBroker, start: 
         worker.start()
     until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])
 
 
 @pytest.mark.faults
@@ -63,7 +63,7 @@ def test_killed_at_any_moment_of_a_transaction_it_applies_each_event_once(
         worker.start()
         until(lambda: through(broker.kafka), "everything is processed")
         worker.end()
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])
 
 
 @pytest.mark.faults
@@ -85,4 +85,4 @@ def test_killed_while_the_broker_stalls_no_offset_is_ahead_of_the_changelog(brok
         worker.start()
     until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])

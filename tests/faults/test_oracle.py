@@ -8,7 +8,7 @@ from rapport.contracts.topics import CONVERSATIONS, EXCHANGES, SCORER_GROUP
 from rapport.kit import kafka
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
-from tests.faults.oracle import through, wrong
+from tests.faults.oracle import check, finish, through, wrong
 from tests.faults.worker import Worker
 from tests.services.scorer.worker import produce, until
 
@@ -50,11 +50,24 @@ def test_whoever_breaks_a_promise_is_found_out(broker: OwnBroker, start: Start, 
     produce(broker.kafka, burst)
     until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
+    finish(broker.kafka, [worker])
     found = wrong(broker.kafka, ledger, [worker.disk])
     if says is None:
         assert found == []
     else:
         assert any(says in each for each in found)
+
+
+def test_what_was_left_to_whoever_starts_next_is_processed_before_it_is_held_against_anybody(
+    broker: OwnBroker, start: Start
+) -> None:
+    worker = start()
+    until(worker.ready, "the worker is ready")
+    ledger = history(0, 60, begin(broker))
+    worker.end()
+    produce(broker.kafka, ledger)
+    assert any("are not processed" in each for each in wrong(broker.kafka, ledger, [worker.disk]))
+    check(broker.kafka, ledger, [worker])
 
 
 def poison(broker: OwnBroker) -> None:

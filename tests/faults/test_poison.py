@@ -57,7 +57,7 @@ def test_what_cannot_be_read_and_what_an_agent_fails_at_is_dead_and_the_next_is_
     dead = [record for topic in DEAD_LETTERS for record in log[topic]]
     assert sorted(repr(record.value) for record in dead) == sorted(repr(value) for _, _, value, _ in poison)
     assert all(dict(record.headers)["rapport_dead_because"] for record in dead)
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])
 
 
 @pytest.mark.faults
@@ -74,4 +74,4 @@ def test_poison_as_large_as_the_log_takes_does_not_stop_its_partition(broker: Ow
     worker = start()
     until(lambda: through(broker.kafka), "everything is processed", 60)
     worker.end()
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])

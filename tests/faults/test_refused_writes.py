@@ -40,7 +40,7 @@ def test_where_the_changelog_takes_nothing_it_ends_with_no_offset_committed_and_
     worker.start()
     until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])
 
 
 @pytest.mark.red("deaf()")
@@ -54,7 +54,7 @@ def test_a_batch_that_is_too_large_is_halved_until_it_fits_and_nothing_of_it_is_
     until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
     assert Log(broker.kafka)[CONVERSATIONS_DEAD] == []
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])
 
 
 @pytest.mark.red("offsets_apart()")
@@ -89,7 +89,7 @@ def test_while_a_replica_is_missing_nothing_is_committed_and_once_it_is_back_it_
 
         until(goes_on, "everything is processed", 60)
         worker.end()
-        check(broker.kafka, ledger, [worker.disk])
+        check(broker.kafka, ledger, [worker])
     finally:
         replica.end()
 
@@ -105,4 +105,4 @@ def test_records_whose_acknowledgements_are_lost_are_written_once(broker: OwnBro
         until(lambda: through(broker.kafka), "everything is processed")
     assert "the connection broke before the answer" in worker.said()
     worker.end()
-    check(broker.kafka, ledger, [worker.disk])
+    check(broker.kafka, ledger, [worker])

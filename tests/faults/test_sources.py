@@ -41,7 +41,7 @@ def test_where_the_groups_offsets_are_gone_it_goes_on_from_its_own_rows(broker: 
     worked.start()
     until(lambda: through(broker.kafka), "everything is processed")
     worked.end()
-    check(broker.kafka, ledger, [worked.disk])
+    check(broker.kafka, ledger, [worked])
 
 
 @pytest.mark.red("trusting()")
@@ -59,7 +59,7 @@ def test_where_the_groups_offsets_are_ahead_it_refuses_and_once_they_are_back_it
     worked.start()
     until(lambda: through(broker.kafka), "everything is processed")
     worked.end()
-    check(broker.kafka, ledger, [worked.disk])
+    check(broker.kafka, ledger, [worked])
 
 
 @pytest.mark.red("trusting()")
@@ -105,7 +105,7 @@ def test_a_broker_that_is_gone_for_a_while_loses_nothing_and_progress_resumes(
         crew.until(lambda: through(broker.kafka), "everything is processed", 90)
     crew.until(crew.ready, "the workers are ready")
     crew.end()
-    check(broker.kafka, ledger, [worker.disk for worker in crew.workers])
+    check(broker.kafka, ledger, crew.workers)
 
 
 @pytest.mark.red("deathless()")
@@ -124,7 +124,7 @@ def test_a_broker_that_answers_nothing_for_longer_than_a_transaction_lives_holds
         crew.until(lambda: through(broker.kafka), "everything is processed", 90)
     crew.until(crew.ready, "the workers are ready")
     crew.end()
-    check(broker.kafka, ledger, [worker.disk for worker in crew.workers])
+    check(broker.kafka, ledger, crew.workers)
 
 
 def acknowledged(bootstrap: str, events: Iterable[Interaction]) -> list[Interaction]:
