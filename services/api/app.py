@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import hmac
 import logging
@@ -190,8 +191,12 @@ def run() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         # uvicorn shuts down on these and then raises them once more, which would end the process as if it were killed.
         signal.signal(name, lambda *_: None)
+    app = create_app(settings)
+    # A collection of what stays for good would stop all answers for a tenth of a second, again and again.
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -1,6 +1,7 @@
 """Consistency, put together for the API and the portal."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -15,11 +16,13 @@ from services.api.problems import FieldProblem, wrong_fields
 from services.api.reading import Database
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.counted import counted
-from services.api.repositories.posts import MANY
 from services.api.repositories.rhythm import Rhythms
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.consistency import AccountSteadiness, Consistency, Gap, Gaps, Rhythm, Steadiness, Week
 from services.api.schemas.mix import Estimate
+
+MANY = 500
+"""The consistency of so many posts may be some seconds old: it looks at each of them."""
 
 
 async def consistency(
@@ -57,11 +60,24 @@ async def _consistency(
     names = [each["_id"] for each in connected]
     last_ones = await asyncio.gather(*(rhythms.last_before(name, start) for name in names))
     before = {name: at for name, at in zip(names, last_ones, strict=True) if at is not None}
+    # In a thread: of tens of thousands of posts it takes so long that all other answers would wait for it.
+    shown = await asyncio.to_thread(_worked_out, span, published, before, due, wanted, connected)
+    return shown, sum(map(len, published.values()))
+
+
+def _worked_out(
+    span: Span,
+    published: Mapping[str, list[datetime]],
+    before: Mapping[str, datetime],
+    due: Sequence[Due],
+    wanted: Rhythm,
+    connected: Sequence[Document],
+) -> Consistency:
     everything = [at for times in published.values() for at in times]
-    shown = Consistency(
+    return Consistency(
         first=span.first,
         last=span.last,
-        timezone=zone,
+        timezone=span.zone.key,
         posts_per_week=wanted.posts_per_week,
         brand=Steadiness(
             **_shown(
@@ -87,7 +103,6 @@ async def _consistency(
             for each in connected
         ],
     )
-    return shown, len(everything)
 
 
 def _shown(found: domain.Consistency) -> Document:

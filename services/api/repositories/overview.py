@@ -1,5 +1,6 @@
 """The figures behind the headline numbers, by brand."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,6 +21,8 @@ SPANS = {"last_24h": timedelta(hours=24), "last_7d": timedelta(days=7), "last_30
 LONGEST = max(SPANS.values())
 MOST_ANSWERS = 20_000
 """A median of so many is as good as one of more, and bounds the work."""
+READ_AT_ONCE = 1_000
+"""Between so many answers and the next, others have their turn."""
 MANY_ANSWERS = 1_000
 """Medians of so many answers may be some seconds old: each is read and sorted for them."""
 MANY_OPENED = 5_000
@@ -137,10 +140,9 @@ class Overviews:
 
     async def _medians(self, brands: Sequence[str], now: datetime) -> tuple[dict[str | None, dict[str, Medians]], int]:
         answers = {brand: await self._latest_answers(brand, now) for brand in brands}
-        everything = list(chain.from_iterable(answers.values()))
-        found: dict[str | None, dict[str, Medians]] = {brand: _medians_of(some, now) for brand, some in answers.items()}
-        found[None] = _medians_of(everything, now)
-        return found, len(everything) + A_QUERY * len(brands)
+        # In a thread: of tens of thousands of answers it takes so long that all other answers would wait for it.
+        found = await asyncio.to_thread(_medians_of_all, answers, now)
+        return found, sum(map(len, answers.values())) + A_QUERY * len(brands)
 
     async def _latest_answers(self, brand: str, now: datetime) -> list[_Answer]:
         found = self._exchanges.find(
@@ -153,7 +155,7 @@ class Overviews:
             projection={"_id": 0, "answered_at": 1, "response_seconds": 1, "business_seconds": 1},
         )
         answers: list[_Answer] = []
-        async for each in found.sort("answered_at", -1).limit(MOST_ANSWERS):
+        async for each in found.sort("answered_at", -1).limit(MOST_ANSWERS).batch_size(READ_AT_ONCE):
             # What is read from the index alone has null for what the document lacks.
             took, business = each.get("response_seconds"), each.get("business_seconds")
             if took is not None:
@@ -225,6 +227,12 @@ class Overviews:
         match = {"brand": {"$gt": ""}, **self._tenants.filter(), **query}
         found = await self._exchanges.aggregate([{"$match": match}, {"$group": {"_id": "$brand", **fields}}])
         return {each["_id"]: each async for each in found}
+
+
+def _medians_of_all(answers: Mapping[str, Sequence[_Answer]], now: datetime) -> dict[str | None, dict[str, Medians]]:
+    found: dict[str | None, dict[str, Medians]] = {brand: _medians_of(some, now) for brand, some in answers.items()}
+    found[None] = _medians_of(list(chain.from_iterable(answers.values())), now)
+    return found
 
 
 def _medians_of(answers: Sequence[_Answer], now: datetime) -> dict[str, Medians]:
