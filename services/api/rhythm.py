@@ -60,8 +60,14 @@ async def _consistency(
     names = [each["_id"] for each in connected]
     last_ones = await asyncio.gather(*(rhythms.last_before(name, start) for name in names))
     before = {name: at for name, at in zip(names, last_ones, strict=True) if at is not None}
+    first, *first_ones = await asyncio.gather(*(rhythms.first_ever(name) for name in (None, *names)))
+    known: dict[str | None, datetime | None] = {
+        each["_id"]: _earliest(at, each["connected_at"], *each.get("connections", ()))
+        for each, at in zip(connected, first_ones, strict=True)
+    }
+    known[None] = _earliest(first, *known.values())
     # In a thread: of tens of thousands of posts it takes so long that all other answers would wait for it.
-    shown = await asyncio.to_thread(_worked_out, span, published, before, due, wanted, connected)
+    shown = await asyncio.to_thread(_worked_out, span, published, before, known, due, wanted, connected)
     return shown, sum(map(len, published.values()))
 
 
@@ -69,6 +75,7 @@ def _worked_out(
     span: Span,
     published: Mapping[str, list[datetime]],
     before: Mapping[str, datetime],
+    known: Mapping[str | None, datetime | None],
     due: Sequence[Due],
     wanted: Rhythm,
     connected: Sequence[Document],
@@ -81,7 +88,13 @@ def _worked_out(
         posts_per_week=wanted.posts_per_week,
         brand=Steadiness(
             **_shown(
-                domain.consistency(span, everything, max(before.values(), default=None), due, wanted.posts_per_week)
+                domain.consistency(
+                    _since(span, known[None]),
+                    everything,
+                    max(before.values(), default=None),
+                    due,
+                    wanted.posts_per_week,
+                )
             )
         ),
         accounts=[
@@ -92,7 +105,7 @@ def _worked_out(
                 posts_per_week=wanted.accounts.get(each["_id"]),
                 **_shown(
                     domain.consistency(
-                        span,
+                        _since(span, known[each["_id"]]),
                         published.get(each["_id"], []),
                         before.get(each["_id"]),
                         [one for one in due if one.account == each["_id"]],
@@ -103,6 +116,15 @@ def _worked_out(
             for each in connected
         ],
     )
+
+
+def _earliest(*times: datetime | None) -> datetime | None:
+    return min((at for at in times if at is not None), default=None)
+
+
+def _since(span: Span, known: datetime | None) -> Span:
+    """The days of a period of which anything can be known: before, nobody listened."""
+    return span if known is None else span._replace(first=max(span.first, known.astimezone(span.zone).date()))
 
 
 def _shown(found: domain.Consistency) -> Document:

@@ -45,6 +45,15 @@ class Rhythms:
         found = await self._posts.find_one(query, fields, sort=[("published_at", -1)], hint="by_account")
         return found["published_at"] if found is not None else None
 
+    async def first_ever(self, account: str | None) -> datetime | None:
+        """When an account (None: any, also one that is connected no more) published the first of all that is known."""
+        query, hint = self._tenants.filter(), "mix"
+        if account is not None:
+            query, hint = {**query, "account": account}, "by_account"
+        fields = {"_id": 0, "published_at": 1}
+        found = await self._posts.find_one(query, fields, sort=[("published_at", 1)], hint=hint)
+        return found["published_at"] if found is not None else None
+
     async def due(self, start: datetime, end: datetime) -> list[Document]:
         """What should have been published in `[start, end)`: `account`, `planned_at`, `published_at` (or null)."""
         query = {

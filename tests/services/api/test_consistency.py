@@ -64,6 +64,26 @@ def test_a_deleted_post_was_not_published(api: Served, views: Database[Document]
     assert (shown["published"], shown["gaps"]["longest"]["hours"], shown["gaps"]["longest"]["open"]) == (6, 48, False)
 
 
+def test_nothing_is_wanted_of_the_time_before_anybody_listened(api: Served, views: Database[Document]) -> None:
+    api.brand(BRAND)
+    accounts = {"new-one": 4 * DAY, "newer-one": 2 * DAY, "told-of-before": 2 * DAY}
+    for name, ago in accounts.items():
+        account = {"id": name, "platform": "bluesky", "handle": name, "connected_at": (NOON - ago).isoformat()}
+        assert api.client.post(f"/v1/brands/{BRAND}/accounts", json=account).status_code == 201
+    rhythm = {"posts_per_week": 7, "accounts": dict.fromkeys(accounts, 7)}
+    assert api.client.put(f"{HOME}/rhythm", json=rhythm).status_code == 200
+
+    def wanted() -> list[float]:
+        shown = found(api, 20, 1)
+        return [sum(each["wanted"] for each in which["weeks"]) for which in (*shown["accounts"], shown["brand"])]
+
+    assert wanted() == pytest.approx([4, 2, 2, 4])
+    facts.write(views, facts.post("early", BRAND, NOON - 9 * DAY, account="told-of-before"))
+    facts.settled(views)
+    assert wanted() == pytest.approx([4, 2, 9, 9]), "what was read when it was connected is known, too"
+    assert found(api, 20, 10)["brand"]["adherence"] is None
+
+
 def test_planned_posts_are_due_when_their_time_is_past_and_they_may_be_published(
     api: Served, views: Database[Document]
 ) -> None:
