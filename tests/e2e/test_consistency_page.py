@@ -68,5 +68,6 @@ def test_who_may_only_look_has_no_form(api: Served, opened: Opened) -> None:
 @pytest.mark.usefixtures("filled")
 def test_on_a_phone_nothing_is_wider_than_the_screen(opened: Opened) -> None:
     page = opened(CONSISTENCY, width=390)
+    expect(page.get_by_role("link", name="Consistency", exact=True)).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("heading", name="Accounts")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -126,6 +126,13 @@ const daysChart = async (element) => {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 };
 
+// A narrow screen shows some of the sections: the one that somebody is in among them.
+const here = document.querySelector(".sections [aria-current]");
+if (here) {
+  const sections = here.closest(".sections");
+  sections.scrollLeft = here.offsetLeft - (sections.clientWidth - here.offsetWidth) / 2;
+}
+
 synchronise(document.body);
 tick();
 setInterval(tick, 1000);
