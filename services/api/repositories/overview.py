@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ SPANS = {"last_24h": timedelta(hours=24), "last_7d": timedelta(days=7), "last_30
 LONGEST = max(SPANS.values())
 MOST_ANSWERS = 20_000
 """A median of so many is as good as one of more, and bounds the work."""
-READ_AT_ONCE = 1_000
+READ_AT_ONCE = 250
 """Between so many answers and the next, others have their turn."""
 MANY_ANSWERS = 1_000
 """Medians of so many answers may be some seconds old: each is read and sorted for them."""
@@ -139,10 +138,14 @@ class Overviews:
         return found
 
     async def _medians(self, brands: Sequence[str], now: datetime) -> tuple[dict[str | None, dict[str, Medians]], int]:
-        answers = {brand: await self._latest_answers(brand, now) for brand in brands}
-        # In a thread: of tens of thousands of answers it takes so long that all other answers would wait for it.
-        found = await asyncio.to_thread(_medians_of_all, answers, now)
-        return found, sum(map(len, answers.values())) + A_QUERY * len(brands)
+        found: dict[str | None, dict[str, Medians]] = {}
+        everything: list[_Answer] = []
+        for brand in brands:
+            answers = await self._latest_answers(brand, now)
+            found[brand] = await _medians_of(answers, now)
+            everything += answers
+        found[None] = found[brands[0]] if len(brands) == 1 else await _medians_of(everything, now)
+        return found, len(everything) + A_QUERY * len(brands)
 
     async def _latest_answers(self, brand: str, now: datetime) -> list[_Answer]:
         found = self._exchanges.find(
@@ -229,19 +232,16 @@ class Overviews:
         return {each["_id"]: each async for each in found}
 
 
-def _medians_of_all(answers: Mapping[str, Sequence[_Answer]], now: datetime) -> dict[str | None, dict[str, Medians]]:
-    found: dict[str | None, dict[str, Medians]] = {brand: _medians_of(some, now) for brand, some in answers.items()}
-    found[None] = _medians_of(list(chain.from_iterable(answers.values())), now)
-    return found
-
-
-def _medians_of(answers: Sequence[_Answer], now: datetime) -> dict[str, Medians]:
+async def _medians_of(answers: Sequence[_Answer], now: datetime) -> dict[str, Medians]:
     found = {}
     for name, span in SPANS.items():
         within = [each for each in answers if each.at > now - span]
-        found[name] = (
-            Medians(median(each.seconds for each in within), median(each.business_seconds for each in within))
-            if within
-            else Medians()
-        )
+        if not within:
+            found[name] = Medians()
+            continue
+        # Of tens of thousands each takes some milliseconds, between which others have their turn.
+        await asyncio.sleep(0)
+        seconds = median([each.seconds for each in within])
+        await asyncio.sleep(0)
+        found[name] = Medians(seconds, median([each.business_seconds for each in within]))
     return found
