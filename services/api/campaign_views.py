@@ -10,13 +10,13 @@ from rapport.domain import effect as effects
 from rapport.domain.effect import AFTER_DAYS
 from rapport.domain.mix import share
 from rapport.domain.relationship import STAGES
-from rapport.domain.times import ms, utc
+from rapport.domain.times import ms
 from rapport.kit.mongo import Document
 from services.api import campaigning, cursors, drawing, shapes
 from services.api.campaigning import Database
 from services.api.ids import follower_ref
 from services.api.problems import invalid
-from services.api.repositories.campaigns import Campaigns, Place
+from services.api.repositories.campaigns import Campaigns
 from services.api.repositories.followers import Followers
 from services.api.repositories.scorings import Scorings
 from services.api.repositories.tenants import Tenants
@@ -47,7 +47,6 @@ from services.api.schemas.mix import Estimate
 from services.api.schemas.views import FollowerShort, GivenAnswer
 
 LATEST_TEXTS = 5
-_LAST_MS = 253_402_300_799_999
 
 Who = tuple[str, str]
 
@@ -92,7 +91,7 @@ def campaign(document: Document, now: datetime) -> Campaign:
 async def campaigns(database: Database, tenants: Tenants, query: CampaignsQuery, now: datetime) -> Page[Campaign]:
     """Campaigns, the latest start first. Raises ProblemError (422) for a foreign cursor."""
     found = await Campaigns(database, tenants).page(
-        query.state, now, _place("campaigns", query.cursor), query.limit + 1
+        query.state, now, cursors.place("campaigns", query.cursor), query.limit + 1
     )
     shown = found[: query.limit]
     following = _next("campaigns", found, shown, "starts_at")
@@ -105,7 +104,7 @@ async def entries(
     """Entries of a campaign, the latest first. Raises ProblemError (404, 422)."""
     await campaigning.existing(database, tenants, brand, id)
     kind = f"entries-{query.valid}-{query.reason}"
-    after = _place(kind, query.cursor)
+    after = cursors.place(kind, query.cursor)
     found = await Campaigns(database, tenants).entries(brand, id, query.valid, query.reason, after, query.limit + 1)
     shown = found[: query.limit]
     people = await _people(database, tenants, brand, shown, now)
@@ -183,7 +182,7 @@ async def answers(
     if question not in free:
         raise invalid("question", "this campaign has no such question in free words")
     kind = f"answers-{question}"
-    after = _place(kind, query.cursor)
+    after = cursors.place(kind, query.cursor)
     found = await Campaigns(database, tenants).texts(brand, id, question, after, query.limit + 1)
     shown = found[: query.limit]
     items = await _texts(database, tenants, brand, question, shown, now)
@@ -312,15 +311,6 @@ async def _people(
 def _share(part: int, whole: int) -> Estimate | None:
     found = share(part, whole)
     return Estimate.model_validate(msgspec.to_builtins(found)) if found else None
-
-
-def _place(kind: str, cursor: str | None) -> Place | None:
-    if cursor is None:
-        return None
-    at, last_id = cursors.decode(kind, cursor, (int, str))
-    if not 0 <= int(at) <= _LAST_MS:
-        raise invalid("cursor", "not a cursor that this list gave")
-    return utc(int(at)), str(last_id)
 
 
 def _next(kind: str, found: Sequence[Document], shown: Sequence[Document], field: str) -> str | None:

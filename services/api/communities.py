@@ -196,10 +196,7 @@ async def members(
 ) -> Page[Member]:
     """Members, the latest first. Raises ProblemError (404, 422)."""
     await existing(database, tenants, brand, id)
-    after: Place | None = None
-    if query.cursor is not None:
-        since, last_id = cursors.decode(f"members-{id}", query.cursor, (int, str))
-        after = (reading.time_of(since), str(last_id))
+    after = cursors.place(f"members-{id}", query.cursor)
     found = await Communities(database, tenants).members(id, after, query.limit + 1)
     shown = found[: query.limit]
     following = None

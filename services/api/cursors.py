@@ -5,10 +5,14 @@ import binascii
 import json
 import math
 from collections.abc import Sequence
+from datetime import datetime
 
+from rapport.domain.times import utc
 from services.api.problems import ProblemError, invalid
 
 Part = str | int | float
+
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999, the last that a datetime holds
 
 
 def encode(kind: str, *parts: Part) -> str:
@@ -28,6 +32,21 @@ def decode(kind: str, cursor: str, types: Sequence[type]) -> list[Part]:
     if not all(_is(part, wanted) for part, wanted in zip(parts, types, strict=True)):
         raise _wrong()
     return parts
+
+
+def time_of(part: Part) -> datetime:
+    """The time in a cursor. Raises ProblemError (422)."""
+    if not 0 <= int(part) <= _LAST_MS:
+        raise _wrong()
+    return utc(int(part))
+
+
+def place(kind: str, cursor: str | None) -> tuple[datetime, str] | None:
+    """The time and the id in a cursor of those two; None without a cursor. Raises ProblemError (422)."""
+    if cursor is None:
+        return None
+    at, last_id = decode(kind, cursor, (int, str))
+    return time_of(at), str(last_id)
 
 
 def _is(part: object, wanted: type) -> bool:

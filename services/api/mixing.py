@@ -24,12 +24,12 @@ from rapport.domain.mix import (
 )
 from rapport.domain.times import ms
 from rapport.kit.mongo import Document
-from services.api import cursors, reading
+from services.api import cursors
 from services.api.ids import follower_parts, follower_ref
 from services.api.periods import period, span_of
 from services.api.problems import ProblemError, not_found
 from services.api.reading import Database
-from services.api.repositories.posts import Place, Posts
+from services.api.repositories.posts import Posts
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.common import Page
 from services.api.schemas.mix import Brought, Estimate, Label, Mix, MixSettings, Part, Post, PostsQuery
@@ -85,10 +85,7 @@ def _estimate(interval: Interval | None) -> Estimate | None:
 
 async def posts(database: Database, brand: Document, query: PostsQuery, now: datetime) -> Page[Post]:
     """What a brand published on some days, the latest first. Raises ProblemError (422)."""
-    after: Place | None = None
-    if query.cursor is not None:
-        at, last_id = cursors.decode("posts", query.cursor, (int, str))
-        after = (reading.time_of(at), str(last_id))
+    after = cursors.place("posts", query.cursor)
     zone = brand["settings"]["timezone"]
     start, end = span_of(*period(query.from_, query.to, zone, now), ZoneInfo(zone))
     repository = Posts(database, Tenants.one(brand["_id"]))

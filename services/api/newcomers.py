@@ -8,7 +8,7 @@ from rapport.kit.mongo import Document
 from services.api import cursors, reading
 from services.api.periods import day_of, days_between, period, span_of
 from services.api.reading import Database
-from services.api.repositories.beginnings import Beginnings, Place
+from services.api.repositories.beginnings import Beginnings
 from services.api.repositories.followers import Followers
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.common import Page, PageQuery
@@ -44,10 +44,7 @@ async def of_day(
     database: Database, brand: Document, day: date, query: PageQuery, now: datetime
 ) -> Page[NewRelationship]:
     """Who began on a day, the latest first, and with what. Raises ProblemError (422)."""
-    after: Place | None = None
-    if query.cursor is not None:
-        at, last_id = cursors.decode("new", query.cursor, (int, str))
-        after = (reading.time_of(at), str(last_id))
+    after = cursors.place("new", query.cursor)
     zone = brand["settings"]["timezone"]
     start, end = span_of(*period(day, day, zone, now), ZoneInfo(zone))
     tenants = Tenants.one(brand["_id"])

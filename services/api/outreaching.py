@@ -31,7 +31,7 @@ from services.api.periods import day_of, span_of
 from services.api.reading import Database
 from services.api.repositories.beginnings import Beginnings
 from services.api.repositories.followers import Followers
-from services.api.repositories.outreach import Outreach, Place, reached
+from services.api.repositories.outreach import Outreach, reached
 from services.api.repositories.scorings import Scorings
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.common import Page, PageQuery
@@ -48,10 +48,7 @@ LOOKED_FOR = timedelta(minutes=1)
 
 async def done(database: Database, tenants: Tenants, query: PageQuery) -> Page[Act]:
     """What a brand did of its own accord, the latest first. Raises ProblemError (422)."""
-    after: Place | None = None
-    if query.cursor is not None:
-        at, last_id = cursors.decode("outreach", query.cursor, (int, str))
-        after = (reading.time_of(at), str(last_id))
+    after = cursors.place("outreach", query.cursor)
     found = await Outreach(database, tenants).done(after, query.limit + 1)
     shown = found[: query.limit]
     following = None

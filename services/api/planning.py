@@ -16,13 +16,13 @@ from rapport.domain.editorial import ON_TIME
 from rapport.domain.published import excerpt
 from rapport.domain.times import ms
 from rapport.kit.mongo import Document
-from services.api import cursors, mixing, reading
+from services.api import cursors, mixing
 from services.api.ids import follower_parts, follower_ref
 from services.api.periods import period, span_of
 from services.api.problems import FieldProblem, ProblemError, invalid, not_found, wrong_fields
 from services.api.reading import Database
 from services.api.repositories.accounts import Accounts
-from services.api.repositories.calendar import Calendar, Place
+from services.api.repositories.calendar import Calendar
 from services.api.repositories.campaigns import Campaigns
 from services.api.repositories.posts import Posts
 from services.api.repositories.tenants import Tenants
@@ -60,10 +60,7 @@ async def days(database: Database, brand: Document, query: CalendarQuery, now: d
     since, until = period(first, query.to or first + timedelta(days=USUAL_DAYS - 1), zone, now)
     if (date.fromisoformat(until) - date.fromisoformat(since)).days >= LONGEST_DAYS:
         raise invalid("to", f"a calendar shows at most {LONGEST_DAYS} days at once")
-    after: Place | None = None
-    if query.cursor is not None:
-        at, last_id = cursors.decode("calendar", query.cursor, (int, str))
-        after = (reading.time_of(at), str(last_id))
+    after = cursors.place("calendar", query.cursor)
     calendar = Calendar(database, Tenants.one(brand["_id"]))
     start, end = span_of(since, until, ZoneInfo(zone))
     planned = await calendar.between(start, end, after, query.limit + 1)

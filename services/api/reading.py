@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from rapport.domain.times import ms, utc
+from rapport.domain.times import ms
 from rapport.kit.mongo import Document
 from services.api import campaign_views, cursors, explaining, memberships, proposals, shapes
 from services.api.explaining import Seen
@@ -37,14 +37,6 @@ Database = AsyncDatabase[Document]
 
 LONGEST_HISTORY = 200
 LONGEST_TIMELINE = 100
-_LAST_MS = 253_402_300_799_999  # the end of the year 9999, the last that a datetime holds
-
-
-def time_of(part: cursors.Part) -> datetime:
-    """The time in a cursor. Raises ProblemError (422)."""
-    if not 0 <= int(part) <= _LAST_MS:
-        raise invalid("cursor", "not a cursor that this list gave")
-    return utc(int(part))
 
 
 async def exchanges(database: Database, tenants: Tenants, query: ExchangesQuery, now: datetime) -> Page[Exchange]:
@@ -66,7 +58,7 @@ async def exchanges(database: Database, tenants: Tenants, query: ExchangesQuery,
         place, at, last_id = cursors.decode("exchanges", query.cursor, (str, int, str))
         if place not in ("open", "ended"):
             raise invalid("cursor", "not a cursor that this list gave")
-        part, after = str(place), (time_of(at), str(last_id))
+        part, after = str(place), (cursors.time_of(at), str(last_id))
 
     # One more than shown tells whether there is a next page.
     found: list[tuple[str, Document]] = []
@@ -150,7 +142,7 @@ async def followers(database: Database, tenants: Tenants, query: FollowersQuery,
     if query.cursor is not None:
         by_time = query.sort == "last_seen"
         value, last_id = cursors.decode(kind, query.cursor, (int if by_time else float, str))
-        after = (time_of(value) if by_time else float(value), str(last_id))
+        after = (cursors.time_of(value) if by_time else float(value), str(last_id))
     found = await Followers(database, tenants).page(query.sort, query.stage, after, query.limit + 1)
     shown = found[: query.limit]
     following = None
@@ -197,10 +189,7 @@ async def follower(database: Database, tenants: Tenants, brand: str, ref: str, n
 
 async def alerts(database: Database, tenants: Tenants, query: AlertsQuery) -> Page[Alert]:
     """Alerts with their deliveries, the latest first. Raises ProblemError (422) for a foreign cursor."""
-    after: Place | None = None
-    if query.cursor is not None:
-        at, last_id = cursors.decode("alerts", query.cursor, (int, str))
-        after = (time_of(at), str(last_id))
+    after = cursors.place("alerts", query.cursor)
     repository = Alerts(database, tenants)
     found = await repository.page(query.step, query.exchange, after, query.limit + 1)
     shown = found[: query.limit]

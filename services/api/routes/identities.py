@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from rapport.domain.times import ms
-from services.api import cursors, linking, reading
+from services.api import cursors, linking
 from services.api.auth import PrincipalDep, ReadBrand, WriteBrand
 from services.api.context import ContextDep
 from services.api.problems import invalid, not_found, responses
-from services.api.repositories.identities import Identities, Place
+from services.api.repositories.identities import Identities
 from services.api.schemas.common import Page, PageQuery
 from services.api.schemas.identities import (
     ImportOutcome,
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1", tags=["identities"])
 @router.get("/brands/{brand}/identities", responses=responses(403, 404))
 async def list_links(tenants: ReadBrand, context: ContextDep, query: Annotated[PageQuery, Query()]) -> Page[Link]:
     """The links that stand, the latest first."""
-    found = await Identities(context.database, tenants).page(_after("links", query), query.limit + 1)
+    found = await Identities(context.database, tenants).page(cursors.place("links", query.cursor), query.limit + 1)
     shown = found[: query.limit]
     following = cursors.encode("links", ms(shown[-1]["at"]), shown[-1]["_id"]) if len(found) > len(shown) else None
     return Page(items=[Link(**linking.shown_fields(each)) for each in shown], next=following)
@@ -38,7 +38,7 @@ async def list_link_events(
     tenants: ReadBrand, context: ContextDep, query: Annotated[PageQuery, Query()]
 ) -> Page[LinkEvent]:
     """Everything that was linked and unlinked: when, by whom, and why; the latest first."""
-    found = await Identities(context.database, tenants).log(_after("link-log", query), query.limit + 1)
+    found = await Identities(context.database, tenants).log(cursors.place("link-log", query.cursor), query.limit + 1)
     shown = found[: query.limit]
     following = cursors.encode("link-log", ms(shown[-1]["at"]), shown[-1]["_id"]) if len(found) > len(shown) else None
     items = [LinkEvent(what=each["what"], **linking.shown_fields(each)) for each in shown]
@@ -93,10 +93,3 @@ async def import_links(
     except UnicodeDecodeError as error:
         raise invalid("file", f"it is not UTF-8 at byte {error.start}") from None
     return await linking.take_file(context, brand, who.name, text, agree)
-
-
-def _after(kind: str, query: PageQuery) -> Place | None:
-    if query.cursor is None:
-        return None
-    at, last_id = cursors.decode(kind, query.cursor, (int, str))
-    return reading.time_of(at), str(last_id)
