@@ -109,9 +109,14 @@ async def _days(
 
 
 def _likely(post: Post, planned: Sequence[Planned]) -> list[Planned]:
-    """The plans that a post is most likely of: of its account, not out yet, the nearest in time first."""
-    open_still = [each for each in planned if each.account == post.account and each.published is None]
-    return sorted(open_still, key=lambda each: abs(each.planned_at - post.published_at))[:MOST_CHOICES]
+    """The plans that a post is most likely of: of its account, those without a post first, the nearest in time first.
+
+    One that has a post may have the wrong one.
+    """
+    of_account = [each for each in planned if each.account == post.account]
+    return sorted(of_account, key=lambda each: (each.published is not None, abs(each.planned_at - post.published_at)))[
+        :MOST_CHOICES
+    ]
 
 
 def _span(around: date, view: str) -> tuple[date, date]:
