@@ -306,15 +306,12 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
                 "month_ago": (today - timedelta(days=30)).isoformat(),
                 "year_ago": (today - timedelta(days=YEAR)).isoformat(),
             }
-            for path in PATHS:
-                where = path.format(**names)
-                name = path.replace("{follower}", "one").replace("?", " ")
-                found[name] = await _ask(asking, f"/v1/brands/{BRAND}/{where}")
             await asking.post("/login", data={"key": ADMIN_KEY})
-            for path in PAGES:
-                where = path.format(**names)
+            asked = {path: f"/v1/brands/{BRAND}/{path}" for path in PATHS}
+            asked |= {f"page {path or '/'}": f"/brands/{BRAND}{path}" for path in PAGES}
+            for path, where in asked.items():
                 name = path.replace("{follower}", "one").replace("?", " ")
-                found[f"page {name or '/'}"] = await _ask(asking, f"/brands/{BRAND}{where}")
+                found[name] = await _ask(asking, where.format(**names))
             found[f"of {CLIENTS + 1} brands: overview"] = await _ask(asking, "/v1/overview", PER_SECOND_ACROSS)
     finally:
         process.terminate()

@@ -46,12 +46,12 @@ class Api:
             raise ApiError(f"{method} {answer.url}: {answer.status_code} {answer.text[:500]}")
         return answer.json()
 
-    def every(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
-        """All items of a list, page after page."""
+    def every(self, path: str, of: str = "items", **query: object) -> Iterator[dict[str, Any]]:
+        """All items of a list, page after page; `of` is the field that has them."""
         cursor: str | None = None
         while True:
             page = self.ask("GET", path, limit=PAGE, cursor=cursor, **query)
-            yield from page["items"]
+            yield from page[of]
             cursor = page["next"]
             if cursor is None:
                 return

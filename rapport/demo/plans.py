@@ -17,8 +17,9 @@ QUARTER = timedelta(minutes=15)
 OFF = (timedelta(), timedelta(), timedelta(minutes=-50), timedelta(), timedelta())
 """By how much what is published comes earlier than planned, one after the other: most of it comes when it should."""
 MISSING_IN = timedelta(minutes=2)
-"""From the start of the recording: so long after its time, less this, a planned post that is not out is missing."""
+"""From the end of the recording: so soon the forgotten post is missing."""
 USUAL_GRACE = timedelta(minutes=30)
+"""So long after its time a planned post is missing, unless the brand says otherwise."""
 FORGOTTEN = "Behind the counter: what we learned this week, told by the one who learned it"
 COMMUNITIES = (
     ("friends", "Friends", "stage is at least likes and last seen within 30 days"),
@@ -39,8 +40,7 @@ def plans(api: Api, brand: DemoBrand, recording: Recording) -> None:
         api.ask("POST", f"{home}/communities", {"id": community, "name": name, "rule": rule})
     for planned in _fortnight(brand, recording):
         api.ask("POST", f"{home}/calendar/posts", planned)
-    settings = api.ask("GET", f"{home}/calendar/settings")
-    api.ask("PUT", f"{home}/calendar/settings", settings | {"approval_required": True})
+    api.ask("PUT", f"{home}/calendar/settings", {"approval_required": True})
     for number, planned in enumerate(_coming(brand, recording.now)):
         plan = api.ask("POST", f"{home}/calendar/posts", planned)["id"]
         if number % 2 == 0:
@@ -51,14 +51,8 @@ def unfound(api: Api, brand: DemoBrand, recording: Recording) -> Iterator[str]:
     """What was planned and published without the calendar knowing it, in words; nothing if it knows all."""
     first = recording.now - LENGTH
     query = {"from": first.date(), "to": recording.now.date()}
-    cursor: str | None = None
-    known: set[str] = set()
-    while True:
-        part = api.ask("GET", f"/brands/{brand.id}/calendar", cursor=cursor, **query)
-        known |= {_place(each) for each in part["planned"] if each["published"] is not None}
-        cursor = part["next"]
-        if cursor is None:
-            break
+    planned = api.every(f"/brands/{brand.id}/calendar", "planned", **query)
+    known = {_place(each) for each in planned if each["published"] is not None}
     for each in _fortnight(brand, recording):
         if each["text"] != FORGOTTEN and _place(each) not in known:
             yield f"{brand.id}: nobody knows that what was planned for {each['planned_at']} was published"

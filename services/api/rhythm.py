@@ -58,9 +58,11 @@ async def _consistency(
         if each["published_at"] is not None or each["planned_at"] + ON_TIME <= now
     ]
     names = [each["_id"] for each in connected]
-    last_ones = await asyncio.gather(*(rhythms.last_before(name, start) for name in names))
+    last_ones, (first, *first_ones) = await asyncio.gather(
+        asyncio.gather(*(rhythms.last_before(name, start) for name in names)),
+        asyncio.gather(*(rhythms.first_ever(name) for name in (None, *names))),
+    )
     before = {name: at for name, at in zip(names, last_ones, strict=True) if at is not None}
-    first, *first_ones = await asyncio.gather(*(rhythms.first_ever(name) for name in (None, *names)))
     known: dict[str | None, datetime | None] = {
         each["_id"]: _earliest(at, each["connected_at"], *each.get("connections", ()))
         for each, at in zip(connected, first_ones, strict=True)

@@ -59,7 +59,7 @@ class Overviews:
 
     async def counts(self, now: datetime) -> dict[str, dict[str, int]]:
         """What `open`, `outcomes` and `answers` give, together."""
-        found: dict[str, dict[str, int]] = await self._kept("counts", self._tenants, partial(self._counts, now))
+        found: dict[str, dict[str, int]] = await self._kept("counts", None, partial(self._counts, now))
         return found
 
     async def _counts(self, now: datetime) -> tuple[dict[str, dict[str, int]], int]:
@@ -133,7 +133,7 @@ class Overviews:
         Of each brand, of the latest `MOST_ANSWERS` within `LONGEST`.
         """
         found: dict[str | None, dict[str, Medians]] = await self._kept(
-            "medians", (self._tenants, tuple(brands)), partial(self._medians, brands, now), MANY_ANSWERS
+            "medians", tuple(brands), partial(self._medians, brands, now), MANY_ANSWERS
         )
         return found
 
@@ -190,7 +190,7 @@ class Overviews:
         self, what: str, of: Hashable, count: Callable[[], Awaitable[tuple[Any, int]]], least: int = MANY
     ) -> Any:
         database = self._followers.database
-        return await counted(database).get((database.name, what, of), count, least)
+        return await counted(database).get((database.name, what, self._tenants, of), count, least)
 
     async def daily(self, brand: str, since: datetime, timezone: str) -> dict[str, dict[str, int]]:
         """Exchanges by the day they were opened on in the brand's zone (`2026-11-23`), by state."""
