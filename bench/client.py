@@ -21,6 +21,7 @@ from rapport.contracts.topics import (
     RELATIONSHIPS_CHANGELOG,
     SCORER_GROUP,
 )
+from rapport.kit.kafka_login import login
 from rapport.local.line import Line
 
 READ_BY = {
@@ -115,7 +116,7 @@ class Agency:
 
 def lag(bootstrap: str) -> dict[str, int]:
     """How many records each group has not processed yet; markers of transactions count as records."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, **login())
     try:
         found = {}
         for group, topics in READ_BY.items():

@@ -32,6 +32,7 @@ from rapport.contracts.topics import (
 from rapport.domain.addressing import key
 from rapport.domain.times import ms
 from rapport.kit import kafka
+from rapport.kit.kafka_login import login
 from rapport.local import ports
 from rapport.local.stack import Running
 
@@ -161,7 +162,9 @@ class _Log:
         )  # fmt: skip
 
     def _producer(self) -> Any:
-        return AIOKafkaProducer(bootstrap_servers=self._bootstrap, acks="all", linger_ms=5, max_batch_size=262_144)
+        return AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap, acks="all", linger_ms=5, max_batch_size=262_144, **login()
+        )
 
     def alerts_from_here(self) -> None:
         """Forgets those that are there."""

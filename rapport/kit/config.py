@@ -16,6 +16,9 @@ class ServiceSettings(BaseSettings):
     port: int
     kafka: str = "127.0.0.1:9092"
     """Bootstrap servers, separated by commas."""
+    kafka_user: str | None = None
+    kafka_password: SecretStr | None = None
+    """Shown at the start; the clients take them from `KafkaLogin`."""
 
     def described(self) -> str:
         """One line of `name=value`; a secret shows as stars."""

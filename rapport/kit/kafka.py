@@ -12,6 +12,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from rapport.contracts.topics import CATALOGUE, Topic
 from rapport.kit import backoff
+from rapport.kit.kafka_login import login
 
 REQUEST_MS = 15_000
 BOOTSTRAP_MS = 5_000
@@ -36,7 +37,10 @@ def wait_until_there(bootstrap: str, log: logging.Logger, wait: Callable[[float]
 def missing_topics(bootstrap: str) -> set[str]:
     """The topics of the catalogue that the broker does not have. Raises KafkaError where there is no broker."""
     admin = KafkaAdminClient(
-        bootstrap_servers=_servers(bootstrap), request_timeout_ms=REQUEST_MS, bootstrap_timeout_ms=BOOTSTRAP_MS
+        bootstrap_servers=_servers(bootstrap),
+        request_timeout_ms=REQUEST_MS,
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
+        **login(),
     )
     try:
         return {topic.name for topic in CATALOGUE} - set(admin.list_topics())
@@ -46,7 +50,7 @@ def missing_topics(bootstrap: str) -> set[str]:
 
 def create_topics(bootstrap: str, replication: int, topics: Iterable[Topic] = CATALOGUE) -> list[str]:
     """Makes those topics that are not there yet, and gives their names."""
-    admin = KafkaAdminClient(bootstrap_servers=_servers(bootstrap), request_timeout_ms=REQUEST_MS)
+    admin = KafkaAdminClient(bootstrap_servers=_servers(bootstrap), request_timeout_ms=REQUEST_MS, **login())
     try:
         there = set(admin.list_topics())
         missing = [topic for topic in topics if topic.name not in there]
@@ -80,6 +84,7 @@ def producer(bootstrap: str, client_id: str) -> Any:
         max_block_ms=REQUEST_MS,
         delivery_timeout_ms=30_000,
         request_timeout_ms=REQUEST_MS,
+        **login(),
     )
 
 
@@ -109,13 +114,14 @@ def consumer(bootstrap: str, group: str | None, client_id: str, **more: Any) -> 
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         enable_auto_commit=False,
+        **login(),
         **more,
     )
 
 
 def wrong_partitions(bootstrap: str, topics: Iterable[Topic]) -> str:
     """Says which of the topics have another number of partitions than the catalogue; empty where all fit."""
-    reader = KafkaConsumer(bootstrap_servers=_servers(bootstrap))
+    reader = KafkaConsumer(bootstrap_servers=_servers(bootstrap), **login())
     try:
         counts = [(topic, len(reader.partitions_for_topic(topic.name) or ())) for topic in topics]
         return ", ".join(

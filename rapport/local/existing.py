@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 
 from rapport.kit import kafka as kit_kafka
 from rapport.kit import mongo as kit_mongo
+from rapport.kit.kafka_login import login
 from rapport.local import ports
 from rapport.local.errors import StackError
 
@@ -41,7 +42,7 @@ def check_kafka(bootstrap: str, on_progress: Callable[[str], None]) -> None:
 
 def replication(bootstrap: str) -> int:
     """How many replicas a new topic can have on this cluster, at most three. Raises KafkaError."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), request_timeout_ms=kit_kafka.REQUEST_MS)
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), request_timeout_ms=kit_kafka.REQUEST_MS, **login())
     try:
         return min(_REPLICATION, len(admin.describe_cluster()["brokers"]))
     finally:

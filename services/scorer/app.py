@@ -33,6 +33,7 @@ from rapport.contracts.topics import (
 )
 from rapport.kit import health, kafka
 from rapport.kit import log as logs
+from rapport.kit.kafka_login import KafkaLogin, login
 from services.scorer.exchanges import ExchangesHandler
 from services.scorer.fenced.agent import Agent, Handler
 from services.scorer.fenced.lane import Lane
@@ -70,7 +71,9 @@ class Worker:
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.beat = time.monotonic()
         self._lanes: dict[tuple[str, int], Lane] = {}
-        self._ticker = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True)
+        self._ticker = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True, **login()
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._agents = {agent.name: agent for agent in _agents(settings)}
         self._topics = {source: agent for agent in self._agents.values() for source in agent.sources}
@@ -96,6 +99,7 @@ class Worker:
             broker_heartbeat_interval=settings.session_seconds / 4,
             broker_rebalance_timeout=60.0,
             broker_request_timeout=40.0,
+            broker_credentials=credentials(),
         )
         for agent in self._agents.values():
             self._agent(app, agent)
@@ -187,7 +191,10 @@ class Worker:
     async def _guard(self) -> None:
         """Ends the worker where it gets nowhere. How far the log goes is asked of the broker, not of Faust."""
         ends = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka, isolation_level="read_committed", enable_auto_commit=False
+            bootstrap_servers=self._settings.kafka,
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            **login(),
         )
         await ends.start()
         answered = time.monotonic()
@@ -246,6 +253,14 @@ class Worker:
                         )
             except KafkaError as error:
                 log.warning("the clocks stand: no tick could be sent (%r)", error)
+
+
+def credentials() -> faust.SASLCredentials | None:
+    """The login as Faust takes it."""
+    found = KafkaLogin()
+    if found.user is None or found.password is None:
+        return None
+    return faust.SASLCredentials(username=found.user, password=found.password.get_secret_value())
 
 
 def _agents(settings: ScorerSettings) -> list[Agent]:

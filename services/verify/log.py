@@ -21,6 +21,7 @@ from rapport.contracts.topics import (
     Topic,
 )
 from rapport.domain.times import utc
+from rapport.kit.kafka_login import login
 
 SOURCES = (CONVERSATIONS, ENGAGEMENTS)
 """What everything is recomputed from."""
@@ -61,12 +62,13 @@ class Log:
             "enable_auto_commit": False,
             "auto_offset_reset": "none",  # a position that retention has overtaken is an error, never skipped
             "max_partition_fetch_bytes": 4 * 2**20,
+            **login(),
         }
         self._reader = AIOKafkaConsumer(isolation_level="read_committed", **common)
         self._probe = AIOKafkaConsumer(isolation_level="read_committed", **common)
         # Sees the end of what open transactions wrote, which `read_committed` does not.
         self._edge = AIOKafkaConsumer(isolation_level="read_uncommitted", **common)
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **login())
         self.cut: frozenset[str] = frozenset()
         """Partitions of topics that are no source and lack their beginning."""
 

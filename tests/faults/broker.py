@@ -15,6 +15,7 @@ from kafka.structs import OffsetAndMetadata
 
 from rapport.contracts.topics import Topic
 from rapport.kit import kafka
+from rapport.kit.kafka_login import login
 from rapport.local import child, ports
 from rapport.local.broker import Broker
 from rapport.local.child import Child
@@ -85,7 +86,7 @@ class OwnBroker:
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:
         """Its administration."""
-        client = KafkaAdminClient(bootstrap_servers=self.kafka)
+        client = KafkaAdminClient(bootstrap_servers=self.kafka, **login())
         try:
             yield client
         finally:

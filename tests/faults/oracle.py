@@ -31,6 +31,7 @@ from rapport.contracts.topics import (
     Topic,
 )
 from rapport.kit import kafka
+from rapport.kit.kafka_login import login
 from services.scorer.exchanges import ExchangesHandler
 from services.scorer.fenced.agent import Handler
 from services.scorer.fenced.batch import Batch, Output
@@ -409,7 +410,7 @@ def committed(bootstrap: str) -> dict[tuple[str, int], int]:
     found: dict[tuple[str, int], int] = {}
 
     def answered() -> bool:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, **login())
         try:
             offsets = admin.list_group_offsets(SCORER_GROUP)[SCORER_GROUP]
         except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):

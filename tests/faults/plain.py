@@ -11,6 +11,7 @@ from typing import Any
 import faust
 from faust.sensors.metrics import performance_metrics
 
+from services.scorer.app import credentials
 from tests.faults import answers
 
 EVENTS, COUNTS, SAID = "plain.events", "plain-counts-changelog", "plain.said"
@@ -22,6 +23,7 @@ def make(kafka: str, data: Path, port: int, **settings: Any) -> Any:
     return faust.App(
         GROUP,
         broker=f"kafka://{kafka}",
+        broker_credentials=credentials(),
         datadir=str(data),
         store="rocksdb://",
         web_port=port,

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from rapport.domain import publication
 from rapport.kit import kafka
+from rapport.kit.kafka_login import login
 from services.scorer import app, exchanges, rows
 from services.scorer.fenced import lane, state, transaction
 from services.scorer.fenced.batch import Batch
@@ -295,7 +296,7 @@ def waits_for_the_last_record() -> None:
     """Restoring ends only with a record right before the end, as Faust's own does."""
 
     async def restore(store: Any, bootstrap: str, changelog: Any, *_: Any) -> int:
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", **login())
         await consumer.start()
         consumer.assign([changelog])
         await consumer.seek_to_beginning(changelog)
@@ -390,7 +391,7 @@ def offsets_apart() -> None:
             agent = self._agent
             name = f"apart-{agent.name}-{self._partition}"
             async with (
-                AIOKafkaProducer(bootstrap_servers=agent.bootstrap, transactional_id=name) as producer,
+                AIOKafkaProducer(bootstrap_servers=agent.bootstrap, transactional_id=name, **login()) as producer,
                 producer.transaction(),
             ):
                 offsets = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in records}

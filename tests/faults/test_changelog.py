@@ -9,6 +9,7 @@ from kafka import KafkaProducer
 from rapport.contracts.events import Interaction
 from rapport.contracts.topics import RELATIONSHIPS_CHANGELOG, Topic
 from rapport.kit import kafka
+from rapport.kit.kafka_login import login
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import CHANGELOGS, PARTITIONS, Log, check, through
@@ -39,7 +40,7 @@ def compact(broker: OwnBroker, topics: tuple[Topic, ...]) -> None:
 
 def doubles(broker: OwnBroker, topic: Topic) -> int:
     """How many records of a changelog stand for nothing any more. First closes the segments they are in."""
-    producer = KafkaProducer(bootstrap_servers=broker.kafka, transactional_id="test")
+    producer = KafkaProducer(bootstrap_servers=broker.kafka, transactional_id="test", **login())
     producer.init_transactions()
     producer.begin_transaction()
     for number in range(topic.partitions):
@@ -108,7 +109,7 @@ def test_a_changelog_whose_last_records_were_compacted_away_is_read_to_its_end(b
     produce(broker.kafka, ledger := history(0, 400, now))
     until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
-    producer = KafkaProducer(bootstrap_servers=broker.kafka)
+    producer = KafkaProducer(bootstrap_servers=broker.kafka, **login())
     for topic in CHANGELOGS.values():
         for number in PARTITIONS:
             producer.send(topic.name, None, key=b'["nobody"]', partition=number).get(30)

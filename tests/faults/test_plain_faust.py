@@ -22,6 +22,7 @@ from kafka.admin import NewTopic
 from rocksdict import Options, Rdict
 
 from rapport.contracts.topics import Topic
+from rapport.kit.kafka_login import login
 from rapport.local import ports
 from tests.faults.broker import OwnBroker
 from tests.faults.plain import COUNTS, EVENTS, GROUP, SAID
@@ -95,7 +96,7 @@ class PlainWorker:
 @pytest.fixture
 def plain(broker: OwnBroker, tmp_path: Path) -> Iterator[Callable[..., PlainWorker]]:
     """Makes workers on a broker that has their topics."""
-    admin = KafkaAdminClient(bootstrap_servers=broker.kafka)
+    admin = KafkaAdminClient(bootstrap_servers=broker.kafka, **login())
     admin.create_topics([NewTopic(name=name, num_partitions=1, replication_factor=1) for name in (EVENTS, SAID)])
     compacted = {"cleanup.policy": "compact"}
     admin.create_topics([NewTopic(name=COUNTS, num_partitions=1, replication_factor=1, topic_configs=compacted)])
@@ -116,7 +117,7 @@ def plain(broker: OwnBroker, tmp_path: Path) -> Iterator[Callable[..., PlainWork
 
 def send(broker: OwnBroker, *events: tuple[str, bytes]) -> None:
     """Writes events: key and value."""
-    producer = KafkaProducer(bootstrap_servers=broker.kafka)
+    producer = KafkaProducer(bootstrap_servers=broker.kafka, **login())
     for key, value in events:
         producer.send(EVENTS, value, key=key.encode(), partition=0).get(30)
     producer.close()
@@ -124,7 +125,7 @@ def send(broker: OwnBroker, *events: tuple[str, bytes]) -> None:
 
 def offset(broker: OwnBroker) -> int:
     """Up to where the group has committed."""
-    consumer = KafkaConsumer(bootstrap_servers=broker.kafka, group_id=GROUP)
+    consumer = KafkaConsumer(bootstrap_servers=broker.kafka, group_id=GROUP, **login())
     try:
         return consumer.committed(TopicPartition(EVENTS, 0)) or 0
     finally:
@@ -133,7 +134,7 @@ def offset(broker: OwnBroker) -> int:
 
 def there(broker: OwnBroker, topic: str) -> list[bytes | None]:
     """The values in a topic."""
-    consumer = KafkaConsumer(bootstrap_servers=broker.kafka, auto_offset_reset="earliest")
+    consumer = KafkaConsumer(bootstrap_servers=broker.kafka, auto_offset_reset="earliest", **login())
     try:
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
@@ -147,7 +148,7 @@ def there(broker: OwnBroker, topic: str) -> list[bytes | None]:
 
 def tombstones_after_another_row(broker: OwnBroker) -> int:
     """How many deletions the changelog still knows of. The row is written so that a segment closes."""
-    producer = KafkaProducer(bootstrap_servers=broker.kafka)
+    producer = KafkaProducer(bootstrap_servers=broker.kafka, **login())
     producer.send(COUNTS, b"0", key=b'"closing"', partition=0).get(30)
     producer.close()
     return there(broker, COUNTS).count(None)
@@ -256,7 +257,7 @@ def test_rule_8_a_changelog_that_does_not_end_with_a_row_is_never_read_to_its_en
     until(lambda: offset(broker) == 1, "it is counted")
     until(lambda: len(there(broker, COUNTS)) == 1, "and in the changelog")
     worker.kill()
-    producer = KafkaProducer(bootstrap_servers=broker.kafka, transactional_id="test")
+    producer = KafkaProducer(bootstrap_servers=broker.kafka, transactional_id="test", **login())
     producer.init_transactions()
     producer.begin_transaction()
     producer.send(COUNTS, b"1", key=b'"bob"', partition=0)

@@ -11,6 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 from rocksdict import AccessType, BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
 
+from rapport.kit.kafka_login import login
+
 log = logging.getLogger("rapport.scorer.state")
 
 _MARKER = b"\x00marker"
@@ -125,6 +127,7 @@ async def restore(
         enable_auto_commit=False,
         auto_offset_reset="none",
         max_partition_fetch_bytes=4 * 2**20,
+        **login(),
     )
     await consumer.start()
     try:
@@ -171,8 +174,8 @@ def position_of(store: Store) -> Position | None:
 
 async def check_position(found: Position | None, bootstrap: str, group: str, sources: list[TopicPartition]) -> Position:
     """The position to go on from. Raises RefusedError where going on would lose or repeat records."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, **login())
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **login())
     await consumer.start()
     try:
         await admin.start()
@@ -223,7 +226,9 @@ async def check_position(found: Position | None, bootstrap: str, group: str, sou
 
 async def _appended(bootstrap: str, source: TopicPartition, offset: int) -> int | None:
     """When the log appended the record at an offset; None where there is none. Raises KafkaError."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none", **login()
+    )
     await consumer.start()
     try:
         consumer.assign([source])

@@ -14,6 +14,7 @@ from aiokafka.errors import (
 )
 from prometheus_client import Counter, Histogram
 
+from rapport.kit.kafka_login import login
 from services.scorer.fenced.agent import Agent, Handler, Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import POSITION, Position, Store
@@ -50,6 +51,7 @@ class Producer:
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_batch_size=_BATCH_BYTES,
             acks="all",
+            **login(),
         )
 
     async def start(self) -> None:

@@ -19,6 +19,8 @@ from faust import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from rapport.kit.kafka_login import login
+
 _ASK_SECONDS = 5.0
 CHUNK = 500
 """Records per event: no partition makes the others wait for long."""
@@ -67,6 +69,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            **login(),
         )
 
 

@@ -29,6 +29,7 @@ from rapport.contracts.topics import (
 )
 from rapport.domain.times import utc
 from rapport.kit import kafka
+from rapport.kit.kafka_login import login
 from rapport.local.stack import Running, Stack
 from services.scorer.fenced.batch import Batch
 from services.scorer.fenced.state import POSITION, Position, Store, position_of
@@ -199,7 +200,7 @@ def test_a_record_that_is_too_large_for_the_log_is_found_in_its_batch_and_stops_
 ) -> None:
     until(scorer.ready, "the scorer is ready")
     resource = ConfigResource(ConfigResourceType.TOPIC, EXCHANGES.name, {"max.message.bytes": "6000"})
-    admin = KafkaAdminClient(bootstrap_servers=own.kafka)
+    admin = KafkaAdminClient(bootstrap_servers=own.kafka, **login())
     admin.alter_configs([resource])
     admin.close()
     now = broker_now(own)
@@ -325,7 +326,7 @@ def send_policy(own: Running, rule: Rule, effective_from: int) -> None:
 
 def recreate(own: Running, name: str) -> None:
     """Deletes a topic and makes it anew, empty."""
-    admin = KafkaAdminClient(bootstrap_servers=own.kafka)
+    admin = KafkaAdminClient(bootstrap_servers=own.kafka, **login())
     admin.delete_topics([name])
     until(lambda: name in kafka.missing_topics(own.kafka), "the topic is gone")
     kafka.create_topics(own.kafka, replication=1)

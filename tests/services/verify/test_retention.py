@@ -10,6 +10,7 @@ from rapport.contracts.controls import PolicyVersion, Rule
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, ENGAGEMENTS
 from rapport.domain.times import utc
 from rapport.kit import kafka
+from rapport.kit.kafka_login import login
 from tests.services.scorer.story import DAY, HOUR, interaction
 from tests.services.scorer.test_fenced_batches import broker_now, day
 from tests.services.scorer.worker import produce
@@ -38,7 +39,7 @@ def ends(world: World) -> dict[TopicPartition, int]:
 
 def cut_off(world: World, before: dict[TopicPartition, int]) -> None:
     """Removes what is before these offsets, as retention would."""
-    admin = KafkaAdminClient(bootstrap_servers=world.running.kafka)
+    admin = KafkaAdminClient(bootstrap_servers=world.running.kafka, **login())
     admin.delete_records({each: offset for each, offset in before.items() if offset})
     admin.close()
 
