@@ -161,7 +161,8 @@ class Ways:
             raise DeliveryError("this installation has no mail server; set RAPPORT_SMTP")
         brand = self._directory.brand(notice.brand)
         link = wording.link_to(self._settings.portal, notice)
-        message = wording.message_for(notice, brand.name if brand else notice.brand, link)
+        now = datetime.now(UTC)
+        message = wording.message_for(notice, brand.name if brand else notice.brand, link, now)
         about = notice.exchange if isinstance(notice, Alert) else notice.plan
-        composed = mail.compose(id, about, self._settings.mail_from, channel.to, message, datetime.now(UTC))
+        composed = mail.compose(id, about, self._settings.mail_from, channel.to, message, now)
         await asyncio.to_thread(mail.send, self._mail_server, composed, self._settings.send_seconds)

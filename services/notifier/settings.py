@@ -1,8 +1,11 @@
 """What the notifier is told by its environment."""
 
+from email.utils import parseaddr
+
 from pydantic import Field, SecretStr, field_validator
 
 from rapport.kit.config import MongoSettings
+from rapport.kit.mail_address import in_ascii
 from services.notifier.channels.mail import MailServer
 
 
@@ -19,6 +22,12 @@ class NotifierSettings(MongoSettings):
     """Webhooks may go to private addresses and over plain HTTP: for demonstrations and tests on one machine."""
     send_seconds: float = Field(default=15.0, gt=0)
     """The longest that one send may take. A claim is held for three times as long."""
+
+    @field_validator("mail_from")
+    @classmethod
+    def _mail_from_is_an_address(cls, given: str) -> str:
+        in_ascii(parseaddr(given)[1])
+        return given
 
     @field_validator("smtp")
     @classmethod

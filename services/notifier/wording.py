@@ -1,21 +1,19 @@
-"""What an alert says to a person. Every text from outside is taken as hostile: one line, no control, no markup."""
+"""What an alert says to a person, at the moment when it is sent. Every text from outside is cleaned as it is put in."""
 
 import html
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
-from rapport.contracts.events import Alert, FollowerRef, MissingPost, Notice
+from rapport.contracts.events import Alert, MissingPost, Notice
+from rapport.domain.naming import LONGEST_NAME, by_handle
+from rapport.kit.text import is_blank, lines_of, marked, one_line
 
 SUBJECT_CHARACTERS = 200
-NAME_CHARACTERS = 60
 PLATFORM_NAMES = {
     "bluesky": "Bluesky", "facebook": "Facebook", "instagram": "Instagram", "linkedin": "LinkedIn",
     "mastodon": "Mastodon", "threads": "Threads", "tiktok": "TikTok", "x": "X", "youtube": "YouTube",
 }  # fmt: skip
-# Characters that reorder what is shown could make a stranger's text look like ours.
-_REORDERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 @dataclass(frozen=True)
@@ -27,41 +25,48 @@ class Message:
     html: str
 
 
-def message_for(notice: Notice, brand_name: str, link: str) -> Message:
-    """The message of an alert or a reminder. `link` leads to what it is about in the portal."""
+def message_for(notice: Notice, brand_name: str, link: str, now: datetime) -> Message:
+    """The message of an alert or a reminder as it is true at `now`. `link` leads to what it is about in the portal."""
+    brand = notice.brand if is_blank(brand_name) else brand_name
+    where = f"{one_line(brand, LONGEST_NAME)} on {platform_name(notice.platform)}"
     if isinstance(notice, MissingPost):
-        return _message_for_missing(notice, brand_name, link)
-    alert = notice
-    facts = _facts(alert)
-    if alert.unconfirmed:
+        return _message_for_missing(notice, where, link, now)
+    facts = _facts(notice)
+    if notice.unconfirmed:
         facts.append("Unconfirmed: the platform was behind or silent, so an answer may already be there.")
-    subject = one_line(headline(alert, brand_name), SUBJECT_CHARACTERS)
-    said = lines_of(alert.first.text or "")
-    address = web_address(alert.first.url)
+    subject = one_line(headline(notice, where, now), SUBJECT_CHARACTERS)
+    said = lines_of(notice.first.text or "")
+    address = web_address(notice.first.url)
     return Message(
         subject, _as_text(subject, facts, said, address, link), _as_html(subject, facts, said, address, link)
     )
 
 
-def _message_for_missing(missing: MissingPost, brand_name: str, link: str) -> Message:
-    where = f"{one_line(brand_name, NAME_CHARACTERS)} on {platform_name(missing.platform)}"
-    late = span(missing.created_at - missing.planned_at)
+def _message_for_missing(missing: MissingPost, where: str, link: str, now: datetime) -> Message:
+    late = span(max(now, missing.created_at) - missing.planned_at)
     subject = one_line(f"Not published: a post of {where} was planned {late} ago", SUBJECT_CHARACTERS)
     facts = [f"Planned: {moment(missing.planned_at)}"]
-    if missing.owner:
-        facts.append(f"Owner: {one_line(missing.owner, NAME_CHARACTERS)}")
+    if missing.owner is not None and not is_blank(missing.owner):
+        facts.append(f"Owner: {one_line(missing.owner, LONGEST_NAME)}")
     said = lines_of(missing.text or "")
     return Message(subject, _as_text(subject, facts, said, None, link), _as_html(subject, facts, said, None, link))
 
 
-def headline(alert: Alert, brand_name: str) -> str:
-    """What, who, how late, for whom and where."""
-    who = name_of(alert.follower)
-    where = f"{one_line(brand_name, NAME_CHARACTERS)} on {platform_name(alert.platform)}"
-    waited = span(alert.created_at - alert.opened_at)
+def headline(alert: Alert, where: str, now: datetime) -> str:
+    """What, who, how late, for whom and where.
+
+    An alert may be sent long after it was decided, by a mail server that was away. A warning then says that its time
+    has passed. The partition's clock may be a little ahead of ours, so nothing is told as of before the decision.
+    """
+    follower = alert.follower
+    who = by_handle(alert.platform, follower.id, follower.handle, follower.name)
+    at = max(now, alert.created_at)
+    waited = span(at - alert.opened_at)
     match alert.step:
+        case "warning" if at < alert.due_at:
+            return f"Due in {span(alert.due_at - at)}: {who} has waited {waited} for {where}"
         case "warning":
-            return f"Due in {span(alert.due_at - alert.created_at)}: {who} has waited {waited} for {where}"
+            return f"Overdue since {moment(alert.due_at)}: {who} has waited {waited} for {where}"
         case "breach":
             return f"Overdue: {who} has waited {waited} for {where}"
         case "escalation":
@@ -116,36 +121,12 @@ def link_to(portal: str, notice: Notice) -> str:
 
 def platform_name(platform: str) -> str:
     """A platform as people write it."""
-    return PLATFORM_NAMES.get(platform) or one_line(platform, NAME_CHARACTERS).capitalize()
-
-
-def name_of(follower: FollowerRef) -> str:
-    """`@handle`, else the name, else the platform's id."""
-    if follower.handle:
-        return "@" + one_line(follower.handle, NAME_CHARACTERS).lstrip("@")
-    return one_line(follower.name or follower.id, NAME_CHARACTERS)
-
-
-def one_line(text: str, limit: int) -> str:
-    """A text as one line of at most `limit` characters, without control or reordering characters."""
-    shown = " ".join("".join(" " if c.isspace() else c for c in text if c.isspace() or _is_shown(c)).split())
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
-
-
-def lines_of(text: str) -> list[str]:
-    """A text as clean lines; none for an empty one."""
-    return [one_line(line, 2000) for line in text.splitlines() if line.strip()]
-
-
-def _is_shown(character: str) -> bool:
-    return (
-        unicodedata.category(character) not in ("Cc", "Cs") and unicodedata.bidirectional(character) not in _REORDERING
-    )
+    return PLATFORM_NAMES.get(platform) or one_line(platform, LONGEST_NAME).capitalize()
 
 
 def web_address(url: str | None) -> str | None:
     """A URL that is safe to link to: http or https, else nothing."""
-    if url is None or any(c.isspace() or not _is_shown(c) for c in url):
+    if url is None or any(c.isspace() for c in url) or marked(url) != url:
         return None
     try:
         parts = urlsplit(url)
@@ -160,12 +141,19 @@ def moment(at: datetime) -> str:
 
 
 def span(length: timedelta) -> str:
-    """A duration in its two largest units that matter: `45 min`, `24 h`, `24 h 10 min`, `3 d 4 h`."""
-    minutes = max(0, round(length.total_seconds() / 60))
-    if minutes < 60:
-        return f"{minutes} min"
+    """A duration in its two largest units that matter: `45 minutes`, `1 hour`, `24 hours 10 minutes`, `3 days 4 hours`.
+
+    Whole minutes that have passed, so that nothing is said to have lasted longer than it did.
+    """
+    minutes = int(length.total_seconds() // 60)
+    if minutes < 1:
+        return "less than a minute"
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
+        return _counted(hours, "hour", minutes, "minute")
+    return _counted(hours // 24, "day", hours % 24, "hour")
+
+
+def _counted(many: int, unit: str, few: int, smaller: str) -> str:
+    found = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in ((many, unit), (few, smaller)) if count]
+    return " ".join(found)

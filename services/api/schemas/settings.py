@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints, field_validator
 
+from rapport.kit.mail_address import in_ascii
 from services.api.schemas.common import Id, Input, Name, Utc
 
 MOST_CHANNELS = 50
@@ -90,12 +91,22 @@ class NewAccount(Account):
     door_secret: str
 
 
+def _mail_address(address: str) -> str:
+    in_ascii(address)
+    return address
+
+
 class MailInput(Input):
     """Alerts by mail to one address."""
 
     type: Literal["mail"]
     id: Id
-    to: Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$", max_length=254)]
+    to: Annotated[
+        str,
+        StringConstraints(min_length=3, max_length=254),
+        AfterValidator(_mail_address),
+        Field(description="International domains work; letters before the @ have to be without accents."),
+    ]
 
 
 def _web_address(url: str) -> str:

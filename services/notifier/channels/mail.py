@@ -7,14 +7,15 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from email.errors import MessageError
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from rapport.kit.mail_address import MailAddressError, in_ascii
 from services.notifier.channels import DeliveryError
+from services.notifier.channels.mail_header import header_text
 from services.notifier.wording import Message
 
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
@@ -53,19 +54,41 @@ class MailServer:
         )
 
 
+class _AsWritten(EmailPolicy):
+    """Sends headers exactly as they were set.
+
+    The standard policies read a header before they send it, and so turn a follower's name that looks like an encoded
+    word into what it stands for, line breaks included (CVE-2024-6923; later versions encode the line breaks again, but
+    still decode the rest).
+    """
+
+    def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
+        return name, str(value)
+
+
+_POLICY = _AsWritten(linesep="\r\n", refold_source="none")
+
+
 def compose(id: str, about: str, sender: str, to: str, message: Message, at: datetime) -> EmailMessage:
     """The mail of a delivery: text and HTML, with a Message-ID derived from the delivery's `id`, so that a repetition
     shows as the same mail. Mails about one thing (an exchange, a planned post) share a thread. Raises DeliveryError for
-    an impossible address.
+    an address that cannot work.
     """
-    mail = EmailMessage(policy=SMTP)
+    name, sending = parseaddr(sender)
     try:
-        mail["From"] = sender
-        mail["To"] = Address(addr_spec=to)
-        mail["Subject"] = message.subject
-    except (ValueError, MessageError, IndexError) as error:
+        receiving = in_ascii(to)
+    except MailAddressError as error:
         raise DeliveryError(f"not a mail address: {error}", for_good=True) from error
-    host = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    try:
+        sending = in_ascii(sending)
+    except MailAddressError as error:
+        # The installation's to repair, and then these mails shall still go out.
+        raise DeliveryError(f"RAPPORT_MAIL_FROM is not a mail address: {error}") from error
+    host = sending.rpartition("@")[2]
+    mail = EmailMessage(policy=_POLICY)
+    mail["From"] = f"{header_text('From', name, always=True)} <{sending}>" if name else sending
+    mail["To"] = receiving
+    mail["Subject"] = header_text("Subject", message.subject)
     mail["Date"] = format_datetime(at)
     mail["Message-ID"] = message_id(id, host)
     mail["References"] = message_id(about, host)
@@ -84,7 +107,8 @@ def send(server: MailServer, mail: EmailMessage, timeout: float) -> None:
     """Hands a mail in. Blocks, each step for up to `timeout` seconds. Raises DeliveryError."""
     try:
         with _connected(server, timeout) as session:
-            session.send_message(mail)
+            # Not `send_message`, which reads the headers again and writes them its own way.
+            session.sendmail(parseaddr(str(mail["From"]))[1], [str(mail["To"])], mail.as_bytes())
     except smtplib.SMTPRecipientsRefused as error:
         code, answer = next(iter(error.recipients.values()))
         raise DeliveryError(f"recipient refused: {code} {_shown(answer)}", for_good=code >= PERMANENT) from error

@@ -6,17 +6,20 @@ import email.utils
 import ssl
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import msgspec
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from rapport.contracts.events import Alert, Notice, WebhookChannel
+from rapport.kit.text import marked, plain
 from services.notifier.channels import DeliveryError
 from services.notifier.channels.addresses import RefusedAddressError, resolve
 
 USER_AGENT = "Rapport/1"
+_WORDS = frozenset({"handle", "name", "text", "owner"})
+"""Fields that hold what people wrote. All others identify something."""
 GONE = 410
 
 
@@ -128,9 +131,20 @@ def signed(id: str, secret: str, body: bytes, at: datetime) -> dict[str, str]:
 def body_of(notice: Notice, link: str) -> bytes:
     """What is posted: `{"type", "timestamp", "data": what is told and its `link`}`; the same each time.
 
-    `type` is `alert.<step>`, or `post.missing`.
+    `type` is `alert.<step>`, or `post.missing`. Texts are cleaned, since receivers put them into chats and mails; in
+    ids and addresses a character that cannot be seen is U+FFFD.
     """
-    data = {**msgspec.to_builtins(notice), "link": link}
+    data = _cleaned({**msgspec.to_builtins(notice), "link": link})
     stamp = msgspec.to_builtins(notice.created_at)
     what = f"alert.{notice.step}" if isinstance(notice, Alert) else "post.missing"
     return msgspec.json.encode({"type": what, "timestamp": stamp, "data": data})
+
+
+def _cleaned(value: Any, field: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _cleaned(each, name) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(each, field) for each in value]
+    if isinstance(value, str):
+        return plain(value) if field in _WORDS else marked(value)
+    return value

@@ -107,6 +107,10 @@ def test_a_wrong_brand_is_refused_by_field(api: Served, body: dict[str, Any], fi
         {"type": "pigeon", "id": "a"},
         {"type": "mail", "id": "a", "to": "nobody"},
         {"type": "mail", "id": "a", "to": "a@b.c\nBcc: d@e.f"},
+        {"type": "mail", "id": "a", "to": "jörg@example.com"},
+        {"type": "mail", "id": "a", "to": "a..b@example.com"},
+        {"type": "mail", "id": "a", "to": "a@[127.0.0.1]"},
+        {"type": "mail", "id": "a", "to": "te\u200bam@example.com"},
         {"type": "webhook", "id": "a", "url": "ftp://example.org"},
         {"type": "webhook", "id": "a", "url": "https://"},
         {"type": "webhook", "id": "a", "url": "https://example.org:99999/"},
@@ -122,3 +126,11 @@ def test_a_wrong_channel_is_refused(api: Served, views: Database[Document], chan
     stored = views["brands"].find_one({"_id": "aurora"})
     assert stored is not None
     assert stored["settings"]["channels"] == []
+
+
+def test_a_mail_channel_may_have_an_international_domain(api: Served) -> None:
+    api.brand("aurora")
+    channel = {"type": "mail", "id": "a", "to": "team@müller.example"}
+    answer = api.client.put("/v1/brands/aurora/channels", json={"channels": [channel]})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["channels"] == [channel]

@@ -106,6 +106,9 @@ class MailReceiver:
 
     def __init__(self, refuse: Callable[[str], str | None] = lambda _address: None) -> None:
         self.mails: list[EmailMessage] = []
+        self.raw: list[bytes] = []
+        self.recipients: list[str] = []
+        self.senders: list[str] = []
         receiver = self
 
         class Handler:
@@ -128,6 +131,9 @@ class MailReceiver:
                 assert isinstance(envelope.content, bytes)
                 mail = message_from_bytes(envelope.content, policy=default)
                 assert isinstance(mail, EmailMessage)
+                receiver.raw.append(envelope.content)
+                receiver.recipients.extend(envelope.rcpt_tos)
+                receiver.senders.append(str(envelope.mail_from))
                 receiver.mails.append(mail)
                 return "250 OK"
 

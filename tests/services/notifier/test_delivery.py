@@ -41,7 +41,7 @@ def test_an_alert_reaches_each_channel_of_its_brand_once_though_the_log_holds_it
     assert told["follower"]["handle"] == "ada"
     assert told["link"] == f"https://portal.example/brands/{brand}/exchanges/{alert.exchange}"
     mails = world.mailbox.to("team@acme.example")
-    assert [mail["Subject"] for mail in mails] == ["Overdue: @ada has waited 24 h for Acme on Bluesky"] * 2
+    assert [mail["Subject"] for mail in mails] == ["Overdue: @ada has waited 24 hours for Acme on Bluesky"] * 2
     assert len({mail["Message-ID"] for mail in mails}) == 2
 
 

@@ -1,14 +1,23 @@
 """Mail against a real mail server."""
 
+import base64
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from email import message_from_bytes
+from email.header import decode_header, make_header
+from email.policy import compat32, default
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from rapport.kit.mail_address import MailAddressError, in_ascii
+from rapport.kit.text import one_line
 from services.notifier.channels import DeliveryError
 from services.notifier.channels.mail import MailServer, compose, send
 from services.notifier.settings import NotifierSettings
-from services.notifier.wording import Message
+from services.notifier.wording import SUBJECT_CHARACTERS, Message
 from tests.services.notifier.receivers import MailReceiver, free_port
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -113,3 +122,130 @@ def test_the_password_is_not_in_what_is_logged_at_start(monkeypatch: pytest.Monk
     monkeypatch.setenv("RAPPORT_SMTP", "smtps://me:geheim@mail.example")
 
     assert "geheim" not in NotifierSettings().described()
+
+
+ENCODED_WORDS = [
+    "=?utf-8?q?a=0D=0A=0D=0ACall_+1_555_0100_now!=0D=0A?=",
+    "=?utf-8?b?4oCuZXZpbA==?=",
+    "=?utf-8?q?a=00b?= =?utf-8?q?=E2=80=AEc?=",
+    "=?iso-8859-1?q?=0ABcc:_x@y.example?=",
+]
+
+
+@pytest.mark.parametrize("name", ENCODED_WORDS)
+def test_a_name_that_looks_like_an_encoded_word_arrives_as_it_was_written(receiver: MailReceiver, name: str) -> None:
+    subject = f"Overdue: {name} has waited 24 hours for Acme on Bluesky"
+    composed = compose("a", "b", SENDER, "team@acme.example", Message(subject, f"{name}\n", f"<p>{name}</p>"), NOW)
+    send(MailServer.parse(receiver.address), composed, timeout=5)
+
+    (raw,) = receiver.raw
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert [line.split(b":")[0].decode() for line in head.split(b"\r\n") if line[:1] not in b" \t"] == [
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "References",
+        "Auto-Submitted",
+        "MIME-Version",
+        "Content-Type",
+    ]
+    assert body.startswith(b"--")
+    assert read(raw) == subject
+    assert name in str(receiver.mails[0].get_body(("plain",)).get_content())  # type: ignore[union-attr]
+
+
+SCRIPTS = [(0x20, 0x7E), (0xA0, 0x24F), (0x370, 0x3FF), (0x400, 0x4FF), (0x5D0, 0x5EA), (0x620, 0x64A), (0x904, 0x939)]
+CHARACTERS = st.one_of(
+    *(st.characters(min_codepoint=first, max_codepoint=last) for first, last in SCRIPTS),
+    st.characters(min_codepoint=0x3041, max_codepoint=0x30FF),
+    st.characters(min_codepoint=0x4E00, max_codepoint=0x4FFF),
+    st.characters(min_codepoint=0x1F300, max_codepoint=0x1F64F),
+    st.sampled_from([" ", "=?", "?=", "_", '"', "❤️", "👩‍👩‍👧"]),
+)
+WORDS = st.lists(st.lists(CHARACTERS, min_size=1, max_size=30).map("".join), min_size=1, max_size=12).map(" ".join)
+
+
+@given(WORDS)
+@example("Still overdue: Ана Марија Петровић has waited 5 d 10 h for Brot & Bäckerei Müller on Helpdesk")
+@example("x" * 300)
+@example("a " * 200)
+@example("=?utf-8?q?a?=")
+@settings(deadline=None, max_examples=300)
+def test_a_subject_is_read_as_it_was_composed(words: str) -> None:
+    subject = one_line(words, SUBJECT_CHARACTERS)
+    raw = compose("a", "b", SENDER, "team@acme.example", Message(subject, "t", "<p>t</p>"), NOW).as_bytes()
+    header = raw[: raw.index(b"\r\nDate:")].partition(b"Subject:")[2].decode("ascii")
+
+    assert read(raw) == subject
+    assert str(message_from_bytes(raw, policy=default)["Subject"]) == subject
+    encoded = re.findall(r"=\?utf-8\?.*?\?=", header)
+    assert all(len(word) <= 75 for word in encoded)
+    for word in encoded:
+        base64.b64decode(word.split("?")[3]).decode()  # whole characters
+    lines = raw[: raw.index(b"\r\nDate:")].split(b"\r\n")
+    assert all(len(line) <= 78 for line in lines)
+    assert not any(line.isspace() for line in lines)
+
+
+def read(raw: bytes) -> str:
+    """The subject as a reader that knows RFC 2047 and nothing of the program that wrote it."""
+    header = message_from_bytes(raw, policy=compat32)["Subject"].replace("\r\n", "")
+    return str(make_header(decode_header(header)))
+
+
+@pytest.mark.parametrize(
+    ("to", "why"),
+    [
+        ("jörg@example.com", "without accents"),
+        ("a..b@example.com", "twice in a row"),
+        (".a@example.com", "cannot come first"),
+        ("a.@example.com", "cannot come first"),
+        ("a@example..com", "not a domain name"),
+        ("a@-example.com", "not a domain name"),
+        ("a@[127.0.0.1]", "not a domain name"),
+        ("a@127.0.0.1", "not a domain name"),
+        ('"a b"@example.com', "cannot have"),
+        ("a@b@example.com", "cannot have"),
+        (f"{'a' * 65}@example.com", "at most 64"),
+        ("te\u200bam@example.com", "cannot be seen"),
+        ("team@exam\u202eple.com", "cannot be seen"),
+        ("team", "written like"),
+    ],
+)
+def test_an_address_that_cannot_work_says_why(to: str, why: str) -> None:
+    with pytest.raises(MailAddressError, match=why) as raised:
+        in_ascii(to)
+    assert to not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("to", "sent_to"),
+    [
+        ("team@müller.example", "team@xn--mller-kva.example"),
+        ("team@MÜLLER.example", "team@xn--mller-kva.example"),
+        ("o'brien+x@example.com", "o'brien+x@example.com"),
+        ("root@localhost", "root@localhost"),
+    ],
+)
+def test_a_mail_to_an_international_domain_arrives(receiver: MailReceiver, to: str, sent_to: str) -> None:
+    sent(receiver, to)
+
+    assert receiver.recipients == [sent_to]
+    assert receiver.mails[0]["To"] == sent_to
+
+
+def test_a_sender_with_any_name_is_a_sender(receiver: MailReceiver) -> None:
+    composed = compose("a", "b", '"Bäckerei, Köln" <alerts@müller.example>', "team@acme.example", MESSAGE, NOW)
+    send(MailServer.parse(receiver.address), composed, timeout=5)
+
+    assert str(receiver.mails[0]["From"]) == '"Bäckerei, Köln" <alerts@xn--mller-kva.example>'
+    assert receiver.senders == ["alerts@xn--mller-kva.example"]
+
+
+def test_a_sender_that_is_no_address_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_MAIL_FROM", "Rapport <a..b@example.com>")
+
+    with pytest.raises(ValueError, match="twice in a row"):
+        NotifierSettings()

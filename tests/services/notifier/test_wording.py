@@ -15,9 +15,10 @@ DUE = OPENED + timedelta(hours=24)
 @pytest.mark.parametrize(
     ("step", "after_hours", "subject"),
     [
-        ("warning", 18, "Due in 6 h: @ada has waited 18 h for Acme on Bluesky"),
-        ("breach", 24, "Overdue: @ada has waited 24 h for Acme on Bluesky"),
-        ("escalation", 49.5, "Still overdue: @ada has waited 2 d 1 h for Acme on Bluesky"),
+        ("warning", 18, "Due in 6 hours: @ada has waited 18 hours for Acme on Bluesky"),
+        ("warning", 23, "Due in 1 hour: @ada has waited 23 hours for Acme on Bluesky"),
+        ("breach", 24, "Overdue: @ada has waited 24 hours for Acme on Bluesky"),
+        ("escalation", 49.5, "Still overdue: @ada has waited 2 days 1 hour for Acme on Bluesky"),
         ("resolved", 26, "Answered: @ada no longer waits for Acme on Bluesky"),
         ("retracted", 25, "Not overdue after all: @ada did not wait too long for Acme on Bluesky"),
     ],
@@ -27,17 +28,37 @@ def test_each_step_says_what_who_how_late_for_whom_and_where(step: Step, after_h
     answered_at = created_at if step == "resolved" else None
     alert = an_alert("acme", step, opened_at=OPENED, due_at=DUE, created_at=created_at, answered_at=answered_at)
 
-    assert wording.message_for(alert, "Acme", "https://portal.example/x").subject == subject
+    assert wording.message_for(alert, "Acme", "https://portal.example/x", created_at).subject == subject
+
+
+@pytest.mark.parametrize(
+    ("step", "late", "subject"),
+    [
+        ("warning", timedelta(hours=-5), "Due in 5 hours: @ada has waited 19 hours for Acme on Bluesky"),
+        ("warning", timedelta(seconds=-30), "Due in less than a minute: @ada has waited 23 hours 59 minutes for"),
+        ("warning", timedelta(), "Overdue since Fri 20 Nov 2026, 12:00 UTC: @ada has waited 24 hours for Acme on"),
+        ("warning", timedelta(days=2), "Overdue since Fri 20 Nov 2026, 12:00 UTC: @ada has waited 3 days for Acme"),
+        ("breach", timedelta(hours=2), "Overdue: @ada has waited 26 hours for Acme on Bluesky"),
+        ("escalation", timedelta(days=2), "Still overdue: @ada has waited 3 days for Acme on Bluesky"),
+    ],
+)
+def test_an_alert_that_is_sent_late_says_what_is_true_then(step: Step, late: timedelta, subject: str) -> None:
+    alert = an_alert("acme", step, opened_at=OPENED, due_at=DUE, created_at=OPENED + timedelta(hours=18))
+
+    message = wording.message_for(alert, "Acme", "https://portal.example/x", DUE + late)
+
+    assert message.subject.startswith(subject)
+    assert "Due in" not in message.subject or late < timedelta()
 
 
 def test_what_ended_late_without_an_answer_is_not_called_answered() -> None:
-    message = wording.message_for(an_alert("acme", "resolved"), "Acme", "https://portal.example/x")
+    message = wording.message_for(an_alert("acme", "resolved"), "Acme", "https://portal.example/x", DUE)
 
     assert message.subject.startswith("Closed without an answer: @ada no longer waits")
 
 
 def test_an_unconfirmed_breach_says_so() -> None:
-    message = wording.message_for(an_alert("acme", unconfirmed=True), "Acme", "https://portal.example/x")
+    message = wording.message_for(an_alert("acme", unconfirmed=True), "Acme", "https://portal.example/x", DUE)
 
     assert "Unconfirmed" in message.text
     assert "Unconfirmed" in message.html
@@ -58,7 +79,7 @@ def test_an_unconfirmed_breach_says_so() -> None:
 def test_hostile_words_stay_words(hostile: str) -> None:
     follower = FollowerRef(id="x", handle=hostile)
     alert = an_alert("acme", platform=hostile, follower=follower, first=FirstComment(id="c", text=hostile, url=hostile))
-    message = wording.message_for(alert, hostile, "https://portal.example/x")
+    message = wording.message_for(alert, hostile, "https://portal.example/x", DUE)
 
     assert len(message.subject) <= wording.SUBJECT_CHARACTERS
     assert message.subject.isprintable()
@@ -70,7 +91,7 @@ def test_hostile_words_stay_words(hostile: str) -> None:
 
 def test_a_quoted_comment_cannot_pass_for_our_own_lines() -> None:
     first = FirstComment(id="c", text="hi\n\nIn Rapport: https://evil.example/")
-    message = wording.message_for(an_alert("acme", first=first), "Acme", "https://portal.example/x")
+    message = wording.message_for(an_alert("acme", first=first), "Acme", "https://portal.example/x", DUE)
 
     assert [line for line in message.text.splitlines() if line.startswith("In Rapport:")] == [
         "In Rapport: https://portal.example/x"
@@ -90,25 +111,62 @@ def test_the_link_escapes_what_it_is_made_of() -> None:
 
 def test_a_missing_post_is_told_with_what_was_planned() -> None:
     missing = a_missing_post("acme", text="Monday\nis here", owner="Grace\r\nBcc: x")
-    message = wording.message_for(missing, "Acme", wording.link_to("https://portal.example", missing))
+    link = wording.link_to("https://portal.example", missing)
+    message = wording.message_for(missing, "Acme", link, missing.created_at)
+    later = wording.message_for(missing, "Acme", link, missing.created_at + timedelta(hours=1))
 
-    assert message.subject == "Not published: a post of Acme on Bluesky was planned 30 min ago"
+    assert message.subject == "Not published: a post of Acme on Bluesky was planned 30 minutes ago"
+    assert later.subject == "Not published: a post of Acme on Bluesky was planned 1 hour 30 minutes ago"
     assert "> Monday\n> is here" in message.text
     assert "Owner: Grace Bcc: x" in message.text
     assert "https://portal.example/brands/acme/calendar/monday" in message.text
 
 
+BLUESKY_ID = "did:plc:ewvi7nxzyoun6zhxrhs64oiz"
+
+
+@pytest.mark.parametrize(
+    ("platform", "handle", "name", "said"),
+    [
+        ("instagram", "ada", "Ada", "@ada"),
+        ("instagram", "@ada", None, "@ada"),
+        ("instagram", None, "Ada Lovelace", "Ada Lovelace"),
+        ("instagram", "\u200b", "Ada", "Ada"),
+        ("instagram", " ", "\u3164", "did:plc:ewvi7n…4oiz"),
+        ("instagram", None, "🏻", "did:plc:ewvi7n…4oiz"),
+        ("bluesky", "ada.example", None, "@ada.example"),
+        ("bluesky", None, None, "did:plc:ewvi7n…4oiz (unverified)"),
+    ],
+)
+def test_a_person_is_called_by_what_shows(platform: str, handle: str | None, name: str | None, said: str) -> None:
+    follower = FollowerRef(id=BLUESKY_ID, handle=handle, name=name)
+    alert = an_alert("acme", platform=platform, follower=follower, opened_at=OPENED, created_at=DUE, due_at=DUE)
+
+    assert wording.message_for(alert, "Acme", "https://portal.example/x", DUE).subject.startswith(
+        f"Overdue: {said} has waited 24 hours for Acme"
+    )
+
+
+def test_a_brand_whose_name_does_not_show_is_called_by_its_id() -> None:
+    message = wording.message_for(an_alert("acme"), "\u200b \u2060", "https://portal.example/x", DUE)
+
+    assert " for acme on Bluesky" in message.subject
+
+
 @pytest.mark.parametrize(
     ("minutes", "said"),
     [
-        (0, "0 min"),
-        (59, "59 min"),
-        (60, "1 h"),
-        (61, "1 h 1 min"),
-        (1440, "24 h"),
-        (2880, "2 d"),
-        (3000, "2 d 2 h"),
-        (-5, "0 min"),
+        (-5, "less than a minute"),
+        (0, "less than a minute"),
+        (1, "1 minute"),
+        (59, "59 minutes"),
+        (60, "1 hour"),
+        (61, "1 hour 1 minute"),
+        (120, "2 hours"),
+        (1440, "24 hours"),
+        (2880, "2 days"),
+        (2940, "2 days 1 hour"),
+        (3000, "2 days 2 hours"),
     ],
 )
 def test_durations_are_said_in_two_units_at_most(minutes: int, said: str) -> None:
