@@ -269,13 +269,14 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
         await asyncio.to_thread(fill, client["rapport"], many)
         filled = time.monotonic() - began
         (one,) = client["rapport"]["followers"].find({"stage": "trusts"}).limit(1)
-    port = ports.usual_or_free(0)
+    port, internal = ports.usual_or_free(0), ports.usual_or_free(0)
     environment = {
         **os.environ,
         "RAPPORT_KAFKA": running.kafka,
         "RAPPORT_MONGODB": running.mongodb,
         "RAPPORT_ADMIN_KEY": ADMIN_KEY,
         "RAPPORT_PORT": str(port),
+        "RAPPORT_INTERNAL_PORT": str(internal),
     }
     found: Figures = {"followers": many}
     with (folder / "api.log").open("ab") as log:
@@ -284,7 +285,7 @@ async def views(running: Running, folder: Path, many: int) -> Figures:
     try:
         headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as asking:
-            await _ready(asking)
+            await _ready(asking, f"http://127.0.0.1:{internal}/readyz")
             made = await asking.post("/v1/brands", json={"id": BRAND, "name": "Bench", "timezone": "Europe/Oslo"})
             made.raise_for_status()
             account = {"id": "a", "platform": "bluesky", "handle": "bench", "connected_at": "2026-01-01T00:00:00Z"}
@@ -343,10 +344,10 @@ async def _communities(asking: httpx.AsyncClient, views: Database[Document]) -> 
     return round(time.monotonic() - began, 1)
 
 
-async def _ready(asking: httpx.AsyncClient) -> None:
+async def _ready(asking: httpx.AsyncClient, probe: str) -> None:
     while True:
         try:
-            if (await asking.get("/readyz")).status_code == httpx.codes.OK:
+            if (await asking.get(probe)).status_code == httpx.codes.OK:
                 return
         except httpx.HTTPError:
             pass

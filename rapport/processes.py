@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Process:
     """One `rapport <name>`.
 
-    It serves HTTP (`/healthz`, `/readyz`, `/metrics` and its own) on RAPPORT_HOST:RAPPORT_PORT.
+    It serves `/healthz`, `/readyz` and `/metrics` on RAPPORT_PORT. One that strangers may reach does so on
+    RAPPORT_INTERNAL_PORT, and serves on RAPPORT_PORT what it is for.
     """
 
     name: str
@@ -16,14 +17,23 @@ class Process:
     """Which servers must be there: `kafka`, `mongodb`."""
     settings: tuple[str, ...] = ()
     """Environment variables beyond the common ones that a deployment sets."""
+    internal_port: int | None = None
+    """Where its probes and metrics are, if not on `port`."""
 
+    @property
+    def probed(self) -> int:
+        """The port of its probes and metrics."""
+        return self.internal_port or self.port
+
+
+_PUBLIC = ("RAPPORT_INTERNAL_PORT", "RAPPORT_TRUSTED_PROXIES")
 
 COMMON_SETTINGS = ("RAPPORT_HOST", "RAPPORT_PORT", "RAPPORT_KAFKA")
 
 PROCESSES: tuple[Process, ...] = (
-    Process("ingest", 8001, ("kafka",), ("RAPPORT_DATA",)),
+    Process("ingest", 8001, ("kafka",), ("RAPPORT_DATA", *_PUBLIC), 8011),
     Process("scorer", 8002, ("kafka",), ("RAPPORT_DATA", "RAPPORT_INSTANCE")),
     Process("notifier", 8003, ("kafka", "mongodb"), ("RAPPORT_MONGODB", "RAPPORT_SMTP", "RAPPORT_PORTAL")),
     Process("projector", 8004, ("kafka", "mongodb"), ("RAPPORT_MONGODB",)),
-    Process("api", 8000, ("kafka", "mongodb"), ("RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY")),
+    Process("api", 8000, ("kafka", "mongodb"), ("RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY", *_PUBLIC), 8010),
 )

@@ -1,8 +1,9 @@
 """Settings of a service: one typed object, from the environment, said aloud at start without its secrets."""
 
+import ipaddress
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -23,6 +24,31 @@ class ServiceSettings(BaseSettings):
     def described(self) -> str:
         """One line of `name=value`; a secret shows as stars."""
         return " ".join(f"{name}={value}" for name, value in sorted(self))
+
+
+class PublicSettings(ServiceSettings):
+    """A service whose `port` strangers may reach."""
+
+    internal_port: int
+    """Where `/readyz` and `/metrics` are served: not for strangers."""
+    trusted_proxies: str = ""
+    """Addresses and networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in _listed(value):
+            ipaddress.ip_network(each)
+        return value
+
+    @property
+    def proxies(self) -> list[str]:
+        """The trusted proxies, one by one."""
+        return _listed(self.trusted_proxies)
+
+
+def _listed(value: str) -> list[str]:
+    return [each.strip() for each in value.split(",") if each.strip()]
 
 
 class MongoSettings(ServiceSettings):

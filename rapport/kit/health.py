@@ -1,10 +1,25 @@
-"""Liveness, readiness and metrics over HTTP, for the services that serve nothing else."""
+"""Liveness, readiness and metrics over HTTP, on a port of their own that is not for strangers."""
 
+import asyncio
+import contextlib
+import io
+import socket
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+MOST_CONNECTIONS = 32
+"""Probes and scrapers of a few systems; each takes a thread. One more ends the oldest."""
+LARGEST_REQUEST = 16 * 1024
+WITHIN_SECONDS = 10.0
+"""For a whole request; one connection serves one."""
+
+STUCK_SECONDS = 30.0
+"""A loop that did nothing for so long does not go on by itself."""
 
 
 class Health:
@@ -31,35 +46,112 @@ class Health:
             return sorted(self._reasons)
 
 
+class Loop:
+    """Whether an asyncio loop goes round."""
+
+    def __init__(self) -> None:
+        self._seen = time.monotonic()
+
+    async def beat(self) -> None:
+        """Runs on the loop until it is cancelled."""
+        while True:
+            self._seen = time.monotonic()
+            await asyncio.sleep(1)
+
+    def alive(self) -> bool:
+        """Whether it went round lately."""
+        return time.monotonic() - self._seen < STUCK_SECONDS
+
+
 def serve(host: str, port: int, health: Health, alive: Callable[[], bool] = lambda: True) -> ThreadingHTTPServer:
     """Serves `/healthz` (200 while `alive()`), `/readyz` (503 and the reasons until ready) and `/metrics` in a thread.
 
     Raises OSError where the port is taken. Port 0 takes a free one: see `server_port` of what is given back.
     """
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(_Handler):
         def do_GET(self) -> None:
             if self.path == "/metrics":
-                self._say(200, generate_latest(), CONTENT_TYPE_LATEST)
+                self.say(200, generate_latest(), CONTENT_TYPE_LATEST)
             elif self.path == "/healthz":
                 fine = alive()
-                self._say(200 if fine else 503, b"ok\n" if fine else b"no progress\n")
+                self.say(200 if fine else 503, b"ok\n" if fine else b"no progress\n")
             elif self.path == "/readyz":
                 reasons = health.reasons()
-                self._say(503 if reasons else 200, (", ".join(reasons) or "ready").encode() + b"\n")
+                self.say(503 if reasons else 200, (", ".join(reasons) or "ready").encode() + b"\n")
             else:
-                self._say(404, b"not found\n")
+                self.say(404, b"not found\n")
 
-        def _say(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Probes every few seconds are not worth a line."""
-
-    server = ThreadingHTTPServer((host, port), Handler)
+    server = _Server((host, port), Handler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server
+
+
+class _Request(io.RawIOBase):
+    """What a client sends: no more than `LARGEST_REQUEST`, and not after `WITHIN_SECONDS`."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline = time.monotonic() + WITHIN_SECONDS
+        self._left = LARGEST_REQUEST
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        seconds = self._deadline - time.monotonic()
+        if seconds <= 0 or self._left <= 0:
+            raise TimeoutError("the request is too slow or too large")
+        self._connection.settimeout(seconds)
+        count = self._connection.recv_into(buffer, min(len(buffer), self._left))
+        self._left -= count
+        return count
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_version, sys_version = "rapport", ""
+    timeout = WITHIN_SECONDS
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = io.BufferedReader(_Request(self.connection), 1024)
+
+    def say(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+        self.connection.settimeout(WITHIN_SECONDS)
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Probes every few seconds are not worth a line."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, *args: Any) -> None:
+        self._open: dict[Any, None] = {}
+        self._opening = threading.Lock()
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._opening:
+            self._open[request] = None
+            oldest = next(iter(self._open)) if len(self._open) > MOST_CONNECTIONS else None
+            if oldest is not None:
+                del self._open[oldest]
+        if oldest is not None:
+            with contextlib.suppress(OSError):
+                oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def close_request(self, request: Any) -> None:
+        with self._opening:
+            self._open.pop(request, None)
+        super().close_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is not worth a traceback."""

@@ -102,6 +102,12 @@ class Installation:
     def _planned(self, running: Running, extra_env: Mapping[str, str], any_port: bool) -> list[Service]:
         taken: set[int] = set()
         planned = {process.name: _free_port(0 if any_port else process.port, taken) for process in PROCESSES}
+        probed = {
+            process.name: _free_port(0 if any_port else process.probed, taken)
+            if process.internal_port
+            else planned[process.name]
+            for process in PROCESSES
+        }
         known = {
             "RAPPORT_HOST": ports.LOOPBACK,
             "RAPPORT_KAFKA": running.kafka,
@@ -119,10 +125,11 @@ class Installation:
                 **inherited,
                 **{name: value for name, value in known.items() if name in wanted},
                 "RAPPORT_PORT": str(planned[process.name]),
+                "RAPPORT_INTERNAL_PORT": str(probed[process.name]),
                 **extra_env,
             }
             log = self._data / "logs" / f"{process.name}.log"
-            services.append(Service(process.name, planned[process.name], environment, log))
+            services.append(Service(process.name, planned[process.name], probed[process.name], environment, log))
         return services
 
     def _until_ready(self) -> None:
@@ -168,6 +175,7 @@ class Installation:
             kafka=self._running.kafka,
             mongodb=self._running.mongodb,
             admin_key=self._admin_key,
+            internal={service.name: service.internal_url for service in self._services},
             pids={**self._running.pids, **pids},
         )
 

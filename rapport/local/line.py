@@ -22,6 +22,8 @@ class Line(msgspec.Struct, frozen=True):
     admin_key: str
     pids: dict[str, int]
     """By service; `kafka` and `mongodb` where the installation started them."""
+    internal: dict[str, str] = {}
+    """Where each service has its probes and metrics."""
 
 
 class _State(msgspec.Struct):

@@ -28,9 +28,11 @@ def delay_seconds(failures: int) -> float:
 class Service:
     """A `rapport <name>` on a port of the loopback interface. A thread of ours watches it."""
 
-    def __init__(self, name: str, port: int, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, name: str, port: int, probed: int, environment: Mapping[str, str], log: Path) -> None:
+        """`probed` is the port of its probes and metrics."""
         self.name = name
         self.port = port
+        self.probed = probed
         self.log = log
         self.ends = 0
         """How often it ended by itself."""
@@ -42,6 +44,11 @@ class Service:
     def url(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def internal_url(self) -> str:
+        """Where its probes and metrics are."""
+        return f"http://127.0.0.1:{self.probed}"
 
     def child(self) -> Child | None:
         """Its process, if it runs right now."""
@@ -64,9 +71,9 @@ class Service:
     def ready(self) -> tuple[bool, str]:
         """Whether `/readyz` says so, and what it says."""
         running = self.child()
-        if running is None or not running.listens(self.port):
+        if running is None or not running.listens(self.probed):
             return False, "does not answer yet"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ASK_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", self.probed, timeout=_ASK_SECONDS)
         with contextlib.closing(connection):
             try:
                 connection.request("GET", "/readyz")

@@ -7,17 +7,17 @@ import hashlib
 import hmac
 import logging
 import secrets
-import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-import uvicorn
 from fastapi import FastAPI
 from pymongo.errors import PyMongoError
 
 from rapport.kit import backoff, kafka, mongo
+from rapport.kit import health as probes
 from rapport.kit.health import Health
 from rapport.kit.log import set_up
+from rapport.kit.serving import Limits, Server
 from services.api import auth, middleware, numbers, problems
 from services.api.broker import Broker, NotAcknowledgedError
 from services.api.context import Context
@@ -74,6 +74,7 @@ ROUTES = (
     calendar,
 )
 SHUTDOWN_SECONDS = 5
+PING_SECONDS = 5.0
 
 
 def create_app(settings: ApiSettings) -> FastAPI:
@@ -90,8 +91,11 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
 
     @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_connect(settings, context, broker))]
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loop = probes.Loop()
+        internal = probes.serve(settings.host, settings.internal_port, context.health, loop.alive)
+        app.state.internal_port = internal.server_port
+        tasks = [asyncio.create_task(_connect(settings, context, broker)), asyncio.create_task(loop.beat())]
         try:
             yield
         finally:
@@ -99,6 +103,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(broker.close)
+            await asyncio.to_thread(internal.shutdown)
+            internal.server_close()
             await database.client.close()
 
     app = FastAPI(
@@ -135,7 +141,7 @@ async def _connect(settings: ApiSettings, context: Context, broker: Broker) -> N
             continue
         break
     context.health.ready("mongodb")
-    await asyncio.gather(_count_beforehand(context), _publish(settings, context, broker))
+    await asyncio.gather(_count_beforehand(context), _publish(settings, context, broker), _watch_mongodb(context))
 
 
 async def _count_beforehand(context: Context) -> None:
@@ -148,6 +154,19 @@ async def _count_beforehand(context: Context) -> None:
             await numbers.overview(context.database, Tenants.one(brand["_id"]), [brand], datetime.now(UTC))
     except PyMongoError as error:
         log.info("nothing is counted beforehand (%s: %.300s)", type(error).__name__, error)
+
+
+async def _watch_mongodb(context: Context) -> None:
+    """Says whether MongoDB answers, for as long as this process runs."""
+    while True:
+        await asyncio.sleep(PING_SECONDS)
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                await context.database.command("ping")
+        except (PyMongoError, TimeoutError):
+            context.health.unready("mongodb")
+        else:
+            context.health.ready("mongodb")
 
 
 async def _publish(settings: ApiSettings, context: Context, broker: Broker) -> None:
@@ -188,20 +207,21 @@ def run() -> None:
     settings = ApiSettings()
     set_up("api")
     log.info("settings: %s", settings.described())
-    for name in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn shuts down on these and then raises them once more, which would end the process as if it were killed.
-        signal.signal(name, lambda *_: None)
     app = create_app(settings)
     # A collection of what stays for good would stop all answers for a tenth of a second, again and again.
     gc.collect()
     gc.freeze()
-    uvicorn.run(
+    serve(app, settings).run()
+    log.info("stopped")
+
+
+def serve(app: FastAPI, settings: ApiSettings, limits: Limits | None = None) -> Server:
+    """The server of an application, not yet running."""
+    return Server(
         app,
         host=settings.host,
         port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        trusted_proxies=settings.proxies,
+        graceful=SHUTDOWN_SECONDS,
+        limits=limits,
     )
-    log.info("stopped")

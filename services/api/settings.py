@@ -2,7 +2,7 @@
 
 from pydantic import SecretStr
 
-from rapport.kit.config import MongoSettings
+from rapport.kit.config import MongoSettings, PublicSettings
 
 
 class ProjectorSettings(MongoSettings):
@@ -11,10 +11,11 @@ class ProjectorSettings(MongoSettings):
     port: int = 8004
 
 
-class ApiSettings(MongoSettings):
+class ApiSettings(PublicSettings, MongoSettings):
     """The API's and the portal's, from `RAPPORT_…`."""
 
     port: int = 8000
+    internal_port: int = 8010
     admin_key: SecretStr | None = None
     """A key (`rp_<env>_<id>_<secret>`) that may do everything; the first one, with which others are made."""
     environment: str = "live"

@@ -3,21 +3,20 @@
 import asyncio
 import contextlib
 import logging
-import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from rapport.kit import health as probes
 from rapport.kit import kafka
 from rapport.kit.health import Health
 from rapport.kit.log import set_up
+from rapport.kit.serving import Limits, Server
 from services.ingest.broker import Broker
 from services.ingest.connectors.bluesky import Bluesky
 from services.ingest.directory import KAFKA_GONE, NOT_READ, Directory
@@ -42,8 +41,12 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
     broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest"), log)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
+        round_trips = probes.Loop()
+        internal = probes.serve(settings.host, settings.internal_port, health, round_trips.alive)
+        app.state.internal_port = internal.server_port
+        going_round = loop.create_task(round_trips.beat())
         bluesky = Bluesky(settings.data / "ingest", settings.plc_directory, broker, utc_now, log)
 
         def changed() -> None:
@@ -58,9 +61,12 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
             yield
         finally:
             beating.cancel()
+            going_round.cancel()
             await bluesky.close()
             await asyncio.to_thread(directory.stop)
             await asyncio.to_thread(broker.close)
+            await asyncio.to_thread(internal.shutdown)
+            internal.server_close()
 
     directory = Directory(settings.kafka, health, log)
     door = Door(directory, broker, health, utc_now)
@@ -68,19 +74,10 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    async def readyz(_: Request) -> Response:
-        reasons = health.reasons()
-        return PlainTextResponse((", ".join(reasons) or "ready") + "\n", 503 if reasons else 200)
-
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
     return Starlette(
         routes=[
             Route("/v1/interactions", door.post, methods=["POST"]),
             Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
         ],
         exception_handlers={HTTPException: _http_problem, Exception: _own_fault},
         lifespan=lifespan,
@@ -99,31 +96,22 @@ async def _own_fault(_: Request, __: Exception) -> Response:
     return ProblemError(500, "own-fault", "Ingest failed", "the fault is ours and logged; nothing was taken").response()
 
 
-class _Server(uvicorn.Server):
-    """Ends by returning, not by raising the signal again, so that the process ends with code 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
 def run() -> None:
     """Serves until SIGTERM or SIGINT."""
     settings = IngestSettings()
     log = set_up("ingest")
     log.info("ingest starts: %s", settings.described())
-    config = uvicorn.Config(
-        build(settings, log),
+    serve(build(settings, log), settings).run()
+    log.info("ingest ended")
+
+
+def serve(app: Starlette, settings: IngestSettings, limits: Limits | None = None) -> Server:
+    """The server of an application, not yet running."""
+    return Server(
+        app,
         host=settings.host,
         port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=CLOSE_WITHIN,
-        h11_max_incomplete_event_size=65_536,
+        trusted_proxies=settings.proxies,
+        graceful=CLOSE_WITHIN,
+        limits=limits,
     )
-    _Server(config).run()
-    log.info("ingest ended")

@@ -31,6 +31,9 @@ def test_a_container_runs_its_process_on_its_port_with_exactly_its_settings(
     assert set(service["environment"]) == {*COMMON_SETTINGS, *process.settings}
     assert service["environment"]["RAPPORT_PORT"] == str(process.port)
     assert service["ports"] == [f"127.0.0.1:{process.port}:{process.port}"]
+    assert service["environment"].get("RAPPORT_INTERNAL_PORT") == (
+        str(process.internal_port) if process.internal_port else None
+    )
     assert "/readyz" in service["healthcheck"]["test"][-1]
 
 
@@ -77,4 +80,4 @@ def test_the_image_runs_as_a_numbered_user_and_exposes_every_port() -> None:
     assert "USER 10001:10001" in lines
     assert 'ENTRYPOINT ["rapport"]' in lines
     exposed = next(line for line in lines if line.startswith("EXPOSE ")).split()[1:]
-    assert sorted(exposed) == sorted(str(process.port) for process in PROCESSES)
+    assert sorted(exposed) == sorted(str(port) for process in PROCESSES for port in {process.port, process.probed})

@@ -94,7 +94,10 @@ def test_a_workload_runs_its_process_on_its_port_with_exactly_its_settings(proce
     environment = {each["name"]: each for each in found["env"]}
     assert set(environment) == {*COMMON_SETTINGS, *process.settings}
     assert environment["RAPPORT_PORT"]["value"] == str(process.port)
-    assert found["ports"] == [{"name": "http", "containerPort": process.port}]
+    internal = [{"name": "internal", "containerPort": process.internal_port}] if process.internal_port else []
+    assert found["ports"] == [{"name": "http", "containerPort": process.port}, *internal]
+    if internal:
+        assert environment["RAPPORT_INTERNAL_PORT"]["value"] == str(process.internal_port)
     service = next(
         each for each in resources() if each["kind"] == "Service" and each["metadata"]["name"] == process.name
     )
@@ -112,6 +115,8 @@ def test_secrets_come_by_reference(process: Process) -> None:
 @every_process
 def test_probes_ask_readiness_of_servers_but_liveness_only_of_the_process(process: Process) -> None:
     found = container(process)
+    probes = [found[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
+    assert {probe["port"] for probe in probes} == {"internal" if process.internal_port else "http"}
     assert found["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert found["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert found["startupProbe"]["failureThreshold"] * found["startupProbe"]["periodSeconds"] >= 120

@@ -69,7 +69,7 @@ class Agency:
         until(lambda: self._followed() > before, "the account's stream is read")
 
     def _followed(self) -> float:
-        lines = httpx.get(f"{self.line.ingest}/metrics").text.splitlines()
+        lines = httpx.get(f"{self.line.internal['ingest']}/metrics").text.splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith("rapport_ingest_accounts_followed{"))
 
     def mailed(self, brand: str) -> list[str]:

@@ -103,10 +103,10 @@ def is_ready(url: str) -> bool:
 
 
 def test_the_line_has_every_address_the_key_and_every_pid_and_all_are_ready(up: Up) -> None:
-    assert set(up.line) == {"api", "ingest", "portal", "kafka", "mongodb", "admin_key", "pids"}
+    assert set(up.line) == {"api", "ingest", "portal", "kafka", "mongodb", "admin_key", "pids", "internal"}
     assert set(up.line["pids"]) == SERVICES | {"kafka", "mongodb"}
-    assert is_ready(up.line["api"])
-    assert is_ready(up.line["ingest"])
+    assert set(up.line["internal"]) == SERVICES
+    assert all(is_ready(url) for url in up.line["internal"].values())
     assert missing_topics(up.line["kafka"]) == set()
     assert up.status() == up.line
 
@@ -156,7 +156,7 @@ def test_a_killed_service_is_started_again_at_the_same_address(up: Up) -> None:
     before = up.status()["pids"]["ingest"]
     os.kill(before, signal.SIGKILL)
     until(lambda: up.status()["pids"].get("ingest", before) != before, "another ingest")
-    until(lambda: is_ready(up.line["ingest"]), "ingest to be ready")
+    until(lambda: is_ready(up.line["internal"]["ingest"]), "ingest to be ready")
 
 
 def test_a_killed_broker_and_database_are_started_again_at_the_same_address(up: Up) -> None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-import uvicorn
 from pydantic import SecretStr
 from pymongo.database import Database
 
 from rapport.kit import mongo
 from rapport.kit.mongo import Document
+from rapport.kit.serving import Limits
 from rapport.local.stack import Running
+from services.api import app as app_module
 from services.api.app import create_app
 from services.api.repositories import indexes
 from services.api.settings import ApiSettings
@@ -28,6 +29,8 @@ class Served:
     url: str
     client: httpx.Client
     """With the administrator's key."""
+    internal_url: str
+    """Where probes and metrics are."""
 
     def with_key(self, key: str | None) -> httpx.Client:
         """A client with another key, or none."""
@@ -62,6 +65,7 @@ def settings_for(kafka: str, mongodb: str, database: str) -> ApiSettings:
         admin_key=SecretStr(ADMIN_KEY),
         environment="test",
         port=0,
+        internal_port=0,
     )
 
 
@@ -71,19 +75,19 @@ def api(stack: Running, views: Database[Document]) -> Iterator[Served]:
     yield from serve(settings_for(stack.kafka, stack.mongodb, views.name), ready=True)
 
 
-def serve(settings: ApiSettings, *, ready: bool) -> Iterator[Served]:
+def serve(settings: ApiSettings, *, ready: bool, limits: Limits | None = None) -> Iterator[Served]:
     """Serves the application in a thread; waits until it says that it is `ready`, or only that it lives."""
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_config=None, access_log=False)
-    )
+    app = create_app(settings)
+    server = app_module.serve(app, settings, limits)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started, "the API listens")
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
+    internal = f"http://127.0.0.1:{app.state.internal_port}"
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=30) as client:
         if ready:
-            until(lambda: client.get("/readyz").status_code == 200, "the API is ready")
-        yield Served(url, client)
+            until(lambda: httpx.get(f"{internal}/readyz").status_code == 200, "the API is ready")
+        yield Served(url, client, internal)
     server.should_exit = True
     thread.join(20)

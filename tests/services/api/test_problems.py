@@ -29,8 +29,8 @@ def test_every_error_is_a_problem_document(api: Served) -> None:
 def test_the_api_says_that_it_lives_and_is_ready_and_counts_its_requests(api: Served) -> None:
     with api.with_key(None) as client:
         assert client.get("/healthz").text == "ok\n"
-        assert client.get("/readyz").text == "ready\n"
+        assert httpx.get(f"{api.internal_url}/readyz").text == "ready\n"
         client.get("/v1/brands/somebody/overview")
-        metrics = client.get("/metrics").text
+        metrics = httpx.get(f"{api.internal_url}/metrics").text
     assert 'rapport_api_requests_total{method="GET",route="/v1/brands/{brand}/overview",status="401"}' in metrics
     assert "somebody" not in metrics

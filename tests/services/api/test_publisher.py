@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from kafka.errors import KafkaConnectionError
 from pymongo.database import Database
@@ -56,7 +57,7 @@ def test_without_a_broker_a_change_answers_503_and_is_seen_by_nobody_until_it_is
 ) -> None:
     brand = f"b-{views.name[5:17]}"
     new = {"id": brand, "name": "Aurora"}
-    assert cut_off.client.get("/readyz").status_code == 503
+    assert httpx.get(f"{cut_off.internal_url}/readyz").status_code == 503
     answer = cut_off.client.post("/v1/brands", json=new)
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"

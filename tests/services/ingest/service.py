@@ -5,7 +5,6 @@ import hmac
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from rapport.contracts import codec
 from rapport.contracts.events import Account, Brand, Interaction
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, ENGAGEMENTS, key_of
 from rapport.kit import kafka
+from rapport.local.ports import usual_or_free
 
 DEADLINE = 60.0
 CONNECTED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -67,15 +67,15 @@ class Ingest:
 
     def __init__(self, bootstrap: str, data: Path, **settings: str) -> None:
         """`settings` are environment variables of its own."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port, internal = usual_or_free(0), usual_or_free(0)
         self.url = f"http://127.0.0.1:{port}"
+        self.internal_url = f"http://127.0.0.1:{internal}"
         self.log = data / "ingest.log"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
             "RAPPORT_KAFKA": bootstrap,
             "RAPPORT_PORT": str(port),
+            "RAPPORT_INTERNAL_PORT": str(internal),
             "RAPPORT_DATA": str(data),
             # Tests ask nobody outside of this machine.
             "RAPPORT_PLC_DIRECTORY": "http://127.0.0.1:1",
@@ -116,15 +116,15 @@ class Ingest:
             self._process.wait()
 
     def status(self, path: str) -> int:
-        """The status of a GET; 0 where nothing answers."""
+        """The status of a GET of a probe; 0 where nothing answers."""
         try:
-            return httpx.get(self.url + path, timeout=10).status_code
+            return httpx.get(self.internal_url + path, timeout=10).status_code
         except httpx.TransportError:
             return 0
 
     def metric(self, sample: str) -> float:
         """The value of a sample, as `name{label="value"}`; 0 where there is none."""
-        for line in httpx.get(f"{self.url}/metrics", timeout=10).text.splitlines():
+        for line in httpx.get(f"{self.internal_url}/metrics", timeout=10).text.splitlines():
             if line.startswith(f"{sample} "):
                 return float(line.rpartition(" ")[2])
         return 0.0

@@ -221,4 +221,4 @@ def test_metrics_count_what_was_taken_and_refused_and_name_nobody(ingest: Ingest
     ingest.post(account, {})
     assert ingest.metric(accepted) == before + 1
     assert ingest.metric('rapport_ingest_interactions_rejected_total{platform="helpdesk",reason="invalid"}') >= 1
-    assert "fan" not in httpx.get(f"{ingest.url}/metrics").text
+    assert "fan" not in httpx.get(f"{ingest.internal_url}/metrics").text

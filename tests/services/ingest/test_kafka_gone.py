@@ -56,7 +56,7 @@ def test_silent_kafka_is_a_503_within_bounded_time_and_all_is_well_once_it_is_ba
             assert answer.headers["content-type"] == "application/problem+json"
             assert int(answer.headers["retry-after"]) > 0
             until("readyz to say so", lambda: ingest.status("/readyz") == 503)
-            assert "kafka" in httpx.get(f"{ingest.url}/readyz").text
+            assert "kafka" in httpx.get(f"{ingest.internal_url}/readyz").text
             assert ingest.status("/healthz") == 200
         finally:
             os.kill(broker, signal.SIGCONT)

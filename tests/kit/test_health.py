@@ -1,0 +1,47 @@
+"""The internal port: probes and metrics, and clients that never finish."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from rapport.kit import health
+from rapport.kit.health import Health
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setattr(health, "WITHIN_SECONDS", 0.5)
+    server = health.serve("127.0.0.1", 0, Health("kafka"), lambda: False)
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_it_says_whether_the_process_lives_and_can_work(port: int) -> None:
+    assert httpx.get(f"http://127.0.0.1:{port}/readyz").text == "kafka\n"
+    assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 503
+    assert "python_info" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /rea", b"GET /readyz HTTP/1.1\r\na: b\r\n"])
+def test_who_does_not_finish_a_request_is_hung_up_on(port: int, said: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(said)
+        assert b"200" not in connection.recv(1000)
+
+
+def test_headers_without_an_end_are_not_kept(port: int) -> None:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    with connection, contextlib.suppress(ConnectionError):
+        connection.sendall(b"GET /readyz HTTP/1.1\r\n" + b"a: b\r\n" * 100_000)
+        assert b"200" not in connection.recv(1000)
+
+
+def test_connections_that_do_nothing_keep_no_probe_out(port: int) -> None:
+    with contextlib.ExitStack() as opened:
+        for _ in range(3 * health.MOST_CONNECTIONS):
+            opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=20).status_code == 503
