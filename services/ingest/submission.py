@@ -13,18 +13,17 @@ from msgspec import Struct
 
 from rapport.contracts.events import (
     Account,
-    Actor,
     Interaction,
     Kind,
     Medium,
     Object,
     OccurredAtSource,
-    Parent,
     Text,
     UtcTime,
 )
 from rapport.domain.addressing import UnaddressableError, address, occurred
 from services.ingest.broker import LARGEST_VALUE, Record, record_of
+from services.ingest.strict import StrictActor, StrictObject, StrictParent, unknown_field
 
 LARGEST_AMOUNT = Decimal(10) ** 15
 """Above any purchase; keeps `1e999999` out of every sum that is made of amounts."""
@@ -32,14 +31,14 @@ FINEST_AMOUNT = -9
 """Decimal places of an amount; the smallest unit of any currency has fewer."""
 
 
-class Received(Struct, kw_only=True):
+class Received(Struct, kw_only=True, forbid_unknown_fields=True):
     """An interaction as a sender writes it; the rest of `Interaction` is derived or stamped."""
 
     id: Text
     kind: Kind
-    actor: Actor
-    object: Object | None = None
-    parent: Parent | None = None
+    actor: StrictActor
+    object: StrictObject | None = None
+    parent: StrictParent | None = None
     brand: str | None = None
     platform: str | None = None
     account: str | None = None
@@ -57,6 +56,8 @@ class Received(Struct, kw_only=True):
     undo: bool = False
     occurred_at: UtcTime | None = None
     occurred_at_source: OccurredAtSource = "platform"
+    observed_at: Any = None
+    """Part of an interaction's shape, so senders may have it; ours is used."""
 
 
 class Rejection(Struct, omit_defaults=True):
@@ -125,12 +126,15 @@ def complete(item: Received, brand: str, account: Account, observed_at: datetime
     if amount is not None and not _usable(amount):
         raise UnaddressableError("amount", "has to be a finite number below 10^15 with at most 9 decimal places")
     kind = _kind_of(item, account)
+    actor = item.actor.plain()
+    thing = item.object.plain() if item.object else None
+    parent = item.parent.plain() if item.parent else None
     addressed = address(
         kind=kind,
         account=account.id,
-        actor=item.actor,
-        object=item.object,
-        parent=item.parent,
+        actor=actor,
+        object=thing,
+        parent=parent,
         conversation=item.conversation,
         thread=item.thread,
         post=item.post,
@@ -145,8 +149,8 @@ def complete(item: Received, brand: str, account: Account, observed_at: datetime
         platform=account.platform,
         account=account.id,
         kind=kind,
-        actor=item.actor,
-        object=item.object or Object(item.id),
+        actor=actor,
+        object=thing or Object(item.id),
         conversation=addressed.conversation,
         thread=addressed.thread,
         occurred_at=time.at,
@@ -154,7 +158,7 @@ def complete(item: Received, brand: str, account: Account, observed_at: datetime
         clamped=time.clamped,
         observed_at=observed_at,
         undo=item.undo,
-        parent=item.parent,
+        parent=parent,
         post=item.post,
         text=item.text,
         media=item.media,
@@ -248,6 +252,7 @@ def _rejection(index: int, part: bytes | msgspec.Raw, error: Exception) -> Rejec
     path = path.rstrip("`")
     if why.startswith("Object missing required field `"):
         path = f"{path}.{why.split('`')[1]}".lstrip(".")
+    path, why = unknown_field(why, path, Received) or (path, why)
     loose: Any = None
     if isinstance(error, msgspec.ValidationError):
         loose = _ANY.decode(part)

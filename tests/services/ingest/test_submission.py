@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from rapport.contracts import codec
 from rapport.contracts.events import Account, Interaction
 from services.ingest.broker import LARGEST_VALUE
-from services.ingest.submission import NotJsonError, RejectedError, Rejection, read
+from services.ingest.submission import NotJsonError, Received, RejectedError, Rejection, read
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ACCOUNT = Account(
@@ -93,6 +95,54 @@ def test_a_missing_field_is_named() -> None:
 
 def test_an_unknown_kind_is_told_the_known_ones() -> None:
     assert "comment" in refused({**PURCHASE, "kind": "purchased"}).why
+
+
+@pytest.mark.parametrize(
+    ("where", "more", "near"),
+    [
+        ("txt", {"txt": "hello"}, "text"),
+        ("Text", {"Text": "hello"}, "text"),
+        ("occured_at", {"occured_at": "2026-11-23T10:00:00Z"}, "occurred_at"),
+        ("zzzz", {"zzzz": 1}, None),
+        ("actor.nmae", {"actor": {"id": "fan", "nmae": "Ann"}}, "name"),
+        ("object.urls", {"object": {"id": "o", "urls": "https://example.com"}}, "url"),
+        ("parent.actr", {"parent": {"id": "p", "actr": "fan"}}, "actor"),
+    ],
+)
+def test_an_unknown_field_is_refused_by_name_with_the_nearest_known_one(
+    where: str, more: dict[str, Any], near: str | None
+) -> None:
+    rejected = refused([PURCHASE, {**PURCHASE, **more}])
+    assert (rejected.index, rejected.where, rejected.id) == (1, where, "order-1")
+    name = where.rpartition(".")[2]
+    assert rejected.why == f"unknown field {name}" + (f"; did you mean {near}?" if near else "")
+
+
+def test_every_object_of_a_submission_refuses_fields_that_it_does_not_know() -> None:
+    def structs(of: Any) -> Iterator[type[msgspec.Struct]]:
+        if isinstance(of, type) and issubclass(of, msgspec.Struct):
+            yield of
+            for each in msgspec.structs.fields(of):
+                yield from structs(each.type)
+        for each in get_args(of):
+            yield from structs(each)
+
+    found = set(structs(Received))
+    assert len(found) >= 4
+    assert [each.__name__ for each in found if not each.__struct_config__.forbid_unknown_fields] == []
+
+
+def test_what_reads_the_log_tolerates_fields_that_it_does_not_know() -> None:
+    [(interaction, record)] = read(
+        json.dumps({**PURCHASE, "observed_at": "2026-11-23T10:00:00Z"}).encode(),
+        lines=False,
+        brand="acme",
+        account=ACCOUNT,
+        observed_at=NOW,
+    )
+    later = json.loads(record.value)
+    later |= {"of_a_later_version": 1, "actor": {**later["actor"], "of_a_later_version": 1}}
+    assert codec.decode("rapport.interaction.v1", json.dumps(later).encode()) == interaction
 
 
 def test_an_interaction_too_large_for_the_log_is_refused_and_one_just_below_is_not() -> None:
