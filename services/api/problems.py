@@ -13,6 +13,8 @@ from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from services.api import unknown_fields
+
 MEDIA_TYPE = "application/problem+json"
 
 log = logging.getLogger("rapport.api")
@@ -130,7 +132,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
-        return answer(request, wrong_fields([_field_problem(each) for each in error.errors()]))
+        return answer(request, wrong_fields([_field_problem(request, each) for each in error.errors()]))
 
     @app.exception_handler(PyMongoError)
     async def _mongo(request: Request, error: PyMongoError) -> Response:
@@ -142,7 +144,10 @@ def install(app: FastAPI) -> None:
         return answer(request, ProblemError(500, "internal", "the request failed; the log of the API says why"))
 
 
-def _field_problem(error: Any) -> FieldProblem:
+def _field_problem(request: Request, error: Any) -> FieldProblem:
     # The first part says body, query or path, which the reader of a request knows.
     parts = [str(part) for part in error["loc"][1:] if part != "[key]"] or [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        known = unknown_fields.known_at(request, error["loc"])
+        return FieldProblem(field=".".join(parts), why=unknown_fields.why(parts[-1], known))
     return FieldProblem(field=".".join(parts), why=str(error["msg"]).removeprefix("Value error, "))
