@@ -130,10 +130,23 @@ def named(brand: dict[str, Any]) -> dict[str, str]:
 
 
 def same_origin(request: Request) -> None:
-    """Refuses forms that another site's page sends; the cookie is SameSite=Strict beside it."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    """Refuses forms that another site's page sends. Beside it, the cookie is SameSite=Lax.
+
+    Every browser of today says `Origin` with a POST, or at least where it comes from; other programs have no cookie
+    of somebody else's.
+    """
+    origin = request.headers.get("origin") or request.headers.get("referer")
+    if origin is not None and _netloc(origin) != request.headers.get("host"):
         raise ProblemError(403, "forbidden", "this form was sent from another site")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise ProblemError(403, "forbidden", "this form was sent from another site")
+
+
+def _netloc(url: str) -> str | None:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return None
 
 
 def sentence(error: ProblemError) -> str:

@@ -141,7 +141,7 @@ DAYS = [f"{year}-{month:02}-{day:02}" for year in range(2026, 2029) for month in
         (_rule(when={"words": ["w" * 101]}), "rules.0.when.words.0", "at most 100"),
         (_rule(when={"words": ["w"] * (MOST_WORDS + 1)}), "rules.0.when.words", "at most 50"),
         (_rule(when={"kind": "reply"}), "rules.0.when.kind", "comment"),
-        (_rule(when={"colour": "red"}), "rules.0.when.colour", "not permitted"),
+        (_rule(when={"colour": "red"}), "rules.0.when.colour", "unknown field colour"),
         (_rule(calendar="office"), "rules.0.calendar", "no calendar 'office'"),
         ({"rules": [{"target_seconds": 60}] * (MOST_RULES + 1)}, "rules", "at most 100"),
         (_calendar(week={}), "calendars.office.week", "no weekday has open hours"),
