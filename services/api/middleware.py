@@ -6,10 +6,8 @@ from typing import Any
 
 from prometheus_client import Counter, Histogram
 
+from services.api.body_sizes import largest_body
 from services.api.problems import ProblemError
-
-LARGEST_BODY = 256 * 1024
-"""No setting is nearly as large."""
 
 REQUESTS = Counter("rapport_api_requests_total", "Requests served.", ["method", "route", "status"])
 SECONDS = Histogram(
@@ -26,7 +24,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """Answers 413 where a body is larger than `LARGEST_BODY`, without having read more than that."""
+    """Answers 413 where a body is larger than its path allows, without having read more than that."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -35,14 +33,14 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        body = bytearray()
+        body, most = bytearray(), largest_body(scope["path"])
         while True:
             message = await receive()
             if message["type"] != "http.request":
                 return
             body += message.get("body", b"")
-            if len(body) > LARGEST_BODY:
-                problem = ProblemError(413, "too-large", f"a body may have {LARGEST_BODY} bytes")
+            if len(body) > most:
+                problem = ProblemError(413, "too-large", f"a body may have {most:,} bytes here")
                 await problem.response()(scope, receive, send)
                 return
             if not message.get("more_body", False):

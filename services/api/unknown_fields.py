@@ -25,9 +25,10 @@ def known_at(request: Request, loc: Sequence[str | int]) -> list[str]:
     if not isinstance(route, APIRoute):
         return []
     if loc[0] != "body" or route.body_field is None:
-        fields = [_schema(each.field_info.annotation) for each in route.dependant.query_params]
-        return sorted({name for whole in fields for name in whole.get("properties", {})})
-    whole = _schema(route.body_field.field_info.annotation)
+        fields: list[Any] = [each.field_info.annotation for each in route.dependant.query_params]
+        return sorted({name for each in fields for name in _schema(each).get("properties", {})})
+    body: Any = route.body_field.field_info.annotation
+    whole = _schema(body)
     nodes = list(_options(whole, whole))
     for part in loc[1:-1]:
         inner = [found for node in nodes for found in _inside(node, part, whole)]

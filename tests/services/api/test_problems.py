@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from services.api.middleware import LARGEST_BODY
+from services.api.body_sizes import LARGEST_BODY
 from tests.services.api.conftest import Served
 
 pytestmark = pytest.mark.stack
