@@ -73,6 +73,8 @@ class Interaction(Struct, omit_defaults=True, frozen=True, kw_only=True):
     occurred_at: UtcTime
     observed_at: UtcTime
     occurred_at_source: OccurredAtSource = "platform"
+    claimed_at: UtcTime | None = None
+    """When its author says that it was written, where that is not believed: the platform saw it at `occurred_at`."""
     clamped: bool = False
     """`occurred_at` lay more than 5 minutes in the future and was set to `observed_at`."""
     undo: bool = False

@@ -4,14 +4,18 @@ The conversation is the key of a partition, so a comment, its answer, its edit a
 one; the thread is what an exchange lives in. What a platform gives wins over what can be derived.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from rapport.contracts.events import CONVERSATIONAL, Actor, Interaction, Object, OccurredAtSource, Parent
 from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, Topic, key_of
+from rapport.domain.times import OUT_OF_RANGE, in_range
 
 FUTURE_ALLOWED = timedelta(minutes=5)
 """How far ahead of ours a platform's clock may run before its time is not believed."""
+
+NETWORK_MAY_TAKE = timedelta(minutes=2)
+"""How long before the platform saw it a live record may say that it was written. A slow network explains that much."""
 
 LONGEST_KEY = 512
 """Characters of a conversation; what `Text` of the contracts allows."""
@@ -116,11 +120,28 @@ def key(interaction: Interaction) -> bytes:
 def occurred(at: datetime | None, source: OccurredAtSource, observed_at: datetime) -> Occurred:
     """When it occurred: `at`, but never more than 5 minutes after `observed_at`; without one, `observed_at` itself.
 
-    Both times carry a zone; what is given back is UTC. Raises OverflowError for a time that UTC cannot express.
+    Both times carry a zone; what is given back is UTC. Raises UnaddressableError for a time outside of the years that
+    are taken.
     """
     if at is None:
         return Occurred(observed_at, "receipt", clamped=False)
+    if not in_range(at):
+        raise UnaddressableError("occurred_at", OUT_OF_RANGE)
     at = at.astimezone(UTC)
     if at - observed_at > FUTURE_ALLOWED:
         return Occurred(observed_at, source, clamped=True)
     return Occurred(at, source, clamped=False)
+
+
+def occurred_live(claimed: datetime | None, seen_at: datetime, observed_at: datetime) -> Occurred:
+    """When a record occurred that the platform saw at `seen_at`, whatever its author's clock says.
+
+    What the author claims is believed as far as the network explains the difference; otherwise it is when the platform
+    saw it, and without a claim when we did. So nobody's clock starts before the brand could know. Raises
+    UnaddressableError.
+    """
+    if claimed is not None and claimed < seen_at - NETWORK_MAY_TAKE:
+        return occurred(seen_at, "platform", observed_at)
+    if claimed is not None and claimed > seen_at + FUTURE_ALLOWED:
+        return replace(occurred(seen_at, "author", observed_at), clamped=True)
+    return occurred(claimed, "author", observed_at)

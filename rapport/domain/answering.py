@@ -4,11 +4,12 @@ The window is the same whether the answer was given in time, late, or never, so 
 outcome itself counts for is left out of both stages: a report that measured its own bonus would say nothing.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from rapport.domain.counting import KEPT_DAYS, Days, stage_on
 from rapport.domain.relationship import STAGES, Scoring
+from rapport.domain.times import clamped, shifted
 
 AFTER = timedelta(days=30)
 OUTCOMES = ("answered", "answered_late", "unanswered")
@@ -33,8 +34,8 @@ def moved(days: Days, opened_at: datetime, due_at: datetime, scoring: Scoring) -
 
     None where the comment is from a time of which days are not kept any more.
     """
-    before, after = (at.astimezone(UTC).date() for at in (opened_at - timedelta(days=1), due_at + AFTER))
-    if days and date.fromisoformat(max(days)) - timedelta(days=KEPT_DAYS) > before:
+    before, after = shifted(clamped(opened_at).date(), -1), shifted(clamped(due_at).date(), AFTER.days)
+    if days and shifted(date.fromisoformat(max(days)), -KEPT_DAYS) > before:
         return None
     known = {day: {kind: times for kind, times in kinds.items() if kind not in OUTCOMES} for day, kinds in days.items()}
     return Moved(stage_on(known, before, scoring), stage_on(known, after, scoring))

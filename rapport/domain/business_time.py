@@ -2,7 +2,7 @@
 
 Times are UTC milliseconds since 1970 and durations are elapsed milliseconds. An instant is open if its wall time in the
 calendar's zone lies in an interval `[start, end)` of that local date. So nothing of a gap in local time exists, and
-what local time repeats is open both times. OverflowError for times outside of the years 1 to 9999.
+what local time repeats is open both times. Beyond the years that are taken, a zone keeps the offset of the nearest.
 """
 
 import re
@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from rapport.domain.times import utc
+from rapport.domain.times import local, utc
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
@@ -226,7 +226,7 @@ def _constant(zone: ZoneInfo, start: int, end: int) -> Iterator[tuple[int, int, 
 
 
 def _offset(zone: ZoneInfo, at: int) -> int:
-    return (utc(at).astimezone(zone).utcoffset() or timedelta()) // _MS
+    return (local(utc(at), zone).utcoffset() or timedelta()) // _MS
 
 
 _MS = timedelta(milliseconds=1)

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from rapport.domain import editorial
 from rapport.domain.mix import Interval, share
+from rapport.domain.times import local, shifted
 
 ADHERENCE, EVENNESS, ON_TIME = 0.5, 0.3, 0.2
 """What each part weighs in the score."""
@@ -126,12 +127,12 @@ def score(adherence: float | None, evenness: float | None, on_time: float | None
 
 def weeks(span: Span, published: Sequence[datetime], wanted: float | None) -> tuple[Week, ...]:
     """The ISO weeks that a period touches, and what was published (in order) in each."""
-    today = span.until.astimezone(span.zone).date()
-    over = min(span.last, today - timedelta(days=1))
+    today = local(span.until, span.zone).date()
+    over = min(span.last, shifted(today, -1))
     found = []
     monday = _monday(span.first)
     while monday <= min(span.last, today):
-        sunday, following = monday + timedelta(days=_WEEK - 1), monday + timedelta(days=_WEEK)
+        sunday, following = shifted(monday, _WEEK - 1), shifted(monday, _WEEK)
         count = bisect_left(published, _midnight(following, span.zone)) - bisect_left(
             published, _midnight(monday, span.zone)
         )

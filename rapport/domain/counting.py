@@ -6,7 +6,7 @@ day, so they are equal to the last bit however the row came about.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import lru_cache
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from rapport.contracts.events import KINDS, ExchangeSnapshot
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.decay import weight_at
 from rapport.domain.relationship import DEFAULT, DIMENSIONS, MOMENTUM_DAYS, Scoring, stage
-from rapport.domain.times import ms
+from rapport.domain.times import clamped, ms, shifted
 
 KEPT_DAYS = 400
 """How far back from a follower's newest day days are kept. What lies before is worth less than a tenth of its worth."""
@@ -57,7 +57,7 @@ def count(
 
     `kind` is None where the fact is taken back. `at` is when the thing happened.
     """
-    day = at.astimezone(UTC).date().isoformat()
+    day = clamped(at).date().isoformat()
     # Also of what is older or taken back: so the days that are kept do not depend on the order of arrival.
     row.newest_day = max(row.newest_day, day)
     if known is not None and known.version >= version:
@@ -87,7 +87,7 @@ def _add(row: FollowerRow, kind: str, day: str, change: int) -> None:
 
 def sum_up(row: FollowerRow, scoring: Scoring) -> None:
     """Makes the sums of a row from its days, and forgets days that are too old."""
-    oldest = (date.fromisoformat(row.newest_day) - timedelta(days=KEPT_DAYS)).isoformat() if row.newest_day else ""
+    oldest = shifted(date.fromisoformat(row.newest_day), -KEPT_DAYS).isoformat() if row.newest_day else ""
     for forgotten in [day for day in row.days if day < oldest]:
         del row.days[forgotten]
     row.contributions = contributions(row.days, scoring)
@@ -130,7 +130,7 @@ def stage_on(days: Days, last: date, scoring: Scoring) -> str:
     until = last.isoformat()
     sums = {name: sum(kinds.values()) for name, kinds in contributions(days, scoring, until).items()}
     bought = last_purchase({day: kinds for day, kinds in days.items() if day <= until})
-    end = datetime.combine(last + timedelta(days=1), datetime.min.time(), UTC)
+    end = datetime.combine(shifted(last, 1), datetime.min.time(), UTC)
     return stage(sums, ms(bought) if bought else None, ms(end) - 1, scoring)
 
 
@@ -153,4 +153,4 @@ def _momentum(days: Days, scoring: Scoring) -> float:
 
 @lru_cache(maxsize=1_000)
 def _noon(day: str) -> int:
-    return ms(datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(hours=12))
+    return ms(datetime.fromisoformat(day).replace(hour=12, tzinfo=UTC))

@@ -5,23 +5,24 @@ today's knowledge and the numbers in force. So a deletion that comes later is re
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from rapport.domain.counting import KEPT_DAYS, Days, stage_on
 from rapport.domain.relationship import STAGES, Scoring
+from rapport.domain.times import clamped, shifted
 
 AFTER_DAYS = (30, 90)
 
 
 def week_of(first_seen: datetime) -> str:
     """The week (ISO 8601, UTC) in which a relationship began: `2026-W48`."""
-    year, week, _ = first_seen.astimezone(UTC).isocalendar()
-    return f"{year}-W{week:02}"
+    year, week, _ = clamped(first_seen).isocalendar()
+    return f"{year:04}-W{week:02}"
 
 
 def due_at(first_seen: datetime, after: int) -> datetime:
     """When the day that lies `after` days from the first one is over."""
-    return datetime.combine(_day(first_seen) + timedelta(days=after + 1), datetime.min.time(), UTC)
+    return datetime.combine(shifted(_day(first_seen), after + 1), datetime.min.time(), UTC)
 
 
 def next_due(first_seen: datetime, now: datetime) -> datetime | None:
@@ -32,9 +33,9 @@ def next_due(first_seen: datetime, now: datetime) -> datetime | None:
 def stage_after(days: Days, first_seen: datetime, after: int, scoring: Scoring) -> str | None:
     """The stage at the end of that day, from what is counted per day; None where its first days are gone."""
     first = _day(first_seen)
-    if days and date.fromisoformat(max(days)) - timedelta(days=KEPT_DAYS) > first:
+    if days and shifted(date.fromisoformat(max(days)), -KEPT_DAYS) > first:
         return None
-    return stage_on(days, first + timedelta(days=after), scoring)
+    return stage_on(days, shifted(first, after), scoring)
 
 
 def at_least(counts: Mapping[str, int], name: str) -> int:
@@ -43,4 +44,4 @@ def at_least(counts: Mapping[str, int], name: str) -> int:
 
 
 def _day(at: datetime) -> date:
-    return at.astimezone(UTC).date()
+    return clamped(at).date()

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from datetime import timedelta
 
 from msgspec import Struct
 
 from rapport.domain.counting import Days, contributions
 from rapport.domain.decay import value_at
 from rapport.domain.relationship import DIMENSIONS, STAGES, THRESHOLDS, Scoring, points, stage
-from rapport.domain.times import ms, utc
+from rapport.domain.times import ms, shifted, utc
 
 MOST_STEPS = 3
 
@@ -39,7 +38,7 @@ class Step(Struct, frozen=True):
 def changes(days: Days, scoring: Scoring, now: int, over: int) -> dict[str, Change]:
     """What changed per dimension in the last `over` days; `now` in ms."""
     then = now - over * 86_400_000
-    first_day = (utc(then).date() + timedelta(days=1)).isoformat()
+    first_day = shifted(utc(then).date(), 1).isoformat()
     before = contributions({day: kinds for day, kinds in days.items() if day < first_day}, scoring)
     since = contributions({day: kinds for day, kinds in days.items() if day >= first_day}, scoring)
     found = {}
@@ -65,6 +64,7 @@ def next_steps(
         return []
     today = days.get(utc(now).date().isoformat(), {})
     # A day's interactions count as of its noon.
+    now = ms(utc(now))
     noon = ms(utc(now).replace(hour=12, minute=0, second=0, microsecond=0))
     shortest: dict[str, Step] = {}
     for wanted in STAGES[held + 1 : -1]:

@@ -11,7 +11,7 @@ import msgspec
 from rapport.contracts.controls import PolicyVersion
 from rapport.domain import business_time
 from rapport.domain.policy import DEFAULT_RULE, DEFAULT_VERSION, Terms
-from rapport.domain.times import ms, utc
+from rapport.domain.times import local, ms, utc
 from rapport.kit.mongo import Document
 from services.api.schemas.policy import Rule
 from services.api.schemas.views import Closed, Ended, Explanation
@@ -254,14 +254,14 @@ class _Words:
         return self._say(at, " at ")
 
     def _say(self, at: datetime, between: str) -> str:
-        local = at.astimezone(self._zone)
+        shown = local(at, self._zone)
         date = ""
-        if abs(local.date() - self._said.date()) > _WEEKDAY_ALONE:
-            date = f" {local.day} {local:%B}"
-            if local.year != self._now.astimezone(self._zone).year:
-                date += f" {local.year}"
-        self._said = local
-        return f"{local:%A}{date}{between}{local:%H:%M}"
+        if abs(shown.date() - self._said.date()) > _WEEKDAY_ALONE:
+            date = f" {shown.day} {shown:%B}"
+            if shown.year != self._now.astimezone(self._zone).year:
+                date += f" {shown.year}"
+        self._said = shown
+        return f"{shown:%A}{date}{between}{shown:%H:%M}"
 
 
 def _hours_of(calendar: str) -> str:

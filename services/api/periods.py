@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from rapport.domain.times import OUT_OF_RANGE, day_in_range, local
 from services.api.problems import invalid
 
 LONGEST_DAYS = 366
@@ -11,7 +12,7 @@ USUAL_DAYS = 30
 
 def day_of(at: datetime, zone: str) -> str:
     """The day that a time lies on."""
-    return at.astimezone(ZoneInfo(zone)).date().isoformat()
+    return local(at, ZoneInfo(zone)).date().isoformat()
 
 
 def span_of(first: str, last: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
@@ -34,8 +35,8 @@ def days_between(first: str, last: str) -> list[str]:
 def period(first: date | None, last: date | None, zone: str, now: datetime) -> tuple[str, str]:
     """The days that were asked for; where that is not said, the 30 up to today. Raises ProblemError (422)."""
     until = last or now.astimezone(ZoneInfo(zone)).date()
-    if not date(1971, 1, 1) <= until <= date(9998, 12, 30):
-        raise invalid("to", "a day after 1970 and before the year 9999 is needed")
+    if not day_in_range(until):
+        raise invalid("to", f"a day {OUT_OF_RANGE}")
     since = first or until - timedelta(days=USUAL_DAYS - 1)
     if since > until:
         raise invalid("from", f"lies after {until.isoformat()}, where the period ends")

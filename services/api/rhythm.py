@@ -10,6 +10,7 @@ from rapport.domain import consistency as domain
 from rapport.domain.consistency import Due, Span
 from rapport.domain.editorial import ON_TIME
 from rapport.domain.mix import Interval
+from rapport.domain.times import local
 from rapport.kit.mongo import Document
 from services.api.periods import period, span_of
 from services.api.problems import FieldProblem, wrong_fields
@@ -126,7 +127,7 @@ def _earliest(*times: datetime | None) -> datetime | None:
 
 def _since(span: Span, known: datetime | None) -> Span:
     """The days of a period of which anything can be known: before, nobody listened."""
-    return span if known is None else span._replace(first=max(span.first, known.astimezone(span.zone).date()))
+    return span if known is None else span._replace(first=max(span.first, local(known, span.zone).date()))
 
 
 def _shown(found: domain.Consistency) -> Document:

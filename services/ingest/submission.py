@@ -139,10 +139,7 @@ def complete(item: Received, brand: str, account: Account, observed_at: datetime
         thread=item.thread,
         post=item.post,
     )
-    try:
-        time = occurred(item.occurred_at, item.occurred_at_source, observed_at)
-    except OverflowError:
-        raise UnaddressableError("occurred_at", "lies outside of what UTC can express") from None
+    time = occurred(item.occurred_at, item.occurred_at_source, observed_at)
     return Interaction(
         id=item.id,
         brand=brand,

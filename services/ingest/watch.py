@@ -1,6 +1,7 @@
 """`rapport watch`: what happens around any public Bluesky account, live, with no credentials and nothing stored."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -28,6 +29,8 @@ JETSTREAMS = (
 """Bluesky's public instances, version 2 first; the next is tried where one does not answer."""
 ASK_SECONDS = 10.0
 EXCERPT = 140
+
+log = logging.getLogger("rapport.watch")
 
 _STYLES = {"comment": "bold cyan", "mention": "bold magenta", "reply": "bold green", "post": "bold green"}
 
@@ -147,7 +150,11 @@ async def _interactions(sources: list[Source], watched: Watched, console: Consol
                     except FrameError:
                         continue  # a frame of a kind that this version does not know says nothing to a viewer
                     for change in frame.changes:
-                        interaction = _interaction(change, watched, seen)
+                        try:
+                            interaction = _interaction(change, watched, seen)
+                        except Exception:
+                            log.debug("%.300s cannot be shown", change.uri, exc_info=True)
+                            continue
                         if interaction is not None:
                             yield interaction
             failures.append(f"{source.name}: the stream ended")

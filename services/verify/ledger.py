@@ -23,12 +23,12 @@ from services.api.projection.documents import (
     exchange_document,
     follower_document,
     follower_id,
+    hour_id,
     interaction_document,
 )
 from services.scorer.fenced.batch import Batch, Output, decoder
 from services.verify.rows import Part
 
-HOUR_FORMAT = "%Y-%m-%dT%H"
 _NOTHING = Raw(b"null")
 _STORED: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
@@ -269,7 +269,7 @@ class Expected:
                 return []
             return [self._blank(alert_document(decoder(Alert).decode(said.value)), erasing.BLANK)]
         brand, _, hour = id.partition("/")
-        at, counts = datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC), decoder(_Hour).decode(value)
+        at, counts = datetime.fromisoformat(hour).replace(tzinfo=UTC), decoder(_Hour).decode(value)
         return [{"_id": id, "brand": brand, "hour": at, "counts": counts}] if counts else []
 
     def _is_erased(self, name: str | None) -> bool:
@@ -301,11 +301,6 @@ class Expected:
         part = self._relationships[partition_of(key_of(*parts), len(self._relationships))]
         value = part.get(row_key(FOLLOWER, *parts))
         return decoder(FollowerRow).decode(value) if value is not None else None
-
-
-def hour_id(brand: str, hour: datetime) -> str:
-    """The `_id` of an hour's counts."""
-    return f"{brand}/{hour.strftime(HOUR_FORMAT)}"
 
 
 def alerts_partition(brand: str) -> int:

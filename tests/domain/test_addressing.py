@@ -132,7 +132,7 @@ def test_without_a_time_the_receipt_counts() -> None:
 
 @given(
     st.datetimes(
-        min_value=datetime(1900, 1, 1),
+        min_value=datetime(1971, 1, 2),
         max_value=datetime(2100, 1, 1),
         timezones=st.integers(-14, 14).map(lambda hours: timezone(timedelta(hours=hours))),
     )
@@ -142,3 +142,13 @@ def test_every_time_becomes_utc_and_none_lies_far_ahead(at: datetime) -> None:
     assert found.at.utcoffset() == timedelta(0)
     assert found.at <= NOW + FUTURE_ALLOWED
     assert found.clamped or found.at == at
+
+
+@given(st.datetimes(timezones=st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))))
+def test_a_time_is_taken_in_the_years_1971_to_9998_and_refused_by_name_elsewhere(at: datetime) -> None:
+    if datetime(1971, 1, 1, tzinfo=UTC) <= at < datetime(9999, 1, 1, tzinfo=UTC):
+        assert occurred(at, "author", NOW).at.tzinfo is UTC
+    else:
+        with pytest.raises(UnaddressableError) as raised:
+            occurred(at, "author", NOW)
+        assert raised.value.where == "occurred_at"

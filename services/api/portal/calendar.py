@@ -21,6 +21,7 @@ from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
 from services.api.routes.communities import exported
 from services.api.schemas.calendar import CalendarQuery, Medium, Planned, PlannedInput, PlannedTerms, PlansImported
+from services.api.schemas.common import Day
 from services.api.schemas.mix import Post
 from services.api.schemas.views import LONGEST_WHY
 
@@ -34,7 +35,7 @@ STATUSES = {
 MOST_CHOICES = 12
 FIELDS = ("account", "planned_at", "text", "media", "label", "campaign", "owner", "post", "state")
 View = Annotated[str, Query(pattern="^(week|month)$")]
-Day = Annotated[date | None, Query()]
+AroundDay = Annotated[Day | None, Query()]
 
 
 def _now() -> datetime:
@@ -43,7 +44,7 @@ def _now() -> datetime:
 
 @router.get("/brands/{brand}/calendar")
 async def calendar_page(
-    brand: Brand, who: Visitor, context: ContextDep, view: View = "week", day: Day = None, cursor: Cursor = None
+    brand: Brand, who: Visitor, context: ContextDep, view: View = "week", day: AroundDay = None, cursor: Cursor = None
 ) -> HTMLResponse:
     """The week or the month around a day."""
     return await _days(context, brand, who, view=view, day=day, cursor=cursor)
@@ -132,7 +133,7 @@ def _next_month(day: date) -> date:
 
 
 @router.get("/brands/{brand}/calendar/-new")
-async def new_plan_page(brand: Brand, who: Visitor, context: ContextDep, day: Day = None) -> HTMLResponse:
+async def new_plan_page(brand: Brand, who: Visitor, context: ContextDep, day: AroundDay = None) -> HTMLResponse:
     """The form of a new planned post."""
     sent = {"planned_at": f"{day.isoformat()}T09:00"} if day is not None else {}
     return await _form(context, brand, who, None, sent=sent)

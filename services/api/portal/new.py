@@ -11,7 +11,7 @@ from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
 from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin
 from services.api.repositories.tenants import Tenants
-from services.api.schemas.common import PageQuery
+from services.api.schemas.common import Day, PageQuery
 from services.api.schemas.new import NewGoal
 
 router = APIRouter(include_in_schema=False)
@@ -25,7 +25,7 @@ async def new_page(
     brand: Brand,
     who: Visitor,
     context: ContextDep,
-    day: date | None = None,
+    day: Day | None = None,
     cursor: Cursor = None,
 ) -> HTMLResponse:
     """Today's, or those of another `day`."""

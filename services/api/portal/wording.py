@@ -3,6 +3,7 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from rapport.domain.times import local
 from services.api.shapes import duration
 
 STATES = {
@@ -51,7 +52,7 @@ KINDS = {
 
 def moment(at: datetime, zone: str) -> str:
     """A time for people, in a zone: `Mon 23 Nov, 19:12`."""
-    return at.astimezone(ZoneInfo(zone)).strftime("%a %-d %b, %H:%M")
+    return local(at, ZoneInfo(zone)).strftime("%a %-d %b, %H:%M")
 
 
 def alert_said(step: str, at: datetime, due_at: datetime, unconfirmed: bool, zone: str) -> str:

@@ -28,6 +28,9 @@ _BY_THE_BRAND = frozenset({"reply", "post", "hide", "unhide"})
 _ABOUT_ITS_OBJECT = frozenset({"edit", "delete", "hide", "unhide"})
 
 
+LENGTH_OF_HOUR = len("2026-11-27T22")
+
+
 def version_of(epoch: int, revision: int) -> int:
     """A number that grows with (epoch, revision) and fits a signed 64-bit integer."""
     return epoch << _REVISION_BITS | revision
@@ -44,6 +47,11 @@ follower_id = interaction_id
 def hour_of(time: datetime) -> datetime:
     """The full UTC hour that a time lies in."""
     return time.replace(minute=0, second=0, microsecond=0)
+
+
+def hour_id(brand: str, hour: datetime) -> str:
+    """The `_id` of an hour's counts. The year has four digits, which `%Y` does not promise."""
+    return f"{brand}/{hour.isoformat()[:LENGTH_OF_HOUR]}"
 
 
 def _plain(event: object) -> Document:

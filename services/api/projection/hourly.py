@@ -9,6 +9,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from rapport.kit.mongo import Document
+from services.api.projection.documents import hour_id
 from services.api.projection.views import DUPLICATE_KEY
 
 HOURS_AT_ONCE = 100
@@ -53,7 +54,7 @@ def _count(database: Database[Document], hours: list[Hour]) -> dict[Hour, dict[s
 def _store(database: Database[Document], counts: dict[Hour, dict[str, int]], drawn: int) -> None:
     writes = [
         UpdateOne(
-            {"_id": f"{brand}/{hour:%Y-%m-%dT%H}", "drawn": {"$lt": drawn}},
+            {"_id": hour_id(brand, hour), "drawn": {"$lt": drawn}},
             {"$set": {"brand": brand, "hour": hour, "counts": found, "drawn": drawn}},
             upsert=True,
         )

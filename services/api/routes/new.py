@@ -1,6 +1,6 @@
 """New relationships a day, and outreach."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -9,7 +9,7 @@ from services.api import newcomers, outreaching
 from services.api.auth import ReadBrand, WriteBrand
 from services.api.context import ContextDep
 from services.api.problems import responses
-from services.api.schemas.common import Page, PageQuery
+from services.api.schemas.common import Day, Page, PageQuery
 from services.api.schemas.mix import PeriodQuery
 from services.api.schemas.new import NewDays, NewGoal, NewRelationship, Outreach, OutreachToday
 
@@ -38,7 +38,7 @@ async def put_new_goal(brand: str, new: NewGoal, _tenants: WriteBrand, context: 
 
 @router.get("/brands/{brand}/new/{day}", responses=responses(403, 404))
 async def list_new_of_day(
-    day: date, _tenants: ReadBrand, context: ContextDep, request: Request, query: Annotated[PageQuery, Query()]
+    day: Day, _tenants: ReadBrand, context: ContextDep, request: Request, query: Annotated[PageQuery, Query()]
 ) -> Page[NewRelationship]:
     """Who began on a day in the brand's zone, the latest first, and with what."""
     return await newcomers.of_day(context.database, request.state.brand, day, query, datetime.now(UTC))

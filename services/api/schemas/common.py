@@ -1,9 +1,11 @@
 """Shapes that several routes share."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from rapport.domain.times import FIRST_YEAR, LAST_YEAR, OUT_OF_RANGE, in_range
 
 Item = TypeVar("Item")
 
@@ -16,13 +18,9 @@ Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
 
-_FIRST_YEAR, _LAST_YEAR = 1970, 9998
-"""Far enough from what a datetime holds that every time zone can tell such a time."""
-
-
 def _utc(at: datetime) -> datetime:
-    if not _FIRST_YEAR < at.year <= _LAST_YEAR:
-        raise ValueError(f"a time after {_FIRST_YEAR} and up to {_LAST_YEAR} is needed")
+    if not in_range(at):
+        raise ValueError(f"a time {OUT_OF_RANGE}")
     found = at.astimezone(UTC)
     # As fine as MongoDB stores it.
     return found.replace(microsecond=found.microsecond // 1000 * 1000)
@@ -30,6 +28,9 @@ def _utc(at: datetime) -> datetime:
 
 Utc = Annotated[AwareDatetime, AfterValidator(_utc)]
 """A time with its zone, turned to UTC, in whole milliseconds."""
+
+Day = Annotated[date, Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
+"""A day of the calendar, in the years that are taken."""
 
 
 class Input(BaseModel):

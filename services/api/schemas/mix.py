@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, model_validator
 
-from services.api.schemas.common import Input, PageQuery
+from services.api.schemas.common import Day, Input, PageQuery
 
 Label = Literal["business", "personal"]
 LabelOrNone = Literal["business", "personal", "unsorted"]
@@ -13,8 +13,8 @@ Format = Literal["image", "video", "text", "link", "audio"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 MOST_RULES = 100
 
-From = Annotated[date | None, Field(alias="from", description="A day in the brand's zone; 30 days where left out.")]
-To = Annotated[date | None, Field(description="The last day, in the brand's zone; today where left out.")]
+From = Annotated[Day | None, Field(alias="from", description="A day in the brand's zone; 30 days where left out.")]
+To = Annotated[Day | None, Field(description="The last day, in the brand's zone; today where left out.")]
 
 
 class PeriodQuery(Input):

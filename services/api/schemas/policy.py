@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, StringCon
 
 from rapport.contracts.controls import Stage
 from rapport.domain.business_time import Weekday
+from rapport.domain.times import FIRST_YEAR
 from services.api.schemas.common import Input, PageQuery, Utc
 
 LONGEST_TARGET_SECONDS = 366 * 86_400
@@ -193,7 +194,7 @@ class Preview(BaseModel):
     notes: Annotated[list[str], Field(description="What to keep in mind about these figures.")]
 
 
-Day = Annotated[date, Field(ge=date(1970, 1, 2), le=date(2199, 12, 31))]
+Day = Annotated[date, Field(ge=date(FIRST_YEAR, 1, 1), le=date(2199, 12, 31))]
 
 
 class HolidaysQuery(Input):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rapport.contracts.events import Account, Actor, Interaction, Kind, Object, Parent
-from rapport.domain.addressing import occurred
+from rapport.domain.addressing import Occurred, occurred, occurred_live
 from services.ingest.connectors.bluesky_frames import FOLLOW, LIKE, POST, Change
 from services.ingest.connectors.bluesky_records import (
     Meaning,
@@ -80,8 +80,11 @@ def written(
     if edited and change.collection != POST:
         return None  # a like with another time is the same like
     post = meaning.post
-    claimed = change.at if edited else claimed_time(change.record)
-    time = occurred(claimed, "platform" if edited else "author", observed_at)
+    claimed = claimed_time(change.record)
+    if edited:
+        time = occurred(change.at, "platform", observed_at)
+    else:
+        time = _written_at(claimed, change, watched, observed_at)
     interaction = Interaction(
         id=f"{change.uri}#edit-{change.rev}" if edited else f"{change.uri}#{change.cid}",
         brand=watched.brand,
@@ -96,6 +99,7 @@ def written(
         parent=_parent(seen, meaning, watched),
         occurred_at=time.at,
         occurred_at_source=time.source,
+        claimed_at=claimed if claimed is not None and claimed != time.at and not edited else None,
         clamped=time.clamped,
         observed_at=observed_at,
         text=post.text if post else None,
@@ -131,6 +135,13 @@ def deleted(change: Change, seen: Seen, watched: Watched, observed_at: datetime)
         observed_at=observed_at,
         staff=_is_outreach(seen, change, watched),
     )
+
+
+def _written_at(claimed: datetime | None, change: Change, watched: Watched, observed_at: datetime) -> Occurred:
+    """When a new record was written. What came before the account was connected has its author's time."""
+    if change.at < watched.account.connected_at:
+        return occurred(claimed, "author", observed_at)
+    return occurred_live(claimed, change.at, observed_at)
 
 
 def _is_outreach(seen: Seen, change: Change, watched: Watched) -> bool:

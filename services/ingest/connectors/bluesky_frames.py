@@ -12,6 +12,8 @@ import libipld
 import msgspec
 from msgspec import Struct
 
+from rapport.domain.times import in_range
+
 POST = "app.bsky.feed.post"
 LIKE = "app.bsky.feed.like"
 REPOST = "app.bsky.feed.repost"
@@ -22,6 +24,8 @@ COLLECTIONS = (POST, LIKE, REPOST, FOLLOW)
 Operation: TypeAlias = Literal["create", "update", "delete"]
 _OPERATIONS = frozenset({"create", "update", "delete"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_POSITIONS = range(2**63)
+"""What the ledger can keep."""
 
 
 class FrameError(ValueError):
@@ -112,7 +116,7 @@ def from_jetstream(raw: str | bytes) -> Frame:
     """A frame of Jetstream version 1; its position is its time in microseconds. Raises FrameError."""
     try:
         event = _EVENT.decode(raw)
-        at = _from_us(event.time_us)
+        at = _checked(_EPOCH + timedelta(microseconds=event.time_us), event.time_us)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise FrameError(f"not a Jetstream event: {error}") from error
     commit = event.commit
@@ -145,8 +149,8 @@ def from_jetstream_v2(raw: str | bytes) -> Frame:
     at = payload.witnessed_at or payload.time
     if at is None or at.tzinfo is None:
         raise FrameError(f"a Jetstream {payload.type!r} without its time")
-    at = at.astimezone(UTC)
     position = (at - _EPOCH) // timedelta(microseconds=1)
+    at = _checked(at, position)
     if not payload.type.endswith("#commit"):
         return Frame(position, at)
     if not (payload.did and payload.operation and payload.collection and payload.rkey and payload.rev):
@@ -181,7 +185,7 @@ def from_repos(raw: bytes) -> Frame:
         if kind == "#info":
             return Frame(None, None, notice=f"{body.get('name')}: {body.get('message')}")
         position = int(body["seq"])
-        at = datetime.fromisoformat(body["time"]).astimezone(UTC)
+        at = _checked(datetime.fromisoformat(body["time"]), position)
         if kind != "#commit":
             return Frame(position, at)
         return Frame(position, at, tuple(_from_commit(body, at)))
@@ -227,5 +231,10 @@ def _changes(
     return (Change(did, known, collection, rkey, rev, at, cid, record),)
 
 
-def _from_us(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+def _checked(at: datetime, position: int) -> datetime:
+    """The time of a frame in UTC. Raises FrameError where it, or the position, cannot be one."""
+    if at.tzinfo is None or not in_range(at):
+        raise FrameError(f"its time is {at}")
+    if position not in _POSITIONS:
+        raise FrameError(f"its position is {position}")
+    return at.astimezone(UTC)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from rapport.contracts.events import Medium
+from rapport.domain.times import in_range
 from services.ingest.connectors.bluesky_frames import FOLLOW, POST, Change
 
 MENTION = "app.bsky.richtext.facet#mention"
@@ -124,10 +125,10 @@ def media(post: PostRecord) -> tuple[Medium, ...]:
 
 
 def claimed_time(record: dict[str, Any] | None) -> datetime | None:
-    """When its author says that it was made. None where that is no time with a zone."""
+    """When its author says that it was made. None where that is no time with a zone, or one that nobody can mean."""
     try:
         at = msgspec.convert((record or {}).get("createdAt"), datetime)
-        return at if at.tzinfo else None
+        return at if at.tzinfo and in_range(at) else None
     except msgspec.ValidationError:
         return None
 

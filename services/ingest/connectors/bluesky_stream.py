@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -15,7 +16,7 @@ from websockets.exceptions import WebSocketException
 from rapport.contracts.events import Interaction
 from rapport.kit import backoff
 from services.ingest import metrics
-from services.ingest.broker import Broker, NotAcknowledgedError, Record, record_of
+from services.ingest.broker import LARGEST_VALUE, Broker, NotAcknowledgedError, Record, record_of
 from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, deleted, written
 from services.ingest.connectors.bluesky_frames import Change, FrameError, StreamError
 from services.ingest.connectors.bluesky_handles import Handles
@@ -192,9 +193,12 @@ class Stream:
         for raw in batch:
             try:
                 frame = self._source.read(raw)
-            except FrameError as error:
+            except StreamError:
+                raise
+            except Exception as error:  # one frame, whatever is in it, must not stop what comes behind it
                 metrics.REJECTED.labels(PLATFORM, "frame").inc()
-                self._log.error("bluesky %s: a frame is skipped: %s", self._source.name, error)
+                known = isinstance(error, FrameError)
+                self._log.error("bluesky %s: a frame is skipped: %.300s", self._source.name, error, exc_info=not known)
                 continue
             if frame.notice:
                 self._log.warning("bluesky %s says %s", self._source.name, frame.notice)
@@ -204,7 +208,7 @@ class Stream:
                 latest = frame.at
                 metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
             for change in frame.changes:
-                happened.extend(self._interactions(change, page))
+                happened.extend(self._read_change(change, page))
         found = self._checked(await self._named(happened))
         await self._broker.append([record for _, record in found])
         for interaction, _ in found:
@@ -217,6 +221,17 @@ class Stream:
         if found or clock - self._kept_at >= POSITION_SECONDS:
             self._ledger.keep(self._source.address, position, page.noted(), self._now())
             self._kept_at = clock
+
+    def _read_change(self, change: Change, page: "_Page") -> list[Interaction]:
+        """What a change is; nothing where it cannot be read. A stranger wrote it, and others wait behind it."""
+        try:
+            return self._interactions(change, page)
+        except sqlite3.Error:
+            raise  # the ledger's file, not the change
+        except Exception:
+            metrics.REJECTED.labels(PLATFORM, "change").inc()
+            self._log.exception("bluesky %s: %.300s is skipped", self._source.name, change.uri)
+            return []
 
     def _interactions(self, change: Change, page: "_Page") -> list[Interaction]:
         """What a change is for each account that it concerns."""
@@ -256,12 +271,14 @@ class Stream:
         """With their records; what no reader could decode, for instance an id of a thousand characters, is left out."""
         found: list[tuple[Interaction, Record]] = []
         for interaction in interactions:
-            record = record_of(interaction)
             try:
+                record = record_of(interaction)
                 _CHECK.decode(record.value)
-            except msgspec.ValidationError as error:
+                if len(record.value) > LARGEST_VALUE:
+                    raise ValueError(f"{len(record.value)} bytes; at most {LARGEST_VALUE} can be taken")
+            except Exception as error:  # also what no check foresaw: the others of the batch go on
                 metrics.REJECTED.labels(PLATFORM, "invalid").inc()
-                self._log.error("bluesky %s: %.200s is skipped: %s", self._source.name, interaction.id, error)
+                self._log.error("bluesky %s: %.300s is skipped: %.300s", self._source.name, interaction.id, error)
             else:
                 found.append((interaction, record))
         return found

@@ -7,7 +7,9 @@ import pytest
 from pymongo.database import Database
 
 from rapport.kit.mongo import Document
-from tests.services.api import calendar_data, facts
+from services.api.upkeep import stage_after
+from services.api.upkeep.loop import Desk
+from tests.services.api import calendar_data, facts, samples
 from tests.services.api.conftest import Served
 
 pytestmark = pytest.mark.stack
@@ -139,3 +141,19 @@ def test_a_period_that_makes_no_sense_is_refused(api: Served, query: str, field:
     api.brand(BRAND)
     answer = api.client.get(f"{HOME}?{query}")
     assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, [field])
+
+
+@pytest.mark.usefixtures("daily")
+def test_a_post_of_the_year_one_that_is_stored_breaks_nothing(api: Served, views: Database[Document]) -> None:
+    """From before times were checked. In Los Angeles that moment has no date at all."""
+    views["brands"].update_one({"_id": BRAND}, {"$set": {"settings.timezone": "America/Los_Angeles"}})
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    facts.write(
+        views, facts.post("founded", BRAND, first, account=ACCOUNTS[0]), samples.follower("year1", BRAND, first)
+    )
+    facts.settled(views)
+    desk = Desk(views, None, datetime.now(UTC))
+    stage_after.follow(desk)
+    assert found(api)["brand"]["published"] == 8
+    assert views["stage_after"].find_one({"follower": "year1"}) is not None
+    assert views["hourly"].find_one({"_id": f"{BRAND}/0001-01-01T00"}) is not None

@@ -195,3 +195,31 @@ def test_an_edit_that_takes_the_mention_out_still_belongs_to_it() -> None:
 )
 def test_a_like_of_nothing_is_nothing(record: dict[str, Any]) -> None:
     assert Story().tell(Change(FAN, "create", LIKE, "l", "rev1", NOW, "cid", record)) is None
+
+
+@pytest.mark.parametrize(
+    ("claimed", "at", "source"),
+    [
+        (NOW - timedelta(days=2), NOW, "platform"),
+        (NOW - timedelta(days=40), NOW, "platform"),
+        (NOW - timedelta(minutes=3), NOW, "platform"),
+        (NOW + timedelta(hours=3), NOW, "author"),
+        (NOW - timedelta(seconds=90), NOW - timedelta(seconds=90), "author"),
+    ],
+)
+def test_live_nothing_occurred_before_the_platform_saw_it(claimed: datetime, at: datetime, source: str) -> None:
+    said = post(FAN, reply=(BRANDS_POST, BRANDS_POST), createdAt=claimed.isoformat())
+    found = Story().tell(said)
+    assert found is not None
+    assert (found.occurred_at, found.occurred_at_source) == (at, source)
+    assert found.claimed_at == (None if claimed == at else claimed)
+
+
+def test_what_was_written_before_the_account_was_connected_has_its_authors_time() -> None:
+    claimed = NOW - timedelta(days=2)
+    said = replace(
+        post(FAN, reply=(BRANDS_POST, BRANDS_POST), createdAt=claimed.isoformat()), at=NOW - timedelta(minutes=1)
+    )
+    found = Story().tell(said)
+    assert found is not None
+    assert (found.occurred_at, found.occurred_at_source) == (claimed, "author")
