@@ -39,6 +39,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
     """The service as an ASGI application; its threads and readers live as long as it does."""
     health = Health(NOT_READ, KAFKA_GONE)
     broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest"), log)
+    heart = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest-heartbeats"), log)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -55,8 +56,9 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
 
         directory.listen(changed)
         broker.start()
+        heart.start()
         directory.start()
-        beating = loop.create_task(beat(broker, settings.instance, bluesky.behind, log))
+        beating = loop.create_task(beat(heart, settings.instance, bluesky.behind, log))
         try:
             yield
         finally:
@@ -64,6 +66,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
             going_round.cancel()
             await bluesky.close()
             await asyncio.to_thread(directory.stop)
+            await asyncio.to_thread(heart.close)
             await asyncio.to_thread(broker.close)
             await asyncio.to_thread(internal.shutdown)
             internal.server_close()

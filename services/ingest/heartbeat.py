@@ -16,19 +16,26 @@ EVERY_SECONDS = 10.0
 async def beat(broker: Broker, instance: str, behind: Callable[[], Iterable[str]], log: logging.Logger) -> None:
     """Writes a heartbeat into every partition of `conversations`, now and again. Does not end.
 
-    `behind` gives the accounts of which not everything may be in the log yet.
+    `behind` gives the accounts of which not everything may be in the log yet. `broker` is for heartbeats alone: it
+    takes a new producer after every error, which must not cost an interaction its acknowledgement. A partition that
+    takes no heartbeat holds up no other.
     """
-    while True:
-        event = Heartbeat(instance=instance, behind=tuple(sorted(behind())))
-        try:
-            await broker.append(records(event))
-        except NotAcknowledgedError as error:
-            log.warning("no heartbeat: %s", error)
-        await asyncio.sleep(EVERY_SECONDS)
+
+    async def one(partition: int) -> None:
+        while True:
+            event = Heartbeat(instance=instance, behind=tuple(sorted(behind())))
+            try:
+                await broker.append([record(event, partition)])
+            except NotAcknowledgedError as error:
+                log.warning("no heartbeat in partition %d: %s", partition, error)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async with asyncio.TaskGroup() as partitions:
+        for partition in range(CONVERSATIONS.partitions):
+            partitions.create_task(one(partition))
 
 
-def records(event: Heartbeat) -> list[Record]:
-    """One per partition."""
+def record(event: Heartbeat, partition: int) -> Record:
+    """A heartbeat for one partition."""
     headers = codec.headers("rapport.control.v1", id=f"heartbeat/{event.instance}", source=SOURCE)
-    key, value = key_of("heartbeat", event.instance), codec.encode(event)
-    return [Record(CONVERSATIONS.name, partition, key, value, headers) for partition in range(CONVERSATIONS.partitions)]
+    return Record(CONVERSATIONS.name, partition, key_of("heartbeat", event.instance), codec.encode(event), headers)

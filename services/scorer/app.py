@@ -9,13 +9,11 @@ import time
 from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types import TP
 from prometheus_client import Gauge
 
-from rapport.contracts import codec
-from rapport.contracts.events import Tick
 from rapport.contracts.topics import (
     CATALOGUE,
     CONVERSATIONS,
@@ -29,7 +27,6 @@ from rapport.contracts.topics import (
     RELATIONSHIPS_CHANGELOG,
     SCORER_GROUP,
     TOMBSTONES_DAYS,
-    key_of,
 )
 from rapport.kit import health, kafka
 from rapport.kit import log as logs
@@ -43,6 +40,7 @@ from services.scorer.fenced.watchdog import Watchdog
 from services.scorer.output import ROW_HEADERS
 from services.scorer.relationships import RelationshipsHandler
 from services.scorer.settings import ScorerSettings
+from services.scorer.ticks import Ticks
 
 log = logging.getLogger("rapport.scorer")
 
@@ -54,8 +52,6 @@ LOOK_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
 STALE_AFTER = (TOMBSTONES_DAYS - 2) * DAY_MS
 FAUST_STOP_SECONDS = 3.0
-_TICK = codec.encode(Tick())
-_TICK_KEY = key_of("tick")
 
 ASSIGNED = Gauge("rapport_scorer_assigned_lanes", "Lanes that this worker has.", ["agent"])
 READY = Gauge("rapport_scorer_ready_lanes", "Lanes that are restored and process.", ["agent"])
@@ -71,9 +67,7 @@ class Worker:
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.beat = time.monotonic()
         self._lanes: dict[tuple[str, int], Lane] = {}
-        self._ticker = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True, **login()
-        )
+        self._ticks = Ticks(settings.kafka, settings.instance, settings.tick_seconds)
         self._tasks: list[asyncio.Task[None]] = []
         self._agents = {agent.name: agent for agent in _agents(settings)}
         self._topics = {source: agent for agent in self._agents.values() for source in agent.sources}
@@ -119,9 +113,8 @@ class Worker:
     async def start(self) -> None:
         """Starts Faust, which joins the group; the lanes follow from what it assigns."""
         (self._settings.data / "faust").mkdir(parents=True, exist_ok=True)
-        await self._ticker.start()
         await self._app.start()
-        self._tasks = [asyncio.create_task(part()) for part in (self._watch, self._tick, self._guard)]
+        self._tasks = [asyncio.create_task(part()) for part in (self._watch, self._guard)]
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
@@ -133,7 +126,7 @@ class Worker:
         # With the lanes closed nothing is at stake any more, and a static member does not even leave the group; so
         # Faust's own end, which can hang, is neither waited for long nor listened to.
         logging.getLogger("faust").setLevel(logging.CRITICAL)
-        for ending in (self._ticker.stop(), self._app.stop()):
+        for ending in (self._ticks.stop(), self._app.stop()):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ending, FAUST_STOP_SECONDS)
 
@@ -176,6 +169,7 @@ class Worker:
         """Keeps the heartbeat that liveness looks at, and readiness."""
         while True:
             self.beat = time.monotonic()
+            self._ticks.only(partition for name, partition in self._lanes if name == "exchanges")
             for agent in self._agents:
                 lanes = [lane for (name, _), lane in self._lanes.items() if name == agent]
                 ASSIGNED.labels(agent).set(len(lanes))
@@ -201,18 +195,17 @@ class Worker:
         try:
             while True:
                 await asyncio.sleep(LOOK_SECONDS)
-                try:
-                    async with asyncio.timeout(ANSWER_SECONDS):
-                        found = await ends.end_offsets([TopicPartition(*each) for each in self._sources()])
-                except (KafkaError, TimeoutError):
+                asked = self._sources()
+                found = await _ends(ends, asked)
+                if len(found) == len(asked):
+                    self._health.ready("kafka")
+                else:
                     self._health.unready("kafka")
-                    silent = time.monotonic() - answered
-                    if silent > STUCK_SECONDS:
-                        # At its start a worker waits calmly; here a dozen clients try again all the time.
-                        self._crashed(RuntimeError(f"Kafka has not answered for {silent:.0f} s"))
-                    continue
-                self._health.ready("kafka")
-                answered = time.monotonic()
+                if found or not asked:
+                    answered = time.monotonic()
+                elif (silent := time.monotonic() - answered) > STUCK_SECONDS:
+                    # At its start a worker waits calmly; here a dozen clients try again all the time.
+                    self._crashed(RuntimeError(f"Kafka has not answered for {silent:.0f} s"))
                 await self._look(found)
         finally:
             await ends.stop()
@@ -240,19 +233,20 @@ class Worker:
         lane = self._lanes.get((self._topics[topic].name, partition))
         return lane is not None and lane.ready
 
-    async def _tick(self) -> None:
-        """Sends a tick into each partition of `conversations` that is here."""
-        headers = codec.headers("rapport.tick.v1", id="tick", source=f"/rapport/scorer/{self._settings.instance}")
-        while True:
-            await asyncio.sleep(self._settings.tick_seconds)
-            try:
-                for name, partition in list(self._lanes):
-                    if name == "exchanges":
-                        await self._ticker.send_and_wait(
-                            CONVERSATIONS.name, _TICK, key=_TICK_KEY, partition=partition, headers=headers
-                        )
-            except KafkaError as error:
-                log.warning("the clocks stand: no tick could be sent (%r)", error)
+
+async def _ends(reader: AIOKafkaConsumer, partitions: list[tuple[str, int]]) -> dict[TopicPartition, int]:
+    """The ends of those partitions that answer: one without a leader must not hide the others."""
+
+    async def end(partition: TopicPartition) -> dict[TopicPartition, int]:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                found: dict[TopicPartition, int] = await reader.end_offsets([partition])
+        except (KafkaError, TimeoutError):
+            return {}
+        return found
+
+    answers = await asyncio.gather(*(end(TopicPartition(*each)) for each in partitions))
+    return {partition: offset for answer in answers for partition, offset in answer.items()}
 
 
 def credentials() -> faust.SASLCredentials | None:

@@ -162,6 +162,19 @@ class OwnBroker:
             )
         until(lambda: self.in_sync(topic) == {1, 2}, f"{topic.name} is copied")
 
+    def hand_over(self, topic: Topic, number: int) -> None:
+        """Lets the second broker alone have a partition, so that it can be taken away."""
+        with self.admin() as admin:
+            until(lambda: len(admin.describe_cluster()["brokers"]) == 2, "the second broker is there")
+            admin.alter_partition_reassignments({TopicPartition(topic.name, number): [2]})
+            until(lambda: self._leader(admin, topic, number) == 2, "the second broker leads the partition")
+
+    @staticmethod
+    def _leader(admin: KafkaAdminClient, topic: Topic, number: int) -> int:
+        (found,) = admin.describe_topics([topic.name])
+        (leader,) = (each["leader_id"] for each in found["partitions"] if each["partition_index"] == number)
+        return int(leader)
+
     def in_sync(self, topic: Topic) -> set[int]:
         """The brokers that have all of every partition of a topic; none where the one that is asked is gone."""
         try:
