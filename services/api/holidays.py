@@ -11,13 +11,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from icalendar import Calendar, Component, Event
 from recurring_ical_events import CalendarQuery
 
 from rapport.domain.business_time import Override
+from services.api import ical_days, ical_lines
+from services.api.body_sizes import LARGEST_FILE
 
-MOST_BYTES = 1 << 20
+MOST_BYTES = LARGEST_FILE
 LONGEST_TEXT = 200
 LONGEST_DAYS = 366
 """What lasts longer is no holiday."""
@@ -39,6 +42,7 @@ LONG_RULE_PARTS = RULE_PARTS | {"BYYEARDAY", "BYWEEKNO", "BYSETPOS"}
 """For months and years. Parts that choose no days, such as BYHOUR, make many times of one day."""
 
 _DAY = timedelta(days=1)
+_UTC = ZoneInfo("UTC")
 _NAME = re.compile(r"([A-Za-z-]+)[;:]")
 _BOUNDARY = re.compile(r"(BEGIN|END):([A-Z0-9-]+)\s*", re.IGNORECASE)
 
@@ -65,8 +69,10 @@ class Holidays(NamedTuple):
     skipped: list[Skipped]
 
 
-def holidays(ics: bytes, first: date, last: date, seconds: float = SECONDS_ALLOWED) -> Holidays:
+def holidays(ics: bytes, first: date, last: date, seconds: float = SECONDS_ALLOWED, zone: ZoneInfo = _UTC) -> Holidays:
     """The all-day events from `first` to `last` (both included) with their repetitions.
+
+    `zone` is where an all-day event begins at midnight whose file says its times in UTC.
 
     Events with a time of day, cancelled ones and those that make no sense are skipped. Raises HolidaysError for more
     than 1 MiB, for what is no iCalendar file, and for what takes longer than about `seconds`.
@@ -76,7 +82,7 @@ def holidays(ics: bytes, first: date, last: date, seconds: float = SECONDS_ALLOW
     deadline = time.monotonic() + seconds
     names: defaultdict[date, list[str]] = defaultdict(list)
     skipped: list[Skipped] = []
-    for label, events in _series(_text(ics), deadline, skipped):
+    for label, events in _series(_events(ics, zone), deadline, skipped):
         try:
             found = _occurrences(events, first, last)
         except Exception as error:
@@ -101,12 +107,14 @@ def holidays(ics: bytes, first: date, last: date, seconds: float = SECONDS_ALLOW
     return Holidays({day.isoformat(): Override(name=_joined(names[day])) for day in sorted(names)}, skipped)
 
 
-def _series(text: str, deadline: float, skipped: list[Skipped]) -> Iterator[tuple[str, list[Component]]]:
+def _series(
+    found: Iterator[tuple[int, str]], deadline: float, skipped: list[Skipped]
+) -> Iterator[tuple[str, list[Component]]]:
     """Events that belong together, with a label: one that may repeat, and what became of its repetitions."""
     series: dict[str, list[Component]] = {}
     labels: dict[str, str] = {}
     repeating: set[str] = set()
-    for line, source in _events(text):
+    for line, source in found:
         _hurry(deadline)
         label = f"line {line}"
         try:
@@ -188,12 +196,13 @@ def _hurry(deadline: float) -> None:
         raise HolidaysError("the file takes too long to read")
 
 
-def _events(text: str) -> Iterator[tuple[int, str]]:
-    """Every VEVENT: the line where it begins, and what of it is read."""
+def _events(ics: bytes, zone: ZoneInfo) -> Iterator[tuple[int, str]]:
+    """Every VEVENT: the line where it begins, and what of it is read, its days as dates."""
     opened: list[tuple[str, int]] = []
     kept: list[str] = []
+    of_calendar: dict[str, str] = {}
     line = 0
-    for line, content in _unfolded(text):
+    for line, content in ical_lines.content_lines(ics):
         boundary = _BOUNDARY.fullmatch(content)
         begins = boundary is not None and boundary[1].upper() == "BEGIN"
         component = boundary[2].upper() if boundary else ""
@@ -202,39 +211,25 @@ def _events(text: str) -> Iterator[tuple[int, str]]:
         in_event = len(opened) == 2 and opened[1][0] == "VEVENT"
         if boundary is None:
             name = _NAME.match(content)
-            if in_event and name and name[1].upper() in READ:
+            if in_event and name and name[1].upper() in READ | ical_days.READ_TOO:
                 kept.append(content)
+            elif len(opened) == 1 and name and name[1].upper() in ("VERSION", "METHOD"):
+                of_calendar[name[1].upper()] = content.rpartition(":")[2].strip().upper()
         elif begins:
+            if not opened:
+                of_calendar = {}
             opened.append((component, line))
         else:
             expected, since = opened.pop()
             if component != expected:
                 raise HolidaysError(f"END:{component} where BEGIN:{expected} of line {since} is open", line)
             if in_event:
-                yield since, "\r\n".join(["BEGIN:VEVENT", *kept, "END:VEVENT", ""])
+                found = ical_days.as_days(kept, zone, old=of_calendar.get("VERSION", "").startswith("1"))
+                if of_calendar.get("METHOD") == "CANCEL":
+                    found = [each for each in found if not each.startswith("STATUS")] + ["STATUS:CANCELLED"]
+                yield since, "\r\n".join(["BEGIN:VEVENT", *found, "END:VEVENT", ""])
                 kept = []
     if opened:
         raise HolidaysError(f"BEGIN:{opened[-1][0]} has no END", opened[-1][1])
     if not line:
         raise HolidaysError("the file is empty")
-
-
-def _unfolded(text: str) -> Iterator[tuple[int, str]]:
-    """Content lines with the numbers of the lines that they begin on; a line that begins with a blank goes on."""
-    line, parts = 0, [""]
-    for number, raw in enumerate(re.split(r"\r\n|\n|\r", text), 1):
-        if raw.startswith((" ", "\t")):
-            parts.append(raw[1:])
-        elif raw:
-            if line:
-                yield line, "".join(parts)
-            line, parts = number, [raw]
-    if line:
-        yield line, "".join(parts)
-
-
-def _text(ics: bytes) -> str:
-    try:
-        return ics.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise HolidaysError("the file is not text in UTF-8", ics.count(b"\n", 0, error.start) + 1) from None

@@ -116,7 +116,7 @@ async def read_holidays(
     if not first <= last <= first + LONGEST_HOLIDAYS:
         raise invalid("to", f"this has to be between `from` and {LONGEST_HOLIDAYS.days} days after it")
     try:
-        found = await asyncio.to_thread(holidays.holidays, await request.body(), first, last)
+        found = await asyncio.to_thread(holidays.holidays, await request.body(), first, last, zone=zone)
     except holidays.HolidaysError as error:
         raise invalid("body", str(error)) from error
     if len(found.days) > MOST_OVERRIDES:
