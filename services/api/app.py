@@ -119,8 +119,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         responses={422: {"model": problems.Problem, "content": {problems.MEDIA_TYPE: {}}}},
     )
     app.state.context = context
-    problems.install(app)
     app.add_middleware(middleware.BodyLimit)
+    problems.install(app)
     app.add_middleware(middleware.Observed)
     for module in ROUTES:
         app.include_router(module.router)

@@ -110,10 +110,14 @@ def _of_stored(found: dict[str, object]) -> Principal | None:
 
 
 async def _principal(
-    context: ContextDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+    request: Request,
+    context: ContextDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Principal:
     found = await principal_of(credentials.credentials, context) if credentials else None
     if found is None:
+        if credentials:
+            context.rates.failed(request)
         why = "the key is unknown, expired or revoked" if credentials else "a key is needed: Authorization: Bearer rp_…"
         raise ProblemError(401, "unauthorized", why, headers={"WWW-Authenticate": "Bearer"})
     return found

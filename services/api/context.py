@@ -1,6 +1,6 @@
 """What a request needs of its process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -9,6 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from rapport.kit.health import Health
 from rapport.kit.mongo import Document
 from services.api.publisher import Publisher
+from services.api.rates import Rates
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Context:
     admin_key: str | None
     environment: str
     session_secret: bytes
+    """Signs the tickets of surveys' forms."""
+    rates: Rates = field(default_factory=Rates)
 
 
 def _context(request: Request) -> Context:

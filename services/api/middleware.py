@@ -1,13 +1,12 @@
 """Around every request: how large a body may be, and how long it took."""
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
 from prometheus_client import Counter, Histogram
 
+from rapport.kit.asgi import App, Bodies, BusyError, GoneError, Message, Receive, Scope, Send, TooLargeError
 from services.api.body_sizes import largest_body
-from services.api.problems import ProblemError
+from services.api.problems import LATER, ProblemError
 
 REQUESTS = Counter("rapport_api_requests_total", "Requests served.", ["method", "route", "status"])
 SECONDS = Histogram(
@@ -17,44 +16,47 @@ SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
-
 
 class BodyLimit:
-    """Answers 413 where a body is larger than its path allows, without having read more than that."""
+    """Answers 413 where a body is larger than its path allows, without having held more than that."""
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._bodies = Bodies()
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body, most = bytearray(), largest_body(scope["path"])
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body += message.get("body", b"")
-            if len(body) > most:
-                problem = ProblemError(413, "too-large", f"a body may have {most:,} bytes here")
-                await problem.response()(scope, receive, send)
-                return
-            if not message.get("more_body", False):
-                break
-        given = False
+        most = largest_body(scope["path"])
+        try:
+            async with self._bodies.whole(scope, receive, most) as body:
+                await self._app(scope, _again(body, receive), send)
+        except TooLargeError as error:
+            headers = {"Connection": "close"} if error.hang_up else {}
+            problem = ProblemError(413, "too-large", f"a body may have {most:,} bytes here", headers=headers)
+            await problem.response()(scope, receive, send)
+        except BusyError:
+            # Its rest is unread.
+            problem = ProblemError(
+                503, "busy", "too much is being sent at once; try again", headers={"Connection": "close", **LATER}
+            )
+            await problem.response()(scope, receive, send)
+        except GoneError:
+            return
 
-        async def again() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
 
-        await self._app(scope, again, send)
+def _again(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
 
 
 class Observed:
@@ -63,7 +65,7 @@ class Observed:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -2,17 +2,28 @@
 
 import json
 import logging
+import secrets
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from bson.errors import BSONError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
-from pymongo.errors import PyMongoError
+from pydantic import BaseModel, ValidationError
+from pymongo.errors import (
+    ConnectionFailure,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    InvalidName,
+    PyMongoError,
+    WTimeoutError,
+)
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from rapport.kit.asgi import App, Caught, Scope
 from services.api import unknown_fields
 
 MEDIA_TYPE = "application/problem+json"
@@ -46,6 +57,8 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[FieldProblem] = []
+    id: str | None = None
+    """Of this request in the log, where the reason is there."""
 
 
 class ProblemError(Exception):
@@ -58,6 +71,7 @@ class ProblemError(Exception):
         detail: str,
         errors: Sequence[FieldProblem] = (),
         headers: Mapping[str, str] | None = None,
+        id: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -65,6 +79,7 @@ class ProblemError(Exception):
         self.detail = detail
         self.errors = errors
         self.headers = dict(headers or {})
+        self.id = id
 
     def response(self) -> Response:
         """The problem document."""
@@ -76,6 +91,8 @@ class ProblemError(Exception):
         }
         if self.errors:
             document["errors"] = [error.model_dump(exclude_none=True) for error in self.errors]
+        if self.id:
+            document["id"] = self.id
         return Response(json.dumps(document), self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
@@ -94,9 +111,12 @@ def wrong_fields(found: Sequence[FieldProblem]) -> ProblemError:
     return ProblemError(422, "invalid", "; ".join(f"{each.field}: {each.why}" for each in found[:5]), found)
 
 
-def unavailable(detail: str) -> ProblemError:
+LATER = {"Retry-After": "5"}
+
+
+def unavailable(detail: str, id: str | None = None) -> ProblemError:
     """503: a server behind this one is away."""
-    return ProblemError(503, "unavailable", detail, headers={"Retry-After": "5"})
+    return ProblemError(503, "unavailable", detail, headers=LATER, id=id)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -134,14 +154,40 @@ def install(app: FastAPI) -> None:
     async def _validation(request: Request, error: RequestValidationError) -> Response:
         return answer(request, wrong_fields([_field_problem(request, each) for each in error.errors()]))
 
-    @app.exception_handler(PyMongoError)
-    async def _mongo(request: Request, error: PyMongoError) -> Response:
-        log.warning("a request met no MongoDB (%s: %.300s)", type(error).__name__, error)
-        return answer(request, unavailable("the database is not reachable"))
+    def caught(scope: Scope, error: Exception) -> App:
+        """For what no handler has foreseen."""
+        return answer(Request(scope), of(error, scope))
 
-    @app.exception_handler(Exception)
-    async def _other(request: Request, _error: Exception) -> Response:
-        return answer(request, ProblemError(500, "internal", "the request failed; the log of the API says why"))
+    # Inside of what Starlette does with errors, which ends the connection.
+    app.add_middleware(Caught, answer=caught)
+
+
+TRANSIENT = "TransientTransactionError"
+"""What the driver calls an error that would not come again."""
+_AWAY = (ConnectionFailure, ExecutionTimeout, WTimeoutError, TimeoutError)
+_UNUSABLE = (BSONError, DocumentTooLarge, InvalidName, OverflowError, RecursionError, UnicodeError, ValidationError)
+"""What the libraries raise about a value that was sent: too large a number or document, a name with NUL in it, half of
+a character, a time that no calendar has."""
+_UNUSABLE_CODES = frozenset({52, 10334, 17280, 17419, 17420})
+"""The same, said by the server: a field's name with a dollar sign, a document or an index key that is too large."""
+
+
+def of(error: Exception, scope: Scope) -> ProblemError:
+    """The problem of an error that no handler has foreseen. Its id leads to the line of the log that has the reason."""
+    number = secrets.token_hex(6)
+    # The path would name people.
+    where = f"{scope['method']} {getattr(scope.get('route'), 'path', 'none')}"
+    if isinstance(error, _AWAY) or (isinstance(error, PyMongoError) and error.has_error_label(TRANSIENT)):
+        log.warning("%s met no MongoDB, request %s (%s: %.300s)", where, number, type(error).__name__, error)
+        return unavailable("the database is not reachable", number)
+    if isinstance(error, DuplicateKeyError):
+        log.warning("%s was done twice at once, request %s", where, number)
+        return ProblemError(409, "conflict", "somebody did the same at this moment", id=number)
+    if isinstance(error, _UNUSABLE) or getattr(error, "code", None) in _UNUSABLE_CODES:
+        log.warning("%s could not use what was sent, request %s", where, number, exc_info=error)
+        return ProblemError(422, "unusable", "something in this request cannot be used", id=number)
+    log.error("%s failed, request %s", where, number, exc_info=error)
+    return ProblemError(500, "internal", "something went wrong on our side", id=number)
 
 
 def _field_problem(request: Request, error: Any) -> FieldProblem:

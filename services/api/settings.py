@@ -21,4 +21,4 @@ class ApiSettings(PublicSettings, MongoSettings):
     environment: str = "live"
     """What keys made here carry as `<env>`, so that a test key is not mistaken for a live one."""
     session_secret: SecretStr | None = None
-    """Signs the portal's sessions; the same for all processes of an installation. Derived from `admin_key` if unset."""
+    """Signs the forms of surveys; the same for all processes of an installation. Derived from `admin_key` if unset."""

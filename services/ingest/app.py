@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from rapport.kit import health as probes
 from rapport.kit import kafka
+from rapport.kit.asgi import App, Caught, Scope
 from rapport.kit.health import Health
 from rapport.kit.log import set_up
 from rapport.kit.serving import Limits, Server
@@ -82,7 +85,9 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
             Route("/v1/interactions", door.post, methods=["POST"]),
             Route("/healthz", healthz),
         ],
-        exception_handlers={HTTPException: _http_problem, Exception: _own_fault},
+        exception_handlers={HTTPException: _http_problem},
+        # Inside of what Starlette does with errors, which ends the connection.
+        middleware=[Middleware(Caught, answer=_own_fault)],
         lifespan=lifespan,
     )
 
@@ -95,8 +100,12 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     return ProblemError(error.status_code, slug, error.detail, detail, headers=error.headers).response()
 
 
-async def _own_fault(_: Request, __: Exception) -> Response:
-    return ProblemError(500, "own-fault", "Ingest failed", "the fault is ours and logged; nothing was taken").response()
+def _own_fault(scope: Scope, error: Exception) -> App:
+    number = secrets.token_hex(6)
+    logging.getLogger("rapport.ingest").error("%s failed, request %s", scope["method"], number, exc_info=error)
+    return ProblemError(
+        500, "own-fault", "Ingest failed", "the fault is ours and logged; nothing was taken", id=number
+    ).response()
 
 
 def run() -> None:

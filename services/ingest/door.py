@@ -1,16 +1,16 @@
 """The generic door: `POST /v1/interactions`, signed, answered 202 only after the broker has everything in it."""
 
-import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from rapport.contracts.events import Account
+from rapport.kit.asgi import Bodies, BusyError, GoneError, TooLargeError
 from rapport.kit.health import Health
 from services.ingest import metrics
 from services.ingest.broker import Broker, NotAcknowledgedError
@@ -20,10 +20,6 @@ from services.ingest.submission import NotJsonError, RejectedError, read
 
 LARGEST_BODY = 1_048_576
 """Bytes: some thousands of interactions, and what one request may hold in memory."""
-DISCARDED = 16 * LARGEST_BODY
-"""Up to here a body that is too large is read and thrown away: many senders hear no answer before they are done."""
-BODY_WITHIN = 30.0
-"""Seconds for the body to arrive, so that a sender who stalls does not hold a connection for good."""
 RETRY_AFTER = "5"
 NOBODY = "0" * 64
 """Compared against when the account is unknown, so that the time taken does not tell which ids exist."""
@@ -37,24 +33,38 @@ class Door:
         self._broker = broker
         self._health = health
         self._now = now
+        self._bodies = Bodies()
 
     async def post(self, request: Request) -> Response:
         """202 and the accepted ids in order; a problem document for everything else, with nothing taken."""
         try:
-            accepted = await self._take(request)
+            accepted = await self._received(request)
         except ProblemError as problem:
             metrics.REQUESTS.labels(problem.slug).inc()
             return problem.response()
         metrics.REQUESTS.labels("accepted").inc()
         return Response(msgspec.json.encode({"accepted": accepted}), 202, media_type="application/json")
 
-    async def _take(self, request: Request) -> list[str]:
+    async def _received(self, request: Request) -> list[str]:
+        try:
+            async with self._bodies.whole(request.scope, request.receive, LARGEST_BODY) as body:
+                return await self._take(request, body)
+        except TooLargeError as error:
+            raise _too_large(hang_up=error.hang_up) from None
+        except BusyError:
+            raise ProblemError(
+                503, "busy", "Too much is being sent at once", "nothing was taken; send it again",
+                headers={"Connection": "close", "Retry-After": RETRY_AFTER},
+            ) from None  # fmt: skip
+        except GoneError:
+            raise ProblemError(400, "gone", "The sender went away", "the body never ended; nothing was taken") from None
+
+    async def _take(self, request: Request, body: bytes) -> list[str]:
         encoding = request.headers.get("content-encoding", "identity").lower()
         if encoding != "identity":
             raise ProblemError(
                 415, "encoded", "Content-Encoding is not taken", f"send the body as it is, not {encoding}"
             )
-        body = await bounded_body(request)
         if NOT_READ in self._health.reasons():
             raise unavailable("the accounts are not read from Kafka yet")
         brand, account = self._sender(request, body)
@@ -106,32 +116,6 @@ def signed(body: bytes, given: str, secrets: tuple[str, ...]) -> bool:
         expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         fits |= hmac.compare_digest(expected.encode(), given.encode())
     return fits
-
-
-async def bounded_body(request: Request) -> bytes:
-    """The raw body, never holding more than LARGEST_BODY of it, whatever its length is said to be."""
-    said = request.headers.get("content-length", "0")
-    if said.isdecimal() and int(said) > DISCARDED:
-        raise _too_large(hang_up=True)
-    parts = bytearray()
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_WITHIN):
-            async for part in request.stream():
-                size += len(part)
-                if size > DISCARDED:
-                    raise _too_large(hang_up=True)
-                if size <= LARGEST_BODY:
-                    parts += part
-    except TimeoutError:
-        raise ProblemError(
-            408, "slow", "The body did not arrive", f"it took longer than {BODY_WITHIN:.0f} s; nothing was taken"
-        ) from None
-    except ClientDisconnect:
-        raise ProblemError(400, "gone", "The sender went away", "the body never ended; nothing was taken") from None
-    if size > LARGEST_BODY:
-        raise _too_large(hang_up=False)
-    return bytes(parts)
 
 
 def _too_large(*, hang_up: bool) -> ProblemError:

@@ -112,7 +112,7 @@ def test_a_session_ends_with_its_key_and_cannot_be_forged(opened: Opened, api: S
     (cookie,) = page.context.cookies()
     value = cookie["value"]
     assert api.with_key(None).get("/", cookies={"rapport_session": value}).status_code == 200
-    forged = value.replace(value.split(".")[0], "admin", 1)
+    forged = value[::-1]
     assert api.with_key(None).get("/", cookies={"rapport_session": forged}).status_code == 303
     api.client.delete(f"/v1/keys/{key.split('_')[2]}")
     page.goto("/")

@@ -1,7 +1,6 @@
 """What every page of the portal has: its template, its headers, who looks at it, and of which brand it is."""
 
 import hashlib
-import time
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -14,13 +13,15 @@ from starlette.responses import HTMLResponse
 
 from services.api.auth import Principal, principal_by_id
 from services.api.context import ContextDep
-from services.api.portal import session, wording
+from services.api.portal import wording
 from services.api.problems import ProblemError, not_found
 from services.api.repositories.brands import Brands
+from services.api.repositories.sessions import Sessions
 from services.api.schemas.views import LONGEST_WHY
 
 STATIC = Path(__file__).parent / "static"
 CLOSED_SHOWN = 4
+COOKIE = "rapport_session"
 
 SECTIONS = (
     ("", "Today"),
@@ -103,8 +104,8 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
 
 
 async def _visitor(request: Request, context: ContextDep) -> Principal:
-    cookie = request.cookies.get(session.COOKIE, "")
-    key_id = session.key_of(cookie, time.time(), context.session_secret)
+    cookie = request.cookies.get(COOKIE, "")
+    key_id = await Sessions(context.database).key_of(cookie, datetime.now(UTC))
     who = await principal_by_id(key_id, context) if key_id else None
     if who is None or not who.may("read"):
         raise NotLoggedInError

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -26,10 +25,10 @@ from services.api.portal import (
     movers,
     new,
     public,
-    session,
     wording,
 )
 from services.api.portal.frame import (
+    COOKIE,
     HEADERS,
     STATIC,
     Brand,
@@ -42,6 +41,7 @@ from services.api.portal.frame import (
 )
 from services.api.repositories.brands import Brands
 from services.api.repositories.overview import Overviews
+from services.api.repositories.sessions import LIFETIME, Sessions
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.views import AlertsQuery, ExchangesQuery, FollowersQuery
 
@@ -79,12 +79,13 @@ async def login(
     same_origin(request)
     who = await principal_of(key.strip(), context)
     if who is None or not who.may("read"):
+        context.rates.failed(request)
         return page("login.html", 401, next=_own_path(next), wrong=True)
     response = RedirectResponse(_own_path(next), 303, headers=HEADERS)
     response.set_cookie(
-        session.COOKIE,
-        session.issue(who.key, time.time(), context.session_secret),
-        max_age=session.LIFETIME_SECONDS,
+        COOKIE,
+        await Sessions(context.database).begin(who.key, datetime.now(UTC)),
+        max_age=int(LIFETIME.total_seconds()),
         httponly=True,
         # Strict would leave it out when somebody follows a link in a mail. Forms of other sites are refused by
         # `same_origin`, and no GET changes anything.
@@ -95,11 +96,12 @@ async def login(
 
 
 @router.post("/logout")
-async def logout(request: Request) -> Response:
-    """Ends the session."""
+async def logout(request: Request, context: ContextDep) -> Response:
+    """Ends the session, wherever its cookie may have been copied to."""
     same_origin(request)
+    await Sessions(context.database).end(request.cookies.get(COOKIE, ""))
     response = RedirectResponse("/login", 303, headers=HEADERS)
-    response.delete_cookie(session.COOKIE, httponly=True, samesite="lax")
+    response.delete_cookie(COOKIE, httponly=True, samesite="lax", secure=request.url.scheme == "https")
     return response
 
 

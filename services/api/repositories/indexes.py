@@ -18,6 +18,7 @@ def _index(name: str, keys: Sequence[tuple[str, int]], **more: Any) -> IndexMode
 
 
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    "sessions": (_index("over", [("until", _UP)], expireAfterSeconds=0),),
     "interactions": (
         _index("timeline", [("brand", _UP), ("platform", _UP), ("follower", _UP), ("occurred_at", _DOWN)]),
         _index(

@@ -2,28 +2,8 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
-from services.api.portal import session, wording
+from services.api.portal import wording
 from services.api.portal.frame import STATIC
-
-SECRET = b"secret"
-
-
-def test_a_session_is_of_its_key_until_it_is_over_and_nobody_else_can_make_one() -> None:
-    cookie = session.issue("abc", 1000.0, SECRET)
-    assert session.key_of(cookie, 1000.0, SECRET) == "abc"
-    assert session.key_of(cookie, 1000.0 + session.LIFETIME_SECONDS, SECRET) is None
-    assert session.key_of(cookie, 1000.0, b"another") is None
-    for forged in (
-        "",
-        ".",
-        "..",
-        "abc",
-        cookie.replace("abc", "xyz"),
-        cookie + "x",
-        cookie.replace(".", ".9", 1),
-        "é.1.x",
-    ):
-        assert session.key_of(forged, 1000.0, SECRET) is None
 
 
 def test_vendored_files_are_what_their_versions_published() -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from rapport.contracts.events import Account, Brand
 from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, SCORER_PARTITIONS, key_of, partition_of
-from services.ingest.door import DISCARDED, LARGEST_BODY
+from rapport.kit.asgi import DISCARDED
+from services.ingest.door import LARGEST_BODY
 from tests.services.ingest.service import Ingest, Log, brand_with, helpdesk, publish, signature, until
 
 pytestmark = pytest.mark.stack
