@@ -31,7 +31,7 @@ class GoneError(Exception):
     """The client went away, or was too slow, before the body ended."""
 
 
-class BusyError(Exception):
+class FullError(Exception):
     """Too many bodies are held already."""
 
 
@@ -48,7 +48,7 @@ class Bodies:
     async def whole(self, scope: Scope, receive: Receive, most: int) -> AsyncIterator[bytes]:
         """The body of a request, of `most` bytes, counted as held until the context ends.
 
-        Raises TooLargeError, GoneError and BusyError. Never holds more than `most`, whatever the length is said to be.
+        Raises TooLargeError, GoneError and FullError. Never holds more than `most`, whatever the length is said to be.
         """
         said = dict(scope["headers"]).get(b"content-length", b"0")
         if said.isdigit() and int(said) > DISCARDED:
@@ -78,7 +78,7 @@ class Bodies:
 
     def _hold(self, address: str, size: int) -> None:
         if self._all + size > self._most or self._held[address] + size > self._most_of_one:
-            raise BusyError
+            raise FullError
         self._all += size
         self._held[address] += size
 

@@ -1,4 +1,4 @@
-"""Threads for work that takes long, so that the loop goes on answering, and one tenant's work does not delay another's."""
+"""Threads for work that takes long, so that neither the loop nor another tenant waits for it."""
 
 import asyncio
 import concurrent.futures

@@ -17,6 +17,7 @@ from rapport.kit.mongo import Document
 from services.api import cursors, reading
 from services.api.community_facts import Who, asked, by_campaign, facts_of, people, texts_of, who
 from services.api.ids import follower_ref
+from services.api.pools import RULES
 from services.api.problems import FieldProblem, Position, ProblemError, not_found, wrong_fields
 from services.api.reading import Database
 from services.api.repositories.campaigns import Campaigns
@@ -185,9 +186,12 @@ async def _sample(database: Database, tenants: Tenants, brand: str, rule: Rule, 
                 entered[who(entry)].add(entry["campaign"])
     numbers = await Scorings(database).of(everybody.values())
     persons = people(everybody.values(), ())
-    matching = sum(
-        matches(rule, facts_of(each, numbers[each[0]["scoring"]], texts, entered), ms(now)) for each in persons
-    )
+
+    def matching_of(persons: Collection[Sequence[Document]]) -> int:
+        facts = (facts_of(each, numbers[each[0]["scoring"]], texts, entered) for each in persons)
+        return sum(matches(rule, one, ms(now)) for one in facts)
+
+    matching = await RULES.run(brand, matching_of, persons)
     return Sample(followers=len(persons), matching=matching, words=whole)
 
 

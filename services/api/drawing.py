@@ -1,6 +1,5 @@
 """The draw of a giveaway: made once, from the entries as they then are, in one transaction."""
 
-import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from rapport.domain import draw as lots
 from rapport.kit.mongo import Document
 from services.api import campaigning
 from services.api.campaigning import Database
+from services.api.pools import DRAWS
 from services.api.problems import ProblemError, invalid, not_found
 from services.api.repositories.campaigns import Campaigns
 from services.api.repositories.tenants import Tenants
@@ -37,8 +37,8 @@ async def draw(
         count = min(len(hashes), rules["winners"] + rules["alternates"])
         seed, beacon = bytes.fromhex(campaign["seed"]), said.beacon or ""
         # Of a million entries this takes a second, in which others are to be served.
-        digest = await asyncio.to_thread(lots.digest_of, hashes)
-        drawn = await asyncio.to_thread(lots.drawn, seed, beacon, digest, hashes, count)
+        digest = await DRAWS.run(brand, lots.digest_of, hashes)
+        drawn = await DRAWS.run(brand, lots.drawn, seed, beacon, digest, hashes, count)
         document: dict[str, Any] = {
             "_id": campaign["_id"],
             "brand": brand,

@@ -7,6 +7,7 @@ forever are refused, and what merely takes long has a limit.
 
 import re
 import time
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -31,11 +32,12 @@ MOST_CHANGES = 500
 MOST_VALUES = 31
 """Of one part of a rule; the days of a month."""
 SECONDS_ALLOWED = 5.0
-"""Looked at between events. A rule that never matches is followed to the year 9999, which takes up to 4 seconds."""
+"""Looked at between events."""
 
 READ = frozenset({
     "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "UID", "SEQUENCE", "STATUS", "SUMMARY",
 })  # fmt: skip
+WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
 RULE_PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYMONTH", "BYMONTHDAY", "BYDAY"})
 LONG_RULE_PARTS = RULE_PARTS | {"BYYEARDAY", "BYWEEKNO", "BYSETPOS"}
@@ -141,8 +143,27 @@ def _occurrences(events: list[Component], first: date, last: date) -> list[Compo
         raise ValueError(f"more than {MOST_CHANGES} of its repetitions were changed")
     calendar = Calendar()
     for event in events:
+        rule: Any = event.get("RRULE")
+        if rule and _never(rule, event.get("DTSTART").dt, last):
+            del event["RRULE"]
         calendar.add_component(event)
     return list(CalendarQuery(calendar).between(first, last + _DAY))
+
+
+def _never(rule: dict[str, list[Any]], start: date, last: date) -> bool:
+    """Whether a rule by days matches none until the last one. The library would follow it to the year 9999."""
+    if rule.get("FREQ") != ["DAILY"]:
+        return False  # that is at most some ten thousand steps
+    (step,) = rule.get("INTERVAL", [1])
+    months, days = (set(map(int, rule.get(part, ()))) for part in ("BYMONTH", "BYMONTHDAY"))
+    weekdays = {WEEKDAYS.index(str(each)[-2:]) for each in rule.get("BYDAY", ())}
+    for number in range(0, (last - start).days + 1, step):
+        day = start + number * _DAY
+        if (months and day.month not in months) or (weekdays and day.weekday() not in weekdays):
+            continue
+        if not days or day.day in days or day.day - monthrange(day.year, day.month)[1] - 1 in days:
+            return False
+    return True
 
 
 def _unfit(event: Component) -> str | None:

@@ -4,7 +4,7 @@ import time
 
 from prometheus_client import Counter, Histogram
 
-from rapport.kit.asgi import App, Bodies, BusyError, GoneError, Message, Receive, Scope, Send, TooLargeError
+from rapport.kit.asgi import App, Bodies, FullError, GoneError, Message, Receive, Scope, Send, TooLargeError
 from services.api.body_sizes import largest_body
 from services.api.problems import LATER, ProblemError
 
@@ -36,7 +36,7 @@ class BodyLimit:
             headers = {"Connection": "close"} if error.hang_up else {}
             problem = ProblemError(413, "too-large", f"a body may have {most:,} bytes here", headers=headers)
             await problem.response()(scope, receive, send)
-        except BusyError:
+        except FullError:
             # Its rest is unread.
             problem = ProblemError(
                 503, "busy", "too much is being sent at once; try again", headers={"Connection": "close", **LATER}

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from rapport.kit.mongo import Document
 from services.api import cursors, mixing
 from services.api.ids import follower_parts, follower_ref
 from services.api.periods import period, span_of
+from services.api.pools import FILES
 from services.api.problems import FieldProblem, ProblemError, invalid, not_found, wrong_fields
 from services.api.reading import Database
 from services.api.repositories.accounts import Accounts
@@ -340,11 +341,16 @@ async def feed(database: Database, token: str, now: datetime) -> bytes:
     found = await Calendar(database, Tenants(None)).of_feed(_hash(token))
     if found is None:
         raise not_found("calendar")
+    tenants = Tenants.one(found["brand"])
+    planned = await Calendar(database, tenants).between(now - FEED_BEFORE, now + FEED_AFTER, None, MOST_IN_FEED)
+    return await FILES.run(found["brand"], _ical, planned)
+
+
+def _ical(planned: Sequence[Document]) -> bytes:
     calendar = icalendar.Calendar()
     calendar.add("prodid", "-//Rapport//Editorial calendar//EN")
     calendar.add("version", "2.0")
-    tenants = Tenants.one(found["brand"])
-    for each in await Calendar(database, tenants).between(now - FEED_BEFORE, now + FEED_AFTER, None, MOST_IN_FEED):
+    for each in planned:
         if each["state"] == "cancelled":
             continue
         event = icalendar.Event()

@@ -1,6 +1,5 @@
 """What a policy would have done to exchanges of the past: told by the functions that set the clocks."""
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from rapport.domain.policy import DEFAULT_VERSION, Subject
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
 from services.api import shapes
+from services.api.pools import POLICIES
 from services.api.proposals import Proposed
 from services.api.repositories.exchanges import Exchanges
 from services.api.repositories.followers import Followers
@@ -82,7 +82,7 @@ async def preview(
         chunk = documents[: MOST_EXCHANGES - len(found)]
         comments = await Interactions(database, tenants).first_comments(chunk)
         stages = await _stages(database, tenants, chunk, now) if trial.asks_for_stages else {}
-        judged = await asyncio.to_thread(_judge, trial, chunk, comments, stages)
+        judged = await POLICIES.run(brand, _judge, trial, chunk, comments, stages)
         found += judged
         forgotten += sum(1 for each in judged if _place(each.exchange) not in comments)
         if len(judged) < len(documents):

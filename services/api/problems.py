@@ -24,7 +24,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from rapport.kit.asgi import App, Caught, Scope
+from rapport.kit.work import BusyError
 from services.api import unknown_fields
+
+MOST_FIELDS = 50
+"""Wrong fields that an answer names; nobody reads more, and a large body may have a hundred thousand."""
+LONGEST_NAME = 200
+LONGEST_WHY = 500
+"""Both may hold what was sent."""
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -152,7 +159,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
-        return answer(request, wrong_fields([_field_problem(request, each) for each in error.errors()]))
+        found = error.errors()[:MOST_FIELDS]
+        return answer(request, wrong_fields([_field_problem(request, each) for each in found]))
+
+    @app.exception_handler(BusyError)
+    async def _busy(request: Request, _error: BusyError) -> Response:
+        why = "this brand has more work waiting than is taken on at once; try again in a moment"
+        return answer(request, ProblemError(429, "busy", why, headers=LATER))
 
     def caught(scope: Scope, error: Exception) -> App:
         """For what no handler has foreseen."""
@@ -193,7 +206,8 @@ def of(error: Exception, scope: Scope) -> ProblemError:
 def _field_problem(request: Request, error: Any) -> FieldProblem:
     # The first part says body, query or path, which the reader of a request knows.
     parts = [str(part) for part in error["loc"][1:] if part != "[key]"] or [str(part) for part in error["loc"]]
+    field = ".".join(part[:LONGEST_NAME] for part in parts)
     if error["type"] == "extra_forbidden":
         known = unknown_fields.known_at(request, error["loc"])
-        return FieldProblem(field=".".join(parts), why=unknown_fields.why(parts[-1], known))
-    return FieldProblem(field=".".join(parts), why=str(error["msg"]).removeprefix("Value error, "))
+        return FieldProblem(field=field, why=unknown_fields.why(parts[-1], known))
+    return FieldProblem(field=field, why=str(error["msg"]).removeprefix("Value error, ")[:LONGEST_WHY])

@@ -13,6 +13,7 @@ from rapport.domain.mix import Interval
 from rapport.domain.times import local
 from rapport.kit.mongo import Document
 from services.api.periods import period, span_of
+from services.api.pools import FIGURES
 from services.api.problems import FieldProblem, wrong_fields
 from services.api.reading import Database
 from services.api.repositories.accounts import Accounts
@@ -70,7 +71,7 @@ async def _consistency(
     }
     known[None] = _earliest(first, *known.values())
     # In a thread: of tens of thousands of posts it takes so long that all other answers would wait for it.
-    shown = await asyncio.to_thread(_worked_out, span, published, before, known, due, wanted, connected)
+    shown = await FIGURES.run(brand["_id"], _worked_out, span, published, before, known, due, wanted, connected)
     return shown, sum(map(len, published.values()))
 
 

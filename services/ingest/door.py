@@ -4,23 +4,28 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rapport.contracts.events import Account
-from rapport.kit.asgi import Bodies, BusyError, GoneError, TooLargeError
+from rapport.contracts.events import Account, Interaction
+from rapport.kit.asgi import Bodies, FullError, GoneError, TooLargeError
 from rapport.kit.health import Health
+from rapport.kit.work import BusyError, Pool
 from services.ingest import metrics
-from services.ingest.broker import Broker, NotAcknowledgedError
+from services.ingest.broker import Broker, NotAcknowledgedError, Record
 from services.ingest.directory import NOT_READ, Directory
 from services.ingest.problems import ProblemError
-from services.ingest.submission import NotJsonError, RejectedError, read
+from services.ingest.submission import NotJsonError, RejectedError, TooManyError, read
 
 LARGEST_BODY = 1_048_576
 """Bytes: some thousands of interactions, and what one request may hold in memory."""
+READ_AT_ONCE = 16 * 1024
+"""Bytes that are read without handing them to a thread, which costs more than reading some dozens of interactions."""
 RETRY_AFTER = "5"
+LATER = {"Retry-After": RETRY_AFTER}
 NOBODY = "0" * 64
 """Compared against when the account is unknown, so that the time taken does not tell which ids exist."""
 
@@ -34,6 +39,7 @@ class Door:
         self._health = health
         self._now = now
         self._bodies = Bodies()
+        self._pool = Pool("door")
 
     async def post(self, request: Request) -> Response:
         """202 and the accepted ids in order; a problem document for everything else, with nothing taken."""
@@ -51,7 +57,7 @@ class Door:
                 return await self._take(request, body)
         except TooLargeError as error:
             raise _too_large(hang_up=error.hang_up) from None
-        except BusyError:
+        except FullError:
             raise ProblemError(
                 503, "busy", "Too much is being sent at once", "nothing was taken; send it again",
                 headers={"Connection": "close", "Retry-After": RETRY_AFTER},
@@ -71,12 +77,21 @@ class Door:
         observed_at = self._now()
         lines = "ndjson" in request.headers.get("content-type", "").lower()
         try:
-            read_items = read(body, lines=lines, brand=brand, account=account, observed_at=observed_at)
+            read_items = await self._read(body, lines=lines, brand=brand, account=account, observed_at=observed_at)
         except NotJsonError as error:
             metrics.REJECTED.labels(account.platform, "not_json").inc()
             raise ProblemError(400, "not-json", "The body is not JSON", f"{error}; nothing was taken") from None
+        except TooManyError as error:
+            metrics.REJECTED.labels(account.platform, "too_many").inc()
+            raise ProblemError(
+                413, "too-many", "Too many interactions", f"{error}; send them in several requests; nothing was taken"
+            ) from None
+        except BusyError:
+            raise ProblemError(
+                429, "busy", "Too much of this brand waits", "nothing was taken; send it again", headers=LATER
+            ) from None
         except RejectedError as error:
-            metrics.REJECTED.labels(account.platform, "invalid").inc(len(error.rejected))
+            metrics.REJECTED.labels(account.platform, "invalid").inc(error.count)
             raise ProblemError(
                 422, "rejected", "Some interactions are wrong", str(error), rejected=error.rejected
             ) from None
@@ -88,6 +103,12 @@ class Door:
             metrics.ACCEPTED.labels(account.platform, interaction.kind).inc()
             metrics.LAG.labels(account.platform).observe((observed_at - interaction.occurred_at).total_seconds())
         return [interaction.id for interaction, _ in read_items]
+
+    async def _read(self, body: bytes, **of: Any) -> list[tuple[Interaction, Record]]:
+        """As `submission.read`; in a thread where it takes so long that others would notice."""
+        if len(body) <= READ_AT_ONCE:
+            return read(body, **of)
+        return await self._pool.run(of["brand"], read, body, **of)
 
     def _sender(self, request: Request, body: bytes) -> tuple[str, Account]:
         """Brand and account that the request is signed for, in the same time and words for every way to be wrong."""

@@ -6,7 +6,7 @@ All or nothing: one bad item refuses the whole body, so a sender never has to fi
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
@@ -29,6 +29,13 @@ LARGEST_AMOUNT = Decimal(10) ** 15
 """Above any purchase; keeps `1e999999` out of every sum that is made of amounts."""
 FINEST_AMOUNT = -9
 """Decimal places of an amount; the smallest unit of any currency has fewer."""
+
+
+MOST_ITEMS = 5_000
+"""In one body. Smaller ones would be refused for their number before a body of a mebibyte is full: an item that says
+something has 200 bytes."""
+MOST_REJECTED = 100
+"""Wrong items that an answer names; nobody reads more."""
 
 
 class Received(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -77,9 +84,17 @@ class RejectedError(ValueError):
     """Some items of the body are wrong, so none is taken."""
 
     def __init__(self, rejected: list[Rejection], of: int) -> None:
-        super().__init__(f"{len(rejected)} of {of} interactions are wrong; none was taken")
-        self.rejected = rejected
+        shown = f"; the first {MOST_REJECTED} are named" if len(rejected) > MOST_REJECTED else ""
+        super().__init__(f"{len(rejected)} of {of} interactions are wrong; none was taken{shown}")
+        self.rejected = rejected[:MOST_REJECTED]
+        self.count = len(rejected)
 
+
+class TooManyError(ValueError):
+    """A body has more items than are taken at once."""
+
+
+T = TypeVar("T")
 
 _ONE = msgspec.json.Decoder(Received)
 _MANY = msgspec.json.Decoder(list[Received])
@@ -92,7 +107,7 @@ def read(
 ) -> list[tuple[Interaction, Record]]:
     """The interactions of a body with their records, in its order. `lines` says that it is NDJSON.
 
-    An object, an array, or one object per line. Raises NotJsonError and RejectedError.
+    An object, an array, or one object per line. Raises NotJsonError, RejectedError and TooManyError.
     """
     received, rejected = _decode(body, lines)
     found: list[tuple[Interaction, Record]] = []
@@ -189,7 +204,7 @@ def _decode(body: bytes, lines: bool) -> tuple[Sequence[Received | None], list[R
         raise NotJsonError("the body is empty")
     try:
         if start == b"[" and not lines:
-            return _MANY.decode(body), []
+            return _few(_MANY.decode(body)), []
         if start == b"{" and not lines:
             return [_ONE.decode(body)], []
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -212,16 +227,22 @@ def _parts(body: bytes, start: bytes, lines: bool) -> Sequence[bytes | msgspec.R
         raise NotJsonError("the body is neither an object nor an array nor one object per line")
     if not lines and start == b"[":
         try:
-            return _PARTS.decode(body)
+            return _few(_PARTS.decode(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise NotJsonError(f"the body is not JSON: {error}") from None
     if not lines and not _is_lines(body):
         _checked(body, "the body")
         return [body]
     parts = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
-    for number, line in parts:
+    for number, line in _few(parts):
         _checked(line, f"line {number}")
     return [line for _, line in parts]
+
+
+def _few(items: list[T]) -> list[T]:
+    if len(items) > MOST_ITEMS:
+        raise TooManyError(f"{len(items)} interactions; at most {MOST_ITEMS} are taken at once")
+    return items
 
 
 def _is_lines(body: bytes) -> bool:

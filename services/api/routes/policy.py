@@ -1,6 +1,5 @@
 """A brand's policy: how soon exchanges are due."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -12,6 +11,7 @@ from rapport.domain.times import ms, utc
 from services.api import cursors, holidays, previewing, proposals, shapes
 from services.api.auth import ReadBrand, WriteBrand
 from services.api.context import ContextDep
+from services.api.pools import FILES, POLICIES
 from services.api.problems import invalid, responses
 from services.api.repositories.policies import Policies
 from services.api.routes.publishing import confirmed
@@ -51,7 +51,7 @@ async def put_policy(brand: str, new: PolicyInput, tenants: WriteBrand, context:
         raise invalid("effective_from", "this time is over, and a policy changes nothing that was opened before it")
     if effective_from > now + LONGEST_AHEAD:
         raise invalid("effective_from", "this is more than a year ahead")
-    proposed = await asyncio.to_thread(proposals.checked, new, now)
+    proposed = await POLICIES.run(brand, proposals.checked, new, now)
     policies = Policies(context.database, tenants)
     version = await policies.add(brand, effective_from, msgspec.to_builtins(proposed._asdict()))
     await confirmed(context, brand)
@@ -97,7 +97,7 @@ async def preview_policy(brand: str, trial: PreviewInput, tenants: ReadBrand, co
         raise invalid("from", "this has to be before `to`")
     if end - start > LONGEST_PREVIEW:
         raise invalid("from", f"this is more than {LONGEST_PREVIEW.days} days before `to`")
-    proposed = await asyncio.to_thread(proposals.checked, trial, now)
+    proposed = await POLICIES.run(brand, proposals.checked, trial, now)
     return await previewing.preview(context.database, tenants, brand, proposed, start, end, now)
 
 
@@ -107,7 +107,7 @@ async def preview_policy(brand: str, trial: PreviewInput, tenants: ReadBrand, co
     openapi_extra={"requestBody": {"required": True, "content": {"text/calendar": {"schema": {"type": "string"}}}}},
 )
 async def read_holidays(
-    _tenants: ReadBrand, request: Request, query: Annotated[HolidaysQuery, Query()]
+    brand: str, _tenants: ReadBrand, request: Request, query: Annotated[HolidaysQuery, Query()]
 ) -> HolidaysFound:
     """The days off of an iCalendar file. Changes nothing: put what it gives into a calendar of the policy."""
     zone = ZoneInfo(request.state.brand["settings"]["timezone"])
@@ -116,7 +116,7 @@ async def read_holidays(
     if not first <= last <= first + LONGEST_HOLIDAYS:
         raise invalid("to", f"this has to be between `from` and {LONGEST_HOLIDAYS.days} days after it")
     try:
-        found = await asyncio.to_thread(holidays.holidays, await request.body(), first, last, zone=zone)
+        found = await FILES.run(brand, holidays.holidays, await request.body(), first, last, zone=zone)
     except holidays.HolidaysError as error:
         raise invalid("body", str(error)) from error
     if len(found.days) > MOST_OVERRIDES:

@@ -1,5 +1,6 @@
 """Which days of an iCalendar file are days off, and what is said of the rest."""
 
+import sys
 import time
 from datetime import date
 
@@ -353,3 +354,36 @@ def test_whatever_is_in_a_file_it_is_read_or_refused(events: list[list[str]]) ->
         return
     assert all(FIRST.isoformat() <= day <= LAST.isoformat() for day in found.days)
     assert list(found.days) == sorted(found.days)
+
+
+@pytest.mark.parametrize(
+    ("rule", "begins", "days"),
+    [
+        ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "19000101", set()),
+        ("FREQ=DAILY;INTERVAL=7;BYDAY=TU", "19000101", set()),
+        ("FREQ=DAILY;COUNT=99999999;BYMONTHDAY=31;BYMONTH=2", "19000101", set()),
+        ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "20260601", {"2026-06-01"}),
+        ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=-1", "19000101", {"2026-02-28"}),
+    ],
+)
+def test_a_rule_by_days_is_followed_no_further_than_the_days_that_are_asked_for(
+    rule: str, begins: str, days: set[str]
+) -> None:
+    event = f"BEGIN:VEVENT\r\nDTSTART;VALUE=DATE:{begins}\r\nRRULE:{rule}\r\nEND:VEVENT\r\n"
+    calls = 0
+
+    def counted(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        found = holidays(
+            f"BEGIN:VCALENDAR\r\n{event}END:VCALENDAR\r\n".encode(), date(2026, 1, 1), date(2026, 12, 31), 600
+        )
+    finally:
+        sys.setprofile(before)
+    assert set(found.days) == days
+    # To the year 9999 it would be some ten million.
+    assert calls < 2_000_000
