@@ -162,8 +162,9 @@ def test_another_brand_platform_or_account_in_the_body_is_refused(ingest: Ingest
         assert rejected["where"] == where
 
 
-def test_fields_that_we_do_not_know_are_let_be(ingest: Ingest, account: Account) -> None:
-    assert ingest.post(account, {**COMMENT, "sentiment": {"score": 1}}).status_code == 202
+def test_fields_that_we_do_not_know_are_refused_by_name(ingest: Ingest, account: Account) -> None:
+    [rejected] = problem(ingest.post(account, {**COMMENT, "sentiment": {"score": 1}}), 422)["rejected"]
+    assert rejected["where"] == "sentiment"
 
 
 @pytest.mark.usefixtures("nothing_else")
