@@ -1,5 +1,7 @@
 """What every test may ask for: a real Kafka and MongoDB, started once per session, and a database of its own."""
 
+import os
+import secrets
 import uuid
 from collections.abc import Iterator
 
@@ -10,6 +12,13 @@ from rapport.local.stack import Running, Stack
 from tests.platforms.bluesky.fixtures import bluesky
 
 __all__ = ["bluesky", "database", "stack"]
+
+
+def pytest_configure() -> None:
+    """Servers that tests start ask for this login, and whatever a test starts beside them knows it."""
+    if "RAPPORT_KAFKA" not in os.environ:
+        os.environ["RAPPORT_KAFKA_USER"] = "rapport"
+        os.environ["RAPPORT_KAFKA_PASSWORD"] = secrets.token_hex(16)
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,7 @@ def _wanted(data: Path | None, brand: str | None, grace: float, settle: float, k
             )
             raise typer.Exit(UNDONE)
         kafka, mongodb = line.kafka, line.mongodb
+        os.environ.update(line.kafka_login().environment())  # where every Kafka client of this process looks for it
     return Wanted(
         kafka=kafka, mongodb=mongodb, database=settings.database, grace=grace, settle=settle, brand=brand, keep=keep
     )

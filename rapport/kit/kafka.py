@@ -12,7 +12,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from rapport.contracts.topics import CATALOGUE, Topic
 from rapport.kit import backoff
-from rapport.kit.kafka_login import login
+from rapport.kit.kafka_login import KafkaLogin, login
 
 REQUEST_MS = 15_000
 BOOTSTRAP_MS = 5_000
@@ -34,13 +34,16 @@ def wait_until_there(bootstrap: str, log: logging.Logger, wait: Callable[[float]
     backoff.until(attempt, what=f"Kafka at {bootstrap}", log=log, errors=(KafkaError, OSError, LookupError), wait=wait)
 
 
-def missing_topics(bootstrap: str) -> set[str]:
-    """The topics of the catalogue that the broker does not have. Raises KafkaError where there is no broker."""
+def missing_topics(bootstrap: str, who: KafkaLogin | None = None) -> set[str]:
+    """The topics of the catalogue that the broker does not have. Raises KafkaError where there is no broker.
+
+    It is asked with the login `who`, else with this process's.
+    """
     admin = KafkaAdminClient(
         bootstrap_servers=_servers(bootstrap),
         request_timeout_ms=REQUEST_MS,
         bootstrap_timeout_ms=BOOTSTRAP_MS,
-        **login(),
+        **login(who),
     )
     try:
         return {topic.name for topic in CATALOGUE} - set(admin.list_topics())
@@ -48,9 +51,11 @@ def missing_topics(bootstrap: str) -> set[str]:
         admin.close()
 
 
-def create_topics(bootstrap: str, replication: int, topics: Iterable[Topic] = CATALOGUE) -> list[str]:
-    """Makes those topics that are not there yet, and gives their names."""
-    admin = KafkaAdminClient(bootstrap_servers=_servers(bootstrap), request_timeout_ms=REQUEST_MS, **login())
+def create_topics(
+    bootstrap: str, replication: int, topics: Iterable[Topic] = CATALOGUE, who: KafkaLogin | None = None
+) -> list[str]:
+    """Makes those topics that are not there yet, and gives their names. `who` as above."""
+    admin = KafkaAdminClient(bootstrap_servers=_servers(bootstrap), request_timeout_ms=REQUEST_MS, **login(who))
     try:
         there = set(admin.list_topics())
         missing = [topic for topic in topics if topic.name not in there]

@@ -22,6 +22,11 @@ class KafkaLogin(BaseSettings):
             raise ValueError("RAPPORT_KAFKA_USER and RAPPORT_KAFKA_PASSWORD are needed together")
         return self
 
+    @classmethod
+    def of(cls, user: str | None, password: str | None) -> Self:
+        """The login with this user and password, whatever the environment says; None stands for nobody."""
+        return cls(user=user, password=SecretStr(password) if password is not None else None)
+
     def environment(self) -> dict[str, str]:
         """The variables that give another process this login."""
         if self.user is None or self.password is None:
@@ -40,6 +45,9 @@ class KafkaLogin(BaseSettings):
         }
 
 
-def login() -> dict[str, Any]:
-    """What every Kafka client of this process is given beside its own options. Raises ValidationError."""
-    return KafkaLogin().options()
+def login(who: KafkaLogin | None = None) -> dict[str, Any]:
+    """What every Kafka client is given beside its own options: the login `who`, else this process's.
+
+    Raises ValidationError.
+    """
+    return (who or KafkaLogin()).options()

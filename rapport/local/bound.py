@@ -1,8 +1,9 @@
-"""Run as a script: becomes a command that the kernel ends when its starter dies, even by kill -9.
+"""Run as a script: becomes a command whose files only their owner reads.
 
     python bound.py <starter's pid> <signal> <program> [argument ...]
 
-Linux forgets nothing of this across exec; on other systems the command simply runs.
+With a signal other than 0 the kernel ends the command by it when its starter dies, even by kill -9. Linux keeps that
+across exec; other systems do not know it.
 """
 
 import ctypes
@@ -13,12 +14,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Sets the signal, makes sure that the starter is still there, and becomes the command."""
+    """Sets the mask and the signal, makes sure that the starter is still there, and becomes the command."""
     starter, signal, *command = sys.argv[1:]
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal), 0, 0, 0)
-    if os.getppid() != int(starter):
-        sys.exit("the process that started this one is gone")
+    os.umask(0o077)
+    if int(signal):
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal), 0, 0, 0)
+        if os.getppid() != int(starter):
+            sys.exit("the process that started this one is gone")
     os.execv(command[0], command)  # noqa: S606 - the command comes from our own code
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rapport.local import jars
+from rapport.local import jars, line, private
 from rapport.local.child import last_lines
 from rapport.local.errors import StackError
 from rapport.local.ports import LOOPBACK
@@ -23,17 +23,27 @@ _JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 # The broker holds a few megabytes per partition in flight; the rest of its memory is the page cache's work.
 _HEAP = ("-Xms128m", "-Xmx512m")
 
+_JAAS = (
+    "org.apache.kafka.common.security.plain.PlainLoginModule required "
+    'username="{user}" password="{password}" user_{user}="{password}";'
+)
+"""Everybody who connects, the broker itself included, is the one user that there is."""
 # One node can only replicate to itself. The internal topics have few partitions because each is a folder and files
 # that are opened at every start. The cleaner's buffer is taken from the heap at start; the default is 128 MB.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=CLIENT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=CLIENT://{host}:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CLIENT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+inter.broker.listener.name=CLIENT
+sasl.enabled.mechanisms=PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.client.plain.sasl.jaas.config={jaas}
+listener.name.controller.plain.sasl.jaas.config={jaas}
 log.dirs={logs}
 num.network.threads=2
 num.io.threads=4
@@ -89,13 +99,16 @@ class Broker:
         java = _java()
         classpath = jars.classpath(on_progress)
         folder = self.data / "kafka"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=private.FOLDER_MODE, parents=True, exist_ok=True)
         properties = folder / "server.properties"
-        properties.write_text(
-            _PROPERTIES.format(host=LOOPBACK, port=port, controller_port=controller_port, logs=folder / "log")
+        login = private.passwords(self.data).kafka().environment()
+        jaas = _JAAS.format(user=login["RAPPORT_KAFKA_USER"], password=login["RAPPORT_KAFKA_PASSWORD"])
+        text = _PROPERTIES.format(
+            host=LOOPBACK, port=port, controller_port=controller_port, logs=folder / "log", jaas=jaas
         )
+        line.write_private(properties, text.encode())
         logging = folder / "log4j2.properties"
-        logging.write_text(_LOGGING)
+        line.write_private(logging, _LOGGING.encode())
         run = [*_JAVA, "-cp", classpath, f"-Dlog4j2.configurationFile={logging}"]
         if not (folder / "log" / "meta.properties").exists():
             on_progress("formatting its storage")
@@ -106,14 +119,15 @@ class Broker:
         # The first bit is taken away, as one in 64 would begin with a dash, which the tool takes for an option.
         first, *rest = uuid.uuid4().bytes
         cluster = base64.urlsafe_b64encode(bytes([first & 0x7F, *rest])).rstrip(b"=").decode()
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        self.log.parent.mkdir(mode=private.FOLDER_MODE, parents=True, exist_ok=True)
+        with private.opened(self.log, "a") as log:
             ended = subprocess.run(
                 [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 timeout=_FORMAT_SECONDS,
+                umask=private.UMASK,
                 check=False,
             )
         if ended.returncode:

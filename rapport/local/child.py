@@ -84,12 +84,12 @@ def start(
 ) -> Child:
     """Starts a command in a session of its own, so that Ctrl-C does not reach it; what it prints is appended to `log`.
 
-    With `ends_with_us` it gets that signal when this process is gone, however that happens. Raises OSError.
+    Only its owner reads what it writes. With `ends_with_us` it gets that signal when this process is gone, however
+    that happens. Raises OSError.
     """
-    arguments = list(command)
-    if ends_with_us is not None:
-        arguments = [sys.executable, "-I", "-S", str(_BOUND), str(os.getpid()), str(int(ends_with_us)), *arguments]
-    log.parent.mkdir(parents=True, exist_ok=True)
+    number = int(ends_with_us) if ends_with_us is not None else 0
+    arguments = [sys.executable, "-I", "-S", str(_BOUND), str(os.getpid()), str(number), *command]
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def spawn() -> Child:
         pid = os.posix_spawn(
@@ -98,7 +98,7 @@ def start(
             dict(environment),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
             ],
             setsid=True,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from rapport.local import child, line, ports
+from rapport.local import child, line, ports, private
 from rapport.local.errors import StackError
 from rapport.local.line import Line
 from rapport.local.service import Service
@@ -124,6 +124,7 @@ class Installation:
             environment = {
                 **inherited,
                 **{name: value for name, value in known.items() if name in wanted},
+                **running.kafka_login().environment(),
                 "RAPPORT_PORT": str(planned[process.name]),
                 "RAPPORT_INTERNAL_PORT": str(probed[process.name]),
                 **extra_env,
@@ -174,6 +175,8 @@ class Installation:
             portal=f"{url['api']}/",
             kafka=self._running.kafka,
             mongodb=self._running.mongodb,
+            kafka_user=self._running.kafka_user,
+            kafka_password=self._running.kafka_password,
             admin_key=self._admin_key,
             internal={service.name: service.internal_url for service in self._services},
             pids={**self._running.pids, **pids},
@@ -186,8 +189,8 @@ class Installation:
             return now
 
     def _alone(self) -> TextIO:
-        self._data.mkdir(parents=True, exist_ok=True)
-        file = (self._data / "installation.lock").open("w")
+        private.claim(self._data)
+        file = private.opened(self._data / "installation.lock", "w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

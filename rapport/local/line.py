@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from rapport.kit.kafka_login import KafkaLogin
 from rapport.local import child
 from rapport.local.child import Child
 
@@ -24,6 +25,13 @@ class Line(msgspec.Struct, frozen=True):
     """By service; `kafka` and `mongodb` where the installation started them."""
     internal: dict[str, str] = {}
     """Where each service has its probes and metrics."""
+    kafka_user: str | None = None
+    kafka_password: str | None = None
+    """What Kafka asks for, if anything. MongoDB's are in its address."""
+
+    def kafka_login(self) -> KafkaLogin:
+        """The login of Kafka's clients."""
+        return KafkaLogin.of(self.kafka_user, self.kafka_password)
 
 
 class _State(msgspec.Struct):

@@ -10,8 +10,10 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
+from rapport.local import private
 from rapport.local.errors import StackError
 from rapport.local.ports import LOOPBACK
+from rapport.local.private import Passwords
 
 USUAL_PORT = 27017
 REPLICA_SET = "rapport"
@@ -21,6 +23,10 @@ _FILES = "file_manager=(close_idle_time=20,close_scan_interval=5,close_handle_mi
 """Each collection and index is a file. By default it stays open for ten minutes after its last use, also when it is
 dropped; where databases come and go by the minute, mongod reaches the limit of open files, and dies of it."""
 _NOT_INITIATED = 94
+_USER_EXISTS = 51003
+_USER = "rapport"
+_MEMBER = "__system"
+"""The name under which members of a replica set know each other. Its password is the key, and it may do everything."""
 _CONNECT_MS = 2_000
 
 
@@ -38,32 +44,44 @@ class Mongod:
     def command(self, port: int) -> list[str]:
         """The command that serves on `port`. Raises StackError where there is no mongod."""
         folder = self.data / "mongodb"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=private.FOLDER_MODE, parents=True, exist_ok=True)
         return [
             _program(),
             *("--bind_ip", LOOPBACK, "--port", str(port), "--nounixsocket"),
             *("--dbpath", str(folder), "--wiredTigerCacheSizeGB", _CACHE_GB),
             *("--replSet", REPLICA_SET, "--oplogSize", _OPLOG_MB),
+            *("--keyFile", str(private.passwords(self.data).mongodb_key())),
+            # Else whoever is first could make the first user.
+            *("--setParameter", "enableLocalhostAuthBypass=false"),
             *("--wiredTigerEngineConfigString", _FILES),
             # A recorder of the server's own vital signs: 200 MB of files that nobody here reads.
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         ]
 
 
-def uri(port: int) -> str:
+def uri(port: int, password: str) -> str:
     """The address for clients."""
-    return f"mongodb://{LOOPBACK}:{port}/?replicaSet={REPLICA_SET}"
+    return f"mongodb://{_USER}:{password}@{LOOPBACK}:{port}/?replicaSet={REPLICA_SET}&authSource=admin"
 
 
-def make_primary(port: int) -> bool:
-    """Brings the replica set of one about, at this port; True once it takes writes.
+def make_primary(port: int, passwords: Passwords) -> bool:
+    """Brings the replica set of one about, at this port, with the user of `uri`; True once it takes writes.
 
     To be called until it is True. Raises pymongo's errors while the server is not there.
     """
     host = f"{LOOPBACK}:{port}"
-    with MongoClient[dict[str, Any]](host, directConnection=True, serverSelectionTimeoutMS=_CONNECT_MS) as client:
+    with MongoClient[dict[str, Any]](
+        host,
+        directConnection=True,
+        serverSelectionTimeoutMS=_CONNECT_MS,
+        username=_MEMBER,
+        password=passwords.mongodb_key().read_text().strip(),
+        authSource="local",
+        authMechanism="SCRAM-SHA-256",
+    ) as client:
         hello = client.admin.command("hello")
         if hello.get("isWritablePrimary"):
+            _make_user(client, passwords.mongodb())
             return True
         try:
             config = client.admin.command("replSetGetConfig")["config"]
@@ -78,6 +96,16 @@ def make_primary(port: int) -> bool:
             config["version"] += 1
             client.admin.command("replSetReconfig", config, force=True)
         return False
+
+
+def _make_user(client: MongoClient[dict[str, Any]], password: str) -> None:
+    try:
+        client.admin.command("createUser", _USER, pwd=password, roles=["root"], mechanisms=["SCRAM-SHA-256"])
+    except OperationFailure as error:
+        if error.code != _USER_EXISTS:
+            raise
+        # The data may come from a folder with another password.
+        client.admin.command("updateUser", _USER, pwd=password)
 
 
 def _program() -> str:

@@ -18,7 +18,9 @@ from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
 from rapport.kit import kafka as kit_kafka
-from rapport.local import child, existing, line, mongod, ports, state
+from rapport.kit import mongo as kit_mongo
+from rapport.kit.kafka_login import KafkaLogin
+from rapport.local import child, existing, line, mongod, ports, private, state
 from rapport.local.broker import USUAL_PORT as KAFKA_PORT
 from rapport.local.broker import Broker
 from rapport.local.child import Child
@@ -44,8 +46,15 @@ class Running(msgspec.Struct, frozen=True):
     """Bootstrap servers, separated by commas."""
     mongodb: str
     """URI."""
+    kafka_user: str | None = None
+    kafka_password: str | None = None
+    """What Kafka asks for, if anything."""
     pids: dict[str, int] = {}
     """Of those that we started: `kafka`, `mongodb`."""
+
+    def kafka_login(self) -> KafkaLogin:
+        """The login of Kafka's clients."""
+        return KafkaLogin.of(self.kafka_user, self.kafka_password)
 
 
 def _quiet(what: str, how_far: str) -> None:
@@ -152,6 +161,7 @@ class Stack:
             server = self._start("kafka", command, broker.log, f"{ports.LOOPBACK}:{port}", bound)
         tell("starting")
         address = server.address
+        login = private.passwords(self.data).kafka()
 
         def attempt() -> bool:
             port = address.rpartition(":")[2]
@@ -160,8 +170,8 @@ class Stack:
             ours = server.child()
             if ours is None or not ours.listens(int(port)):
                 return False
-            kit_kafka.create_topics(address, replication=1)
-            return not kit_kafka.missing_topics(address)
+            kit_kafka.create_topics(address, replication=1, who=login)
+            return not kit_kafka.missing_topics(address, login)
 
         self._until("Kafka", server, attempt, broker.log, (KafkaError, OSError))
         tell(f"ready at {address}")
@@ -177,19 +187,21 @@ class Stack:
             tell("uses the server that RAPPORT_MONGODB names")
             return
         database = Mongod(self.data)
+        passwords = private.passwords(self.data)
         server = self._state.servers.get("mongodb")
         if server is None or not server.alive():
             port = self._port(server, 0 if any_port else mongod.USUAL_PORT)
-            server = self._start("mongodb", database.command(port), database.log, mongod.uri(port), bound)
+            address = mongod.uri(port, passwords.mongodb())
+            server = self._start("mongodb", database.command(port), database.log, address, bound)
         tell("starting")
         port = server.port()
 
         def attempt() -> bool:
             ours = server.child()
-            return ours is not None and ours.listens(port) and mongod.make_primary(port)
+            return ours is not None and ours.listens(port) and mongod.make_primary(port, passwords)
 
         self._until("MongoDB", server, attempt, database.log, (PyMongoError,))
-        tell(f"ready at {server.address}")
+        tell(f"ready at {kit_mongo.shown(server.address)}")
 
     def _port(self, before: Server | None, usual: int) -> int:
         had = before.port() if before is not None else 0
@@ -249,12 +261,15 @@ class Stack:
     def _running(self) -> Running:
         servers = self._state.servers
         pids = {name: server.pid for name, server in servers.items() if server.pid is not None}
-        return Running(servers["kafka"].address, servers["mongodb"].address, pids)
+        # Servers of others take what this process's environment says; ours take what their folder has.
+        login = private.passwords(self.data).kafka() if "kafka" in pids else KafkaLogin()
+        password = login.password.get_secret_value() if login.password is not None else None
+        return Running(servers["kafka"].address, servers["mongodb"].address, login.user, password, pids)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        self.data.mkdir(parents=True, exist_ok=True)
-        with (self.data / "stack.lock").open("w") as file:
+        private.claim(self.data)
+        with private.opened(self.data / "stack.lock", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -192,7 +192,7 @@ class SecondBroker:
         """`first` are the first broker's properties, `command` what starts it."""
         self._folder = first.parent.parent / "second"
         self._folder.mkdir()
-        address = f"PLAINTEXT://{ports.LOOPBACK}:{ports.usual_or_free(0)}"
+        address = f"CLIENT://{ports.LOOPBACK}:{ports.usual_or_free(0)}"
         changed = {
             "process.roles": "broker",
             "node.id": "2",

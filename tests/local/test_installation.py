@@ -19,9 +19,11 @@ from typer.testing import CliRunner, Result
 from rapport.cli import app
 from rapport.kit import mongo
 from rapport.kit.kafka import missing_topics
+from rapport.kit.kafka_login import KafkaLogin
 from rapport.local import child
 from rapport.local.service import delay_seconds
 from rapport.processes import PROCESSES
+from tests.local.test_private import open_to_others
 from tests.local.waiting import until
 
 pytestmark = pytest.mark.e2e
@@ -59,8 +61,7 @@ def here(*arguments: str, **environment: str) -> Result:
 
 
 def _environment() -> dict[str, str]:
-    given = ("RAPPORT_KAFKA", "RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY", "RAPPORT_DATA")
-    return {name: value for name, value in os.environ.items() if name not in given}
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")}
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,11 @@ def up(start: Callable[[Path], Up], tmp_path_factory: pytest.TempPathFactory) ->
     return start(tmp_path_factory.mktemp("up") / "data")
 
 
+def login_of(line: dict[str, Any]) -> KafkaLogin:
+    """The login of Kafka's clients, as a line of JSON has it."""
+    return KafkaLogin.of(line["kafka_user"], line["kafka_password"])
+
+
 def is_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:
@@ -103,11 +109,13 @@ def is_ready(url: str) -> bool:
 
 
 def test_the_line_has_every_address_the_key_and_every_pid_and_all_are_ready(up: Up) -> None:
-    assert set(up.line) == {"api", "ingest", "portal", "kafka", "mongodb", "admin_key", "pids", "internal"}
+    login = {"kafka_user", "kafka_password"}
+    named = {"api", "ingest", "portal", "kafka", "mongodb", "admin_key", "pids", "internal"}
+    assert set(up.line) == named | login
     assert set(up.line["pids"]) == SERVICES | {"kafka", "mongodb"}
     assert set(up.line["internal"]) == SERVICES
     assert all(is_ready(url) for url in up.line["internal"].values())
-    assert missing_topics(up.line["kafka"]) == set()
+    assert missing_topics(up.line["kafka"], login_of(up.line)) == set()
     assert up.status() == up.line
 
 
@@ -116,6 +124,19 @@ def test_the_admin_key_is_kept_where_only_its_owner_reads_it(up: Up) -> None:
         assert stat.S_IMODE((up.data / name).stat().st_mode) == 0o600
     assert (up.data / "admin_key").read_text() == up.line["admin_key"]
     assert up.line["admin_key"].startswith("rp_local_")
+
+
+def test_nothing_that_an_installation_keeps_is_open_to_others(up: Up) -> None:
+    assert open_to_others(up.data) == []
+
+
+def test_no_password_is_on_a_command_line_or_in_a_log(up: Up) -> None:
+    shown = [" ".join(psutil.Process(pid).cmdline()) for pid in up.status()["pids"].values()]
+    shown += [path.read_text(errors="replace") for path in (up.data / "logs").iterdir()]
+    secrets = [path.read_text() for path in (up.data / "secrets").iterdir() if path.name != "kafka_user"]
+    assert len(secrets) == 3
+    secrets.append(up.line["admin_key"])
+    assert [secret for secret in secrets if any(secret in text for text in shown)] == []
 
 
 def test_brands_accounts_and_keys_are_made_and_listed_on_the_command_line(up: Up) -> None:
@@ -169,7 +190,7 @@ def test_a_killed_broker_and_database_are_started_again_at_the_same_address(up: 
     )
     now = up.status()
     assert (now["kafka"], now["mongodb"]) == (up.line["kafka"], up.line["mongodb"])
-    assert missing_topics(now["kafka"]) == set()
+    assert missing_topics(now["kafka"], login_of(now)) == set()
     with mongo.client(now["mongodb"]) as client:
         assert client.admin.command("hello")["isWritablePrimary"]
 
