@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from typing import Any
 from bench.client import Agency, lag, percentile
 from bench.clocks import clocks
 from bench.views import views
+from rapport.kit.kafka_login import KafkaLogin
 from rapport.local.installation import Installation
 from rapport.local.stack import Stack
 from services.api.ids import follower_ref
@@ -235,6 +237,8 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
 
 def main() -> int:
     """Runs what was asked for; exit code 1 where anything was lost or doubled."""
+    # The servers that are started here ask for this login, and every client here gives it.
+    os.environ.update(KafkaLogin.of("bench", secrets.token_hex(16)).environment())
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     usual = ("freshness", "throughput", "kills", "clocks", "views")
     every = (*usual, LONG_RUN)

@@ -13,7 +13,7 @@ from typing import TextIO
 from rapport.local import child, line, ports, private
 from rapport.local.errors import StackError
 from rapport.local.line import Line
-from rapport.local.service import Service
+from rapport.local.service import Service, delay_seconds
 from rapport.local.stack import Progress, Running, Stack
 from rapport.processes import COMMON_SETTINGS, PROCESSES
 
@@ -41,6 +41,7 @@ class Installation:
         self._owns_stack = False
         self._servers_thread: threading.Thread | None = None
         self._on_progress: Progress = lambda *_: None
+        self._noted = True
 
     def start(
         self,
@@ -57,7 +58,7 @@ class Installation:
         Raises StackError; whatever was started is then ended again.
         """
         self._data = data.absolute()
-        self._on_progress = on_progress
+        self._on_progress = _never_failing(on_progress)
         self._stack = Stack(self._data)
         self._lock = self._alone()
         try:
@@ -68,10 +69,10 @@ class Installation:
             for service in self._services:
                 service.keep(self._ending, self._changed)
             self._until_ready()
-            if self._owns_stack:
-                self._servers_thread = threading.Thread(target=self._keep_servers, name="keep-servers", daemon=True)
-                self._servers_thread.start()
-            return self._note()
+            self._servers_thread = threading.Thread(target=self._keep_servers, name="keep-servers", daemon=True)
+            self._servers_thread.start()
+            self._note()
+            return self._line()
         except BaseException:
             self.stop()
             raise
@@ -151,14 +152,17 @@ class Installation:
 
     def _keep_servers(self) -> None:
         """Kafka or MongoDB that ends is started again, at the same port; the services wait for it meanwhile."""
-        while not self._ending.wait(_SERVERS_POLL_SECONDS):
-            if self._stack.status() is not None:
-                continue
+        failures = 0
+        while not self._ending.wait(delay_seconds(failures) if failures else _SERVERS_POLL_SECONDS):
             try:
-                self._running = self._stack.up(self._on_progress, bound=True, same_port=True)
-            except StackError as error:
-                self._on_progress("stack", str(error))
-            if not self._ending.is_set():
+                if self._owns_stack and self._stack.status() is None:
+                    self._running = self._stack.up(self._on_progress, bound=True, same_port=True)
+                    self._noted = False
+                failures = 0
+            except (StackError, OSError) as error:  # such as a full disk, which somebody will make room on
+                failures += 1
+                self._on_progress("stack", f"{error}\nTrying again in {delay_seconds(failures):.1f} s.")
+            if not self._noted and not self._ending.is_set():
                 self._note()
 
     def _changed(self, name: str, what: str) -> None:
@@ -182,11 +186,14 @@ class Installation:
             pids={**self._running.pids, **pids},
         )
 
-    def _note(self) -> Line:
+    def _note(self) -> None:
+        """Lets `rapport status` find what runs; tried again until it was written."""
         with self._changing:
-            now = self._line()
-            line.note(self._data, now)
-            return now
+            try:
+                line.note(self._data, self._line())
+                self._noted = True
+            except OSError:
+                self._noted = False
 
     def _alone(self) -> TextIO:
         private.claim(self._data)
@@ -197,6 +204,16 @@ class Installation:
             file.close()
             raise StackError(f"an installation runs on {self._data} already; see `rapport status`") from error
         return file
+
+
+def _never_failing(tell: Progress) -> Progress:
+    """Tells what can be told: nothing stops for a terminal that is gone, or for a log on a full disk."""
+
+    def told(what: str, how_far: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            tell(what, how_far)
+
+    return told
 
 
 def _free_port(usual: int, taken: set[int]) -> int:

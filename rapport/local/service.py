@@ -56,7 +56,10 @@ class Service:
         return running if running is not None and running.alive() else None
 
     def keep(self, ending: threading.Event, on_change: Callable[[str, str], None]) -> None:
-        """Starts it, and again whenever it ends before `ending` is set. Tells each change: its name, what happened."""
+        """Starts it, and again whenever it ends before `ending` is set.
+
+        Tells each change: its name, what happened. `on_change` must raise nothing: the thread would end.
+        """
         self._thread = threading.Thread(
             target=self._keep, args=(ending, on_change), name=f"keep-{self.name}", daemon=True
         )
@@ -87,21 +90,28 @@ class Service:
         failures = 0
         while not ending.is_set():
             began = time.monotonic()
-            self._child = child.start(
-                [sys.executable, "-m", "rapport.cli", self.name],
-                self.log,
-                self._environment,
-                # Nothing is lost by it, and what no longer has a supervisor must not linger.
-                ends_with_us=signal.SIGKILL,
-            )
-            on_change(self.name, "started")
-            while self._child.alive() and not ending.wait(_POLL_SECONDS):
-                pass
+            try:
+                self._run(ending, on_change)
+                why = f"ended unexpectedly ({child.last_lines(self.log, 1)})"
+            except OSError as error:  # such as a full disk, which somebody will make room on
+                why = f"could not be started ({error.strerror})"
             if ending.is_set():
                 return
             self.ends += 1
             failures = 1 if time.monotonic() - began >= STEADY_SECONDS else failures + 1
             delay = delay_seconds(failures)
-            last = child.last_lines(self.log, 1)
-            on_change(self.name, f"ended unexpectedly ({last}); starting again in {delay:.1f} s")
+            on_change(self.name, f"{why}; starting again in {delay:.1f} s")
             ending.wait(delay)
+
+    def _run(self, ending: threading.Event, on_change: Callable[[str, str], None]) -> None:
+        """Returns when it has ended, or is to be. Raises OSError where it cannot be started."""
+        self._child = child.start(
+            [sys.executable, "-m", "rapport.cli", self.name],
+            self.log,
+            self._environment,
+            # Nothing is lost by it, and what no longer has a supervisor must not linger.
+            ends_with_us=signal.SIGKILL,
+        )
+        on_change(self.name, "started")
+        while self._child.alive() and not ending.wait(_POLL_SECONDS):
+            pass
