@@ -87,18 +87,14 @@ def _tell_json(told: "Difference | Summary") -> None:
 
 
 def _tell_words(told: "Difference | Summary") -> None:
+    from services.verify import words
     from services.verify.app import Summary
 
     if not isinstance(told, Summary):
-        _say(told.line())
-        return
-    if told.first is not None and told.last is not None:
-        _say(f"{told.records:,} records replayed, appended from {told.first:%FT%TZ} to {told.last:%FT%TZ}")
-        _say("compared: " + ", ".join(f"{many:,} {what}" for what, many in told.compared.items()))
-        for brand, counts in sorted(told.counts.items()):
-            _say(f"{brand}: " + ", ".join(f"{many:,} {kind}" for kind, many in sorted(counts.items())))
-        many = told.differences
-        _say("no differences" if not many else "one difference" if many == 1 else f"{many:,} differences")
+        _say(words.difference(told))
+    elif told.why is None:
+        for line in words.summary(told):
+            _say(line)
 
 
 def _say(line: str) -> None:

@@ -16,8 +16,6 @@ from aiokafka import TopicPartition
 from msgspec import Struct
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from rapport.contracts.topics import CATALOGUE
 from rapport.domain.times import utc
@@ -31,9 +29,11 @@ from services.verify.following import Following
 from services.verify.groups import Passages
 from services.verify.ledger import Expected
 from services.verify.log import SOURCES, Log, UnverifiableError, name, partitions
+from services.verify.progress import steps
 from services.verify.replay import Replay
 from services.verify.rows import Standing
 from services.verify.settle import Settling
+from services.verify.words import plural
 
 log = logging.getLogger("rapport.verify")
 
@@ -120,7 +120,7 @@ class _Verification:
         """From the log's beginning to what is to be told of it."""
         wanted = self._wanted
         await asyncio.to_thread(_check_topics, wanted.kafka)
-        with _screen() as self._progress, _store(wanted.keep) as store, mongo.client(wanted.mongodb) as client:
+        with steps() as self._steps, _store(wanted.keep) as store, mongo.client(wanted.mongodb) as client:
             client.admin.command("ping")
             self._log = Log(wanted.kafka)
             try:
@@ -173,80 +173,76 @@ class _Verification:
         brands = [brand] if brand is not None else await asyncio.to_thread(database["brands"].distinct, "_id")
         following = Following(database, brands, self._wanted.settle)
         await asyncio.to_thread(self._compare_figures, following)
-        task: TaskID | None = None
-        while len(following) and not following.decided():
-            if task is None:
-                task = self._progress.add_task("", total=None)
-            self._progress.update(task, description=f"looking again at {len(following):,} figures that differ")
-            await asyncio.sleep(LOOK_SECONDS)
-            await asyncio.to_thread(following.look_again)
-        if task is not None:
-            self._progress.remove_task(task)
+        if len(following) and not following.decided():
+            with self._steps.step(_looking(len(following), "figures")) as step:
+                while len(following) and not following.decided():
+                    step.now(_looking(len(following), "figures"))
+                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.to_thread(following.look_again)
         differences, undecided = following.outcome()
         return differences, _kept_changing(undecided)
 
     def _compare_figures(self, following: Following) -> None:
         for figure in FIGURES:
-            task = self._progress.add_task(f"comparing each {figure.what}", total=None)
-            for many in following.whole(figure.what):
-                self._compared[figure.what] += many
-                self._progress.advance(task, many)
-                if len(following) > MOST_OPEN or self._ended.is_set():
-                    return
-            self._progress.remove_task(task)
+            with self._steps.step(f"comparing {plural(figure.what)}", following.size(figure.what)) as step:
+                for many in following.whole(figure.what):
+                    self._compared[figure.what] += many
+                    step.advance(many)
+                    if len(following) > MOST_OPEN or self._ended.is_set():
+                        return
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, *, tell: bool = True) -> None:
         """Replays to the ends as they now are."""
         ends = await self._log.ends()
         left = await self._log.left(ends)
-        task = self._progress.add_task("replaying", total=left)
-        for wanted in (
-            # The dead letters first: of some records only they say that they were not processed.
-            {each: end for each, end in ends.items() if each.topic not in _SOURCE_NAMES},
-            {each: end for each, end in ends.items() if each.topic in _SOURCE_NAMES},
-        ):
-            async for records in self._log.read(wanted):
-                self._replay.take(records)
-                if records[0].topic in _SOURCE_NAMES:
-                    self._progress.advance(task, len(records))
+        with self._steps.step("reading the log", left) if tell else contextlib.nullcontext() as step:
+            for wanted in (
+                # The dead letters first: of some records only they say that they were not processed.
+                {each: end for each, end in ends.items() if each.topic not in _SOURCE_NAMES},
+                {each: end for each, end in ends.items() if each.topic in _SOURCE_NAMES},
+            ):
+                async for records in self._log.read(wanted):
+                    self._replay.take(records)
+                    if step is not None and records[0].topic in _SOURCE_NAMES:
+                        step.advance(len(records))
         self._replay.passed(await self._log.positions())
-        self._progress.remove_task(task)
 
     def _compare(self, comparison: Comparison, settling: Settling, passage: int) -> bool:
         """Compares everything; False where so much differs that it stopped."""
         for what in KINDS:
             self._compared[what] = 0
-            task = self._progress.add_task(f"comparing each {what}", total=None)
-            for many, differing in comparison.whole(what):
-                self._compared[what] += many
-                self._progress.advance(task, many)
-                settling.add(differing, passage)
-                if len(settling) > MOST_OPEN or self._ended.is_set():
-                    return False
-            self._progress.remove_task(task)
+            with self._steps.step(f"comparing {plural(what)}", comparison.size(what)) as step:
+                for many, differing in comparison.whole(what):
+                    self._compared[what] += many
+                    step.advance(many)
+                    settling.add(differing, passage)
+                    if len(settling) > MOST_OPEN or self._ended.is_set():
+                        return False
         return True
 
     async def _settle(self, settling: Settling, passages: Passages) -> None:
         """Follows the log until what differs agrees or will stay."""
-        task: TaskID | None = None
-        while len(settling) and not settling.decided(passages.done):
-            if task is None:
-                task = self._progress.add_task("", total=None)
-            self._progress.update(task, description=f"looking again at {len(settling):,} that differ")
-            passages.turn(_reached(self._replay.standing))
-            following = passages.begun + 1
-            hours = await asyncio.to_thread(settling.hours, passages.done, following)
-            await self._catch_up()
-            await asyncio.to_thread(settling.look_again, hours, following)
-            await asyncio.sleep(LOOK_SECONDS)
-        if task is not None:
-            self._progress.remove_task(task)
+        if not len(settling) or settling.decided(passages.done):
+            return
+        with self._steps.step(_looking(len(settling), "things")) as step:
+            while len(settling) and not settling.decided(passages.done):
+                step.now(_looking(len(settling), "things"))
+                passages.turn(_reached(self._replay.standing))
+                following = passages.begun + 1
+                hours = await asyncio.to_thread(settling.hours, passages.done, following)
+                await self._catch_up(tell=False)
+                await asyncio.to_thread(settling.look_again, hours, following)
+                await asyncio.sleep(LOOK_SECONDS)
 
 
 def _kept_changing(undecided: Sequence[tuple[str, str]]) -> str | None:
     if not undecided:
         return None
-    return f"{len(undecided):,} kept changing and agreed at no time, such as {' '.join(undecided[0])}"
+    return f"{len(undecided):,} things kept changing and never agreed with the log, such as {' '.join(undecided[0])}"
+
+
+def _looking(many: int, what: str) -> str:
+    return f"looking again at {many:,} {what} that differ"
 
 
 def _reached(standing: Standing) -> Mapping[TopicPartition, int]:
@@ -286,12 +282,3 @@ def _store(keep: Path | None) -> Iterator[Store]:
             raise UnverifiableError(f"the rows in {folder} cannot be opened: {error}") from error
         ending.callback(store.close)
         yield store
-
-
-@contextlib.contextmanager
-def _screen() -> Iterator[Progress]:
-    """A progress bar on stderr, where that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        yield progress

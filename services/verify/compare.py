@@ -15,7 +15,6 @@ How many interactions a brand has of each kind is not asked apart: it follows, o
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from pymongo.database import Database
 
@@ -34,7 +33,6 @@ KINDS = (*COLLECTIONS, "alert record", "dead letter", "put aside")
 """What is compared: documents, the records of `alerts`, and the dead letters of the scorer and of the projector."""
 AT_ONCE = 1_000
 """Ids per query."""
-_LONGEST_SHOWN = 300
 _OF_THE_PROJECTOR = dict.fromkeys(("written_at", "stage", "stage_until", "stage_noted"), 0)
 
 Found = Mapping[str, Document]
@@ -52,13 +50,6 @@ class Difference(Struct, frozen=True):
     mongodb: Any
     log: Any
 
-    def line(self) -> str:
-        """The difference in a line."""
-        left = "the topic" if self.what in ("alert record", "dead letter", "put aside") else "MongoDB"
-        right = "the log gives" if self.what in KINDS else "from the facts follows"
-        place = f" {self.field}" if self.field else ""
-        return f"{self.what} {self.id}{place}: {left} has {_shown(self.mongodb)}, {right} {_shown(self.log)}"
-
 
 class Comparison:
     """All of MongoDB's queries are here."""
@@ -73,6 +64,15 @@ class Comparison:
         self._cut = cut
         self._kept_from: dict[tuple[int, int], int] = {}
         """By partition of `alerts` and of `conversations`: the place of the first alert that is still there."""
+
+    def size(self, what: str) -> int | None:
+        """How many documents of a kind MongoDB has; None where they are records of topics."""
+        if what not in COLLECTIONS:
+            return None
+        collection = self._database[COLLECTIONS[what]]
+        return (
+            collection.count_documents({"brand": self._brand}) if self._brand else collection.estimated_document_count()
+        )
 
     def whole(self, what: str) -> Iterator[tuple[int, dict[str, list[Difference]]]]:
         """Compares everything of a kind; gives how many were looked at, and those that differ, part by part."""
@@ -175,8 +175,3 @@ def _fields(what: str, id: str, path: str, mongodb: Document, log: Document) -> 
             yield from _fields(what, id, f"{path}{name}.", left, right)
         elif left != right or (name in mongodb) != (name in log):
             yield Difference(what, id, f"{path}{name}", left, right)
-
-
-def _shown(value: Any) -> str:
-    said = "nothing" if value is None else msgspec.json.encode(value, enc_hook=str).decode()
-    return said if len(said) <= _LONGEST_SHOWN else f"{said[:_LONGEST_SHOWN]}…"

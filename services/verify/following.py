@@ -51,6 +51,10 @@ class Following:
     def __len__(self) -> int:
         return len(self._open)
 
+    def size(self, what: str) -> int:
+        """How many documents of a figure MongoDB has."""
+        return self._database[self._figures[what].collection].count_documents({"brand": {"$in": self._brands}})
+
     def whole(self, what: str) -> Iterator[int]:
         """Compares everything of a figure; gives how many were looked at, part by part."""
         figure = self._figures[what]

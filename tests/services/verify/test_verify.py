@@ -328,11 +328,15 @@ def test_people_read_a_line_per_difference_and_what_was_compared(busy_world: Wor
         result = CliRunner().invoke(app, ["verify", "--grace", "0", "--settle", "1", "--brand", "zeta"], env=servers)
     assert result.exit_code == 1
     first, replayed, compared, counts, last = result.stdout.splitlines()
-    assert first == f'exchange {changed} answered_by: MongoDB has "Grace", the log gives nothing'
-    assert "records replayed, appended from 20" in replayed
-    assert " exchange, " in compared
+    assert first == f'exchange {changed}: answered_by is "Grace" in MongoDB, and by the log it should be nothing'
+    assert replayed.startswith("Read ")
+    assert " records of the log, from 20" in replayed
+    assert " exchanges, " in compared
     assert counts.startswith("zeta: ")
-    assert last == "one difference"
+    assert last == "One difference."
+    progress = result.stderr.splitlines()
+    assert any(line.startswith("reading the log: ") for line in progress)
+    assert any(line.startswith("comparing exchanges: ") for line in progress)
 
 
 def test_where_the_servers_are_away_it_says_so_and_ends_with_another_code(busy_world: World) -> None:
