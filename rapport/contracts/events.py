@@ -230,6 +230,8 @@ class Account(Struct, omit_defaults=True, frozen=True, kw_only=True):
     handle: str
     connected_at: UtcTime
     door_secrets: tuple[str, ...]
+    old_secrets_until: UtcTime | None = None
+    """Until when the door also takes secrets other than the newest, which was rotated in. None: for good."""
     connection: dict[str, str] = {}
     """What the platform's connector needs, for instance `service` (the address to stream from) on Bluesky."""
     staff: tuple[str, ...] = ()

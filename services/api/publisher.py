@@ -149,6 +149,7 @@ def _brand_record(stored: Document, accounts: list[Document], now: datetime) -> 
                 handle=each["handle"],
                 connected_at=each["connected_at"],
                 door_secrets=tuple(each["door_secrets"]),
+                old_secrets_until=each.get("old_secrets_until"),
                 connection=each["connection"],
                 staff=tuple(each["staff"]),
             )

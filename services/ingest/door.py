@@ -121,13 +121,19 @@ class Door:
                 "X-Rapport-Signature-256 is missing: sha256= and the hex HMAC-SHA256 of the raw body with the secret"
             )
         found = self._directory.account(account_id)
-        secrets = found[1].door_secrets if found else ()
+        secrets = secrets_at(found[1], self._now()) if found else ()
         if not signed(body, given, secrets or (NOBODY,)) or found is None or not secrets:
             raise _unauthenticated(
                 f"no account {account_id!r}, or X-Rapport-Signature-256 is not sha256= and the hex HMAC-SHA256 of "
                 "the raw body with one of its secrets"
             )
         return found
+
+
+def secrets_at(account: Account, now: datetime) -> tuple[str, ...]:
+    """The secrets that count: the newest, and while it is being rotated in the one before."""
+    ended = account.old_secrets_until is not None and account.old_secrets_until <= now
+    return account.door_secrets[:1] if ended else account.door_secrets
 
 
 def signed(body: bytes, given: str, secrets: tuple[str, ...]) -> bool:

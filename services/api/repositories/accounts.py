@@ -1,6 +1,7 @@
 """Accounts, as stored: what is confirmed to be in the log, and what waits for that.
 
-`_id`, `brand`, `platform`, `handle`, `connection`, `staff`, `door_secrets`, `secret_shown`, `connected_at`,
+`_id`, `brand`, `platform`, `handle`, `connection`, `staff`, `door_secrets` (the newest first), `secret_shown`,
+`old_secrets_until` (until when others than the newest are taken; null: there are none), `connected_at`,
 `disconnected_at` (null while it is connected), `connections` and `disconnections` (all of these times), `published`
 (whether the log ever had it), `pending` (newer values of some of these, not confirmed yet; or null), `revision` (of the
 last change). Readers see what is confirmed only.
@@ -15,7 +16,13 @@ from services.api.repositories.tenants import Tenants
 
 def newest(account: Document) -> Document:
     """An account as it will be once everything stored of it is confirmed."""
-    return {"disconnected_at": None, "staff": [], **account, **(account.get("pending") or {})}
+    return {
+        "disconnected_at": None,
+        "old_secrets_until": None,
+        "staff": [],
+        **account,
+        **(account.get("pending") or {}),
+    }
 
 
 class Accounts:

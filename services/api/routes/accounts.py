@@ -13,7 +13,14 @@ from services.api.problems import ProblemError, invalid, not_found, responses
 from services.api.repositories.accounts import Accounts, newest
 from services.api.routes.publishing import confirmed
 from services.api.schemas.common import Page
-from services.api.schemas.settings import Account, AccountChange, AccountInput, NewAccount
+from services.api.schemas.settings import (
+    Account,
+    AccountChange,
+    AccountInput,
+    NewAccount,
+    RotatedSecret,
+    RotationInput,
+)
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
@@ -68,7 +75,8 @@ def _connected(
         "handle": new.handle,
         "connection": new.connection,
         "staff": new.staff,
-        "door_secrets": [secrets.token_hex(32)],
+        "door_secrets": [_new_secret()],
+        "old_secrets_until": None,
         "connected_at": at,
         "disconnected_at": None,
         "connections": [*connections, at],
@@ -111,6 +119,48 @@ async def disconnect_account(brand: str, account: str, tenants: AdminBrand, cont
     return await _changed(context, accounts, known, changes)
 
 
+@router.post("/brands/{brand}/accounts/{account}/rotate-secret", responses=responses(403, 404, 409, 503))
+async def rotate_secret(
+    brand: str, account: str, rotation: RotationInput, tenants: AdminBrand, context: ContextDep
+) -> RotatedSecret:
+    """Makes a new secret for the account's door, shown this once. The one before is taken until the overlap is over.
+
+    While a rotation is under way another one is refused, as it would end the secret that senders still use; with
+    `overlap_seconds` 0 it is done, and every secret before ends at once.
+    """
+    accounts = Accounts(context.database, tenants)
+    known = await _found(accounts, brand, account)
+    before = newest(known)
+    if before["disconnected_at"] is not None:
+        raise not_found("account")
+    if before["secret_shown"]:
+        now = _now()
+        until = before["old_secrets_until"]
+        if rotation.overlap_seconds and until is not None and now < until:
+            raise ProblemError(
+                409,
+                "conflict",
+                f"a rotation is under way: the secret before this one is taken until {until.isoformat()}. Rotate again "
+                "after that, or with overlap_seconds 0, which ends every secret but the new one at once",
+            )
+        changes = {
+            "door_secrets": [_new_secret(), before["door_secrets"][0]],
+            "old_secrets_until": now + timedelta(seconds=rotation.overlap_seconds),
+            "secret_shown": False,
+        }
+        if not await accounts.change(known, changes):
+            raise _changed_meanwhile()
+    # Else the newest secret was shown to nobody, as the log was away: this is the same request again.
+    await confirmed(context, brand)
+    rotated = await _found(accounts, brand, account)
+    await accounts.secret_shown(account)
+    return RotatedSecret(
+        id=account,
+        door_secret=rotated["door_secrets"][0],
+        old_secret_until=rotated.get("old_secrets_until") or rotated["connected_at"],
+    )
+
+
 async def _changed(context: Context, accounts: Accounts, known: Document, changes: Document) -> Account:
     """The account once the log has the changes. Without any, what was stored before is seen into the log."""
     if changes and not await accounts.change(known, changes):
@@ -129,6 +179,10 @@ async def _found(accounts: Accounts, brand: str, id: str) -> Document:
 def _connections(account: Document) -> list[datetime]:
     found: list[datetime] = account.get("connections", [account["connected_at"]])
     return found
+
+
+def _new_secret() -> str:
+    return secrets.token_hex(32)
 
 
 def _now() -> datetime:

@@ -33,11 +33,12 @@ async def get_follower(brand: str, id: str, tenants: ReadBrand, context: Context
 
 
 @router.delete("/brands/{brand}/followers/{id}", status_code=202, responses=responses(403, 404, 503))
-async def erase_follower(brand: str, id: str, _tenants: WriteBrand, who: PrincipalDep, context: ContextDep) -> Erasure:
+async def erase_follower(brand: str, id: str, tenants: WriteBrand, who: PrincipalDep, context: ContextDep) -> Erasure:
     """Forgets a person: what they did and what they are called, now and whatever still comes. Nothing takes it back.
 
     Within seconds it is gone from every view. Figures are made anew without them; how exchanges with them ended stays,
     without a word of them. A person who is not known yet can be erased as well.
     """
+    known = await reading.follower(context.database, tenants, brand, id, datetime.now(UTC)) is not None
     erased = await erasing.erase(context, brand, id, who.name)
-    return Erasure(brand=erased.brand, platform=erased.platform, at=erased.at)
+    return Erasure(brand=erased.brand, platform=erased.platform, at=erased.at, known=known)

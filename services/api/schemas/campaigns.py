@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from rapport.contracts.controls import Stage
-from services.api.schemas.common import Id, Input, Name, PageQuery, Utc
+from services.api.schemas.common import AccountId, Id, Input, Name, PageQuery, Utc
 from services.api.schemas.mix import Estimate
 from services.api.schemas.views import FollowerRefText, FollowerShort, Why
 
@@ -82,7 +82,7 @@ class Terms(Input):
     starts_at: Utc
     ends_at: Utc
     accounts: Annotated[
-        list[Id], Field(max_length=50, description="Only these accounts of the brand; all where none is named.")
+        list[AccountId], Field(max_length=50, description="Only these accounts of the brand; all where none is named.")
     ] = Field(default_factory=list)
     posts: Annotated[list[ObjectId], Field(max_length=MOST_POSTS, description="Object ids of the brand's posts.")] = (
         Field(default_factory=list)
@@ -105,7 +105,7 @@ class CampaignChanges(Input):
     name: Name | None = None
     starts_at: Utc | None = None
     ends_at: Utc | None = None
-    accounts: Annotated[list[Id], Field(max_length=50)] | None = None
+    accounts: Annotated[list[AccountId], Field(max_length=50)] | None = None
     posts: Annotated[list[ObjectId], Field(max_length=MOST_POSTS)] | None = None
     hashtag: Hashtag | None = None
     giveaway: GiveawayInput | None = None

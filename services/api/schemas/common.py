@@ -15,6 +15,11 @@ ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 """An id that a person chooses: lower-case letters, digits, `_` and `-`."""
 
+ACCOUNT_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
+
+AccountId = Annotated[str, StringConstraints(pattern=ACCOUNT_ID_PATTERN)]
+"""An account's id: what people call it elsewhere too, such as an address. Every place that names one takes it."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
 

@@ -9,10 +9,12 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints, field_validator
 
 from rapport.kit.mail_address import in_ascii
-from services.api.schemas.common import Id, Input, Name, Utc
+from services.api.schemas.common import AccountId, Id, Input, Name, Utc
 
 MOST_CHANNELS = 50
 MOST_STAFF = 200
+LONGEST_OVERLAP_SECONDS = 7 * 86_400
+"""A secret that leaked must not stay good for long; a week is enough to change every sender."""
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
 
 Scope = Literal["read", "write", "admin"]
@@ -58,7 +60,7 @@ Staff = Annotated[
 class AccountInput(Input):
     """A brand's account on a platform. Interactions from before `connected_at` (now, if absent) alert nobody."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")]
+    id: AccountId
     platform: Id
     handle: Handle
     connected_at: Utc | None = None
@@ -94,6 +96,20 @@ class NewAccount(Account):
 def _mail_address(address: str) -> str:
     in_ascii(address)
     return address
+
+
+class RotationInput(Input):
+    """How long the secret before stays good, so that senders can be changed one after the other."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS)] = 86_400
+
+
+class RotatedSecret(BaseModel):
+    """The new secret of an account's door, this once, and until when the one before is taken too."""
+
+    id: str
+    door_secret: str
+    old_secret_until: AwareDatetime
 
 
 class MailInput(Input):

@@ -293,11 +293,12 @@ class FollowerDetail(Follower):
 
 
 class Erasure(BaseModel):
-    """That a follower is forgotten; of whom it was nothing is said again."""
+    """That a follower is forgotten; who it was is not said again."""
 
     brand: str
     platform: str
     at: AwareDatetime
+    known: Annotated[bool, Field(description="Whether anything of them was shown until now.")]
 
 
 class Window(BaseModel):

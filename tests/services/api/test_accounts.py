@@ -21,6 +21,7 @@ from services.api.repositories.accounts import Accounts
 from services.api.repositories.outgoing import Outgoing
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.settings import MOST_STAFF
+from services.ingest.door import secrets_at
 from tests.services.api.conftest import Served
 from tests.services.api.log import controls, everything
 from tests.services.api.test_publisher import cut_off, publish_all
@@ -259,3 +260,74 @@ def test_a_change_that_came_while_another_was_written_waits_for_its_own_turn(
         await client.close()
 
     asyncio.run(run())
+
+
+def test_a_secret_is_rotated_with_an_overlap_in_which_both_are_taken(api: Served, stack: Running, brand: str) -> None:
+    api.brand(brand)
+    account = _connect(api, brand)
+    path = f"/v1/brands/{brand}/accounts/{account['id']}/rotate-secret"
+    rotated = api.client.post(path, json={"overlap_seconds": 3600})
+    assert rotated.status_code == 200, rotated.text
+    (there,) = _accounts(stack, brand)
+    assert there.door_secrets == (rotated.json()["door_secret"], account["door_secret"])
+    until = datetime.fromisoformat(rotated.json()["old_secret_until"])
+    assert there.old_secrets_until == until
+    assert timedelta(minutes=59) < until - datetime.now(UTC) <= timedelta(hours=1)
+    assert secrets_at(there, until - timedelta(seconds=1)) == there.door_secrets
+    assert secrets_at(there, until) == (rotated.json()["door_secret"],)
+
+
+def test_a_second_rotation_does_not_end_the_secret_in_use_unless_that_is_what_is_wanted(
+    api: Served, stack: Running, brand: str
+) -> None:
+    api.brand(brand)
+    account = _connect(api, brand)
+    path = f"/v1/brands/{brand}/accounts/{account['id']}/rotate-secret"
+    assert api.client.post(path, json={}).status_code == 200
+    refused = api.client.post(path, json={})
+    assert refused.status_code == 409
+    assert "a rotation is under way" in refused.json()["detail"]
+    leaked = api.client.post(path, json={"overlap_seconds": 0})
+    assert leaked.status_code == 200
+    (there,) = _accounts(stack, brand)
+    assert secrets_at(there, datetime.now(UTC)) == (leaked.json()["door_secret"],)
+    assert api.client.post(path, json={}).status_code == 200, "nothing is under way any more"
+
+
+@pytest.mark.parametrize("seconds", [-1, 7 * 86_400 + 1])
+def test_the_overlap_is_bounded(api: Served, brand: str, seconds: int) -> None:
+    api.brand(brand)
+    account = _connect(api, brand)
+    path = f"/v1/brands/{brand}/accounts/{account['id']}/rotate-secret"
+    assert api.client.post(path, json={"overlap_seconds": seconds}).status_code == 422
+
+
+def test_only_an_account_that_is_connected_is_given_a_new_secret(api: Served, brand: str) -> None:
+    api.brand(brand)
+    account = _connect(api, brand)
+    path = f"/v1/brands/{brand}/accounts"
+    assert api.client.post(f"{path}/nobody/rotate-secret", json={}).status_code == 404
+    assert api.client.delete(f"{path}/{account['id']}").status_code == 200
+    assert api.client.post(f"{path}/{account['id']}/rotate-secret", json={}).status_code == 404
+
+
+def test_a_rotation_that_the_log_did_not_take_is_shown_by_the_same_request_later(
+    cut_off: Served, stack: Running, views: Database[Document], brand: str
+) -> None:
+    assert cut_off.client.post("/v1/brands", json={"id": brand, "name": "Aurora"}).status_code == 503
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    views["accounts"].insert_one(
+        {"_id": f"a-{brand}", "brand": brand, "platform": "bluesky", "handle": "a", "connected_at": at, "staff": []}
+        | {"door_secrets": ["s"], "connection": {}, "published": True, "secret_shown": True, "disconnected_at": None}
+    )
+    publish_all(stack, views.name)
+    path = f"/v1/brands/{brand}/accounts/a-{brand}/rotate-secret"
+    assert cut_off.client.post(path, json={}).status_code == 503
+    stored = views["accounts"].find_one({"_id": f"a-{brand}"})
+    assert stored is not None
+    assert cut_off.client.post(path, json={}).status_code == 503
+    again = views["accounts"].find_one({"_id": f"a-{brand}"})
+    assert again is not None
+    assert again["pending"]["door_secrets"] == stored["pending"]["door_secrets"], "it is that request, not another one"
+    publish_all(stack, views.name)
+    assert _accounts(stack, brand)[0].door_secrets == tuple(stored["pending"]["door_secrets"])

@@ -18,6 +18,7 @@ PLAN = {"account": "x", "planned_at": "2026-01-01T00:00:00Z", "text": "x"}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/brands/{brand}/accounts"): {"id": "x", "platform": "bluesky", "handle": "x"},
     ("patch", "/v1/brands/{brand}/accounts/{account}"): {"handle": "x"},
+    ("post", "/v1/brands/{brand}/accounts/{account}/rotate-secret"): {},
     ("put", "/v1/brands/{brand}/policy"): {"rules": []},
     ("post", "/v1/brands/{brand}/policy/preview"): {"rules": []},
     ("post", "/v1/brands/{brand}/exchanges/{id}/no-reply-needed"): {"why": "x"},
@@ -108,6 +109,7 @@ def test_ids_of_a_foreign_brand_do_not_work_under_ones_own(api: Served, views: D
             ("post", "exchanges/open-1/no-reply-needed", {"why": "x"}),
             ("delete", "exchanges/open-1/no-reply-needed", None),
             ("patch", "accounts/aurora-account", {"handle": "x"}),
+            ("post", "accounts/aurora-account/rotate-secret", {}),
             ("delete", "accounts/aurora-account", None),
         ):
             answer = client.request(method, f"/v1/brands/{portal_data.OTHER}/{path}", json=body)

@@ -21,6 +21,7 @@ from rapport.contracts import codec
 from rapport.contracts.events import Account, Brand, Interaction
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, ENGAGEMENTS, key_of
 from rapport.kit import kafka
+from rapport.kit.kafka_login import KafkaLogin
 from rapport.local.ports import usual_or_free
 
 DEADLINE = 60.0
@@ -73,6 +74,7 @@ class Ingest:
         self.log = data / "ingest.log"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
+            **KafkaLogin().environment(),
             "RAPPORT_KAFKA": bootstrap,
             "RAPPORT_PORT": str(port),
             "RAPPORT_INTERNAL_PORT": str(internal),

@@ -3,11 +3,12 @@
 import http.client
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import pytest
 
 from rapport.contracts.events import Account, Brand
@@ -98,6 +99,24 @@ def test_one_object_per_line_is_a_batch_said_or_not(
 def test_either_secret_of_a_rotation_opens_the_door(ingest: Ingest, account: Account) -> None:
     assert ingest.post(account, [], secret="new").status_code == 202
     assert ingest.post(account, [], secret="old").status_code == 202
+    raw = json.dumps([COMMENT]).encode()
+    for secret in ("new", "old"):
+        for place in (0, len(raw) // 2, len(raw) - 1):
+            flipped = bytearray(raw)
+            flipped[place] ^= 1
+            given = {"X-Rapport-Account": account.id, "X-Rapport-Signature-256": signature(raw, secret)}
+            refused = httpx.post(f"{ingest.url}/v1/interactions", content=bytes(flipped), headers=given, timeout=60)
+            problem(refused, 401)
+
+
+def test_the_old_secret_of_a_rotation_ends_with_the_overlap(ingest: Ingest, stack: Any, account: Account) -> None:
+    end = datetime.now(UTC) + timedelta(seconds=3)
+    rotated = msgspec.structs.replace(account, id=f"{account.id}-rotated", old_secrets_until=end)
+    publish(stack.kafka, brand_with(rotated))
+    ingest.knows(rotated)
+    until("the end of the old secret", lambda: ingest.post(rotated, [], secret="old").status_code == 401)
+    assert datetime.now(UTC) >= end
+    assert ingest.post(rotated, [], secret="new").status_code == 202
 
 
 @pytest.mark.usefixtures("nothing_else")
