@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed
 # Any interpreter of this version will do; `make setup PYTHON=/path/to/python3.11` names one.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UNFETCHED := The packages could not be fetched: is there a network, and does pip reach its index? Then: make setup
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links --quiet
 
@@ -28,9 +29,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@echo "Installing what requirements.lock lists; it takes up to a minute the first time."
 	@# uv takes a fraction of pip's time, but does not read pip's settings: where it cannot, pip does the same.
 	@sed -n '/^uv==/,/# via/p' requirements.lock > $(VENV)/uv.txt
-	@$(PIP) --require-hashes -r $(VENV)/uv.txt
+	@$(PIP) --require-hashes -r $(VENV)/uv.txt || { echo "$(UNFETCHED)" >&2; exit 1; }
 	@$(BIN)/uv pip install --python $(BIN)/python --system-certs --quiet --require-hashes -r requirements.lock || { \
-		echo "uv could not fetch them; pip tries."; $(PIP) --require-hashes -r requirements.lock; }
+		echo "uv could not fetch them; pip tries."; \
+		$(PIP) --require-hashes -r requirements.lock || { echo "$(UNFETCHED)" >&2; exit 1; }; }
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -1,10 +1,15 @@
 """The `rapport` command."""
 
+import os
+import sys
+from typing import Annotated
+
 import typer
 
 from rapport.commands import accounts, brands, keys, processes, stack
 from rapport.commands.demo import demo
 from rapport.commands.erase import erase
+from rapport.commands.sentences import Sentences
 from rapport.commands.topics import topics
 from rapport.commands.up import status, up
 from rapport.commands.verify import verify
@@ -12,11 +17,30 @@ from rapport.commands.watch import watch
 
 app = typer.Typer(
     name="rapport",
+    cls=Sentences,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,  # they may hold a key
-    help="Keeps an agency's clients in touch with the people who follow them.",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"rapport {version('rapport')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def rapport(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Keeps an agency's clients in touch with the people who follow them."""
+
+
 for command in (demo, up, status, watch, topics, verify, erase):
     app.command()(command)
 app.add_typer(stack.app, name="stack")
@@ -27,7 +51,8 @@ processes.add_to(app)
 
 
 def main() -> None:
-    """Runs the command of this process's arguments."""
+    """Runs the command of this process's arguments. Only its owner reads what it writes."""
+    os.umask(0o077)
     app()
 
 

@@ -37,3 +37,11 @@ PROCESSES: tuple[Process, ...] = (
     Process("projector", 8004, ("kafka", "mongodb"), ("RAPPORT_MONGODB",)),
     Process("api", 8000, ("kafka", "mongodb"), ("RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY", *_PUBLIC), 8010),
 )
+
+SERVERS = ("kafka", "mongodb")
+PARTS = (
+    *SERVERS,
+    *(process.name for process in PROCESSES),
+    *(f"{process.name}-internal" for process in PROCESSES if process.internal_port),
+)
+"""What has a port in an installation."""

@@ -41,7 +41,7 @@ def add(
         body["connection"] = {name: value for name, _, value in pairs}
     if staff:
         body["staff"] = staff
-    made = client.call(data, "POST", f"/brands/{brand}/accounts", body)
+    made = client.call(data, "POST", client.path("brands", brand, "accounts"), body)
     if as_json:
         print_json(made)
     else:
@@ -56,17 +56,37 @@ def disconnect(
     as_json: Json = False,
 ) -> None:
     """Disconnect an account: nothing of it is read any more, and what waits on it waits no more."""
-    ended = client.call(data, "DELETE", f"/brands/{brand}/accounts/{account}")
+    ended = client.call(data, "DELETE", client.path("brands", brand, "accounts", account))
     if as_json:
         print_json(ended)
     else:
         typer.echo(f"disconnected {ended['id']} at {ended['disconnected_at']}")
 
 
+@app.command("rotate-secret")
+def rotate_secret(
+    brand: Brand,
+    account: Annotated[str, typer.Argument(metavar="ID", help="The account's id.")],
+    overlap: Annotated[
+        int, typer.Option(min=0, metavar="SECONDS", help="How long the secret before stays good; at most a week.")
+    ] = 86_400,
+    data: client.Place = None,
+    as_json: Json = False,
+) -> None:
+    """Make a new secret for the account's door and print it, this once. The one before stays good for the overlap."""
+    where = client.path("brands", brand, "accounts", account, "rotate-secret")
+    made = client.call(data, "POST", where, {"overlap_seconds": overlap})
+    if as_json:
+        print_json(made)
+    else:
+        typer.echo(f"the new secret of {made['id']} is {made['door_secret']}")
+        typer.echo(f"the one before is taken until {made['old_secret_until']}")
+
+
 @app.command("list")
 def list_(brand: Brand, data: client.Place = None, as_json: Json = False) -> None:
     """List a client's accounts."""
-    found = client.items(data, f"/brands/{brand}/accounts")
+    found = client.items(data, client.path("brands", brand, "accounts"))
     if as_json:
         print_json(found)
     else:

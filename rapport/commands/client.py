@@ -1,12 +1,15 @@
 """The HTTP API as the small commands use it."""
 
 import os
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from rapport.commands.options import fail
+from rapport.commands.sentences import one_line
 
 Place = Annotated[
     Path | None,
@@ -18,11 +21,27 @@ Place = Annotated[
 _TIMEOUT_SECONDS = 40.0  # the API waits up to 30 s for the broker's acknowledgement
 
 
+def path(*parts: str) -> str:
+    """A path of the API in which each part is one segment, whatever an id is made of. Ends the command otherwise."""
+    if wrong := [part for part in parts if part in ("", ".", "..")]:
+        fail(f"{wrong[0]!r} is not an id")
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
 def call(data: Path | None, method: str, path: str, body: dict[str, Any] | None = None, **query: Any) -> Any:
     """What the API answers. Ends the command with the API's own reason where it refuses."""
+    return _taken(*_asked(data, method, path, body, **query))
+
+
+def _asked(
+    data: Path | None, method: str, path: str, body: dict[str, Any] | None = None, **query: Any
+) -> tuple[str, Any]:
+    """The API's address, and its answer."""
     import httpx
 
     url, key = _address(data)
+    if not key.isascii():  # a header could not carry it
+        fail("RAPPORT_KEY is not a key")
     try:
         answer = httpx.request(
             method,
@@ -32,11 +51,28 @@ def call(data: Path | None, method: str, path: str, body: dict[str, Any] | None 
             headers={"Authorization": f"Bearer {key}"},
             timeout=_TIMEOUT_SECONDS,
         )
-    except httpx.HTTPError as error:
-        fail(f"the API at {url} does not answer: {type(error).__name__}: {error}")
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        fail(f"the API at {url} does not answer: {one_line(str(error)) or type(error).__name__}")
+    return url, answer
+
+
+def _taken(url: str, answer: Any) -> Any:
+    """The JSON of a good answer; ends the command where it is none."""
     if not answer.is_success:
         fail(f"the API at {url} refused ({answer.status_code}): {_reason(answer)}")
-    return answer.json()
+    try:
+        return answer.json() if answer.content else None
+    except ValueError:
+        fail(f"what answers at {url} is not Rapport's API")
+
+
+def find(data: Path | None, path: str) -> dict[str, Any] | None:
+    """One thing; None where there is no such thing in a brand that is there."""
+    url, answer = _asked(data, "GET", path)
+    if answer.status_code == HTTPStatus.NOT_FOUND and "no brand" not in _reason(answer):
+        return None
+    found: dict[str, Any] = _taken(url, answer)
+    return found
 
 
 def items(data: Path | None, path: str) -> list[dict[str, Any]]:
@@ -69,7 +105,9 @@ def _reason(answer: Any) -> str:
     try:
         problem = answer.json()
     except ValueError:
-        return str(answer.text[:500])
+        return one_line(answer.text[:500])
+    if not isinstance(problem, dict):
+        return "without a reason"
     detail = str(problem.get("detail") or problem.get("title") or problem)
     errors = [f"{error['field']}: {error['why']}" for error in problem.get("errors", [])]
     return "; ".join([detail, *(error for error in errors if error not in detail)])

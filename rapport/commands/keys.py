@@ -44,5 +44,19 @@ def list_(data: client.Place = None, as_json: Json = False) -> None:
         print_table(columns, rows)
 
 
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `rapport keys list` shows it.")],
+    data: client.Place = None,
+    as_json: Json = False,
+) -> None:
+    """End a key at once: nobody gets in with it any more, sessions in the portal included."""
+    client.call(data, "DELETE", client.path("keys", key))
+    if as_json:
+        print_json({"revoked": key})
+    else:
+        typer.echo(f"revoked {key}")
+
+
 def _parts(given: str) -> list[str]:
     return [part.strip() for part in given.split(",") if part.strip()]

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -13,7 +13,18 @@ Data = Annotated[
     Path, typer.Option("--data", envvar="RAPPORT_DATA", help="The folder that holds everything of the installation.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
+PortOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--port",
+        metavar="NAME=NUMBER",
+        envvar="RAPPORT_PORTS",
+        help="The port of one part: kafka, mongodb, or a service's name; repeatable. It stays so at the next start. In "
+        "RAPPORT_PORTS several are separated by blanks.",
+    ),
+]
 DEFAULT_DATA = Path("data")
+LARGEST_PORT = 65_535
 
 
 def fail(message: str) -> NoReturn:
@@ -40,6 +51,19 @@ def print_table(columns: dict[str, str], rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(Text(_shown(row.get(field))) for field in columns))
     Console(highlight=False).print(table)
+
+
+def wanted_ports(given: list[str] | None, names: Collection[str]) -> dict[str, int]:
+    """The options as numbers by name. Raises typer.BadParameter."""
+    wanted: dict[str, int] = {}
+    for option in given or []:
+        name, _, number = option.partition("=")
+        if name not in names:
+            raise typer.BadParameter(f"{option!r}: {name!r} is none of {', '.join(names)}", param_hint="--port")
+        if not number.isdecimal() or not 1 <= int(number) <= LARGEST_PORT:
+            raise typer.BadParameter(f"{option!r} is not NAME=NUMBER, from 1 to {LARGEST_PORT}", param_hint="--port")
+        wanted[name] = int(number)
+    return wanted
 
 
 @contextmanager

@@ -4,7 +4,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rapport.commands.options import DEFAULT_DATA, Data, Json, fail, print_json, print_table, stack_errors
+from rapport.commands.options import (
+    DEFAULT_DATA,
+    Data,
+    Json,
+    PortOption,
+    fail,
+    print_json,
+    print_table,
+    stack_errors,
+    wanted_ports,
+)
+from rapport.processes import SERVERS
 
 if TYPE_CHECKING:
     from rapport.local.stack import Running
@@ -13,16 +24,18 @@ app = typer.Typer(no_args_is_help=True, help="The local Kafka and MongoDB, witho
 
 
 @app.command()
-def up(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
+def up(data: Data = DEFAULT_DATA, port: PortOption = None, as_json: Json = False) -> None:
     """Start both and make the topics, or use the servers that RAPPORT_KAFKA and RAPPORT_MONGODB name.
 
     Both go on in the background until `rapport stack down`. Repeating it is harmless.
     """
+    from rapport.local.chosen_ports import ChosenPorts
     from rapport.local.screen import Screen
     from rapport.local.stack import Stack
 
+    wanted = wanted_ports(port, SERVERS)
     with stack_errors(), Screen() as screen:
-        running = Stack(data).up(screen.tell)
+        running = Stack(data).up(screen.tell, chosen=ChosenPorts(data.absolute(), wanted))
     _show(running, as_json)
 
 

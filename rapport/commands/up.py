@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rapport.commands.options import DEFAULT_DATA, Data, Json, fail, print_json, print_table, stack_errors
+from rapport.commands.options import (
+    DEFAULT_DATA,
+    Data,
+    Json,
+    PortOption,
+    fail,
+    print_json,
+    print_table,
+    stack_errors,
+    wanted_ports,
+)
+from rapport.processes import PARTS
 
 if TYPE_CHECKING:
     from rapport.local.line import Line
@@ -14,15 +25,17 @@ if TYPE_CHECKING:
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def up(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
+def up(data: Data = DEFAULT_DATA, port: PortOption = None, as_json: Json = False) -> None:
     """Run the whole installation on this machine, in the foreground until Ctrl-C.
 
     Starts Kafka and MongoDB (or uses those that RAPPORT_KAFKA and RAPPORT_MONGODB name) and every service, each with
-    its log in the data folder. A service that ends unexpectedly is started again.
+    its log in the data folder. A service that ends unexpectedly is started again. Ports stay as they were at the first
+    start, when the usual ones were taken if they were free.
     """
     from rapport.local.installation import Installation
     from rapport.local.screen import Screen
 
+    wanted = wanted_ports(port, PARTS)
     for number in _ENDING:
         signal.signal(number, _interrupt)
     installation = Installation()
@@ -30,7 +43,7 @@ def up(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
     try:
         with stack_errors():
             with screen:
-                line = installation.start(data, screen.tell)
+                line = installation.start(data, screen.tell, wanted_ports=wanted)
             _show(line, as_json)
             installation.wait()
     except KeyboardInterrupt:
@@ -75,3 +88,4 @@ def _show(line: "Line", as_json: bool) -> None:
     rows += [{"what": name, "pid": pid} for name, pid in line.pids.items() if name not in addresses]
     print_table({"what": "", "address": "address", "pid": "pid"}, rows)
     typer.echo(f"\nadmin key: {line.admin_key}")  # not in the table, which may fold it
+    typer.echo(f"\nTo connect an account (docs/connect.md), paste this into another terminal:\n{line.exports()}")

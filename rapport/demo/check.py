@@ -86,10 +86,15 @@ def told(api: Api, brand: str, inbox: Inbox) -> list[Told]:
     return found
 
 
+def waiting(api: Api) -> list[dict[str, Any]]:
+    """Some open exchanges of all brands, those due first at the beginning."""
+    found: list[dict[str, Any]] = api.ask("GET", "/exchanges", state="open", breached=False, limit=50)["items"]
+    return found
+
+
 def next_due(api: Api, now: datetime) -> dict[str, Any] | None:
     """The open exchange that is due next, across all brands."""
-    waiting = api.ask("GET", "/exchanges", state="open", breached=False, limit=50)["items"]
-    return next((one for one in waiting if not one["backfilled"] and _time(one["due_at"]) > now), None)
+    return next((one for one in waiting(api) if not one["backfilled"] and _time(one["due_at"]) > now), None)
 
 
 def _compared(what: str, expected: int, shown: int) -> Iterator[str]:

@@ -3,12 +3,14 @@
 import contextlib
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -18,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rapport.demo import check as checks
 from rapport.demo.campaigns import campaigns
 from rapport.demo.client import Api, ApiError
+from rapport.demo.closing import to_connect, what_happens_next, where_to_look
 from rapport.demo.generator import Recording, record
 from rapport.demo.inbox import Inbox
 from rapport.demo.plans import plans, unfound
@@ -51,8 +54,8 @@ def demo(data: Path | None, check: bool) -> int:
     except KeyboardInterrupt:
         console.print("\nEnded. Nothing of it runs any more.")
         return 130 if check else 0
-    except (StackError, ApiError, RefusedError, CheckError, httpx.TransportError) as error:
-        console.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
+    except (StackError, ApiError, RefusedError, CheckError, httpx.TransportError, OSError) as error:
+        sys.stderr.write(f"rapport: {error}\n")
         return 1
     return 0
 
@@ -82,7 +85,8 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
                 secrets.update(api.connect(brand, recording.connected_at, inbox))
                 campaigns(api, brand, recording.now)
                 plans(api, brand, recording)
-            _introduce(console, line, api.key_for_people(), inbox)
+            key = api.key_for_people()
+            _introduce(console, line, key, inbox)
             _play(console, recording, line, secrets)
             ended_at = datetime.now(UTC)
             played = time.monotonic() - began
@@ -90,6 +94,7 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
                 first, all_there = _until_right(console, api, recording, inbox, ended_at, began, deadline)
                 _summarise(console, recording, inbox, reachable, played, first, all_there)
             else:
+                _conclude(console, api, recording, line, key, inbox)
                 _watch(console, api, recording, inbox)
     finally:
         with console.status("ending …"):
@@ -98,13 +103,8 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
 
 def _introduce(console: Console, line: Line, key: str, inbox: Inbox) -> None:
     console.rule("[bold]Rapport is running[/]; Ctrl-C ends everything")
-    for what, where in (
-        ("Portal", line.portal),
-        ("Key", key),
-        ("Inbox", f"{inbox.page}   (the mails and webhooks that go out)"),
-        ("API", f"{line.api}/v1   generic door: {line.ingest}/v1/interactions"),
-    ):
-        console.print(f"{what:8}[bold]{escape(where)}[/]", soft_wrap=True)
+    for said in where_to_look(line, key, inbox.page):
+        console.print(escape(said), soft_wrap=True)
     console.rule()
 
 
@@ -113,6 +113,24 @@ def _play(console: Console, recording: Recording, line: Line, secrets: dict[str,
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("a fortnight of three brands, through the signed door", total=recording.size)
         play(recording, line.ingest, secrets, lambda more: progress.advance(task, more))
+
+
+def _conclude(console: Console, api: Api, recording: Recording, line: Line, key: str, inbox: Inbox) -> None:
+    """Says what to look at, last, where the person's eyes are."""
+    names = {brand.id: brand.name for brand in recording.brands}
+    waiting: list[dict[str, Any]] = []
+    with contextlib.suppress(ApiError, httpx.TransportError), console.status("looking what is due next …"):
+        waiting = checks.waiting(api)
+    console.rule("[bold]What to look at[/]")
+    for said in where_to_look(line, key, inbox.page):
+        console.print(escape(said), soft_wrap=True)
+    console.print()
+    for said in what_happens_next(waiting, names, recording.now, datetime.now(UTC)):
+        console.print(escape(f"• {said}"), soft_wrap=True)
+    console.print()
+    for said in to_connect(line):
+        console.print(escape(said), soft_wrap=True)
+    console.rule("Ctrl-C ends everything")
 
 
 def _until_right(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from aiosmtpd import smtp
 from aiosmtpd.controller import Controller
@@ -91,24 +92,22 @@ class Inbox:
         """Keeps a webhook if its signature is right; says whether it was."""
         try:
             event = Webhook(self.secret).verify(body, dict(headers))
-            alert = event["data"]
-            who = alert["follower"].get("handle") or alert["follower"]["id"]
-            subject = f"{event['type']}: @{who} on {alert['platform']}"
-        except (WebhookVerificationError, ValueError, KeyError, TypeError):
+        except (WebhookVerificationError, ValueError):
             with self._lock:
                 self.refused += 1
             return False
+        told = event["data"]
         self._keep(
             Received(
                 id={name.lower(): value for name, value in headers.items()}["webhook-id"],
                 way="webhook",
                 at=datetime.now(UTC),
                 brand=brand,
-                subject=subject,
+                subject=_subject(event["type"], told),
                 text=json.dumps(event, indent=2, ensure_ascii=False),
-                link=alert.get("link"),
-                step=alert["step"],
-                exchange=alert["exchange"],
+                link=told.get("link"),
+                step=told.get("step"),
+                exchange=told.get("exchange"),
             )
         )
         return True
@@ -143,6 +142,14 @@ class _MailHandler:
         assert isinstance(mail, EmailMessage)
         self._inbox.take_mail(mail)
         return "250 kept"
+
+
+def _subject(kind: str, told: dict[str, Any]) -> str:
+    """One line of what a webhook tells: of a follower who waits, or of a post that did not come."""
+    follower = told.get("follower")
+    if follower is None:
+        return f"{kind}: planned for {told['planned_at']} on {told['platform']}"
+    return f"{kind}: @{follower.get('handle') or follower['id']} on {told['platform']}"
 
 
 def _serve(inbox: Inbox) -> ThreadingHTTPServer:

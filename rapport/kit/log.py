@@ -79,6 +79,8 @@ def set_up(service: str) -> logging.Logger:
     # The Kafka clients log each send and heartbeat; httpx each request with its URL, which may hold a secret.
     for name in ("kafka", "aiokafka", "httpx", "httpcore", "pymongo", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # With each connection it says that the password is not encrypted on its way.
+    logging.getLogger("kafka.net.sasl").setLevel(logging.ERROR)
     log = logging.getLogger(f"rapport.{service}")
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

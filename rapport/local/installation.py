@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rapport.local import child, line, ports, private
+from rapport.local.chosen_ports import ChosenPorts
 from rapport.local.errors import StackError
 from rapport.local.line import Line
 from rapport.local.service import Service, delay_seconds
@@ -50,10 +51,12 @@ class Installation:
         extra_env: Mapping[str, str] | None = None,
         *,
         any_port: bool = False,
+        wanted_ports: Mapping[str, int] | None = None,
     ) -> Line:
         """Starts everything and returns once every service is ready.
 
-        `extra_env` is added to each service's environment. With `any_port` free ports are taken even where the usual
+        `extra_env` is added to each service's environment. Each part has the port that `wanted_ports` names, or the
+        one of last time, or its usual one if that is free. With `any_port` free ports are taken even where the usual
         ones are free. Later ends and starts are told to `on_progress` too.
         Raises StackError; whatever was started is then ended again.
         """
@@ -63,9 +66,11 @@ class Installation:
         self._lock = self._alone()
         try:
             self._owns_stack = self._stack.status() is None
-            self._running = self._stack.up(on_progress, bound=self._owns_stack, any_port=any_port)
+            chosen = ChosenPorts(self._data, wanted_ports, any_port=any_port)
+            planned, probed = _service_ports(chosen)
+            self._running = self._stack.up(self._on_progress, bound=self._owns_stack, any_port=any_port, chosen=chosen)
             self._admin_key = _admin_key(self._data)
-            self._services = self._planned(self._running, extra_env or {}, any_port)
+            self._services = self._planned(self._running, extra_env or {}, planned, probed)
             for service in self._services:
                 service.keep(self._ending, self._changed)
             self._until_ready()
@@ -100,15 +105,9 @@ class Installation:
         self._lock.close()
         self._lock = None
 
-    def _planned(self, running: Running, extra_env: Mapping[str, str], any_port: bool) -> list[Service]:
-        taken: set[int] = set()
-        planned = {process.name: _free_port(0 if any_port else process.port, taken) for process in PROCESSES}
-        probed = {
-            process.name: _free_port(0 if any_port else process.probed, taken)
-            if process.internal_port
-            else planned[process.name]
-            for process in PROCESSES
-        }
+    def _planned(
+        self, running: Running, extra_env: Mapping[str, str], planned: Mapping[str, int], probed: Mapping[str, int]
+    ) -> list[Service]:
         known = {
             "RAPPORT_HOST": ports.LOOPBACK,
             "RAPPORT_KAFKA": running.kafka,
@@ -216,12 +215,16 @@ def _never_failing(tell: Progress) -> Progress:
     return told
 
 
-def _free_port(usual: int, taken: set[int]) -> int:
-    port = ports.usual_or_free(usual)
-    while port in taken:
-        port = ports.usual_or_free(0)
-    taken.add(port)
-    return port
+def _service_ports(chosen: ChosenPorts) -> tuple[dict[str, int], dict[str, int]]:
+    """Where each service serves, and where its probes and metrics are."""
+    planned = {process.name: chosen.choose(process.name, process.port) for process in PROCESSES}
+    probed = {
+        process.name: chosen.choose(f"{process.name}-internal", process.probed)
+        if process.internal_port
+        else planned[process.name]
+        for process in PROCESSES
+    }
+    return planned, probed
 
 
 def _shown(services: Iterable[Service]) -> str:

@@ -62,7 +62,10 @@ def locked() -> list[Jar]:
 def classpath(on_progress: Callable[[str], None]) -> str:
     """Java's class path of the broker, in the lock's order; fetches what is not cached. Raises StackError."""
     folder = cache() / f"kafka-{KAFKA_VERSION}"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StackError(f"{folder} cannot hold Kafka's libraries: {error.strerror}. Set RAPPORT_CACHE") from error
     jars = locked()
     missing = [jar for jar in jars if not (folder / jar.file).exists()]
     if missing:
@@ -106,9 +109,8 @@ def _fetch_one(jar: Jar, folder: Path, scratch: Path) -> None:
             return
         reason = "its content is not what the lock says"
     raise StackError(
-        f"Kafka's library {jar.group}:{jar.artifact}:{jar.version} could not be fetched: {reason}\n"
-        "Kafka can also come from elsewhere: set RAPPORT_KAFKA to the address of a broker (Docker: `docker compose up "
-        "--wait kafka`)."
+        f"Kafka's library {jar.group}:{jar.artifact}:{jar.version} could not be fetched ({reason}): the first start "
+        "needs the network, or set RAPPORT_KAFKA to the address of a broker (Docker: `docker compose up --wait kafka`)"
     )
 
 

@@ -29,6 +29,11 @@ class Line(msgspec.Struct, frozen=True):
     kafka_password: str | None = None
     """What Kafka asks for, if anything. MongoDB's are in its address."""
 
+    def exports(self) -> str:
+        """What a shell needs so that `rapport` and the examples of docs/connect.md work with this installation."""
+        values = {"RAPPORT_API_URL": self.api, "RAPPORT_DOOR_URL": self.ingest, "RAPPORT_KEY": self.admin_key}
+        return "export " + " ".join(f"{name}={value}" for name, value in values.items())
+
     def kafka_login(self) -> KafkaLogin:
         """The login of Kafka's clients."""
         return KafkaLogin.of(self.kafka_user, self.kafka_password)

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TextIO
 
+from rapport.local.errors import StackError
+
 LOOPBACK = "127.0.0.1"
 _TRY_SECONDS = 1.0
 
@@ -18,17 +20,34 @@ _promised: dict[int, TextIO] = {}
 def usual_or_free(usual: int) -> int:
     """The usual port if nothing has it, else one that the system finds free. 0 always asks the system.
 
-    Until this process ends, others that ask here do not get the same port. Raises OSError where there is none.
+    Until this process ends, others that ask here do not get the same port. Raises StackError where there is none.
     """
     for port in (usual, 0, 0, 0):
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            # Connections of an ended server linger; they do not keep its port from the next.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((LOOPBACK, port))
-            free = int(probe.getsockname()[1])
-            _promise(free)
-            return free
-    raise OSError("the loopback interface has no free port")
+        with contextlib.suppress(OSError):
+            return _take(port)
+    raise StackError("the loopback interface has no free port")
+
+
+def refused(port: int) -> str | None:
+    """Why a port cannot be had; None where it can. Then others that ask here do not get it until this process ends."""
+    try:
+        _take(port)
+    except PermissionError as error:
+        return f"is not allowed here ({error.strerror})"
+    except OSError:
+        return "is taken by another program"
+    return None
+
+
+def _take(port: int) -> int:
+    """Raises OSError where something has it, or where another process was promised it."""
+    with socket.socket() as probe:
+        # Connections of an ended server linger; they do not keep its port from the next.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((LOOPBACK, port))
+        free = int(probe.getsockname()[1])
+        _promise(free)
+        return free
 
 
 def answers(host: str, port: int) -> bool:

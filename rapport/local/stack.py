@@ -24,6 +24,7 @@ from rapport.local import child, existing, line, mongod, ports, private, state
 from rapport.local.broker import USUAL_PORT as KAFKA_PORT
 from rapport.local.broker import Broker
 from rapport.local.child import Child
+from rapport.local.chosen_ports import ChosenPorts
 from rapport.local.errors import StackError
 from rapport.local.mongod import Mongod
 from rapport.local.state import Server, State
@@ -72,6 +73,7 @@ class Stack:
         self._state = State()
         self._started: dict[str, Child] = {}
         self._same_port = False
+        self._port: dict[str, int] = {}
 
     def up(
         self,
@@ -80,11 +82,13 @@ class Stack:
         bound: bool = False,
         any_port: bool = False,
         same_port: bool = False,
+        chosen: ChosenPorts | None = None,
     ) -> Running:
         """Starts what does not run, side by side, makes missing topics, and returns once both answer.
 
         With `bound` the servers end when this process does. With `any_port` free ports are taken even where the
-        usual ones are free. With `same_port` a server that ended starts where its clients look for it, or not at all.
+        usual ones are free; else `chosen` says which, or they are those of last time. With
+        `same_port` a server that ended starts where its clients look for it, or not at all.
         Raises StackError; what this call had started is then ended again.
         """
         with self._turn():
@@ -93,11 +97,13 @@ class Stack:
             self._started = {}
             self._abandoned.clear()
             self._same_port = same_port
+            self._ports = chosen or ChosenPorts(self.data, any_port=any_port)
             if bound and not any(one.alive() for one in self._state.children().values()):
                 us = child.this_process()
                 self._state.owner = (us.pid, us.born)
             try:
-                self._both(on_progress, bound, any_port)
+                self._choose_ports()
+                self._both(on_progress, bound)
             except BaseException:
                 self._abandoned.set()
                 child.stop(self._started.values(), STOP_SECONDS)
@@ -127,11 +133,11 @@ class Stack:
         found = state.read(self._file)
         return found.owner is not None and found.owner[0] != os.getpid() and found.owned()
 
-    def _both(self, on_progress: Progress, bound: bool, any_port: bool) -> None:
+    def _both(self, on_progress: Progress, bound: bool) -> None:
         with ThreadPoolExecutor(2, thread_name_prefix="stack") as pool:
             futures = [
-                pool.submit(self._kafka, on_progress, bound, any_port),
-                pool.submit(self._mongodb, on_progress, bound, any_port),
+                pool.submit(self._kafka, on_progress, bound),
+                pool.submit(self._mongodb, on_progress, bound),
             ]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
@@ -143,7 +149,7 @@ class Stack:
         if failed:
             raise failed[0]
 
-    def _kafka(self, on_progress: Progress, bound: bool, any_port: bool) -> None:
+    def _kafka(self, on_progress: Progress, bound: bool) -> None:
         def tell(how_far: str) -> None:
             on_progress("kafka", how_far)
 
@@ -156,7 +162,7 @@ class Stack:
         broker = Broker(self.data)
         server = self._state.servers.get("kafka")
         if server is None or not server.alive():
-            port = self._port(server, 0 if any_port else KAFKA_PORT)
+            port = self._port["kafka"]
             command = broker.command(port, ports.usual_or_free(0), tell)
             server = self._start("kafka", command, broker.log, f"{ports.LOOPBACK}:{port}", bound)
         tell("starting")
@@ -176,7 +182,7 @@ class Stack:
         self._until("Kafka", server, attempt, broker.log, (KafkaError, OSError))
         tell(f"ready at {address}")
 
-    def _mongodb(self, on_progress: Progress, bound: bool, any_port: bool) -> None:
+    def _mongodb(self, on_progress: Progress, bound: bool) -> None:
         def tell(how_far: str) -> None:
             on_progress("mongodb", how_far)
 
@@ -190,7 +196,7 @@ class Stack:
         passwords = private.passwords(self.data)
         server = self._state.servers.get("mongodb")
         if server is None or not server.alive():
-            port = self._port(server, 0 if any_port else mongod.USUAL_PORT)
+            port = self._port["mongodb"]
             address = mongod.uri(port, passwords.mongodb())
             server = self._start("mongodb", database.command(port), database.log, address, bound)
         tell("starting")
@@ -203,12 +209,23 @@ class Stack:
         self._until("MongoDB", server, attempt, database.log, (PyMongoError,))
         tell(f"ready at {kit_mongo.shown(server.address)}")
 
-    def _port(self, before: Server | None, usual: int) -> int:
+    def _choose_ports(self) -> None:
+        """Before anything is started, so that nothing has to be ended again for the sake of a port."""
+        usual = {"kafka": KAFKA_PORT, "mongodb": mongod.USUAL_PORT}
+        self._port = {
+            name: self._port_of(name, server, usual[name])
+            for name in NAMES
+            if not os.environ.get(f"RAPPORT_{name.upper()}")
+            and ((server := self._state.servers.get(name)) is None or not server.alive())
+        }
+
+    def _port_of(self, name: str, before: Server | None, usual: int) -> int:
         had = before.port() if before is not None else 0
-        port = ports.usual_or_free(had or usual)
-        if self._same_port and had and port != had:
+        if not (self._same_port and had):
+            return self._ports.choose(name, had or usual)
+        if ports.refused(had):
             raise StackError(f"port {had}, where clients look for it, was taken by another program after it had ended")
-        return port
+        return had
 
     def _end_ours(self, name: str) -> None:
         server = self._state.servers.get(name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -32,6 +33,10 @@ EXCERPT = 140
 
 log = logging.getLogger("rapport.watch")
 
+# https://atproto.com/specs/handle and https://atproto.com/specs/did
+_HANDLE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]*[A-Za-z0-9._-]")
+LONGEST_HANDLE = 253
 _STYLES = {"comment": "bold cyan", "mention": "bold magenta", "reply": "bold green", "post": "bold green"}
 
 
@@ -58,7 +63,7 @@ def watch(
     try:
         asyncio.run(_watch(handle.removeprefix("@"), jetstream, directory, as_json, limit, console))
     except WatchError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"rapport watch: {error}"))
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"rapport: {error}"))
         return 1
     except KeyboardInterrupt:
         return 0
@@ -86,8 +91,10 @@ async def _watch(
 
 async def resolve(client: httpx.AsyncClient, handle: str) -> str:
     """The DID of a handle; a DID is given back as it is. Raises WatchError."""
-    if handle.startswith("did:"):
+    if _DID.fullmatch(handle):
         return handle
+    if not _HANDLE.fullmatch(handle) or len(handle) > LONGEST_HANDLE:
+        raise WatchError(f"{handle!r:.100} is not a Bluesky handle; one is written like name.bsky.social")
     try:
         answer = await client.get(f"/xrpc/com.atproto.identity.resolveHandle?handle={quote(handle)}")
     except (httpx.HTTPError, httpx.InvalidURL) as error:

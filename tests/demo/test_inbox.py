@@ -1,16 +1,22 @@
 """The demonstration's inbox: it takes what is signed, refuses what is not, and shows words as words."""
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
+from rapport.contracts import codec
+from rapport.contracts.events import Notice
+from rapport.contracts.topics import ALERTS, REMINDERS
 from rapport.demo import inbox_page
 from rapport.demo.inbox import Inbox, Received
-from services.notifier.channels.webhook import signed
+from services.notifier.channels.webhook import body_of, signed
 
 EVENT = {
     "type": "alert.breach",
@@ -33,8 +39,7 @@ def inbox() -> Iterator[Inbox]:
         found.close()
 
 
-def post(inbox: Inbox, secret: str, id: str = "alert/hook") -> int:
-    body = msgspec.json.encode(EVENT)
+def post(inbox: Inbox, secret: str, id: str = "alert/hook", body: bytes = msgspec.json.encode(EVENT)) -> int:
     headers = signed(id, secret, body, datetime.now(UTC))
     request = urllib.request.Request(inbox.webhook_of("acme"), body, headers, method="POST")
     try:
@@ -56,6 +61,32 @@ def test_a_webhook_with_another_secret_is_refused(inbox: Inbox) -> None:
     assert post(inbox, "whsec_b3RoZXI=") == 401
     assert inbox.received() == []
     assert inbox.refused == 1
+
+
+NOTICES = sorted((Path(codec.__file__).parent / "examples").glob("rapport.*s.v1/*.json"))
+
+
+def notices() -> list[Any]:
+    """An example of everything that the notifier tells a brand."""
+    found = [json.loads(file.read_text()) for file in NOTICES]
+    decoded = [codec.decode(one["type"], json.dumps(one["value"]).encode()) for one in found if one["type"] in _TOLD]
+    return [one for one in decoded if isinstance(one, get_args(Notice))]
+
+
+_TOLD = {kind for topic in (ALERTS, REMINDERS) for kind in topic.types}
+
+
+def test_there_is_an_example_of_every_notice() -> None:
+    assert {type(one) for one in notices()} == set(get_args(Notice))
+
+
+@pytest.mark.parametrize("notice", notices(), ids=lambda notice: f"{type(notice).__name__}-{notice.id}")
+def test_every_webhook_that_the_notifier_sends_is_kept(inbox: Inbox, notice: Any) -> None:
+    assert post(inbox, inbox.secret, body=body_of(notice, "http://127.0.0.1/brands/acme")) == 204
+    (kept,) = inbox.received()
+    assert inbox.refused == 0
+    assert notice.platform in kept.subject
+    assert kept.link == "http://127.0.0.1/brands/acme"
 
 
 def test_the_page_and_what_it_needs_are_served(inbox: Inbox) -> None:

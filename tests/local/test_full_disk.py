@@ -69,7 +69,7 @@ def test_after_a_full_disk_everything_that_ended_meanwhile_runs_again(disk: Path
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
-        env={name: value for name, value in os.environ.items() if name not in ("RAPPORT_KAFKA", "RAPPORT_MONGODB")},
+        env={name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
     )
     try:
         assert up.stdout is not None
@@ -101,7 +101,7 @@ def test_after_a_full_disk_everything_that_ended_meanwhile_runs_again(disk: Path
             return set(pids) == set(before["pids"]) and not set(pids.values()) & set(before["pids"].values())
 
         until(runs, "all of it to run again, as `rapport status` says")
-        until(lambda: is_ready(before["api"]) and is_ready(before["ingest"]), "the API and the door to be ready")
+        until(lambda: all(is_ready(url) for url in before["internal"].values()), "the API and the door to be ready")
     finally:
         up.terminate()
         up.wait(60)

@@ -152,12 +152,19 @@ def test_brands_accounts_and_keys_are_made_and_listed_on_the_command_line(up: Up
     elsewhere = {"RAPPORT_API_URL": up.line["api"], "RAPPORT_KEY": key}
     assert [each["name"] for each in json.loads(here("brands", "list", "--json", **elsewhere).stdout)] == ["The Museum"]
     assert json.loads(here("accounts", "list", "museum", *place).stdout)[0]["staff"] == ["mira"]
+    rotated = json.loads(here("accounts", "rotate-secret", "museum", "museum-desk", *place).stdout)
+    assert rotated["door_secret"] != json.loads(account.stdout)["door_secret"]
+    assert rotated["old_secret_until"]
     ended = here("accounts", "disconnect", "museum", "museum-desk", "--data", str(up.data))
     assert ended.stdout.startswith("disconnected museum-desk at ")
     assert json.loads(here("accounts", "list", "museum", *place).stdout) == []
     refused = here("keys", "list", **elsewhere)
     assert refused.exit_code == 1
     assert "scope 'admin'" in refused.stderr
+    (mira,) = [one["id"] for one in json.loads(here("keys", "list", *place).stdout) if one["name"] == "Mira"]
+    assert here("keys", "revoke", mira, "--data", str(up.data)).stdout == f"revoked {mira}\n"
+    locked_out = here("brands", "list", **elsewhere)
+    assert (locked_out.exit_code, "unknown, expired or revoked" in locked_out.stderr) == (1, True)
 
 
 def test_a_second_one_on_the_same_folder_is_refused(up: Up) -> None:
@@ -206,6 +213,8 @@ def test_ctrl_c_ends_everything_in_order_with_code_0_and_it_starts_again_on_its_
     assert (stopped.exit_code, stopped.stdout) == (1, "")
     again = start(up.data)
     assert again.line["admin_key"] == up.line["admin_key"]
+    addresses = ("api", "ingest", "portal", "kafka", "mongodb", "internal")
+    assert {name: again.line[name] for name in addresses} == {name: up.line[name] for name in addresses}
     brands = here("brands", "list", "--json", "--data", str(up.data))
     assert [each["id"] for each in json.loads(brands.stdout)] == ["museum"]
     # Even by kill -9, which leaves it no time to end anything.
