@@ -65,5 +65,5 @@ def decode(type: str, value: bytes | None) -> Any:
         raise UndecodableError(f"a {type} without a value")
     try:
         return decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableError(f"not a {type}: {error}") from error

@@ -1,8 +1,8 @@
 """Long lists in parts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -12,3 +12,28 @@ def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
     left = iter(items)
     while part := list(islice(left, size)):
         yield part
+
+
+def halves(
+    things: Sequence[T],
+    work: Callable[[Sequence[T]], Any],
+    failed: Callable[[T, Exception], Any],
+    fatal: tuple[type[Exception], ...] = (),
+) -> None:
+    """Does `work` on all things at once; where that fails, on the halves, down to the single things that `failed` gets.
+
+    So one bad thing costs a few repetitions, and the others nothing. Raises what is `fatal`.
+    """
+    if not things:
+        return
+    try:
+        work(things)
+    except fatal:
+        raise
+    except Exception as error:
+        if len(things) == 1:
+            failed(things[0], error)
+            return
+        middle = len(things) // 2
+        halves(things[:middle], work, failed, fatal)
+        halves(things[middle:], work, failed, fatal)

@@ -12,6 +12,7 @@ An interaction whose id is in several partitions is right in the shape of any of
 How many interactions a brand has of each kind is not asked apart: it follows, once each of them is there as it should.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from pymongo.database import Database
 from rapport.contracts.topics import ALERTS
 from rapport.kit.mongo import Document
 from services.verify.ledger import Expected, alerts_partition
+
+log = logging.getLogger("rapport.verify")
 
 COLLECTIONS: Mapping[str, str] = {
     "interaction": "interactions",
@@ -84,7 +87,7 @@ class Comparison:
                 yield len(some), self.some(what, some)
         if what in COLLECTIONS:
             for ids in self._there(what):
-                unknown = [one for one in ids if not self._expected.gives(what, one)]
+                unknown = [one for one in ids if not self._gives(what, one)]
                 yield 0, self.some(what, unknown)
 
     def some(self, what: str, ids: Sequence[str], found: Found | None = None) -> dict[str, list[Difference]]:
@@ -112,7 +115,11 @@ class Comparison:
         yield ids
 
     def _document(self, what: str, id: str, document: Document | None) -> list[Difference]:
-        wanted = self._expected.documents(what, id)
+        try:
+            wanted = self._expected.documents(what, id)
+        except Exception as error:  # one subject that cannot be told does not stop the others
+            log.exception("%s %s cannot be recomputed", what, id)
+            return [Difference(what, str(id), None, document, f"cannot be recomputed: {type(error).__name__}")]
         if what == "hour":
             document = _counted(document)
         if document is None or not wanted:
@@ -122,6 +129,12 @@ class Comparison:
         if any(document == each for each in wanted):
             return []
         return fields_between(what, id, document, wanted[0])
+
+    def _gives(self, what: str, id: str) -> bool:
+        try:
+            return self._expected.gives(what, id)
+        except Exception:
+            return False  # compared below, where it is told
 
     def _look_from_where_alerts_are_kept(self) -> None:
         """Alerts of one partition of `conversations` are in order, so what is missing below the first is cut off."""

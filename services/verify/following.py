@@ -1,20 +1,27 @@
 """What differs among the figures, looked at again until it agrees or is sure to stay."""
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from pymongo.database import Database
+from pymongo.errors import ConnectionFailure
 
 from rapport.kit.mongo import Document
+from rapport.kit.parts import halves
 from services.api.upkeep.trail import LATER
 from services.verify.compare import Difference, fields_between
 from services.verify.figures import AT_ONCE, FIGURES, Facts, Figure
 from services.verify.settle import MOVING_FACTOR
 
+log = logging.getLogger("rapport.verify")
+
 WAITED = LATER.total_seconds()
 """Seconds after which the upkeep looks a second time at what it may have read too early."""
 
+Both = tuple[Document | None, Document | None]
+"""What is stored, and what should be."""
 Subject = tuple[str, str, str]
 """The figure, the brand, the id."""
 
@@ -47,6 +54,8 @@ class Following:
         self._figures = {figure.what: figure for figure in figures}
         self._clock = clock
         self._open: dict[Subject, _Open] = {}
+        self._failed: dict[tuple[str, str], Difference] = {}
+        """Brands of which it cannot be told what should be there, by figure."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -59,13 +68,38 @@ class Following:
         """Compares everything of a figure; gives how many were looked at, part by part."""
         figure = self._figures[what]
         for brand in self._brands:
-            for ids in figure.ids(self._facts(brand)):
-                both = figure.both(self._facts(brand), ids)
+            for ids in self._ids(figure, brand):
+                both = self._both(figure, brand, ids)
                 now = self._clock()
                 for one, (stored, wanted) in both.items():
                     if stored != wanted:
                         self._open[what, brand, one] = _Open(stored, wanted, now)
                 yield len(both)
+
+    def _ids(self, figure: Figure, brand: str) -> Iterator[list[str]]:
+        """What has to be compared of a brand; one brand of which that cannot be told does not stop the others."""
+        try:
+            yield from figure.ids(self._facts(brand))
+        except ConnectionFailure:
+            raise
+        except Exception as error:
+            log.exception("%s of %s cannot be recomputed", figure.what, brand)
+            why = f"cannot be recomputed: {type(error).__name__}"
+            self._failed[figure.what, brand] = Difference(figure.what, brand, None, None, why)
+
+    def _both(self, figure: Figure, brand: str, ids: Sequence[str]) -> dict[str, Both]:
+        """What is stored and what should be; what cannot be recomputed is told as a difference."""
+        found: dict[str, Both] = {}
+
+        def compare(some: Sequence[str]) -> None:
+            found.update(figure.both(self._facts(brand), some))
+
+        def fail(one: str, error: Exception) -> None:
+            log.error("%s %s cannot be recomputed", figure.what, one, exc_info=error)
+            found[one] = None, {"cannot be recomputed": type(error).__name__}
+
+        halves(ids, compare, fail, fatal=(ConnectionFailure,))
+        return found
 
     def look_again(self) -> None:
         """Compares again what differs, and forgets what agrees or shows what was right a moment before."""
@@ -77,7 +111,7 @@ class Following:
                 self._look(what, brand, ids[start : start + AT_ONCE])
 
     def _look(self, what: str, brand: str, ids: list[str]) -> None:
-        both = self._figures[what].both(self._facts(brand), ids)
+        both = self._both(self._figures[what], brand, ids)
         now = self._clock()
         for one in ids:
             stored, wanted = both.get(one, (None, None))
@@ -96,7 +130,7 @@ class Following:
     def outcome(self) -> tuple[list[Difference], list[tuple[str, str]]]:
         """The differences that stay, and what is undecided: kind and id."""
         now = self._clock()
-        differences: list[Difference] = []
+        differences = list(self._failed.values())
         undecided: list[tuple[str, str]] = []
         for (what, _, one), each in self._open.items():
             if not self._stays(each, now):

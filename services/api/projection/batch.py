@@ -67,7 +67,7 @@ class Batch:
     sources: dict[str, Any] = field(default_factory=dict)
     """The record of each interaction, for its dead letter."""
     unreadable: list[UnreadableError] = field(default_factory=list)
-    """What goes to the dead letters."""
+    """What is left out: it goes to the dead letters where its topic has some, else into the log of the process."""
     halts: list[UnreadableError] = field(default_factory=list)
     """Where a partition of the scorer's own topics cannot go on."""
 
@@ -87,6 +87,8 @@ def read(polled: Mapping[Any, Iterable[Any]]) -> Batch:
                 else:
                     batch.halts.append(unreadable)
                     break
+            except Exception as error:  # it can be read, and nothing can be made of it: nobody else has to wait for it
+                batch.unreadable.append(UnreadableError(record, f"{type(error).__name__}: {error}"))
     return batch
 
 

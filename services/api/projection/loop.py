@@ -129,11 +129,12 @@ class Projector:
 
     def _put_aside(self, unreadable: list[UnreadableError]) -> None:
         """Writes dead letters and returns once the broker has them, however long that takes."""
-        if not unreadable:
-            return
         for error in unreadable:
             log.warning("put aside: %s", error)
             metrics.DEAD_LETTERS.labels(error.record.topic).inc()
+        unreadable = [error for error in unreadable if error.record.topic in _DEAD]
+        if not unreadable:
+            return
         backoff.until(
             lambda: self._send(unreadable),
             what="Kafka for dead letters",

@@ -1,5 +1,6 @@
 """Writing a batch to MongoDB so that the same batch again, or an older one later, changes nothing."""
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -7,12 +8,15 @@ from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from rapport.contracts.topics import RELATIONSHIPS_CHANGELOG
 from rapport.domain.relationship import STAGES
 from rapport.kit.mongo import Document
-from services.api.projection import erasing
+from services.api.projection import erasing, metrics
 from services.api.projection.batch import Batch
 from services.api.projection.documents import stage_fields
 from services.api.repositories import scorings
+
+log = logging.getLogger("rapport.projector")
 
 DUPLICATE_KEY = 11000
 
@@ -41,10 +45,14 @@ def _staged(database: Database[Document], followers: Mapping[str, Document | Non
     """With the stage that each is in now."""
     now = datetime.now(UTC)
     known = scorings.known(database, {each["scoring"] for each in followers.values() if each is not None})
-    return {
-        key: None if each is None else {**each, **stage_fields(each, known[each["scoring"]], now)}
-        for key, each in followers.items()
-    }
+    found: dict[str, Document | None] = {}
+    for key, each in followers.items():
+        try:
+            found[key] = None if each is None else {**each, **stage_fields(each, known[each["scoring"]], now)}
+        except Exception:  # one row of which no stage can be told must not keep the others out
+            log.exception("%.300s is left out: its stage cannot be told", key)
+            metrics.DEAD_LETTERS.labels(RELATIONSHIPS_CHANGELOG.name).inc()
+    return found
 
 
 def noted(stage: str) -> Document:

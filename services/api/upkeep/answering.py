@@ -6,7 +6,7 @@ One document per exchange in `answer_effects`: `_id` (the exchange's), `brand`, 
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pymongo import DeleteOne, UpdateOne
@@ -18,6 +18,7 @@ from rapport.kit.mongo import Document
 from services.api.repositories import scorings
 from services.api.upkeep import stale, trail
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.sparing import spared, sparing
 from services.api.upkeep.trail import Trail
 
 AT_ONCE = 1_000
@@ -34,13 +35,14 @@ def follow(desk: Desk) -> None:
     """Takes up the exchanges whose window has ended, by due time, and those of followers that changed."""
     deadline = time.monotonic() + stale.TURN_SECONDS
     for brand in desk.brands():
-        _pass(desk, brand)
-        more = True
-        while more and time.monotonic() < deadline:
-            changed = Trail(desk, "answering", brand, "followers", "written_at")
-            _note(desk, _of_followers(desk.database, brand, changed.changed(_WHO)))
-            changed.done()
-            more = changed.more
+        with sparing("answering", brand):
+            _pass(desk, brand)
+            more = True
+            while more and time.monotonic() < deadline:
+                changed = Trail(desk, "answering", brand, "followers", "written_at")
+                _note(desk, _of_followers(desk.database, brand, changed.changed(_WHO)))
+                changed.done()
+                more = changed.more
 
 
 def _pass(desk: Desk, brand: str) -> None:
@@ -66,13 +68,13 @@ def _note(desk: Desk, exchanges: Iterable[Document]) -> None:
     for exchange in exchanges:
         chunk.append(exchange)
         if len(chunk) == AT_ONCE:
-            _write(desk, chunk)
+            spared("answering", chunk, lambda some: _write(desk, some))
             chunk = []
     if chunk:
-        _write(desk, chunk)
+        spared("answering", chunk, lambda some: _write(desk, some))
 
 
-def _write(desk: Desk, exchanges: list[Document]) -> None:
+def _write(desk: Desk, exchanges: Sequence[Document]) -> None:
     stored = desk.database["answer_effects"].find({"_id": {"$in": [each["_id"] for each in exchanges]}})
     before = {each["_id"]: each for each in stored}
     writes: list[DeleteOne | UpdateOne] = []

@@ -9,7 +9,7 @@ these are null, and `sought` is there, until the views have that interaction. A 
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from rapport.kit.mongo import Document
 from services.api.periods import day_of, span_of
 from services.api.upkeep import stale
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.sparing import spared, sparing
 from services.api.upkeep.trail import Trail
 
 FOLLOWERS_AT_ONCE = 200
@@ -30,7 +31,7 @@ FOLLOWER = dict.fromkeys(("brand", "platform", "follower", "first_seen"), 1)
 FACT = dict.fromkeys(
     (
         *("interaction", "kind", "account", "object", "follower", "occurred_at"),
-        *("undo", "staff", "text", "post", "media", "about"),
+        *("undo", "staff", "text", "post", "media", "about", "parent.id"),
     ),
     1,
 )
@@ -52,6 +53,7 @@ def fact_of(document: Document) -> Fact:
         post=document.get("post"),
         media=tuple(document.get("media", ())),
         url=document["object"].get("url"),
+        parent=(document.get("parent") or {}).get("id"),
     )
 
 
@@ -60,10 +62,10 @@ def follow(desk: Desk) -> None:
     deadline = time.monotonic() + stale.TURN_SECONDS
     confirmed = {"_id": {"$gt": ""}, "settings": {"$ne": None}}
     for brand in desk.database["brands"].find(confirmed, {"settings.timezone": 1}):
-        while _follow_brand(desk, brand["_id"], brand["settings"]["timezone"]) and time.monotonic() < deadline:
-            pass
-    for each in stale.marked(desk, "day"):
-        _count(desk.database, each["brand"], each["day"])
+        with sparing("beginnings", brand["_id"]):
+            while _follow_brand(desk, brand["_id"], brand["settings"]["timezone"]) and time.monotonic() < deadline:
+                pass
+    stale.take(desk, "day", lambda each: _count(desk.database, each["brand"], each["day"]))
 
 
 def _follow_brand(desk: Desk, brand: str, zone: str) -> bool:
@@ -78,7 +80,8 @@ def _follow_brand(desk: Desk, brand: str, zone: str) -> bool:
     recounted = [each["hour"] for each in hours.changed({"hour": 1})]
     followers = changed.changed(FOLLOWER) + _sought(desk.database, brand, recounted)
     for start in range(0, len(followers), FOLLOWERS_AT_ONCE):
-        _begin(desk, followers[start : start + FOLLOWERS_AT_ONCE], zone, connected, anew=anew)
+        some = followers[start : start + FOLLOWERS_AT_ONCE]
+        spared("beginnings", some, lambda few: _begin(desk, few, zone, connected, anew=anew))
     changed.done()
     hours.done()
     return changed.more or hours.more
@@ -103,7 +106,7 @@ def _sought(database: Database[Document], brand: str, hours: list[datetime]) -> 
 
 
 def _begin(
-    desk: Desk, followers: list[Document], zone: str, connected: Mapping[str, Mapping[str, datetime]], *, anew: bool
+    desk: Desk, followers: Sequence[Document], zone: str, connected: Mapping[str, Mapping[str, datetime]], *, anew: bool
 ) -> None:
     """Writes the beginnings that are not there as they should be; first marks what is counted from them."""
     beginnings = desk.database["beginnings"]

@@ -22,6 +22,7 @@ from rapport.kit.mongo import Document
 from services.api.repositories.calendar import MATCH
 from services.api.upkeep import stale
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.sparing import sparing
 
 DEFAULTS: Mapping[str, Any] = {"grace_seconds": 1_800, "window_seconds": 21_600, "approval_required": False}
 AT_ONCE = 500
@@ -31,13 +32,13 @@ _POST = dict.fromkeys(("account", "published_at", "text", "post", "url"), 1)
 
 def follow(desk: Desk) -> None:
     """Matches the accounts of which something changed, notes what is missing, and tells it."""
-    for each in stale.marked(desk, MATCH):
-        match(desk.database, each["brand"], each["account"])
+    stale.take(desk, MATCH, lambda each: match(desk.database, each["brand"], each["account"]))
     for brand in desk.brands():
         # What is still to be matched, or made, may be what seems to be missing.
         waiting = {"what": {"$in": [MATCH, "post"]}, "brand": brand}
-        if desk.database["stale"].find_one(waiting, {"_id": 1}) is None:
-            _miss(desk, brand)
+        with sparing("calendar", brand):
+            if desk.database["stale"].find_one(waiting, {"_id": 1}) is None:
+                _miss(desk, brand)
     _tell(desk)
 
 
@@ -146,12 +147,13 @@ def reminder_id(planned: Document) -> str:
 
 def _tell(desk: Desk) -> None:
     for each in desk.database["planned_posts"].find({"untold": True}).hint("untold").limit(AT_ONCE).to_list():
-        name = reminder_id(each)
-        if each["missing_since"] is not None:
-            _send(desk, each, name)
-        desk.database["planned_posts"].update_one(
-            {"_id": each["_id"], "revision": each["revision"]}, {"$set": {"told": name, "untold": False}}
-        )
+        with sparing("calendar", each["_id"]):
+            name = reminder_id(each)
+            if each["missing_since"] is not None:
+                _send(desk, each, name)
+            desk.database["planned_posts"].update_one(
+                {"_id": each["_id"], "revision": each["revision"]}, {"$set": {"told": name, "untold": False}}
+            )
 
 
 def _send(desk: Desk, planned: Document, name: str) -> None:

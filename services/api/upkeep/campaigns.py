@@ -20,6 +20,7 @@ from services.api.repositories.campaigns import questions_of, rules_of, scope_of
 from services.api.upkeep import communities, judging, stage_after, stale, trail
 from services.api.upkeep.judging import FACT, Who, entry_id, fact_of
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.sparing import sparing
 from services.api.upkeep.trail import Trail
 
 IDS_AT_ONCE = 1_000
@@ -33,12 +34,18 @@ def follow(desk: Desk) -> None:
     of_brand: dict[str, list[Document]] = defaultdict(list)
     for each in desk.database["campaigns"].find({"followed_until": {"$gt": desk.now}}).hint("followed"):
         of_brand[each["brand"]].append(each)
-    through = {brand for brand, campaigns in of_brand.items() if _mark(desk, brand, campaigns)}
-    for each in stale.marked(desk, "campaigns"):
-        _take(desk, each["brand"], each["hour"], of_brand.get(each["brand"], []))
+    through: set[str] = set()
+    for brand, campaigns in of_brand.items():
+        with sparing("campaigns", brand):
+            if _mark(desk, brand, campaigns):
+                through.add(brand)
+    stale.take(
+        desk, "campaigns", lambda each: _take(desk, each["brand"], each["hour"], of_brand.get(each["brand"], []))
+    )
     for brand in through:
-        if desk.database["stale"].find_one({"what": "campaigns", "brand": brand}) is None:
-            _note_counted(desk, brand, of_brand[brand])
+        with sparing("campaigns", brand):
+            if desk.database["stale"].find_one({"what": "campaigns", "brand": brand}) is None:
+                _note_counted(desk, brand, of_brand[brand])
 
 
 def _mark(desk: Desk, brand: str, campaigns: Sequence[Document]) -> bool:

@@ -25,8 +25,9 @@ from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
 from services.api.community_facts import CHANGED, Who, asked, rule_of
 from services.api.upkeep import stale, trail
-from services.api.upkeep.community_judging import judge
+from services.api.upkeep.community_judging import Because, judge
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.sparing import spared, sparing
 from services.api.upkeep.trail import Trail
 
 AT_ONCE = 500
@@ -45,12 +46,16 @@ def follow(desk: Desk) -> None:
     deadline = time.monotonic() + TURN_SECONDS
     of_brand: dict[str, list[Document]] = defaultdict(list)
     for each in desk.database["communities"].find({"_id": {"$gt": ""}}):
-        if each["removed_at"] is None:
+        if each["removed_at"] is not None:
+            with sparing("communities", each["_id"]):
+                _remove(desk, each)
+            continue
+        with sparing("communities", each["_id"]):
+            rule_of(each)  # one that cannot be read leaves the brand's others alone
             of_brand[each["brand"]].append(each)
-        else:
-            _remove(desk, each)
     for brand, communities in of_brand.items():
-        _follow_changes(desk, brand, communities, deadline)
+        with sparing("communities", brand):
+            _follow_changes(desk, brand, communities, deadline)
     _take_marked(desk, of_brand)
     _take_due(desk, of_brand)
     _pass(desk, (each for communities in of_brand.values() for each in communities))
@@ -64,20 +69,38 @@ def hear(desk: Desk) -> None:
     """
     of_brand: dict[str, list[Document]] = defaultdict(list)
     for each in desk.database["communities"].find({"_id": {"$gt": ""}, "removed_at": None}):
-        if asked([rule_of(each)]).words:
-            of_brand[each["brand"]].append(each)
+        with sparing("communities-words", each["_id"]):
+            if asked([rule_of(each)]).words:
+                of_brand[each["brand"]].append(each)
     for brand in of_brand:
-        _start_here(desk, "communities-words", brand, "hourly", "drawn")
-        changes = Trail(desk, "communities-words", brand, "hourly", "drawn")
-        changed = changes.changed({"hour": 1})
-        stale.mark(desk, "communities-hour", ({"brand": brand, "hour": each["hour"]} for each in changed))
-        changes.done()
-    for each in stale.marked(desk, "communities-hour"):
-        communities = of_brand.get(each["brand"], [])
+        with sparing("communities-words", brand):
+            _start_here(desk, "communities-words", brand, "hourly", "drawn")
+            changes = Trail(desk, "communities-words", brand, "hourly", "drawn")
+            changed = changes.changed({"hour": 1})
+            stale.mark(desk, "communities-hour", ({"brand": brand, "hour": each["hour"]} for each in changed))
+            changes.done()
+
+    def listen(hour: Document) -> None:
+        communities = of_brand.get(hour["brand"], [])
         words = asked(map(rule_of, communities)).words
-        heard = _heard(desk.database, each["brand"], each["hour"], words)
+        heard = _heard(desk.database, hour["brand"], hour["hour"], words)
         for some in parts(sorted(heard), AT_ONCE):
-            judge(desk, each["brand"], communities, some, "follower changed", alone=True)
+            _judge(desk, hour["brand"], communities, some, "follower changed", alone=True)
+
+    stale.take(desk, "communities-hour", listen)
+
+
+def _judge(
+    desk: Desk,
+    brand: str,
+    communities: Sequence[Document],
+    ids: Sequence[str],
+    because: Because,
+    *,
+    alone: bool = False,
+) -> None:
+    """Judges all of them at once; those who cannot be judged are left out."""
+    spared("communities", ids, lambda some: judge(desk, brand, communities, some, because, alone=alone))
 
 
 def _heard(database: Database[Document], brand: str, hour: datetime, words: Collection[str]) -> set[str]:
@@ -122,7 +145,7 @@ def _follow_changes(desk: Desk, brand: str, communities: Sequence[Document], dea
     while more:
         changes = Trail(desk, "communities", brand, "followers", "written_at")
         for some in parts((each["_id"] for each in changes.changed({"_id": 1})), AT_ONCE):
-            judge(desk, brand, communities, some, "follower changed")
+            _judge(desk, brand, communities, some, "follower changed")
         changes.done()
         more = changes.more and time.monotonic() < deadline
 
@@ -132,7 +155,7 @@ def _take_marked(desk: Desk, of_brand: Mapping[str, Sequence[Document]]) -> None
     found = desk.database["stale"].find({"what": STALE}).sort("since").limit(AT_ONCE).to_list()
     for brand, some in _by_brand(found).items():
         ids = [f"{brand}/{each['platform']}/{each['follower']}" for each in some]
-        judge(desk, brand, of_brand.get(brand, ()), ids, "follower changed")
+        _judge(desk, brand, of_brand.get(brand, ()), ids, "follower changed")
     if found:
         # Marked again meanwhile, one stays.
         done = [DeleteOne({"_id": each["_id"], "marks": each["marks"]}) for each in found]
@@ -147,9 +170,9 @@ def _take_due(desk: Desk, of_brand: Mapping[str, Sequence[Document]]) -> None:
         for brand, some in _by_brand(found).items():
             ids = [each["_id"] for each in some]
             if brand in of_brand:
-                judge(desk, brand, of_brand[brand], ids, "time")
-            else:
-                checks.delete_many({"_id": {"$in": ids}})
+                _judge(desk, brand, of_brand[brand], ids, "time")
+            # Who is judged gets a new time; whoever could not be has none, and holds up nobody.
+            checks.delete_many({"_id": {"$in": ids}, "at": {"$lte": desk.now}})
         if time.monotonic() > deadline:
             return
 
@@ -176,7 +199,7 @@ def _pass_on(desk: Desk, community: Document) -> bool:
     span = {"$gt": community["checked_after"] or f"{brand}/", "$lt": f"{brand}0"}
     followers = desk.database["followers"].find({"_id": span}, {"_id": 1}).sort("_id").limit(AT_ONCE)
     ids = [each["_id"] for each in followers]
-    judge(desk, brand, [community], ids, "rule changed", alone=True)
+    _judge(desk, brand, [community], ids, "rule changed", alone=True)
     through = len(ids) < AT_ONCE
     noted = {"checked_after": "", "checked_revision": community["revision"]} if through else {"checked_after": ids[-1]}
     its = {"_id": community["_id"], "revision": community["revision"]}
@@ -195,7 +218,7 @@ def _sweep(desk: Desk, of_brand: Mapping[str, Sequence[Document]]) -> None:
     there = {each["_id"] for each in desk.database["followers"].find({"_id": {"$in": list(ids)}}, {"_id": 1})}
     for id, each in ids.items():  # noqa: A001
         if id not in there:
-            judge(desk, each["brand"], of_brand.get(each["brand"], ()), [id], "erased")
+            _judge(desk, each["brand"], of_brand.get(each["brand"], ()), [id], "erased")
     reached = swept[-1]["_id"] if len(swept) == AT_ONCE else ""
     if reached != place["fresh"]:
         desk.database["trails"].update_one({"_id": _SWEEP}, {"$set": {"fresh": reached}}, upsert=True)

@@ -17,6 +17,7 @@ from services.api.projection.erasing import BLANK, BLANK_EXCHANGE
 from services.api.repositories.identities import links_around, marks
 from services.api.upkeep import community_judging, judging, stage_after, stale
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.sparing import sparing
 from services.api.upkeep.trail import LATER
 
 AT_ONCE = 1_000
@@ -27,12 +28,13 @@ def follow(desk: Desk) -> None:
     erased = desk.database["erased"]
     query = {"follower": {"$type": "string"}, "$or": [{"removed": None}, {"noted_at": {"$lte": desk.now - LATER}}]}
     for each in erased.find(query):
-        _remove(desk, each)
-        through = each["noted_at"] <= desk.now - LATER
-        change: Document = {"$set": {"removed": True}, "$unset": {"hours": ""}}
-        if through:
-            change["$unset"] |= {"platform": "", "follower": ""}
-        erased.update_one({"_id": each["_id"]}, change)
+        with sparing("erasing", each["_id"]):
+            _remove(desk, each)
+            through = each["noted_at"] <= desk.now - LATER
+            change: Document = {"$set": {"removed": True}, "$unset": {"hours": ""}}
+            if through:
+                change["$unset"] |= {"platform": "", "follower": ""}
+            erased.update_one({"_id": each["_id"]}, change)
 
 
 def _remove(desk: Desk, person: Document) -> None:

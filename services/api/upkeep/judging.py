@@ -11,6 +11,7 @@ tally is exact, and nothing changes once a draw has seen it.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -32,6 +33,7 @@ from services.api.repositories.campaigns import (
     scope_of,
 )
 from services.api.upkeep.loop import Desk
+from services.api.upkeep.sparing import spared
 
 FOLLOWERS_AT_ONCE = 200
 """So many are judged with the same queries, and written in one transaction."""
@@ -88,7 +90,8 @@ def judge(desk: Desk, campaign: Document, followers: Iterable[Who]) -> None:
     make = _entries if campaign["kind"] == "giveaway" else _answers
     for platform, some in of_platform.items():
         for start in range(0, len(some), FOLLOWERS_AT_ONCE):
-            make(desk, campaign, platform, some[start : start + FOLLOWERS_AT_ONCE])
+            these = some[start : start + FOLLOWERS_AT_ONCE]
+            spared("campaigns", these, partial(make, desk, campaign, platform))
 
 
 def begin_anew(database: Database[Document], campaign: Document) -> None:

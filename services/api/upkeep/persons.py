@@ -17,6 +17,8 @@ from rapport.domain.identity import Standing, brought_by_others, person_id, pers
 from rapport.kit.mongo import Document
 from services.api.repositories.identities import links_around, marks
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.sparing import sparing
+from services.api.upkeep.stale import TRIED_AGAIN
 
 AT_ONCE = 500
 LOOK_BACK = timedelta(minutes=2)
@@ -30,9 +32,15 @@ def tell(desk: Desk) -> None:
     """Tells followers whose links changed, and those who share a person with somebody who did something."""
     _mark(desk)
     linked = desk.database["linked"]
-    while dirty := linked.find({"dirty": {"$type": "string"}}).limit(AT_ONCE).to_list():
+    due = {"dirty": {"$type": "string"}, "held_until": {"$not": {"$gt": desk.now}}}
+    while dirty := linked.find(due).limit(AT_ONCE).to_list():
         for each in dirty:
-            _tell(desk, each)
+            told = False
+            with sparing("persons", each["_id"]):
+                _tell(desk, each)
+                told = True
+            if not told:
+                linked.update_one({"_id": each["_id"]}, {"$set": {"held_until": desk.now + TRIED_AGAIN}})
 
 
 def _mark(desk: Desk) -> None:
@@ -47,12 +55,13 @@ def _mark(desk: Desk) -> None:
     known = {each["_id"]: each.get("version") for each in seen}
     for name, each in changed.items():
         if known.get(name) != each["version"]:
-            brand, follower = name.split("/", 1)
-            mine = marks(brand, _members(desk.database, brand, follower), desk.now.isoformat())
-            desk.database["linked"].bulk_write(mine, ordered=False)
-            desk.database["linked"].update_one(
-                {"_id": name}, {"$set": {"brand": brand, "version": each["version"]}}, upsert=True
-            )
+            with sparing("persons", name):
+                brand, follower = name.split("/", 1)
+                mine = marks(brand, _members(desk.database, brand, follower), desk.now.isoformat())
+                desk.database["linked"].bulk_write(mine, ordered=False)
+                desk.database["linked"].update_one(
+                    {"_id": name}, {"$set": {"brand": brand, "version": each["version"]}}, upsert=True
+                )
     desk.database["upkeep"].update_one({"_id": "persons"}, {"$set": {"until": desk.now}}, upsert=True)
 
 

@@ -23,6 +23,7 @@ from services.api.repositories.calendar import MATCH
 from services.api.upkeep import calendar, stale
 from services.api.upkeep.beginnings import FACT, fact_of
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.sparing import sparing
 from services.api.upkeep.trail import Trail
 
 IDS_AT_ONCE = 1_000
@@ -39,14 +40,18 @@ Named = tuple[str, str]
 def follow(desk: Desk) -> None:
     """Makes the posts anew that something happened to, and looks after the labels."""
     for brand in desk.brands():
-        trail = Trail(desk, "posts", brand, "hourly", "drawn")
-        hours = [each["hour"] for each in trail.changed({"hour": 1})]
-        touched = sorted(_touched(desk.database, brand, hours)) if hours else []
-        stale.mark(desk, "post", ({"brand": brand, "platform": platform, "post": post} for platform, post in touched))
-        trail.done()
-    for each in stale.marked(desk, "post"):
-        make(desk, each["brand"], each["platform"], each["post"])
+        with sparing("posts", brand):
+            _follow_brand(desk, brand)
+    stale.take(desk, "post", lambda each: make(desk, each["brand"], each["platform"], each["post"]))
     _look_after_labels(desk.database)
+
+
+def _follow_brand(desk: Desk, brand: str) -> None:
+    trail = Trail(desk, "posts", brand, "hourly", "drawn")
+    hours = [each["hour"] for each in trail.changed({"hour": 1})]
+    touched = sorted(_touched(desk.database, brand, hours)) if hours else []
+    stale.mark(desk, "post", ({"brand": brand, "platform": platform, "post": post} for platform, post in touched))
+    trail.done()
 
 
 def _touched(database: Database[Document], brand: str, hours: list[Any]) -> set[Named]:
@@ -179,11 +184,12 @@ def label(database: Database[Document], posts: Sequence[Document]) -> None:
         of_brand.setdefault(each["brand"], []).append(each)
     writes: list[UpdateOne] = []
     for brand, some in of_brand.items():
-        rules, revision = _rules(database, brand)
-        for each, found in zip(some, _labels(database, some, rules), strict=True):
-            wanted = {"label": found.label, "label_by": found.by, "labelled_with": revision}
-            if any(each[name] != value for name, value in wanted.items()):
-                writes.append(UpdateOne({"_id": each["_id"], "text": each["text"]}, {"$set": wanted}))
+        with sparing("posts", brand):
+            rules, revision = _rules(database, brand)
+            for each, found in zip(some, _labels(database, some, rules), strict=True):
+                wanted = {"label": found.label, "label_by": found.by, "labelled_with": revision}
+                if any(each[name] != value for name, value in wanted.items()):
+                    writes.append(UpdateOne({"_id": each["_id"], "text": each["text"]}, {"$set": wanted}))
     if writes:
         database["posts"].bulk_write(writes, ordered=False)
 

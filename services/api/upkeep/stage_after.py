@@ -25,6 +25,7 @@ from services.api.repositories import scorings
 from services.api.repositories.campaigns import scope_of
 from services.api.upkeep import beginnings, judging, trail
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.sparing import spared, sparing
 from services.api.upkeep.trail import Trail
 
 AT_ONCE = 200
@@ -45,19 +46,21 @@ def follow(desk: Desk) -> None:
     """Takes up followers that changed, and those whose 30 or 90 days are over."""
     began = time.monotonic()
     for brand in desk.brands():
-        more = True
-        while more and time.monotonic() - began < TURN_SECONDS:
-            changed = Trail(desk, "stage-after", brand, "followers", "written_at")
-            found = changed.changed(_WHO)
-            note(desk, brand, _named(found))
-            changed.done()
-            more = len(found) >= trail.AT_ONCE
+        with sparing("stage-after", brand):
+            more = True
+            while more and time.monotonic() - began < TURN_SECONDS:
+                changed = Trail(desk, "stage-after", brand, "followers", "written_at")
+                found = changed.changed(_WHO)
+                note(desk, brand, _named(found))
+                changed.done()
+                more = len(found) >= trail.AT_ONCE
     due = desk.database["stage_after"].find({"due_at": {"$lte": desk.now}}, {"brand": 1, **_WHO}).hint("due")
     of_brand: dict[str, list[Document]] = defaultdict(list)
     for each in due.limit(DUE_AT_ONCE):
         of_brand[each["brand"]].append(each)
     for brand, some in of_brand.items():
-        note(desk, brand, _named(some))
+        with sparing("stage-after", brand):
+            note(desk, brand, _named(some))
 
 
 def _named(documents: Iterable[Document]) -> set[Who]:
@@ -69,7 +72,11 @@ def note(desk: Desk, brand: str, followers: Collection[Who], *, anew: bool = Fal
     ordered = sorted(followers)
     for start in range(0, len(ordered), AT_ONCE):
         ids = [f"{brand}/{platform}/{follower}" for platform, follower in ordered[start : start + AT_ONCE]]
-        _write(desk.database, made(desk.database, brand, ids, desk.now, anew=anew))
+        spared(
+            "stage-after",
+            ids,
+            lambda some: _write(desk.database, made(desk.database, brand, some, desk.now, anew=anew)),
+        )
 
 
 def made(

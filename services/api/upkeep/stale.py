@@ -1,20 +1,26 @@
 """What has to be made anew, kept in `stale` until it was: so a process that ends in the middle forgets nothing.
 
-`_id`, `what`, `since` (of the latest mark), `marks` (how many), and what names the thing.
+`_id`, `what`, `since` (of the latest mark), `marks` (how many), what names the thing, and, where it could not be made,
+`held_until`.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
 
 from pymongo import UpdateOne
 
 from rapport.kit.mongo import Document
 from services.api.repositories.stale import marking
 from services.api.upkeep.loop import Desk
+from services.api.upkeep.sparing import AWAY, LEFT_OUT, log
 
 AT_ONCE = 500
 TURN_SECONDS = 2.0
 """After so long the other tasks have their turn; one thing is made anew at least."""
+TRIED_AGAIN = timedelta(minutes=10)
+"""What could not be made anew is left alone this long."""
 
 
 def mark(desk: Desk, what: str, things: Iterable[Document]) -> None:
@@ -24,12 +30,25 @@ def mark(desk: Desk, what: str, things: Iterable[Document]) -> None:
         desk.database["stale"].bulk_write(writes, ordered=False)
 
 
-def marked(desk: Desk, what: str) -> Iterator[Document]:
-    """Things of a kind, the longest marked first. Each is off the list once the next is asked for."""
+def take(desk: Desk, what: str, work: Callable[[Document], Any]) -> None:
+    """Does `work` on things of a kind, the longest marked first. What is done is off the list.
+
+    What fails is counted and stays on it. It is left alone for a while, so that it holds up nobody.
+    """
     began = time.monotonic()
-    for each in desk.database["stale"].find({"what": what}).sort("since").limit(AT_ONCE).to_list():
-        yield each
+    due = {"what": what, "held_until": {"$not": {"$gt": desk.now}}}
+    for each in desk.database["stale"].find(due).sort("since").limit(AT_ONCE).to_list():
         # Marked again meanwhile, it stays.
-        desk.database["stale"].delete_one({"_id": each["_id"], "marks": each["marks"]})
+        its = {"_id": each["_id"], "marks": each["marks"]}
+        try:
+            work(each)
+        except AWAY:
+            raise
+        except Exception:
+            log.exception("%s: %.300s is left for later", what, each["_id"])
+            LEFT_OUT.labels(what).inc()
+            desk.database["stale"].update_one(its, {"$set": {"held_until": desk.now + TRIED_AGAIN}})
+        else:
+            desk.database["stale"].delete_one(its)
         if time.monotonic() - began > TURN_SECONDS:
             return

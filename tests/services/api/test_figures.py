@@ -31,6 +31,11 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def kept(stack: Running, api: Served, views: Database[Document]) -> Database[Document]:
     """The views of a brand of which the upkeep keeps something of everything, and is through."""
+    return filled(stack, api, views)
+
+
+def filled(stack: Running, api: Served, views: Database[Document]) -> Database[Document]:
+    """Makes these views."""
     api.brand(BRAND)
     facts.write(views, *facts.lately(BRAND))
     campaign_data.fill(api, views, BRAND)
