@@ -5,22 +5,26 @@ wins, so neither the order of arrival nor a repetition changes the row; the sums
 day, so they are equal to the last bit however the row came about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 
 from msgspec import Struct
 
-from rapport.contracts.events import KINDS, ExchangeSnapshot
+from rapport.contracts.events import KINDS, ExchangeSnapshot, Interaction
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.decay import weight_at
 from rapport.domain.relationship import DEFAULT, DIMENSIONS, MOMENTUM_DAYS, Scoring, stage
-from rapport.domain.times import clamped, ms, shifted
+from rapport.domain.times import clamped, ms, shifted, utc
 
 KEPT_DAYS = 400
 """How far back from a follower's newest day days are kept. What lies before is worth less than a tenth of its worth."""
 Days = Mapping[str, Mapping[str, int]]
 """Per event day (`2026-11-23`, UTC) how many of each kind count."""
+
+
+MOST_RECORDS = 50
+"""So many records of one thing are told apart, the earliest; of more only how many there are is known."""
 
 
 class Fact(Struct, omit_defaults=True):
@@ -32,6 +36,65 @@ class Fact(Struct, omit_defaults=True):
     day: str | None = None
     seen: int = 0
     """The partition's clock when this was told."""
+    thing: str | None = None
+    """What it was done to, where it counts once per thing: see `Thing`."""
+
+
+class Thing(Struct, omit_defaults=True):
+    """Something that a follower did to one thing, by how many records ever. A row of the relationships agent.
+
+    A platform can hold several records of one like or one follow. It shows one, as long as any of them stands.
+    """
+
+    records: dict[str, int] = {}
+    """When (ms) each record that stands was made, by its id."""
+    more: int = 0
+    """How many more stand."""
+    day: str | None = None
+    """The day that it counts on, the first of a record that stands; None where none does."""
+    seen: int = 0
+    """The partition's clock when this last changed."""
+
+
+COUNT_ONCE = frozenset({"follow", "reaction", "share"})
+"""Kinds that count once per thing."""
+
+
+def thing_of(interaction: Interaction) -> str:
+    """What a follow, a reaction or a share was done to. A share with words of its own is a thing by itself."""
+    parent = interaction.parent.id if interaction.parent else None
+    if interaction.kind == "follow":
+        return interaction.account
+    if interaction.kind == "reaction":
+        return parent or interaction.post or interaction.object.id
+    return interaction.object.id if interaction.text else interaction.post or parent or interaction.object.id
+
+
+def stand(row: FollowerRow, thing: Thing, kind: str, record: str, at: datetime | None, *, stood: bool) -> None:
+    """Notes in `thing` that a record stands since `at`, or (None) no more, and counts the thing once in the row's days.
+
+    `stood` says whether it stood before. The row is to be summed up afterwards.
+    """
+    if at is None:
+        if thing.records.pop(record, None) is None and stood:
+            thing.more = max(0, thing.more - 1)
+    elif record in thing.records or not stood:
+        thing.records[record] = ms(at)
+        if len(thing.records) > MOST_RECORDS:
+            del thing.records[max(thing.records, key=lambda name: (thing.records[name], name))]
+            thing.more += 1
+    day: str | None
+    if thing.records:
+        day = clamped(utc(min(thing.records.values()))).date().isoformat()
+    else:
+        day = thing.day if thing.more else None
+    if day == thing.day:
+        return
+    if thing.day is not None:
+        _add(row, kind, thing.day, -1)
+    if day is not None:
+        _add(row, kind, day, 1)
+    thing.day = day
 
 
 def outcome(exchange: ExchangeSnapshot) -> tuple[str | None, datetime]:
@@ -58,9 +121,7 @@ def count(
     `kind` is None where the fact is taken back. `at` is when the thing happened.
     """
     day = clamped(at).date().isoformat()
-    # Also of what is older or taken back: so the days that are kept do not depend on the order of arrival.
-    row.newest_day = max(row.newest_day, day)
-    if known is not None and known.version >= version:
+    if not takes(row, known, version, at):
         return None
     if known is not None and known.kind is not None and known.day is not None:
         _add(row, known.kind, known.day, -1)
@@ -68,6 +129,41 @@ def count(
         _add(row, kind, day, 1)
     sum_up(row, scoring)
     return Fact(version=version, kind=kind, day=day if kind is not None else None)
+
+
+def count_thing(
+    row: FollowerRow,
+    known: Fact | None,
+    version: tuple[int, str],
+    at: datetime,
+    thing_at: Callable[[str], Thing],
+    event: Interaction,
+    scoring: Scoring = DEFAULT,
+) -> Fact | None:
+    """As `count`, for an interaction that counts once per thing. `thing_at` gives the row of a thing, to be changed."""
+    if not takes(row, known, version, at):
+        return None
+    its = thing_of(event)
+    stood = known is not None and known.kind is not None and known.thing is not None
+    if known is not None and known.kind is not None and known.thing is None and known.day is not None:
+        _add(row, known.kind, known.day, -1)  # counted by itself, before things were
+    before = known.thing if known is not None and known.thing is not None else its
+    place = before if event.undo else its
+    if stood and before != place:
+        stand(row, thing_at(before), event.kind, event.object.id, None, stood=True)
+        stood = False
+    stand(row, thing_at(place), event.kind, event.object.id, None if event.undo else at, stood=stood)
+    sum_up(row, scoring)
+    return Fact(version=version, kind=None if event.undo else event.kind, thing=place)
+
+
+def takes(row: FollowerRow, known: Fact | None, version: tuple[int, str], at: datetime) -> bool:
+    """Whether a version of a fact is newer than the one that is known.
+
+    The day is noted also of what is older or taken back, so the days that are kept do not depend on any order.
+    """
+    row.newest_day = max(row.newest_day, clamped(at).date().isoformat())
+    return known is None or known.version < version
 
 
 def _add(row: FollowerRow, kind: str, day: str, change: int) -> None:

@@ -193,14 +193,25 @@ def _of_accounts(scope: Scope, fact: Fact) -> bool:
 
 
 def _following(scope: Scope, facts: Iterable[Fact], as_of: datetime) -> Fact | None:
-    """The follow that holds at `as_of`, the latest word on each account deciding; None where there is none."""
-    latest: dict[str, Fact] = {}
-    for each in facts:
-        if each.kind == "follow" and each.at <= as_of and _of_accounts(scope, each):
-            known = latest.get(each.account)
-            if known is None or (known.at, known.id) < (each.at, each.id):
-                latest[each.account] = each
-    holding = [each for each in latest.values() if not each.undo]
+    """The follow that holds at `as_of`, the latest word on each record deciding; None where there is none.
+
+    Somebody can have several records of following one account, and follows as long as one of them stands. Taking back
+    what nobody has heard of takes back every follow of the account that came before.
+    """
+    latest: dict[tuple[str, str], Fact] = {}
+    told = [each for each in facts if each.kind == "follow" and each.at <= as_of and _of_accounts(scope, each)]
+    for each in told:
+        known = latest.get((each.account, each.object))
+        if known is None or (known.at, known.id) < (each.at, each.id):
+            latest[each.account, each.object] = each
+    made = {(each.account, each.object) for each in told if not each.undo}
+    over = [each for key, each in latest.items() if each.undo and key not in made]
+    holding = [
+        each
+        for each in latest.values()
+        if not each.undo
+        and not any(end.account == each.account and (end.at, end.id) > (each.at, each.id) for end in over)
+    ]
     return min(holding, key=lambda each: (each.at, each.id), default=None)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from rapport.contracts.controls import PolicyVersion, Rule, When
 from rapport.domain import business_time
 from rapport.domain.business_time import Calendar
-from rapport.domain.times import ms, utc
+from rapport.domain.times import OUT_OF_RANGE, in_range, ms, utc
 
 DEFAULT_RULE = Rule(target_seconds=24 * 3600)
 """Answer within 24 hours, with one warning when three quarters of them are over."""
@@ -128,11 +128,12 @@ def check(version: PolicyVersion) -> None:
         calendar = version.calendars.get(rule.calendar) if rule.calendar is not None else None
         terms = Terms(rule, version.version, index, calendar)
         try:
-            for at in terms.escalations(terms.due(ms(version.effective_from))):
-                utc(at)
-            utc(terms.due(ms(version.effective_from)))
-        except (ValueError, OverflowError) as error:
+            due = terms.due(ms(version.effective_from))
+            last = max((due, *terms.escalations(due)))
+        except ValueError as error:
             raise ValueError(f"rules.{index}: the target cannot be reached: {error}") from error
+        if not in_range(utc(last)):
+            raise ValueError(f"rules.{index}: the target cannot be reached: its end {OUT_OF_RANGE}")
 
 
 def _applies(when: When, subject: Subject) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct, structs
 
 from rapport.contracts.events import (
@@ -31,6 +32,11 @@ MOST_EXCHANGES = 50
 MOST_DECISIONS = 50
 MOST_BLOCKS = 20
 """Per follower and thread, so that a row stays far below what the log accepts as one record."""
+LARGEST_ROW = 600_000
+"""Bytes of a thread's row; the log takes 1 MiB. Threads of usual ids and addresses have a tenth of it at most."""
+FEW = 8
+"""So many comments, or exchanges, are kept of a thread that is larger."""
+_SHORT_URL, _SHORT_TEXT = 256, 80
 
 
 class Sent(Struct, omit_defaults=True):
@@ -84,7 +90,7 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
 
     `unconfirmed` says of an account whether what happened on it may not be known yet.
     """
-    _bound(thread)
+    crowded = _bound(thread)
     facts = Facts(thread.comments, thread.answers, thread.decisions, thread.blocks)
     found = exchanges(facts, rules, clock)
     kept = _identify(thread, found, clock)
@@ -117,7 +123,7 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
                 alerts.append(_alert(after, "retracted", sent, clock))
                 sent.breach = False
                 sent.retractions += 1
-    _fold(thread, clock)
+    _fold(thread, clock, FEW if crowded else MOST_EXCHANGES)
     thread.next_at, thread.seen = next_at, clock
     return Published(snapshots, alerts)
 
@@ -265,15 +271,34 @@ def _alert(snapshot: ExchangeSnapshot, step: Step, sent: Sent, clock: int, nth: 
     )
 
 
-def _bound(thread: Thread) -> None:
-    """Keeps the oldest and the newest comments: the ones that open clocks, now and after the next answer."""
-    if len(thread.comments) > MOST_COMMENTS:
+def _bound(thread: Thread) -> bool:
+    """Keeps the oldest and the newest comments: the ones that open clocks, now and after the next answer.
+
+    Of a row that is too large for the log all the same, it leaves out what is only shown, then more comments. Says
+    whether it was one.
+    """
+    _keep(thread, MOST_COMMENTS)
+    many = len(thread.comments) + len(thread.answers) + len(thread.decisions) + len(thread.published)
+    if many <= FEW or len(msgspec.json.encode(thread)) <= LARGEST_ROW:
+        return False
+    for comment in thread.comments:
+        comment.url = None if len(comment.url or "") > _SHORT_URL else comment.url
+        comment.text = comment.text[:_SHORT_TEXT] if comment.text else None
+    most = MOST_COMMENTS
+    while most > FEW and len(msgspec.json.encode(thread)) > LARGEST_ROW:
+        most //= 2
+        _keep(thread, most)
+    return True
+
+
+def _keep(thread: Thread, most: int) -> None:
+    if len(thread.comments) > most:
         thread.comments.sort(key=lambda comment: (comment.at, comment.id))
-        middle = MOST_COMMENTS // 2
-        del thread.comments[middle : middle + len(thread.comments) - MOST_COMMENTS]
-    if len(thread.answers) > MOST_COMMENTS:
+        middle = most // 2
+        del thread.comments[middle : middle + len(thread.comments) - most]
+    if len(thread.answers) > most:
         thread.answers.sort(key=lambda answer: (answer.at, answer.id))
-        del thread.answers[: len(thread.answers) - MOST_COMMENTS]
+        del thread.answers[: len(thread.answers) - most]
     if len(thread.decisions) > MOST_DECISIONS:
         thread.decisions.sort(key=lambda decision: (decision.at, decision.id))
         del thread.decisions[: len(thread.decisions) - MOST_DECISIONS]
@@ -288,10 +313,10 @@ def _closed_at(snapshot: ExchangeSnapshot) -> int | None:
     return ms(snapshot.decision.at) if snapshot.decision is not None else None
 
 
-def _fold(thread: Thread, clock: int) -> None:
+def _fold(thread: Thread, clock: int, most: int) -> None:
     """Forgets the facts of exchanges that ended long ago, oldest first; and of more, where there are too many."""
     order = sorted(range(len(thread.published)), key=lambda place: thread.published[place].opened_at)
-    surplus = len(order) - MOST_EXCHANGES
+    surplus = len(order) - most
     gone: set[int] = set()
     for place in order:
         snapshot = thread.published[place]

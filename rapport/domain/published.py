@@ -34,6 +34,8 @@ class Fact(NamedTuple):
     post: str | None = None
     media: tuple[str, ...] = ()
     url: str | None = None
+    parent: str | None = None
+    """What it was done to, where that is not the post itself."""
 
 
 class Post(Struct, frozen=True):
@@ -64,6 +66,7 @@ def post_of(told: Iterable[Fact], changes: Iterable[Fact]) -> Post | None:
 def brought(facts: Iterable[Fact], removals: Iterable[Fact]) -> dict[str, int]:
     """What people did with a post: counts without what was taken back, deleted or hidden, and without the staff's.
 
+    A reaction, or a share without words, counts once per person and thing, however many records of it there are.
     `facts` are the interactions that belong to the post and the undoings of them; `removals` are about those.
     """
     latest: dict[tuple[str, str | None, str], Fact] = {}
@@ -77,11 +80,22 @@ def brought(facts: Iterable[Fact], removals: Iterable[Fact]) -> dict[str, int]:
         if each.kind in REMOVED:
             said.setdefault(each.object, []).append(each)
     gone = {thing for thing, about in said.items() if _gone(about)}
+    standing = {
+        (kind, follower, _once(each))
+        for (kind, follower, thing), each in latest.items()
+        if not each.undo and thing not in gone
+    }
     counts = dict.fromkeys(BROUGHT.values(), 0)
-    for (kind, _, thing), each in latest.items():
-        if not each.undo and thing not in gone:
-            counts[BROUGHT[kind]] += 1
+    for kind, _, _ in standing:
+        counts[BROUGHT[kind]] += 1
     return counts
+
+
+def _once(fact: Fact) -> tuple[str, str | None]:
+    """By what a fact is told apart from others of its follower."""
+    if fact.kind == "reaction":
+        return "thing", fact.parent
+    return ("thing", None) if fact.kind == "share" and not fact.text else ("record", fact.object)
 
 
 def _gone(about: list[Fact]) -> bool:

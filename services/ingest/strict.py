@@ -6,38 +6,53 @@ word. What reads the log goes on tolerating unknown fields, because the log outl
 
 import difflib
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from rapport.contracts.events import Actor, Object, Parent
+from rapport.contracts.events import Actor, Object, Parent, Text
+from rapport.domain.fitting import MOST_LINKS, Handle, Name, Reference, Url
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
 class StrictActor(Actor, frozen=True, forbid_unknown_fields=True):
-    """An `Actor` with no other fields."""
+    """An `Actor` with no other fields, and none that is too long."""
+
+    id: Text
+    handle: Handle | None = None
+    name: Name | None = None
+    avatar_url: Url | None = None
+    bot: bool = False
+    url: Url | None = None
+    links: Annotated[tuple[Url, ...], Meta(max_length=MOST_LINKS)] = ()
 
     def plain(self) -> Actor:
         """The same, as it goes into the log."""
-        return Actor(*msgspec.structs.astuple(self))
+        return Actor(**msgspec.structs.asdict(self))
 
 
 class StrictObject(Object, frozen=True, forbid_unknown_fields=True):
-    """An `Object` with no other fields."""
+    """An `Object` with no other fields, and none that is too long."""
+
+    id: Text
+    url: Url | None = None
 
     def plain(self) -> Object:
         """The same, as it goes into the log."""
-        return Object(*msgspec.structs.astuple(self))
+        return Object(**msgspec.structs.asdict(self))
 
 
 class StrictParent(Parent, frozen=True, forbid_unknown_fields=True):
-    """A `Parent` with no other fields."""
+    """A `Parent` with no other fields, and none that is too long."""
+
+    id: Text
+    actor: Reference | None = None
 
     def plain(self) -> Parent:
         """The same, as it goes into the log."""
-        return Parent(*msgspec.structs.astuple(self))
+        return Parent(**msgspec.structs.asdict(self))
 
 
 def unknown_field(why: str, path: str, whole: type[Struct]) -> tuple[str, str] | None:

@@ -6,10 +6,10 @@ All or nothing: one bad item refuses the whole body, so a sender never has to fi
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from rapport.contracts.events import (
     Account,
@@ -22,6 +22,7 @@ from rapport.contracts.events import (
     UtcTime,
 )
 from rapport.domain.addressing import UnaddressableError, address, occurred
+from rapport.domain.fitting import MOST_MEDIA, Language, Word, Words
 from services.ingest.broker import LARGEST_VALUE, Record, record_of
 from services.ingest.strict import StrictActor, StrictObject, StrictParent, unknown_field
 
@@ -46,19 +47,19 @@ class Received(Struct, kw_only=True, forbid_unknown_fields=True):
     actor: StrictActor
     object: StrictObject | None = None
     parent: StrictParent | None = None
-    brand: str | None = None
-    platform: str | None = None
-    account: str | None = None
+    brand: Text | None = None
+    platform: Text | None = None
+    account: Text | None = None
     conversation: Text | None = None
     thread: Text | None = None
     post: Text | None = None
-    text: str | None = None
-    media: tuple[Medium, ...] = ()
-    language: str | None = None
-    reaction: str | None = None
+    text: Words | None = None
+    media: Annotated[tuple[Medium, ...], Meta(max_length=MOST_MEDIA)] = ()
+    language: Language | None = None
+    reaction: Word | None = None
     amount: Decimal | None = None
-    currency: str | None = None
-    campaign: str | None = None
+    currency: Word | None = None
+    campaign: Word | None = None
     automatic: bool = False
     undo: bool = False
     occurred_at: UtcTime | None = None

@@ -35,6 +35,7 @@ from rapport.domain import policy, publication
 from rapport.domain.connection import Connection
 from rapport.domain.erasing import ERASED, erased_name
 from rapport.domain.exchange import Answer, Block, Comment, Decision, Rules
+from rapport.domain.fitting import shortened
 from rapport.domain.publication import FOLD_AFTER, Thread
 from rapport.domain.times import ms, utc
 from services.scorer.deadlines import Deadlines
@@ -136,7 +137,7 @@ class ExchangesHandler:
         self._clock = clock
         event = codec.decode(codec.type_of(record.headers), record.value)
         if isinstance(event, Interaction):
-            self._interaction(event, record.timestamp, clock, batch)
+            self._interaction(shortened(event), record.timestamp, clock, batch)
         elif isinstance(event, PolicyVersion | AccountConnected | AccountDisconnected):
             self._settle(event, batch)
         elif isinstance(event, Heartbeat):

@@ -1,5 +1,6 @@
 """The relationships agent's handler: engagements, and what the exchanges agent tells, of one partition."""
 
+import logging
 from datetime import datetime
 from typing import NamedTuple, cast
 
@@ -10,8 +11,9 @@ from rapport.contracts.controls import FollowerBlocked, FollowerErased, PersonTo
 from rapport.contracts.events import ExchangeSnapshot, Interaction, Spoken
 from rapport.contracts.rows import FOLLOWER, OPEN, BlockState, FollowerRow, PersonState, row_key
 from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
-from rapport.domain.counting import Fact, count, outcome, standing, sum_up
+from rapport.domain.counting import COUNT_ONCE, Fact, Thing, count, count_thing, outcome, standing, sum_up
 from rapport.domain.erasing import erased_name
+from rapport.domain.fitting import shortened
 from rapport.domain.relationship import DEFAULT, Scoring, stage
 from rapport.domain.times import ms, utc
 from services.scorer.fenced.agent import Record
@@ -20,6 +22,8 @@ from services.scorer.fenced.state import Store
 from services.scorer.passage import Passage
 from services.scorer.pruning import Pruner
 from services.scorer.rows import ErasedRow, OpenRow, ScoringRow, erased_key, is_erased
+
+log = logging.getLogger("rapport.scorer")
 
 _SCORING = row_key("scoring")
 _FOLLOWERS = row_key(FOLLOWER)[:-1] + b","
@@ -32,7 +36,9 @@ class RelationshipsHandler:
     def __init__(self) -> None:
         self._clock = 0
         self._unsettled = Passage(lambda _: _FOLLOWERS)
-        self._pruner = Pruner({row_key("fact")[:-1]: (Fact, lambda _: True)})
+        self._pruner = Pruner(
+            {row_key("fact")[:-1]: (Fact, lambda _: True), row_key("thing")[:-1]: (Thing, lambda _: True)}
+        )
 
     def open(self, stored: Store) -> None:
         """Takes up the numbers that its predecessor was not through with."""
@@ -65,7 +71,7 @@ class RelationshipsHandler:
         event = codec.decode(codec.type_of(record.headers), record.value)
         if isinstance(event, Interaction):
             if event.kind != "post" and not event.staff:  # the brand's own; its follower is nobody
-                self._engaged(event, batch)
+                self._engaged(shortened(event), batch)
         elif isinstance(event, Spoken):
             self._spoke(event, batch)
         elif isinstance(event, ScoringSet):
@@ -98,7 +104,11 @@ class RelationshipsHandler:
         for key, _ in found:
             row = batch.row(key, FollowerRow)
             if row is not None and row.scoring != scoring.version:
-                sum_up(row, scoring)
+                try:
+                    sum_up(row, scoring)
+                except Exception:  # the others are summed up; this one keeps its old numbers
+                    log.exception("%r cannot be summed up", key)
+                    continue
                 batch.keep(key, row)
 
     def _link(self, event: PersonTold, batch: Batch) -> None:
@@ -126,7 +136,10 @@ class RelationshipsHandler:
             _meet(row, at)
             _name(row, (ms(at), event.id), handle=who.handle, name=who.name, avatar_url=who.avatar_url)
             row.bot = row.bot or who.bot
-        self._count(row, fact, None if event.undo else event.kind, at, batch)
+        if event.kind in COUNT_ONCE:
+            self._count_thing(row, fact, event, batch)
+        else:
+            self._count(row, fact, None if event.undo else event.kind, at, batch)
         if event.kind == "block":
             self._block(row, BlockState(at=at, id=event.id, lifted=event.undo), batch)
 
@@ -186,6 +199,25 @@ class RelationshipsHandler:
             brand=fact.brand, platform=fact.platform, follower=fact.follower, revision=0, first_seen=at, last_seen=at
         )
 
+    def _count_thing(self, row: FollowerRow, fact: "_Told", event: Interaction, batch: Batch) -> None:
+        """Counts what a follower does to a thing once, however many records say so."""
+        its: dict[bytes, Thing] = {}
+
+        def thing_at(name: str) -> Thing:
+            key = row_key("thing", fact.brand, fact.platform, fact.follower, event.kind, name)
+            return its.setdefault(key, batch.row(key, Thing) or Thing())
+
+        known = batch.row(fact.key, Fact)
+        newer = count_thing(row, known, fact.version, event.occurred_at, thing_at, event, _scoring(batch))
+        if newer is not None:
+            newer.seen = self._clock
+            batch.keep(fact.key, newer)
+        for key, thing in its.items():
+            thing.seen = self._clock
+            batch.keep(key, thing)
+        row.revision += 1
+        batch.keep(row_key(FOLLOWER, row.brand, row.platform, row.follower), row)
+
     def _count(self, row: FollowerRow, fact: "_Told", kind: str | None, at: datetime, batch: Batch) -> None:
         newer = count(row, batch.row(fact.key, Fact), fact.version, kind, at, _scoring(batch))
         if newer is not None:
@@ -204,7 +236,7 @@ def _forget(event: FollowerErased, batch: Batch) -> None:
         return
     batch.keep(key, ErasedRow())
     batch.drop(row_key(FOLLOWER, *its))
-    for kind in ("fact", OPEN):
+    for kind in ("fact", "thing", OPEN):
         for each in batch.keys(row_key(kind, *its)[:-1] + b","):
             batch.drop(each)
 

@@ -375,7 +375,7 @@ def sure() -> None:
 
 def boundless() -> None:
     """Rows grow."""
-    publication._bound = lambda _: None
+    publication._bound = lambda _: False
 
 
 def at_once() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from services.api.schemas.common import LARGEST_PAGE, Id, Input, PageQuery, Utc
+from services.api.schemas.common import LARGEST_PAGE, LONGEST_ACCOUNT, Id, Input, PageQuery, Utc
 from services.api.schemas.mix import From, Label, Post, To
 from services.api.schemas.views import Why
 
@@ -20,7 +20,7 @@ Short = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whi
 class PlannedTerms(Input):
     """What is to be published, when and where."""
 
-    account: Annotated[str, Field(description="One of the brand's accounts.")]
+    account: Annotated[str, Field(max_length=LONGEST_ACCOUNT, description="One of the brand's accounts.")]
     planned_at: Utc
     text: Text = ""
     media: Annotated[list[Medium], Field(max_length=10, default_factory=list)]

@@ -20,6 +20,9 @@ ACCOUNT_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"
 AccountId = Annotated[str, StringConstraints(pattern=ACCOUNT_ID_PATTERN)]
 """An account's id: what people call it elsewhere too, such as an address. Every place that names one takes it."""
 
+LONGEST_ACCOUNT = 128
+"""Characters of the id of an account."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 
 

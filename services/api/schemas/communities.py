@@ -8,9 +8,13 @@ from services.api.schemas.common import Id, Input, Name
 from services.api.schemas.views import Follower, FollowerName
 
 LONGEST_DESCRIPTION = 1_000
+LONGEST_RULE = 20_000
+"""Characters. What has fewer and is still too long, the reader of rules refuses with the place."""
+LONGEST_KEY = 100
+"""Characters of a name in a rule that is written as JSON."""
 
 RuleInput = Annotated[
-    str | dict[str, Any],
+    Annotated[str, Field(max_length=LONGEST_RULE)] | dict[Annotated[str, Field(max_length=LONGEST_KEY)], Any],
     Field(
         union_mode="left_to_right",
         description="As text, such as `stage is at least likes and trust > 20`, or the same as JSON.",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from services.api.schemas.common import Input
+from services.api.schemas.common import LONGEST_ACCOUNT, Input
 from services.api.schemas.mix import Estimate
 
 MOST_A_WEEK = 200
@@ -18,7 +18,8 @@ class Rhythm(Input):
 
     posts_per_week: PostsPerWeek | None = None
     accounts: Annotated[
-        dict[str, PostsPerWeek], Field(default_factory=dict, max_length=100, description="By the account's id.")
+        dict[Annotated[str, Field(max_length=LONGEST_ACCOUNT)], PostsPerWeek],
+        Field(default_factory=dict, max_length=100, description="By the account's id."),
     ]
 
 

@@ -31,7 +31,7 @@ class BrandInput(Input):
 
     id: Id
     name: Name
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    timezone: Annotated[str, Field(max_length=64), AfterValidator(_known_zone)] = "UTC"
 
 
 class Brand(BaseModel):
@@ -152,7 +152,7 @@ class WebhookInput(Input):
     type: Literal["webhook"]
     id: Id
     url: Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=512), AfterValidator(_web_address)]
-    secret: Annotated[str, AfterValidator(_signing_secret)] | None = None
+    secret: Annotated[str, Field(max_length=128), AfterValidator(_signing_secret)] | None = None
 
 
 class ChannelsInput(Input):

@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from rapport.contracts.events import Interaction
+from rapport.domain.fitting import fit
 from rapport.kit import backoff
 from services.ingest import metrics
 from services.ingest.broker import LARGEST_VALUE, Broker, NotAcknowledgedError, Record, record_of
@@ -268,11 +269,12 @@ class Stream:
         ]
 
     def _checked(self, interactions: Sequence[Interaction]) -> list[tuple[Interaction, Record]]:
-        """With their records; what no reader could decode, for instance an id of a thousand characters, is left out."""
+        """In bounds, with their records. What cannot be taken, for instance an id of 1,000 characters, is left out."""
         found: list[tuple[Interaction, Record]] = []
         for interaction in interactions:
             try:
-                record = record_of(interaction)
+                fitting = fit(interaction)
+                record = record_of(fitting)
                 _CHECK.decode(record.value)
                 if len(record.value) > LARGEST_VALUE:
                     raise ValueError(f"{len(record.value)} bytes; at most {LARGEST_VALUE} can be taken")
@@ -280,7 +282,7 @@ class Stream:
                 metrics.REJECTED.labels(PLATFORM, "invalid").inc()
                 self._log.error("bluesky %s: %.300s is skipped: %.300s", self._source.name, interaction.id, error)
             else:
-                found.append((interaction, record))
+                found.append((fitting, record))
         return found
 
     def _say(self, connected: bool) -> None:

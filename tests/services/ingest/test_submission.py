@@ -151,8 +151,32 @@ def test_what_reads_the_log_tolerates_fields_that_it_does_not_know() -> None:
 
 
 def test_an_interaction_too_large_for_the_log_is_refused_and_one_just_below_is_not() -> None:
-    assert str(LARGEST_VALUE) in refused({**PURCHASE, "text": "x" * LARGEST_VALUE}).why
-    assert taken({**PURCHASE, "text": "x" * (LARGEST_VALUE - 1_000)})
+    whale = "\U0001f433"  # four bytes
+    assert str(LARGEST_VALUE) in refused({**PURCHASE, "text": whale * (LARGEST_VALUE // 4)}).why
+    assert taken({**PURCHASE, "text": whale * (LARGEST_VALUE // 4 - 250)})
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("actor.handle", "x" * 257),
+        ("actor.name", "x" * 641),
+        ("actor.avatar_url", "x" * 2_049),
+        ("actor.url", "x" * 2_049),
+        ("object.url", "x" * 2_049),
+        ("parent.actor", "x" * 513),
+        ("text", "x" * 100_001),
+        ("language", "x" * 65),
+        ("reaction", "x" * 129),
+        ("currency", "x" * 129),
+        ("campaign", "x" * 129),
+        ("media", ["image"] * 101),
+        ("platform", "x" * 513),
+    ],
+)
+def test_a_string_that_is_too_long_is_refused_by_name(where: str, value: Any) -> None:
+    top, _, part = where.partition(".")
+    assert refused({**PURCHASE, top: {"id": "a", part: value} if part else value}).where == where
 
 
 def test_every_wrong_item_is_named_in_order() -> None:
