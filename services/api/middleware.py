@@ -17,6 +17,10 @@ SECONDS = Histogram(
 )
 
 
+MOST_FIELDS = 1_000
+"""Of a form. In the other encoding of forms Starlette has this limit."""
+
+
 class BodyLimit:
     """Answers 413 where a body is larger than its path allows, without having held more than that."""
 
@@ -31,6 +35,10 @@ class BodyLimit:
         most = largest_body(scope["path"])
         try:
             async with self._bodies.whole(scope, receive, most) as body:
+                if body.count(b"&") > MOST_FIELDS and _is_form(scope):
+                    problem = ProblemError(413, "too-large", f"a form may have {MOST_FIELDS:,} fields")
+                    await problem.response()(scope, receive, send)
+                    return
                 await self._app(scope, _again(body, receive), send)
         except TooLargeError as error:
             headers = {"Connection": "close"} if error.hang_up else {}
@@ -44,6 +52,11 @@ class BodyLimit:
             await problem.response()(scope, receive, send)
         except GoneError:
             return
+
+
+def _is_form(scope: Scope) -> bool:
+    kind: bytes = dict(scope["headers"]).get(b"content-type", b"")
+    return kind.lower().startswith(b"application/x-www-form-urlencoded")
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -98,8 +98,8 @@ class Typed:
         if self.rows is None:
             return False
         what, _, number = self.do.partition(".")
-        if what == "remove" and number.isdecimal():
-            self.rows = [row for place, row in enumerate(self.rows) if place != int(number)]
+        if what == "remove":
+            self.rows = [row for place, row in enumerate(self.rows) if str(place) != number]
             return True
         if what == "add":
             if self.more in FIELDS and len(self.rows) < MOST_CONDITIONS:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -61,7 +61,7 @@ async def link_follower(
     same_origin(request)
     require(who, "write")
     # People copy the address of the other's page.
-    ref = unquote(urlsplit(other.strip()).path.rstrip("/").rpartition("/")[2])
+    ref = unquote(other.partition("?")[0].partition("#")[0].strip().rstrip("/").rpartition("/")[2])
     if not ref:
         return await _follower(context, brand, id, who, 422, other=other, why=why, wrong="Say who else it is.")
     if not why.strip() or len(why.strip()) > LONGEST_WHY:

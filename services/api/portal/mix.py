@@ -16,7 +16,7 @@ from services.api import mixing
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
 from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin
-from services.api.schemas.mix import Label, MixRule, MixSettings, PostsQuery
+from services.api.schemas.mix import MOST_RULES, Label, MixRule, MixSettings, PostsQuery
 
 router = APIRouter(include_in_schema=False)
 
@@ -146,13 +146,17 @@ def _rules(typed: str, wrong: dict[str, str]) -> list[MixRule]:
     for number, line in enumerate(typed.splitlines(), 1):
         if not line.strip():
             continue
+        if len(found) == MOST_RULES:
+            wrong["rules"] = f"A brand has {MOST_RULES} rules at most."
+            break
         label, _, what = (part.strip() for part in line.partition(":"))
         named = {"hashtag": what} if what.startswith("#") else {"word": what}
         try:
             found.append(MixRule.model_validate({"label": label.lower(), **named}))
         except ValidationError:
             how = "begins with “business:” or “personal:”, and goes on with one #hashtag, or a word or phrase"
-            wrong.setdefault("rules", f"Line {number}: a rule {how}.")
+            wrong["rules"] = f"Line {number}: a rule {how}."
+            break
     return found
 
 

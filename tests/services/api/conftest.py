@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import httpx
 import pytest
@@ -75,10 +76,13 @@ def api(stack: Running, views: Database[Document]) -> Iterator[Served]:
     yield from serve(settings_for(stack.kafka, stack.mongodb, views.name), ready=True)
 
 
-def serve(settings: ApiSettings, *, ready: bool, limits: Limits | None = None) -> Iterator[Served]:
+def serve(
+    settings: ApiSettings, *, ready: bool, limits: Limits | None = None, loop: Literal["auto", "asyncio"] = "auto"
+) -> Iterator[Served]:
     """Serves the application in a thread; waits until it says that it is `ready`, or only that it lives."""
     app = create_app(settings)
     server = app_module.serve(app, settings, limits)
+    server.config.loop = loop
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started, "the API listens")

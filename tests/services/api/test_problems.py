@@ -31,6 +31,8 @@ def test_the_api_says_that_it_lives_and_is_ready_and_counts_its_requests(api: Se
         assert client.get("/healthz").text == "ok\n"
         assert httpx.get(f"{api.internal_url}/readyz").text == "ready\n"
         client.get("/v1/brands/somebody/overview")
+        for internal in ("/readyz", "/metrics"):
+            assert client.get(internal).status_code == 404
         metrics = httpx.get(f"{api.internal_url}/metrics").text
     assert 'rapport_api_requests_total{method="GET",route="/v1/brands/{brand}/overview",status="401"}' in metrics
     assert "somebody" not in metrics

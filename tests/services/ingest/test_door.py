@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from rapport.contracts.events import Account, Brand
 from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, SCORER_PARTITIONS, key_of, partition_of
 from rapport.kit.asgi import DISCARDED
 from services.ingest.door import LARGEST_BODY
+from services.ingest.submission import MOST_ITEMS, MOST_REJECTED
 from tests.services.ingest.service import Ingest, Log, brand_with, helpdesk, publish, signature, until
 
 pytestmark = pytest.mark.stack
@@ -209,6 +211,39 @@ def test_a_huge_body_is_refused_before_it_is_sent(ingest: Ingest) -> None:
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
+
+
+@pytest.mark.usefixtures("nothing_else")
+def test_more_items_than_are_taken_at_once_are_refused_whatever_they_are(ingest: Ingest, account: Account) -> None:
+    for body in (
+        b"[" + b"0," * (LARGEST_BODY // 2 - 2) + b"0]",
+        b"[" + b"{}," * MOST_ITEMS + b"{}]",
+        b"\n".join([b"{}"] * (MOST_ITEMS + 1)),
+        b"[" * LARGEST_BODY,
+    ):
+        answer = ingest.post(account, body)
+        assert answer.status_code in (400, 413)
+        assert len(answer.content) < 1_000
+    document = problem(ingest.post(account, [0] * MOST_ITEMS), 422)
+    assert len(document["rejected"]) == MOST_REJECTED
+    assert f"{MOST_ITEMS} of {MOST_ITEMS}" in document["detail"]
+
+
+def test_a_body_that_never_ends_is_ended_and_so_is_its_connection(ingest: Ingest) -> None:
+    place = urlsplit(ingest.url)
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=60) as connection:
+        connection.sendall(b"POST /v1/interactions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n[")
+        said = b""
+        while part := connection.recv(65536):
+            said += part
+    assert said.startswith(b"HTTP/1.1 408 ")
+
+
+def test_probes_and_metrics_are_not_for_strangers(ingest: Ingest) -> None:
+    assert httpx.get(f"{ingest.url}/healthz").text == "ok\n"
+    for internal in ("/readyz", "/metrics"):
+        problem(httpx.get(f"{ingest.url}{internal}"), 404)
+        assert httpx.get(f"{ingest.internal_url}{internal}").status_code == 200
 
 
 def test_a_compressed_body_is_refused(ingest: Ingest, account: Account) -> None:
