@@ -4,18 +4,16 @@ Of what names the same thing the latest wins, by time and id. A thing is taken b
 deletion and by its hiding, whenever that happens; what is edited counts as it reads.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from msgspec import Struct
 
+from rapport.domain import words
+
 SAID = frozenset({"comment", "mention", "message"})
 CHANGES = frozenset({"edit", "delete", "hide", "unhide"})
-
-_HASHTAG = re.compile(r"#(\w+)")
-_WORD = re.compile(r"[^\W_]+")
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -118,18 +116,12 @@ def _standing(scope: Scope, fact: Fact, undone: bool, changes: Sequence[Change])
 
 def tagged(hashtag: str | None, text: str | None) -> bool:
     """Whether a text has the hashtag, in any case."""
-    return hashtag is not None and hashtag.casefold() in {tag.casefold() for tag in _HASHTAG.findall(text or "")}
+    return hashtag is not None and words.is_tagged(text or "", hashtag)
 
 
 def has_word(word: str, text: str | None) -> bool:
     """Whether a text has a word or phrase, whole and in any case; an emoji, which is no word, anywhere."""
-    wanted = spaced(word)
-    return wanted in spaced(text or "") if wanted.strip() else word.strip() in (text or "")
-
-
-def spaced(text: str) -> str:
-    """The words of a text in lower case, with a space around each."""
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
+    return words.has(text or "", word)
 
 
 def _when(fact: Fact | Change) -> tuple[datetime, str]:

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from rapport.domain import words
 from rapport.domain.decay import DAY_MS, LANDMARK, rank_of
 from rapport.domain.policy import says
 from rapport.domain.relationship import DIMENSIONS, STAGES, Scoring, score, stage, stage_until
@@ -64,7 +65,6 @@ FIELDS: dict[str, Field] = {
 
 PLATFORM = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _CAMPAIGN = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_LETTER = re.compile(r"[^\W_]")
 _NO_WORDS = re.compile('["“”\x00-\x1f\ud800-\udfff]')
 _WHOLE = re.compile(r"[-+]?\d{1,15}")
 
@@ -153,8 +153,10 @@ def _value(field: str, kind: FieldKind, value: int | str) -> int | str:
         raise PartError("value", f"{value} is a number, and “{field}” is compared with {wanted}")
     said = " ".join(value.split())
     if kind == "words":
-        if _NO_WORDS.search(value) or not _LETTER.search(said) or len(said) > LONGEST_WORDS:
+        if _NO_WORDS.search(value) or not said or len(said) > LONGEST_WORDS:
             raise PartError("value", f"a word or phrase has 1 to {LONGEST_WORDS} characters, and no quotes in it")
+        if why := words.flaw(said):
+            raise PartError("value", why)
         return said
     said = said.lower()
     if kind == "stage" and said not in STAGES:

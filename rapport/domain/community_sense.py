@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
 from rapport.domain.community import COUNTS, FIELDS, HIGHEST_SCORE, All, Any, Condition, Not, Rule, compared, conditions
-from rapport.domain.policy import says
 from rapport.domain.relationship import STAGES
+from rapport.domain.words import implies
 
 MOST_STEPS = 2_000
 """A tenth of a second. Only rules that tangle the same fields again and again take more."""
@@ -101,7 +101,7 @@ def _go_together(one: tuple[Question, Case], other: tuple[Question, Case]) -> bo
         if (field, another) == ("last seen", "first seen") and case > its_case:
             return False
         # Whoever wrote “cold coffee” wrote “coffee”.
-        if field == another == "words" and case and not its_case and says(value, (its,)):
+        if field == another == "words" and case and not its_case and implies(value, its):
             return False
     return True
 

@@ -1,18 +1,20 @@
 """What a brand plans to publish, and which published post is which planned one.
 
 A post belongs to a plan by hand, else because the plan names it, else because it reads like it at about its time on
-its account. How alike two texts are is the share of their words that both have (Dice's coefficient over words as often
-as they stand there; Dice, Ecology 26, 1945): it does not depend on the order of the two, a hashtag that is added at
-the last minute costs little, and a person can count it. From LIKE on it is the same post: below, more than half of
-the words are others.
+its account. How alike two texts are is the share of their words that both have (`rapport.domain.likeness`): a hashtag
+that is added at the last minute costs little. From LIKE on it is the same post: below, more than half of the words are
+others.
 """
 
-import re
 from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, TypeAlias
+
+from rapport.domain.likeness import alike, content, likeness
+
+__all__ = ["likeness"]
 
 How: TypeAlias = Literal["hand", "id", "text"]
 State: TypeAlias = Literal["draft", "planned", "cancelled"]
@@ -21,8 +23,6 @@ Approval: TypeAlias = Literal["not_needed", "wanted", "approved", "refused"]
 LIKE = 0.5
 ON_TIME = timedelta(minutes=15)
 """So far from its time a post is still on time."""
-_WORD = re.compile(r"[^\W_]+")
-_LINK = re.compile(r"https?://\S+")
 
 
 class Plan(NamedTuple):
@@ -52,14 +52,6 @@ class Match(NamedTuple):
     how: How
 
 
-def likeness(one: str, other: str) -> float:
-    """The share of words that two texts have in common, 0 to 1; 0 where one of them has none."""
-    words, others = (Counter(_WORD.findall(_LINK.sub(" ", text.casefold()))) for text in (one, other))
-    if not words or not others:
-        return 0.0
-    return 2 * (words & others).total() / (words.total() + others.total())
-
-
 def matched(
     plans: Iterable[Plan], posts: Iterable[Published], by_hand: Mapping[str, str | None], window: timedelta
 ) -> dict[str, Match]:
@@ -83,11 +75,13 @@ def matched(
     of_account: dict[str, list[Published]] = defaultdict(list)
     for each in sorted(open_posts.values(), key=_time):
         of_account[each.account].append(each)
+    plan_contents = {plan.id: content(plan.text) for plan in left.values()}
+    post_contents = {post.id: content(post.text) for post in open_posts.values()}
     pairs = [
-        (-alike, abs(post.at - plan.at), plan.at, plan.id, post.id)
+        (-share, abs(post.at - plan.at), plan.at, plan.id, post.id)
         for plan in left.values()
         for post in _around(of_account[plan.account], plan.at, window)
-        if (alike := likeness(plan.text, post.text)) >= LIKE
+        if (share := alike(plan_contents[plan.id], post_contents[post.id])) >= LIKE
     ]
     for *_, plan_id, post_id in sorted(pairs):
         if plan_id in left and post_id not in found:

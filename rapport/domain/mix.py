@@ -12,11 +12,12 @@ of 95 %, in closed form:
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
+
+from rapport.domain import words
 
 Label: TypeAlias = Literal["business", "personal"]
 LABELS: tuple[Label, ...] = ("business", "personal")
@@ -27,9 +28,6 @@ BRINGS = ("comments", "reactions", "shares", "new_relationships")
 
 Z = 1.959963984540054
 """The normal quantile of an interval of 95 %."""
-
-_HASHTAG = re.compile(r"#(\w+)")
-_WORD = re.compile(r"[^\W_]+")
 
 
 class Rule(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,12 +89,8 @@ def label_of(text: str | None, by_hand: str | None, planned: str | None, rules: 
 def matches(rule: Rule, text: str) -> bool:
     """Whether the text has the rule's hashtag or, whole, its word or phrase."""
     if rule.hashtag is not None:
-        return rule.hashtag.casefold() in {tag.casefold() for tag in _HASHTAG.findall(text)}
-    return rule.word is not None and _spaced(rule.word) in _spaced(text)
-
-
-def _spaced(text: str) -> str:
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
+        return words.is_tagged(text, rule.hashtag)
+    return rule.word is not None and words.has(text, rule.word)
 
 
 def share(part: int, whole: int) -> Interval | None:

@@ -1,6 +1,5 @@
 """Which rule sets an exchange's clock, and what times follow from it. Times and durations are milliseconds."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,15 +7,13 @@ from typing import Protocol, TypeVar
 
 from rapport.contracts.controls import PolicyVersion, Rule, When
 from rapport.domain import business_time
+from rapport.domain import words as matching
 from rapport.domain.business_time import Calendar
 from rapport.domain.times import OUT_OF_RANGE, in_range, ms, utc
 
 DEFAULT_RULE = Rule(target_seconds=24 * 3600)
 """Answer within 24 hours, with one warning when three quarters of them are over."""
 DEFAULT_VERSION = 0
-_WORD = re.compile(r"[^\W_]+")
-# Scripts written without spaces between words: Thai to Khmer, kana, Han.
-_SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True)
@@ -150,14 +147,7 @@ def _applies(when: When, subject: Subject) -> bool:
 
 def says(text: str, words: Iterable[str]) -> bool:
     """Whether one of the words or phrases is in the text, whole and in any case."""
-    said = _spaced(text)
-    return any(
-        word.casefold() in text.casefold() if _SPACELESS.search(word) else _spaced(word) in said for word in words
-    )
-
-
-def _spaced(text: str) -> str:
-    return f" {' '.join(_WORD.findall(text.casefold()))} "
+    return matching.has_any(text, words)
 
 
 def is_empty(text: str | None, media: Iterable[str]) -> bool:

@@ -11,7 +11,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from rapport.domain.campaign import SAID, Change, Fact, Scope, Standing, concerns, has_word, spaced, standings, within
+from rapport.domain import words
+from rapport.domain.campaign import SAID, Change, Fact, Scope, Standing, concerns, has_word, standings, within
 
 By: TypeAlias = Literal["vote", "comment", "form"]
 ACTS = SAID | {"vote"}
@@ -135,16 +136,12 @@ def repeated(options: Iterable[Option]) -> list[str]:
     owners: dict[str, set[str]] = {}
     for option in options:
         for word in option.words:
-            owners.setdefault(_plain(word), set()).add(option.id)
+            owners.setdefault(words.key(word), set()).add(option.id)
     return sorted(word for word, keys in owners.items() if len(keys) > 1)
 
 
 def _same(word: str, text: str) -> bool:
-    return bool(text.strip()) and _plain(word) == _plain(text)
-
-
-def _plain(word: str) -> str:
-    return spaced(word).strip() or word.strip()
+    return words.key(word) == words.key(text) != ""
 
 
 def _when(answer: Answer) -> tuple[datetime, str]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import ValidationError
 from pymongo.asynchronous.database import AsyncDatabase
 
+from rapport.domain import words
 from rapport.domain.draw import commitment_of
 from rapport.domain.survey import Option, repeated
 from rapport.kit.mongo import Document
@@ -143,7 +144,7 @@ def _terms(terms: Terms) -> Document:
         "followed_until": terms.ends_at + FOLLOWED,
         "accounts": list(dict.fromkeys(terms.accounts)),
         "posts": list(dict.fromkeys(terms.posts)),
-        "hashtag": terms.hashtag.removeprefix("#") if terms.hashtag else None,
+        "hashtag": words.bare_hashtag(terms.hashtag) if terms.hashtag else None,
         "giveaway": terms.giveaway.model_dump() if terms.giveaway else None,
         "survey": terms.survey.model_dump() if terms.survey else None,
     }
@@ -155,6 +156,8 @@ async def _problems(database: Database, tenants: Tenants, brand: str, terms: Ter
     for place, account in enumerate(terms.accounts):
         if account not in known:
             found.append(_problem(f"accounts.{place}", f"the brand has no account {account!r}"))
+    if terms.hashtag is not None and (why := words.hashtag_flaw(terms.hashtag)):
+        found.append(_problem("hashtag", why))
     if terms.giveaway is not None:
         found += _giveaway_problems(terms, terms.giveaway)
     if terms.survey is not None:
@@ -194,6 +197,8 @@ def _giveaway_problems(terms: Terms, giveaway: GiveawayInput) -> Iterator[FieldP
             yield _problem(f"{field}.kind", "this is named twice")
         if requirement.word is not None and requirement.kind != "comment":
             yield _problem(f"{field}.word", "only a comment can have a word")
+        elif requirement.word is not None and (why := words.flaw(requirement.word, signs=True)):
+            yield _problem(f"{field}.word", why)
         if requirement.kind in ("comment", "share") and not terms.posts and terms.hashtag is None:
             yield _problem("posts", f"a {requirement.kind} needs a post or a hashtag that it belongs to")
 
@@ -226,9 +231,15 @@ def _option_problems(field: str, question: QuestionInput) -> Iterator[FieldProbl
     names = [each.id for each in question.options]
     if len(set(names)) < len(names):
         yield _problem(f"{field}.options", "two options have the same id")
-    words = repeated(_options(question))
-    if words:
-        yield _problem(f"{field}.options", f"{_quoted(words)} would choose more than one option")
+    for place, option in enumerate(question.options):
+        for number, keyword in enumerate(option.keywords):
+            if why := words.flaw(keyword, signs=True):
+                yield _problem(f"{field}.options.{place}.keywords.{number}", why)
+        if why := words.flaw(option.label, signs=True):
+            yield _problem(f"{field}.options.{place}.label", why)
+    taken = repeated(_options(question))
+    if taken:
+        yield _problem(f"{field}.options", f"{_quoted(taken)} would choose more than one option")
 
 
 def _options(question: QuestionInput) -> list[Option]:
@@ -238,5 +249,5 @@ def _options(question: QuestionInput) -> list[Option]:
     ]
 
 
-def _quoted(words: Sequence[str]) -> str:
-    return listed([f"“{word}”" for word in words])
+def _quoted(some: Sequence[str]) -> str:
+    return listed([f"“{word}”" for word in some])

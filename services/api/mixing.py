@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from rapport.domain import words
 from rapport.domain.mix import (
     BRINGS,
     FORMATS,
@@ -27,12 +28,12 @@ from rapport.kit.mongo import Document
 from services.api import cursors
 from services.api.ids import follower_parts, follower_ref
 from services.api.periods import period, span_of
-from services.api.problems import ProblemError, not_found
+from services.api.problems import FieldProblem, ProblemError, not_found, wrong_fields
 from services.api.reading import Database
 from services.api.repositories.posts import Posts
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.common import Page
-from services.api.schemas.mix import Brought, Estimate, Label, Mix, MixSettings, Part, Post, PostsQuery
+from services.api.schemas.mix import Brought, Estimate, Label, Mix, MixRule, MixSettings, Part, Post, PostsQuery
 
 
 async def mix(database: Database, brand: Document, first: date | None, last: date | None, now: datetime) -> Mix:
@@ -159,11 +160,25 @@ async def settings(database: Database, brand: str) -> MixSettings:
     return MixSettings.model_validate({name: found[name] for name in MixSettings.model_fields})
 
 
+def rule_flaws(rule: MixRule) -> dict[str, str]:
+    """Why no post could ever have what a rule looks for, by its field."""
+    hashtag = None if rule.hashtag is None else words.hashtag_flaw(rule.hashtag)
+    word = None if rule.word is None else words.flaw(rule.word)
+    return {field: why for field, why in (("hashtag", hashtag), ("word", word)) if why is not None}
+
+
 async def set_settings(database: Database, brand: str, wanted: MixSettings) -> MixSettings:
-    """Stores what a brand wants. Posts get their labels by the new rules within seconds."""
+    """Stores what a brand wants. Posts get their labels by the new rules within seconds. Raises ProblemError (422)."""
+    problems = [
+        FieldProblem(field=f"rules.{place}.{field}", why=why)
+        for place, rule in enumerate(wanted.rules)
+        for field, why in rule_flaws(rule).items()
+    ]
+    if problems:
+        raise wrong_fields(problems)
     content = wanted.model_dump(exclude_none=True)
     for rule in content["rules"]:
         if "hashtag" in rule:
-            rule["hashtag"] = rule["hashtag"].removeprefix("#")
+            rule["hashtag"] = words.bare_hashtag(rule["hashtag"])
     await Posts(database, Tenants.one(brand)).set(brand, content)
     return await settings(database, brand)

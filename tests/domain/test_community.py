@@ -173,7 +173,7 @@ def test_words_and_symbols_say_the_same(said: str, written: str) -> None:
         ("last seen 30 days ago", "30", "“within” or “more than”, as in “within 30 days”"),
         ("last seen within 30 weeks", "weeks", "“days”"),
         ("last seen within 0 days", "0", "a number of days from 1 to 3,650"),
-        ('wrote "…"', '"…"', "a word or phrase has 1 to 100 characters"),
+        ('wrote "…"', '"…"', "“…” has neither letter nor digit nor emoji"),
         ("bot is maybe", "maybe", "yes or no"),
         ("know >= 0", "know >= 0", "this matches everyone"),
         ("platform is x or (trust > 5 or\n trust <= 5)", "trust > 5 or\n trust <= 5", "this matches everyone"),
@@ -272,7 +272,7 @@ def parse_all(text: str) -> Rule:
     return (Any if " or " in text else All)((first, *others))
 
 
-def _facts(**more: Anything) -> Facts:
+def facts_of(**more: Anything) -> Facts:
     nobody = Facts(
         platforms=("bluesky",),
         sums={},
@@ -287,7 +287,7 @@ def _facts(**more: Anything) -> Facts:
 
 def test_scores_are_compared_as_they_are_shown_and_fall_when_that_is_rounded_down() -> None:
     rule = parse("trust >= 50").rule
-    held = _facts(sums={"trust": 8.0 * weight_at(NOW, 120)})
+    held = facts_of(sums={"trust": 8.0 * weight_at(NOW, 120)})
     assert matches(rule, held, NOW), "worth 8 of trust shows 50"
     turn = until(rule, held, NOW)
     assert turn is not None
@@ -298,7 +298,7 @@ def test_scores_are_compared_as_they_are_shown_and_fall_when_that_is_rounded_dow
 
 def test_being_seen_lately_ends_and_being_away_begins_at_the_same_moment() -> None:
     within, away = parse("last seen within 30 days").rule, parse("last seen more than 30 days ago").rule
-    seen = _facts()
+    seen = facts_of()
     turn = NOW + 30 * DAY_MS + 1
     for rule, held in ((within, True), (away, False)):
         assert matches(rule, seen, turn - 1) is held
@@ -308,7 +308,7 @@ def test_being_seen_lately_ends_and_being_away_begins_at_the_same_moment() -> No
 
 
 def test_a_word_is_found_whole_in_any_case_and_within_scripts_without_spaces() -> None:
-    said = _facts(texts=("No COFFEE, thanks", "アイスコーヒー"))
+    said = facts_of(texts=("No COFFEE, thanks", "アイスコーヒー"))
     assert matches(parse('wrote "coffee"').rule, said, NOW)
     assert matches(parse('wrote "コーヒー"').rule, said, NOW)
     assert not matches(parse('wrote "coffees"').rule, said, NOW)

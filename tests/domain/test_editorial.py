@@ -33,7 +33,7 @@ def post(id: str, minutes: int = 0, text: str = "new roast from guji", **more: A
         ("a b c d", "a b x y", 0.5),
         ("a a", "a", 2 / 3),
         ("", "a", 0.0),
-        ("🙂", "🙂", 0.0),
+        ("🙂", "🙂", 1.0),
     ],
 )
 def test_texts_are_as_alike_as_the_words_they_share(one: str, other: str, value: float) -> None:

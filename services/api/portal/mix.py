@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rapport.domain.mix import FORMATS, LABELS
 from rapport.domain.times import ms, utc
+from rapport.domain.words import fold
 from services.api import mixing
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
@@ -150,13 +151,16 @@ def _rules(typed: str, wrong: dict[str, str]) -> list[MixRule]:
             wrong["rules"] = f"A brand has {MOST_RULES} rules at most."
             break
         label, _, what = (part.strip() for part in line.partition(":"))
-        named = {"hashtag": what} if what.startswith("#") else {"word": what}
+        named = {"hashtag": what} if what.startswith(("#", "＃")) else {"word": what}
         try:
-            found.append(MixRule.model_validate({"label": label.lower(), **named}))
+            rule = MixRule.model_validate({"label": fold(label), **named})
         except ValidationError:
             how = "begins with “business:” or “personal:”, and goes on with one #hashtag, or a word or phrase"
             wrong["rules"] = f"Line {number}: a rule {how}."
             break
+        for why in mixing.rule_flaws(rule).values():
+            wrong.setdefault("rules", f"Line {number}: {why}.")
+        found.append(rule)
     return found
 
 

@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from rapport.contracts.controls import Stage
 from services.api.schemas.common import AccountId, Id, Input, Name, PageQuery, Utc
-from services.api.schemas.mix import Estimate
+from services.api.schemas.mix import Estimate, Hashtag, Word
 from services.api.schemas.views import FollowerRefText, FollowerShort, Why
 
 Kind = Literal["giveaway", "survey"]
@@ -16,8 +16,6 @@ Reason = Literal[
     "word_missing", "no_comment", "not_shared", "not_following", "no_entry",
 ]  # fmt: skip
 ObjectId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
-Hashtag = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^#?\w+$", max_length=100)]
-Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Beacon = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 

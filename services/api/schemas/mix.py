@@ -97,8 +97,9 @@ class LabelInput(Input):
     label: Label
 
 
-Hashtag = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^#?\w+$", max_length=100)]
-Word = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[^\W_]", max_length=100)]
+# Whether a text can have them is checked where they are saved, so that what was stored under older rules can be read.
+Hashtag = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\S+$", max_length=100)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
 
 class MixRule(Input):

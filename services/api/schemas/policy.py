@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, StringCon
 from rapport.contracts.controls import Stage
 from rapport.domain.business_time import Weekday
 from rapport.domain.times import FIRST_YEAR
+from rapport.domain.words import flaw
 from services.api.schemas.common import Input, PageQuery, Utc
 
 LONGEST_TARGET_SECONDS = 366 * 86_400
@@ -59,8 +60,8 @@ class When(Input):
     @classmethod
     def _sayable(cls, words: list[str] | None) -> list[str] | None:
         for word in words or ():
-            if not any(character.isalnum() for character in word):
-                raise ValueError(f"{word!r} has neither letter nor digit, so no text would be found by it")
+            if why := flaw(word):
+                raise ValueError(why)
         return words
 
 
