@@ -32,6 +32,7 @@ from rapport.domain.community import (
     whole,
 )
 from rapport.domain.community_sense import culprit, sense
+from rapport.domain.figures import counted
 
 LONGEST_TEXT = 6_000
 """More than the longest conditions that a rule may have."""
@@ -316,7 +317,7 @@ def render(rule: Rule) -> str:
     if FIELDS[rule.field].kind in ("words", "campaign"):
         return f'{rule.comparison} "{rule.value}"'
     if FIELDS[rule.field].kind == "days":
-        days = "1 day" if rule.value == 1 else f"{rule.value} days"
+        days = counted(int(rule.value), "day")
         return f"{rule.field} {rule.comparison} {days}{' ago' if rule.comparison == 'more than' else ''}"
     value = str(rule.value)
     if rule.field == "platform" and (value in _RESERVED or not (value[0].isalpha() and PLATFORM.fullmatch(value))):

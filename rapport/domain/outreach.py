@@ -6,6 +6,8 @@ from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
+from rapport.domain.figures import counted
+
 Why: TypeAlias = Literal["quiet_buyer", "quiet_friend", "shared", "unanswered", "new"]
 WHYS: tuple[Why, ...] = get_args(Why)
 """The dearest first: a buyer is harder to win back than somebody new is to greet."""
@@ -94,7 +96,7 @@ def _order(candidate: Candidate) -> tuple[int, float, datetime, str]:
 def words(reason: Reason, now: datetime) -> str:
     """A reason in a sentence."""
     days = max(0, (now - reason.at).days)
-    since = f"for {days} day{'s' if days != 1 else ''}"
+    since = f"for {counted(days, 'day')}"
     match reason.why:
         case "quiet_buyer":
             return f"Bought from you, and has been quiet {since}."
@@ -104,7 +106,7 @@ def words(reason: Reason, now: datetime) -> str:
         case "shared":
             return f"Shared a post of yours {_ago(days)}, and was not thanked."
         case "unanswered":
-            return f"Wrote {reason.comments} comments, and never got an answer."
+            return f"Wrote {counted(reason.comments or 0, 'comment')}, and never got an answer."
         case "new":
             return "New today: say hello."
 

@@ -6,6 +6,7 @@ from typing import Any
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from rapport.domain import draw as lots
+from rapport.domain.figures import counted
 from rapport.kit.mongo import Document
 from services.api import campaigning
 from services.api.campaigning import Database
@@ -32,8 +33,8 @@ async def draw(
         hashes = await campaigns.hashes(brand, id, session)
         rules = campaign["giveaway"]
         if len(hashes) < rules["winners"]:
-            entries = f"{len(hashes)} valid {'entry' if len(hashes) == 1 else 'entries'}"
-            raise invalid("winners", f"{rules['winners']} winners cannot be drawn from {entries}")
+            entries = counted(len(hashes), "valid entry", "valid entries")
+            raise invalid("winners", f"{counted(rules['winners'], 'winner')} cannot be drawn from {entries}")
         count = min(len(hashes), rules["winners"] + rules["alternates"])
         seed, beacon = bytes.fromhex(campaign["seed"]), said.beacon or ""
         # Of a million entries this takes a second, in which others are to be served.

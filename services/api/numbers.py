@@ -9,16 +9,12 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.kit.mongo import Document
 from services.api import shapes
+from services.api.periods import midnight
 from services.api.repositories.overview import SPANS, Medians, Overviews
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.views import Overview, OverviewAcross
 
 _COUNTS = ("open", "due_soon", "overdue", "backfilled_open")
-
-
-def midnight(now: datetime, zone: str) -> datetime:
-    """When the day of `now` began in a zone."""
-    return now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def overview(
@@ -27,7 +23,9 @@ async def overview(
     """The numbers of these brands (documents of `repositories.brands`), in all and by brand."""
     figures = Overviews(database, tenants)
     counted = await figures.counts(now)
-    followers = await figures.followers({each["_id"]: midnight(now, each["settings"]["timezone"]) for each in brands})
+    zones = {each["_id"]: ZoneInfo(each["settings"]["timezone"]) for each in brands}
+    midnights = {brand: midnight(now.astimezone(zone).date(), zone) for brand, zone in zones.items()}
+    followers = await figures.followers(midnights)
     medians = await figures.medians([each["_id"] for each in brands], now)
     items: list[Overview] = []
     totals: dict[str, int] = {}

@@ -18,10 +18,11 @@ def day_of(at: datetime, zone: str) -> str:
 def span_of(first: str, last: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """When the first of some days begins, and when the last one ends."""
     end = date.fromisoformat(last) + timedelta(days=1)
-    return _midnight(date.fromisoformat(first), zone), _midnight(end, zone)
+    return midnight(date.fromisoformat(first), zone), midnight(end, zone)
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """When a day begins (UTC); where clocks are put forward at that moment, when they are."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 

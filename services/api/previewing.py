@@ -28,7 +28,7 @@ SECONDS_ALLOWED = 10.0
 """Twenty thousand exchanges take a second or two; hundreds of rules with dozens of words each take longer."""
 MOST_SHOWN = 50
 
-LATEST = "Only the latest {n} exchanges of this time were looked at; all of them would have taken too long."
+LATEST = "Only the latest {n} of this time were looked at; all of them would have taken too long."
 STAGES = "Rules about stages were tried with each follower's stage as it is now, not as it was then."
 CLOCKLESS = "What had no clock under the policy of its time opened no exchange, so it is not counted here."
 AUTOMATIC = "Which automatic answers would have counted was not looked at."

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rapport.contracts.controls import When
+from rapport.domain.figures import counted, noun
 
 MOST_NAMED = 4
 _STAGES = {
@@ -25,9 +26,7 @@ def applies_to(when: When) -> str:
     if when.stage:
         parts.append(f"from followers who {listed([_STAGES[stage] for stage in when.stage], 'or')}")
     if when.words:
-        parts.append(
-            f"with the word{'s' if len(when.words) > 1 else ''} {listed([f'“{word}”' for word in when.words], 'or')}"
-        )
+        parts.append(f"with the {noun(len(when.words), 'word')} {listed([f'“{word}”' for word in when.words], 'or')}")
     if when.bot is not None:
         parts.append("written by bots" if when.bot else "not written by bots")
     if when.empty is not None:
@@ -52,5 +51,5 @@ def length(seconds: float, *, days: bool) -> str:
             continue
         count, left = divmod(left, size)
         if count:
-            parts.append(f"{count} {unit}{'s' if count > 1 else ''}")
+            parts.append(counted(count, unit))
     return " and ".join(parts[:2]) or "0 seconds"

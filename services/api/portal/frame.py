@@ -11,6 +11,7 @@ from fastapi import Depends, Query, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from rapport.domain import figures
 from services.api.auth import Principal, principal_by_id
 from services.api.context import ContextDep
 from services.api.portal import wording
@@ -74,7 +75,10 @@ def _templates() -> Environment:
         moment=wording.moment,
         until=wording.until,
         ago=wording.ago,
-        percent=wording.percent,
+        percent=figures.percent,
+        whole_percent=figures.whole_percent,
+        counted=figures.counted,
+        noun=figures.noun,
         span=wording.span,
         initials=wording.initials,
         weblink=wording.link,

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI, Form, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -13,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from services.api import numbers, reading
 from services.api.auth import principal_of
 from services.api.context import ContextDep
+from services.api.periods import midnight
 from services.api.portal import (
     calendar,
     campaigns,
@@ -154,15 +156,16 @@ async def _live(context: ContextDep, brand: dict[str, Any]) -> dict[str, Any]:
 @router.get("/brands/{brand}/chart")
 async def brand_chart(brand: Brand, context: ContextDep) -> Response:
     """Exchanges by the day they were opened on: answered in time, late, and open."""
-    zone = brand["settings"]["timezone"]
-    last = numbers.midnight(datetime.now(UTC), zone)
-    first = (last - timedelta(days=CHART_DAYS - 1)).replace(hour=0)
-    found = await Overviews(context.database, Tenants.one(brand["_id"])).daily(brand["_id"], first, zone)
-    days = [(first + timedelta(days=index)).strftime("%Y-%m-%d") for index in range(CHART_DAYS)]
+    zone = ZoneInfo(brand["settings"]["timezone"])
+    today = datetime.now(UTC).astimezone(zone).date()
+    days = [today - timedelta(days=CHART_DAYS - 1 - index) for index in range(CHART_DAYS)]
+    midnights = [midnight(day, zone) for day in (*days, today + timedelta(days=1))]
+    found = await Overviews(context.database, Tenants.one(brand["_id"])).daily(brand["_id"], midnights)
     series = {
-        state: [found.get(day, {}).get(state, 0) for day in days] for state in ("answered", "answered_late", "open")
+        state: [found.get(begun, {}).get(state, 0) for begun in midnights[:-1]]
+        for state in ("answered", "answered_late", "open")
     }
-    return JSONResponse({"days": days, **series}, headers=HEADERS)
+    return JSONResponse({"days": [day.isoformat() for day in days], **series}, headers=HEADERS)
 
 
 @router.get("/brands/{brand}/exchanges")

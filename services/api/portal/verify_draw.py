@@ -64,7 +64,9 @@ def main() -> None:
     expected = proof["winners"] + proof["alternates"]
     if drawn(key, entries, len(expected)) != expected:
         wrong("these are not the winners that this seed and these entries lead to")
-    sys.stdout.write(f"RIGHT: {len(proof['winners'])} winners of {len(entries)} entries follow from the seed.\n")
+    winners = f"{len(proof['winners'])} winner{'s' if len(proof['winners']) != 1 else ''}"
+    of = f"{len(entries)} {'entries' if len(entries) != 1 else 'entry'}"
+    sys.stdout.write(f"RIGHT: {winners} of {of} follow from the seed.\n")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from rapport.domain.figures import percent
 from rapport.domain.times import local
 from services.api.shapes import duration
+
+__all__ = ["percent"]
 
 STATES = {
     "open": "Open",
@@ -78,11 +81,6 @@ def ago(at: datetime, now: datetime) -> str:
     """How long ago a time is: `5 min ago`."""
     seconds = (now - at).total_seconds()
     return "just now" if seconds < 1 else f"{duration(seconds).split(' ')[0]} {duration(seconds).split(' ')[1]} ago"
-
-
-def percent(share: float | None) -> str:
-    """A share as a whole percentage, rounded down so that 100 % means all; a dash where there is none."""
-    return "–" if share is None else f"{int(share * 100)} %"
 
 
 def span(seconds: float | None) -> str:

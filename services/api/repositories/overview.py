@@ -192,39 +192,39 @@ class Overviews:
         database = self._followers.database
         return await counted(database).get((database.name, what, self._tenants, of), count, least)
 
-    async def daily(self, brand: str, since: datetime, timezone: str) -> dict[str, dict[str, int]]:
-        """Exchanges by the day they were opened on in the brand's zone (`2026-11-23`), by state."""
-        key = (brand, since, timezone)
-        days: dict[str, dict[str, int]] = await self._kept("daily", key, partial(self._daily, *key), MANY_OPENED)
+    async def daily(self, brand: str, midnights: Sequence[datetime]) -> dict[datetime, dict[str, int]]:
+        """Exchanges by the midnight (UTC) that began the day they were opened on, by state; without backfilled ones.
+
+        The last of `midnights` ends the last day.
+        """
+        key = (brand, tuple(midnights))
+        days: dict[datetime, dict[str, int]] = await self._kept("daily", key, partial(self._daily, *key), MANY_OPENED)
         return days
 
-    async def _daily(self, brand: str, since: datetime, timezone: str) -> tuple[dict[str, dict[str, int]], int]:
+    async def _daily(self, brand: str, midnights: tuple[datetime, ...]) -> tuple[dict[datetime, dict[str, int]], int]:
+        states = ("open", "answered", "answered_late")
         found = await self._exchanges.aggregate(
             [
                 {
                     "$match": {
                         "$and": [self._tenants.filter(), {"brand": brand}],
-                        "state": {"$in": ["open", "answered", "answered_late"]},
-                        "opened_at": {"$gte": since},
+                        "state": {"$in": list(states)},
+                        "backfilled": False,
+                        "opened_at": {"$gte": midnights[0], "$lt": midnights[-1]},
                     }
                 },
                 {
-                    "$group": {
-                        "_id": {
-                            "day": {
-                                "$dateToString": {"date": "$opened_at", "format": "%Y-%m-%d", "timezone": timezone}
-                            },
-                            "state": "$state",
-                        },
-                        "count": {"$sum": 1},
+                    # Not by MongoDB's own time zones: they are of another release than those that all else goes by.
+                    "$bucket": {
+                        "groupBy": "$opened_at",
+                        "boundaries": sorted(set(midnights)),
+                        "output": {state: _count_if({"$eq": ["$state", state]}) for state in states},
                     }
                 },
             ]
         )
-        days: dict[str, dict[str, int]] = {}
-        async for each in found:
-            days.setdefault(each["_id"]["day"], {})[each["_id"]["state"]] = each["count"]
-        return days, sum(sum(states.values()) for states in days.values())
+        days = {each["_id"]: {state: each[state] for state in states} async for each in found}
+        return days, sum(sum(counts.values()) for counts in days.values())
 
     async def _by_brand(self, query: Document, fields: Document) -> dict[str, Document]:
         match = {"brand": {"$gt": ""}, **self._tenants.filter(), **query}
