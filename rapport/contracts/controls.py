@@ -116,10 +116,14 @@ class FollowerBlocked(Struct, omit_defaults=True, frozen=True, kw_only=True, tag
 
 
 class Heartbeat(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="control", tag="heartbeat"):
-    """An ingest process is there; `behind` are the accounts of which it may not have everything yet."""
+    """An ingest process is there; `behind` are the accounts of which it may not have everything yet.
+
+    Of these, `disconnected` are those whose stream is not open at all.
+    """
 
     instance: Text
     behind: tuple[Annotated[str, Meta(max_length=512)], ...] = ()
+    disconnected: tuple[Annotated[str, Meta(max_length=512)], ...] = ()
 
 
 class ScoringSet(Struct, frozen=True, kw_only=True, tag_field="control", tag="scoring"):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rapport.contracts.controls import When
 from rapport.domain.figures import counted, noun
+from rapport.domain.platforms import platform_name
 
 MOST_NAMED = 4
 _STAGES = {
@@ -20,7 +21,7 @@ def applies_to(when: When) -> str:
     """What a rule is about: `comments on Bluesky with the word “refund”`."""
     parts = [_KINDS[when.kind]]
     if when.platform is not None:
-        parts.append(f"on {when.platform.capitalize()}")
+        parts.append(f"on {platform_name(when.platform)}")
     if when.account is not None:
         parts.append(f"to the account {when.account}")
     if when.stage:

@@ -61,7 +61,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         broker.start()
         heart.start()
         directory.start()
-        beating = loop.create_task(beat(heart, settings.instance, bluesky.behind, log))
+        beating = loop.create_task(beat(heart, settings.instance, bluesky.behind, log, bluesky.disconnected))
         try:
             yield
         finally:

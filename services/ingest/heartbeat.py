@@ -13,17 +13,26 @@ EVERY_SECONDS = 10.0
 """A sixth of the minute after which the scorer takes silence for absence."""
 
 
-async def beat(broker: Broker, instance: str, behind: Callable[[], Iterable[str]], log: logging.Logger) -> None:
+async def beat(
+    broker: Broker,
+    instance: str,
+    behind: Callable[[], Iterable[str]],
+    log: logging.Logger,
+    disconnected: Callable[[], Iterable[str]] = tuple,
+) -> None:
     """Writes a heartbeat into every partition of `conversations`, now and again. Does not end.
 
-    `behind` gives the accounts of which not everything may be in the log yet. `broker` is for heartbeats alone: it
+    `behind` gives the accounts of which not everything may be in the log yet, `disconnected` those of them whose stream
+    is not open. `broker` is for heartbeats alone: it
     takes a new producer after every error, which must not cost an interaction its acknowledgement. A partition that
     takes no heartbeat holds up no other.
     """
 
     async def one(partition: int) -> None:
         while True:
-            event = Heartbeat(instance=instance, behind=tuple(sorted(behind())))
+            event = Heartbeat(
+                instance=instance, behind=tuple(sorted(behind())), disconnected=tuple(sorted(disconnected()))
+            )
             try:
                 await broker.append([record(event, partition)])
             except NotAcknowledgedError as error:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from rapport.domain import figures
+from rapport.domain.platforms import platform_name
 from services.api.auth import Principal, principal_by_id
 from services.api.context import ContextDep
 from services.api.portal import wording
@@ -73,6 +74,8 @@ def _templates() -> Environment:
     )
     environment.filters.update(
         moment=wording.moment,
+        clock=wording.clock,
+        platform=platform_name,
         until=wording.until,
         ago=wording.ago,
         percent=figures.percent,

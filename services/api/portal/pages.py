@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Form, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from services.api import numbers, reading
+from services.api import listening, numbers, reading
 from services.api.auth import principal_of
 from services.api.context import ContextDep
 from services.api.periods import midnight
@@ -127,8 +127,12 @@ async def brand_live(brand: Brand, context: ContextDep, seen: str = "") -> Respo
     """The part of the brand's page that changes; 204 where it is as the page has `seen` it."""
     found = await _live(context, brand)
     if found["seen"] == seen:
-        return Response(status_code=204, headers=HEADERS)
-    return page("_live.html", brand=named(brand), **found)
+        answer = Response(status_code=204, headers=HEADERS)
+    else:
+        answer = page("_live.html", brand=named(brand), **found)
+    # Should this be the last answer, the page says since when by the clocks of the brand.
+    answer.headers["X-Clock"] = wording.clock(datetime.now(UTC), brand["settings"]["timezone"])
+    return answer
 
 
 async def _live(context: ContextDep, brand: dict[str, Any]) -> dict[str, Any]:
@@ -140,10 +144,11 @@ async def _live(context: ContextDep, brand: dict[str, Any]) -> dict[str, Any]:
     before = await reading.exchanges(database, tenants, ExchangesQuery(state="open", backfilled=True, limit=1), now)
     raised = await reading.alerts(database, tenants, AlertsQuery(limit=ALERTS_SHOWN))
     people = await reading.followers(database, tenants, FollowersQuery(sort="last_seen", limit=FOLLOWERS_SHOWN), now)
-    said = "\n".join(
-        (headline.model_dump_json(exclude={"at"}), *(part.model_dump_json() for part in (waiting, raised, people)))
-    )
+    why_not = wording.hearing(await listening.heard(database, brand["_id"], now), brand["settings"]["timezone"])
+    parts = (part.model_dump_json() for part in (waiting, raised, people))
+    said = "\n".join((why_not, headline.model_dump_json(exclude={"at"}), *parts))
     return {
+        "why_not_live": why_not,
         "headline": headline,
         "waiting": waiting,
         "before": bool(before.items),

@@ -4,8 +4,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from rapport.domain.figures import percent
+from rapport.domain.platforms import platform_name
 from rapport.domain.times import local
+from services.api.listening import Heard
 from services.api.shapes import duration
+from services.api.words import listed
 
 __all__ = ["percent"]
 
@@ -58,6 +61,11 @@ def moment(at: datetime, zone: str) -> str:
     return local(at, ZoneInfo(zone)).strftime("%a %-d %b, %H:%M")
 
 
+def clock(at: datetime, zone: str) -> str:
+    """What the clocks of a zone show: `19:12`."""
+    return local(at, ZoneInfo(zone)).strftime("%H:%M")
+
+
 def alert_said(step: str, at: datetime, due_at: datetime, unconfirmed: bool, zone: str) -> str:
     """What an alert told, in a sentence or two."""
     due = moment(due_at, zone)
@@ -69,6 +77,21 @@ def alert_said(step: str, at: datetime, due_at: datetime, unconfirmed: bool, zon
         "resolved": "It was settled after it was due.",
     }[step]
     return f"{said} Not everything from the platform had arrived, so an answer may be there." if unconfirmed else said
+
+
+def hearing(heard: Heard, zone: str) -> str:
+    """Why a brand's page cannot call itself live; empty where it can."""
+    handles = listed([f"{each['handle']} on {platform_name(each['platform'])}" for each in heard.accounts])
+    match heard.hearing:
+        case "no_account":
+            return "Not connected: the brand has no account yet"
+        case "silent":
+            return "Not connected" if heard.since is None else f"Not connected since {moment(heard.since, zone)}"
+        case "disconnected":
+            return f"Not connected: {handles}"
+        case "behind":
+            return f"Catching up: {handles}"
+    return ""
 
 
 def until(at: datetime, now: datetime) -> str:

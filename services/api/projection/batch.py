@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rapport.contracts import codec
-from rapport.contracts.controls import FollowerErased
+from rapport.contracts.controls import FollowerErased, Heartbeat
 from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
 from rapport.contracts.rows import EPOCH, EPOCH_HEADER, ERASED, FOLLOWER, FollowerRow, parts_of
 from rapport.contracts.topics import (
@@ -25,6 +25,7 @@ from services.api.projection.documents import (
     exchange_document,
     follower_document,
     follower_id,
+    heartbeat_document,
     interaction_document,
     profile_document,
 )
@@ -62,6 +63,8 @@ class Batch:
     erased: list[FollowerErased] = field(default_factory=list)
     erased_names: set[str] = field(default_factory=set)
     """`<brand>/<name>` of those whom the scorer's rows say were erased, at whatever time."""
+    heartbeats: dict[str, Document] = field(default_factory=dict)
+    """The latest of each ingest process."""
     hours: set[tuple[str, datetime]] = field(default_factory=set)
     """Brand and hour of each interaction: what has to be counted again."""
     sources: dict[str, Any] = field(default_factory=dict)
@@ -118,11 +121,16 @@ def _add_interaction(batch: Batch, record: Any) -> None:
 
 
 def _add_control(batch: Batch, record: Any) -> None:
-    """Control records are the scorer's; what it cannot read it puts aside itself. Of whom is erased we hear with it."""
+    """Control records are the scorer's, which puts aside what it cannot read. Erasures and heartbeats are ours too."""
     with contextlib.suppress(codec.UndecodableError):
         control = codec.decode(CONTROL_TYPE, record.value)
         if isinstance(control, FollowerErased):
             batch.erased.append(control)
+        elif isinstance(control, Heartbeat):
+            document = heartbeat_document(control, record.timestamp)
+            known = batch.heartbeats.get(document["_id"])
+            if known is None or known["version"] < document["version"]:
+                batch.heartbeats[document["_id"]] = document
 
 
 def _add_alert(batch: Batch, record: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from rapport.contracts.controls import Heartbeat
 from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.counting import standing
@@ -150,6 +151,17 @@ def profile_document(interaction: Interaction) -> Document | None:
         "url": plain_url(who.url) if who.url else None,
         "links": sorted({plain_url(link) for link in who.links}),
         "version": ms(interaction.occurred_at),
+    }
+
+
+def heartbeat_document(heartbeat: Heartbeat, appended: int) -> Document:
+    """An ingest process as it last said that it is there, at `appended` (ms of log time)."""
+    return {
+        "_id": heartbeat.instance,
+        "version": appended,
+        "at": utc(appended),
+        "behind": list(heartbeat.behind),
+        "disconnected": list(heartbeat.disconnected),
     }
 
 

@@ -104,6 +104,8 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
             partialFilterExpression={"counts.comment": {"$gte": SEVERAL}},
         ),
     ),
+    # Processes that are gone for good, under names that nothing has any more.
+    "listening": (_index("forgotten", [("at", _UP)], expireAfterSeconds=86_400),),
     "beginnings": (
         _index("new", [("brand", _UP), ("new", _UP), ("at", _DOWN), ("_id", _DOWN), ("platform", _UP)]),
         _index(

@@ -53,6 +53,10 @@ class Bluesky:
             found |= stream.behind()
         return found
 
+    def disconnected(self) -> set[str]:
+        """Of these, the accounts that nothing is read of: a stream is broken, or cannot be."""
+        return set(self._complaints).union(*(stream.disconnected() for stream in self._streams.values()))
+
     async def close(self) -> None:
         """Ends all readers. What the broker has not confirmed is read again at the next start."""
         self._pruning.cancel()

@@ -87,6 +87,10 @@ class Stream:
             self._reopen.set()
         self._say(self._connected)
 
+    def disconnected(self) -> set[str]:
+        """The accounts that nothing is read of, because the stream is not open."""
+        return set() if self._connected else {one.account.id for one in self._watched}
+
     def behind(self) -> set[str]:
         """The accounts of which not everything may have been read."""
         catching_up = self._late > BEHIND_SECONDS and self._clock() - self._took_at < STILL_SECONDS

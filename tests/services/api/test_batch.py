@@ -7,11 +7,14 @@ from typing import Any
 from kafka import TopicPartition
 
 from rapport.contracts import codec
+from rapport.contracts.controls import Heartbeat
 from rapport.contracts.events import ExchangeSnapshot, FollowerRef, Spoken, Tick
 from rapport.contracts.rows import EPOCH_HEADER, encode_row, row_key
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES, RELATIONSHIPS_CHANGELOG, Topic
+from rapport.domain.times import utc
 from services.api.projection import batch
 from services.api.projection.documents import version_of
+from services.ingest.heartbeat import record
 from tests.services.api import samples
 
 NOW = datetime(2026, 11, 23, 10, 59, 59, tzinfo=UTC)
@@ -25,6 +28,7 @@ class _Record:
     headers: list[tuple[str, bytes]] = field(default_factory=list)
     partition: int = 0
     offset: int = 0
+    timestamp: int = 0
 
 
 def _read(topic: Topic, *records: _Record) -> batch.Batch:
@@ -139,3 +143,15 @@ def test_an_unreadable_row_of_the_scorer_halts_its_partition_at_that_row() -> No
     assert [halt.record for halt in found.halts] == [bad]
     alert = _Record(ALERTS.name, b"k", b"[]", codec.headers("rapport.alert.v1", id="1", source="/test"))
     assert len(_read(ALERTS, alert).halts) == 1
+
+
+def test_of_a_heartbeat_in_each_partition_the_latest_says_what_ingest_hears() -> None:
+    early = record(Heartbeat(instance="ingest-1", behind=("a",)), 0)
+    late = record(Heartbeat(instance="ingest-1", behind=("a", "b"), disconnected=("b",)), 1)
+    told = [
+        _Record(CONVERSATIONS.name, each.key, each.value, list(each.headers), timestamp=at)
+        for each, at in ((early, 1_000), (late, 2_000), (early, 1_500))
+    ]
+    (found,) = _read(CONVERSATIONS, *told).heartbeats.values()
+    assert (found["_id"], found["at"], found["behind"]) == ("ingest-1", utc(2_000), ["a", "b"])
+    assert found["disconnected"] == ["b"]

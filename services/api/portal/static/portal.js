@@ -18,7 +18,26 @@ const duration = (seconds) => {
   return parts;
 };
 
+// A page that updates itself says when that last worked, and calls itself live only while it does.
+const STALE_MS = 10000;
+let updated = Date.now();
+let shownAgain = updated;
+let clock = "";
+const freshness = () => {
+  const polled = document.querySelector("#live, #brands");
+  if (!polled) return;
+  const stale = !document.hidden && Date.now() - Math.max(updated, shownAgain) > STALE_MS;
+  const note = document.getElementById("stale");
+  const since = clock || new Date(updated).toTimeString().slice(0, 5);
+  const text = stale ? `Not updated since ${since}` : "";
+  // Written only where it changes: a status is read out each time.
+  if (note.textContent !== text) note.textContent = text;
+  note.hidden = !stale;
+  for (const element of document.querySelectorAll("[data-live]")) element.hidden = stale;
+};
+
 const tick = () => {
+  freshness();
   const now = Date.now() + ahead;
   for (const element of document.querySelectorAll("[data-countdown]")) {
     const seconds = (Date.parse(element.dateTime) - now) / 1000;
@@ -134,6 +153,7 @@ if (here) {
 }
 
 synchronise(document.body);
+clock = document.getElementById("live")?.dataset.clock ?? "";
 tick();
 setInterval(tick, 1000);
 chart();
@@ -143,5 +163,13 @@ document.body.addEventListener("htmx:afterSwap", () => {
   if (live) synchronise(live);
   tick();
 });
+document.body.addEventListener("htmx:afterRequest", (event) => {
+  const { xhr, successful } = event.detail;
+  if (!successful || !["live", "brands"].includes(event.detail.elt.id)) return;
+  updated = Date.now();
+  clock = xhr.getResponseHeader("X-Clock") ?? clock;
+  freshness();
+});
+document.addEventListener("visibilitychange", () => { shownAgain = Date.now(); freshness(); });
 // A page behind is a page that nobody looks at.
 document.body.addEventListener("htmx:beforeRequest", (event) => { if (document.hidden) event.preventDefault(); });
