@@ -1,13 +1,17 @@
 """Somebody who is logged in to the portal."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import httpx
 
 from tests.services.api.conftest import ADMIN_KEY, Served
 
 
-def logged_in(api: Served, key: str = ADMIN_KEY) -> httpx.Client:
+@contextmanager
+def logged_in(api: Served, key: str = ADMIN_KEY) -> Iterator[httpx.Client]:
     """A client with a session of the portal."""
-    client = httpx.Client(base_url=api.url, timeout=30)
-    answer = client.post("/login", data={"key": key})
-    assert answer.status_code == 303, answer.text
-    return client
+    with httpx.Client(base_url=api.url, timeout=30) as client:
+        answer = client.post("/login", data={"key": key})
+        assert answer.status_code == 303, answer.text
+        yield client
