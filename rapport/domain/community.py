@@ -158,7 +158,7 @@ def _value(field: str, kind: FieldKind, value: int | str) -> int | str:
         if why := words.flaw(said):
             raise PartError("value", why)
         return said
-    said = said.lower()
+    said = words.fold(said)
     if kind == "stage" and said not in STAGES:
         raise PartError("value", f"“{value}” is no stage; there are {_listed(STAGES)}{meant(said, STAGES)}")
     if kind == "bot" and said not in ("yes", "no"):
@@ -187,7 +187,7 @@ def whole(text: str) -> int | None:
 
 def meant(word: str, known: Collection[str]) -> str:
     """`; did you mean “trust”?`, where something is like the word; else nothing."""
-    close = difflib.get_close_matches(word.lower(), known, 1)
+    close = difflib.get_close_matches(words.fold(word), known, 1)
     return f"; did you mean “{close[0]}”?" if close else ""
 
 

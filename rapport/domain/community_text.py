@@ -33,6 +33,7 @@ from rapport.domain.community import (
 )
 from rapport.domain.community_sense import culprit, sense
 from rapport.domain.figures import counted
+from rapport.domain.words import fold
 
 LONGEST_TEXT = 6_000
 """More than the longest conditions that a rule may have."""
@@ -185,9 +186,9 @@ class _Parser:
         return self._made(field, comparison, {"field": its, "comparison": compared})
 
     def _phrase(self) -> str | None:
-        words = self._peek().text.lower()
-        if words == "never" and self._peek(1).text.lower() in ("wrote", "entered"):
-            words = f"never {self._peek(1).text.lower()}"
+        words = fold(self._peek().text)
+        if words == "never" and fold(self._peek(1).text) in ("wrote", "entered"):
+            words = f"never {fold(self._peek(1).text)}"
         if words not in _PHRASES:
             return None
         self._next += len(words.split())
@@ -195,8 +196,8 @@ class _Parser:
 
     def _field(self) -> str:
         first = self._peek()
-        word = first.text.lower()
-        two = f"{word} {self._peek(1).text.lower()}"
+        word = fold(first.text)
+        two = f"{word} {fold(self._peek(1).text)}"
         if two in FIELDS:
             self._next += 2
             return two
@@ -271,7 +272,7 @@ class _Parser:
         """Goes on behind these words where they come next."""
         for place, word in enumerate(words):
             token = self._peek(place)
-            if token.kind not in ("word", "symbol") or token.text.lower() != word:
+            if token.kind not in ("word", "symbol") or fold(token.text) != word:
                 return False
         self._next += len(words)
         return True

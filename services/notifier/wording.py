@@ -7,13 +7,10 @@ from urllib.parse import quote, urlsplit
 
 from rapport.contracts.events import Alert, MissingPost, Notice
 from rapport.domain.naming import LONGEST_NAME, by_handle
+from rapport.domain.platforms import NAMES
 from rapport.kit.text import is_blank, lines_of, marked, one_line
 
 SUBJECT_CHARACTERS = 200
-PLATFORM_NAMES = {
-    "bluesky": "Bluesky", "facebook": "Facebook", "instagram": "Instagram", "linkedin": "LinkedIn",
-    "mastodon": "Mastodon", "threads": "Threads", "tiktok": "TikTok", "x": "X", "youtube": "YouTube",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ def link_to(portal: str, notice: Notice) -> str:
 
 def platform_name(platform: str) -> str:
     """A platform as people write it."""
-    return PLATFORM_NAMES.get(platform) or one_line(platform, LONGEST_NAME).capitalize()
+    return NAMES.get(platform) or one_line(platform, LONGEST_NAME).capitalize()
 
 
 def web_address(url: str | None) -> str | None:
