@@ -98,7 +98,7 @@ def test_a_zone_that_the_package_lacks_is_refused_when_saved(api: Served, zone: 
     answer = api.client.post("/v1/brands", json={"id": "b", "name": "B", "timezone": zone})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "timezone"
-    calendar = {"timezone": zone, "week": {"monday": [["09:00", "17:00"]]}}
+    calendar = {"timezone": zone, "week": {"mon": [["09:00", "17:00"]]}}
     rule = {"target_seconds": 60, "calendar": "office"}
     assert api.client.post("/v1/brands", json={"id": "b", "name": "B"}).status_code == 201
     answer = api.client.put("/v1/brands/b/policy", json={"rules": [rule], "calendars": {"office": calendar}})

@@ -215,3 +215,5 @@ def test_ingest_says_that_it_is_there_and_which_accounts_it_cannot_read(
 
     until("a heartbeat in every partition", lambda: len(heard()) == CONVERSATIONS.partitions)
     assert all(read.accounts[0].id not in heartbeat.behind for heartbeat in heard().values())
+    assert all(gone.id in heartbeat.disconnected for heartbeat in heard().values())
+    assert all(read.accounts[0].id not in heartbeat.disconnected for heartbeat in heard().values())
