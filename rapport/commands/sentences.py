@@ -56,7 +56,7 @@ def reason_of(error: Exception) -> str | None:
     if isinstance(error, StackError):
         return str(error)
     if isinstance(error, ValidationError):
-        return "; ".join(f"{_variable(error.title, problem)}: {problem['msg']}" for problem in error.errors())
+        return "; ".join(_variable(error.title, problem) + _message(problem) for problem in error.errors())
     if isinstance(error, OSError):
         what = f"{error.filename}: " if error.filename is not None else ""
         return f"{what}{error.strerror or error}"
@@ -77,11 +77,15 @@ def one_line(text: str) -> str:
 
 
 def _variable(settings: str, problem: Any) -> str:
-    """The environment variable that a setting comes from, as far as the problem names one."""
+    """The environment variable that a setting comes from, where the problem is one of a single setting."""
     if not problem["loc"]:
-        return settings
+        return ""
     prefix = "RAPPORT_KAFKA_" if settings == "KafkaLogin" else "RAPPORT_"
-    return prefix + "_".join(str(part) for part in problem["loc"]).upper()
+    return f"{prefix}{'_'.join(str(part) for part in problem['loc']).upper()}: "
+
+
+def _message(problem: Any) -> str:
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def _with_help(error: ClickException) -> str:

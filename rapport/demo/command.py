@@ -153,6 +153,8 @@ def _until_right(
                 first = time.monotonic() - began
             if time.monotonic() >= compare_at:
                 wrong = list(_wrong(api, recording, arrived, ended_at))
+                if inbox.refused:
+                    wrong.append(f"{inbox.refused} webhooks came with a wrong signature")
                 compare_at = time.monotonic() + COMPARE_SECONDS
             if first is not None and not wrong:
                 return first, time.monotonic() - began

@@ -2,9 +2,12 @@
 
 import ipaddress
 from pathlib import Path
+from typing import Self
 
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rapport.kit.kafka_login import TOGETHER
 
 
 class ServiceSettings(BaseSettings):
@@ -19,7 +22,13 @@ class ServiceSettings(BaseSettings):
     """Bootstrap servers, separated by commas."""
     kafka_user: str | None = None
     kafka_password: SecretStr | None = None
-    """Shown at the start; the clients take them from `KafkaLogin`."""
+    """Shown and checked at the start; the clients take them from `KafkaLogin`."""
+
+    @model_validator(mode="after")
+    def _login(self) -> Self:
+        if (self.kafka_user is None) != (self.kafka_password is None):
+            raise ValueError(TOGETHER)
+        return self
 
     def described(self) -> str:
         """One line of `name=value`; a secret shows as stars."""

@@ -5,6 +5,8 @@ from typing import Any, Self
 from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+TOGETHER = "RAPPORT_KAFKA_USER and RAPPORT_KAFKA_PASSWORD are needed together"
+
 
 class KafkaLogin(BaseSettings):
     """Both or neither. Without them the broker is asked as nobody in particular."""
@@ -19,7 +21,7 @@ class KafkaLogin(BaseSettings):
     @model_validator(mode="after")
     def _both(self) -> Self:
         if (self.user is None) != (self.password is None):
-            raise ValueError("RAPPORT_KAFKA_USER and RAPPORT_KAFKA_PASSWORD are needed together")
+            raise ValueError(TOGETHER)
         return self
 
     @classmethod

@@ -11,6 +11,7 @@ import pytest
 from rapport.commands.client import path
 from services.api.schemas.common import ACCOUNT_ID_PATTERN
 from tests.services.api.conftest import Served
+from tests.services.api.test_campaigns import RULES
 
 OPENAPI = json.loads((Path(__file__).parents[3] / "docs" / "openapi.json").read_text())
 ODD = ("A.b_c:d@e-f", "roastery.shop", "0", "a..b", "did:plc:abc", "x" * 128)
@@ -87,7 +88,7 @@ def test_an_odd_id_goes_through_every_route_that_takes_one(api: Served, database
     assert ask("GET", "/consistency/rhythm")["accounts"] == {account: 2}
     ask("PUT", "/policy", {"rules": [{"when": {"account": account}, "target_seconds": 3600}, {"target_seconds": 7200}]})
     starts, ends = now + timedelta(days=1), now + timedelta(days=2)
-    campaign = {"id": "spring", "kind": "giveaway", "name": "Spring", "accounts": [account], "giveaway": {}}
+    campaign = {"id": "spring", "kind": "giveaway", "name": "Spring", "accounts": [account], "giveaway": RULES}
     ask("POST", "/campaigns", {**campaign, "starts_at": starts.isoformat(), "ends_at": ends.isoformat()})
     planned = ask("POST", "/calendar/posts", {"account": account, "planned_at": starts.isoformat(), "text": "x"})
     assert ask("GET", f"/calendar/posts/{planned['id']}")["account"] == account
