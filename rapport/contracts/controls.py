@@ -115,6 +115,26 @@ class FollowerBlocked(Struct, omit_defaults=True, frozen=True, kw_only=True, tag
     lifted: bool = False
 
 
+Absence: TypeAlias = Literal["deleted", "suspended", "back"]
+"""What became of a person's account: gone with all that it wrote, out of sight for a while, or there again."""
+
+
+class FollowerAway(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="control", tag="away"):
+    """The platform says what became of a follower's account. The newest, by `at` and `id`, holds.
+
+    Ingest tells it into the follower's partition of `engagements`; from there it is told to each `thread` in which an
+    exchange of theirs is open.
+    """
+
+    id: Text
+    brand: Text
+    platform: Text
+    follower: Text
+    at: UtcTime
+    how: Absence
+    thread: Text | None = None
+
+
 class Heartbeat(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="control", tag="heartbeat"):
     """An ingest process is there; `behind` are the accounts of which it may not have everything yet.
 
@@ -165,6 +185,7 @@ Control: TypeAlias = (
     | Decided
     | StageTold
     | FollowerBlocked
+    | FollowerAway
     | Heartbeat
     | ScoringSet
     | PersonTold

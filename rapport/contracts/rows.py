@@ -7,7 +7,7 @@ is JSON; the header `rapport_epoch` carries the epoch of the application id: a v
 revision).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +30,14 @@ class BlockState(Struct, omit_defaults=True, frozen=True):
     at: UtcTime
     id: str
     lifted: bool = False
+
+
+class AwayState(Struct, frozen=True):
+    """A word of the platform on the follower's account; the newest, by `at` and `id`, holds."""
+
+    at: UtcTime
+    id: str
+    how: Literal["deleted", "suspended", "back"]
 
 
 class PersonState(Struct, omit_defaults=True, frozen=True):
@@ -66,6 +74,8 @@ class FollowerRow(Struct, omit_defaults=True, kw_only=True):
     """Per dimension (`know`, `like`, `trust`) the landmark sum that each kind brought; a dimension is their total."""
     last_purchase_at: UtcTime | None = None
     block: BlockState | None = None
+    aways: list[AwayState] = []
+    """What the platform said of the follower's account, in order of time, the newest few."""
     days: dict[str, dict[str, int]] = {}
     """Per event day (`2026-11-23`, UTC) how many of each kind count; the source of the capped sums."""
     newest_day: str = ""

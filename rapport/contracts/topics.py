@@ -46,7 +46,7 @@ CONVERSATIONS = Topic(
 ENGAGEMENTS = Topic(
     name="rapport.engagements.v1",
     key=("brand", "platform", "follower"),
-    types=("rapport.interaction.v1",),
+    types=("rapport.interaction.v1", "rapport.control.v1"),
     writers=("ingest",),
     config={**_kept(90), **_LOG_TIME},
 )

@@ -72,6 +72,14 @@ class Block(Struct, omit_defaults=True):
     lifted: bool = False
 
 
+class Away(Struct, omit_defaults=True):
+    """At `at` (ms) the follower's account was deleted with all it wrote, or suspended for a while, or came back."""
+
+    id: str
+    at: int
+    how: Literal["deleted", "suspended", "back"]
+
+
 class Facts(NamedTuple):
     """What is known of one follower in one thread."""
 
@@ -79,6 +87,7 @@ class Facts(NamedTuple):
     answers: Iterable[Answer] = ()
     decisions: Iterable[Decision] = ()
     blocks: Iterable[Block] = ()
+    aways: Iterable[Away] = ()
 
 
 class Rules(NamedTuple):
@@ -111,6 +120,8 @@ class Exchange(Struct, frozen=True):
     answer: Answer | None = None
     decision: Decision | None = None
     cancelled_because: Because | None = None
+    paused: bool = False
+    """The follower's account is suspended, so the clock stands; `due` is what it would be if it came back now."""
 
 
 _Closer: TypeAlias = Answer | Decision
@@ -135,7 +146,7 @@ def exchanges(facts: Facts, rules: Rules, clock: int) -> list[Exchange]:
     ]
     covering += [(each.at, each.at, each.id, each) for each in _in_force(facts.decisions)]
     covering.sort(key=lambda found: found[:3])
-    taken = _Taken(facts.blocks, rules)
+    taken = _Taken(facts.blocks, facts.aways, rules)
     found: list[Exchange] = []
     start = 0
     for covers, _, _, closer in covering:
@@ -167,8 +178,22 @@ def _in_force(decisions: Iterable[Decision]) -> list[Decision]:
 class _Taken:
     """Since when, and why, a comment waits for nothing any more though nobody answered it."""
 
-    def __init__(self, blocks: Iterable[Block], rules: Rules) -> None:
+    def __init__(self, blocks: Iterable[Block], aways: Iterable[Away], rules: Rules) -> None:
         self._disconnected = rules.disconnected
+        self._pauses: list[tuple[int, int | None]] = []
+        self._deleted: int | None = None
+        for away in sorted(aways, key=lambda away: (away.at, away.id)):
+            pausing = bool(self._pauses) and self._pauses[-1][1] is None
+            if away.how == "back":
+                self._deleted = None
+                if pausing:
+                    self._pauses[-1] = self._pauses[-1][0], away.at
+            elif not pausing:
+                self._pauses.append((away.at, None))
+            if away.how == "deleted" and self._deleted is None:
+                self._deleted = away.at
+            elif away.how == "suspended":
+                self._deleted = None
         self._blocked: list[tuple[int, int | None]] = []
         since: int | None = None
         for block in sorted(blocks, key=lambda block: (block.at, block.id)):
@@ -184,6 +209,8 @@ class _Taken:
         found: list[_Gone] = []
         if comment.removed is not None and comment.removed_because is not None:
             found.append((comment.removed, comment.removed_because))
+        if self._deleted is not None:
+            found.append((max(self._deleted, comment.at), "deleted"))
         for start, end in self._blocked:
             if end is None or comment.at < end:
                 # What is written while the block holds is gone from its beginning.
@@ -193,6 +220,17 @@ class _Taken:
         if disconnected is not None:
             found.append((disconnected, "disconnected"))
         return min(found, default=None)
+
+    def due(self, comment: Comment, terms: Terms) -> tuple[int, bool]:
+        """When a comment is due, and whether its clock stands. It does not run while the account is out of sight."""
+        due = terms.due(comment.at)
+        for start, end in self._pauses:
+            if start >= due or (end is not None and end <= comment.at):
+                continue
+            if end is None:
+                return due, self._deleted is None
+            due += end - max(start, comment.at)
+        return due, False
 
 
 def _exchange(members: list[Comment], closer: _Closer | None, rules: Rules, taken: _Taken, clock: int) -> Exchange:
@@ -207,32 +245,32 @@ def _exchange(members: list[Comment], closer: _Closer | None, rules: Rules, take
     ) -> Exchange:
         first = members[place]
         terms = rules.terms_of(first)
-        due = terms.due(first.at)
+        due, paused = taken.due(first, terms)
         return Exchange(
             first=first, members=tuple(members), terms=terms, state=state, due=due,
             fires=max(due, first.appended + rules.grace), breached=breached,
             joined=sum(1 for index, since in enumerate(gone) if since is None or index == place),
             answer=closer if isinstance(closer, Answer) else None,
             decision=closer if isinstance(closer, Decision) else None,
-            cancelled_because=because,
+            cancelled_because=because, paused=paused and state == "open",
         )  # fmt: skip
 
     for place, (first, since) in enumerate(zip(members, gone, strict=True)):
-        due = rules.terms_of(first).due(first.at)
+        due, paused = taken.due(first, rules.terms_of(first))
         if since is not None and since[0] < due and (closer is None or since[0] < closer.at):
             continue  # taken away in time, so the clock moves to the next
         if isinstance(closer, Answer):
-            late = closer.at > due
+            late = closer.at > due and not paused
             return made(place, "answered_late" if late else "answered", breached=late)
         if isinstance(closer, Decision):
             if closer.spam:
                 return made(place, "cancelled", breached=False, because="spam")
-            return made(place, "cancelled", breached=closer.at > due, because="no_reply_needed")
+            return made(place, "cancelled", breached=closer.at > due and not paused, because="no_reply_needed")
         if since is not None and all(each is not None for each in gone):
             # Nothing is left to answer; but it was due before it went, which stays a miss.
             return made(place, "cancelled", breached=True, because=since[1])
         found = made(place, "open", breached=False)
-        if clock >= found.fires and not found.terms.pending:
+        if clock >= found.fires and not (found.terms.pending or found.paused):
             return made(place, "open", breached=True)
         return found
     last = gone[0]

@@ -21,7 +21,7 @@ from rapport.contracts.events import (
     PolicyRef,
     Step,
 )
-from rapport.domain.exchange import Answer, Block, Comment, Decision, Exchange, Facts, Rules, exchanges
+from rapport.domain.exchange import Answer, Away, Block, Comment, Decision, Exchange, Facts, Rules, exchanges
 from rapport.domain.times import ms, utc
 
 DAY_MS = 86_400_000
@@ -67,6 +67,7 @@ class Thread(Struct, omit_defaults=True, kw_only=True):
     answers: list[Answer] = []
     decisions: list[Decision] = []
     blocks: list[Block] = []
+    aways: list[Away] = []
     published: list[ExchangeSnapshot] = []
     sent: list[Sent] = []
     """Beside each of `published`."""
@@ -91,7 +92,7 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
     `unconfirmed` says of an account whether what happened on it may not be known yet.
     """
     crowded = _bound(thread)
-    facts = Facts(thread.comments, thread.answers, thread.decisions, thread.blocks)
+    facts = Facts(thread.comments, thread.answers, thread.decisions, thread.blocks, thread.aways)
     found = exchanges(facts, rules, clock)
     kept = _identify(thread, found, clock)
     snapshots: list[ExchangeSnapshot] = []
@@ -210,7 +211,7 @@ def _snapshot(thread: Thread, exchange: Exchange, id: str, revision: int, backfi
 
 def _moments(exchange: Exchange, backfilled: bool) -> list[int]:
     """The clocks at which something is to be said of an exchange as it now stands."""
-    if exchange.state != "open" or exchange.terms.pending:
+    if exchange.state != "open" or exchange.terms.pending or exchange.paused:
         return []
     if backfilled:
         return [exchange.fires]
@@ -233,6 +234,8 @@ def _alert_of(snapshot: ExchangeSnapshot, exchange: Exchange, sent: Sent, clock:
         if exchange.breached and sent.breach and not sent.resolved:
             sent.resolved = True
             return _alert(snapshot, "resolved", sent, clock)
+        return None
+    if exchange.paused:
         return None
     if not exchange.breached:
         over = sum(1 for at in exchange.terms.warnings(exchange.first.at) if at <= clock)
@@ -305,6 +308,9 @@ def _keep(thread: Thread, most: int) -> None:
     if len(thread.blocks) > MOST_BLOCKS:
         thread.blocks.sort(key=lambda block: (block.at, block.id))
         del thread.blocks[: len(thread.blocks) - MOST_BLOCKS]
+    if len(thread.aways) > MOST_BLOCKS:
+        thread.aways.sort(key=lambda away: (away.at, away.id))
+        del thread.aways[: len(thread.aways) - MOST_BLOCKS]
 
 
 def _closed_at(snapshot: ExchangeSnapshot) -> int | None:

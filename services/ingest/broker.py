@@ -12,8 +12,9 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from rapport.contracts import codec
+from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Interaction
-from rapport.contracts.topics import partition_of
+from rapport.contracts.topics import ENGAGEMENTS, key_of, partition_of
 from rapport.domain import addressing
 from rapport.kit import kafka
 from services.ingest import metrics
@@ -54,6 +55,18 @@ def record_of(interaction: Interaction) -> Record:
         headers=codec.headers(
             "rapport.interaction.v1", id=interaction.id, source=SOURCE, time=interaction.occurred_at.isoformat()
         ),
+    )
+
+
+def control_record(away: FollowerAway) -> Record:
+    """The record of what became of a follower's account, in the follower's partition."""
+    key = key_of(away.brand, away.platform, away.follower)
+    return Record(
+        topic=ENGAGEMENTS.name,
+        partition=partition_of(key, ENGAGEMENTS.partitions),
+        key=key,
+        value=codec.encode(away),
+        headers=codec.headers("rapport.control.v1", id=away.id, source=SOURCE),
     )
 
 

@@ -12,6 +12,7 @@ from rapport.contracts.controls import (
     AccountConnected,
     AccountDisconnected,
     Decided,
+    FollowerAway,
     FollowerBlocked,
     FollowerErased,
     Heartbeat,
@@ -34,7 +35,7 @@ from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES, key_of, p
 from rapport.domain import policy, publication
 from rapport.domain.connection import Connection
 from rapport.domain.erasing import ERASED, erased_name
-from rapport.domain.exchange import Answer, Block, Comment, Decision, Rules
+from rapport.domain.exchange import Answer, Away, Block, Comment, Decision, Rules
 from rapport.domain.fitting import shortened
 from rapport.domain.publication import FOLD_AFTER, Thread
 from rapport.domain.times import ms, utc
@@ -142,7 +143,7 @@ class ExchangesHandler:
             self._settle(event, batch)
         elif isinstance(event, Heartbeat):
             self._hear(event, record.timestamp, batch)
-        elif isinstance(event, Decided | StageTold | FollowerBlocked):
+        elif isinstance(event, Decided | StageTold | FollowerBlocked | FollowerAway):
             self._decide(event, clock, batch)
         elif isinstance(event, FollowerErased):
             self._erase(event, record, batch)
@@ -378,6 +379,7 @@ class ExchangesHandler:
         home.answers = [*home.answers, *stray.answers]
         home.decisions = [*home.decisions, *stray.decisions]
         home.blocks = [*home.blocks, *stray.blocks]
+        home.aways = [*home.aways, *(each for each in stray.aways if each not in home.aways)]
         home.published = [*home.published, *stray.published]
         home.sent = [*home.sent, *stray.sent]
         home.closed_until = max(home.closed_until, stray.closed_until)
@@ -500,8 +502,10 @@ class ExchangesHandler:
         } | {event.instance: (appended, event.behind)}
         batch.keep(_HEARD, heard)
 
-    def _decide(self, event: Decided | StageTold | FollowerBlocked, clock: int, batch: Batch) -> None:
+    def _decide(self, event: Decided | StageTold | FollowerBlocked | FollowerAway, clock: int, batch: Batch) -> None:
         """Adds what was decided or told to the facts of the thread it is about."""
+        if event.thread is None:
+            raise ValueError("a follower who is away is told of by thread here")
         row = self._row(event.brand, event.platform, event.thread, event.follower, batch)
         if isinstance(event, Decided):
             if any(known.id == event.id for known in row.decisions):
@@ -516,6 +520,10 @@ class ExchangesHandler:
             if any(known.id == event.id for known in row.blocks):
                 return
             row.blocks.append(Block(id=event.id, at=ms(event.at), lifted=event.lifted))
+        elif isinstance(event, FollowerAway):
+            if any(known.id == event.id for known in row.aways):
+                return
+            row.aways.append(Away(id=event.id, at=ms(event.at), how=event.how))
         else:
             for comment in row.comments:
                 if comment.id == event.comment and comment.stage is None:

@@ -7,9 +7,17 @@ from typing import NamedTuple, cast
 import msgspec
 
 from rapport.contracts import codec
-from rapport.contracts.controls import FollowerBlocked, FollowerErased, PersonTold, ScoringSet, Stage, StageTold
+from rapport.contracts.controls import (
+    FollowerAway,
+    FollowerBlocked,
+    FollowerErased,
+    PersonTold,
+    ScoringSet,
+    Stage,
+    StageTold,
+)
 from rapport.contracts.events import ExchangeSnapshot, Interaction, Spoken
-from rapport.contracts.rows import FOLLOWER, OPEN, BlockState, FollowerRow, PersonState, row_key
+from rapport.contracts.rows import FOLLOWER, OPEN, AwayState, BlockState, FollowerRow, PersonState, row_key
 from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
 from rapport.domain.counting import COUNT_ONCE, Fact, Thing, count, count_thing, outcome, standing, sum_up
 from rapport.domain.erasing import erased_name
@@ -25,6 +33,8 @@ from services.scorer.rows import ErasedRow, OpenRow, ScoringRow, erased_key, is_
 
 log = logging.getLogger("rapport.scorer")
 
+MOST_AWAYS = 10
+"""So many of the platform's words on a follower's account are kept, the newest."""
 _SCORING = row_key("scoring")
 _FOLLOWERS = row_key(FOLLOWER)[:-1] + b","
 _EVERYBODY = "everybody"
@@ -80,6 +90,8 @@ class RelationshipsHandler:
             self._link(event, batch)
         elif isinstance(event, FollowerErased):
             _forget(event, batch)
+        elif isinstance(event, FollowerAway):
+            self._go(event, batch)
         elif isinstance(event, ExchangeSnapshot):
             result, at = outcome(event)
             fact = _Told(event.brand, event.platform, event.follower.id, ("exchange", event.id), (event.revision, ""))
@@ -116,15 +128,37 @@ class RelationshipsHandler:
         if is_erased(batch, event.brand, event.platform, event.follower):
             return
         key = row_key(FOLLOWER, event.brand, event.platform, event.follower)
-        row = batch.row(key, FollowerRow) or FollowerRow(
-            brand=event.brand, platform=event.platform, follower=event.follower, revision=0,
-            first_seen=utc(0), last_seen=utc(0),
-        )  # fmt: skip
+        row = self._begun(event.brand, event.platform, event.follower, batch)
         if row.person is not None and row.person.revision >= event.revision:
             return
         row.person = PersonState(event.revision, event.person, event.sums, event.last_purchase_at, event.shadow)
         row.revision += 1
         batch.keep(key, row)
+
+    def _go(self, event: FollowerAway, batch: Batch) -> None:
+        """Notes what became of a follower's account, and tells every exchange of theirs that it concerns."""
+        if is_erased(batch, event.brand, event.platform, event.follower):
+            return
+        row = self._begun(event.brand, event.platform, event.follower, batch)
+        if any(known.id == event.id for known in row.aways):
+            return
+        said = AwayState(event.at, event.id, event.how)
+        row.aways = sorted([*row.aways, said], key=lambda away: (away.at, away.id))[-MOST_AWAYS:]
+        for key in batch.keys(row_key(OPEN, row.brand, row.platform, row.follower)[:-1] + b","):
+            place = batch.row(key, OpenRow)
+            if place is None:
+                continue
+            batch.emit(_told_away(row, place, said))
+            if place.gone and row.aways[-1].how == "back":
+                batch.drop(key)
+        row.revision += 1
+        batch.keep(row_key(FOLLOWER, row.brand, row.platform, row.follower), row)
+
+    def _begun(self, brand: str, platform: str, follower: str, batch: Batch) -> FollowerRow:
+        """A follower's row; one of somebody who did nothing yet where there is none."""
+        return batch.row(row_key(FOLLOWER, brand, platform, follower), FollowerRow) or FollowerRow(
+            brand=brand, platform=platform, follower=follower, revision=0, first_seen=utc(0), last_seen=utc(0)
+        )
 
     def _engaged(self, event: Interaction, batch: Batch) -> None:
         at, who = event.occurred_at, event.actor
@@ -160,15 +194,20 @@ class RelationshipsHandler:
         """Keeps where open exchanges are; tells one of a block or its end, and of the stage if it asks."""
         key = row_key(OPEN, row.brand, row.platform, row.follower, exchange.id)
         by_block = exchange.cancelled_because == "blocked"
-        place = OpenRow(conversation=exchange.conversation, thread=exchange.thread, blocked=by_block)
+        is_open, removed = exchange.state == "open", exchange.cancelled_because == "deleted"
+        gone = removed and bool(row.aways) and row.aways[-1].how == "deleted"
+        place = OpenRow(conversation=exchange.conversation, thread=exchange.thread, blocked=by_block, gone=gone)
         blocked = row.block is not None and not row.block.lifted
-        if exchange.state == "open" or (by_block and blocked):
+        if is_open or (by_block and blocked) or gone:
             if batch.row(key, OpenRow) != place:
                 batch.keep(key, place)
         elif batch.row(key, OpenRow) is not None:
             batch.drop(key)
         if row.block is not None and (exchange.state == "open" if blocked else by_block):
             batch.emit(_told(row, place, row.block))
+        for said in row.aways if is_open or removed else ():
+            # Told also where it may know: what it has heard once, it does not take in again.
+            batch.emit(_told_away(row, place, said))
         if exchange.stage_wanted:
             told = StageTold(
                 brand=row.brand, platform=row.platform, thread=exchange.thread, follower=row.follower,
@@ -249,7 +288,15 @@ def _told(row: FollowerRow, place: OpenRow, said: BlockState) -> Output:
     return _control(event, row, place.conversation, f"block:{said.id}")
 
 
-def _control(event: FollowerBlocked | StageTold, row: FollowerRow, conversation: str, id: str) -> Output:
+def _told_away(row: FollowerRow, place: OpenRow, said: AwayState) -> Output:
+    event = FollowerAway(
+        id=said.id, brand=row.brand, platform=row.platform, thread=place.thread, follower=row.follower,
+        at=said.at, how=said.how,
+    )  # fmt: skip
+    return _control(event, row, place.conversation, f"away:{said.id}")
+
+
+def _control(event: FollowerBlocked | FollowerAway | StageTold, row: FollowerRow, conversation: str, id: str) -> Output:
     """A record in the partition of a conversation."""
     key = key_of(row.brand, row.platform, conversation)
     return Output(

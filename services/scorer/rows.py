@@ -71,6 +71,8 @@ class OpenRow(Struct, omit_defaults=True):
     thread: str
     blocked: bool = False
     """It was cancelled by a block, so it has to hear of the end; otherwise it is open, and of the beginning."""
+    gone: bool = False
+    """It was cancelled because the account is gone, so it has to hear if that comes back."""
 
 
 class ScoringRow(Struct):

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Account, Actor, Interaction, Kind, Object, Parent
 from rapport.domain.addressing import Occurred, occurred, occurred_live
-from services.ingest.connectors.bluesky_frames import FOLLOW, LIKE, POST, Change
+from services.ingest.connectors.bluesky_frames import FOLLOW, LIKE, POST, Change, Fate
 from services.ingest.connectors.bluesky_records import (
     Meaning,
     PostRecord,
@@ -134,6 +135,18 @@ def deleted(change: Change, seen: Seen, watched: Watched, observed_at: datetime)
         clamped=time.clamped,
         observed_at=observed_at,
         staff=_is_outreach(seen, change, watched),
+    )
+
+
+def away(brand: str, fate: Fate) -> FollowerAway:
+    """What became of the account of one of a brand's followers."""
+    return FollowerAway(
+        id=f"{fate.did}#{fate.how}-{fate.at.isoformat()}",
+        brand=brand,
+        platform=PLATFORM,
+        follower=fate.did,
+        at=fate.at,
+        how=fate.how,
     )
 
 

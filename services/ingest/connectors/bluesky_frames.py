@@ -12,6 +12,7 @@ import libipld
 import msgspec
 from msgspec import Struct
 
+from rapport.contracts.controls import Absence
 from rapport.domain.times import in_range
 
 POST = "app.bsky.feed.post"
@@ -60,12 +61,22 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of somebody's account."""
+
+    did: str
+    how: Absence
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """What one frame brings. `position` is the cursor after it; None where the frame moves nothing."""
 
     position: int | None
     at: datetime | None
     changes: tuple[Change, ...] = ()
+    fate: Fate | None = None
     notice: str | None = None
     """What the server wants to be known, for instance that a cursor is older than what it keeps."""
 
@@ -79,11 +90,17 @@ class _Commit(Struct):
     record: dict[str, Any] | None = None
 
 
+class _Account(Struct):
+    active: bool | None = None
+    status: str | None = None
+
+
 class _Event(Struct):
     did: str
     time_us: int
     kind: str
     commit: _Commit | None = None
+    account: _Account | None = None
 
 
 class _Payload(Struct, rename={"type": "$type"}):
@@ -99,6 +116,8 @@ class _Payload(Struct, rename={"type": "$type"}):
     record: dict[str, Any] | None = None
     name: str | None = None
     message: str | None = None
+    active: bool | None = None
+    status: str | None = None
 
 
 class _Message(Struct, rename={"type": "$type"}):
@@ -121,7 +140,8 @@ def from_jetstream(raw: str | bytes) -> Frame:
         raise FrameError(f"not a Jetstream event: {error}") from error
     commit = event.commit
     if commit is None:
-        return Frame(event.time_us, at)
+        account = event.account or _Account()
+        return Frame(event.time_us, at, fate=_fate(event.did, account.active, account.status, at))
     return Frame(
         event.time_us,
         at,
@@ -151,6 +171,8 @@ def from_jetstream_v2(raw: str | bytes) -> Frame:
         raise FrameError(f"a Jetstream {payload.type!r} without its time")
     position = (at - _EPOCH) // timedelta(microseconds=1)
     at = _checked(at, position)
+    if payload.type.endswith("#account") and payload.did:
+        return Frame(position, at, fate=_fate(payload.did, payload.active, payload.status, at))
     if not payload.type.endswith("#commit"):
         return Frame(position, at)
     if not (payload.did and payload.operation and payload.collection and payload.rkey and payload.rev):
@@ -186,6 +208,8 @@ def from_repos(raw: bytes) -> Frame:
             return Frame(None, None, notice=f"{body.get('name')}: {body.get('message')}")
         position = int(body["seq"])
         at = _checked(datetime.fromisoformat(body["time"]), position)
+        if kind == "#account":
+            return Frame(position, at, fate=_fate(str(body["did"]), body.get("active"), body.get("status"), at))
         if kind != "#commit":
             return Frame(position, at)
         return Frame(position, at, tuple(_from_commit(body, at)))
@@ -229,6 +253,22 @@ def _changes(
         return ()
     known: Operation = "create" if operation == "create" else "update"
     return (Change(did, known, collection, rkey, rev, at, cid, record),)
+
+
+_FATES: dict[str | None, Absence] = {
+    "deleted": "deleted",
+    "takendown": "deleted",
+    "suspended": "suspended",
+    "deactivated": "suspended",
+}
+
+
+def _fate(did: str, active: object, status: object, at: datetime) -> Fate | None:
+    """What an account event says. Others than these (`desynchronized`, `throttled`) are about servers, not people."""
+    if active is True:
+        return Fate(did, "back", at)
+    how = _FATES.get(status) if isinstance(status, str) and active is False else None
+    return Fate(did, how, at) if how is not None else None
 
 
 def _checked(at: datetime, position: int) -> datetime:

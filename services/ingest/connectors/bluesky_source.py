@@ -28,6 +28,9 @@ whose order differs a little. A relay sends some thousand events in two seconds.
 FARTHEST_BACK = timedelta(hours=24)
 """How far before now a stream that keeps the past is asked for it; the public ones keep from one to three days."""
 
+KINDS = ("commit", "account")
+"""What version 2 of Jetstream is asked for. Version 1 and relays send what becomes of accounts unasked."""
+
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
@@ -63,7 +66,8 @@ class Source:
         if self.wire == "jetstream":
             query += [("wantedCollections", name) for name in COLLECTIONS]
         elif self.wire == "jetstream_v2":
-            query += [("collections", name) for name in COLLECTIONS] + [("kinds", "commit")]
+            query += [("collections", name) for name in COLLECTIONS]
+            query += [("kinds", kind) for kind in KINDS]
         if position is not None:
             query.append(("cursor", str(max(0, position - (REWIND_US if self.timed else REWIND_EVENTS)))))
         return f"{self.address}?{urlencode(query)}" if query else self.address

@@ -17,9 +17,9 @@ from rapport.contracts.events import Interaction
 from rapport.domain.fitting import fit
 from rapport.kit import backoff
 from services.ingest import metrics
-from services.ingest.broker import LARGEST_VALUE, Broker, NotAcknowledgedError, Record, record_of
-from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, deleted, written
-from services.ingest.connectors.bluesky_frames import Change, FrameError, StreamError
+from services.ingest.broker import LARGEST_VALUE, Broker, NotAcknowledgedError, Record, control_record, record_of
+from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, away, deleted, written
+from services.ingest.connectors.bluesky_frames import Change, Fate, FrameError, StreamError
 from services.ingest.connectors.bluesky_handles import Handles
 from services.ingest.connectors.bluesky_records import read
 from services.ingest.connectors.bluesky_source import Source, start_of
@@ -193,6 +193,7 @@ class Stream:
         """Frames in order into the log; only then are position and ledger moved."""
         page = _Page(self._ledger)
         happened: list[Interaction] = []
+        fates: list[Record] = []
         position: int | None = None
         latest: datetime | None = None
         for raw in batch:
@@ -214,8 +215,10 @@ class Stream:
                 metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
             for change in frame.changes:
                 happened.extend(self._read_change(change, page))
+            if frame.fate is not None:
+                fates.extend(self._told(frame.fate, page))
         found = self._checked(await self._named(happened))
-        await self._broker.append([record for _, record in found])
+        await self._broker.append([*(record for _, record in found), *fates])
         for interaction, _ in found:
             metrics.ACCEPTED.labels(PLATFORM, interaction.kind).inc()
             lag = (interaction.observed_at - interaction.occurred_at).total_seconds()
@@ -223,9 +226,20 @@ class Stream:
         clock = self._clock()
         if latest is not None:
             self._late, self._took_at = (self._now() - latest).total_seconds(), clock
-        if found or clock - self._kept_at >= POSITION_SECONDS:
+        if found or fates or clock - self._kept_at >= POSITION_SECONDS:
             self._ledger.keep(self._source.address, position, page.noted(), self._now())
             self._kept_at = clock
+
+    def _told(self, fate: Fate, page: "_Page") -> list[Record]:
+        """What became of an account, for each brand that its person ever had to do with."""
+        known = page.known_to(fate.did)
+        brands = {one.brand for one in self._watched if one.account.id in known and fate.did not in one.own}
+        try:
+            return [control_record(away(brand, fate)) for brand in sorted(brands)]
+        except Exception:
+            metrics.REJECTED.labels(PLATFORM, "change").inc()
+            self._log.exception("bluesky %s: news of %.300s are skipped", self._source.name, fate.did)
+            return []
 
     def _read_change(self, change: Change, page: "_Page") -> list[Interaction]:
         """What a change is; nothing where it cannot be read. A stranger wrote it, and others wait behind it."""
@@ -309,6 +323,10 @@ class _Page:
     def of(self, account: str, uri: str) -> Seen | None:
         """What was noted under an at-uri for one account."""
         return self.find(uri).get(account)
+
+    def known_to(self, follower: str) -> set[str]:
+        """The accounts that something of a person was noted for."""
+        return self._ledger.known_to(follower) | {one.account for one in self.noted() if one.follower == follower}
 
     def note(self, seen: Seen) -> None:
         """To be kept."""

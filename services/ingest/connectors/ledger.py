@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS seen (
   PRIMARY KEY (uri, account)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_at ON seen (seen_at);
+CREATE INDEX IF NOT EXISTS seen_follower ON seen (follower);
 CREATE TABLE IF NOT EXISTS cursor (source TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS handle (did TEXT PRIMARY KEY, handle TEXT NOT NULL, asked_at INTEGER NOT NULL)
   WITHOUT ROWID;
@@ -69,6 +70,11 @@ class Ledger:
         """What was noted under an at-uri, by account."""
         rows = self._file.execute(f"SELECT {_COLUMNS} FROM seen WHERE uri = ?", (uri,))  # noqa: S608 - our own columns
         return [Seen(*row) for row in rows]
+
+    def known_to(self, follower: str) -> set[str]:
+        """The accounts that something of a person was noted for."""
+        rows = self._file.execute("SELECT DISTINCT account FROM seen WHERE follower = ?", (follower,))
+        return {row[0] for row in rows}
 
     def keep(self, source: str, position: int | None, seen: Iterable[Seen], now: datetime) -> None:
         """Notes what was seen and how far the stream was read, both or neither."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from kafka import TopicPartition
 
 from rapport.contracts import codec
@@ -155,3 +156,27 @@ def test_of_a_heartbeat_in_each_partition_the_latest_says_what_ingest_hears() ->
     (found,) = _read(CONVERSATIONS, *told).heartbeats.values()
     assert (found["_id"], found["at"], found["behind"]) == ("ingest-1", utc(2_000), ["a", "b"])
     assert found["disconnected"] == ["b"]
+
+
+@pytest.mark.parametrize("topic", batch.SOURCES, ids=lambda topic: topic.name)
+def test_a_record_that_nothing_can_be_made_of_is_left_out_and_the_others_are_read(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+
+    def add(_batch: batch.Batch, record: _Record) -> None:
+        if record.key == b"bad":
+            raise OverflowError("date value out of range")
+        read.append(record.key)
+
+    monkeypatch.setitem(batch._READERS, topic.name, add)
+    found = _read(topic, *(_Record(topic.name, key, b"{}") for key in (b"one", b"bad", b"other")))
+    assert read == [b"one", b"other"]
+    assert ([each.why for each in found.unreadable], found.halts) == (["OverflowError: date value out of range"], [])
+
+
+def test_json_nested_deeper_than_anybody_reads_is_undecodable() -> None:
+    nested = b'{"x":' * 100_000 + b"1" + b"}" * 100_000
+    for type_ in ("rapport.interaction.v1", "rapport.alert.v1", "rapport.control.v1", "rapport.exchange.v1"):
+        with pytest.raises(codec.UndecodableError):
+            codec.decode(type_, nested)

@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from rapport.contracts import codec
-from rapport.contracts.controls import Heartbeat
+from rapport.contracts.controls import FollowerAway, Heartbeat
 from rapport.contracts.events import Account, Brand
 from rapport.contracts.topics import CONVERSATIONS
-from services.ingest.connectors.bluesky_source import REWIND_US
+from services.ingest.connectors.bluesky_source import JETSTREAM_V2_METHOD, REWIND_US
 from tests.services.ingest.jetstream import Jetstream, as_v2, commit
 from tests.services.ingest.service import Ingest, Log, brand_with, publish, until
 
@@ -217,3 +217,28 @@ def test_ingest_says_that_it_is_there_and_which_accounts_it_cannot_read(
     assert all(read.accounts[0].id not in heartbeat.behind for heartbeat in heard().values())
     assert all(gone.id in heartbeat.disconnected for heartbeat in heard().values())
     assert all(read.accounts[0].id not in heartbeat.disconnected for heartbeat in heard().values())
+
+
+def test_what_becomes_of_a_commenters_account_reaches_the_log(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+) -> None:
+    brand = brand_on(jetstream, f"/xrpc/{JETSTREAM_V2_METHOD}")
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until("a connection", lambda: bool(jetstream.queries))
+    assert jetstream.queries[0]["kinds"] == ["commit", "account"]
+    jetstream.send(NOW + 1, as_v2(like(brand, NOW + 1), 1))
+    time = datetime.now(UTC).isoformat()
+    payload = {"$type": "network.bsky.jetstream.subscribeEvents#account", "seq": 2, "did": FAN, "time": time}
+    payload |= {"witnessedAt": time, "active": False, "status": "deleted"}
+    jetstream.send(NOW + 2, {"$type": "message", "payload": payload})
+    jetstream.send(NOW + 3, as_v2(like(brand, NOW + 3, "like2"), 3))
+    log.wait(brand.id, "both likes", lambda found: len(found) == 2)
+
+    def told() -> list[FollowerAway]:
+        log.interactions(brand.id)
+        controls = (codec.decode("rapport.control.v1", each.value) for each in log.records if b'"away"' in each.value)
+        return [each for each in controls if isinstance(each, FollowerAway) and each.brand == brand.id]
+
+    until("the news", lambda: bool(told()))
+    assert [(each.follower, each.how, each.thread) for each in told()] == [(FAN, "deleted", None)]

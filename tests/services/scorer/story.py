@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rapport.contracts import codec
-from rapport.contracts.controls import AccountConnected, PolicyVersion, Rule
+from rapport.contracts.controls import AccountConnected, FollowerAway, PolicyVersion, Rule
 from rapport.contracts.events import Actor, Alert, ExchangeSnapshot, Interaction, Kind, Object, Parent, Spoken, Tick
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES
 from rapport.domain.times import ms, utc
@@ -179,9 +179,10 @@ class Dialogue(Story):
         super().__post_init__()
         self.relationships = RelationshipsHandler()
 
-    def engage(self, event: Interaction, at: int) -> None:
+    def engage(self, event: Interaction | FollowerAway, at: int) -> None:
         """One record of `engagements`."""
-        self._answer(record(event, at), at)
+        kind = "rapport.interaction.v1" if isinstance(event, Interaction) else "rapport.control.v1"
+        self._answer(record(event, at, kind), at)
 
     def heard(self, output: Output, at: int) -> None:
         super().heard(output, at)

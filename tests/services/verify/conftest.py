@@ -38,6 +38,7 @@ def busy_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             ),
             everywhere=False,
         )  # fmt: skip
+        found.engage(*days.aways(now))
         found.control(last, days.disconnected(now))
         produce(found.running.kafka, days.busy(2, 900, now))
         found.through()

@@ -4,7 +4,15 @@ import random
 
 from msgspec import structs
 
-from rapport.contracts.controls import AccountConnected, AccountDisconnected, PolicyVersion, Rule, When
+from rapport.contracts.controls import (
+    Absence,
+    AccountConnected,
+    AccountDisconnected,
+    FollowerAway,
+    PolicyVersion,
+    Rule,
+    When,
+)
 from rapport.contracts.events import Actor, Interaction
 from rapport.domain.business_time import WEEKDAYS, Calendar, Hours
 from rapport.domain.times import utc
@@ -47,6 +55,20 @@ def policies(now: int) -> list[PolicyVersion]:
 def connected(now: int) -> AccountConnected:
     """An account whose first comments came before it was connected."""
     return AccountConnected(brand="acme", account="acme-1", platform="generic", connected_at=utc(now - 4 * HOUR))
+
+
+def aways(now: int) -> list[FollowerAway]:
+    """What becomes of the accounts of some who wait: gone, out of sight, and out of sight until a while ago."""
+    told: list[tuple[int, Absence, int]] = [
+        (1, "deleted", HOUR), (2, "suspended", HOUR), (3, "suspended", 3 * HOUR), (3, "back", 2 * HOUR),
+        (4, "deleted", 4 * HOUR), (4, "back", 3 * HOUR),
+    ]  # fmt: skip
+    return [
+        FollowerAway(
+            id=f"x{who}-{how}", brand="acme", platform="generic", follower=f"x{who}", at=utc(now - ago), how=how
+        )
+        for who, how, ago in told
+    ]
 
 
 def disconnected(now: int) -> AccountDisconnected:

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 
 from rapport.cli import app
 from rapport.contracts import codec
-from rapport.contracts.controls import Control
+from rapport.contracts.controls import Control, FollowerAway
 from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, EXCHANGES, SCORER_GROUP, key_of, partition_of
 from rapport.kit import kafka, mongo
 from rapport.kit.mongo import Document
 from rapport.local import ports
 from rapport.local.stack import Running, Stack
+from services.ingest.broker import control_record
 from tests.services.scorer.worker import Scorer, processed, until
 
 GRACE = "0"
@@ -107,7 +108,7 @@ class World:
             if everywhere:
                 places = list(range(CONVERSATIONS.partitions))
             else:
-                key = key_of(event.brand, event.platform, event.thread)  # type: ignore[union-attr]
+                key = key_of(event.brand, event.platform, event.thread)  # type: ignore[union-attr, arg-type]
                 places = [partition_of(key, CONVERSATIONS.partitions)]
             sent += [
                 producer.send(
@@ -121,6 +122,15 @@ class World:
             ]
         for each in sent:
             each.get(30)
+        producer.close()
+
+    def engage(self, *events: FollowerAway) -> None:
+        """Writes what became of accounts, as ingest does."""
+        producer = kafka.producer(self.running.kafka, "test")
+        for record in map(control_record, events):
+            producer.send(
+                record.topic, record.value, record.key, headers=list(record.headers), partition=record.partition
+            ).get(30)
         producer.close()
 
     def poison(self, topic: str, partition: int, values: Iterable[bytes]) -> None:

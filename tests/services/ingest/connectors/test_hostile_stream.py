@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json as decoder
 
+from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Account, Interaction
 from services.ingest import metrics
 from services.ingest.broker import LARGEST_VALUE, Record
 from services.ingest.connectors import bluesky_records, bluesky_stream
 from services.ingest.connectors.bluesky_facts import Watched
 from services.ingest.connectors.bluesky_frames import POST, Change
-from services.ingest.connectors.bluesky_source import Source
+from services.ingest.connectors.bluesky_source import Source, Wire
 from services.ingest.connectors.bluesky_stream import Stream
 from services.ingest.connectors.ledger import Ledger
 from tests.services.ingest.jetstream import as_v2, commit
@@ -66,13 +68,17 @@ def post(did: str, rkey: str, **more: Any) -> dict[str, Any]:
     return commit(did, NOW_US, POST, rkey, record)
 
 
-def taken(folder: Path, frames: list[Any], wire: str = "jetstream") -> list[Interaction]:
+def taken(folder: Path, frames: list[Any], wire: Wire = "jetstream") -> list[Interaction]:
     """What of some frames, taken as one batch, is in the log."""
+    return taken_by(folder, frames, wire).interactions()
+
+
+def taken_by(folder: Path, frames: list[Any], wire: Wire) -> Kept:
     kept = Kept()
 
     async def take() -> None:
         ledger = Ledger(folder / "bluesky.sqlite")
-        source = Source("ws://127.0.0.1/subscribe", "jetstream_v2" if wire == "jetstream_v2" else "jetstream")
+        source = Source("ws://127.0.0.1/subscribe", wire)
         log = logging.getLogger("test")
         log.propagate = False
         stream = Stream(source, ledger, NobodysHandles(), kept, lambda: NOW, log)  # type: ignore[arg-type]
@@ -82,13 +88,13 @@ def taken(folder: Path, frames: list[Any], wire: str = "jetstream") -> list[Inte
         ledger.close()
 
     asyncio.run(take())
-    return kept.interactions()
+    return kept
 
 
 @pytest.mark.parametrize("wire", ["jetstream", "jetstream_v2"])
 @pytest.mark.parametrize("claimed", EDGES)
 def test_an_unusable_time_is_taken_as_that_of_receipt_and_what_follows_arrives(
-    claimed: Any, wire: str, tmp_path: Path
+    claimed: Any, wire: Wire, tmp_path: Path
 ) -> None:
     events = [post(FAN, "a"), post(MALLORY, "bad", createdAt=claimed), post(FAN, "b")]
     frames = [as_v2(each, number) for number, each in enumerate(events)] if wire == "jetstream_v2" else events
@@ -99,7 +105,7 @@ def test_an_unusable_time_is_taken_as_that_of_receipt_and_what_follows_arrives(
 
 @pytest.mark.parametrize("wire", ["jetstream", "jetstream_v2"])
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "1500-01-01T00:00:00Z"])
-def test_a_frame_of_an_impossible_time_is_skipped(at: str, wire: str, tmp_path: Path) -> None:
+def test_a_frame_of_an_impossible_time_is_skipped(at: str, wire: Wire, tmp_path: Path) -> None:
     bad: dict[str, Any] = post(MALLORY, "bad")
     if wire == "jetstream_v2":
         bad = as_v2(bad, 1)
@@ -157,3 +163,44 @@ def test_nothing_in_a_record_keeps_its_neighbours_out(
     assert names[0].endswith("/a")
     assert names[-1].endswith("/b")
     assert all(len(record) < LARGEST_VALUE for record in names)
+
+
+def fates(folder: Path, frames: list[Any], wire: Wire) -> list[Any]:
+    kept = taken_by(folder, frames, wire)
+    return [decoder.decode(each.value, type=FollowerAway) for each in kept.records if b'"control"' in each.value]
+
+
+def account_event(did: str, wire: Wire, **account: Any) -> dict[str, Any]:
+    if wire == "jetstream_v2":
+        payload = {"$type": "network.bsky.jetstream.subscribeEvents#account", "seq": 2, "did": did, **account}
+        return {"$type": "message", "payload": {**payload, "time": NOW.isoformat(), "witnessedAt": NOW.isoformat()}}
+    return {"did": did, "time_us": NOW_US, "kind": "account", "account": {"did": did, "seq": 1, **account}}
+
+
+@pytest.mark.parametrize("wire", ["jetstream", "jetstream_v2"])
+@pytest.mark.parametrize(
+    ("account", "how"),
+    [
+        ({"active": False, "status": "deleted"}, "deleted"),
+        ({"active": False, "status": "takendown"}, "deleted"),
+        ({"active": False, "status": "suspended"}, "suspended"),
+        ({"active": False, "status": "deactivated"}, "suspended"),
+        ({"active": True}, "back"),
+        ({"active": False, "status": "throttled"}, None),
+        ({"active": False}, None),
+        ({}, None),
+    ],
+)
+def test_what_becomes_of_a_followers_account_is_told_and_of_others_not(
+    account: dict[str, Any], how: str | None, wire: Wire, tmp_path: Path
+) -> None:
+    said = post(FAN, "a")
+    frames = [as_v2(said, 1) if wire == "jetstream_v2" else said]
+    frames += [account_event(did, wire, **account) for did in (FAN, MALLORY, BRAND)]
+    found = fates(tmp_path, frames, wire)
+    assert [(each.follower, each.how, each.at) for each in found] == ([(FAN, how, NOW)] if how else [])
+
+
+def test_version_2_of_jetstream_is_asked_for_what_becomes_of_accounts() -> None:
+    asked = parse_qs(urlsplit(Source("wss://host/x", "jetstream_v2").url(None)).query)
+    assert asked["kinds"] == ["commit", "account"]
