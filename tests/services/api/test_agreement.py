@@ -145,7 +145,7 @@ def test_the_posts_of_a_brand_are_those_of_its_weeks_and_accounts_or_words_say_w
     with logged_in(api) as browser:
         page, mix = read(browser, f"{HOME}/consistency"), read(browser, f"{HOME}/mix")
     published = number(page, r"Rhythm kept –? ?(\d+) posts")
-    weeks = page.split("Against the rhythm")[1].split("Wanted is")[0]
+    weeks = page.split("Against the rhythm")[1].split("The target counts")[0]
     assert sum(int(each) for each in re.findall(r"\d{4} (\d+)", weeks)) == published == 5
     assert "1 post of accounts that are no longer connected counts for the brand only." in page
     assert number(mix, r"(\d+) of \d+ posts unsorted") == published
