@@ -208,6 +208,7 @@ def run() -> None:
     set_up("api")
     log.info("settings: %s", settings.described())
     app = create_app(settings)
+    app.openapi()  # kept from then on; whoever asks first would keep everybody waiting
     # A collection of what stays for good would stop all answers for a tenth of a second, again and again.
     gc.collect()
     gc.freeze()

@@ -19,6 +19,9 @@ SECONDS = Histogram(
 
 MOST_FIELDS = 1_000
 """Of a form. In the other encoding of forms Starlette has this limit."""
+MOST_CODES = 150_000
+"""Characters of a form that are written as codes, such as `%0A`. They are decoded one by one, and files are uploaded in
+the other encoding."""
 
 
 class BodyLimit:
@@ -35,8 +38,8 @@ class BodyLimit:
         most = largest_body(scope["path"])
         try:
             async with self._bodies.whole(scope, receive, most) as body:
-                if body.count(b"&") > MOST_FIELDS and _is_form(scope):
-                    problem = ProblemError(413, "too-large", f"a form may have {MOST_FIELDS:,} fields")
+                if _is_form(scope) and (body.count(b"&") > MOST_FIELDS or body.count(b"%") > MOST_CODES):
+                    problem = ProblemError(413, "too-large", "this form has too much in it; send it in parts")
                     await problem.response()(scope, receive, send)
                     return
                 await self._app(scope, _again(body, receive), send)

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details, whatever raised them."""
 
+import csv
 import json
 import logging
 import secrets
@@ -178,9 +179,11 @@ def install(app: FastAPI) -> None:
 TRANSIENT = "TransientTransactionError"
 """What the driver calls an error that would not come again."""
 _AWAY = (ConnectionFailure, ExecutionTimeout, WTimeoutError, TimeoutError)
-_UNUSABLE = (BSONError, DocumentTooLarge, InvalidName, OverflowError, RecursionError, UnicodeError, ValidationError)
+_UNUSABLE = (
+    BSONError, csv.Error, DocumentTooLarge, InvalidName, OverflowError, RecursionError, UnicodeError, ValidationError,
+)  # fmt: skip
 """What the libraries raise about a value that was sent: too large a number or document, a name with NUL in it, half of
-a character, a time that no calendar has."""
+a character, a time that no calendar has, a table that is none."""
 _UNUSABLE_CODES = frozenset({52, 10334, 17280, 17419, 17420})
 """The same, said by the server: a field's name with a dollar sign, a document or an index key that is too large."""
 

@@ -1,5 +1,6 @@
 """Errors that no handler has foreseen: a problem or page with an id that the log has, and the connection goes on."""
 
+import csv
 import http.client
 import json
 import logging
@@ -51,6 +52,7 @@ UNFORESEEN = [
     (pymongo.errors.WriteError("oops", 17419), 422),
     (OverflowError("date value out of range"), 422),
     (RecursionError("oops"), 422),
+    (csv.Error("oops"), 422),
     (pymongo.errors.DuplicateKeyError("oops"), 409),
     (pymongo.errors.ServerSelectionTimeoutError("oops"), 503),
     (pymongo.errors.NotPrimaryError("oops"), 503),
