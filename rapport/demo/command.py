@@ -65,7 +65,7 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
     deadline = began + CHECK_SECONDS
     environment = {
         "RAPPORT_SMTP": inbox.smtp,
-        "RAPPORT_WEBHOOK_ALLOW_PRIVATE": "true",
+        "RAPPORT_ALLOW_PRIVATE": "true",
         "RAPPORT_BREACH_GRACE_SECONDS": GRACE_SECONDS,
     }
     installation = Installation()

@@ -4,7 +4,7 @@ import ipaddress
 from pathlib import Path
 from typing import Self
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rapport.kit.kafka_login import TOGETHER
@@ -72,3 +72,13 @@ class DataSettings(ServiceSettings):
     """A service that keeps files of its own (scorer state, stream cursors) under `data`."""
 
     data: Path = Path("data")
+
+
+class OutgoingSettings(ServiceSettings):
+    """A service that calls addresses which clients chose."""
+
+    allow_private: bool = Field(
+        default=False, validation_alias=AliasChoices("RAPPORT_ALLOW_PRIVATE", "RAPPORT_WEBHOOK_ALLOW_PRIVATE")
+    )
+    """These addresses may be private and without TLS: for demonstrations and tests on one machine. The second name is
+    the older one."""

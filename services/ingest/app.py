@@ -19,9 +19,11 @@ from rapport.kit import kafka
 from rapport.kit.asgi import App, Caught, Scope
 from rapport.kit.health import Health
 from rapport.kit.log import set_up
+from rapport.kit.outgoing import Guard
 from rapport.kit.serving import Limits, Server
 from services.ingest.broker import Broker
 from services.ingest.connectors.bluesky import Bluesky
+from services.ingest.connectors.bluesky_resolver import DomainResolver
 from services.ingest.directory import KAFKA_GONE, NOT_READ, Directory
 from services.ingest.door import Door
 from services.ingest.heartbeat import beat
@@ -51,7 +53,9 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         internal = probes.serve(settings.host, settings.internal_port, health, round_trips.alive)
         app.state.internal_port = internal.server_port
         going_round = loop.create_task(round_trips.beat())
-        bluesky = Bluesky(settings.data / "ingest", settings.plc_directory, broker, utc_now, log)
+        guard = Guard(allow_private=settings.allow_private)
+        resolver = DomainResolver.usual(allow_private=settings.allow_private)
+        bluesky = Bluesky(settings.data / "ingest", settings.plc_directory, broker, utc_now, log, guard, resolver)
 
         def changed() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended; so does the service
@@ -113,6 +117,10 @@ def run() -> None:
     settings = IngestSettings()
     log = set_up("ingest")
     log.info("ingest starts: %s", settings.described())
+    if settings.allow_private:
+        log.warning(
+            "RAPPORT_ALLOW_PRIVATE: accounts may be read from this network's own machines; never do so in public"
+        )
     serve(build(settings, log), settings).run()
     log.info("ingest ended")
 

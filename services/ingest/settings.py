@@ -4,11 +4,11 @@ import socket
 
 from pydantic import Field
 
-from rapport.kit.config import DataSettings, PublicSettings
+from rapport.kit.config import DataSettings, OutgoingSettings, PublicSettings
 from services.ingest.connectors.bluesky_handles import DIRECTORY
 
 
-class IngestSettings(PublicSettings, DataSettings):
+class IngestSettings(PublicSettings, DataSettings, OutgoingSettings):
     """Ingest keeps the cursors of its streams, and what it saw on them, in `data`/ingest."""
 
     port: int = 8001

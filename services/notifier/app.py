@@ -17,7 +17,7 @@ from rapport.contracts.topics import BRANDS
 from rapport.kit import backoff, kafka, mongo
 from rapport.kit.health import Health, serve
 from rapport.kit.log import set_up
-from services.notifier import metrics, outbox, wording
+from services.notifier import abilities, metrics, outbox, wording
 from services.notifier.channels import DeliveryError, mail, webhook
 from services.notifier.consumer import AlertConsumer
 from services.notifier.directory import Directory
@@ -38,10 +38,10 @@ def run() -> None:
     log = set_up("notifier")
     settings = NotifierSettings()
     log.info("settings %s", settings.described())
-    if settings.webhook_allow_private:
-        log.warning(
-            "RAPPORT_WEBHOOK_ALLOW_PRIVATE: webhooks may reach this network's own machines; never do so in public"
-        )
+    if settings.allow_private:
+        log.warning("RAPPORT_ALLOW_PRIVATE: webhooks may reach this network's own machines; never do so in public")
+    if settings.smtp is None:
+        log.warning("RAPPORT_SMTP is not set: no mail is sent; channels of the type mail wait for it")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -66,7 +66,13 @@ def _connect(settings: NotifierSettings, health: Health, stop: threading.Event, 
     with mongo.client(uri) as client:
         rows = client[settings.database][outbox.DELIVERIES]
         what = f"MongoDB at {mongo.shown(uri)}"
-        backoff.until(lambda: outbox.prepare(rows), what=what, log=log, errors=(PyMongoError,), wait=wait)
+        notes = client[settings.database][abilities.NOTIFIER]
+
+        def prepare() -> None:
+            outbox.prepare(rows)
+            abilities.note(notes, mail=settings.smtp is not None, now=datetime.now(UTC))
+
+        backoff.until(prepare, what=what, log=log, errors=(PyMongoError,), wait=wait)
     health.ready("mongodb")
     kafka.wait_until_there(settings.kafka, log, wait)
     directory = backoff.until(
@@ -98,7 +104,7 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
     loop.set_default_executor(ThreadPoolExecutor(MAILS_AT_ONCE + WEBHOOKS_AT_ONCE + 1))
     async with (
         mongo.async_client(uri) as client,
-        webhook.Sender(timeout=seconds, allow_private=settings.webhook_allow_private) as http,
+        webhook.Sender(timeout=seconds, allow_private=settings.allow_private) as http,
     ):
         rows = client[settings.database][outbox.DELIVERIES]
         ways = Ways(settings, directory, http)

@@ -118,6 +118,9 @@ class Sender:
             await self._send(claim.id, _notice_in(claim), channel)
         except DeliveryError as error:
             await self._note_failure(claim, error)
+        except Exception as error:  # counted as an attempt, so that a delivery we cannot cope with ends some time
+            log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error)
+            await self._note_failure(claim, DeliveryError("a fault of ours; it is in the notifier's log"))
         else:
             now = datetime.now(UTC)
             ours = await outbox.delivered(self._rows, claim, now)

@@ -4,12 +4,12 @@ from email.utils import parseaddr
 
 from pydantic import Field, SecretStr, field_validator
 
-from rapport.kit.config import MongoSettings
+from rapport.kit.config import MongoSettings, OutgoingSettings
 from rapport.kit.mail_address import in_ascii
 from services.notifier.channels.mail import MailServer
 
 
-class NotifierSettings(MongoSettings):
+class NotifierSettings(MongoSettings, OutgoingSettings):
     """RAPPORT_… of `rapport notifier`."""
 
     port: int = 8003
@@ -18,8 +18,6 @@ class NotifierSettings(MongoSettings):
     mail_from: str = "Rapport <rapport@localhost>"
     portal: str = "http://127.0.0.1:8000"
     """Where people reach the portal; the links in messages start with it."""
-    webhook_allow_private: bool = False
-    """Webhooks may go to private addresses and over plain HTTP: for demonstrations and tests on one machine."""
     send_seconds: float = Field(default=15.0, gt=0)
     """The longest that one send may take. A claim is held for three times as long."""
 

@@ -56,7 +56,7 @@ def headline(alert: Alert, where: str, now: datetime) -> str:
     has passed. The partition's clock may be a little ahead of ours, so nothing is told as of before the decision.
     """
     follower = alert.follower
-    who = by_handle(alert.platform, follower.id, follower.handle, follower.name)
+    who = by_handle(follower.id, follower.handle, follower.name)
     at = max(now, alert.created_at)
     waited = span(at - alert.opened_at)
     match alert.step:

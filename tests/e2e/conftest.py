@@ -95,7 +95,7 @@ def agency(tmp_path_factory: pytest.TempPathFactory, bluesky: Network) -> Iterat
             PROGRESS,
             {
                 "RAPPORT_SMTP": mails.address,
-                "RAPPORT_WEBHOOK_ALLOW_PRIVATE": "true",
+                "RAPPORT_ALLOW_PRIVATE": "true",
                 "RAPPORT_PLC_DIRECTORY": bluesky.plc,
                 "RAPPORT_TICK_SECONDS": "0.5",
                 "RAPPORT_BREACH_GRACE_SECONDS": "0.5",

@@ -7,9 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 from rapport.contracts.events import Account
+from rapport.kit.outgoing import Guard
 from services.ingest.broker import Broker
 from services.ingest.connectors.bluesky_facts import PLATFORM, Watched
 from services.ingest.connectors.bluesky_handles import Handles
+from services.ingest.connectors.bluesky_resolver import Resolver
 from services.ingest.connectors.bluesky_source import Source, UnusableConnectionError, source_of
 from services.ingest.connectors.bluesky_stream import Stream
 from services.ingest.connectors.ledger import Ledger
@@ -21,12 +23,23 @@ class Bluesky:
     """The readers of all streams. For one event loop."""
 
     def __init__(
-        self, folder: Path, directory: str, broker: Broker, now: Callable[[], datetime], log: logging.Logger
+        self,
+        folder: Path,
+        directory: str,
+        broker: Broker,
+        now: Callable[[], datetime],
+        log: logging.Logger,
+        guard: Guard,
+        resolver: Resolver,
     ) -> None:
-        """`folder` keeps the ledger; `directory` is the PLC directory's address; `now` gives UTC."""
+        """`folder` keeps the ledger; `directory` is the PLC directory's address; `now` gives UTC.
+
+        `guard` decides which addresses of connections are called, `resolver` tells where handles lead.
+        """
         self._ledger = Ledger(folder / "bluesky.sqlite")
-        self._handles = Handles(directory, self._ledger, log)
+        self._handles = Handles(directory, self._ledger, log, resolver)
         self._broker = broker
+        self._guard = guard
         self._now = now
         self._log = log
         self._streams: dict[Source, Stream] = {}
@@ -42,7 +55,7 @@ class Bluesky:
             stream = self._streams.get(source)
             if stream is None:
                 stream = self._streams[source] = Stream(
-                    source, self._ledger, self._handles, self._broker, self._now, self._log
+                    source, self._ledger, self._handles, self._broker, self._now, self._log, self._guard
                 )
             stream.watch(watched)
 

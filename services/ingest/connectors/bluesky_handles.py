@@ -1,7 +1,8 @@
 """Handles of followers: the streams carry DIDs only, and people read names.
 
-A did:plc is looked up in the PLC directory (https://web.plc.directory); any other DID keeps no handle, because asking
-for it would mean a request to an address that a stranger chose.
+A did:plc is looked up in the PLC directory (https://web.plc.directory). The handle in its document is a claim; it is
+passed on only where it leads back to the same DID. Any other DID keeps no handle, because asking for its document would
+mean a request to an address that a stranger chose.
 """
 
 import asyncio
@@ -9,10 +10,12 @@ import logging
 import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 import httpx
 import msgspec
 
+from services.ingest.connectors.bluesky_resolver import Resolver, is_handle
 from services.ingest.connectors.ledger import Ledger
 
 DIRECTORY = "https://plc.directory"
@@ -20,52 +23,111 @@ ASK_SECONDS = 2.0
 """How long an interaction waits for its author's name. It is a nicety; the clock of an answer is not."""
 PAUSE_SECONDS = 60.0
 """A directory that did not answer is left alone this long, so that it delays next to nothing."""
+HURRY_SECONDS = 10.0
+"""After a wait was in vain nothing waits for so long: hosts of strangers could else slow a whole stream down."""
 KEPT = timedelta(days=7)
 """People change their handles now and then."""
+KEPT_UNVERIFIED = timedelta(hours=1)
+"""How long a handle that did not lead back is not asked for again: its host may have been away."""
 AT_ONCE = 10
+MOST_ASKING = 200
+
+
+class _Service(msgspec.Struct):
+    id: str = ""
+    serviceEndpoint: str = ""  # noqa: N815 - the names in a DID document
 
 
 class _Document(msgspec.Struct):
-    alsoKnownAs: list[str] = []  # noqa: N815 - the name in a DID document
+    alsoKnownAs: list[str] = []  # noqa: N815
+    service: list[_Service] = []
+
+    def handle(self) -> str:
+        """The handle that is claimed; empty where there is none."""
+        names = (name.removeprefix("at://").lower() for name in self.alsoKnownAs if name.startswith("at://"))
+        claimed = next(names, "")
+        return claimed if is_handle(claimed) else ""
+
+    def server(self) -> str | None:
+        """The person's server."""
+        return next((one.serviceEndpoint for one in self.service if one.id.endswith("#atproto_pds")), None)
 
 
 class Handles:
     """For one directory and one event loop."""
 
-    def __init__(self, directory: str, ledger: Ledger, log: logging.Logger) -> None:
+    def __init__(self, directory: str, ledger: Ledger, log: logging.Logger, resolver: Resolver) -> None:
         self._directory = directory
         self._ledger = ledger
         self._log = log
+        self._resolver = resolver
         self._client = httpx.AsyncClient(base_url=directory, timeout=ASK_SECONDS)
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._asking: dict[str, asyncio.Task[None]] = {}
         self._paused_until = 0.0
+        self._hurried_until = 0.0
 
     async def of(self, dids: Iterable[str], now: datetime) -> dict[str, str]:
-        """The handles that are known or can be found within ASK_SECONDS. Never raises for the directory's sake."""
+        """The handles that are known or can be verified within ASK_SECONDS. Never raises for others' sake.
+
+        What takes longer goes on, and is known the next time.
+        """
         wanted = {did for did in dids if did.startswith("did:plc:")}
-        known = self._ledger.handles(wanted, now - KEPT)
-        missing = wanted - set(known)
+        missing = wanted - set(self._ledger.handles(wanted, now - KEPT))
         if missing and time.monotonic() >= self._paused_until:
-            places = asyncio.Semaphore(AT_ONCE)
-            try:
-                async with asyncio.timeout(ASK_SECONDS), asyncio.TaskGroup() as group:
-                    for did in missing:
-                        group.create_task(self._ask(did, places, known))
-            except (TimeoutError, ExceptionGroup) as error:
-                self._paused_until = time.monotonic() + PAUSE_SECONDS
-                causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
-                self._log.warning("%s names nobody at the moment: %s", self._directory, causes[0] or "no answer")
-            self._ledger.name({did: known[did] for did in missing & set(known)}, now)
-        return {did: handle for did, handle in known.items() if handle}
+            for did in missing - set(self._asking):
+                if len(self._asking) >= MOST_ASKING:
+                    break
+                task = self._asking[did] = asyncio.get_running_loop().create_task(self._find(did, now))
+                task.add_done_callback(partial(self._asked, did))
+            await self._wait([self._asking[did] for did in missing if did in self._asking])
+        return {did: handle for did, handle in self._ledger.handles(wanted, now - KEPT).items() if handle}
 
     async def close(self) -> None:
         """Ends its connections."""
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.aclose()
+        await self._resolver.close()
 
-    async def _ask(self, did: str, places: asyncio.Semaphore, known: dict[str, str]) -> None:
-        async with places:
-            answer = await self._client.get(f"/{did}")
+    def _asked(self, did: str, _: asyncio.Task[None]) -> None:
+        self._asking.pop(did, None)
+
+    async def _wait(self, tasks: list[asyncio.Task[None]]) -> None:
+        if not tasks or time.monotonic() < self._hurried_until:
+            return
+        _, slow = await asyncio.wait(tasks, timeout=ASK_SECONDS)
+        if slow:
+            self._hurried_until = time.monotonic() + HURRY_SECONDS
+
+    async def _find(self, did: str, now: datetime) -> None:
+        """Looks a handle up, has it verified, and notes what came of it."""
         try:
-            also = msgspec.json.decode(answer.content, type=_Document).alsoKnownAs if answer.is_success else []
+            async with self._places:
+                document = await self._document(did)
+        except httpx.HTTPError as error:
+            if time.monotonic() >= self._paused_until:
+                self._log.warning("%s names nobody at the moment: %r", self._directory, error)
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+            return
+        claimed = document.handle()
+        try:
+            verified = bool(claimed) and await self._resolver.did_of(claimed, document.server()) == did
+        except Exception:  # whatever a stranger's host did, it costs its own handle only
+            self._log.exception("the handle of %s is not verified", did)
+            verified = False
+        if verified:
+            self._ledger.name({did: claimed}, now)
+        else:
+            # Noted as if it had been asked for long ago, so that it is asked for again soon.
+            self._ledger.name({did: ""}, now - KEPT + KEPT_UNVERIFIED)
+
+    async def _document(self, did: str) -> _Document:
+        """A DID's document; an empty one where there is none that can be read."""
+        answer = await self._client.get(f"/{did}")
+        try:
+            return msgspec.json.decode(answer.content, type=_Document) if answer.is_success else _Document()
         except msgspec.DecodeError:
-            also = []
-        known[did] = next((name.removeprefix("at://") for name in also if name.startswith("at://")), "")
+            return _Document()

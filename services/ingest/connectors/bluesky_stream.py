@@ -10,12 +10,13 @@ from functools import partial
 
 import msgspec
 from msgspec.structs import replace
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from rapport.contracts.events import Interaction
 from rapport.domain.fitting import fit
-from rapport.kit import backoff
+from rapport.kit import backoff, websocket
+from rapport.kit.outgoing import Guard, RefusedAddressError
 from services.ingest import metrics
 from services.ingest.broker import LARGEST_VALUE, Broker, NotAcknowledgedError, Record, control_record, record_of
 from services.ingest.connectors.bluesky_facts import PLATFORM, Seen, Watched, away, deleted, written
@@ -55,8 +56,10 @@ class Stream:
         broker: Broker,
         now: Callable[[], datetime],
         log: logging.Logger,
+        guard: Guard,
     ) -> None:
         self._source = source
+        self._guard = guard
         self._ledger = ledger
         self._handles = handles
         self._broker = broker
@@ -140,6 +143,8 @@ class Stream:
                 # Another server behind the address. What it had before now cannot be told from what we have read.
                 self._ledger.forget(self._source.address)
             return f"the server ended the stream ({error})"
+        except RefusedAddressError as error:
+            return str(error)
         except (OSError, TimeoutError, WebSocketException, NotAcknowledgedError) as error:
             return f"{type(error).__name__}: {error}"
         except Exception as error:  # a fault of ours in one stream must not end it, let alone the others
@@ -150,7 +155,8 @@ class Stream:
     async def _read(self) -> None:
         self._reopen.clear()
         position = self._open_at()
-        async with connect(
+        async with websocket.connected(
+            self._guard,
             self._source.url(position),
             max_size=LARGEST_FRAME,
             subprotocols=self._source.subprotocols,

@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS seen (
 CREATE INDEX IF NOT EXISTS seen_at ON seen (seen_at);
 CREATE INDEX IF NOT EXISTS seen_follower ON seen (follower);
 CREATE TABLE IF NOT EXISTS cursor (source TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS handle (did TEXT PRIMARY KEY, handle TEXT NOT NULL, asked_at INTEGER NOT NULL)
+DROP TABLE IF EXISTS handle;  -- of older versions, which verified nothing
+CREATE TABLE IF NOT EXISTS verified (did TEXT PRIMARY KEY, handle TEXT NOT NULL, asked_at INTEGER NOT NULL)
   WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS joined (source TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (source, account))
   WITHOUT ROWID;
@@ -102,11 +103,11 @@ class Ledger:
         self._file.execute("COMMIT")
 
     def handles(self, dids: Iterable[str], asked_since: datetime) -> dict[str, str]:
-        """Handles asked for since then, by DID; empty where a DID was found to have none."""
+        """Handles verified since then, by DID; empty where a DID has none that leads back to it."""
         wanted = list(dids)
         marks = ",".join("?" * len(wanted))
         rows = self._file.execute(
-            f"SELECT did, handle FROM handle WHERE did IN ({marks}) AND asked_at >= ?",  # noqa: S608 - marks only
+            f"SELECT did, handle FROM verified WHERE did IN ({marks}) AND asked_at >= ?",  # noqa: S608 - marks only
             (*wanted, int(asked_since.timestamp())),
         )
         return dict(rows.fetchall())
@@ -115,10 +116,10 @@ class Ledger:
         """Notes handles by DID, as of now."""
         rows = [(did, handle, int(now.timestamp())) for did, handle in handles.items()]
         with self._together():
-            self._file.executemany("INSERT OR REPLACE INTO handle VALUES (?, ?, ?)", rows)
+            self._file.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?)", rows)
 
     def prune(self, now: datetime) -> int:
         """Drops what was seen more than 90 days ago, and gives how many."""
         before = int((now - KEPT).timestamp())
-        self._file.execute("DELETE FROM handle WHERE asked_at < ?", (before,))
+        self._file.execute("DELETE FROM verified WHERE asked_at < ?", (before,))
         return self._file.execute("DELETE FROM seen WHERE seen_at < ?", (before,)).rowcount

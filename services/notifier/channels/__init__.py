@@ -1,13 +1,19 @@
 """The ways out: each module sends one delivery and says how it failed."""
 
+from rapport.kit.text import one_line
+
+LONGEST_REASON = 300
+"""Receivers and mail servers may answer whatever they like."""
+
 
 class DeliveryError(Exception):
     """A delivery that did not arrive.
 
-    `for_good` means that trying again cannot help. `retry_after` is how many seconds the receiver asked us to wait.
+    `why` is shown to the brand, so it says nothing of the installation's own network; it is cleaned and cut. `for_good`
+    means that trying again cannot help. `retry_after` is how many seconds the receiver asked us to wait.
     """
 
     def __init__(self, why: str, *, for_good: bool = False, retry_after: float | None = None) -> None:
-        super().__init__(why)
+        super().__init__(one_line(why, LONGEST_REASON))
         self.for_good = for_good
         self.retry_after = retry_after

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import logging
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from rapport.kit.mail_address import MailAddressError, in_ascii
 from services.notifier.channels import DeliveryError
 from services.notifier.channels.mail_header import header_text
 from services.notifier.wording import Message
+
+log = logging.getLogger("rapport.notifier.mail")
 
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 PERMANENT = 500  # SMTP replies from here on mean that the same message will be refused again
@@ -117,9 +120,11 @@ def send(server: MailServer, mail: EmailMessage, timeout: float) -> None:
         raise DeliveryError(why, for_good=error.smtp_code >= PERMANENT) from error
     except smtplib.SMTPResponseException as error:
         # Login or sender refused: the installation's to repair, and then these mails shall still go out.
-        raise DeliveryError(f"mail server: {error.smtp_code} {_shown(error.smtp_error)}") from error
+        log.error("the mail server refuses us: %d %s", error.smtp_code, _shown(error.smtp_error))
+        raise DeliveryError(f"the installation's mail server refused it with {error.smtp_code}") from error
     except (smtplib.SMTPException, OSError) as error:
-        raise DeliveryError(f"mail server: {type(error).__name__}: {error}") from error
+        log.error("the mail server at %s:%d fails: %s: %s", server.host, server.port, type(error).__name__, error)
+        raise DeliveryError("the installation's mail server does not answer as it should") from error
 
 
 @contextlib.contextmanager

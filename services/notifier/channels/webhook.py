@@ -1,9 +1,8 @@
 """Alerts as signed HTTP POSTs, after the Standard Webhooks specification."""
 
-import asyncio
 import binascii
 import email.utils
-import ssl
+import logging
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -13,9 +12,11 @@ import msgspec
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from rapport.contracts.events import Alert, Notice, WebhookChannel
+from rapport.kit.outgoing import Guard, GuardedHttp, RefusedAddressError, described
 from rapport.kit.text import marked, plain
 from services.notifier.channels import DeliveryError
-from services.notifier.channels.addresses import RefusedAddressError, resolve
+
+log = logging.getLogger("rapport.notifier.webhook")
 
 USER_AGENT = "Rapport/1"
 _WORDS = frozenset({"handle", "name", "text", "owner"})
@@ -29,15 +30,7 @@ class Sender:
     def __init__(self, *, timeout: float, allow_private: bool) -> None:
         """`timeout` in seconds is for a whole send. `allow_private` also permits plain HTTP."""
         self._timeout = timeout
-        self._allow_private = allow_private
-        # No proxies from the environment: they would call an address that we did not check.
-        self._http = httpx.AsyncClient(
-            follow_redirects=False,
-            trust_env=False,
-            timeout=timeout,
-            verify=ssl.create_default_context(),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-        )
+        self._http = GuardedHttp(Guard(allow_private=allow_private), timeout=timeout)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -50,50 +43,23 @@ class Sender:
 
     async def send(self, id: str, channel: WebhookChannel, body: bytes) -> None:
         """Delivers `body` under the stable id `id`. Raises DeliveryError."""
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._post(id, channel, body)
-        except TimeoutError:
-            raise DeliveryError(f"no answer within {self._timeout:g} s") from None
-        except httpx.HTTPError as error:
-            raise DeliveryError(f"{type(error).__name__}: {error}") from error
-
-    async def _post(self, id: str, channel: WebhookChannel, body: bytes) -> None:
-        url = self._checked(channel.url)
-        default_port = 443 if url.scheme == "https" else 80
-        try:
-            address = (await resolve(url.host, url.port or default_port, allow_private=self._allow_private))[0]
-        except RefusedAddressError as error:
-            raise DeliveryError(f"refused: {error}", for_good=True) from error
-        except (OSError, UnicodeError) as error:
-            raise DeliveryError(f"{url.host} does not resolve: {error}") from error
+        now = datetime.now(UTC)
         headers = {
-            "Host": url.netloc.decode(),
             "Content-Type": "application/json",
             "User-Agent": USER_AGENT,
-            **signed(id, channel.secret, body, datetime.now(UTC)),
+            **signed(id, channel.secret, body, now),
         }
-        # The connection goes to the address just checked, so that a second look-up cannot lead elsewhere; the name is
-        # still what TLS verifies.
-        pinned = url.copy_with(host=str(address))
-        request = self._http.build_request(
-            "POST", pinned, content=body, headers=headers, extensions={"sni_hostname": url.host}
-        )
-        response = await self._http.send(request, stream=True)
-        # The status says all; a body could be endless.
-        await response.aclose()
-        judge(response.status_code, response.headers.get("Retry-After"), datetime.now(UTC))
-
-    def _checked(self, given: str) -> httpx.URL:
         try:
-            url = httpx.URL(given)
-        except (httpx.InvalidURL, UnicodeError) as error:
-            raise DeliveryError(f"not a URL: {error}", for_good=True) from error
-        if not url.host or url.scheme not in ("https", "http"):
-            raise DeliveryError("refused: not an https:// URL", for_good=True)
-        if url.scheme == "http" and not self._allow_private:
-            raise DeliveryError("refused: plain http:// would send people's words unencrypted", for_good=True)
-        return url
+            # The status says all; a body could be endless.
+            status, answered, _ = await self._http.send("POST", channel.url, headers, body)
+        except RefusedAddressError as error:
+            raise DeliveryError(described(error), for_good=True) from error
+        except TimeoutError:
+            raise DeliveryError(f"no answer within {self._timeout:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            log.info("delivery %s: %s: %s", id, type(error).__name__, error)
+            raise DeliveryError(described(error)) from error
+        judge(status, answered.get("Retry-After"), now)
 
 
 def judge(status: int, retry_after: str | None, now: datetime) -> None:

@@ -81,6 +81,8 @@ class Ingest:
             "RAPPORT_DATA": str(data),
             # Tests ask nobody outside of this machine.
             "RAPPORT_PLC_DIRECTORY": "http://127.0.0.1:1",
+            # And what they read from is on it.
+            "RAPPORT_ALLOW_PRIVATE": "true",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -6,18 +6,19 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from rapport.contracts.events import MailChannel
+from rapport.contracts.events import MailChannel, WebhookChannel
 from rapport.contracts.topics import ALERTS_DEAD
 from rapport.kit import kafka
+from services.notifier import abilities
 from tests.services.notifier.conftest import Notifier, World, a_missing_post, an_alert, eventually
-from tests.services.notifier.receivers import Answer
+from tests.services.notifier.receivers import SECRET, Answer
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
 def notifier(world: World) -> Notifier:
-    return world.start(RAPPORT_WEBHOOK_ALLOW_PRIVATE="true")
+    return world.start(RAPPORT_ALLOW_PRIVATE="true")
 
 
 def test_an_alert_reaches_each_channel_of_its_brand_once_though_the_log_holds_it_twice(
@@ -200,3 +201,17 @@ def test_words_from_outside_change_nothing_but_the_words(world: World, notifier:
     assert "&lt;script&gt;" in html.get_content()
     assert "javascript:" not in html.get_content() + plain.get_content()
     assert "> <script>alert(1)</script>evil" in plain.get_content()
+
+
+@pytest.mark.parametrize("host", ["xn--localhost-", "xn--zzzz999999.example", "%31%32%37.0.0.1"])
+def test_an_address_that_nobody_can_read_is_an_attempt_that_failed(world: World, notifier: Notifier, host: str) -> None:
+    brand = world.brand(WebhookChannel(id="hook", url=f"https://{host}/in", secret=SECRET))
+    row = world.ended(world.alert(brand), "hook")
+
+    assert (row["status"], row["attempts"]) == ("failed", 1)
+    assert row["last_error"] == "refused: what follows :// is not a host name"
+
+
+def test_the_notifier_notes_whether_it_has_a_mail_server(world: World, notifier: Notifier) -> None:
+    notes = world.rows.database[abilities.NOTIFIER]
+    assert notes.find_one({"_id": abilities.ABILITIES}, {"mail": 1}) == {"_id": abilities.ABILITIES, "mail": True}

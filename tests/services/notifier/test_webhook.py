@@ -65,6 +65,8 @@ def test_a_secret_that_is_none_fails_for_good(secret: str) -> None:
         ("ftp://receiver.example/", "not an https"),
         ("http://receiver.example/", "unencrypted"),
         ("https:///nowhere", "not an https"),
+        ("https://xn--localhost-/", "not a host name"),
+        ("https://metadata.google.internal/", "not a public address"),
         ("https://127.0.0.1/", "not a public address"),
         ("https://[::1]/", "not a public address"),
         ("https://user@2130706433/", "not a public address"),

@@ -16,6 +16,7 @@ from msgspec import json as decoder
 
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Account, Interaction
+from rapport.kit.outgoing import Guard
 from services.ingest import metrics
 from services.ingest.broker import LARGEST_VALUE, Record
 from services.ingest.connectors import bluesky_records, bluesky_stream
@@ -81,7 +82,7 @@ def taken_by(folder: Path, frames: list[Any], wire: Wire) -> Kept:
         source = Source("ws://127.0.0.1/subscribe", wire)
         log = logging.getLogger("test")
         log.propagate = False
-        stream = Stream(source, ledger, NobodysHandles(), kept, lambda: NOW, log)  # type: ignore[arg-type]
+        stream = Stream(source, ledger, NobodysHandles(), kept, lambda: NOW, log, Guard(allow_private=True))  # type: ignore[arg-type]
         watched = Watched("acme", ACCOUNT, BRAND, frozenset({BRAND}))
         stream._watched, stream._by_did = (watched,), {BRAND: (watched,)}
         await stream._take([each if isinstance(each, str) else json.dumps(each) for each in frames])

@@ -1,19 +1,15 @@
-"""Which addresses a client's URL may lead to. A client must not make us call our own network."""
+"""Which addresses are out on the public internet, and where host names lead."""
 
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # IPv4-compatible addresses are long deprecated (RFC 4291), yet some stacks still deliver them to the IPv4 inside.
 IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
-
-
-class RefusedAddressError(ValueError):
-    """The host leads to an address that must not be called. The text names both."""
 
 
 def is_public(address: Address) -> bool:
@@ -46,17 +42,28 @@ def _unwrapped(address: Address) -> Iterator[Address]:
         yield address
 
 
-async def resolve(host: str, port: int, *, allow_private: bool) -> list[Address]:
-    """Where `host` leads now; any spelling of an address counts as that address.
+def spelled(host: str) -> Address | None:
+    """The address that a host spells out, in any spelling that a resolver would take: `127.1`, `0x7f.1`, `::1`.
 
-    Raises OSError where it does not resolve, RefusedAddressError where any of its addresses is not public: a name that
-    mixes both is a trick or a mistake.
+    None where it is a name.
     """
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    try:
+        # As getaddrinfo does: octal, hexadecimal and fewer than four parts too.
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, ValueError):
+        return None
+
+
+Lookup = Callable[[str, int], Awaitable[list[Address]]]
+"""Where a host name leads now. Raises OSError where nowhere."""
+
+
+async def system_lookup(host: str, port: int) -> list[Address]:
+    """As the system resolves names, in a thread. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     # A zone (`fe80::1%eth0`) is no part of what ipaddress compares.
-    addresses = list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
-    if not allow_private:
-        for address in addresses:
-            if not is_public(address):
-                raise RefusedAddressError(f"{host} leads to {address}, which is not a public address")
-    return addresses
+    return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))

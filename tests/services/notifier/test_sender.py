@@ -1,0 +1,57 @@
+"""The loop that sends, against a real MongoDB."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rapport.contracts.events import Channel, Notice, WebhookChannel
+from rapport.kit import mongo
+from services.notifier import outbox
+from services.notifier.sender import Sender
+from tests.services.notifier.conftest import Servers, an_alert
+
+pytestmark = pytest.mark.stack
+
+HOOK = WebhookChannel(id="hook", url="https://receiver.example/", secret="whsec_c2VjcmV0")
+
+
+class OneChannel:
+    """A directory of one channel."""
+
+    def channel(self, brand: str, channel: str) -> Channel | None:
+        return HOOK
+
+
+def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers, database: str) -> None:
+    now = datetime.now(UTC)
+    with mongo.client(stack.mongodb) as client:
+        rows = client[database][outbox.DELIVERIES]
+        outbox.prepare(rows)
+        outbox.insert(rows, [(an_alert("young"), [HOOK])], now)
+        outbox.insert(rows, [(an_alert("old"), [HOOK])], now - outbox.TRIED_FOR + timedelta(seconds=1))
+
+    async def fault(id: str, notice: Notice, channel: Channel) -> None:
+        raise RuntimeError("secret detail")
+
+    async def story() -> dict[str, Any]:
+        async with mongo.async_client(stack.mongodb) as client:
+            rows = client[database][outbox.DELIVERIES]
+            sender = Sender("webhook", fault, rows, OneChannel(), send_seconds=2, at_once=4)  # type: ignore[arg-type]
+            still = {"$or": [{"attempts": 0}, {"brand": "old", "status": "pending"}]}
+            stop = asyncio.Event()
+            running = asyncio.create_task(sender.run(stop))
+            async with asyncio.timeout(30):
+                while await rows.count_documents(still):  # noqa: ASYNC110 - the database tells nobody
+                    await asyncio.sleep(0.02)
+            stop.set()
+            sender.wake()
+            await running
+            return {row["brand"]: row async for row in rows.find()}
+
+    found = asyncio.run(story())
+    assert found["young"]["attempts"] >= 1
+    assert found["young"]["status"] == "pending"
+    assert found["old"]["status"] == "failed"
+    assert {row["last_error"] for row in found.values()} == {"a fault of ours; it is in the notifier's log"}
