@@ -1,7 +1,5 @@
 """Communities, put together for the API and the portal."""
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
@@ -36,6 +34,7 @@ from services.api.schemas.communities import (
     Sample,
 )
 from services.api.schemas.views import FollowerName
+from services.api.spreadsheet import Value, lines
 
 MOST = 100
 """Communities of one brand: whoever changes is judged by each of them."""
@@ -47,7 +46,6 @@ COLUMNS = (
     *("id", "platform", "platform_id", "handle", "name", "stage", "know", "like", "trust"),
     *("first_seen", "last_seen", "member_since"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def communities(database: Database, tenants: Tenants, query: PageQuery) -> Page[Community]:
@@ -256,27 +254,15 @@ async def export(
     database: Database, tenants: Tenants, brand: str, community: Document, now: datetime
 ) -> AsyncIterator[str]:
     """The members as CSV (RFC 4180), the latest first, a part at a time."""
-    yield _csv([COLUMNS])
+    yield lines([COLUMNS])
     repository = Communities(database, tenants)
     after: Place | None = None
     while found := await repository.members(community["community"], after, EXPORTED_AT_ONCE):
         after = found[-1]["since"], found[-1]["_id"]
-        yield _csv([_row(each) for each in await _members(database, tenants, brand, found, now)])
+        yield lines([_row(each) for each in await _members(database, tenants, brand, found, now)])
 
 
-def _row(member: Member) -> list[str]:
+def _row(member: Member) -> list[Value]:
     one = member.follower
-    said = {name: getattr(one, name, None) for name in COLUMNS} | {"member_since": member.since}
-    return ["" if said[name] is None else _cell(said[name]) for name in COLUMNS]
-
-
-def _cell(value: Any) -> str:
-    """A cell that a spreadsheet takes for what it says: names begin as people like, and some like formulas."""
-    text = value.isoformat() if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) or text.startswith(_FORMULA) else text
-
-
-def _csv(rows: Collection[Sequence[str]]) -> str:
-    written = io.StringIO()
-    csv.writer(written).writerows(rows)
-    return written.getvalue()
+    said: dict[str, Value] = {name: getattr(one, name, None) for name in COLUMNS} | {"member_since": member.since}
+    return [said[name] for name in COLUMNS]

@@ -16,6 +16,7 @@ from rapport.domain.editorial import ON_TIME
 from rapport.domain.published import excerpt
 from rapport.domain.times import ms
 from rapport.kit.mongo import Document
+from rapport.kit.text import one_line, plain
 from services.api import cursors, mixing
 from services.api.ids import follower_parts, follower_ref
 from services.api.periods import period, span_of
@@ -40,6 +41,7 @@ from services.api.schemas.calendar import (
     Status,
 )
 from services.api.schemas.mix import Post
+from services.api.spreadsheet import lines, unguarded
 
 LONGEST_DAYS = 62
 USUAL_DAYS = 7
@@ -48,8 +50,8 @@ MOST_ROWS = 2_000
 EXPORTED_AT_ONCE = 500
 FEED_BEFORE, FEED_AFTER = timedelta(days=60), timedelta(days=400)
 MOST_IN_FEED = 2_000
+LONGEST_SUMMARY = 400
 TOKEN_BYTES = 24
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 _CONTENT = ("account", "planned_at", "text", "media")
 """What a client approves."""
 
@@ -288,7 +290,7 @@ def _rows(text: str) -> list[tuple[int, dict[str, Any], str | None]]:
             if len(rows) == MOST_ROWS:
                 raise invalid("file", f"it has more than {MOST_ROWS:,} rows; send it in parts")
             broken = "it has more cells than line 1 names" if None in row else None
-            cells = {name: _unguarded(value) for name, value in row.items() if name is not None and value}
+            cells = {name: unguarded(value) for name, value in row.items() if name is not None and value}
             fields: dict[str, Any] = dict(cells)
             if "media" in cells:
                 fields["media"] = cells["media"].split()
@@ -300,33 +302,17 @@ def _rows(text: str) -> list[tuple[int, dict[str, Any], str | None]]:
 
 async def export(database: Database, brand: str) -> AsyncIterator[str]:
     """All planned posts as CSV, as `take_file` reads it."""
-    yield _line(COLUMNS)
+    yield lines([COLUMNS])
     calendar, after = Calendar(database, Tenants.one(brand)), ""
     while some := await calendar.all(after, EXPORTED_AT_ONCE):
         for each in some:
             cells: Mapping[str, Any] = {
                 **each,
                 "id": each["plan"],
-                "planned_at": each["planned_at"].isoformat(),
                 "media": " ".join(each["media"]),
             }
-            yield _line([_guarded(str(cells[name])) if cells[name] is not None else "" for name in COLUMNS])
+            yield lines([[cells[name] for name in COLUMNS]])
         after = some[-1]["_id"]
-
-
-def _line(cells: tuple[str, ...] | list[str]) -> str:
-    held = io.StringIO()
-    csv.writer(held).writerow(cells)
-    return held.getvalue()
-
-
-def _guarded(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula; `_unguarded` takes the apostrophe away again."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 async def renew_feed(database: Database, brand: str) -> Feed:
@@ -357,8 +343,10 @@ def _ical(planned: Sequence[Document]) -> bytes:
         event.add("uid", f"{hashlib.sha256(each['_id'].encode()).hexdigest()[:32]}@rapport")
         event.add("dtstamp", each["updated_at"])
         event.add("dtstart", each["planned_at"])
-        event.add("summary", f"{each['platform']}: {excerpt(each['text']) or ', '.join(each['media'])}")
-        event.add("description", each["text"])
+        # RFC 5545 3.3.11: no control characters in text; strict readers refuse the whole calendar for one.
+        said = excerpt(plain(each["text"])) or ", ".join(each["media"])
+        event.add("summary", one_line(f"{each['platform']}: {said}", LONGEST_SUMMARY))
+        event.add("description", plain(each["text"]))
         event.add("status", "CONFIRMED" if each["state"] == "planned" else "TENTATIVE")
         calendar.add_component(event)
     return bytes(calendar.to_ical())

@@ -68,6 +68,7 @@ def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("services.api.portal"),
         autoescape=True,
+        finalize=wording.shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -41,6 +41,7 @@ from services.api.portal.frame import (
     page,
     same_origin,
 )
+from services.api.repositories.abilities import lacks_mail_server
 from services.api.repositories.brands import Brands
 from services.api.repositories.overview import Overviews
 from services.api.repositories.sessions import LIFETIME, Sessions
@@ -119,7 +120,9 @@ async def brands_page(who: Visitor, context: ContextDep) -> HTMLResponse:
 @router.get("/brands/{brand}")
 async def brand_page(brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
     """One brand's day."""
-    return page("brand.html", who=who, brand=named(brand), **await _live(context, brand))
+    by_mail = any(channel["type"] == "mail" for channel in brand["settings"]["channels"])
+    no_mail = by_mail and await lacks_mail_server(context.database)
+    return page("brand.html", who=who, brand=named(brand), no_mail=no_mail, **await _live(context, brand))
 
 
 @router.get("/brands/{brand}/live")

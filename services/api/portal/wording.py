@@ -1,11 +1,14 @@
 """How the portal says times, durations, shares and names."""
 
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from rapport.domain.figures import percent
+from rapport.domain.naming import by_name
 from rapport.domain.platforms import platform_name
 from rapport.domain.times import local
+from rapport.kit.text import plain
 from services.api.listening import Heard
 from services.api.shapes import duration
 from services.api.words import listed
@@ -113,7 +116,12 @@ def span(seconds: float | None) -> str:
 
 def shown_name(name: str | None, handle: str | None, platform_id: str) -> str:
     """What a follower is called: by name, by handle, else by the platform's id."""
-    return (name or "").strip() or (handle or "").strip() or platform_id
+    return by_name(platform_id, handle, name)
+
+
+def shown(value: Any) -> Any:
+    """What an expression of a template gives, as it may be shown: text from outside is cleaned at the last moment."""
+    return plain(value) if type(value) is str else value
 
 
 def initials(name: str) -> str:

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, computed_field
 
 from rapport.contracts.controls import Stage
+from rapport.domain import naming
 from services.api.schemas.common import Input, PageQuery
 from services.api.schemas.policy import Rule
 
@@ -13,23 +14,31 @@ StepName = Literal["warning", "breach", "escalation", "retracted", "resolved"]
 FollowerRefText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
-class FollowerShort(BaseModel):
-    """A follower as lists name one. `id` is the one in addresses, `platform_id` the platform's own."""
+class Called(BaseModel):
+    """What a follower is called. `id` is the one in addresses, `platform_id` the platform's own."""
 
     id: str
     platform_id: str
     handle: str | None
     name: str | None
+
+    @computed_field(  # type: ignore[prop-decorator]
+        description="Whether the handle leads back to the person, where a platform lets anybody claim any (Bluesky): "
+        "only such handles are shown. Null on other platforms."
+    )
+    @property
+    def handle_verified(self) -> bool | None:
+        return naming.handle_verified(self.platform_id, self.handle)
+
+
+class FollowerShort(Called):
+    """A follower as lists name one."""
+
     stage: Stage
 
 
-class FollowerName(BaseModel):
+class FollowerName(Called):
     """Whom an alert is about, by what the follower was called then."""
-
-    id: str
-    platform_id: str
-    handle: str | None
-    name: str | None
 
 
 class First(BaseModel):
@@ -201,14 +210,10 @@ class ExchangeDetail(Exchange):
     history: list[Annotated[Moment | AlertMoment, Field(discriminator="type")]]
 
 
-class Follower(BaseModel):
+class Follower(Called):
     """A relationship. `know`, `like` and `trust` are 0 to 100 as of now."""
 
-    id: str
     platform: str
-    platform_id: str
-    handle: str | None
-    name: str | None
     stage: Annotated[Stage, Field(description="The person's, where the follower is linked to others.")]
     stage_until: Annotated[AwareDatetime | None, Field(description="When it falls by itself.")]
     person: Annotated[str | None, Field(description="Who it is, where linked to followers on other platforms.")]
