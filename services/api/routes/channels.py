@@ -3,12 +3,14 @@
 import base64
 import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 
-from services.api.auth import ReadBrand, WriteBrand
-from services.api.context import ContextDep
+from services.api.auth import PrincipalDep, ReadBrand, WriteBrand
+from services.api.context import Context, ContextDep
 from services.api.problems import responses
+from services.api.repositories.abilities import lacks_mail_server
 from services.api.repositories.brands import Brands
 from services.api.routes.publishing import confirmed
 from services.api.schemas.settings import (
@@ -22,6 +24,9 @@ from services.api.schemas.settings import (
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 SECRET_BYTES = 32
+NO_MAIL_SERVER = (
+    "Alerts by mail are not sent: this installation has no mail server. Whoever runs it can set RAPPORT_SMTP."
+)
 
 
 def _new_secret() -> str:
@@ -47,16 +52,31 @@ async def put_channels(
         shown.append(WebhookChannel(type="webhook", id=channel.id, url=channel.url, secret=made))
     await Brands(context.database, tenants).change(brand, {"channels": stored})
     await confirmed(context, brand)
-    return Channels(channels=shown)
+    return Channels(channels=shown, warnings=await _warnings(context, shown))
+
+
+def _host_only(url: str) -> str:
+    """A webhook's address for those who may only read: path, query and user may hold the receiver's credentials."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…"
 
 
 @router.get("/brands/{brand}/channels", responses=responses(403, 404), response_model_exclude_none=True)
-async def get_channels(_tenants: ReadBrand, request: Request) -> Channels:
-    """A brand's channels, without their secrets."""
+async def get_channels(_tenants: ReadBrand, who: PrincipalDep, context: ContextDep, request: Request) -> Channels:
+    """A brand's channels, without their secrets. A key that may only read sees the hosts of webhooks, no more."""
     shown: list[MailChannel | WebhookChannel] = [
         MailChannel(type="mail", id=each["id"], to=each["to"])
         if each["type"] == "mail"
-        else WebhookChannel(type="webhook", id=each["id"], url=each["url"])
+        else WebhookChannel(
+            type="webhook", id=each["id"], url=each["url"] if who.may("write") else _host_only(each["url"])
+        )
         for each in request.state.brand["settings"]["channels"]
     ]
-    return Channels(channels=shown)
+    return Channels(channels=shown, warnings=await _warnings(context, shown))
+
+
+async def _warnings(context: Context, channels: list[MailChannel | WebhookChannel]) -> list[str]:
+    mails = sorted(channel.id for channel in channels if channel.type == "mail")
+    if not mails or not await lacks_mail_server(context.database):
+        return []
+    return [f"{NO_MAIL_SERVER} It affects: {', '.join(mails)}."]

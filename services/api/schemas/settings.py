@@ -193,6 +193,9 @@ class Channels(BaseModel):
     """Where a brand's alerts go."""
 
     channels: list[Annotated[MailChannel | WebhookChannel, Field(discriminator="type")]]
+    warnings: Annotated[
+        list[str], Field(description="Why some of them will not get alerts as things stand, in words for people.")
+    ] = []
 
 
 class KeyInput(Input):

@@ -1,5 +1,7 @@
+from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from pymongo.database import Database
 
@@ -9,7 +11,8 @@ from rapport.contracts.events import Brand
 from rapport.contracts.topics import BRANDS
 from rapport.kit.mongo import Document
 from rapport.local.stack import Running
-from tests.services.api.conftest import Served
+from services.notifier import abilities
+from tests.services.api.conftest import ADMIN_KEY, Served
 from tests.services.api.log import controls, everything
 
 pytestmark = pytest.mark.stack
@@ -134,3 +137,42 @@ def test_a_mail_channel_may_have_an_international_domain(api: Served) -> None:
     answer = api.client.put("/v1/brands/aurora/channels", json={"channels": [channel]})
     assert answer.status_code == 200, answer.text
     assert answer.json()["channels"] == [channel]
+
+
+def test_a_key_that_may_only_read_sees_no_credentials_in_the_addresses_of_webhooks(api: Served) -> None:
+    api.brand("aurora")
+    secret_url = "https://user:hunter2@hooks.example.org:8443/services/T0/B0/t0ken?key=s3cret"
+    channel = {"type": "webhook", "id": "shop", "url": secret_url}
+    api.client.put("/v1/brands/aurora/channels", json={"channels": [channel]})
+
+    for scope, url in (("read", "https://hooks.example.org:8443/…"), ("write", secret_url), ("admin", secret_url)):
+        with api.with_key(api.key(["aurora"], scope)) as client:
+            answer = client.get("/v1/brands/aurora/channels")
+            assert [each["url"] for each in answer.json()["channels"]] == [url]
+            if scope == "read":
+                assert not any(secret in answer.text for secret in ("hunter2", "t0ken", "s3cret", "user"))
+
+
+def test_a_mail_channel_without_a_mail_server_is_warned_about_when_saved_and_on_the_portal(
+    api: Served, views: Database[Document]
+) -> None:
+    api.brand("aurora")
+    mail = {"type": "mail", "id": "team", "to": "team@example.org"}
+    hook = {"type": "webhook", "id": "shop", "url": "https://example.org/in"}
+    now = datetime.now(UTC)
+
+    def warned(*channels: dict[str, Any]) -> bool:
+        saved = api.client.put("/v1/brands/aurora/channels", json={"channels": channels}).json()["warnings"]
+        assert api.client.get("/v1/brands/aurora/channels").json()["warnings"] == saved
+        with httpx.Client(base_url=api.url, follow_redirects=True) as portal:
+            assert portal.post("/login", data={"key": ADMIN_KEY}).status_code == 200
+            on_page = "has no mail server" in portal.get("/brands/aurora").text
+        assert on_page == any("has no mail server" in each for each in saved)
+        return on_page
+
+    assert not warned(mail, hook), "nobody knows before the notifier has started"
+    abilities.note(views[abilities.NOTIFIER], mail=False, now=now)
+    assert warned(mail, hook)
+    assert not warned(hook)
+    abilities.note(views[abilities.NOTIFIER], mail=True, now=now)
+    assert not warned(mail)
