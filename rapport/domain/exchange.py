@@ -121,7 +121,9 @@ class Exchange(Struct, frozen=True):
     decision: Decision | None = None
     cancelled_because: Because | None = None
     paused: bool = False
-    """The follower's account is suspended, so the clock stands; `due` is what it would be if it came back now."""
+    """The follower's account is suspended, so the clock stands."""
+    delayed: int = 0
+    """By how much (ms) such pauses that are over have put off `due`, and the warnings before it."""
 
 
 _Closer: TypeAlias = Answer | Decision
@@ -180,16 +182,16 @@ class _Taken:
 
     def __init__(self, blocks: Iterable[Block], aways: Iterable[Away], rules: Rules) -> None:
         self._disconnected = rules.disconnected
-        self._pauses: list[tuple[int, int | None]] = []
+        self.pauses: list[tuple[int, int | None]] = []
         self._deleted: int | None = None
         for away in sorted(aways, key=lambda away: (away.at, away.id)):
-            pausing = bool(self._pauses) and self._pauses[-1][1] is None
+            pausing = bool(self.pauses) and self.pauses[-1][1] is None
             if away.how == "back":
                 self._deleted = None
                 if pausing:
-                    self._pauses[-1] = self._pauses[-1][0], away.at
+                    self.pauses[-1] = self.pauses[-1][0], away.at
             elif not pausing:
-                self._pauses.append((away.at, None))
+                self.pauses.append((away.at, None))
             if away.how == "deleted" and self._deleted is None:
                 self._deleted = away.at
             elif away.how == "suspended":
@@ -224,11 +226,14 @@ class _Taken:
     def due(self, comment: Comment, terms: Terms) -> tuple[int, bool]:
         """When a comment is due, and whether its clock stands. It does not run while the account is out of sight."""
         due = terms.due(comment.at)
-        for start, end in self._pauses:
+        for start, until in self.pauses:
+            end = until
             if start >= due or (end is not None and end <= comment.at):
                 continue
             if end is None:
-                return due, self._deleted is None
+                if self._deleted is None:
+                    return due, True
+                end = max(self._deleted, start, comment.at)  # out of sight first, and gone later
             due += end - max(start, comment.at)
         return due, False
 
@@ -253,6 +258,7 @@ def _exchange(members: list[Comment], closer: _Closer | None, rules: Rules, take
             answer=closer if isinstance(closer, Answer) else None,
             decision=closer if isinstance(closer, Decision) else None,
             cancelled_because=because, paused=paused and state == "open",
+            delayed=due - terms.due(first.at) if taken.pauses else 0,
         )  # fmt: skip
 
     for place, (first, since) in enumerate(zip(members, gone, strict=True)):

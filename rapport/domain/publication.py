@@ -215,7 +215,11 @@ def _moments(exchange: Exchange, backfilled: bool) -> list[int]:
         return []
     if backfilled:
         return [exchange.fires]
-    return [*exchange.terms.warnings(exchange.first.at), exchange.fires, *_escalations(exchange)]
+    return [*_warnings(exchange), exchange.fires, *_escalations(exchange)]
+
+
+def _warnings(exchange: Exchange) -> list[int]:
+    return [at + exchange.delayed for at in exchange.terms.warnings(exchange.first.at)]
 
 
 def _escalations(exchange: Exchange) -> list[int]:
@@ -238,7 +242,7 @@ def _alert_of(snapshot: ExchangeSnapshot, exchange: Exchange, sent: Sent, clock:
     if exchange.paused:
         return None
     if not exchange.breached:
-        over = sum(1 for at in exchange.terms.warnings(exchange.first.at) if at <= clock)
+        over = sum(1 for at in _warnings(exchange) if at <= clock)
         if over > sent.warnings and clock < exchange.due:
             sent.warnings, sent.first = over, exchange.first.id
             return _alert(snapshot, "warning", sent, clock, over)

@@ -63,6 +63,19 @@ def test_a_suspended_account_pauses_its_clocks_and_they_go_on_when_it_is_back() 
     assert story.steps()[-1] == "breach"
 
 
+def test_a_warning_waits_as_long_as_the_clock_stood() -> None:
+    story = asked(("suspended", T0 + HOUR), ("back", T0 + 10 * DAY))
+    story.tick(T0 + 10 * DAY + HOUR)
+    assert story.steps() == []
+    story.tick(T0 + 10 * DAY - HOUR + 18 * HOUR)
+    assert story.steps() == ["warning"]
+
+
+def test_an_account_that_was_suspended_and_is_deleted_later_misses_nothing() -> None:
+    story = asked(("suspended", T0 + HOUR), ("deleted", T0 + 5 * DAY))
+    assert (story.only().state, story.only().breached_at) == ("cancelled", None)
+
+
 def test_a_takedown_that_is_lifted_lets_the_clock_go_on() -> None:
     story = asked(("deleted", T0 + HOUR))
     assert story.only().state == "cancelled"
