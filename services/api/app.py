@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pymongo.errors import PyMongoError
 
 from rapport.kit import backoff, kafka, mongo
@@ -18,9 +19,10 @@ from rapport.kit import health as probes
 from rapport.kit.health import Health
 from rapport.kit.log import set_up
 from rapport.kit.serving import Limits, Server
-from services.api import auth, middleware, numbers, problems
+from services.api import auth, conditional, idempotency, middleware, numbers, problems
 from services.api.broker import Broker, NotAcknowledgedError
 from services.api.context import Context
+from services.api.documented import with_headers
 from services.api.portal import pages
 from services.api.publisher import Publisher
 from services.api.repositories import indexes
@@ -119,6 +121,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         responses={422: {"model": problems.Problem, "content": {problems.MEDIA_TYPE: {}}}},
     )
     app.state.context = context
+    routes = [each for module in ROUTES for each in module.router.routes if isinstance(each, APIRoute)]
+    app.add_middleware(conditional.Conditional, routes=routes)
+    app.add_middleware(idempotency.Idempotent, database=database)
     app.add_middleware(middleware.BodyLimit)
     problems.install(app)
     app.add_middleware(middleware.Observed)
@@ -126,6 +131,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.include_router(module.router)
     app.include_router(operations.router)
     pages.install(app)
+    described = app.openapi
+    app.openapi = lambda: with_headers(described())  # type: ignore[method-assign]
     return app
 
 

@@ -116,6 +116,8 @@ async def change(
     before = await existing(database, tenants, brand, id)
     rule = await read(database, tenants, brand, terms.rule)
     changes = {**_terms(terms, rule), "updated_at": now}
+    if all(before[name] == changes[name] for name in ("name", "description", "text")):
+        return community(before)
     other = changes["text"] != before["text"]
     after = await Communities(database, tenants).change(brand, id, changes, judge=other)
     if after is None:
@@ -127,6 +129,23 @@ async def remove(database: Database, tenants: Tenants, brand: str, id: str, now:
     """Removes a community. Raises ProblemError (404)."""
     if not await Communities(database, tenants).remove(brand, id, now):
         raise not_found("community")
+
+
+async def removed(database: Database, tenants: Tenants, brand: str, id: str) -> Community | None:
+    """A community that was removed and can be brought back."""
+    found = await Communities(database, tenants).removed(brand, id)
+    return None if found is None else community(found)
+
+
+async def restore(database: Database, tenants: Tenants, brand: str, id: str) -> Community:
+    """Brings back a community that was removed; who belongs is worked out again. Raises ProblemError (404, 409)."""
+    repository = Communities(database, tenants)
+    found = await repository.removed(brand, id)
+    if found is None:
+        raise not_found("removed community")
+    if not await repository.restore(found):
+        raise ProblemError(409, "conflict", f"there is another community with the id {id!r} by now")
+    return community(await existing(database, tenants, brand, id))
 
 
 async def read(database: Database, tenants: Tenants, brand: str, said: str | dict[str, Any]) -> Rule:

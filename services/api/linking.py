@@ -1,7 +1,5 @@
 """Linking followers who are one person: by hand, by suggestion, by a file."""
 
-import csv
-import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -10,9 +8,10 @@ from rapport.domain import identity
 from rapport.domain.identity import Link, SelfError, TooManyError
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
-from services.api import reading, shapes
+from services.api import reading, shapes, tables
 from services.api.context import Context
 from services.api.ids import follower_parts, follower_ref
+from services.api.pools import FILES
 from services.api.problems import ProblemError, invalid, not_found
 from services.api.repositories.followers import Followers
 from services.api.repositories.identities import Identities, profile
@@ -134,9 +133,9 @@ class _Row(NamedTuple):
     why: str
 
 
-async def take_file(context: Context, brand: str, by: str, text: str, agree: bool) -> schemas.ImportOutcome:
+async def take_file(context: Context, brand: str, by: str, raw: bytes, agree: bool) -> schemas.ImportOutcome:
     """Reads a CSV file of links; takes the good rows only where that is agreed to. Raises ProblemError (422)."""
-    rows, bad = _read(text)
+    rows, bad = await FILES.run(brand, _read, raw)
     known = await Followers(context.database, Tenants.one(brand)).some(
         f"{brand}/{name}" for row in rows for name in (row.one, row.other)
     )
@@ -169,34 +168,24 @@ async def take_file(context: Context, brand: str, by: str, text: str, agree: boo
     )
 
 
-def _read(text: str) -> tuple[list[_Row], list[schemas.BadRow]]:
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise invalid("file", f"line 1 has to name the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}")
+def _read(raw: bytes) -> tuple[list[_Row], list[schemas.BadRow]]:
     rows: list[_Row] = []
     bad: list[schemas.BadRow] = []
-    try:
-        for row in reader:
-            line = reader.line_num
-            if len(rows) + len(bad) == MOST_ROWS:
-                raise invalid("file", f"it has more than {MOST_ROWS:,} rows; send it in parts")
-            empty = next((name for name in COLUMNS if not (row[name] or "").strip()), None)
-            found = {name: (row[name] or "").strip() for name in COLUMNS}
-            one = f"{found['platform_a']}/{found['follower_a']}"
-            other = f"{found['platform_b']}/{found['follower_b']}"
-            if None in row:
-                bad.append(schemas.BadRow(line=line, column=None, why=f"it has more than {len(COLUMNS)} columns"))
-            elif empty is not None:
-                bad.append(schemas.BadRow(line=line, column=empty, why="it is empty"))
-            elif one == other:
-                bad.append(schemas.BadRow(line=line, column="follower_b", why="both are the same follower"))
-            elif len(found["why"]) > LONGEST_WHY:
-                bad.append(schemas.BadRow(line=line, column="why", why=f"it is longer than {LONGEST_WHY} characters"))
-            else:
-                rows.append(_Row(line, one, other, found["why"]))
-    except csv.Error as error:
-        bad.append(schemas.BadRow(line=reader.line_num, column=None, why=f"this is no CSV from here on: {error}"))
+    for line, cells, broken in tables.read(raw, COLUMNS, COLUMNS, MOST_ROWS).rows:
+        found = {name: cells.get(name, "").strip() for name in COLUMNS}
+        empty = next((name for name in COLUMNS if not found[name]), None)
+        one = f"{found['platform_a']}/{found['follower_a']}"
+        other = f"{found['platform_b']}/{found['follower_b']}"
+        if broken is not None:
+            bad.append(schemas.BadRow(line=line, column=None, why=broken))
+        elif empty is not None:
+            bad.append(schemas.BadRow(line=line, column=empty, why="it is empty"))
+        elif one == other:
+            bad.append(schemas.BadRow(line=line, column="follower_b", why="both are the same follower"))
+        elif len(found["why"]) > LONGEST_WHY:
+            bad.append(schemas.BadRow(line=line, column="why", why=f"it is longer than {LONGEST_WHY} characters"))
+        else:
+            rows.append(_Row(line, one, other, found["why"]))
     return rows, bad
 
 

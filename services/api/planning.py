@@ -1,8 +1,6 @@
 """The editorial calendar, put together for the API and the portal."""
 
-import csv
 import hashlib
-import io
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -10,7 +8,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import icalendar
-from pydantic import ValidationError
 
 from rapport.domain.editorial import ON_TIME
 from rapport.domain.published import excerpt
@@ -29,31 +26,27 @@ from services.api.repositories.campaigns import Campaigns
 from services.api.repositories.posts import Posts
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.calendar import (
-    BadPlan,
     CalendarDays,
     CalendarQuery,
     CalendarSettings,
+    CurrentFeed,
     Feed,
     Planned,
     PlannedInput,
     PlannedTerms,
-    PlansImported,
     Status,
 )
 from services.api.schemas.mix import Post
-from services.api.spreadsheet import lines, unguarded
+from services.api.spreadsheet import lines
 
 LONGEST_DAYS = 62
 USUAL_DAYS = 7
 COLUMNS = ("id", "planned_at", "account", "text", "media", "label", "campaign", "owner", "post", "state")
-MOST_ROWS = 2_000
 EXPORTED_AT_ONCE = 500
 FEED_BEFORE, FEED_AFTER = timedelta(days=60), timedelta(days=400)
 MOST_IN_FEED = 2_000
 LONGEST_SUMMARY = 400
 TOKEN_BYTES = 24
-_CONTENT = ("account", "planned_at", "text", "media")
-"""What a client approves."""
 
 
 async def days(database: Database, brand: Document, query: CalendarQuery, now: datetime) -> CalendarDays:
@@ -126,7 +119,7 @@ async def existing(database: Database, brand: str, plan: str) -> Document:
 async def add(database: Database, brand: str, new: PlannedInput, now: datetime) -> Planned:
     """Plans a post. Raises ProblemError (409 where the id is taken, 422)."""
     calendar = Calendar(database, Tenants.one(brand))
-    terms = await _checked(database, brand, new)
+    terms = await checked(database, brand, new)
     plan = new.id or secrets.token_hex(6)
     required = (await settings(database, brand)).approval_required
     planned: Document = {
@@ -148,15 +141,23 @@ async def add(database: Database, brand: str, new: PlannedInput, now: datetime) 
 
 
 async def change(database: Database, brand: str, plan: str, new: PlannedTerms, now: datetime) -> Planned:
-    """Changes a planned post; what was approved is to be approved anew. Raises ProblemError (404, 409, 422)."""
+    """Changes a planned post; other content has to be approved again. Raises ProblemError (404, 409, 422)."""
     planned = await existing(database, brand, plan)
-    terms = await _checked(database, brand, new)
-    changes: Document = dict(terms)
-    if any(planned[name] != terms[name] for name in _CONTENT) and planned["approval"] != "not_needed":
+    terms = await checked(database, brand, new)
+    changes: Document = {name: value for name, value in terms.items() if planned.get(name) != value}
+    if not changes:
+        return shown(planned)
+    if _content(planned) != _content(terms) and planned["approval"] != "not_needed":
         changes |= {"approval": "wanted", "approval_by": None, "approval_at": None, "approval_why": None}
     if any(planned[name] != terms[name] for name in ("planned_at", "state")):
         changes |= {"missing_since": None, "untold": False}
     return shown(await _changed(database, planned, changes, now))
+
+
+def _content(planned: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a client approves; how its line breaks are stored and what blanks follow is not part of it."""
+    text = planned["text"].replace("\r\n", "\n").replace("\r", "\n").strip()
+    return planned["account"], planned["planned_at"], text, sorted(set(planned["media"]))
 
 
 async def approve(database: Database, brand: str, plan: str, by: str, why: str | None, now: datetime) -> Planned:
@@ -168,8 +169,26 @@ async def approve(database: Database, brand: str, plan: str, by: str, why: str |
 
 
 async def remove(database: Database, brand: str, plan: str, now: datetime) -> None:
-    """Removes a planned post. Raises ProblemError (404)."""
+    """Removes a planned post; `restore` brings it back for some days. Raises ProblemError (404)."""
     await Calendar(database, Tenants.one(brand)).remove(await existing(database, brand, plan), now)
+
+
+async def removed(database: Database, brand: str, plan: str) -> Planned | None:
+    """A planned post that was removed and can be brought back."""
+    found = await Calendar(database, Tenants.one(brand)).removed(f"{brand}/{plan}")
+    return None if found is None else shown(found)
+
+
+async def restore(database: Database, brand: str, plan: str, now: datetime) -> Planned:
+    """Brings back a planned post that was removed. Raises ProblemError (404, 409)."""
+    calendar = Calendar(database, Tenants.one(brand))
+    removed = await calendar.removed(f"{brand}/{plan}")
+    if removed is None:
+        raise not_found("removed post")
+    if not await calendar.add(removed, now):
+        raise ProblemError(409, "conflict", f"there is another planned post {plan!r} by now")
+    await calendar.forget_removed(removed)
+    return shown(removed)
 
 
 async def _changed(database: Database, planned: Document, changes: Document, now: datetime) -> Document:
@@ -179,7 +198,8 @@ async def _changed(database: Database, planned: Document, changes: Document, now
     return found
 
 
-async def _checked(database: Database, brand: str, new: PlannedTerms) -> Document:
+async def checked(database: Database, brand: str, new: PlannedTerms) -> Document:
+    """The fields of a planned post as they are stored. Raises ProblemError (422)."""
     tenants = Tenants.one(brand)
     terms = new.model_dump(exclude={"id"})
     problems: list[FieldProblem] = []
@@ -238,70 +258,8 @@ async def set_settings(database: Database, brand: str, wanted: CalendarSettings)
     return wanted
 
 
-async def take_file(database: Database, brand: str, text: str, agree: bool, now: datetime) -> PlansImported:
-    """Reads a CSV file of planned posts; takes good rows only where that is agreed to. Raises ProblemError (422)."""
-    good: list[PlannedInput] = []
-    bad: list[BadPlan] = []
-    seen: set[str] = set()
-    for line, row, broken in _rows(text):
-        if broken is not None:
-            bad.append(BadPlan(line=line, column=None, why=broken))
-            continue
-        try:
-            new = PlannedInput.model_validate(row)
-            if new.id is not None and new.id in seen:
-                raise invalid("id", "a row above has the same id")
-            await _checked(database, brand, new)
-        except ValidationError as error:
-            first = error.errors()[0]
-            why = first["msg"].removeprefix("Value error, ")
-            bad.append(BadPlan(line=line, column=str(first["loc"][0]), why=why))
-        except ProblemError as error:
-            bad.append(BadPlan(line=line, column=error.errors[0].field, why=error.errors[0].why))
-        else:
-            good.append(new)
-            seen.add(new.id or "")
-            seen.discard("")
-    added = changed = 0
-    for new in good if agree else ():
-        terms = PlannedTerms.model_validate(new.model_dump(exclude={"id"}))
-        if new.id is not None and await Calendar(database, Tenants.one(brand)).find(f"{brand}/{new.id}") is not None:
-            await change(database, brand, new.id, terms, now)
-            changed += 1
-        else:
-            await add(database, brand, new, now)
-            added += 1
-    return PlansImported(good=len(good), bad=bad, added=added, changed=changed)
-
-
-def _rows(text: str) -> list[tuple[int, dict[str, Any], str | None]]:
-    """Each row with its line, its cells as fields, and what is wrong with it as a whole."""
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-    names = reader.fieldnames or ()
-    missing = [name for name in ("planned_at", "account", "text") if name not in names]
-    if missing:
-        raise invalid("file", f"line 1 has to name the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}")
-    unknown = [name for name in names if name not in COLUMNS]
-    if unknown:
-        raise invalid("file", f"line 1 names the column {unknown[0]!r}, and there are only {', '.join(COLUMNS)}")
-    rows: list[tuple[int, dict[str, Any], str | None]] = []
-    try:
-        for row in reader:
-            if len(rows) == MOST_ROWS:
-                raise invalid("file", f"it has more than {MOST_ROWS:,} rows; send it in parts")
-            broken = "it has more cells than line 1 names" if None in row else None
-            cells = {name: unguarded(value) for name, value in row.items() if name is not None and value}
-            fields: dict[str, Any] = dict(cells)
-            if "media" in cells:
-                fields["media"] = cells["media"].split()
-            rows.append((reader.line_num, fields, broken))
-    except csv.Error as error:
-        rows.append((reader.line_num, {}, f"this is no CSV from here on: {error}"))
-    return rows
-
-
 async def export(database: Database, brand: str) -> AsyncIterator[str]:
-    """All planned posts as CSV, as `take_file` reads it."""
+    """All planned posts as CSV, as `plan_files.take` reads it."""
     yield lines([COLUMNS])
     calendar, after = Calendar(database, Tenants.one(brand)), ""
     while some := await calendar.all(after, EXPORTED_AT_ONCE):
@@ -315,11 +273,25 @@ async def export(database: Database, brand: str) -> AsyncIterator[str]:
         after = some[-1]["_id"]
 
 
-async def renew_feed(database: Database, brand: str) -> Feed:
-    """Makes a new address for the feed, which ends the one before."""
+async def current_feed(database: Database, brand: str) -> CurrentFeed:
+    """Whether the feed has an address, and which; one from before they were kept works and cannot be shown."""
+    found = await Calendar(database, Tenants.one(brand)).settings(brand) or {}
+    token = found.get("feed_token")
+    return CurrentFeed(made=found.get("feed") is not None, path=None if token is None else _feed_path(token))
+
+
+async def renew_feed(database: Database, brand: str, *, replace: bool) -> Feed:
+    """Makes an address for the feed; with `replace` also where that ends another one. Raises ProblemError (409)."""
+    if not replace and (await current_feed(database, brand)).made:
+        why = "the feed has an address already, which would stop working; send it with replace=true if that is meant"
+        raise ProblemError(409, "conflict", why)
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    await Calendar(database, Tenants.one(brand)).set(brand, {"feed": _hash(token)})
-    return Feed(path=f"/v1/calendar/{token}.ics")
+    await Calendar(database, Tenants.one(brand)).set(brand, {"feed": _hash(token), "feed_token": token})
+    return Feed(path=_feed_path(token))
+
+
+def _feed_path(token: str) -> str:
+    return f"/v1/calendar/{token}.ics"
 
 
 async def feed(database: Database, token: str, now: datetime) -> bytes:

@@ -12,11 +12,11 @@ from pydantic import TypeAdapter
 LONGEST_NAME = 100
 
 
-def why(name: str, known: Collection[str]) -> str:
+def why(name: str, known: Collection[str], what: str = "field") -> str:
     """What is wrong with a field of this name where only the `known` ones are read."""
     shown = name[:LONGEST_NAME]
     near = difflib.get_close_matches(shown.lower(), known, 1)
-    return f"unknown field {shown}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"unknown {what} {shown}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def known_at(request: Request, loc: Sequence[str | int]) -> list[str]:

@@ -75,22 +75,25 @@ def test_a_post_is_planned_in_a_form_which_says_what_is_wrong_beside_the_field_a
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_file_is_looked_at_first_and_the_feed_has_an_address_that_is_told_once(opened: Opened) -> None:
+def test_a_file_is_looked_at_first_and_the_feed_has_an_address_that_can_be_seen(opened: Opened) -> None:
     page = opened(PATH)
     at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     rows = f"planned_at,account,text\n{at},{calendar_data.ACCOUNT},From a file\nsoon,x,y\n"
     file: Any = {"name": "plan.csv", "mimeType": "text/csv", "buffer": rows.encode()}
     page.locator("input[type=file]").set_input_files(file)
-    page.get_by_role("button", name="Look at it").click()
+    page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("status")).to_contain_text("1 good row, 1 bad. Nothing is planned yet.")
-    page.get_by_role("button", name="Plan the 1 good row").click()
-    expect(page.get_by_role("status")).to_contain_text("1 added, 0 changed.")
+    page.get_by_role("button", name="Schedule the 1 good row").click()
+    expect(page.get_by_role("status")).to_contain_text("1 added, 0 changed, 1 left out.")
     with page.expect_download() as download:
         page.get_by_role("link", name="Export as CSV").click()
     assert download.value.suggested_filename == f"{portal_data.BRAND}-calendar.csv"
     assert "From a file" in download.value.path().read_text()
-    page.get_by_role("button", name="Make a new iCalendar address").click()
-    expect(page.get_by_role("status")).to_contain_text(".ics")
+    page.get_by_role("button", name="Create an iCalendar address").click()
+    page.get_by_text("Show the iCalendar address").click()
+    expect(page.locator(".cal-feed")).to_contain_text(".ics")
+    page.get_by_text("Create a new iCalendar address").click()
+    expect(page.get_by_text("stops working")).to_be_visible()
 
 
 @pytest.mark.usefixtures("filled")

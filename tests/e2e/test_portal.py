@@ -368,17 +368,17 @@ def test_a_file_of_links_is_looked_at_first_and_taken_once_somebody_agrees(opene
     )
     file = {"name": "links.csv", "mimeType": "text/csv", "buffer": "\n".join(rows).encode()}
     page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
-    page.get_by_role("button", name="Look at it").click()
+    page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("status")).to_contain_text("1 good row, 1 bad. Nothing is linked yet.")
     expect(page.get_by_role("cell", name="there is no 'nobody' on bluesky here")).to_be_visible()
     assert api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"] == []
     page.get_by_role("button", name="Link the 1 good row").click()
-    expect(page.get_by_role("status")).to_contain_text("1 linked.")
+    expect(page.get_by_role("status")).to_contain_text("1 linked, 1 left out.")
     (link,) = api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"]
     assert (link["why"], link["source"]) == ("she said so", "import")
     page.locator("input[type=file]").set_input_files({**file, "buffer": b"a,b"})  # type: ignore[arg-type]
-    page.get_by_role("button", name="Look at it").click()
-    expect(page.get_by_role("alert")).to_contain_text("Line 1 has to name the columns")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("alert")).to_contain_text("Line 1: unknown column a")
 
 
 def test_a_followers_page_says_what_changed_and_what_would_raise_the_stage(opened: Opened) -> None:

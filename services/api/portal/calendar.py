@@ -1,31 +1,31 @@
 """The pages of the editorial calendar: weeks and months, one planned post, files, and the feed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, get_args
-from urllib.parse import quote
+from typing import Annotated, Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Form, Query, Request, UploadFile
-from pydantic import ValidationError
+from fastapi import APIRouter, Form, Query, UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from rapport.domain.mix import LABELS
 from rapport.domain.times import ms, utc
-from services.api import planning
+from services.api import plan_files, planning
 from services.api.auth import Principal, require
+from services.api.body_sizes import LARGEST_FILE
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin, sentence
+from services.api.plan_times import EXAMPLES, Order
+from services.api.portal import forms
+from services.api.portal.form_fields import BASE
+from services.api.portal.forms import FormRoute
+from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, sentence
 from services.api.problems import ProblemError
-from services.api.repositories.accounts import Accounts
-from services.api.repositories.tenants import Tenants
 from services.api.routes.communities import exported
-from services.api.schemas.calendar import CalendarQuery, Medium, Planned, PlannedInput, PlannedTerms, PlansImported
+from services.api.schemas.calendar import CalendarQuery, Planned
 from services.api.schemas.common import Day
 from services.api.schemas.mix import Post
-from services.api.schemas.views import LONGEST_WHY
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 STATUSES = {
     "draft": "Draft", "cancelled": "Cancelled", "waiting": "Waits for approval", "refused": "Not approved",
@@ -33,7 +33,6 @@ STATUSES = {
     "late": "Published late",
 }  # fmt: skip
 MOST_CHOICES = 12
-FIELDS = ("account", "planned_at", "text", "media", "label", "campaign", "owner", "post", "state")
 View = Annotated[str, Query(pattern="^(week|month)$")]
 AroundDay = Annotated[Day | None, Query()]
 
@@ -44,10 +43,25 @@ def _now() -> datetime:
 
 @router.get("/brands/{brand}/calendar")
 async def calendar_page(
-    brand: Brand, who: Visitor, context: ContextDep, view: View = "week", day: AroundDay = None, cursor: Cursor = None
+    brand: Brand,
+    who: Visitor,
+    context: ContextDep,
+    view: View = "week",
+    day: AroundDay = None,
+    cursor: Cursor = None,
+    removed: str = "",
+    added: int = 0,
+    changed: int = 0,
+    left: int = 0,
 ) -> HTMLResponse:
-    """The week or the month around a day."""
-    return await _days(context, brand, who, view=view, day=day, cursor=cursor)
+    """The week or the month around a day.
+
+    `removed` is a plan that was just removed, and can be brought back; `added`, `changed` and `left` out are rows of a
+    file that was just taken.
+    """
+    taken = (added, changed, left) if added or changed else None
+    gone = await planning.removed(context.database, brand["_id"], removed) if removed else None
+    return await _days(context, brand, who, view=view, day=day, cursor=cursor, gone=gone, taken=taken)
 
 
 async def _days(
@@ -84,7 +98,8 @@ async def _days(
         entries = {each: some for each, some in entries.items() if each >= busy[0]}
     if busy and found.next is not None:
         entries = {each: some for each, some in entries.items() if each <= busy[-1]}
-    shown = {"outcome": None, "wrong": "", "text": "", "feed": None, **more}
+    feed = await planning.current_feed(context.database, brand["_id"]) if who.may("write") else None
+    shown = {"outcome": None, "wrong": "", "file": "", "taken": None, "stale": "", "gone": None, **more}
     return page(
         "calendar.html",
         status,
@@ -105,6 +120,12 @@ async def _days(
         choices={each.id: _likely(each, found.planned) for each in found.unplanned},
         following=found.next,
         columns=planning.COLUMNS,
+        examples=EXAMPLES,
+        largest=LARGEST_FILE,
+        most_rows=plan_files.MOST_ROWS,
+        feed=feed,
+        feed_version=forms.version_of(feed) if feed else "",
+        base=BASE.get(),
         **shown,
     )
 
@@ -132,124 +153,14 @@ def _next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
-@router.get("/brands/{brand}/calendar/-new")
-async def new_plan_page(brand: Brand, who: Visitor, context: ContextDep, day: AroundDay = None) -> HTMLResponse:
-    """The form of a new planned post."""
-    sent = {"planned_at": f"{day.isoformat()}T09:00"} if day is not None else {}
-    return await _form(context, brand, who, None, sent=sent)
-
-
 @router.get("/brands/{brand}/calendar/-export")
 async def export_plans(brand: Brand, context: ContextDep) -> Response:
     """All planned posts as a CSV file, as the form below them reads it."""
     return exported(planning.export(context.database, brand["_id"]), f"{brand['_id']}-calendar")
 
 
-@router.get("/brands/{brand}/calendar/{plan}")
-async def plan_page(brand: Brand, plan: str, who: Visitor, context: ContextDep) -> HTMLResponse:
-    """One planned post."""
-    return await _form(context, brand, who, plan)
-
-
-async def _form(
-    context: Context,
-    brand: dict[str, Any],
-    who: Principal,
-    plan: str | None,
-    status: int = 200,
-    *,
-    sent: Mapping[str, str] | None = None,
-    wrong: Mapping[str, str] | None = None,
-) -> HTMLResponse:
-    planned = None if plan is None else planning.shown(await planning.existing(context.database, brand["_id"], plan))
-    zone = ZoneInfo(brand["settings"]["timezone"])
-    known: dict[str, str] = {}
-    if planned is not None:
-        known = {name: str(getattr(planned, name) or "") for name in FIELDS if name not in ("media", "planned_at")}
-        known |= {
-            "planned_at": f"{planned.planned_at.astimezone(zone):%Y-%m-%dT%H:%M}",
-            "media": " ".join(planned.media),
-        }
-    accounts = await Accounts(context.database, Tenants.one(brand["_id"])).connected(brand["_id"])
-    return page(
-        "calendar_plan.html",
-        status,
-        who=who,
-        brand=named(brand),
-        may_write=who.may("write"),
-        planned=planned,
-        accounts=[(each["_id"], each["handle"], each["platform"]) for each in accounts],
-        media=get_args(Medium),
-        labels=LABELS,
-        statuses=STATUSES,
-        sent={**dict.fromkeys(FIELDS, ""), "state": "planned", **known, **(sent or {})},
-        wrong=wrong or {},
-    )
-
-
-@router.post("/brands/{brand}/calendar/plan")
-async def save_plan(request: Request, brand: Brand, who: Visitor, context: ContextDep) -> Response:
-    """The form of a planned post, new where it names none."""
-    same_origin(request)
-    require(who, "write")
-    form = await request.form()
-    plan = str(form.get("plan", "")) or None
-    sent = {name: str(form.get(name, "")).strip() for name in FIELDS if name != "media"}
-    media = [str(each) for each in form.getlist("media")]
-    wrong: dict[str, str] = {}
-    fields: dict[str, Any] = {name: value for name, value in sent.items() if value} | {"media": media}
-    try:
-        local = datetime.fromisoformat(sent["planned_at"])
-        fields["planned_at"] = local.replace(tzinfo=ZoneInfo(brand["settings"]["timezone"]))
-    except ValueError:
-        wrong["planned_at"] = "Say when, as a day and a time."
-    try:
-        if not wrong:
-            if plan is None:
-                await planning.add(context.database, brand["_id"], PlannedInput.model_validate(fields), _now())
-            else:
-                terms = PlannedTerms.model_validate(fields)
-                await planning.change(context.database, brand["_id"], plan, terms, _now())
-    except ValidationError as error:
-        wrong = {str(each["loc"][0]): f"{each['msg'].removeprefix('Value error, ')}." for each in error.errors()}
-    except ProblemError as error:
-        wrong = {each.field: f"{each.why[:1].upper()}{each.why[1:]}." for each in error.errors}
-        wrong = wrong or {"text": sentence(error)}
-    if wrong:
-        shown = {**sent, "media": " ".join(media)}
-        return await _form(context, brand, who, plan, 422, sent=shown, wrong=wrong)
-    return _back(brand, fields["planned_at"].date())
-
-
-@router.post("/brands/{brand}/calendar/{plan}/verdict")
-async def judge_plan(
-    request: Request,
-    brand: Brand,
-    plan: str,
-    who: Visitor,
-    context: ContextDep,
-    verdict: Annotated[str, Form()],
-    why: Annotated[str, Form()] = "",
-) -> Response:
-    """The buttons with which the client approves or refuses, and the one that removes a plan."""
-    same_origin(request)
-    require(who, "write")
-    refused = verdict == "refuse"
-    if refused and not 0 < len(why.strip()) <= LONGEST_WHY:
-        wrong = {"why": f"Say in at most {LONGEST_WHY} characters why."}
-        return await _form(context, brand, who, plan, 422, wrong=wrong)
-    at = (await planning.existing(context.database, brand["_id"], plan))["planned_at"]
-    if verdict == "remove":
-        await planning.remove(context.database, brand["_id"], plan, _now())
-        return _back(brand, at.date())
-    said = why.strip() if refused else None
-    await planning.approve(context.database, brand["_id"], plan, who.name, said, _now())
-    return RedirectResponse(f"/brands/{brand['_id']}/calendar/{quote(plan, safe='')}", 303, headers=HEADERS)
-
-
 @router.post("/brands/{brand}/calendar/match")
 async def match_post(
-    request: Request,
     brand: Brand,
     who: Visitor,
     context: ContextDep,
@@ -257,48 +168,46 @@ async def match_post(
     plan: Annotated[str, Form()] = "",
 ) -> Response:
     """The form that says which plan a post belongs to."""
-    same_origin(request)
     require(who, "write")
     found = await planning.match(context.database, brand["_id"], post, plan or None, who.name, _now())
-    return _back(brand, found.published_at.date())
+    return back(brand, found.published_at.date())
 
 
 @router.post("/brands/{brand}/calendar/file")
 async def take_file(
-    request: Request,
     brand: Brand,
     who: Visitor,
     context: ContextDep,
     file: UploadFile | None = None,
-    text: Annotated[str, Form()] = "",
+    dates: Annotated[Order | None, Form()] = None,
     agree: Annotated[bool, Form()] = False,
 ) -> Response:
-    """The form of a file: what is wrong with it first, and its good rows once that is agreed to."""
-    same_origin(request)
+    """The form of a file: how it is read and what is wrong with it first, its good rows once that is agreed to."""
     require(who, "write")
-    if file is not None and file.filename:
-        try:
-            text = (await file.read()).decode("utf-8")
-        except UnicodeDecodeError as error:
-            wrong = f"This file is not UTF-8, from its byte {error.start} on."
-            return await _days(context, brand, who, 422, wrong=wrong)
-    if not text.strip():
+    raw = await forms.sent_file(file)
+    if not raw.strip():
         return await _days(context, brand, who, 422, wrong="Choose a file.")
     try:
-        outcome: PlansImported = await planning.take_file(context.database, brand["_id"], text, agree, _now())
+        outcome = await plan_files.take(context.database, brand, raw, agree, dates, _now())
     except ProblemError as error:
         return await _days(context, brand, who, 422, wrong=sentence(error))
-    return await _days(context, brand, who, outcome=outcome, text=text)
+    if outcome.added or outcome.changed:
+        return back(brand, None, added=str(outcome.added), changed=str(outcome.changed), left=str(len(outcome.bad)))
+    return await _days(context, brand, who, outcome=outcome, file=forms.kept_file(raw))
 
 
 @router.post("/brands/{brand}/calendar/feed")
-async def renew_feed(request: Request, brand: Brand, who: Visitor, context: ContextDep) -> Response:
-    """The button that makes a new address of the feed."""
-    same_origin(request)
+async def renew_feed(brand: Brand, who: Visitor, context: ContextDep) -> Response:
+    """The button that makes an address of the feed, or a new one."""
     require(who, "write")
-    feed = await planning.renew_feed(context.database, brand["_id"])
-    return await _days(context, brand, who, feed=f"{str(request.base_url).rstrip('/')}{feed.path}")
+    current = await planning.current_feed(context.database, brand["_id"])
+    if forms.stale(forms.version_of(current)):
+        return await _days(context, brand, who, 409, stale="Somebody else has just made a new address; here it is.")
+    await planning.renew_feed(context.database, brand["_id"], replace=True)
+    return RedirectResponse(f"/brands/{brand['_id']}/calendar#feed", 303, headers=HEADERS)
 
 
-def _back(brand: dict[str, Any], day: date) -> Response:
-    return RedirectResponse(f"/brands/{brand['_id']}/calendar?day={day.isoformat()}", 303, headers=HEADERS)
+def back(brand: dict[str, Any], day: date | None, **more: str) -> Response:
+    """To the week of a day, or of today."""
+    query = urlencode({**({} if day is None else {"day": day.isoformat()}), **more})
+    return RedirectResponse(f"/brands/{brand['_id']}/calendar?{query}", 303, headers=HEADERS)

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from services.api import local_times
+from services.api.local_times import PAST
 from services.api.problems import FieldProblem
 from services.api.schemas.campaigns import CampaignInput
 
@@ -46,7 +48,7 @@ class Typed:
         return [line.strip() for line in self[name].split("\n") if line.strip()]
 
 
-def read(typed: Typed, zone: str) -> tuple[CampaignInput | None, dict[str, str]]:
+def read(typed: Typed, zone: str, now: datetime) -> tuple[CampaignInput | None, dict[str, str]]:
     """The campaign, or a sentence per field."""
     wrong: dict[str, str] = {}
     asked = [number for number in range(1, QUESTIONS + 1) if typed[f"q{number}.text"].strip()]
@@ -61,7 +63,7 @@ def read(typed: Typed, zone: str) -> tuple[CampaignInput | None, dict[str, str]]
     }
     for name in ("starts", "ends"):
         try:
-            content[f"{name}_at"] = _time(typed[name], zone)
+            content[f"{name}_at"] = local_times.read(typed[name], ZoneInfo(zone), typed[f"{name}_which"])
         except ValueError as error:
             wrong[name] = str(error)
             # Something in its place, so that the other fields are looked at too.
@@ -73,6 +75,8 @@ def read(typed: Typed, zone: str) -> tuple[CampaignInput | None, dict[str, str]]
             field = ".".join(str(part) for part in each["loc"])
             wrong.setdefault(place_of(field, asked), _sentence(field, each["type"], each["msg"], each.get("ctx", {})))
         return None, wrong
+    if not wrong and found.starts_at < now and not typed["past"]:
+        wrong["starts"] = PAST
     return (None, wrong) if wrong else (found, {})
 
 
@@ -140,23 +144,6 @@ def _survey(typed: Typed, asked: Sequence[int]) -> dict[str, Any]:
             }
         )
     return {"questions": questions, "form": bool(typed["form"])}
-
-
-def _time(text: str, zone: str) -> datetime:
-    """A time as the brand's clocks show it. Raises ValueError with a sentence."""
-    if not text.strip():
-        raise ValueError("Say when.")
-    try:
-        local = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise ValueError("A day and a time are needed, such as 2026-11-25T18:00.") from None
-    at = local.replace(tzinfo=ZoneInfo(zone))
-    if not 1970 < local.year < 9999:
-        raise ValueError("A year from 1971 to 9998 is needed.")
-    utc = at.astimezone(ZoneInfo("UTC"))
-    if utc.astimezone(ZoneInfo(zone)).replace(tzinfo=None) != local:
-        raise ValueError("There is no such time on that day, because the clocks are put forward.")
-    return utc
 
 
 def _sentence(field: str, kind: str, said: str, about: Mapping[str, Any]) -> str:

@@ -4,27 +4,28 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Query
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rapport.domain.times import ms, utc
 from services.api import campaign_views, campaigning, drawing
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal import campaign_forms
+from services.api.local_times import PAST, TWICE
+from services.api.portal import campaign_forms, forms
 from services.api.portal.campaign_forms import KINDS, QUESTIONS, Typed
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
+from services.api.portal.forms import FormRoute
+from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
 from services.api.problems import ProblemError, not_found
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.campaigns import CampaignsQuery, DrawInput, EntriesQuery
 from services.api.schemas.views import LONGEST_WHY
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 PAGE_SHOWN = 25
 GROUP_SHOWN = 50
-MOST_FIELDS = 200
 
 REASONS = {
     "bot": "is a bot",
@@ -72,15 +73,13 @@ async def new_page(brand: Brand, who: Visitor, context: ContextDep, kind: str = 
 
 
 @router.post("/brands/{brand}/campaigns/-new")
-async def create(request: Request, brand: Brand, who: Visitor, context: ContextDep) -> Response:
+async def create(brand: Brand, who: Visitor, context: ContextDep) -> Response:
     """Makes a campaign, or says beside each field what is wrong and keeps what was typed."""
-    same_origin(request)
     require(who, "write")
-    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-        pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    pairs = forms.sent()
     kind = dict(pairs).get("kind", "")
     typed = Typed(kind if kind in KINDS else "giveaway", pairs)
-    new, wrong = campaign_forms.read(typed, brand["settings"]["timezone"])
+    new, wrong = campaign_forms.read(typed, brand["settings"]["timezone"], _now())
     status = 422
     if new is not None:
         try:
@@ -113,6 +112,8 @@ async def _new(
         typed=typed,
         accounts=accounts,
         wrong=wrong or {},
+        twice=TWICE,
+        past=PAST,
         kinds=KINDS,
         questions=QUESTIONS,
     )
@@ -176,7 +177,6 @@ async def _page(
 
 @router.post("/brands/{brand}/campaigns/{id}/draw")
 async def make_draw(
-    request: Request,
     id: str,
     brand: Brand,
     who: Visitor,
@@ -186,7 +186,6 @@ async def make_draw(
     sure: Annotated[bool, Form()] = False,
 ) -> Response:
     """The button that draws, with the tick that somebody meant it."""
-    same_origin(request)
     require(who, "write")
     if not sure:
         wrong = {"sure": "Tick that it can be drawn once only, and draw again."}
@@ -201,7 +200,6 @@ async def make_draw(
 
 @router.post("/brands/{brand}/campaigns/{id}/replace")
 async def replace(
-    request: Request,
     id: str,
     brand: Brand,
     who: Visitor,
@@ -210,7 +208,6 @@ async def replace(
     why: Annotated[str, Form()] = "",
 ) -> Response:
     """The form that gives a winner's place to the next alternate."""
-    same_origin(request)
     require(who, "write")
     reason = why.replace("\r\n", "\n").strip()
     if not 0 < len(reason) <= LONGEST_WHY:
@@ -226,10 +223,9 @@ async def replace(
 
 @router.post("/brands/{brand}/campaigns/{id}/show-winners")
 async def show_winners(
-    request: Request, id: str, brand: Brand, who: Visitor, context: ContextDep, shown: Annotated[bool, Form()] = False
+    id: str, brand: Brand, who: Visitor, context: ContextDep, shown: Annotated[bool, Form()] = False
 ) -> Response:
     """The button that names the winners in the proof, or no longer."""
-    same_origin(request)
     require(who, "write")
     tenants = Tenants.one(brand["_id"])
     found = await drawing.drawn(context.database, tenants, brand["_id"], id)
@@ -238,9 +234,8 @@ async def show_winners(
 
 
 @router.post("/brands/{brand}/campaigns/{id}/end")
-async def end(request: Request, id: str, brand: Brand, who: Visitor, context: ContextDep) -> Response:
+async def end(id: str, brand: Brand, who: Visitor, context: ContextDep) -> Response:
     """The button that ends a campaign now."""
-    same_origin(request)
     require(who, "write")
     await campaigning.end(context.database, Tenants.one(brand["_id"]), brand["_id"], id, _now())
     return _to(brand, id)

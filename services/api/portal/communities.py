@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import ValidationError
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -14,10 +15,11 @@ from services.api import campaign_views, communities
 from services.api.auth import Principal, require
 from services.api.community_facts import rule_of
 from services.api.context import Context, ContextDep
-from services.api.portal import community_forms
+from services.api.portal import community_forms, forms
 from services.api.portal.campaign_forms import slug
 from services.api.portal.community_forms import Typed
-from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin
+from services.api.portal.forms import FormRoute, kept
+from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page
 from services.api.problems import Position, ProblemError
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
@@ -26,13 +28,12 @@ from services.api.schemas.campaigns import CampaignsQuery
 from services.api.schemas.common import PageQuery
 from services.api.schemas.communities import Checked, Community, CommunityInput, CommunityTerms
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 LISTED = 100
 MEMBERS_SHOWN = 25
 EVENTS_SHOWN = 15
 CAMPAIGNS_OFFERED = 50
-MOST_FIELDS = 200
 
 BECAUSE = {
     "rule changed": "when the rule was set",
@@ -47,23 +48,27 @@ def _now() -> datetime:
 
 
 @router.get("/brands/{brand}/communities")
-async def communities_page(brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
-    """All of a brand's communities."""
+async def communities_page(brand: Brand, who: Visitor, context: ContextDep, removed: str = "") -> HTMLResponse:
+    """All of a brand's communities. `removed` is one that was just removed, and can be brought back."""
+    tenants = Tenants.one(brand["_id"])
+    gone = await communities.removed(context.database, tenants, brand["_id"], removed) if removed else None
     found = await communities.communities(context.database, Tenants.one(brand["_id"]), PageQuery(limit=LISTED))
-    return page("communities.html", who=who, brand=named(brand), may_write=who.may("write"), found=found.items)
+    return page(
+        "communities.html", who=who, brand=named(brand), may_write=who.may("write"), found=found.items, gone=gone
+    )
 
 
 @router.get("/brands/{brand}/communities/-new")
 async def new_page(brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
     """The form of a new one. No community has its address: an id begins with a letter or a digit."""
     require(who, "write")
-    return await _form(context, brand, who, Typed([("rows", "")]))
+    return await _form(context, brand, who, Typed(forms.draft() or [("rows", "")]))
 
 
 @router.post("/brands/{brand}/communities/-new")
-async def create(request: Request, brand: Brand, who: Visitor, context: ContextDep) -> Response:
+async def create(brand: Brand, who: Visitor, context: ContextDep) -> Response:
     """Adds or takes away a row, tries the rule, or makes the community."""
-    return await _sent(request, context, brand, who, None)
+    return await _sent(context, brand, who, None)
 
 
 @router.get("/brands/{brand}/communities/{id}/edit")
@@ -73,23 +78,22 @@ async def edit_page(id: str, brand: Brand, who: Visitor, context: ContextDep) ->
     found = await communities.existing(context.database, Tenants.one(brand["_id"]), brand["_id"], id)
     typed = Typed([(name, found[name]) for name in ("name", "description")])
     typed.show(rule_of(found))
+    drafted = forms.draft()
+    if drafted is not None:
+        typed = Typed(drafted)
     return await _form(context, brand, who, typed, communities.community(found))
 
 
 @router.post("/brands/{brand}/communities/{id}/edit")
-async def edit(request: Request, id: str, brand: Brand, who: Visitor, context: ContextDep) -> Response:
+async def edit(id: str, brand: Brand, who: Visitor, context: ContextDep) -> Response:
     """The same as for a new one."""
     found = await communities.existing(context.database, Tenants.one(brand["_id"]), brand["_id"], id)
-    return await _sent(request, context, brand, who, communities.community(found))
+    return await _sent(context, brand, who, communities.community(found))
 
 
-async def _sent(
-    request: Request, context: Context, brand: dict[str, Any], who: Principal, community: Community | None
-) -> Response:
-    same_origin(request)
+async def _sent(context: Context, brand: dict[str, Any], who: Principal, community: Community | None) -> Response:
     require(who, "write")
-    async with request.form(max_files=0, max_fields=MOST_FIELDS) as form:
-        typed = Typed((name, value) for name, value in form.multi_items() if isinstance(value, str))
+    typed = Typed(forms.sent())
     if typed.change_rows():
         return await _form(context, brand, who, typed, community)
     its, tenants = brand["_id"], Tenants.one(brand["_id"])
@@ -98,14 +102,16 @@ async def _sent(
     status = 422
     if not wrong:
         try:
-            if typed.do.startswith("save"):
+            if typed.do.startswith("save") and community is not None and forms.stale(_version(community)):
+                wrong[""], status = forms.STALE, 409
+            elif typed.do.startswith("save"):
                 terms = _terms(typed, community, rule, wrong)
                 if terms is not None:
                     made = await _save(context, its, terms, community, who.name)
                     return RedirectResponse(f"/brands/{its}/communities/{made.id}", 303, headers=HEADERS)
             checked = await communities.check(context.database, tenants, its, rule, _now())
             typed.show(msgspec.convert(checked.rule, Rule))
-            status = 422 if wrong else 200
+            status = status if wrong else 200
         except ProblemError as error:
             status = error.status
             more, place = community_forms.problems(error.errors)
@@ -119,7 +125,9 @@ def _terms(
     typed: Typed, community: Community | None, rule: str | dict[str, Any], wrong: dict[str, str]
 ) -> CommunityTerms | None:
     """What is to be stored; None where something beside the rule is `wrong`."""
-    content = {"name": typed.name, "description": typed.description, "rule": rule}
+    name = kept(typed.name, community.name if community else None, one_line=True)
+    description = kept(typed.description, community.description if community else None)
+    content = {"name": name, "description": description, "rule": rule}
     try:
         if community is not None:
             return CommunityTerms.model_validate(content)
@@ -166,6 +174,7 @@ async def _form(
         who=who,
         brand=named(brand),
         community=community,
+        version=_version(community) if community else "",
         typed=typed,
         wrong=wrong or {},
         marked=community_forms.marked(typed.text, place) if place is not None else None,
@@ -195,6 +204,7 @@ async def community_page(
         brand=named(brand),
         may_write=who.may("write"),
         community=found,
+        version=_version(found),
         members=await communities.members(context.database, tenants, its, id, members, _now()),
         events=await communities.events(context.database, tenants, its, id, latest),
         because=BECAUSE,
@@ -210,9 +220,23 @@ async def export(id: str, brand: Brand, context: ContextDep) -> Response:
 
 
 @router.post("/brands/{brand}/communities/{id}/remove")
-async def remove(request: Request, id: str, brand: Brand, who: Visitor, context: ContextDep) -> Response:
+async def remove(id: str, brand: Brand, who: Visitor, context: ContextDep) -> Response:
     """The button that removes it."""
-    same_origin(request)
     require(who, "write")
-    await communities.remove(context.database, Tenants.one(brand["_id"]), brand["_id"], id, _now())
-    return RedirectResponse(f"/brands/{brand['_id']}/communities", 303, headers=HEADERS)
+    its, tenants = brand["_id"], Tenants.one(brand["_id"])
+    if forms.stale(_version(communities.community(await communities.existing(context.database, tenants, its, id)))):
+        raise ProblemError(409, "conflict", "somebody else changed this community while you had it open; look again")
+    await communities.remove(context.database, tenants, its, id, _now())
+    return RedirectResponse(f"/brands/{its}/communities?removed={quote(id, safe='')}", 303, headers=HEADERS)
+
+
+@router.post("/brands/{brand}/communities/{id}/restore")
+async def restore(id: str, brand: Brand, who: Visitor, context: ContextDep) -> Response:
+    """The button that brings it back."""
+    require(who, "write")
+    made = await communities.restore(context.database, Tenants.one(brand["_id"]), brand["_id"], id)
+    return RedirectResponse(f"/brands/{brand['_id']}/communities/{quote(made.id, safe='')}", 303, headers=HEADERS)
+
+
+def _version(community: Community) -> str:
+    return forms.version_of(community.name, community.description, community.text)

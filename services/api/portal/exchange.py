@@ -4,19 +4,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rapport.domain.times import ms
 from services.api import deciding, reading
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
+from services.api.portal.forms import FormRoute
+from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
 from services.api.problems import ProblemError, not_found
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.views import LONGEST_WHY
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 NO_REPLY_NEEDED, REPLY_NEEDED = "no-reply-needed", "reply-needed"
 SHOWN_WITHIN = timedelta(seconds=60)
@@ -67,7 +68,6 @@ async def _exchange(
 
 @router.post("/brands/{brand}/exchanges/{id}/no-reply-needed")
 async def decide_that_no_reply_is_needed(
-    request: Request,
     id: str,
     brand: Brand,
     who: Visitor,
@@ -76,7 +76,6 @@ async def decide_that_no_reply_is_needed(
     spam: Annotated[bool, Form()] = False,
 ) -> Response:
     """The form of an exchange's page."""
-    same_origin(request)
     require(who, "write")
     reason = why.replace("\r\n", "\n").strip()
     if not reason:
@@ -94,11 +93,8 @@ async def decide_that_no_reply_is_needed(
 
 
 @router.post("/brands/{brand}/exchanges/{id}/reply-needed")
-async def decide_that_a_reply_is_needed(
-    request: Request, id: str, brand: Brand, who: Visitor, context: ContextDep
-) -> Response:
+async def decide_that_a_reply_is_needed(id: str, brand: Brand, who: Visitor, context: ContextDep) -> Response:
     """The button that takes a decision back."""
-    same_origin(request)
     require(who, "write")
     try:
         await deciding.reply_needed(context, Tenants.one(brand["_id"]), id, who.name)

@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from services.api import erasing, linking, reading
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
+from services.api.portal.forms import FormRoute
+from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
 from services.api.problems import ProblemError, not_found
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.identities import LinkInput, UnlinkInput
@@ -18,7 +19,7 @@ from services.api.schemas.views import LONGEST_WHY
 
 FORGET = "forget"
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 
 @router.get("/brands/{brand}/followers/{id}")
@@ -49,7 +50,6 @@ async def _follower(
 
 @router.post("/brands/{brand}/followers/{id}/link")
 async def link_follower(
-    request: Request,
     id: str,
     brand: Brand,
     who: Visitor,
@@ -58,7 +58,6 @@ async def link_follower(
     why: Annotated[str, Form()] = "",
 ) -> Response:
     """The form that says who else this person is."""
-    same_origin(request)
     require(who, "write")
     # People copy the address of the other's page.
     ref = unquote(other.partition("?")[0].partition("#")[0].strip().rstrip("/").rpartition("/")[2])
@@ -77,7 +76,6 @@ async def link_follower(
 
 @router.post("/brands/{brand}/followers/{id}/unlink")
 async def unlink_follower(
-    request: Request,
     id: str,
     brand: Brand,
     who: Visitor,
@@ -86,7 +84,6 @@ async def unlink_follower(
     b: Annotated[str, Form()],
 ) -> Response:
     """The button that takes a link back."""
-    same_origin(request)
     require(who, "write")
     said = UnlinkInput.model_construct(a=a, b=b, why="taken back in the portal")
     await linking.unlink(context, brand["_id"], who.name, said, "portal")
@@ -95,10 +92,9 @@ async def unlink_follower(
 
 @router.post("/brands/{brand}/followers/{id}/forget")
 async def forget_follower(
-    request: Request, id: str, brand: Brand, who: Visitor, context: ContextDep, word: Annotated[str, Form()] = ""
+    id: str, brand: Brand, who: Visitor, context: ContextDep, word: Annotated[str, Form()] = ""
 ) -> Response:
     """The form that has a person forgotten. It takes a word, so that no slip of the hand does it."""
-    same_origin(request)
     require(who, "write")
     if word.strip().casefold() != FORGET:
         wrong = f"Write “{FORGET}”, if that is what you want."

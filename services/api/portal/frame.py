@@ -1,6 +1,7 @@
 """What every page of the portal has: its template, its headers, who looks at it, and of which brand it is."""
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -14,8 +15,9 @@ from starlette.responses import HTMLResponse
 from rapport.domain import figures
 from rapport.domain.platforms import platform_name
 from services.api.auth import Principal, principal_by_id
-from services.api.context import ContextDep
+from services.api.context import Context, ContextDep
 from services.api.portal import wording
+from services.api.portal.form_fields import form_fields
 from services.api.problems import ProblemError, not_found
 from services.api.repositories.brands import Brands
 from services.api.repositories.sessions import Sessions
@@ -50,6 +52,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+
+_OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x20\x7f]*")
 
 
 class NotLoggedInError(Exception):
@@ -98,6 +103,7 @@ def _templates() -> Environment:
         CANCELLED=wording.CANCELLED,
         CLOSED_SHOWN=CLOSED_SHOWN,
         LONGEST_WHY=LONGEST_WHY,
+        form_fields=form_fields,
         alert_said=wording.alert_said,
         shown_name=wording.shown_name,
         version=_version(),
@@ -111,9 +117,13 @@ def page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
     return HTMLResponse(html, status, headers=HEADERS)
 
 
+async def key_of(request: Request, context: Context) -> str | None:
+    """The id of the key that a request's session was opened with; None where there is no session."""
+    return await Sessions(context.database).key_of(request.cookies.get(COOKIE, ""), datetime.now(UTC))
+
+
 async def _visitor(request: Request, context: ContextDep) -> Principal:
-    cookie = request.cookies.get(COOKIE, "")
-    key_id = await Sessions(context.database).key_of(cookie, datetime.now(UTC))
+    key_id = await key_of(request, context)
     who = await principal_by_id(key_id, context) if key_id else None
     if who is None or not who.may("read"):
         raise NotLoggedInError
@@ -136,6 +146,12 @@ Cursor = Annotated[str | None, Query(max_length=2048)]
 
 def named(brand: dict[str, Any]) -> dict[str, str]:
     return {"id": brand["_id"], "name": brand["settings"]["name"], "timezone": brand["settings"]["timezone"]}
+
+
+def own_path(path: str) -> str:
+    """A path of this portal to go on to; never another site's."""
+    # Browsers read a backslash as a slash, and leave out tabs and line breaks before they look at the slashes.
+    return path if _OWN_PATH.fullmatch(path) else "/"
 
 
 def same_origin(request: Request) -> None:

@@ -2,25 +2,29 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Form, UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from services.api import linking
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, same_origin, sentence
+from services.api.portal import forms
+from services.api.portal.forms import FormRoute
+from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
 from services.api.problems import ProblemError
 from services.api.schemas.identities import ImportOutcome, LinkInput
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 WHY_SUGGESTED = "Their profiles have verified links to each other."
 
 
 @router.get("/brands/{brand}/identities")
-async def identities_page(brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
-    """Suggestions, and the form for a file."""
-    return await _identities(context, brand, who)
+async def identities_page(
+    brand: Brand, who: Visitor, context: ContextDep, linked: int = 0, already: int = 0, left: int = 0
+) -> HTMLResponse:
+    """Suggestions, and the form for a file; with what became of the rows of one that was just taken."""
+    return await _identities(context, brand, who, taken=(linked, already, left) if linked or already else None)
 
 
 async def _identities(
@@ -29,7 +33,8 @@ async def _identities(
     who: Principal,
     status: int = 200,
     *,
-    text: str = "",
+    file: str = "",
+    taken: tuple[int, int, int] | None = None,
     outcome: ImportOutcome | None = None,
     wrong: str = "",
 ) -> HTMLResponse:
@@ -40,7 +45,8 @@ async def _identities(
         brand=named(brand),
         suggestions=await linking.suggestions(context, brand["_id"]),
         may_write=who.may("write"),
-        text=text,
+        file=file,
+        taken=taken,
         outcome=outcome,
         wrong=wrong,
         columns=linking.COLUMNS,
@@ -49,7 +55,6 @@ async def _identities(
 
 @router.post("/brands/{brand}/identities/suggestion")
 async def take_suggestion(
-    request: Request,
     brand: Brand,
     who: Visitor,
     context: ContextDep,
@@ -57,7 +62,6 @@ async def take_suggestion(
     b: Annotated[str, Form()],
 ) -> Response:
     """The button that links a suggested pair."""
-    same_origin(request)
     require(who, "write")
     said = LinkInput.model_construct(a=a, b=b, why=WHY_SUGGESTED)
     try:
@@ -70,28 +74,22 @@ async def take_suggestion(
 
 @router.post("/brands/{brand}/identities/file")
 async def take_file(
-    request: Request,
     brand: Brand,
     who: Visitor,
     context: ContextDep,
     file: UploadFile | None = None,
-    text: Annotated[str, Form()] = "",
     agree: Annotated[bool, Form()] = False,
 ) -> Response:
     """The form of a file: what is wrong with it first, and its good rows once that is agreed to."""
-    same_origin(request)
     require(who, "write")
-    if file is not None and file.filename:
-        try:
-            text = (await file.read()).decode("utf-8")
-        except UnicodeDecodeError as error:
-            return await _identities(
-                context, brand, who, 422, wrong=f"This file is not UTF-8, from its byte {error.start} on."
-            )
-    if not text.strip():
+    raw = await forms.sent_file(file)
+    if not raw.strip():
         return await _identities(context, brand, who, 422, wrong="Choose a file.")
     try:
-        outcome = await linking.take_file(context, brand["_id"], who.name, text, agree)
+        outcome = await linking.take_file(context, brand["_id"], who.name, raw, agree)
     except ProblemError as error:
         return await _identities(context, brand, who, 422, wrong=sentence(error))
-    return await _identities(context, brand, who, text=text, outcome=outcome)
+    if outcome.imported or outcome.already:
+        query = f"linked={outcome.imported}&already={outcome.already}&left={len(outcome.bad)}"
+        return RedirectResponse(f"/brands/{brand['_id']}/identities?{query}", 303, headers=HEADERS)
+    return await _identities(context, brand, who, file=forms.kept_file(raw), outcome=outcome)

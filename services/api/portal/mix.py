@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Query
 from pydantic import ValidationError
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -16,10 +16,12 @@ from rapport.domain.words import fold
 from services.api import mixing
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin
+from services.api.portal import forms
+from services.api.portal.forms import FormRoute
+from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page
 from services.api.schemas.mix import MOST_RULES, Label, MixRule, MixSettings, PostsQuery
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 PERIODS = {7: "7 days", 30: "30 days", 90: "90 days", 365: "A year"}
 USUAL = 30
@@ -72,6 +74,7 @@ async def _page(
         just=just if just is not None and just.label_by == "hand" else None,
         targets=TARGETS,
         sent=_typed(wanted) if sent is None else sent,
+        version=forms.version_of(wanted),
         wrong=wrong or {},
     )
 
@@ -88,7 +91,6 @@ def _typed(wanted: MixSettings) -> dict[str, str]:
 
 @router.post("/brands/{brand}/mix/posts/{id}/label")
 async def label_post(
-    request: Request,
     id: str,
     brand: Brand,
     who: Visitor,
@@ -97,7 +99,6 @@ async def label_post(
     days: Annotated[int, Form()] = USUAL,
 ) -> Response:
     """The buttons below a post without a label, and the one that takes it back."""
-    same_origin(request)
     require(who, "write")
     if label is None:
         await mixing.unlabel(context.database, brand["_id"], id)
@@ -107,18 +108,28 @@ async def label_post(
 
 
 @router.post("/brands/{brand}/mix/settings")
-async def set_mix(request: Request, brand: Brand, who: Visitor, context: ContextDep) -> Response:
+async def set_mix(brand: Brand, who: Visitor, context: ContextDep) -> Response:
     """The form of targets and rules."""
-    same_origin(request)
     require(who, "write")
-    form = await request.form()
-    sent = {name: str(form.get(name, "")) for name in (*TARGETS, "rules")}
+    typed = dict(forms.sent())
+    sent = {name: forms.as_sent(typed.get(name, "")) for name in (*TARGETS, "rules")}
+    wanted = await mixing.settings(context.database, brand["_id"])
+    if forms.stale(forms.version_of(wanted)):
+        return await _page(context, brand, who, 409, sent=sent, wrong={"": forms.STALE})
     wrong: dict[str, str] = {}
     targets = _targets(sent, wrong)
     rules = _rules(sent["rules"], wrong)
     if wrong:
         return await _page(context, brand, who, 422, sent=sent, wrong=wrong)
-    await mixing.set_settings(context.database, brand["_id"], MixSettings(rules=rules, **targets))
+    # What nobody changed is as exact as it was stored.
+    before = _typed(wanted)
+    for field, stored in (("labels", wanted.labels), ("formats", wanted.formats)):
+        targets[field] |= {name: share for name, share in stored.items() if sent[name].strip() == before[name]}
+    if sent["rules"].strip() == before["rules"].strip():
+        rules = wanted.rules
+    new = MixSettings(rules=rules, **targets)
+    if new != wanted:
+        await mixing.set_settings(context.database, brand["_id"], new)
     return RedirectResponse(f"/brands/{brand['_id']}/mix", 303, headers=HEADERS)
 
 
@@ -144,7 +155,7 @@ def _targets(sent: Mapping[str, str], wrong: dict[str, str]) -> dict[str, Any]:
 
 def _rules(typed: str, wrong: dict[str, str]) -> list[MixRule]:
     found: list[MixRule] = []
-    for number, line in enumerate(typed.splitlines(), 1):
+    for number, line in enumerate(typed.split("\n"), 1):
         if not line.strip():
             continue
         if len(found) == MOST_RULES:

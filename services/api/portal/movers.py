@@ -7,10 +7,11 @@ from starlette.responses import HTMLResponse
 
 from services.api import answering, moving
 from services.api.context import ContextDep
+from services.api.portal.forms import FormRoute
 from services.api.portal.frame import Brand, Visitor, named, page
 from services.api.repositories.tenants import Tenants
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 SHOWN = 10
 

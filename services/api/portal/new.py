@@ -3,18 +3,20 @@
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from services.api import newcomers, outreaching
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
-from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, same_origin
+from services.api.portal import forms
+from services.api.portal.forms import FormRoute
+from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.common import Day, PageQuery
 from services.api.schemas.new import NewGoal
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 PEOPLE_SHOWN = 15
 DONE_SHOWN = 8
@@ -42,6 +44,7 @@ async def _page(
     cursor: str | None = None,
     goal: str | None = None,
     wrong: str = "",
+    notice: str = "",
 ) -> HTMLResponse:
     """The page, with what is `wrong` about the `goal` that was sent."""
     now = datetime.now(UTC)
@@ -49,7 +52,7 @@ async def _page(
     days = await newcomers.days(database, brand, None, None, now)
     shown = day or days.today
     query = PageQuery(cursor=cursor, limit=PEOPLE_SHOWN)
-    wanted = (await newcomers.goal(database, brand["_id"])).goal
+    wanted = await newcomers.goal(database, brand["_id"])
     return page(
         "new.html",
         status,
@@ -62,7 +65,9 @@ async def _page(
         people=await newcomers.of_day(database, brand, shown, query, now),
         suggested=await outreaching.today(database, brand, now),
         done=await outreaching.done(database, tenants, PageQuery(limit=DONE_SHOWN)),
-        goal=str(wanted or "") if goal is None else goal,
+        goal=str(wanted.goal or "") if goal is None else goal,
+        version=forms.version_of(wanted),
+        notice=notice,
         wrong=wrong,
         acts=ACTS,
     )
@@ -92,18 +97,18 @@ async def new_chart(brand: Brand, context: ContextDep) -> Response:
 
 
 @router.post("/brands/{brand}/new/goal")
-async def set_goal(
-    request: Request, brand: Brand, who: Visitor, context: ContextDep, goal: Annotated[str, Form()] = ""
-) -> Response:
+async def set_goal(brand: Brand, who: Visitor, context: ContextDep, goal: Annotated[str, Form()] = "") -> Response:
     """The form of the goal; nothing in it means none. Goals of single platforms stay."""
-    same_origin(request)
     require(who, "write")
     typed = goal.strip()
     before = await newcomers.goal(context.database, brand["_id"])
+    if forms.stale(forms.version_of(before)):
+        return await _page(context, brand, who, 409, goal=goal, notice=forms.STALE)
     try:
         wanted = NewGoal(goal=int(typed) if typed else None, platforms=before.platforms)
     except ValueError:
         wrong = "A goal is a whole number from 1 to 1,000,000."
         return await _page(context, brand, who, 422, goal=goal, wrong=wrong)
-    await newcomers.set_goal(context.database, brand["_id"], wanted)
+    if wanted != before:
+        await newcomers.set_goal(context.database, brand["_id"], wanted)
     return RedirectResponse(f"/brands/{brand['_id']}/new", 303, headers=HEADERS)

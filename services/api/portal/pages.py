@@ -1,7 +1,6 @@
 """The portal: what waits for an answer, what became of the rest, and the people it was about."""
 
 import hashlib
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -22,10 +21,12 @@ from services.api.portal import (
     consistency,
     exchange,
     follower,
+    forms,
     identities,
     mix,
     movers,
     new,
+    plans,
     public,
     wording,
 )
@@ -38,6 +39,7 @@ from services.api.portal.frame import (
     NotLoggedInError,
     Visitor,
     named,
+    own_path,
     page,
     same_origin,
 )
@@ -50,7 +52,20 @@ from services.api.schemas.views import AlertsQuery, ExchangesQuery, FollowersQue
 
 router = APIRouter(include_in_schema=False)
 
-MODULES = (calendar, consistency, exchange, follower, identities, movers, mix, new, campaigns, communities, public)
+MODULES = (
+    calendar,
+    consistency,
+    exchange,
+    follower,
+    identities,
+    movers,
+    mix,
+    new,
+    campaigns,
+    communities,
+    plans,
+    public,
+)
 """Where else pages are."""
 CHART_DAYS = 14
 PAGE_SHOWN = 25
@@ -59,32 +74,30 @@ ALERTS_SHOWN = 8
 FOLLOWERS_SHOWN = 8
 
 
-_OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x20\x7f]*")
-
-
-def _own_path(path: str) -> str:
-    """A path of this portal to go on to after the login; never another site's."""
-    # Browsers read a backslash as a slash, and leave out tabs and line breaks before they look at the slashes.
-    return path if _OWN_PATH.fullmatch(path) else "/"
-
-
 @router.get("/login")
 async def login_page(next: str = "/") -> HTMLResponse:
     """The form that asks for a key."""
-    return page("login.html", next=_own_path(next), wrong=False)
+    return page("login.html", next=own_path(next), wrong=False, typed="", ended=False)
 
 
 @router.post("/login")
 async def login(
-    request: Request, context: ContextDep, key: Annotated[str, Form()], next: Annotated[str, Form()] = "/"
+    request: Request,
+    context: ContextDep,
+    key: Annotated[str, Form()],
+    next: Annotated[str, Form()] = "/",
+    typed: Annotated[str, Form()] = "",
 ) -> Response:
-    """Opens a session for a key that may read."""
+    """Opens a session for a key that may read. What was `typed` before the last one ended is in its form again."""
     same_origin(request)
     who = await principal_of(key.strip(), context)
     if who is None or not who.may("read"):
         context.rates.failed(request)
-        return page("login.html", 401, next=_own_path(next), wrong=True)
-    response = RedirectResponse(_own_path(next), 303, headers=HEADERS)
+        return page("login.html", 401, next=own_path(next), wrong=True, typed=typed, ended=bool(typed))
+    leads_to = own_path(next)
+    if typed:
+        leads_to = await forms.keep_draft(context, who.key, leads_to, typed)
+    response = RedirectResponse(leads_to, 303, headers=HEADERS)
     response.set_cookie(
         COOKIE,
         await Sessions(context.database).begin(who.key, datetime.now(UTC)),

@@ -5,10 +5,11 @@ A planned post: `_id` (`<brand>/<id>`), `brand`, `plan` (its id), `platform`, `a
 with `approval_by`, `approval_at` and `approval_why`, `revision`, `created_at`, `updated_at`; and by the upkeep
 `published` (the post's `_id`), `published_at`, `missing_since`, `untold` (a reminder is due) and `told` (its id).
 
+`removed_posts` has those that were removed, with `removed_at`, for `UNDO_WITHIN`.
 `post_plans` has the plan of each post that has one, by the post's `_id`; `post_matches` what was said of that by hand.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pymongo import ReturnDocument
 from pymongo.asynchronous.database import AsyncDatabase
@@ -22,6 +23,8 @@ from services.api.repositories.tenants import Tenants
 Place = tuple[datetime, str]
 """A time and an `_id`, by which both what is planned and what was published are in order."""
 
+UNDO_WITHIN = timedelta(days=7)
+"""So long a removed post can be brought back; MongoDB removes it then."""
 MATCH = "match"
 """What asks the upkeep to match an account's posts with its plans again."""
 
@@ -31,6 +34,7 @@ class Calendar:
 
     def __init__(self, database: AsyncDatabase[Document], tenants: Tenants) -> None:
         self._planned = database["planned_posts"]
+        self._removed = database["removed_posts"]
         self._plans = database["post_plans"]
         self._matches = database["post_matches"]
         self._posts = database["posts"]
@@ -88,9 +92,19 @@ class Calendar:
         return found
 
     async def remove(self, planned: Document, now: datetime) -> None:
-        """Removes one."""
+        """Removes one, and keeps it aside for some days."""
+        await self._removed.replace_one({"_id": planned["_id"]}, {**planned, "removed_at": now}, upsert=True)
         await self._planned.delete_one({"$and": [{"_id": planned["_id"]}, self._tenants.filter()]})
         await self._ask(planned, now)
+
+    async def removed(self, id: str) -> Document | None:
+        """One that was removed, as it was."""
+        query = {"$and": [{"_id": id}, self._tenants.filter()]}
+        return await self._removed.find_one(query, projection={"removed_at": False})
+
+    async def forget_removed(self, planned: Document) -> None:
+        """It is there again."""
+        await self._removed.delete_one({"$and": [{"_id": planned["_id"]}, self._tenants.filter()]})
 
     async def match(self, post: Document, plan: str | None, by: str, now: datetime) -> None:
         """Keeps that a post belongs to a plan, or to none."""

@@ -21,6 +21,7 @@ class Communities:
 
     def __init__(self, database: AsyncDatabase[Document], tenants: Tenants) -> None:
         self._communities = database["communities"]
+        self._removed = database["removed_communities"]
         self._members = database["community_members"]
         self._events = database["community_events"]
         self._tenants = tenants
@@ -66,8 +67,27 @@ class Communities:
 
     async def remove(self, brand: str, id: str, at: datetime) -> bool:
         """Removes one; its members and events follow. False where it was not there."""
-        found = await self._communities.update_one(self._there(brand, id), {"$set": {"removed_at": at}})
-        return found.matched_count == 1
+        found = await self._communities.find_one_and_update(self._there(brand, id), {"$set": {"removed_at": at}})
+        if found is None:
+            return False
+        await self._removed.replace_one({"_id": found["_id"]}, {**found, "removed_at": at}, upsert=True)
+        return True
+
+    async def removed(self, brand: str, id: str) -> Document | None:
+        """One that was removed in the last days."""
+        return await self._removed.find_one({"$and": [{"_id": f"{brand}/{id}"}, self._tenants.filter()]})
+
+    async def restore(self, removed: Document) -> bool:
+        """Brings one back, with everybody still to be judged; False where another one has its id."""
+        fresh = {"removed_at": None, "checked_after": ""}
+        query = {"$and": [{"_id": removed["_id"], "removed_at": {"$ne": None}}, self._tenants.filter()]}
+        found = await self._communities.update_one(query, {"$set": fresh, "$inc": {"revision": 1}})
+        if found.matched_count == 0:
+            counts = {"members": 0, "events": 0, "checked_revision": 0}
+            if not await self.add({**removed, **fresh, **counts}):
+                return False
+        await self._removed.delete_one({"_id": removed["_id"]})
+        return True
 
     async def members(self, id: str, after: Place | None, limit: int) -> list[Document]:
         """Members, the latest first."""

@@ -9,6 +9,8 @@ from pymongo.database import Database
 
 from rapport.domain.outreach import SEVERAL
 from rapport.kit.mongo import Document
+from services.api.repositories.calendar import UNDO_WITHIN
+from services.api.repositories.forms import KEPT
 
 _UP, _DOWN = ASCENDING, DESCENDING
 
@@ -211,6 +213,15 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     "accounts": (_index("brand", [("brand", _UP)]),),
     "policies": (_index("version", [("brand", _UP), ("version", _DOWN)]),),
+    # MongoDB removes what is older, about once a minute.
+    **{
+        name: (_index("old", [("removed_at", _UP)], expireAfterSeconds=int(UNDO_WITHIN.total_seconds())),)
+        for name in ("removed_posts", "removed_communities")
+    },
+    **{
+        name: (_index("old", [("at", _UP)], expireAfterSeconds=int(KEPT.total_seconds())),)
+        for name in ("form_receipts", "form_drafts", "request_receipts")
+    },
 }
 
 

@@ -90,6 +90,15 @@ async def list_accounts(brand: str, tenants: ReadBrand, context: ContextDep) -> 
     return Page(items=[_account(each) for each in await Accounts(context.database, tenants).connected(brand)])
 
 
+@router.get("/brands/{brand}/accounts/{account}", responses=responses(403, 404))
+async def get_account(brand: str, account: str, tenants: ReadBrand, context: ContextDep) -> Account:
+    """One connected account, without its secrets."""
+    known = newest(await _found(Accounts(context.database, tenants), brand, account))
+    if known["disconnected_at"] is not None:
+        raise not_found("account")
+    return _account(known)
+
+
 @router.patch("/brands/{brand}/accounts/{account}", responses=responses(403, 404, 409, 503))
 async def change_account(
     brand: str, account: str, change: AccountChange, tenants: AdminBrand, context: ContextDep

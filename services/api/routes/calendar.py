@@ -8,15 +8,17 @@ from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 
 from rapport.domain.times import ms, utc
-from services.api import planning
+from services.api import plan_files, planning
 from services.api.auth import PrincipalDep, ReadBrand, WriteBrand
 from services.api.context import ContextDep
-from services.api.problems import invalid, responses
+from services.api.plan_times import Order
+from services.api.problems import responses
 from services.api.routes.communities import CSV, exported
 from services.api.schemas.calendar import (
     CalendarDays,
     CalendarQuery,
     CalendarSettings,
+    CurrentFeed,
     Feed,
     MatchInput,
     Planned,
@@ -65,8 +67,14 @@ async def change_planned(
 
 @router.delete("/brands/{brand}/calendar/posts/{plan}", status_code=204, responses=responses(403, 404))
 async def remove_planned(brand: str, plan: str, _tenants: WriteBrand, context: ContextDep) -> None:
-    """Removes a planned post."""
+    """Removes a planned post. For 7 days `restore` brings it back."""
     await planning.remove(context.database, brand, plan, _now())
+
+
+@router.post("/brands/{brand}/calendar/posts/{plan}/restore", responses=responses(403, 404, 409))
+async def restore_planned(brand: str, plan: str, _tenants: WriteBrand, context: ContextDep) -> Planned:
+    """Brings back a planned post that was removed in the last 7 days."""
+    return await planning.restore(context.database, brand, plan, _now())
 
 
 @router.post("/brands/{brand}/calendar/posts/{plan}/approve", responses=responses(403, 404, 409))
@@ -119,17 +127,16 @@ async def put_calendar_settings(
     openapi_extra={"requestBody": {"required": True, "content": {CSV: {"schema": {"type": "string"}}}}},
 )
 async def import_plans(
-    brand: str, request: Request, _tenants: WriteBrand, context: ContextDep, agree: bool = False
+    request: Request, _tenants: WriteBrand, context: ContextDep, agree: bool = False, dates: Order | None = None
 ) -> PlansImported:
     """Reads a CSV file of planned posts; a row whose id is known changes that one.
 
-    Says of each bad row where it is bad, and takes nothing until the same file is sent with `agree=true`.
+    Cells are separated by commas, semicolons or tabs; times are RFC 3339, or local ones of the brand such as
+    `2026-12-31 09:00`, `31.12.2026 09:00` and `12/31/2026 9:00 AM`. Says how it reads them and where each bad row is
+    bad, and takes nothing until the same file is sent with `agree=true`. Where it cannot tell whether the day or the
+    month comes first, it asks for `dates`.
     """
-    try:
-        text = (await request.body()).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise invalid("file", f"it is not UTF-8 at byte {error.start}") from None
-    return await planning.take_file(context.database, brand, text, agree, _now())
+    return await plan_files.take(context.database, request.state.brand, await request.body(), agree, dates, _now())
 
 
 @router.get(
@@ -142,10 +149,16 @@ async def export_plans(brand: str, _tenants: ReadBrand, context: ContextDep) -> 
     return exported(planning.export(context.database, brand), f"{brand}-calendar")
 
 
-@router.post("/brands/{brand}/calendar/feed", responses=responses(403, 404))
-async def renew_feed(brand: str, _tenants: WriteBrand, context: ContextDep) -> Feed:
-    """Makes the address of the calendar as iCalendar, or a new one, which ends the one before."""
-    return await planning.renew_feed(context.database, brand)
+@router.get("/brands/{brand}/calendar/feed", responses=responses(403, 404))
+async def get_feed_address(brand: str, _tenants: WriteBrand, context: ContextDep) -> CurrentFeed:
+    """The address of the calendar as iCalendar. It takes a key that may write: whoever has the address can read."""
+    return await planning.current_feed(context.database, brand)
+
+
+@router.post("/brands/{brand}/calendar/feed", responses=responses(403, 404, 409))
+async def renew_feed(brand: str, _tenants: WriteBrand, context: ContextDep, replace: bool = False) -> Feed:
+    """Makes the address of the calendar as iCalendar; with `replace=true` a new one, which ends the one before."""
+    return await planning.renew_feed(context.database, brand, replace=replace)
 
 
 @router.get(

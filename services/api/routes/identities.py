@@ -8,7 +8,7 @@ from rapport.domain.times import ms
 from services.api import cursors, linking
 from services.api.auth import PrincipalDep, ReadBrand, WriteBrand
 from services.api.context import ContextDep
-from services.api.problems import invalid, not_found, responses
+from services.api.problems import not_found, responses
 from services.api.repositories.identities import Identities
 from services.api.schemas.common import Page, PageQuery
 from services.api.schemas.identities import (
@@ -88,8 +88,4 @@ async def import_links(
 
     Says of each bad row where it is bad, and takes nothing until the same file is sent with `agree=true`.
     """
-    try:
-        text = (await request.body()).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise invalid("file", f"it is not UTF-8 at byte {error.start}") from None
-    return await linking.take_file(context, brand, who.name, text, agree)
+    return await linking.take_file(context, brand, who.name, await request.body(), agree)

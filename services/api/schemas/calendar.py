@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
+from services.api.plan_times import Order
 from services.api.schemas.common import LARGEST_PAGE, LONGEST_ACCOUNT, Id, Input, PageQuery, Utc
 from services.api.schemas.mix import From, Label, Post, To
 from services.api.schemas.views import Why
@@ -110,9 +111,16 @@ class CalendarSettings(Input):
 
 
 class Feed(BaseModel):
-    """The address of the calendar as iCalendar, for whoever knows it. Told this once; a new one ends the one before."""
+    """The address of the calendar as iCalendar, for whoever knows it. A new one ends the one before."""
 
     path: str
+
+
+class CurrentFeed(BaseModel):
+    """Whether the calendar has an address as iCalendar, and which; one made by an older version cannot be shown."""
+
+    made: bool
+    path: str | None
 
 
 class BadPlan(BaseModel):
@@ -123,10 +131,26 @@ class BadPlan(BaseModel):
     why: str
 
 
+class TimesRead(BaseModel):
+    """One of the ways in which a file writes its times, with its first one and how that is read."""
+
+    written: str
+    read_as: Annotated[AwareDatetime | None, Field(description="In the brand's zone; null where it is to be asked.")]
+    rows: int
+
+
 class PlansImported(BaseModel):
-    """What a file of planned posts has in it, and what was done with it."""
+    """What a file of planned posts has in it, as what it was read, and what was done with it."""
 
     good: int
     bad: list[BadPlan]
+    past: Annotated[int, Field(description="How many of the good rows are planned for a time that is over.")]
+    separator: str
+    encoding: str
+    times: list[TimesRead]
+    dates: Annotated[Order | None, Field(description="What comes first in dates such as 12/31/2026.")]
+    asks_dates: Annotated[
+        bool, Field(description="Whether that is unclear: send it again with `dates`; nothing is taken until then.")
+    ]
     added: Annotated[int, Field(description="0 until it is sent with `agree=true`, which takes the good rows.")]
     changed: int

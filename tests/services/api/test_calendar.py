@@ -268,5 +268,5 @@ def test_who_has_the_feeds_address_reads_the_calendar_until_there_is_a_new_one(a
         (event,) = icalendar.Calendar.from_ical(answer.text).walk("VEVENT")
         assert event["summary"] == f"bluesky: {TEXT}"
         assert event.decoded("dtstart") == NOW + HOUR
-        api.client.post(f"/v1/brands/{brand}/calendar/feed")
+        api.client.post(f"/v1/brands/{brand}/calendar/feed", params={"replace": True})
         assert anybody.get(address).status_code == 404

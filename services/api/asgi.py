@@ -1,0 +1,59 @@
+"""Requests and answers between the middleware and the application."""
+
+from dataclasses import dataclass, field
+
+from rapport.kit.asgi import App, Message, Receive, Scope, Send
+
+
+@dataclass
+class Answer:
+    """A whole answer."""
+
+    status: int = 500
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+
+    async def send(self, send: Send) -> None:
+        """Sends it on."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """A header of a request; None where it has none."""
+    found = [value for given, value in scope["headers"] if given.lower() == name]
+    return found[0].decode("latin-1") if found else None
+
+
+async def whole_body(receive: Receive) -> bytes | None:
+    """The body of a request; None where its sender went away."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def answer_of(app: App, scope: Scope, body: bytes, receive: Receive) -> Answer:
+    """What the application answers, kept back."""
+    answer = Answer()
+    given = False
+
+    async def give() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def keep(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answer.status, answer.headers = message["status"], list(message.get("headers", ()))
+        elif message["type"] == "http.response.body":
+            answer.body += message.get("body", b"")
+
+    await app(scope, give, keep)
+    return answer
