@@ -19,6 +19,11 @@ def where_to_look(line: Line, key: str, inbox: str) -> Iterator[str]:
     yield f"API         {line.api}/v1   generic door: {line.ingest}/v1/interactions"
 
 
+def soon(waiting: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Those open exchanges whose clocks still run."""
+    return [one for one in waiting if not one["backfilled"] and datetime.fromisoformat(one["due_at"]) > now]
+
+
 def what_happens_next(
     waiting: list[dict[str, Any]], names: Mapping[str, str], played_at: datetime, now: datetime
 ) -> Iterator[str]:
@@ -26,8 +31,7 @@ def what_happens_next(
 
     `waiting` are the open exchanges as the API lists them, those due first at the beginning; `names` the brands' by id.
     """
-    soon = [one for one in waiting if not one["backfilled"] and datetime.fromisoformat(one["due_at"]) > now]
-    for one in soon[:MOST_SOON]:
+    for one in soon(waiting, now)[:MOST_SOON]:
         who = one["follower"]["name"] or one["follower"]["handle"] or one["follower"]["platform_id"]
         yield (
             f"{_in(one['due_at'], now)}: {who} has waited a day for an answer from {names[one['brand']]}. The comment "

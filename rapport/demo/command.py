@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rapport.demo import check as checks
 from rapport.demo.campaigns import campaigns
 from rapport.demo.client import Api, ApiError
-from rapport.demo.closing import to_connect, what_happens_next, where_to_look
+from rapport.demo.closing import soon, to_connect, what_happens_next, where_to_look
 from rapport.demo.generator import Recording, record
 from rapport.demo.inbox import Inbox
 from rapport.demo.plans import plans, unfound
@@ -35,6 +35,8 @@ GRACE_SECONDS = "4"
 """The scorer waits for an answer that was polled together with its comment. Here all comes from one recording."""
 REFRESH_SECONDS = 0.5
 COMPARE_SECONDS = 3.0
+SHOWN_SECONDS = 60.0
+"""Until what was played is shown. A quiet machine needs a few seconds."""
 
 
 class CheckError(Exception):
@@ -119,8 +121,13 @@ def _conclude(console: Console, api: Api, recording: Recording, line: Line, key:
     """Says what to look at, last, where the person's eyes are."""
     names = {brand.id: brand.name for brand in recording.brands}
     waiting: list[dict[str, Any]] = []
-    with contextlib.suppress(ApiError, httpx.TransportError), console.status("looking what is due next …"):
-        waiting = checks.waiting(api)
+    deadline = time.monotonic() + SHOWN_SECONDS
+    with console.status("waiting until all of it is shown …"):
+        # The last answers are shown a moment after they were sent, and with them what is left to wait for.
+        while not soon(waiting, datetime.now(UTC)) and time.monotonic() < deadline:
+            with contextlib.suppress(ApiError, httpx.TransportError):
+                waiting = checks.waiting(api)
+            time.sleep(REFRESH_SECONDS)
     console.rule("[bold]What to look at[/]")
     for said in where_to_look(line, key, inbox.page):
         console.print(escape(said), soft_wrap=True)

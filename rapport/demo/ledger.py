@@ -10,6 +10,8 @@ from rapport.demo.feed import Body
 TARGET = timedelta(hours=24)
 SPOKEN = ("comment", "mention", "message")
 REMOVALS = ("delete", "hide")
+ONCE = ("follow", "reaction", "share")
+"""Kinds that a person does to a thing once, in however many records."""
 UNCOUNTED = (*REMOVALS, "edit")
 
 
@@ -66,6 +68,8 @@ def expected_of(
         lanes: dict[tuple[str, str], list[Body]] = {}
         author_of = {body["id"]: body["actor"]["id"] for body in once if body["kind"] in SPOKEN}
         removed = {body["object"]["id"] for body in once if body["kind"] in REMOVALS}
+        undone = {_record(body) for body in once if body.get("undo")}
+        standing: dict[tuple[str, str, str], dict[str, bool]] = {}
         for body in once:
             kind = body["kind"]
             (expected.undone if body.get("undo") else expected.interactions)[kind] += 1
@@ -73,13 +77,26 @@ def expected_of(
             if follower is None:
                 continue
             expected.followers.add((platform, follower))
-            if kind not in UNCOUNTED and body["id"] not in removed:
+            if kind in ONCE:
+                standing.setdefault((follower, kind, _thing(body)), {})[_record(body)] = _record(body) not in undone
+            elif kind not in UNCOUNTED and body["id"] not in removed:
                 expected.counts[kind] += -1 if body.get("undo") else 1
             if kind in (*SPOKEN, *REMOVALS, "reply"):
                 lanes.setdefault((body["thread"], follower), []).append(body)
+        expected.counts.update(kind for (_, kind, _), records in standing.items() if any(records.values()))
         for (_, follower), lane in lanes.items():
             expected.exchanges.extend(_exchanges(platform, follower, lane, connected_at))
     return expected
+
+
+def _record(body: Body) -> str:
+    """What is there, or was taken back, on the platform."""
+    return str(body.get("object", body)["id"])
+
+
+def _thing(body: Body) -> str:
+    """What a follow, a reaction or a share was done to: an account, or a post. It counts once, however often."""
+    return "the account" if body["kind"] == "follow" else str(body.get("post") or _record(body))
 
 
 def _follower(body: Body, author_of: dict[str, str], staff: Collection[str]) -> str | None:

@@ -54,14 +54,22 @@ def test_deleting_what_was_answered_changes_nothing() -> None:
 
 def test_what_was_hidden_and_what_was_taken_back_belong_to_their_followers() -> None:
     hidden = body("hide", "h", 1, object={"id": "a"})
-    liked, unliked = body("reaction", "l", 1), body("reaction", "u", 2, undo=True)
+    liked, unliked = body("reaction", "l", 1), body("reaction", "u", 2, undo=True, object={"id": "l"})
     told = [body("comment", "a", 0), body("comment", "b", 0), hidden, liked, unliked]
     expected = expected_of({"mastodon": told}, START)
 
     assert expected.followers == {("mastodon", "ada")}
     assert expected.undone == {"reaction": 1}
     assert expected.interactions == {"comment": 2, "hide": 1, "reaction": 1}
-    assert expected.counts == {"comment": 1, "reaction": 0}
+    assert expected.counts == {"comment": 1}
+
+
+def test_what_a_person_does_to_a_thing_counts_once_as_long_as_any_record_of_it_stands() -> None:
+    likes = [body("reaction", name, 1, post="p") for name in ("l1", "l2", "l3")]
+    other = body("reaction", "l4", 1, post="q")
+    follows = [body("follow", name, 1) for name in ("f1", "f2")]
+    undone = body("reaction", "u", 2, undo=True, object={"id": "l1"}, post="p")
+    assert expected_of({"mastodon": [*likes, other, *follows, undone]}, START).counts == {"reaction": 2, "follow": 1}
 
 
 def test_the_ledger_of_the_recording_and_the_rules_of_the_product_agree() -> None:

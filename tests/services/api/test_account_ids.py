@@ -89,6 +89,7 @@ def test_an_odd_id_goes_through_every_route_that_takes_one(api: Served, database
     ask("PUT", "/policy", {"rules": [{"when": {"account": account}, "target_seconds": 3600}, {"target_seconds": 7200}]})
     starts, ends = now + timedelta(days=1), now + timedelta(days=2)
     campaign = {"id": "spring", "kind": "giveaway", "name": "Spring", "accounts": [account], "giveaway": RULES}
+    campaign["posts"] = ["at://post"]
     ask("POST", "/campaigns", {**campaign, "starts_at": starts.isoformat(), "ends_at": ends.isoformat()})
     planned = ask("POST", "/calendar/posts", {"account": account, "planned_at": starts.isoformat(), "text": "x"})
     assert ask("GET", f"/calendar/posts/{planned['id']}")["account"] == account
