@@ -17,11 +17,12 @@ def topics(
 
     from kafka.errors import KafkaError
 
+    from rapport.contracts.topics import CATALOGUE
     from rapport.kit.kafka import create_topics
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
-        made = create_topics(kafka, replication)
+        made = create_topics(kafka, replication, CATALOGUE)
     except (KafkaError, OSError) as error:
         fail(f"the topics could not be made on {kafka}: {type(error).__name__}: {error}")
     if as_json:

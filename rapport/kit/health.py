@@ -29,6 +29,7 @@ class Health:
         """Starts unready with these reasons, for instance `kafka`, until each is cleared."""
         self._lock = threading.Lock()
         self._reasons = set(reasons)
+        self._checks: list[Callable[[], str | None]] = []
 
     def unready(self, reason: str) -> None:
         """Adds a reason not to be ready."""
@@ -40,10 +41,16 @@ class Health:
         with self._lock:
             self._reasons.discard(reason)
 
+    def check(self, reason: Callable[[], str | None]) -> None:
+        """Asks `reason` each time; it answers at once, with None while all is well."""
+        with self._lock:
+            self._checks.append(reason)
+
     def reasons(self) -> list[str]:
         """What is missing, sorted; empty when the service is ready."""
         with self._lock:
-            return sorted(self._reasons)
+            checked = [check() for check in self._checks]
+            return sorted(self._reasons.union(reason for reason in checked if reason is not None))
 
 
 class Loop:

@@ -8,14 +8,21 @@ from pymongo import AsyncMongoClient, MongoClient
 from pymongo.errors import PyMongoError
 
 from rapport.kit import backoff
+from rapport.kit.probe import Probe
 
 Document = dict[str, Any]
-SELECT_MS = 5_000
+SELECT_MS = 2_500
+"""For a primary to be there. A request that finds none should fail within a few seconds."""
+CONNECT_MS = 3_000
+"""For an answer to the driver's own heartbeat; without one, every operation under way fails instead of hanging."""
+HEARTBEAT_MS = 1_000
 
 _OPTIONS: dict[str, Any] = {
     "w": "majority",
     "tz_aware": True,
     "serverSelectionTimeoutMS": SELECT_MS,
+    "connectTimeoutMS": CONNECT_MS,
+    "heartbeatFrequencyMS": HEARTBEAT_MS,
     "appname": "rapport",
 }
 
@@ -28,6 +35,12 @@ def client(uri: str) -> MongoClient[Document]:
 def async_client(uri: str) -> AsyncMongoClient[Document]:
     """A client for asyncio. Connects when first used."""
     return AsyncMongoClient(uri, **_OPTIONS)
+
+
+def probe(name: str, uri: str) -> Probe:
+    """Knows whether a primary answers, by a client of its own."""
+    asked: MongoClient[Document] = MongoClient(uri, **{**_OPTIONS, "socketTimeoutMS": CONNECT_MS, "maxPoolSize": 1})
+    return Probe(name, lambda: asked.admin.command("ping"), close=asked.close)
 
 
 def wait_until_there(

@@ -7,6 +7,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
+from rapport.contracts.topics import CATALOGUE
 from rapport.kit import kafka as kit_kafka
 from rapport.kit import mongo as kit_mongo
 from rapport.kit.kafka_login import login
@@ -32,7 +33,7 @@ def check_kafka(bootstrap: str, on_progress: Callable[[str], None]) -> None:
             )
         time.sleep(_POLL_SECONDS)
     try:
-        kit_kafka.create_topics(bootstrap, replication=replication(bootstrap))
+        kit_kafka.create_topics(bootstrap, replication(bootstrap), CATALOGUE)
     except (KafkaError, OSError) as error:
         raise StackError(
             f"RAPPORT_KAFKA names {bootstrap}; something listens there, but making the topics failed: "

@@ -17,6 +17,7 @@ import msgspec
 from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
+from rapport.contracts.topics import CATALOGUE
 from rapport.kit import kafka as kit_kafka
 from rapport.kit import mongo as kit_mongo
 from rapport.kit.kafka_login import KafkaLogin
@@ -176,8 +177,8 @@ class Stack:
             ours = server.child()
             if ours is None or not ours.listens(int(port)):
                 return False
-            kit_kafka.create_topics(address, replication=1, who=login)
-            return not kit_kafka.missing_topics(address, login)
+            kit_kafka.create_topics(address, 1, CATALOGUE, login)
+            return not kit_kafka.missing_topics(address, CATALOGUE, login)
 
         self._until("Kafka", server, attempt, broker.log, (KafkaError, OSError))
         tell(f"ready at {address}")

@@ -97,10 +97,16 @@ def create_app(settings: ApiSettings) -> FastAPI:
         loop = probes.Loop()
         internal = probes.serve(settings.host, settings.internal_port, context.health, loop.alive)
         app.state.internal_port = internal.server_port
+        asking = [
+            kafka.probe("kafka", settings.kafka).start(context.health),
+            mongo.probe("mongodb", settings.mongodb.get_secret_value()).start(context.health),
+        ]
         tasks = [asyncio.create_task(_connect(settings, context, broker)), asyncio.create_task(loop.beat())]
         try:
             yield
         finally:
+            for probe in asking:
+                probe.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,9 +8,10 @@ from threading import Event, Thread
 
 from pymongo.errors import PyMongoError
 
-from rapport.contracts.topics import PROJECTOR_GROUP
+from rapport.contracts.topics import CATALOGUE, PROJECTOR_GROUP
 from rapport.kit import backoff, health, kafka, mongo
 from rapport.kit.log import set_up
+from rapport.kit.member import GroupConsumer
 from services.api.projection.batch import SOURCES
 from services.api.projection.loop import POLL_RECORDS, Projector
 from services.api.repositories import indexes
@@ -24,8 +25,6 @@ FETCH_BYTES = 4 * 1024 * 1024
 WORTH_A_FETCH_BYTES = 64 * 1024
 FETCH_WAIT_MS = 100
 """The broker gathers records for so long at most, so that a moderate load is ten batches a second, not hundreds."""
-SESSION_MS = 10_000
-"""How soon the partitions of a projector that died are given to another; its heartbeats come every 3 s."""
 
 
 logger = logging.getLogger("rapport.projector")
@@ -47,6 +46,8 @@ def run() -> None:
         signal.signal(name, lambda *_: stop.set())
 
     state = health.Health("kafka", "mongodb")
+    kafka.probe("kafka", settings.kafka).start(state)
+    mongo.probe("mongodb", settings.mongodb.get_secret_value()).start(state)
     beats: list[Projector] = []
     server = health.serve(
         settings.host,
@@ -74,21 +75,20 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, bea
         lambda: indexes.create(database), what=f"MongoDB at {where}", log=logger, errors=(PyMongoError,), wait=wait
     )
     state.ready("mongodb")
-    kafka.wait_until_there(settings.kafka, logger, wait)
+    kafka.wait_until_there(settings.kafka, CATALOGUE, logger, wait)
     producer = kafka.producer(settings.kafka, "rapport-projector")
-    consumer = kafka.consumer(
+    consumer = GroupConsumer(
         settings.kafka,
         PROJECTOR_GROUP,
         "rapport-projector",
+        {topic.name: topic.partitions for topic in SOURCES},
+        state,
+        stop,
         max_poll_records=POLL_RECORDS,
-        session_timeout_ms=SESSION_MS,
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_min_bytes=WORTH_A_FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
-    consumer.subscribe([topic.name for topic in SOURCES])
-    # Whoever leads the group assigns the partitions that it knows of; without this, at times none.
-    consumer.topics()
     state.ready("kafka")
     projector = Projector(consumer, producer, database, state, stop)
     beats.append(projector)
@@ -100,6 +100,6 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, bea
         # Also where the projector failed: the process ends, and with it the upkeep.
         stop.set()
         upkeep.join()
-        consumer.close(autocommit=False)
+        consumer.close()
         producer.close(timeout=5)
         client.close()

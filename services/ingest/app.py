@@ -20,6 +20,7 @@ from rapport.kit.asgi import App, Caught, Scope
 from rapport.kit.health import Health
 from rapport.kit.log import set_up
 from rapport.kit.outgoing import Guard
+from rapport.kit.probe import Probe, room_in
 from rapport.kit.serving import Limits, Server
 from services.ingest.broker import Broker
 from services.ingest.connectors.bluesky import Bluesky
@@ -43,6 +44,10 @@ def utc_now() -> datetime:
 def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
     """The service as an ASGI application; its threads and readers live as long as it does."""
     health = Health(NOT_READ, KAFKA_GONE)
+    asking = [
+        kafka.probe(KAFKA_GONE, settings.kafka),
+        Probe("disk", lambda: room_in(settings.data / "ingest")),
+    ]
     broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest"), log)
     heart = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest-heartbeats"), log)
 
@@ -62,6 +67,8 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
                 loop.call_soon_threadsafe(bluesky.follow, directory.accounts())
 
         directory.listen(changed)
+        for probe in asking:
+            probe.start(health)
         broker.start()
         heart.start()
         directory.start()
@@ -71,6 +78,8 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         finally:
             beating.cancel()
             going_round.cancel()
+            for probe in asking:
+                probe.stop()
             await bluesky.close()
             await asyncio.to_thread(directory.stop)
             await asyncio.to_thread(heart.close)

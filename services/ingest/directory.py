@@ -2,26 +2,22 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
 from kafka import TopicPartition
-from kafka.errors import KafkaError
 
 from rapport.contracts import codec
 from rapport.contracts.events import Account, Brand
-from rapport.contracts.topics import BRANDS
+from rapport.contracts.topics import BRANDS, CATALOGUE
 from rapport.kit import backoff, kafka
 from rapport.kit.health import Health
 from services.ingest import metrics
 
 POLL_MS = 300
 """A new account is usable this soon after the API published it."""
-PROBE_SECONDS = 2.0
-PROBE_MS = 3_000
-"""The broker is asked for the topic's end every so often; without an answer in this time it counts as gone."""
+STOP_SECONDS = 6.0
 
 NOT_READ = "brands topic not read yet"
 KAFKA_GONE = "kafka does not answer"
@@ -51,7 +47,7 @@ class Directory:
     def stop(self) -> None:
         """Ends the thread."""
         self._stop.set()
-        self._thread.join(2 * PROBE_MS / 1000)
+        self._thread.join(STOP_SECONDS)
 
     def account(self, id: str) -> tuple[str, Account] | None:
         """The brand and the account of an id."""
@@ -65,7 +61,7 @@ class Directory:
         delays = backoff.delays()
         while not self._stop.is_set():
             try:
-                kafka.wait_until_there(self._bootstrap, self._log, self._wait)
+                kafka.wait_until_there(self._bootstrap, CATALOGUE, self._log, self._wait)
                 self._follow()
             except _StoppedError:
                 return
@@ -90,13 +86,9 @@ class Directory:
             self._health.ready(NOT_READ)
             self._log.info("%d brands, %d accounts", len(self._brands), len(self._accounts))
             self._changed()
-            probed = time.monotonic()
             while not self._stop.is_set():
                 if self._take(consumer.poll(timeout_ms=POLL_MS)):
                     self._changed()
-                if time.monotonic() - probed > PROBE_SECONDS:
-                    self._probe(consumer, partition)
-                    probed = time.monotonic()
         finally:
             consumer.close()
 
@@ -105,18 +97,6 @@ class Directory:
             if self._stop.is_set():
                 raise _StoppedError
             self._take(consumer.poll(timeout_ms=POLL_MS))
-
-    def _probe(self, consumer: Any, partition: TopicPartition) -> None:
-        try:
-            consumer.end_offsets([partition], timeout_ms=PROBE_MS)
-        except KafkaError as error:
-            if KAFKA_GONE not in self._health.reasons():
-                self._log.warning("Kafka at %s does not answer: %s", self._bootstrap, error)
-            self._health.unready(KAFKA_GONE)
-        else:
-            if KAFKA_GONE in self._health.reasons():
-                self._log.info("Kafka at %s answers again", self._bootstrap)
-            self._health.ready(KAFKA_GONE)
 
     def _take(self, polled: dict[TopicPartition, list[Any]]) -> bool:
         records = [record for batch in polled.values() for record in batch]

@@ -13,7 +13,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from rapport.contracts.events import Alert, Channel, MailChannel, Notice, WebhookChannel
-from rapport.contracts.topics import BRANDS
+from rapport.contracts.topics import BRANDS, CATALOGUE
 from rapport.kit import backoff, kafka, mongo
 from rapport.kit.health import Health, serve
 from rapport.kit.log import set_up
@@ -46,6 +46,8 @@ def run() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     health = Health("kafka", "mongodb")
+    kafka.probe("kafka", settings.kafka).start(health)
+    mongo.probe("mongodb", settings.mongodb.get_secret_value()).start(health)
     server = serve(settings.host, settings.port, health)
     try:
         with contextlib.closing(_connect(settings, health, stop, log)) as directory:
@@ -74,7 +76,7 @@ def _connect(settings: NotifierSettings, health: Health, stop: threading.Event, 
 
         backoff.until(prepare, what=what, log=log, errors=(PyMongoError,), wait=wait)
     health.ready("mongodb")
-    kafka.wait_until_there(settings.kafka, log, wait)
+    kafka.wait_until_there(settings.kafka, CATALOGUE, log, wait)
     directory = backoff.until(
         lambda: Directory.caught_up(settings.kafka),
         what=f"{BRANDS.name} at {settings.kafka}",

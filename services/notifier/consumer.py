@@ -16,10 +16,12 @@ from rapport.contracts.events import Alert, Channel, MissingPost, Notice
 from rapport.contracts.topics import ALERTS, ALERTS_DEAD, NOTIFIER_GROUP, REMINDERS, REMINDERS_DEAD
 from rapport.kit import backoff, kafka
 from rapport.kit.health import Health
+from rapport.kit.member import GroupConsumer
 from services.notifier import metrics, outbox
 from services.notifier.directory import Directory
 
 POLL_MS = 250
+SOURCES = (ALERTS, REMINDERS)
 _DEAD = {ALERTS.name: ALERTS_DEAD.name, REMINDERS.name: REMINDERS_DEAD.name}
 
 log = logging.getLogger("rapport.notifier.consumer")
@@ -45,27 +47,28 @@ class AlertConsumer:
 
     def run(self, stop: threading.Event) -> None:
         """Consumes until `stop` is set. Raises what it cannot explain, so that the process ends and is started anew."""
-        while not stop.is_set():
-            try:
-                self._consume(stop)
-            except KafkaError as error:
-                # A commit that came too late, or a broker on its way out. What was read and not committed must come
-                # again, so the consumer starts over from what is committed; inserting again changes nothing.
-                log.warning("Kafka: %s: %s; starting over", type(error).__name__, error)
-                stop.wait(1.0)
-
-    def _consume(self, stop: threading.Event) -> None:
-        with (
-            contextlib.closing(kafka.consumer(self._bootstrap, NOTIFIER_GROUP, "rapport-notifier")) as consumer,
-            contextlib.closing(kafka.producer(self._bootstrap, "rapport-notifier-dead-letters")) as dead_letters,
-        ):
-            consumer.subscribe(list(_DEAD))
+        topics = {topic.name: topic.partitions for topic in SOURCES}
+        with contextlib.closing(
+            GroupConsumer(self._bootstrap, NOTIFIER_GROUP, "rapport-notifier", topics, self._health, stop)
+        ) as consumer:
             while not stop.is_set():
-                self._step(consumer, dead_letters, stop)
+                try:
+                    self._consume(consumer, stop)
+                except KafkaError as error:
+                    # A commit that came too late, or a broker on its way out. What was read and not committed must
+                    # come again, so reading starts over from what is committed; inserting again changes nothing.
+                    log.warning("Kafka: %s: %s; starting over", type(error).__name__, error)
+                    consumer.restart()
+                    stop.wait(1.0)
 
-    def _step(self, consumer: Any, dead_letters: Any, stop: threading.Event) -> None:
+    def _consume(self, consumer: GroupConsumer, stop: threading.Event) -> None:
+        with contextlib.closing(kafka.producer(self._bootstrap, "rapport-notifier-dead-letters")) as dead_letters:
+            while not stop.is_set():
+                self._step(consumer, dead_letters)
+
+    def _step(self, consumer: GroupConsumer, dead_letters: Any) -> None:
         self._directory.read()
-        batch = [record for records in consumer.poll(timeout_ms=POLL_MS).values() for record in records]
+        batch = [record for records in consumer.poll(POLL_MS).values() for record in records]
         if not batch:
             return
         # A brand's channels were written before anything could alert it; read up to there, then look.
@@ -75,7 +78,7 @@ class AlertConsumer:
             notice = _decoded(record, dead_letters)
             if notice is not None:
                 notices.append((notice, self._channels(notice)))
-        if self._insert(notices, stop):
+        if self._insert(notices, consumer):
             consumer.commit()
             self._wake()
 
@@ -89,17 +92,18 @@ class AlertConsumer:
         metrics.ALERTS.labels("recorded").inc()
         return brand.channels
 
-    def _insert(self, notices: list[tuple[Notice, tuple[Channel, ...]]], stop: threading.Event) -> bool:
+    def _insert(self, notices: list[tuple[Notice, tuple[Channel, ...]]], consumer: GroupConsumer) -> bool:
         for delay in backoff.delays():
             try:
                 outbox.insert(self._rows, notices, datetime.now(UTC))
             except PyMongoError as error:
                 self._health.unready("mongodb")
                 log.warning("MongoDB: %s: %s; trying again in %.1f s", type(error).__name__, error, delay)
-                if stop.wait(delay):
+                if consumer.stay(delay):
                     return False
             else:
                 self._health.ready("mongodb")
+                consumer.resume(*consumer.paused())
                 return True
         raise AssertionError("delays never end")
 

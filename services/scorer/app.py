@@ -30,12 +30,15 @@ from rapport.contracts.topics import (
 )
 from rapport.kit import health, kafka
 from rapport.kit import log as logs
+from rapport.kit.group import Patience
 from rapport.kit.kafka_login import KafkaLogin, login
+from rapport.kit.member import GroupLostError, GroupWatch
+from rapport.kit.probe import Probe, room_in
 from services.scorer.exchanges import ExchangesHandler
 from services.scorer.fenced.agent import Agent, Handler
 from services.scorer.fenced.lane import Lane
 from services.scorer.fenced.state import RefusedError
-from services.scorer.fenced.transport import BatchSchema, begin_anew, pause, read_from, read_position
+from services.scorer.fenced.transport import BatchSchema, begin_anew, member_id, pause, read_from, read_position
 from services.scorer.fenced.watchdog import Watchdog
 from services.scorer.output import ROW_HEADERS
 from services.scorer.relationships import RelationshipsHandler
@@ -51,6 +54,8 @@ STUCK_SECONDS = 120.0
 LOOK_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
 STALE_AFTER = (TOMBSTONES_DAYS - 2) * DAY_MS
+REBALANCE_SECONDS = 60.0
+PATIENCE = Patience(rebalancing=2 * REBALANCE_SECONDS)
 FAUST_STOP_SECONDS = 3.0
 
 ASSIGNED = Gauge("rapport_scorer_assigned_lanes", "Lanes that this worker has.", ["agent"])
@@ -73,6 +78,16 @@ class Worker:
         self._topics = {source: agent for agent in self._agents.values() for source in agent.sources}
         self._dog = Watchdog(STUCK_SECONDS)
         self._app = self._faust()
+        self._loop = asyncio.get_running_loop()
+        # Where aiokafka's coordination ends with an error, it tells whoever fetches next, and nobody may.
+        self._group = GroupWatch(
+            settings.kafka,
+            SCORER_GROUP,
+            {topic.name: topic.partitions for topic in (CONVERSATIONS, ENGAGEMENTS, EXCHANGES)},
+            member=lambda: member_id(self._app),
+            give_up=self._group_lost,
+            patience=PATIENCE,
+        )
 
     def _faust(self) -> Any:
         settings = self._settings
@@ -91,7 +106,7 @@ class Worker:
             broker_max_poll_records=2_000,
             broker_session_timeout=settings.session_seconds,
             broker_heartbeat_interval=settings.session_seconds / 4,
-            broker_rebalance_timeout=60.0,
+            broker_rebalance_timeout=REBALANCE_SECONDS,
             broker_request_timeout=40.0,
             broker_credentials=credentials(),
         )
@@ -114,12 +129,14 @@ class Worker:
         """Starts Faust, which joins the group; the lanes follow from what it assigns."""
         (self._settings.data / "faust").mkdir(parents=True, exist_ok=True)
         await self._app.start()
+        self._group.start(self._health)
         self._tasks = [asyncio.create_task(part()) for part in (self._watch, self._guard)]
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Ends the lanes after the transactions under way, then leaves."""
+        self._group.stop()
         for task in self._tasks:
             task.cancel()
         await self._close(list(self._lanes))
@@ -160,6 +177,9 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._crashed(error)
+
+    def _group_lost(self, why: str) -> None:
+        self._loop.call_soon_threadsafe(self._crashed, GroupLostError(why))
 
     def _crashed(self, error: BaseException) -> None:
         if not self.failed.done():
@@ -283,6 +303,8 @@ def _agents(settings: ScorerSettings) -> list[Agent]:
 
 async def _serve(settings: ScorerSettings) -> int:
     state = health.Health("kafka", "partitions restored")
+    kafka.probe("kafka", settings.kafka).start(state)
+    Probe("disk", lambda: room_in(settings.data / "scorer")).start(state)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -331,7 +353,7 @@ def _wait_for_kafka(bootstrap: str, stopping: asyncio.Event, loop: asyncio.Abstr
             time.sleep(0.05)
 
     try:
-        kafka.wait_until_there(bootstrap, log, wait)
+        kafka.wait_until_there(bootstrap, CATALOGUE, log, wait)
         ours = [topic for topic in CATALOGUE if "scorer" in topic.writers or topic is ENGAGEMENTS]
         wrong = kafka.wrong_partitions(bootstrap, ours)
         if wrong:

@@ -261,7 +261,7 @@ def _counts(expected: Expected, brand: str | None) -> dict[str, dict[str, int]]:
 
 
 def _check_topics(bootstrap: str) -> None:
-    missing = kit_kafka.missing_topics(bootstrap)
+    missing = kit_kafka.missing_topics(bootstrap, CATALOGUE)
     if missing:
         raise UnverifiableError(f"the broker has no topic {', '.join(sorted(missing))}")
     wrong = kit_kafka.wrong_partitions(bootstrap, CATALOGUE)

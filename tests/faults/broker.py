@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
-from rapport.contracts.topics import Topic
+from rapport.contracts.topics import CATALOGUE, Topic
 from rapport.kit import kafka
 from rapport.kit.kafka_login import login
 from rapport.local import child, ports
@@ -52,8 +52,8 @@ class OwnBroker:
 
     def _answers(self) -> bool:
         try:
-            kafka.create_topics(self.kafka, replication=1)
-            return not kafka.missing_topics(self.kafka)
+            kafka.create_topics(self.kafka, 1, CATALOGUE)
+            return not kafka.missing_topics(self.kafka, CATALOGUE)
         except (KafkaError, OSError):
             return False
 
@@ -112,13 +112,13 @@ class OwnBroker:
         """Deletes a topic."""
         with self.admin() as admin:
             admin.delete_topics([topic.name])
-        until(lambda: topic.name in kafka.missing_topics(self.kafka), f"{topic.name} is gone")
+        until(lambda: topic.name in kafka.missing_topics(self.kafka, CATALOGUE), f"{topic.name} is gone")
 
     def recreate(self, topic: Topic) -> None:
         """Deletes a topic and makes it anew, empty."""
         self.delete(topic)
-        kafka.create_topics(self.kafka, replication=1)
-        until(lambda: not kafka.missing_topics(self.kafka), f"{topic.name} is back")
+        kafka.create_topics(self.kafka, 1, CATALOGUE)
+        until(lambda: not kafka.missing_topics(self.kafka, CATALOGUE), f"{topic.name} is back")
 
     def ends(self, topic: Topic) -> dict[int, int]:
         """The end of what is committed in each partition."""

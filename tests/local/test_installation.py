@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rapport.cli import app
+from rapport.contracts.topics import CATALOGUE
 from rapport.kit import mongo
 from rapport.kit.kafka import missing_topics
 from rapport.kit.kafka_login import KafkaLogin
@@ -115,7 +116,7 @@ def test_the_line_has_every_address_the_key_and_every_pid_and_all_are_ready(up: 
     assert set(up.line["pids"]) == SERVICES | {"kafka", "mongodb"}
     assert set(up.line["internal"]) == SERVICES
     assert all(is_ready(url) for url in up.line["internal"].values())
-    assert missing_topics(up.line["kafka"], login_of(up.line)) == set()
+    assert missing_topics(up.line["kafka"], CATALOGUE, login_of(up.line)) == set()
     assert up.status() == up.line
 
 
@@ -197,7 +198,7 @@ def test_a_killed_broker_and_database_are_started_again_at_the_same_address(up: 
     )
     now = up.status()
     assert (now["kafka"], now["mongodb"]) == (up.line["kafka"], up.line["mongodb"])
-    assert missing_topics(now["kafka"], login_of(now)) == set()
+    assert missing_topics(now["kafka"], CATALOGUE, login_of(now)) == set()
     with mongo.client(now["mongodb"]) as client:
         assert client.admin.command("hello")["isWritablePrimary"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rapport.contracts.topics import CATALOGUE
 from rapport.kit import mongo
 from rapport.kit.kafka import missing_topics
 from rapport.local import broker, mongod
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.stack
 
 
 def test_the_broker_has_every_topic_of_the_catalogue(stack: Running) -> None:
-    assert missing_topics(stack.kafka) == set()
+    assert missing_topics(stack.kafka, CATALOGUE) == set()
 
 
 def test_the_database_takes_writes_of_a_replica_set(stack: Running, database: str) -> None:
@@ -63,12 +64,12 @@ def test_taken_usual_ports_lead_to_others_and_down_ends_only_its_own(
         running = servers.up(bound=True)
         try:
             assert all(not running.kafka.endswith(f":{port}") for port in taken)
-            assert missing_topics(running.kafka) == set()
+            assert missing_topics(running.kafka, CATALOGUE) == set()
             assert all(str(port) not in running.mongodb for port in taken)
         finally:
             assert set(servers.down()) == {"kafka", "mongodb"}
         assert not any(psutil.pid_exists(pid) for pid in running.pids.values())
-        assert missing_topics(stack.kafka) == set()
+        assert missing_topics(stack.kafka, CATALOGUE) == set()
 
 
 def test_a_pid_that_another_process_has_now_is_left_alone(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from rapport.contracts.topics import CONVERSATIONS, CONVERSATIONS_UNSEEN, ENGAGEMENTS, ENGAGEMENTS_UNSEEN
 from rapport.kit import backoff
 from rapport.kit.health import Health
+from rapport.kit.member import GroupConsumer
 from rapport.kit.mongo import Document
 from services.api.projection import batch as batches
 from services.api.projection import hourly, metrics, views
@@ -43,8 +44,10 @@ class Projector:
     So a crash at any point repeats at most the records since the last commit, and repeating them changes nothing.
     """
 
-    def __init__(self, consumer: Any, producer: Any, database: Database[Document], health: Health, stop: Event) -> None:
-        """`consumer` is subscribed to `batch.SOURCES`; `producer` writes dead letters; `stop` ends `run`."""
+    def __init__(
+        self, consumer: GroupConsumer, producer: Any, database: Database[Document], health: Health, stop: Event
+    ) -> None:
+        """`consumer` reads `batch.SOURCES`; `producer` writes dead letters; `stop` ends `run`."""
         self._consumer = consumer
         self._producer = producer
         self._database = database
@@ -62,7 +65,7 @@ class Projector:
         try:
             while not self._stop.is_set():
                 self.beat = time.monotonic()
-                polled = self._consumer.poll(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+                polled = self._consumer.poll(POLL_MS, max_records=POLL_RECORDS)
                 if polled:
                     self._take(polled)
                 if self._uncommitted and time.monotonic() >= self._commit_at:
@@ -97,13 +100,9 @@ class Projector:
         raise AssertionError("delays never end")
 
     def _stay(self, seconds: float) -> None:
-        """Waits, and remains a member of the group meanwhile: a member that does not poll loses its partitions."""
+        """Waits, and remains a member of the group meanwhile."""
         self.beat = time.monotonic()
-        self._consumer.pause(*self._consumer.assignment())
-        for partition, records in self._consumer.poll(timeout_ms=0).items():
-            # Assigned to us within this very poll, so not paused yet: to be read again later.
-            self._consumer.seek(partition, records[0].offset)
-        if self._stop.wait(seconds):
+        if self._consumer.stay(seconds):
             raise _StoppedError
 
     def _resume(self) -> None:

@@ -178,6 +178,13 @@ class FencedTransport(driver.Transport):
     Consumer = FencedConsumer
 
 
+def member_id(app: Any) -> str | None:
+    """The id that the worker believes to have in its group; None before it tries to join."""
+    thread = getattr(app.consumer, "_thread", None)
+    consumer = getattr(thread, "_consumer", None)
+    return str(consumer._coordinator.member_id) if consumer is not None else None
+
+
 def begin_anew(app: Any) -> None:
     """Fetches nothing any more until lanes say from where."""
     cast(FencedConsumer, app.consumer).begin_anew()

@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -33,6 +33,7 @@ from rapport.contracts.topics import (
 )
 from rapport.kit import kafka
 from rapport.kit.health import Health
+from rapport.kit.member import GroupConsumer
 from rapport.kit.mongo import Document
 from rapport.local.ports import usual_or_free
 from rapport.local.stack import Running
@@ -97,8 +98,9 @@ def brand() -> str:
 def projecting(stack: Running, views: Database[Document]) -> Iterator[Health]:
     """A projector that reads the whole log from its beginning, as a new consumer group."""
     health, stop = Health(), threading.Event()
-    consumer = kafka.consumer(stack.kafka, f"test-{uuid.uuid4().hex}", "test", max_poll_records=2000)
-    consumer.subscribe([topic.name for topic in SOURCES])
+    topics = {topic.name: topic.partitions for topic in SOURCES}
+    group = f"test-{uuid.uuid4().hex}"
+    consumer = GroupConsumer(stack.kafka, group, "test", topics, Health(), stop, max_poll_records=2000)
     producer = kafka.producer(stack.kafka, "test")
     thread = threading.Thread(target=Projector(consumer, producer, views, health, stop).run)
     thread.start()
@@ -107,7 +109,7 @@ def projecting(stack: Running, views: Database[Document]) -> Iterator[Health]:
     finally:
         stop.set()
         thread.join(30)
-        consumer.close(autocommit=False)
+        consumer.close()
         producer.close()
 
 
@@ -321,7 +323,7 @@ def test_an_unreadable_row_halts_its_partition_and_says_so_while_the_others_go_o
         },
         stop,
     )
-    Projector(consumer, None, views, health, stop).run()
+    Projector(cast(GroupConsumer, consumer), None, views, health, stop).run()
     assert views["exchanges"].count_documents({"brand": brand}) == 1
     assert views["interactions"].count_documents({"brand": brand}) == 1
     assert consumer.halted == {rows}

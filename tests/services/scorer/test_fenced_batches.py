@@ -19,6 +19,7 @@ from rapport.contracts.events import ExchangeSnapshot, Interaction
 from rapport.contracts.rows import FollowerRow, parts_of
 from rapport.contracts.topics import (
     ALERTS,
+    CATALOGUE,
     CONVERSATIONS,
     CONVERSATIONS_DEAD,
     ENGAGEMENTS,
@@ -328,7 +329,7 @@ def recreate(own: Running, name: str) -> None:
     """Deletes a topic and makes it anew, empty."""
     admin = KafkaAdminClient(bootstrap_servers=own.kafka, **login())
     admin.delete_topics([name])
-    until(lambda: name in kafka.missing_topics(own.kafka), "the topic is gone")
-    kafka.create_topics(own.kafka, replication=1)
-    until(lambda: not kafka.missing_topics(own.kafka), "the topic is back")
+    until(lambda: name in kafka.missing_topics(own.kafka, CATALOGUE), "the topic is gone")
+    kafka.create_topics(own.kafka, 1, CATALOGUE)
+    until(lambda: not kafka.missing_topics(own.kafka, CATALOGUE), "the topic is back")
     admin.close()
