@@ -177,6 +177,8 @@ class GroupConsumer:
         self._renew = threading.Event()
         self._lost: str | None = None
         self._waits_for: str | None = None
+        self._tried = False
+        self._closed = False
         health.check(lambda: self._waits_for)
         self._watch = GroupWatch(
             bootstrap,
@@ -226,6 +228,7 @@ class GroupConsumer:
 
     def close(self) -> None:
         """Leaves the group without committing."""
+        self._closed = True
         self._watch.stop()
         self.restart()
 
@@ -279,6 +282,7 @@ class GroupConsumer:
                 consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
                 return False
             self._tell(None)
+            self._tried = True
             consumer.subscribe(list(self._topics))
             # Whoever leads the group assigns the partitions that it knows of; without this, at times none.
             consumer.topics()
@@ -291,12 +295,15 @@ class GroupConsumer:
 
     def _tell(self, waits_for: str | None) -> None:
         if waits_for is not None and waits_for != self._waits_for:
+            self._tried = False
             log.warning("group %s waits: %s", self._group, waits_for)
         self._waits_for = waits_for
 
     def _member(self) -> str | None:
         consumer = self._consumer
-        return str(consumer.group_metadata().member_id) if consumer is not None else None
+        if consumer is not None:
+            return str(consumer.group_metadata().member_id)
+        return "" if self._tried else None
 
     def _give_up(self, why: str) -> None:
         self._lost = why
@@ -305,6 +312,6 @@ class GroupConsumer:
         timer.start()
 
     def _end_hard(self) -> None:
-        if not self._stop.is_set():
+        if not self._closed:
             log.critical("the process did not end by itself and is ended")
             os._exit(HARD_END_CODE)

@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 from rapport.contracts.topics import CATALOGUE, PROJECTOR_GROUP
 from rapport.kit import backoff, health, kafka, mongo
 from rapport.kit.log import set_up
-from rapport.kit.member import GroupConsumer
+from rapport.kit.member import GroupConsumer, GroupLostError
 from services.api.projection.batch import SOURCES
 from services.api.projection.loop import POLL_RECORDS, Projector
 from services.api.repositories import indexes
@@ -58,6 +58,8 @@ def run() -> None:
     try:
         with contextlib.suppress(_StoppedError):
             _project(settings, state, stop, beats)
+    except GroupLostError:
+        raise SystemExit(1) from None  # why is in the log
     finally:
         server.shutdown()
     logger.info("stopped")

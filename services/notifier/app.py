@@ -17,6 +17,7 @@ from rapport.contracts.topics import BRANDS, CATALOGUE
 from rapport.kit import backoff, kafka, mongo
 from rapport.kit.health import Health, serve
 from rapport.kit.log import set_up
+from rapport.kit.member import GroupLostError
 from services.notifier import abilities, metrics, outbox, wording
 from services.notifier.channels import DeliveryError, mail, webhook
 from services.notifier.consumer import AlertConsumer
@@ -52,8 +53,10 @@ def run() -> None:
     try:
         with contextlib.closing(_connect(settings, health, stop, log)) as directory:
             asyncio.run(_serve(settings, directory, health, stop))
-    except _StoppedError:
+    except* _StoppedError:
         log.info("stopped before all was there")
+    except* GroupLostError:
+        raise SystemExit(1) from None  # why is in the log
     finally:
         server.shutdown()
     log.info("ended")

@@ -280,7 +280,7 @@ class _Polled:
         self.halted: set[TopicPartition] = set()
         self.committed: dict[TopicPartition, int] = {}
 
-    def poll(self, **_: Any) -> dict[TopicPartition, list[ConsumerRecord]]:
+    def poll(self, *_: Any, **__: Any) -> dict[TopicPartition, list[ConsumerRecord]]:
         self._stop.set()
         return self._polled
 
