@@ -54,6 +54,7 @@ class Service:
     environment: dict[str, str]
     log: Path
     url: str
+    probes: str
     running: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -79,7 +80,7 @@ class Service:
     def says(self) -> tuple[int, str]:
         """Status and text of `/readyz`; 0 where nothing answers."""
         try:
-            answer = httpx.get(f"{self.url}/readyz", timeout=5)
+            answer = httpx.get(f"{self.probes}/readyz", timeout=5)
         except httpx.TransportError as error:
             return 0, repr(error)
         return answer.status_code, answer.text.strip()
@@ -133,17 +134,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
         servers = stack.up(bound=True, any_port=True)
     services = []
     for process in PROCESSES:
-        port = ports.usual_or_free(0)
+        port, internal = ports.usual_or_free(0), ports.usual_or_free(0)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
             "RAPPORT_PORT": str(port),
+            "RAPPORT_INTERNAL_PORT": str(internal),
             "RAPPORT_KAFKA": servers.kafka,
             "RAPPORT_MONGODB": servers.mongodb,
             "RAPPORT_DATA": str(folder / process.name),
             "RAPPORT_ADMIN_KEY": ADMIN_KEY,
             "RAPPORT_PLC_DIRECTORY": "http://127.0.0.1:1",
         }
-        services.append(Service(process, environment, folder / f"{process.name}.log", f"http://127.0.0.1:{port}"))
+        probes = f"http://127.0.0.1:{internal if process.internal_port else port}"
+        log = folder / f"{process.name}.log"
+        services.append(Service(process, environment, log, f"http://127.0.0.1:{port}", probes))
     found = Whole(servers, services)
     try:
         for service in services:
