@@ -99,6 +99,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.state.internal_port = internal.server_port
         asking = [
             kafka.probe("kafka", settings.kafka).start(context.health),
+            broker.probe("kafka").start(context.health),
             mongo.probe("mongodb", settings.mongodb.get_secret_value()).start(context.health),
         ]
         tasks = [asyncio.create_task(_connect(settings, context, broker)), asyncio.create_task(loop.beat())]

@@ -10,6 +10,8 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from rapport.contracts import codec
+from rapport.kit.probe import Probe
+from rapport.kit.producer import Producer
 
 ACKNOWLEDGED_WITHIN_SECONDS = 8.0
 """Callers give up after some ten seconds; they shall hear a problem from us, not a broken connection."""
@@ -32,12 +34,11 @@ class Record:
 
 
 class Broker:
-    """A producer whose blocking calls are kept off the event loop. Made when first needed, anew after an error."""
+    """A producer whose blocking calls are kept off the event loop. Made when first needed, replaced after an error."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         """`make` gives a KafkaProducer and raises where there is no broker; it may block."""
-        self._make = make
-        self._producer: Any = None
+        self._producer = Producer(make)
         self._one_at_a_time = threading.Lock()
 
     async def connect(self) -> None:
@@ -69,25 +70,21 @@ class Broker:
                 done.set_exception(error)
 
     def _append(self, records: Sequence[Record]) -> None:
-        try:
-            if self._producer is None:
-                self._producer = self._make()
-            sent = [
-                self._producer.send(
-                    record.topic, record.value, record.key, headers=record.headers, partition=record.partition
-                )
-                for record in records
-            ]
-            for future in sent:
-                future.get(timeout=ACKNOWLEDGED_WITHIN_SECONDS)
-        except (KafkaError, OSError):
-            # An idempotent producer that lost its place in a partition refuses everything from then on.
-            if self._producer is not None:
-                self._producer.close(timeout=0)
-                self._producer = None
-            raise
+        self._producer.connect()
+        sent = [
+            self._producer.send(
+                record.topic, record.value, record.key, headers=record.headers, partition=record.partition
+            )
+            for record in records
+        ]
+        for delivery in sent:
+            delivery.get(ACKNOWLEDGED_WITHIN_SECONDS)
+
+    def probe(self, name: str) -> Probe:
+        """Knows whether there is a producer, and replaces one that failed."""
+        return Probe(name, self._producer.connect)
 
     def close(self) -> None:
         """Ends the producer, unless it is stuck in a call."""
-        if self._one_at_a_time.acquire(timeout=CLOSE_SECONDS) and self._producer is not None:
-            self._producer.close(timeout=CLOSE_SECONDS)
+        if self._one_at_a_time.acquire(timeout=CLOSE_SECONDS):
+            self._producer.close(CLOSE_SECONDS)

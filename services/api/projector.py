@@ -12,6 +12,8 @@ from rapport.contracts.topics import CATALOGUE, PROJECTOR_GROUP
 from rapport.kit import backoff, health, kafka, mongo
 from rapport.kit.log import set_up
 from rapport.kit.member import GroupConsumer, GroupLostError
+from rapport.kit.probe import Probe
+from rapport.kit.producer import Producer
 from services.api.projection.batch import SOURCES
 from services.api.projection.loop import POLL_RECORDS, Projector
 from services.api.repositories import indexes
@@ -21,6 +23,7 @@ from services.api.upkeep.tasks import TASKS
 
 STUCK_SECONDS = 120
 """Without a round for so long, the process is not waiting but stuck."""
+CLOSE_SECONDS = 5.0
 FETCH_BYTES = 4 * 1024 * 1024
 WORTH_A_FETCH_BYTES = 64 * 1024
 FETCH_WAIT_MS = 100
@@ -78,7 +81,8 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, bea
     )
     state.ready("mongodb")
     kafka.wait_until_there(settings.kafka, CATALOGUE, logger, wait)
-    producer = kafka.producer(settings.kafka, "rapport-projector")
+    producer = Producer(lambda: kafka.producer(settings.kafka, "rapport-projector"))
+    Probe("kafka", producer.connect).start(state)
     consumer = GroupConsumer(
         settings.kafka,
         PROJECTOR_GROUP,
@@ -103,5 +107,5 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, bea
         stop.set()
         upkeep.join()
         consumer.close()
-        producer.close(timeout=5)
+        producer.close(timeout=CLOSE_SECONDS)
         client.close()

@@ -44,11 +44,12 @@ def utc_now() -> datetime:
 def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
     """The service as an ASGI application; its threads and readers live as long as it does."""
     health = Health(NOT_READ, KAFKA_GONE)
+    broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest"), log)
     asking = [
         kafka.probe(KAFKA_GONE, settings.kafka),
+        broker.probe(KAFKA_GONE),
         Probe("disk", lambda: room_in(settings.data / "ingest")),
     ]
-    broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest"), log)
     heart = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest-heartbeats"), log)
 
     @contextlib.asynccontextmanager

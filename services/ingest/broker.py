@@ -1,7 +1,7 @@
 """Interactions into the log: an awaitable that ends when the broker has all of them, or cannot say so in time."""
 
 import asyncio
-import contextlib
+import functools
 import logging
 import queue
 import threading
@@ -16,7 +16,8 @@ from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Interaction
 from rapport.contracts.topics import ENGAGEMENTS, key_of, partition_of
 from rapport.domain import addressing
-from rapport.kit import kafka
+from rapport.kit.probe import Probe
+from rapport.kit.producer import Producer
 from services.ingest import metrics
 
 SOURCE = "/rapport/ingest"
@@ -113,14 +114,15 @@ class Broker:
 
     def __init__(self, make_producer: Callable[[], Any], log: logging.Logger) -> None:
         """`make_producer` gives a KafkaProducer; it is called on the thread, and raises where no broker is there."""
-        self._make = make_producer
+        self._producer = Producer(make_producer)
         self._log = log
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._waiting = 0
-        # Set by whatever failed: the producer may have lost its id or its place in a partition's sequence, and would
-        # refuse everything from then on. A new one costs some milliseconds.
-        self._lost = threading.Event()
         self._thread = threading.Thread(target=self._send_all, name="producer", daemon=True)
+
+    def probe(self, name: str) -> Probe:
+        """Knows whether there is a producer, and replaces one that failed."""
+        return Probe(name, self._producer.connect)
 
     def start(self) -> None:
         """Begins to send."""
@@ -147,7 +149,7 @@ class Broker:
                 await batch.done
         except TimeoutError:
             metrics.UNACKNOWLEDGED.labels("timeout").inc()
-            self._lost.set()
+            self._producer.lose()
             raise NotAcknowledgedError(f"the broker did not confirm within {within:.0f} s") from None
         except NotAcknowledgedError:
             metrics.UNACKNOWLEDGED.labels("refused").inc()
@@ -156,29 +158,18 @@ class Broker:
             self._waiting -= len(records)
 
     def _send_all(self) -> None:
-        producer: Any = None
         while (batch := self._batches.get()) is not None:
             if batch.done.cancelled():
                 continue  # nobody waits for it any more, and nothing of it was sent
             try:
-                if self._lost.is_set() and producer is not None:
-                    kafka.abandon(producer)
-                    producer = None
-                self._lost.clear()
-                producer = producer or self._make()
                 for record in batch.records:
-                    sent = producer.send(
+                    self._producer.send(
                         record.topic, record.value, record.key, headers=record.headers, partition=record.partition
-                    )
-                    sent.add_callback(batch.acknowledged)
-                    sent.add_errback(self._refuse, batch)
+                    ).then(batch.acknowledged, functools.partial(self._refuse, batch))
             except (KafkaError, OSError, ValueError, AssertionError) as error:
                 self._refuse(batch, error)
-        if producer is not None:
-            with contextlib.suppress(KafkaError):
-                producer.close(timeout=ACKNOWLEDGED_WITHIN)
+        self._producer.close(ACKNOWLEDGED_WITHIN)
 
     def _refuse(self, batch: _Batch, error: BaseException) -> None:
-        self._lost.set()
         if batch.refused(error):
             self._log.warning("a batch was not acknowledged: %s: %s", type(error).__name__, error)

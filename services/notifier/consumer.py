@@ -17,10 +17,12 @@ from rapport.contracts.topics import ALERTS, ALERTS_DEAD, NOTIFIER_GROUP, REMIND
 from rapport.kit import backoff, kafka
 from rapport.kit.health import Health
 from rapport.kit.member import GroupConsumer
+from rapport.kit.producer import Producer
 from services.notifier import metrics, outbox
 from services.notifier.directory import Directory
 
 POLL_MS = 250
+CLOSE_SECONDS = 5.0
 SOURCES = (ALERTS, REMINDERS)
 _DEAD = {ALERTS.name: ALERTS_DEAD.name, REMINDERS.name: REMINDERS_DEAD.name}
 
@@ -48,25 +50,22 @@ class AlertConsumer:
     def run(self, stop: threading.Event) -> None:
         """Consumes until `stop` is set. Raises what it cannot explain, so that the process ends and is started anew."""
         topics = {topic.name: topic.partitions for topic in SOURCES}
+        dead_letters = Producer(lambda: kafka.producer(self._bootstrap, "rapport-notifier-dead-letters"))
         with contextlib.closing(
             GroupConsumer(self._bootstrap, NOTIFIER_GROUP, "rapport-notifier", topics, self._health, stop)
         ) as consumer:
             while not stop.is_set():
                 try:
-                    self._consume(consumer, stop)
+                    self._step(consumer, dead_letters)
                 except KafkaError as error:
                     # A commit that came too late, or a broker on its way out. What was read and not committed must
                     # come again, so reading starts over from what is committed; inserting again changes nothing.
                     log.warning("Kafka: %s: %s; starting over", type(error).__name__, error)
                     consumer.restart()
                     stop.wait(1.0)
+        dead_letters.close(CLOSE_SECONDS)
 
-    def _consume(self, consumer: GroupConsumer, stop: threading.Event) -> None:
-        with contextlib.closing(kafka.producer(self._bootstrap, "rapport-notifier-dead-letters")) as dead_letters:
-            while not stop.is_set():
-                self._step(consumer, dead_letters)
-
-    def _step(self, consumer: GroupConsumer, dead_letters: Any) -> None:
+    def _step(self, consumer: GroupConsumer, dead_letters: Producer) -> None:
         self._directory.read()
         batch = [record for records in consumer.poll(POLL_MS).values() for record in records]
         if not batch:
@@ -108,7 +107,7 @@ class AlertConsumer:
         raise AssertionError("delays never end")
 
 
-def _decoded(record: Any, dead_letters: Any) -> Notice | None:
+def _decoded(record: Any, dead_letters: Producer) -> Notice | None:
     """The alert or reminder in a record; where there is none the record goes to the dead letters with the reason."""
     try:
         notice = codec.decode(codec.type_of(record.headers), record.value)
