@@ -1,11 +1,13 @@
 """A consumer that loses its group in every way that was seen, on a real broker: it says so, comes back, or gives up."""
 
+import ast
 import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from rapport.kit.group import Patience
 from rapport.kit.health import Health
 from rapport.kit.member import GroupConsumer, GroupLostError, described
 from rapport.local.stack import Running
+from tests.faults.broker import OwnBroker
 
 pytestmark = pytest.mark.stack
 
@@ -153,6 +156,26 @@ def test_a_member_that_is_thrown_out_of_a_group_that_is_then_deleted_comes_back(
         until("it is a member again", lambda: one.consumer._member() != before and one.well())
 
 
+def test_after_the_broker_was_away_it_reads_on(tmp_path: Path) -> None:
+    own = OwnBroker(tmp_path)
+    try:
+        (topic,) = names("orders")
+        create(own.kafka, **{topic: 2})
+        with member(own.kafka, {topic: 2}) as one:
+            until("it is a member", one.well)
+            own.end()
+            until("it says so", lambda: f"kafka does not answer about group {one.group}" in one.health.reasons(), SOON)
+            own.start()
+            until("it is a member again", one.well)
+            assert one.lost is None
+            producer = kafka.producer(own.kafka, "test")
+            producer.send(topic, b"later", partition=1).get(30)
+            producer.close()
+            until("what was sent since is read", lambda: b"later" in one.records)
+    finally:
+        own.end()
+
+
 def test_partitions_that_nobody_has_make_a_member_unready(stack: Running) -> None:
     first, second = names("first", "second")
     create(stack.kafka, **{first: 1, second: 1})
@@ -227,3 +250,28 @@ def race(bootstrap: str, how_many: int, at_once: int = 20) -> None:
                 one._stop.set()
             for one in members:
                 one.close()
+
+
+def test_nobody_joins_a_group_but_through_the_wrapper_or_with_a_watch_of_its_own() -> None:
+    root = Path(__file__).parents[2]
+    joining = {
+        str(file.relative_to(root))
+        for folder in ("rapport", "services")
+        for file in (root / folder).rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and _joins(call)
+    }
+    assert joining == {
+        "rapport/kit/kafka.py",  # what the wrapper makes its consumers with
+        "rapport/kit/member.py",
+        "services/scorer/fenced/transport.py",  # the scorer has a GroupWatch
+    }
+
+
+def _joins(call: ast.Call) -> bool:
+    """Whether a call makes a consumer that may be in a group."""
+    name = ast.unparse(call.func).rpartition(".")[2]
+    if name in ("KafkaConsumer", "AIOKafkaConsumer"):
+        return any(given.arg == "group_id" for given in call.keywords)
+    in_group = len(call.args) > 1 and ast.unparse(call.args[1]) != "None"
+    return ast.unparse(call.func) == "kafka.consumer" and in_group
