@@ -19,6 +19,8 @@ from rapport.kit.health import Health
 SESSION_MS = 10_000
 """How soon the partitions of a process that died are given to another; heartbeats go out every 3 s."""
 LOOK_SECONDS = 2.0
+LOOK_SOON_SECONDS = 0.5
+"""Between two looks while something is missing, as at every start."""
 ANSWER_SECONDS = 7.0
 """Without a description of the group for so long, nobody knows whether we are a member."""
 RETRY_SECONDS = 1.0
@@ -58,7 +60,7 @@ def _assigned(member: Mapping[str, Any]) -> frozenset[tuple[str, int]]:
 
 
 class GroupWatch:
-    """Looks at the group every other second, on a thread of its own, and says what it comes to."""
+    """Looks at the group every few seconds, on a thread of its own, and says what it comes to."""
 
     def __init__(
         self,
@@ -108,7 +110,7 @@ class GroupWatch:
         try:
             while not self._stop.is_set():
                 self._look()
-                self._stop.wait(LOOK_SECONDS)
+                self._stop.wait(LOOK_SECONDS if self._reason is None else LOOK_SOON_SECONDS)
         finally:
             self._describe.close()
 
@@ -118,6 +120,7 @@ class GroupWatch:
             seen = self._describe()
         except Exception as error:  # whatever it is, it is no answer
             self._judge.unanswered()
+            MEMBER.labels(self._group).set(self.reason() is None)
             log.debug("group %s: %s: %s", self._group, type(error).__name__, error)
             return
         now = time.monotonic()
