@@ -46,7 +46,7 @@ test: setup ## Check the style and the types, then run the tests on a real Kafka
 	@$(BIN)/python -m pytest -m "not faults"
 
 test-faults: setup ## Kill, stop, wipe, stall and poison real processes, in some half an hour
-	@$(BIN)/python -m pytest tests/faults
+	@$(BIN)/python -m pytest -m faults
 
 bench: setup ## Measure throughput and lateness on this machine
 	@$(BIN)/python -m bench

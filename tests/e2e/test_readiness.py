@@ -233,6 +233,7 @@ def test_whoever_was_stopped_past_its_session_is_a_member_again(whole: Whole) ->
     whole.none_ended()
 
 
+@pytest.mark.faults
 def test_whoever_lost_its_group_for_good_says_so_and_ends_to_be_started_again(whole: Whole) -> None:
     groups = _groups(whole)
     with contextlib.ExitStack() as strangers:
