@@ -137,6 +137,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
         port, internal = ports.usual_or_free(0), ports.usual_or_free(0)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
+            **servers.kafka_login().environment(),
             "RAPPORT_PORT": str(port),
             "RAPPORT_INTERNAL_PORT": str(internal),
             "RAPPORT_KAFKA": servers.kafka,

@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 
 from rapport.contracts.topics import CONVERSATIONS
 from rapport.kit.health import Health
+from rapport.kit.kafka_login import login
 from rapport.kit.probe import Probe
 from rapport.kit.producer import Producer
 from services.api import broker as api
@@ -46,6 +47,7 @@ def impatient(bootstrap: str) -> Any:
         max_block_ms=2_000,
         bootstrap_timeout_ms=3_000,
         linger_ms=0,
+        **login(),
     )
 
 
