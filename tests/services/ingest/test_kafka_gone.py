@@ -78,8 +78,16 @@ def test_without_kafka_at_the_start_it_lives_waits_says_so_and_ends_when_told(tm
             ingest.start()
             until("healthz", lambda: ingest.status("/healthz") == 200)
             assert ingest.status("/readyz") == 503
+            until("the door", lambda: _answers(ingest))  # its port opens a moment after the internal one
             assert ingest.post(helpdesk(), []).status_code == 503
             until("a clear line", lambda: f"Kafka at {address} is not reachable" in ingest.log.read_text())
             assert ingest.stop() == 0
         finally:
             ingest.close()
+
+
+def _answers(ingest: Ingest) -> bool:
+    try:
+        return httpx.get(f"{ingest.url}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
