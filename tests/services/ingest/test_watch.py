@@ -14,6 +14,8 @@ from rich.console import Console
 from services.ingest.watch import watch
 from tests.services.ingest.jetstream import Jetstream, commit
 
+NOW = 1_795_818_785_000_000
+"""Microseconds, as the stream tells its times: in November 2026."""
 ACME, FAN = "did:plc:acme", "did:plc:fan"
 HANDLES = {"acme.example": ACME, "fan.example": FAN}
 POST = "app.bsky.feed.post"
@@ -79,7 +81,7 @@ def seen(jetstream: Jetstream, directory: str, *events: dict[str, Any], limit: i
 def comment(text: str, rkey: str = "c1") -> dict[str, Any]:
     parent = {"uri": f"at://{ACME}/{POST}/p1", "cid": "c"}
     record = {"text": text, "createdAt": "2026-11-23T10:00:00Z", "reply": {"root": parent, "parent": parent}}
-    return commit(FAN, 1, POST, rkey, record)
+    return commit(FAN, NOW + 1, POST, rkey, record)
 
 
 def test_interactions_are_lines_with_who_and_what(jetstream: Jetstream, directory: str) -> None:
@@ -87,10 +89,10 @@ def test_interactions_are_lines_with_who_and_what(jetstream: Jetstream, director
     shown = seen(
         jetstream,
         directory,
-        commit("did:plc:stranger", 1, POST, "x", {"text": "not about the brand"}),
+        commit("did:plc:stranger", NOW + 1, POST, "x", {"text": "not about the brand"}),
         comment("When do you open?"),
-        commit(FAN, 2, "app.bsky.feed.like", "l1", like),
-        commit(FAN, 3, "app.bsky.feed.like", "l1", operation="delete"),
+        commit(FAN, NOW + 2, "app.bsky.feed.like", "l1", like),
+        commit(FAN, NOW + 3, "app.bsky.feed.like", "l1", operation="delete"),
         limit=3,
     )
     told = shown.splitlines()
