@@ -21,7 +21,9 @@ from rapport.kit.kafka_login import KafkaLogin
 from rapport.local.installation import Installation
 from rapport.local.stack import Stack
 from services.api.ids import follower_ref
+from tests.faults.hostile.run import HostileRun, hostile_run
 from tests.faults.long_run import aloud, long_run
+from tests.services.notifier.receivers import WebhookReceiver
 
 Figures = dict[str, float | int | str]
 
@@ -29,6 +31,7 @@ SAMPLE_EVERY = 50
 """At 200/s four samples a second: each asks the API every 20 ms, and more would measure the asking."""
 ASK_SECONDS = 0.02
 LONG_RUN = "long-run"
+HOSTILE = "hostile"
 
 
 def _progress(name: str, how_far: str) -> None:
@@ -198,6 +201,35 @@ def _long_run(interactions: int, faults: int) -> Figures:
         }
 
 
+async def _hostile(seconds: int) -> Figures:
+    """How soon one client's comments are visible while another's 180 interactions/s are friendly, then hostile."""
+    found: Figures = {}
+    for name, hostile in (("friendly", False), ("hostile", True)):
+        webhooks, installation = WebhookReceiver(), Installation()
+        with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
+            settings = {"RAPPORT_WEBHOOK_ALLOW_PRIVATE": "true"}
+            try:
+                await asyncio.to_thread(installation.start, Path(folder), _progress, settings, any_port=True)
+                print(f"measuring {name} …", file=sys.stderr)
+                run = await hostile_run(
+                    installation, webhooks, seconds=seconds, per_second=200, hostile=hostile, kills=False, say=aloud
+                )
+            finally:
+                await asyncio.to_thread(installation.stop)
+                webhooks.close()
+        found |= {f"{name}_{figure}": value for figure, value in _visible(run).items()}
+    return found
+
+
+def _visible(run: HostileRun) -> Figures:
+    return {
+        "visible_p50_ms": round(percentile(run.visible, 0.5) * 1000),
+        "visible_p99_ms": round(percentile(run.visible, 0.99) * 1000),
+        "answered_by_the_door": sum(run.hostile.values()),
+        "differences": json.dumps(run.wrong[:10]),
+    }
+
+
 async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
     if "clocks" in arguments.what:
@@ -206,7 +238,9 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
         found["views"] = await _views(arguments.followers)
     if LONG_RUN in arguments.what:
         found[LONG_RUN] = await asyncio.to_thread(_long_run, arguments.interactions, arguments.faults)
-    through = [name for name in arguments.what if name not in ("clocks", "views", LONG_RUN)]
+    if HOSTILE in arguments.what:
+        found[HOSTILE] = await _hostile(arguments.seconds)
+    through = [name for name in arguments.what if name not in ("clocks", "views", LONG_RUN, HOSTILE)]
     if not through:
         return found
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
@@ -241,9 +275,9 @@ def main() -> int:
     os.environ.update(KafkaLogin.of("bench", secrets.token_hex(16)).environment())
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     usual = ("freshness", "throughput", "kills", "clocks", "views")
-    every = (*usual, LONG_RUN)
+    every = (*usual, LONG_RUN, HOSTILE)
     parser.add_argument(
-        "what", nargs="*", default=list(usual), help=f"some of {', '.join(every)}; all but the last by default"
+        "what", nargs="*", default=list(usual), help=f"some of {', '.join(every)}; all but the last two by default"
     )
     parser.add_argument("--open", type=int, default=100_000, help="how many clocks are open at most")
     parser.add_argument("--seconds", type=int, default=40, help="how long freshness and throughput are measured")
@@ -263,7 +297,10 @@ def main() -> int:
             print(f"{name}:")
             for figure, value in figures.items():
                 print(f"  {figure.replace('_', ' ')}: {value}")
-    return 1 if any(figures.get("differences", "{}") not in ("{}", "[]") for figures in found.values()) else 0
+    differences = [
+        value for figures in found.values() for name, value in figures.items() if name.endswith("differences")
+    ]
+    return 1 if any(value not in ("{}", "[]") for value in differences) else 0
 
 
 if __name__ == "__main__":
