@@ -1,0 +1,209 @@
+"""Every function that reads outside text takes anything: it gives a result or raises what it documents."""
+
+import ast
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rapport.contracts import codec, rows
+from rapport.contracts.events import Account
+from rapport.domain import business_time, community, community_text
+from rapport.kit import mail_address
+from services.api import cursors, holidays, ids
+from services.api.problems import ProblemError
+from services.ingest import submission
+from services.ingest.connectors import bluesky_frames, bluesky_source
+from services.notifier import outbox
+from services.notifier.channels import DeliveryError, webhook
+
+HERE = Path(__file__).resolve().parents[2]
+PRODUCT = ("rapport/contracts", "rapport/domain", "rapport/kit", "services")
+OUTSIDE = ("str", "bytes", "object", "Any", "Document", "Mapping[str, str]", "Iterable[tuple[str, bytes | None]]")
+"""How the first parameter of a function that reads something from outside is annotated, in parts or as a whole."""
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+ACCOUNT = Account(id="a", platform="generic", handle="a", connected_at=NOW, door_secrets=("s",))
+
+words = st.one_of(
+    st.text(),
+    st.text(alphabet="ab0:/@.-+%\\\"'=<>#&?[]{}()\x00\r\n\t\u202e\u00a0\u0301\ufe0fİﬁ한", max_size=80),
+    st.sampled_from(
+        ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "http://[", "=?utf-8?q?=0D?=", "e" * 9_000]
+    ),
+)
+plain: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | words,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def shaped(*fields: str) -> st.SearchStrategy[Any]:
+    """Objects that have some of these fields, with anything in them."""
+    return st.dictionaries(st.sampled_from(fields) | words, plain, max_size=8)
+
+
+def as_json(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
+    """The values as JSON, at times cut short."""
+    encoded = values.map(lambda value: json.dumps(value).encode())
+    return st.one_of(
+        encoded, encoded.flatmap(lambda body: st.integers(0, len(body)).map(lambda end: body[:end])), st.binary()
+    )
+
+
+interaction = as_json(
+    shaped("id", "kind", "actor", "object", "parent", "post", "thread", "text", "amount", "occurred_at", "media")
+    | st.fixed_dictionaries(
+        {"id": words, "kind": st.sampled_from(["comment", "reply", "delete", "purchase"]),
+         "actor": st.fixed_dictionaries({"id": words}, optional={"name": words, "handle": words, "avatar_url": words})},
+        optional={"post": words, "text": words, "occurred_at": words, "amount": words, "parent": shaped("id", "actor"),
+                  "object": shaped("id", "url")},
+    )
+)  # fmt: skip
+jetstream = as_json(
+    st.fixed_dictionaries(
+        {"did": words, "time_us": st.integers(), "kind": st.sampled_from(["commit", "account", "identity"])},
+        optional={"commit": shaped("rev", "operation", "collection", "rkey", "cid", "record"), "account": plain},
+    )
+    | shaped("did", "time_us", "kind", "commit")
+)
+jetstream_v2 = as_json(
+    st.fixed_dictionaries(
+        {"$type": st.sampled_from(["message", "error"])},
+        optional={"payload": shaped("$type", "did", "time", "rev", "operation", "collection", "rkey", "record")},
+    )
+    | shaped("$type", "payload", "error", "message")
+)
+ics_lines = st.lists(
+    st.sampled_from(
+        ["BEGIN:VCALENDAR", "END:VCALENDAR", "BEGIN:VEVENT", "END:VEVENT", "DTSTART;VALUE=DATE:20261225", "UID:1",
+         "DTSTART;TZID=W. Europe Standard Time:20261225T000000", "DTEND:99991231T235959Z", "RRULE:FREQ=YEARLY",
+         "SUMMARY;ENCODING=QUOTED-PRINTABLE:Weihn=C3=A4", "SUMMARY:a\r\n b", "EXDATE:x", "RDATE:0001", "DURATION:-P1D"]
+    )
+    | words,
+    max_size=12,
+).map(lambda lines: "\r\n".join(lines).encode("utf-8", "surrogatepass"))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a function is called with something from outside, and what it may raise."""
+
+    call: Callable[[Any], object]
+    given: st.SearchStrategy[Any]
+    refuses: tuple[type[Exception], ...]
+
+
+CASES: dict[str, Case] = {
+    "rapport/contracts/codec.py:decode": Case(
+        lambda value: codec.decode(*value),
+        st.tuples(
+            st.sampled_from(["rapport.interaction.v1", "rapport.brand.v1", "rapport.control.v1"]) | words, interaction
+        ),
+        (codec.UndecodableError,),
+    ),
+    "rapport/contracts/codec.py:type_of": Case(
+        codec.type_of,
+        st.lists(st.tuples(st.just("ce_type") | words, st.none() | st.binary())),
+        (codec.UndecodableError,),
+    ),
+    "rapport/contracts/rows.py:parts_of": Case(rows.parts_of, as_json(plain), (msgspec.DecodeError,)),
+    "rapport/domain/business_time.py:zone": Case(business_time.zone, words, (ValueError, OSError)),
+    "rapport/domain/community.py:condition": Case(
+        lambda value: community.condition(*value),
+        st.tuples(words, words, st.integers() | words),
+        (ValueError,),
+    ),
+    "rapport/domain/community_text.py:parse": Case(community_text.parse, words, (community_text.RuleError,)),
+    "rapport/domain/community_text.py:from_plain": Case(community_text.from_plain, plain, (community_text.RuleError,)),
+    "rapport/kit/mail_address.py:in_ascii": Case(mail_address.in_ascii, words, (ValueError,)),
+    "services/api/cursors.py:decode": Case(
+        lambda value: cursors.decode("kind", value, (int, str)), words, (ProblemError,)
+    ),
+    "services/api/cursors.py:place": Case(lambda value: cursors.place("kind", value), words, (ProblemError,)),
+    "services/api/holidays.py:holidays": Case(
+        lambda value: holidays.holidays(value, date(2026, 1, 1), date(2027, 12, 31)), ics_lines, (ValueError,)
+    ),
+    "services/api/ids.py:follower_parts": Case(ids.follower_parts, words, (ValueError,)),
+    "services/ingest/connectors/bluesky_frames.py:from_jetstream": Case(
+        bluesky_frames.from_jetstream, jetstream, (bluesky_frames.FrameError,)
+    ),
+    "services/ingest/connectors/bluesky_frames.py:from_jetstream_v2": Case(
+        bluesky_frames.from_jetstream_v2, jetstream_v2, (bluesky_frames.FrameError, bluesky_frames.StreamError)
+    ),
+    "services/ingest/connectors/bluesky_frames.py:from_repos": Case(
+        bluesky_frames.from_repos, st.binary(), (bluesky_frames.FrameError, bluesky_frames.StreamError)
+    ),
+    "services/ingest/connectors/bluesky_source.py:source_of": Case(
+        bluesky_source.source_of,
+        st.dictionaries(st.sampled_from(["service", "jetstream", "did"]), words | words.map("wss://".__add__)),
+        (bluesky_source.UnusableConnectionError,),
+    ),
+    "services/ingest/submission.py:read": Case(
+        lambda body: submission.read(body, lines=False, brand="b", account=ACCOUNT, observed_at=NOW),
+        interaction,
+        (submission.NotJsonError, submission.RejectedError),
+    ),
+    "services/notifier/outbox.py:notice_of": Case(
+        outbox.notice_of, shaped("brand", "id", "step"), (msgspec.ValidationError,)
+    ),
+    "services/notifier/channels/webhook.py:signed": Case(
+        lambda secret: webhook.signed("id", secret, b"{}", NOW), words, (DeliveryError,)
+    ),
+}
+ELSEWHERE = {
+    "rapport/kit/health.py:serve": "its host is the operator's setting",
+    "rapport/kit/kafka.py:missing_topics": "its servers are the operator's setting",
+    "rapport/domain/draw.py:drawn": "reads what the product made",
+    "rapport/domain/identity.py:check": "reads ids that are stored",
+    "services/notifier/channels/mail.py:compose": "tests/services/notifier/test_mail.py feeds it hostile text",
+}
+"""Functions that look as if they read something from outside, and where they stand instead."""
+
+
+def test_every_function_that_reads_something_from_outside_is_here() -> None:
+    found = {name for folder in PRODUCT for name in _readers(HERE / folder)}
+    assert found - set(CASES) - set(ELSEWHERE) == set(), "add a case, or say why none is needed"
+    assert set(CASES) | set(ELSEWHERE) <= found, "gone"
+
+
+def _readers(folder: Path) -> list[str]:
+    """Public functions that document what they raise, and whose first parameter may be somebody else's."""
+    return [
+        f"{file.relative_to(HERE)}:{function.name}"
+        for file in sorted(folder.rglob("*.py"))
+        for function in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(function, ast.FunctionDef)
+        and not function.name.startswith("_")
+        and function.args.args
+        and "Raises" in (ast.get_docstring(function) or "")
+        and _outside(function.args.args[0].annotation)
+    ]
+
+
+def _outside(annotation: ast.expr | None) -> bool:
+    said = ast.unparse(annotation) if annotation is not None else ""
+    return said in OUTSIDE or bool({part.strip() for part in said.split("|")} & {"str", "bytes"})
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_reads_or_refuses(name: str) -> None:
+    case = CASES[name]
+
+    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case.given)
+    def fed(value: Any) -> None:
+        try:
+            case.call(value)
+        except case.refuses:
+            return
+
+    fed()
