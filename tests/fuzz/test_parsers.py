@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from rapport.contracts import codec, rows
 from rapport.contracts.events import Account
 from rapport.domain import business_time, community, community_text
 from rapport.kit import mail_address
-from services.api import cursors, holidays, ids
+from services.api import cursors, holidays, ids, local_times, plan_times, tables
 from services.api.problems import ProblemError
 from services.ingest import submission
 from services.ingest.connectors import bluesky_frames, bluesky_source
@@ -39,6 +40,12 @@ words = st.one_of(
         ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "http://[", "=?utf-8?q?=0D?=", "e" * 9_000]
     ),
 )
+typed = words | st.lists(
+    st.sampled_from(
+        ["2026", "0000", "9999", "10000", "-", "/", ".", ":", "T", " ", "12", "31", "02:30", "25", "Z", "PM"]
+    ),
+    max_size=12,
+).map("".join)
 plain: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | words,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
@@ -133,6 +140,19 @@ CASES: dict[str, Case] = {
         lambda value: holidays.holidays(value, date(2026, 1, 1), date(2027, 12, 31)), ics_lines, (ValueError,)
     ),
     "services/api/ids.py:follower_parts": Case(ids.follower_parts, words, (ValueError,)),
+    "services/api/local_times.py:read": Case(
+        lambda text: local_times.read(text, ZoneInfo("Europe/Berlin")), typed, (ValueError,)
+    ),
+    "services/api/plan_times.py:read": Case(
+        lambda made: plan_times.read(made[0], ZoneInfo("Europe/Berlin"), made[1]),
+        st.tuples(typed, st.none() | st.sampled_from(get_args(plan_times.Order))),
+        (ValueError,),
+    ),
+    "services/api/tables.py:read": Case(
+        lambda raw: list(tables.read(raw, ("id", "text"), ("id",), 100)),
+        st.binary() | words.map(lambda text: ("id,text\n" + text).encode("utf-8", "surrogatepass")),
+        (ProblemError,),
+    ),
     "services/ingest/connectors/bluesky_frames.py:from_jetstream": Case(
         bluesky_frames.from_jetstream, jetstream, (bluesky_frames.FrameError,)
     ),
@@ -162,8 +182,12 @@ CASES: dict[str, Case] = {
 ELSEWHERE = {
     "rapport/kit/health.py:serve": "its host is the operator's setting",
     "rapport/kit/kafka.py:missing_topics": "its servers are the operator's setting",
+    "rapport/kit/kafka.py:admin": "its servers are the operator's setting",
+    "rapport/kit/member.py:described": "its servers are the operator's setting",
     "rapport/domain/draw.py:drawn": "reads what the product made",
     "rapport/domain/identity.py:check": "reads ids that are stored",
+    "services/api/upkeep/sparing.py:spared": "takes the name of a task",
+    "services/api/upkeep/sparing.py:sparing": "takes the name of a task",
     "services/notifier/channels/mail.py:compose": "tests/services/notifier/test_mail.py feeds it hostile text",
 }
 """Functions that look as if they read something from outside, and where they stand instead."""
