@@ -30,6 +30,7 @@ from rapport.contracts.topics import (
     SCORER_PARTITIONS,
     Topic,
 )
+from rapport.domain.counting import COUNT_ONCE, thing_of
 from rapport.kit import kafka
 from rapport.kit.kafka_login import login
 from services.scorer.exchanges import ExchangesHandler
@@ -317,12 +318,15 @@ def _counts(log: Log) -> Iterator[str]:
     """What is counted of each follower is what can be counted in the log, by hand."""
     facts: dict[tuple[str, str, str], tuple[Any, bool]] = {}
     gone: set[str] = set()
+    things: dict[tuple[str, str, str], str] = {}
     for number in PARTITIONS:
         for record in log.processed("relationships", number):
             if record.topic == ENGAGEMENTS.name and (event := _interaction(record)) is not None:
                 key, version = (event.actor.id, event.kind, event.object.id), (event.occurred_at, event.id)
                 if key not in facts or facts[key][0] < version:
                     facts[key] = (version, not event.undo)
+                if event.kind in COUNT_ONCE and not event.undo:
+                    things[key] = thing_of(event)
         for record in log.processed("exchanges", number):
             event = _interaction(record)
             if event is None:
@@ -333,7 +337,12 @@ def _counts(log: Log) -> Iterator[str]:
                 gone.add(event.object.id)  # counted again when it is shown again, which is not for this to follow
             elif event.kind in ("comment", "mention", "message"):
                 facts.setdefault((event.actor.id, event.kind, event.object.id), (None, True))
-    wanted = Counter((who, kind) for (who, kind, of), (_, counts) in facts.items() if counts and of not in gone)
+    standing = {
+        (who, kind, things.get((who, kind, of), of))
+        for (who, kind, of), (_, counts) in facts.items()
+        if counts and of not in gone
+    }
+    wanted = Counter((who, kind) for who, kind, _ in standing)
     hidden = Counter((who, kind) for (who, kind, of), (_, counts) in facts.items() if counts and of in gone)
     there: Counter[tuple[str, str]] = Counter()
     for number in PARTITIONS:

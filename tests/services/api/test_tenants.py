@@ -71,6 +71,8 @@ def test_every_route_of_a_foreign_brand_and_of_none_answers_404(api: Served, vie
     campaign_data.fill(api, views, portal_data.BRAND)
     community_data.fill(api, views, portal_data.BRAND)
     calendar_data.fill(api, views, portal_data.BRAND)
+    account = {"id": "aurora-account", "platform": "generic", "handle": "aurora"}
+    assert api.client.post(f"/v1/brands/{portal_data.BRAND}/accounts", json=account).status_code == 201
     foreign = api.key([portal_data.OTHER], "admin")
     routes = [route for route in _routes(api) if "{brand}" in route[1]]
     assert len(routes) >= 19
