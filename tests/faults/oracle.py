@@ -387,7 +387,7 @@ def comparable(rows: Rows) -> Rows:
     """
     found = Rows(rows)
     for key, value in rows.items():
-        if parts_of(key)[0] in (FOLLOWER, "fact", "position"):
+        if parts_of(key)[0] in (FOLLOWER, "fact", "thing", "position"):
             row = msgspec.json.decode(value)
             row.pop("revision", None)
             row.pop("seen", None)
