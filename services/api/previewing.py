@@ -9,6 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.contracts.controls import PolicyVersion
 from rapport.domain import policy
+from rapport.domain.figures import counted
 from rapport.domain.policy import DEFAULT_VERSION, Subject
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
@@ -90,7 +91,7 @@ async def preview(
             break
     notes = [CLOCKLESS]
     if cut:
-        notes.append(LATEST.format(n=len(found)))
+        notes.append(LATEST.format(n=counted(len(found), "exchange")))
     if trial.asks_for_stages:
         notes.append(STAGES)
     if any(rule.automatic_answers for rule in proposed.rules):
