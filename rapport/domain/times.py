@@ -1,4 +1,4 @@
-"""Milliseconds since 1970 and datetimes, to and fro, and the range of times that are taken."""
+"""Converts between milliseconds since 1970 and datetimes; the range of times that are accepted."""
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
 

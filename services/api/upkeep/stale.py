@@ -20,7 +20,7 @@ AT_ONCE = 500
 TURN_SECONDS = 2.0
 """After so long the other tasks have their turn; one thing is made anew at least."""
 TRIED_AGAIN = timedelta(minutes=10)
-"""What could not be made anew is left alone this long."""
+"""How long something that could not be rebuilt is left alone."""
 
 
 def mark(desk: Desk, what: str, things: Iterable[Document]) -> None:
