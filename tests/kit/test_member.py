@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from kafka.admin import MemberToRemove, NewPartitions, NewTopic
+from kafka.errors import KafkaError
 from kafka.structs import MemberState
 from prometheus_client import REGISTRY
 
@@ -66,8 +67,11 @@ class Member:
         return not self.health.reasons() and self.owns_all()
 
     def owns_all(self) -> bool:
-        """Whether the group has assigned everything, by the broker's word."""
-        seen = self._describe()
+        """Whether the group has assigned everything, by the broker's word; not while it gives none."""
+        try:
+            seen = self._describe()
+        except (KafkaError, OSError):
+            return False
         return seen.state == "Stable" and self._partitions <= set().union(*seen.members.values())
 
     def close(self) -> None:

@@ -179,9 +179,14 @@ def test_no_keeper_ends_wherever_the_disk_is_full(
     try:
         keepers = [thread for thread in threading.enumerate() if thread.name.startswith("keep-")]
         assert {thread.name for thread in keepers} == {"keep-servers", *(f"keep-{one.name}" for one in PROCESSES)}
-        status = installation.status()
-        assert status is not None
-        before = set(status.pids.values())
+        before: set[int] = set()
+
+        def all_run() -> bool:
+            status = installation.status()
+            before.update(status.pids.values() if status is not None else ())
+            return len(before) == 1 + len(PROCESSES)
+
+        until(all_run, "all of it to run")  # a stand-in is called ready before it runs
         disk.full = True
         for pid in before:
             os.kill(pid, signal.SIGKILL)

@@ -115,7 +115,7 @@ def test_every_partition_has_it_before_the_answer(api: Served, stack: Running, v
     with api.with_key(api.key([brand], "write")) as client:
         answer = client.delete(f"/v1/brands/{brand}/followers/{follower_ref('bluesky', 'did:plc:ada')}")
     assert answer.status_code == 202, answer.text
-    assert answer.json().keys() == {"brand", "platform", "at"}
+    assert answer.json().keys() == {"brand", "platform", "at", "known"}
     said = controls(stack.kafka, brand)
     assert len(said) == CONVERSATIONS.partitions
     for found in said.values():
