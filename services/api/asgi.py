@@ -37,9 +37,8 @@ async def whole_body(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-async def answer_of(app: App, scope: Scope, body: bytes, receive: Receive) -> Answer:
-    """What the application answers, kept back."""
-    answer = Answer()
+def again(body: bytes, receive: Receive) -> Receive:
+    """Gives the application a body that was read already, then what `receive` gives."""
     given = False
 
     async def give() -> Message:
@@ -49,11 +48,18 @@ async def answer_of(app: App, scope: Scope, body: bytes, receive: Receive) -> An
         given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
+    return give
+
+
+async def answer_of(app: App, scope: Scope, body: bytes, receive: Receive) -> Answer:
+    """What the application answers, kept back."""
+    answer = Answer()
+
     async def keep(message: Message) -> None:
         if message["type"] == "http.response.start":
             answer.status, answer.headers = message["status"], list(message.get("headers", ()))
         elif message["type"] == "http.response.body":
             answer.body += message.get("body", b"")
 
-    await app(scope, give, keep)
+    await app(scope, again(body, receive), keep)
     return answer

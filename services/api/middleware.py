@@ -5,6 +5,7 @@ import time
 from prometheus_client import Counter, Histogram
 
 from rapport.kit.asgi import App, Bodies, FullError, GoneError, Message, Receive, Scope, Send, TooLargeError
+from services.api.asgi import again
 from services.api.body_sizes import largest_body
 from services.api.problems import LATER, ProblemError
 
@@ -42,7 +43,7 @@ class BodyLimit:
                     problem = ProblemError(413, "too-large", "this form has too much in it; send it in parts")
                     await problem.response()(scope, receive, send)
                     return
-                await self._app(scope, _again(body, receive), send)
+                await self._app(scope, again(body, receive), send)
         except TooLargeError as error:
             headers = {"Connection": "close"} if error.hang_up else {}
             problem = ProblemError(413, "too-large", f"a body may have {most:,} bytes here", headers=headers)
@@ -60,19 +61,6 @@ class BodyLimit:
 def _is_form(scope: Scope) -> bool:
     kind: bytes = dict(scope["headers"]).get(b"content-type", b"")
     return kind.lower().startswith(b"application/x-www-form-urlencoded")
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
 
 
 class Observed:
