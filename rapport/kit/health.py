@@ -90,7 +90,8 @@ def serve(host: str, port: int, health: Health, alive: Callable[[], bool] = lamb
                 self.say(404, b"not found\n")
 
     server = _Server((host, port), Handler)
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    # How soon it ends when asked to; every half second, the default, would hold up each end of a process.
+    threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
     return server
 
 

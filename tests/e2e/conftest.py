@@ -11,8 +11,11 @@ import pytest
 from rapport.local.installation import Installation
 from rapport.local.line import Line
 from tests.platforms.bluesky.network import Network, Person
+from tests.services.api.conftest import api, prepared, views
 from tests.services.notifier.receivers import MailReceiver, WebhookReceiver
 from tests.services.scorer.worker import until
+
+__all__ = ["api", "prepared", "views"]
 
 PROGRESS: Callable[[str, str], None] = lambda *_: None  # noqa: E731
 

@@ -12,10 +12,10 @@ from pymongo.database import Database
 from rapport.kit.mongo import Document
 from tests.e2e.browser import browser
 from tests.services.api import campaign_data
-from tests.services.api.conftest import ADMIN_KEY, Served, api, views
+from tests.services.api.conftest import ADMIN_KEY, Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
-__all__ = ["api", "browser", "views"]
+__all__ = ["browser"]
 
 BRAND = "aurora"
 HOME = f"/brands/{BRAND}/campaigns"

@@ -9,10 +9,10 @@ from tests.e2e import portal_data
 from tests.e2e.browser import browser
 from tests.e2e.test_portal import Opened, opened
 from tests.services.api import calendar_data, facts
-from tests.services.api.conftest import Served, api, views
+from tests.services.api.conftest import Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
-__all__ = ["api", "browser", "opened", "views"]
+__all__ = ["browser", "opened"]
 
 BRAND = portal_data.BRAND
 CONSISTENCY = f"/brands/{BRAND}/consistency"

@@ -16,10 +16,10 @@ from services.api.projection import views as writing
 from services.api.projection.batch import Batch
 from services.api.projection.documents import heartbeat_document
 from tests.e2e.browser import browser
-from tests.services.api.conftest import ADMIN_KEY, Served, api, serve, settings_for, views
+from tests.services.api.conftest import ADMIN_KEY, Served, serve, settings_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
-__all__ = ["api", "browser", "views"]
+__all__ = ["browser"]
 
 STALE_MS = 30_000
 

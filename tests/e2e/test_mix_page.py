@@ -13,10 +13,10 @@ from tests.e2e import portal_data
 from tests.e2e.browser import browser
 from tests.e2e.test_portal import Opened, opened
 from tests.services.api import facts, samples
-from tests.services.api.conftest import Served, api, views
+from tests.services.api.conftest import Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
-__all__ = ["api", "browser", "opened", "views"]
+__all__ = ["browser", "opened"]
 
 BRAND = portal_data.BRAND
 MIX, NEW = f"/brands/{BRAND}/mix", f"/brands/{BRAND}/new"

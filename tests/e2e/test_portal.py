@@ -19,11 +19,11 @@ from services.api.projection.documents import exchange_document
 from tests.e2e import portal_data
 from tests.e2e.browser import browser
 from tests.services.api import samples
-from tests.services.api.conftest import ADMIN_KEY, Served, api, views
+from tests.services.api.conftest import ADMIN_KEY, Served, own_brand
 from tests.services.api.log import controls
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
-__all__ = ["api", "browser", "views"]
+__all__ = ["browser"]
 
 FOLLOWER = follower_ref("bluesky", "did:plc:0")
 PAGES = (
@@ -232,7 +232,7 @@ def test_an_exchange_says_in_words_why_it_was_due_when_it_was(opened: Opened) ->
 def test_somebody_says_that_no_reply_is_needed_and_takes_it_back(
     opened: Opened, api: Served, stack: Running, views: Database[Document], scripts: bool
 ) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     api.brand(brand)
     key = api.key([brand], "write")
     open_one = samples.exchange("one", brand, datetime.now(UTC) - timedelta(hours=1))

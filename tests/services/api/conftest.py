@@ -1,6 +1,8 @@
 """A real API over HTTP, on the session's Kafka and a MongoDB database of the test's own."""
 
+import ssl
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +22,8 @@ from services.api.repositories import indexes
 from services.api.settings import ApiSettings
 from tests.services.api.waiting import until
 
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients that never speak TLS: httpx would read all certificate authorities for each."""
 ADMIN_KEY = "rp_test_admin_" + "0123456789abcdef" * 4
 
 
@@ -35,7 +39,7 @@ class Served:
 
     def with_key(self, key: str | None) -> httpx.Client:
         """A client with another key, or none."""
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"} if key else {})
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"} if key else {}, verify=PLAIN)
 
     def brand(self, brand: str) -> None:
         """Adds a brand."""
@@ -49,12 +53,27 @@ class Served:
         return str(answer.json()["key"])
 
 
-@pytest.fixture
-def views(stack: Running, database: str) -> Iterator[Database[Document]]:
-    """The test's database, with the read side's indexes."""
+@pytest.fixture(scope="session")
+def prepared(stack: Running) -> Iterator[Database[Document]]:
+    """A database with the read side's indexes. They take longer to make than most tests do, so all use this one."""
+    name = f"test_{uuid.uuid4().hex}"
     with mongo.client(stack.mongodb) as client:
-        indexes.create(client[database])
-        yield client[database]
+        indexes.create(client[name])
+        yield client[name]
+        client.drop_database(name)
+
+
+@pytest.fixture
+def views(prepared: Database[Document]) -> Database[Document]:
+    """The read side's database, empty."""
+    for collection in prepared.list_collection_names():
+        prepared[collection].delete_many({})
+    return prepared
+
+
+def own_brand() -> str:
+    """The id of a brand that no other test has: the log is everybody's."""
+    return f"b-{uuid.uuid4().hex[:12]}"
 
 
 def settings_for(kafka: str, mongodb: str, database: str) -> ApiSettings:
@@ -89,9 +108,11 @@ def serve(
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     internal = f"http://127.0.0.1:{app.state.internal_port}"
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=30) as client:
+    with httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=30, verify=PLAIN
+    ) as client:
         if ready:
-            until(lambda: httpx.get(f"{internal}/readyz").status_code == 200, "the API is ready")
+            until(lambda: httpx.get(f"{internal}/readyz", verify=PLAIN).status_code == 200, "the API is ready")
         yield Served(url, client, internal)
     server.should_exit = True
     thread.join(20)

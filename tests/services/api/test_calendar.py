@@ -17,7 +17,7 @@ from services.api.ids import follower_ref
 from services.api.upkeep import calendar
 from services.api.upkeep.loop import Desk
 from tests.services.api import facts
-from tests.services.api.conftest import Served
+from tests.services.api.conftest import Served, own_brand
 from tests.services.api.log import everything
 
 pytestmark = pytest.mark.stack
@@ -30,7 +30,7 @@ TEXT = "A new roast from Guji is in the shop"
 @pytest.fixture
 def brand(api: Served, views: Database[Document]) -> str:
     """A brand with an account on Bluesky."""
-    name = f"b-{views.name[5:17]}"
+    name = own_brand()
     api.brand(name)
     account = {"id": f"{name}-sky", "platform": "bluesky", "handle": "acme", "connected_at": "2026-01-01T00:00:00Z"}
     answer = api.client.post(f"/v1/brands/{name}/accounts", json=account)

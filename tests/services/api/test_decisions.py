@@ -13,7 +13,7 @@ from rapport.kit.mongo import Document
 from rapport.local.stack import Running
 from services.api.projection.documents import exchange_document
 from tests.services.api import samples
-from tests.services.api.conftest import Served
+from tests.services.api.conftest import Served, own_brand
 from tests.services.api.log import controls
 from tests.services.api.test_publisher import cut_off
 
@@ -45,7 +45,7 @@ def _add(views: Database[Document], id: str, brand: str, **more: Any) -> None:
 def test_a_decision_is_in_the_partition_of_its_conversation_before_the_answer(
     api: Served, stack: Running, views: Database[Document]
 ) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     api.brand(brand)
     for number in range(4):
         _add(views, f"x{number}", brand, conversation=f"conversation-{number}", thread=f"thread-{number}")
@@ -76,7 +76,7 @@ def test_a_decision_is_in_the_partition_of_its_conversation_before_the_answer(
 def test_what_was_decided_can_be_taken_back_also_by_a_process_whose_clock_is_behind(
     api: Served, stack: Running, views: Database[Document]
 ) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     api.brand(brand)
     ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=3)
     for exchange, because in (("x", "no_reply_needed"), ("y", "spam")):
@@ -93,7 +93,7 @@ def test_what_was_decided_can_be_taken_back_also_by_a_process_whose_clock_is_beh
 def test_a_decision_covers_a_comment_of_an_author_whose_clock_runs_ahead(
     api: Served, stack: Running, views: Database[Document]
 ) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     api.brand(brand)
     ahead = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=4)
     _add(views, "x", brand, opened_at=ahead)
@@ -117,7 +117,7 @@ def test_a_decision_covers_a_comment_of_an_author_whose_clock_runs_ahead(
 def test_where_there_is_nothing_to_decide_the_answer_is_409(
     api: Served, stack: Running, views: Database[Document], fields: dict[str, Any], method: str, why: str
 ) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     api.brand(brand)
     _add(views, "x", brand, **fields)
     answer = api.client.request(method, _path(brand, "x"), json={"why": "x"} if method == "POST" else None)

@@ -21,7 +21,7 @@ from services.api.upkeep.loop import Desk
 from services.api.upkeep.tasks import TASKS
 from services.api.upkeep.trail import LATER
 from tests.services.api import facts, samples
-from tests.services.api.conftest import Served
+from tests.services.api.conftest import Served, own_brand
 from tests.services.api.log import controls
 from tests.services.api.test_figures import BRAND, differing, kept
 from tests.services.api.test_publisher import cut_off
@@ -110,7 +110,7 @@ def test_who_had_begun_to_write_before_they_knew_is_cleared_up_after_later(
 
 
 def test_every_partition_has_it_before_the_answer(api: Served, stack: Running, views: Database[Document]) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     api.brand(brand)
     with api.with_key(api.key([brand], "write")) as client:
         answer = client.delete(f"/v1/brands/{brand}/followers/{follower_ref('bluesky', 'did:plc:ada')}")

@@ -20,7 +20,7 @@ from services.api import broker
 from services.api.broker import Broker, NotAcknowledgedError
 from services.api.publisher import Publisher
 from services.api.repositories.outgoing import Outgoing
-from tests.services.api.conftest import Served, serve, settings_for
+from tests.services.api.conftest import Served, own_brand, serve, settings_for
 from tests.services.api.log import everything
 
 pytestmark = pytest.mark.stack
@@ -55,7 +55,7 @@ def publish_all(stack: Running, database: str) -> list[str]:
 def test_without_a_broker_a_change_answers_503_and_is_seen_by_nobody_until_it_is_in_the_log(
     cut_off: Served, stack: Running, views: Database[Document]
 ) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     new = {"id": brand, "name": "Aurora"}
     assert httpx.get(f"{cut_off.internal_url}/readyz").status_code == 503
     answer = cut_off.client.post("/v1/brands", json=new)
@@ -88,7 +88,7 @@ def test_without_a_broker_a_change_answers_503_and_is_seen_by_nobody_until_it_is
 def test_an_account_whose_secret_nobody_was_shown_can_be_asked_for_again(
     cut_off: Served, stack: Running, views: Database[Document]
 ) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     account = {"id": f"a-{brand}", "platform": "bluesky", "handle": "a"}
     running = serve(settings_for(stack.kafka, stack.mongodb, views.name), ready=True)
     connected = next(running)
@@ -107,7 +107,7 @@ def test_an_account_whose_secret_nobody_was_shown_can_be_asked_for_again(
 def test_settings_are_repeated_after_a_day_so_that_retention_never_drops_them(
     api: Served, stack: Running, views: Database[Document]
 ) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     api.brand(brand)
     api.client.put(f"/v1/brands/{brand}/policy", json={"rules": []})
 
@@ -124,7 +124,7 @@ def test_settings_are_repeated_after_a_day_so_that_retention_never_drops_them(
 def test_changes_at_the_same_time_leave_the_whole_brand_in_the_log(
     api: Served, stack: Running, views: Database[Document]
 ) -> None:
-    brand = f"b-{views.name[5:17]}"
+    brand = own_brand()
     api.brand(brand)
 
     def connect(number: int) -> int:

@@ -43,7 +43,7 @@ class _Directory(BaseHTTPRequestHandler):
 @pytest.fixture
 def directory() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Directory)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 
