@@ -63,9 +63,19 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         resolver = DomainResolver.usual(allow_private=settings.allow_private)
         bluesky = Bluesky(settings.data / "ingest", settings.plc_directory, broker, utc_now, log, guard, resolver)
 
+        followed = asyncio.Event()
+
+        def follow() -> None:
+            bluesky.follow(directory.accounts())
+            followed.set()
+
         def changed() -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended; so does the service
-                loop.call_soon_threadsafe(bluesky.follow, directory.accounts())
+                loop.call_soon_threadsafe(follow)
+
+        async def beats() -> None:
+            await followed.wait()  # before, nothing is known of what may be behind
+            await beat(heart, settings.instance, bluesky.behind, log, bluesky.disconnected)
 
         directory.listen(changed)
         for probe in asking:
@@ -73,7 +83,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         broker.start()
         heart.start()
         directory.start()
-        beating = loop.create_task(beat(heart, settings.instance, bluesky.behind, log, bluesky.disconnected))
+        beating = loop.create_task(beats())
         try:
             yield
         finally:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -37,7 +38,7 @@ POSITION_SECONDS = 1.0
 BEHIND_SECONDS = 60.0
 """A stream whose newest frame is older than this when it is read has not caught up yet."""
 STILL_SECONDS = 10.0
-"""Unless nothing came for so long: then it was the last there is, on a quiet server."""
+"""Unless nothing came for so long, since it was opened or since then: then there is no more, on a quiet server."""
 STEADY_SECONDS = 30.0
 """A connection that lasted this long was a good one: the next try waits as little as the first."""
 
@@ -69,8 +70,9 @@ class Stream:
         self._by_did: dict[str, tuple[Watched, ...]] = {}
         self._reopen = asyncio.Event()
         self._connected = False
-        self._late = 0.0
+        self._late = math.inf
         self._took_at = 0.0
+        self._taking_since: float | None = None
         self._kept_at = 0.0
         self._clock = asyncio.get_running_loop().time
         self._task: asyncio.Task[None] | None = None
@@ -95,9 +97,13 @@ class Stream:
         return set() if self._connected else {one.account.id for one in self._watched}
 
     def behind(self) -> set[str]:
-        """The accounts of which not everything may have been read."""
-        catching_up = self._late > BEHIND_SECONDS and self._clock() - self._took_at < STILL_SECONDS
-        if self._connected and not catching_up:
+        """The accounts of which not everything may be in the log."""
+        now = self._clock()
+        if self._taking_since is not None:
+            catching_up = max(self._late, now - self._taking_since) > BEHIND_SECONDS
+        else:
+            catching_up = self._late > BEHIND_SECONDS and now - self._took_at < STILL_SECONDS
+        if self._connected and not self._reopen.is_set() and not catching_up:
             return set()
         return {one.account.id for one in self._watched}
 
@@ -163,6 +169,8 @@ class Stream:
             user_agent_header=USER_AGENT,
         ) as connection:
             self._log.info("bluesky %s: connected, reading from %s", self._source.name, position or "now")
+            # What came since it was read last is on its way: nothing is known to be there until the first of it is.
+            self._late, self._took_at = math.inf, self._clock()
             self._say(True)
             frames: asyncio.Queue[Raw] = asyncio.Queue(FRAMES_WAITING)
             tasks = [
@@ -193,7 +201,11 @@ class Stream:
             batch = [await frames.get()]
             while len(batch) < FRAMES_AT_ONCE and not frames.empty():
                 batch.append(frames.get_nowait())
-            await self._take(batch)
+            self._taking_since = self._clock()
+            try:
+                await self._take(batch)
+            finally:
+                self._taking_since = None
 
     async def _take(self, batch: Sequence[Raw]) -> None:
         """Frames in order into the log; only then are position and ledger moved."""

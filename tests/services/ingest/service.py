@@ -72,6 +72,7 @@ class Ingest:
         self.url = f"http://127.0.0.1:{port}"
         self.internal_url = f"http://127.0.0.1:{internal}"
         self.log = data / "ingest.log"
+        self.instance = f"ingest-{uuid4().hex[:12]}"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
             **KafkaLogin().environment(),
@@ -79,6 +80,7 @@ class Ingest:
             "RAPPORT_PORT": str(port),
             "RAPPORT_INTERNAL_PORT": str(internal),
             "RAPPORT_DATA": str(data),
+            "RAPPORT_INSTANCE": self.instance,
             # Tests ask nobody outside of this machine.
             "RAPPORT_PLC_DIRECTORY": "http://127.0.0.1:1",
             # And what they read from is on it.

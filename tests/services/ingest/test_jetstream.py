@@ -213,10 +213,37 @@ def test_ingest_says_that_it_is_there_and_which_accounts_it_cannot_read(
             and gone.id in found.behind
         }
 
-    until("a heartbeat in every partition", lambda: len(heard()) == CONVERSATIONS.partitions)
-    assert all(read.accounts[0].id not in heartbeat.behind for heartbeat in heard().values())
+    def reads() -> bool:
+        found = heard().values()
+        return len(found) == CONVERSATIONS.partitions and all(read.accounts[0].id not in each.behind for each in found)
+
+    until("a heartbeat in every partition that knows who is read", reads)
     assert all(gone.id in heartbeat.disconnected for heartbeat in heard().values())
     assert all(read.accounts[0].id not in heartbeat.disconnected for heartbeat in heard().values())
+
+
+def test_nothing_is_said_to_be_there_before_the_first_of_it_is_in_the_log(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+) -> None:
+    brand = brand_on(jetstream)
+    publish(stack.kafka, brand)
+
+    def heard() -> list[Heartbeat]:
+        log.interactions(brand.id)
+        beats = [
+            codec.decode("rapport.control.v1", each.value)
+            for each in log.records
+            if each.partition == 0 and codec.type_of(each.headers) == "rapport.control.v1"
+        ]
+        return [each for each in beats if isinstance(each, Heartbeat) and each.instance == own_ingest.instance]
+
+    own_ingest.start().ready()
+    until("a heartbeat", lambda: bool(heard()))
+    assert brand.accounts[0].id in heard()[0].behind
+    at = microseconds(datetime.now(UTC))
+    jetstream.send(at, like(brand, at))
+    log.wait(brand.id, "the like", lambda found: len(found) == 1)
+    until("a heartbeat that says so", lambda: brand.accounts[0].id not in heard()[-1].behind)
 
 
 def test_what_becomes_of_a_commenters_account_reaches_the_log(
