@@ -257,10 +257,12 @@ Channel: TypeAlias = MailChannel | WebhookChannel
 
 
 class Brand(Struct, frozen=True, kw_only=True):
-    """A client of the agency, whole: the newest record of a brand replaces the one before."""
+    """A client of the agency, whole: the record with the highest revision replaces the ones before."""
 
     id: Text
     name: str
     timezone: str
     accounts: tuple[Account, ...] = ()
     channels: tuple[Channel, ...] = ()
+    revision: int = 0
+    """Rises with each change of the brand. 0 in records from before there was one."""

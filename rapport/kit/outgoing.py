@@ -10,6 +10,7 @@ inside looks like one that leads nowhere. The details go to the log.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import ssl
@@ -196,7 +197,9 @@ class GuardedHttp:
             try:
                 return response.status_code, response.headers, await _up_to(response, largest)
             finally:
-                await response.aclose()
+                # The answer is known; how its connection ends changes nothing about it.
+                with contextlib.suppress(httpx.HTTPError, OSError):
+                    await response.aclose()
 
 
 async def _up_to(response: httpx.Response, largest: int) -> bytes:

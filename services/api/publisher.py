@@ -4,7 +4,8 @@ A change is stored first, marked as unconfirmed, which no reader sees. Then the 
 of `conversations` and the brand's whole record into `brands`; only when the broker has all of them is the change
 confirmed. Whatever was stored and not confirmed, because the process or the broker died in between, is written again
 by `run`; all of these records may be repeated. A brand's record is made from what is stored at that moment, and made
-again where a newer change came in between, so the last record of a brand in the log is never an older one for long.
+again where a newer change came in between. Two processes can still leave the older record last, for a day at most, so
+each record has a revision, and readers pass over a lower one.
 """
 
 import asyncio
@@ -157,6 +158,7 @@ def _brand_record(stored: Document, accounts: list[Document], now: datetime) -> 
             if each["disconnected_at"] is None
         ),
         channels=msgspec.convert(settings["channels"], tuple[Channel, ...]),
+        revision=stored["revision"],
     )
     key = key_of(event.id)
     return Record(

@@ -8,8 +8,8 @@ from typing import Any
 
 from kafka import TopicPartition
 
-from rapport.contracts import codec
-from rapport.contracts.events import Account, Brand
+from rapport.contracts.brands import Brands
+from rapport.contracts.events import Account
 from rapport.contracts.topics import BRANDS, CATALOGUE
 from rapport.kit import backoff, kafka
 from rapport.kit.health import Health
@@ -31,7 +31,7 @@ class Directory:
         self._health = health
         self._log = log
         self._changed: Callable[[], None] = lambda: None
-        self._brands: dict[bytes, Brand] = {}
+        self._brands = Brands()
         self._accounts: MappingProxyType[str, tuple[str, Account]] = MappingProxyType({})
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="directory", daemon=True)
@@ -101,26 +101,14 @@ class Directory:
     def _take(self, polled: dict[TopicPartition, list[Any]]) -> bool:
         records = [record for batch in polled.values() for record in batch]
         for record in records:
-            key = record.key or b""
-            if record.value is None:
-                self._brands.pop(key, None)
-                continue
-            try:
-                brand = codec.decode(codec.type_of(record.headers), record.value)
-                if not isinstance(brand, Brand):
-                    raise codec.UndecodableError(f"a {type(brand).__name__}, where only brands belong")
-            except codec.UndecodableError as error:
-                # What the brand was before stays in force: one bad record shall not close a brand's door.
-                self._log.error("%s offset %d is skipped: %s", BRANDS.name, record.offset, error)
-                continue
-            self._brands[key] = brand
+            self._brands.take(record)
         if records:
             self._index()
         return bool(records)
 
     def _index(self) -> None:
         accounts: dict[str, tuple[str, Account]] = {}
-        for brand in self._brands.values():
+        for brand in self._brands:
             for account in brand.accounts:
                 accounts[account.id] = (brand.id, account)
         self._accounts = MappingProxyType(accounts)

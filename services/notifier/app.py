@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from kafka.errors import KafkaError
 from pymongo.asynchronous.collection import AsyncCollection
@@ -27,6 +27,8 @@ from services.notifier.settings import NotifierSettings
 
 MAILS_AT_ONCE = 8  # one mail server takes them all
 WEBHOOKS_AT_ONCE = 64
+SENDS_PER_LEASE = 3
+"""A claim is held for this many times the longest webhook, and renewed while it is sent."""
 MEASURE_SECONDS = 10.0
 
 
@@ -105,6 +107,7 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
         return
     uri = settings.mongodb.get_secret_value()
     seconds = settings.send_seconds
+    lease = timedelta(seconds=seconds * SENDS_PER_LEASE)
     # Names are looked up, and mails handed in, in threads: one for each send, so that none waits for another's.
     loop.set_default_executor(ThreadPoolExecutor(MAILS_AT_ONCE + WEBHOOKS_AT_ONCE + 1))
     async with (
@@ -114,8 +117,8 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
         rows = client[settings.database][outbox.DELIVERIES]
         ways = Ways(settings, directory, http)
         senders = [
-            Sender("mail", ways.mail, rows, directory, send_seconds=seconds, at_once=MAILS_AT_ONCE),
-            Sender("webhook", ways.webhook, rows, directory, send_seconds=seconds, at_once=WEBHOOKS_AT_ONCE),
+            Sender("mail", ways.mail, rows, directory, lease=lease, at_once=MAILS_AT_ONCE),
+            Sender("webhook", ways.webhook, rows, directory, lease=lease, at_once=WEBHOOKS_AT_ONCE),
         ]
 
         def wake() -> None:
@@ -176,4 +179,4 @@ class Ways:
         message = wording.message_for(notice, brand.name if brand else notice.brand, link, now)
         about = notice.exchange if isinstance(notice, Alert) else notice.plan
         composed = mail.compose(id, about, self._settings.mail_from, channel.to, message, now)
-        await asyncio.to_thread(mail.send, self._mail_server, composed, self._settings.send_seconds)
+        await asyncio.to_thread(mail.send, self._mail_server, composed, self._settings.mail_seconds)

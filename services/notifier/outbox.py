@@ -36,7 +36,7 @@ Lane = tuple[str, str]
 
 @dataclass(frozen=True)
 class Claim:
-    """A row that is ours to send until its lease ends. `token` fences off a former owner's late word."""
+    """A row that is ours to send until its lease ends. `token` fences off a former owner's word of a failure."""
 
     id: str
     token: int
@@ -147,9 +147,25 @@ async def claim(
     )
 
 
+async def renewed(rows: AsyncCollection[Row], claim: Claim, until: datetime) -> bool:
+    """Holds a claim until then. False where the claim is no longer ours."""
+    result = await rows.update_one(_ours(claim), {"$set": {"next_attempt_at": until, "lease.until": until}})
+    return result.matched_count == 1
+
+
 async def delivered(rows: AsyncCollection[Row], claim: Claim, now: datetime) -> bool:
-    """Marks a claim as delivered. False where the claim is no longer ours."""
-    return await _mark(rows, claim, {"status": "delivered", "delivered_at": now, "last_error": None})
+    """Marks a row as delivered, whoever holds the claim by now: what has arrived is not to be sent again.
+
+    False where it was marked as delivered before.
+    """
+    result = await rows.update_one(
+        {"_id": claim.id, "status": {"$ne": "delivered"}},
+        {
+            "$set": {"status": "delivered", "delivered_at": now, "last_error": None, "lease.until": None},
+            "$inc": {"attempts": 1},
+        },
+    )
+    return result.modified_count == 1
 
 
 async def failed(rows: AsyncCollection[Row], claim: Claim, why: str) -> bool:
@@ -163,11 +179,12 @@ async def postponed(rows: AsyncCollection[Row], claim: Claim, why: str, until: d
 
 
 async def _mark(rows: AsyncCollection[Row], claim: Claim, changes: dict[str, Any]) -> bool:
-    result = await rows.update_one(
-        {"_id": claim.id, "status": "pending", "lease.token": claim.token},
-        {"$set": {**changes, "lease.until": None}, "$inc": {"attempts": 1}},
-    )
+    result = await rows.update_one(_ours(claim), {"$set": {**changes, "lease.until": None}, "$inc": {"attempts": 1}})
     return result.modified_count == 1
+
+
+def _ours(claim: Claim) -> Document:
+    return {"_id": claim.id, "status": "pending", "lease.token": claim.token}
 
 
 async def pending(rows: AsyncCollection[Row], channel_type: str) -> int:

@@ -1,12 +1,15 @@
 """Sends what the outbox holds: claim, send, mark. Several processes may do so side by side."""
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from kafka.errors import KafkaError
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
@@ -22,8 +25,11 @@ POLL_SECONDS = 0.5
 AT_ONCE_PER_CHANNEL = 4
 """So that a channel that takes its time holds up none but itself."""
 
-LEASE_PER_SEND = 3
-"""A lease outlasts the longest send by so much that only a dead or a stalled owner loses it."""
+RENEWALS_PER_LEASE = 3
+"""A lease is renewed this often while its delivery is sent, so that only a dead or a stalled owner loses it."""
+
+LAST_MARK_SECONDS = 10.0
+"""How long a process that was told to end goes on trying to mark what has arrived."""
 
 log = logging.getLogger("rapport.notifier.sender")
 
@@ -41,19 +47,20 @@ class Sender:
         rows: AsyncCollection[outbox.Row],
         directory: Directory,
         *,
-        send_seconds: float,
+        lease: timedelta,
         at_once: int,
     ) -> None:
-        """`at_once` bounds how many sends run side by side."""
+        """`lease` is how long a claim is held without being renewed. `at_once` bounds how many sends run at a time."""
         self._type = channel_type
         self._send = send
         self._rows = rows
         self._directory = directory
-        self._lease = timedelta(seconds=send_seconds * LEASE_PER_SEND)
+        self._lease = lease
         self._at_once = at_once
         self._lanes: Counter[outbox.Lane] = Counter()
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
 
     def wake(self) -> None:
         """There may be something to claim. Call it in the loop's thread."""
@@ -62,6 +69,7 @@ class Sender:
     async def run(self, stop: asyncio.Event) -> None:
         """Sends until `stop` is set, then lets what is on its way arrive."""
         delays = backoff.delays()
+        self._stop = stop
         while not stop.is_set():
             try:
                 claim = await self._claim()
@@ -111,22 +119,81 @@ class Sender:
             log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error)
 
     async def _deliver(self, claim: outbox.Claim) -> None:
+        channel: Channel | None = None
         try:
-            channel = self._directory.channel(claim.brand, claim.channel)
-            if channel is None or outbox.type_of(channel) != self._type:
+            channel = self._known(claim) or await self._looked_up(claim)
+            if channel is None:
                 raise DeliveryError("the channel was removed", for_good=True)
-            await self._send(claim.id, _notice_in(claim), channel)
+            async with self._held(claim):
+                await self._send(claim.id, _notice_in(claim), channel)
         except DeliveryError as error:
-            await self._note_failure(claim, error)
+            await self._note_failure(claim, await self._confirmed(error, claim, channel))
         except Exception as error:  # counted as an attempt, so that a delivery we cannot cope with ends some time
             log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error)
             await self._note_failure(claim, DeliveryError("a fault of ours; it is in the notifier's log"))
         else:
             now = datetime.now(UTC)
-            ours = await outbox.delivered(self._rows, claim, now)
+            ours = await self._mark_delivered(claim, now)
             metrics.LATENESS.labels(self._type).observe(max(0.0, (now - claim.told_from).total_seconds()))
             self._count("delivered", ours)
             log.info("delivery %s arrived, attempt %d", claim.id, claim.attempts + 1)
+
+    def _known(self, claim: outbox.Claim) -> Channel | None:
+        channel = self._directory.channel(claim.brand, claim.channel)
+        return channel if channel is not None and outbox.type_of(channel) == self._type else None
+
+    async def _looked_up(self, claim: outbox.Claim) -> Channel | None:
+        """The channel by all that the log says now. Raises DeliveryError where the log does not answer."""
+        try:
+            await asyncio.to_thread(self._directory.catch_up)
+        except KafkaError as error:
+            log.warning("delivery %s waits for the brands: %s: %s", claim.id, type(error).__name__, error)
+            raise DeliveryError("the channel could not be looked up") from error
+        return self._known(claim)
+
+    async def _confirmed(self, error: DeliveryError, claim: outbox.Claim, used: Channel | None) -> DeliveryError:
+        """An error that is for good only if the channel is still the one that was `used`."""
+        if not error.for_good or used is None:
+            return error
+        try:
+            changed = await self._looked_up(claim) != used
+        except DeliveryError as unknown:
+            return unknown
+        return DeliveryError(f"{error}; the channel was changed meanwhile") if changed else error
+
+    @contextlib.asynccontextmanager
+    async def _held(self, claim: outbox.Claim) -> AsyncIterator[None]:
+        """Renews the lease as long as it takes."""
+        renewing = asyncio.create_task(self._renew(claim), name=f"lease of {claim.id}")
+        try:
+            yield
+        finally:
+            renewing.cancel()
+
+    async def _renew(self, claim: outbox.Claim) -> None:
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / RENEWALS_PER_LEASE)
+            try:
+                if not await outbox.renewed(self._rows, claim, datetime.now(UTC) + self._lease):
+                    log.warning("delivery %s: the lease was lost while it was sent", claim.id)
+                    return
+            except PyMongoError as error:
+                log.warning("delivery %s: the lease is not renewed: %s: %s", claim.id, type(error).__name__, error)
+
+    async def _mark_delivered(self, claim: outbox.Claim, now: datetime) -> bool:
+        """Marks it however long MongoDB is away: a row without the mark is sent again."""
+        give_up_at: float | None = None
+        for delay in backoff.delays():
+            try:
+                return await outbox.delivered(self._rows, claim, now)
+            except PyMongoError as error:
+                log.warning("delivery %s arrived and is not marked: %s: %s", claim.id, type(error).__name__, error)
+                if self._stop.is_set():
+                    give_up_at = give_up_at or time.monotonic() + LAST_MARK_SECONDS
+                    if time.monotonic() >= give_up_at:
+                        raise
+            await asyncio.sleep(delay)
+        raise AssertionError("delays never end")
 
     async def _note_failure(self, claim: outbox.Claim, error: DeliveryError) -> None:
         now = datetime.now(UTC)

@@ -19,7 +19,9 @@ class NotifierSettings(MongoSettings, OutgoingSettings):
     portal: str = "http://127.0.0.1:8000"
     """Where people reach the portal; the links in messages start with it."""
     send_seconds: float = Field(default=15.0, gt=0)
-    """The longest that one send may take. A claim is held for three times as long."""
+    """The longest that one webhook may take. A claim is held for three times as long, and renewed while it is sent."""
+    mail_seconds: float = Field(default=120.0, gt=0)
+    """The longest that handing in one mail may take, all steps together: servers that look for spam take their time."""
 
     @field_validator("mail_from")
     @classmethod

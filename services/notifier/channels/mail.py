@@ -4,7 +4,10 @@ import contextlib
 import hashlib
 import logging
 import smtplib
+import socket
 import ssl
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +25,7 @@ from services.notifier.wording import Message
 log = logging.getLogger("rapport.notifier.mail")
 
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+GOODBYE_SECONDS = 2.0
 PERMANENT = 500  # SMTP replies from here on mean that the same message will be refused again
 
 
@@ -107,9 +111,12 @@ def message_id(name: str, host: str) -> str:
 
 
 def send(server: MailServer, mail: EmailMessage, timeout: float) -> None:
-    """Hands a mail in. Blocks, each step for up to `timeout` seconds. Raises DeliveryError."""
+    """Hands a mail in. Blocks for up to `timeout` seconds in all, plus what it takes to look the server's name up and
+    to say goodbye. Raises DeliveryError.
+    """
+    until = time.monotonic() + timeout
     try:
-        with _connected(server, timeout) as session:
+        with _connected(server, until) as session:
             # Not `send_message`, which reads the headers again and writes them its own way.
             session.sendmail(parseaddr(str(mail["From"]))[1], [str(mail["To"])], mail.as_bytes())
     except smtplib.SMTPRecipientsRefused as error:
@@ -124,22 +131,94 @@ def send(server: MailServer, mail: EmailMessage, timeout: float) -> None:
         raise DeliveryError(f"the installation's mail server refused it with {error.smtp_code}") from error
     except (smtplib.SMTPException, OSError) as error:
         log.error("the mail server at %s:%d fails: %s: %s", server.host, server.port, type(error).__name__, error)
+        if time.monotonic() >= until:
+            raise DeliveryError(f"the installation's mail server took longer than {timeout:g} s") from error
         raise DeliveryError("the installation's mail server does not answer as it should") from error
 
 
 @contextlib.contextmanager
-def _connected(server: MailServer, timeout: float) -> Iterator[smtplib.SMTP]:
-    if server.scheme == "smtps":
-        context = ssl.create_default_context()
-        session: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout, context=context)
-    else:
-        session = smtplib.SMTP(server.host, server.port, timeout=timeout)
-    with session:
-        if server.scheme == "smtp+starttls":
-            session.starttls(context=ssl.create_default_context())
-        if server.user:
-            session.login(server.user, server.password or "")
-        yield session
+def _connected(server: MailServer, until: float) -> Iterator[smtplib.SMTP]:
+    with contextlib.closing(_Line()) as line:
+        session = _Session(server, line, until)
+        try:
+            if server.scheme == "smtp+starttls":
+                session.starttls(context=ssl.create_default_context())
+            if server.user:
+                session.login(server.user, server.password or "")
+            yield session
+        finally:
+            # The server has taken the mail, or it has not. Whatever it says to a goodbye changes nothing about that.
+            line.cut_at(time.monotonic() + GOODBYE_SECONDS)
+            with contextlib.suppress(smtplib.SMTPException, OSError, ValueError):
+                session.quit()
+            session.close()
+
+
+class _Session(smtplib.SMTP):
+    """A session that ends at one moment, however many steps it takes and however slowly each is answered."""
+
+    def __init__(self, server: MailServer, line: "_Line", until: float) -> None:
+        self._line = line
+        self._until = until
+        self._tls = ssl.create_default_context() if server.scheme == "smtps" else None
+        super().__init__(server.host, server.port)
+
+    def _get_socket(self, host: str, port: int, _timeout: float) -> socket.socket:
+        connection = _connection(host, port, self._until)
+        self._line.hold(connection)
+        self._line.cut_at(self._until)
+        return connection if self._tls is None else self._tls.wrap_socket(connection, server_hostname=host)
+
+
+class _Line:
+    """A handle on a connection that stays the same under TLS, with which another thread can cut it."""
+
+    def __init__(self) -> None:
+        self._handle: socket.socket | None = None
+        self._timer: threading.Timer | None = None
+
+    def hold(self, connection: socket.socket) -> None:
+        """Takes the connection."""
+        self._handle = connection.dup()
+
+    def cut_at(self, moment: float) -> None:
+        """Cuts it at a moment of the monotonic clock, and no longer at the one that was set before."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(max(0.0, moment - time.monotonic()), self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def close(self) -> None:
+        """Lets go."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._handle is not None:
+            self._handle.close()
+
+    def _cut(self) -> None:
+        if self._handle is not None:
+            with contextlib.suppress(OSError):
+                self._handle.shutdown(socket.SHUT_RDWR)
+
+
+def _connection(host: str, port: int, until: float) -> socket.socket:
+    """A connection to the first address that takes one. Raises OSError."""
+    failure = OSError("the mail server's name has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no connection in time")
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(left)
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
 
 
 def _shown(answer: bytes | str) -> str:

@@ -121,11 +121,14 @@ class World:
     def ended(self, alert: Notice, channel: str) -> Document:
         return self.row_when(alert, channel, "ended", lambda row: row["status"] != "pending")
 
-    def close(self) -> None:
+    def end_all(self) -> None:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
             process.wait(30)
+
+    def close(self) -> None:
+        self.end_all()
         self._producer.close()
         self._client.drop_database(self.database)
         self._client.close()

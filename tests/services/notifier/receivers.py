@@ -1,5 +1,7 @@
 """Real receivers on this machine: an HTTP server that checks signatures, and a mail server."""
 
+import asyncio
+import contextlib
 import socket
 import threading
 from collections import defaultdict
@@ -102,9 +104,18 @@ class WebhookReceiver:
 
 
 class MailReceiver:
-    """A mail server that keeps what it is given; `refuse` may answer a recipient with an SMTP error."""
+    """A mail server that keeps what it is given; `refuse` may answer a recipient with an SMTP error.
 
-    def __init__(self, refuse: Callable[[str], str | None] = lambda _address: None) -> None:
+    It takes `step_seconds` for each step of a mail, and answers QUIT with `goodbye`.
+    """
+
+    def __init__(
+        self,
+        refuse: Callable[[str], str | None] = lambda _address: None,
+        *,
+        step_seconds: float = 0.0,
+        goodbye: str = "221 Bye",
+    ) -> None:
         self.mails: list[EmailMessage] = []
         self.raw: list[bytes] = []
         self.recipients: list[str] = []
@@ -112,6 +123,24 @@ class MailReceiver:
         receiver = self
 
         class Handler:
+            async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+                self,
+                server: smtp.SMTP,
+                session: smtp.Session,
+                envelope: smtp.Envelope,
+                address: str,
+                options: list[str],
+            ) -> str:
+                await asyncio.sleep(step_seconds)
+                envelope.mail_from = address
+                envelope.mail_options.extend(options)
+                return "250 OK"
+
+            async def handle_QUIT(  # noqa: N802 - aiosmtpd's name
+                self, server: smtp.SMTP, session: smtp.Session, envelope: smtp.Envelope
+            ) -> str:
+                return goodbye
+
             async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
                 self,
                 server: smtp.SMTP,
@@ -120,6 +149,7 @@ class MailReceiver:
                 address: str,
                 options: list[str],
             ) -> str:
+                await asyncio.sleep(step_seconds)
                 refusal = refuse(address)
                 if refusal is None:
                     envelope.rcpt_tos.append(address)
@@ -128,6 +158,7 @@ class MailReceiver:
             async def handle_DATA(  # noqa: N802 - aiosmtpd's name
                 self, server: smtp.SMTP, session: smtp.Session, envelope: smtp.Envelope
             ) -> str:
+                await asyncio.sleep(step_seconds)
                 assert isinstance(envelope.content, bytes)
                 mail = message_from_bytes(envelope.content, policy=default)
                 assert isinstance(mail, EmailMessage)
@@ -149,3 +180,29 @@ class MailReceiver:
 
     def close(self) -> None:
         self._controller.stop()
+
+
+class DrippingServer:
+    """A mail server that answers without end: another line of its greeting every tenth of a second."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"smtp://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        return self._ended.is_set()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join(10)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, contextlib.suppress(OSError):
+            while not self._ended.wait(0.1):
+                connection.sendall(b"220-still here\r\n")

@@ -7,7 +7,7 @@ import pytest
 
 from rapport.contracts.events import MailChannel, WebhookChannel
 from tests.services.notifier.conftest import World, an_alert, eventually
-from tests.services.notifier.receivers import SECRET, Answer, free_port
+from tests.services.notifier.receivers import SECRET, Answer, MailReceiver, free_port
 
 pytestmark = pytest.mark.stack
 
@@ -90,3 +90,21 @@ def test_without_servers_a_notifier_lives_says_what_is_missing_and_can_be_ended(
     assert notifier.get("/readyz") == (503, "kafka, mongodb\n")
     notifier.process.send_signal(signal.SIGTERM)
     assert notifier.process.wait(30) == 0
+
+
+def test_a_mail_server_that_takes_longer_than_the_lease_gets_each_mail_once(world: World) -> None:
+    world.end_all()
+    slow = MailReceiver(step_seconds=2.5)  # three steps, together longer than three times the longest webhook
+    try:
+        for _ in range(2):
+            world.start(RAPPORT_SMTP=slow.address, RAPPORT_SEND_SECONDS="2", RAPPORT_MAIL_SECONDS="60")
+        brand = world.brand(MailChannel(id="team", to="slow@acme.example"))
+        alerts = [world.alert(brand) for _ in range(3)]
+
+        for alert in alerts:
+            row = world.ended(alert, "team")
+            assert (row["status"], row["attempts"]) == ("delivered", 1)
+        assert len(slow.mails) == len(alerts)
+    finally:
+        world.end_all()
+        slow.close()

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -18,7 +19,7 @@ from services.notifier.channels import DeliveryError
 from services.notifier.channels.mail import MailServer, compose, send
 from services.notifier.settings import NotifierSettings
 from services.notifier.wording import SUBJECT_CHARACTERS, Message
-from tests.services.notifier.receivers import MailReceiver, free_port
+from tests.services.notifier.receivers import DrippingServer, MailReceiver, free_port
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MESSAGE = Message("Overdue: @žofie has waited 24 h for Acme on Bluesky", "plain ❤️\n", "<p>html ❤️</p>\n")
@@ -81,6 +82,37 @@ def test_a_mail_server_that_is_away_is_tried_again() -> None:
         send(server, mail, timeout=5)
 
     assert not raised.value.for_good
+
+
+def test_all_steps_of_a_mail_share_one_deadline() -> None:
+    server = DrippingServer()
+    ended = threading.Timer(20, server.close)  # so that a mail without a deadline fails here too
+    ended.start()
+    try:
+        with pytest.raises(DeliveryError, match="took longer than 1 s") as raised:
+            send(
+                MailServer.parse(server.address),
+                compose("alert/team", "exchange", SENDER, "team@acme.example", MESSAGE, NOW),
+                timeout=1,
+            )
+        assert not raised.value.for_good
+        assert not server.ended
+    finally:
+        ended.cancel()
+        server.close()
+
+
+@pytest.mark.parametrize("goodbye", ["221 Bye", "500 no", "421 too busy", "nonsense", ""])
+def test_a_mail_that_was_taken_is_sent_whatever_the_server_says_to_the_goodbye(goodbye: str) -> None:
+    receiver = MailReceiver(refuse={"nobody@acme.example": "550 no such user"}.get, goodbye=goodbye)
+    try:
+        sent(receiver)
+        assert len(receiver.mails) == 1
+        with pytest.raises(DeliveryError, match="550 no such user") as raised:
+            sent(receiver, "nobody@acme.example")
+        assert raised.value.for_good
+    finally:
+        receiver.close()
 
 
 @pytest.mark.parametrize("to", ["", "nobody", "a@b, c@d", "a@b\r\nBcc: c@d", "a b@c"])

@@ -66,7 +66,9 @@ def test_a_claimed_row_is_not_claimed_again_before_its_lease_ends(filled: Any, w
 
 
 @pytest.mark.stack
-def test_the_word_of_an_owner_whose_lease_was_taken_over_changes_nothing(filled: Any, within: Any) -> None:
+def test_a_failure_that_an_owner_reports_after_its_lease_was_taken_over_changes_nothing(
+    filled: Any, within: Any
+) -> None:
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
@@ -76,11 +78,45 @@ def test_the_word_of_an_owner_whose_lease_was_taken_over_changes_nothing(filled:
         assert new is not None
         assert not await outbox.failed(rows, stalled, "too late to say so")
         assert not await outbox.postponed(rows, stalled, "too late to say so", NOW)
+        assert not await outbox.renewed(rows, stalled, NOW + 9 * LEASE)
         assert await outbox.delivered(rows, new, NOW + LEASE)
         assert not await outbox.delivered(rows, stalled, NOW)
         row = await rows.find_one({"_id": new.id})
         assert row is not None
         assert (row["status"], row["attempts"], row["last_error"]) == ("delivered", 1, None)
+
+    within(story)
+
+
+@pytest.mark.stack
+def test_what_has_arrived_is_marked_whoever_holds_the_claim_by_now(filled: Any, within: Any) -> None:
+    filled(an_alert("acme"), HOOK)
+
+    async def story(rows: Rows) -> None:
+        slow = await outbox.claim(rows, "webhook", NOW, LEASE, [])
+        new = await outbox.claim(rows, "webhook", NOW + LEASE, LEASE, [])
+        assert slow is not None
+        assert new is not None
+        assert await outbox.delivered(rows, slow, NOW + LEASE)
+        assert not await outbox.failed(rows, new, "it has arrived meanwhile")
+        assert not await outbox.postponed(rows, new, "it has arrived meanwhile", NOW)
+        row = await rows.find_one({"_id": new.id})
+        assert row is not None
+        assert (row["status"], row["attempts"], row["last_error"]) == ("delivered", 1, None)
+
+    within(story)
+
+
+@pytest.mark.stack
+def test_a_claim_that_is_renewed_is_not_claimed_by_others(filled: Any, within: Any) -> None:
+    filled(an_alert("acme"), HOOK)
+
+    async def story(rows: Rows) -> None:
+        first = await outbox.claim(rows, "webhook", NOW, LEASE, [])
+        assert first is not None
+        assert await outbox.renewed(rows, first, NOW + 2 * LEASE)
+        assert await outbox.claim(rows, "webhook", NOW + LEASE, LEASE, []) is None
+        assert await outbox.claim(rows, "webhook", NOW + 2 * LEASE, LEASE, []) is not None
 
     within(story)
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from rapport.contracts.events import Channel, Notice, WebhookChannel
 from rapport.kit import mongo
@@ -14,6 +15,7 @@ from tests.services.notifier.conftest import Servers, an_alert
 
 pytestmark = pytest.mark.stack
 
+LEASE = timedelta(seconds=6)
 HOOK = WebhookChannel(id="hook", url="https://receiver.example/", secret="whsec_c2VjcmV0")
 
 
@@ -38,7 +40,7 @@ def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers,
     async def story() -> dict[str, Any]:
         async with mongo.async_client(stack.mongodb) as client:
             rows = client[database][outbox.DELIVERIES]
-            sender = Sender("webhook", fault, rows, OneChannel(), send_seconds=2, at_once=4)  # type: ignore[arg-type]
+            sender = Sender("webhook", fault, rows, OneChannel(), lease=LEASE, at_once=4)  # type: ignore[arg-type]
             still = {"$or": [{"attempts": 0}, {"brand": "old", "status": "pending"}]}
             stop = asyncio.Event()
             running = asyncio.create_task(sender.run(stop))
@@ -55,3 +57,42 @@ def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers,
     assert found["young"]["status"] == "pending"
     assert found["old"]["status"] == "failed"
     assert {row["last_error"] for row in found.values()} == {"a fault of ours; it is in the notifier's log"}
+
+
+def test_what_arrived_while_mongodb_is_away_is_marked_when_it_is_back_and_not_sent_again(
+    stack: Servers, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    away = iter(range(3))
+    real = outbox.delivered
+
+    async def marked(rows: Any, claim: outbox.Claim, now: datetime) -> bool:
+        if next(away, None) is not None:
+            raise AutoReconnect("away")
+        return await real(rows, claim, now)
+
+    monkeypatch.setattr(outbox, "delivered", marked)
+    with mongo.client(stack.mongodb) as client:
+        rows = client[database][outbox.DELIVERIES]
+        outbox.prepare(rows)
+        outbox.insert(rows, [(an_alert("acme"), [HOOK])], datetime.now(UTC))
+
+    async def arrive(id: str, notice: Notice, channel: Channel) -> None:
+        sent.append(id)
+
+    async def story() -> None:
+        async with mongo.async_client(stack.mongodb) as client:
+            rows = client[database][outbox.DELIVERIES]
+            long = timedelta(minutes=5)
+            sender = Sender("webhook", arrive, rows, OneChannel(), lease=long, at_once=4)  # type: ignore[arg-type]
+            stop = asyncio.Event()
+            running = asyncio.create_task(sender.run(stop))
+            async with asyncio.timeout(30):
+                while not await rows.count_documents({"status": "delivered"}):  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.02)
+            stop.set()
+            sender.wake()
+            await running
+
+    asyncio.run(story())
+    assert len(sent) == 1

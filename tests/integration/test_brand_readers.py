@@ -1,0 +1,155 @@
+"""Every process that reads the brands' topic takes the newest record of a brand, whatever came last."""
+
+import ast
+import contextlib
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from rapport.contracts import codec
+from rapport.contracts.events import Account, Brand, MailChannel
+from rapport.contracts.topics import BRANDS, key_of
+from rapport.kit import kafka
+from rapport.kit.health import Health
+from rapport.local.stack import Running
+from services.ingest.directory import Directory as IngestDirectory
+from services.notifier.directory import Directory as NotifierDirectory
+from tests.services.ingest.service import until
+
+pytestmark = pytest.mark.stack
+
+SERVICES = Path(__file__).parents[2] / "services"
+Knows = Callable[[str], bool]
+"""Whether the account and the channel of this name, of the brand under test, are known."""
+
+
+@contextlib.contextmanager
+def ingest(bootstrap: str, brand: str) -> Iterator[Knows]:
+    directory = IngestDirectory(bootstrap, Health(), logging.getLogger("test"))
+    directory.start()
+    try:
+        yield lambda name: directory.account(f"{brand}-{name}") is not None
+    finally:
+        directory.stop()
+
+
+@contextlib.contextmanager
+def notifier(bootstrap: str, brand: str) -> Iterator[Knows]:
+    directory = NotifierDirectory.caught_up(bootstrap)
+
+    def knows(name: str) -> bool:
+        directory.catch_up()
+        return directory.channel(brand, f"{brand}-{name}") is not None
+
+    try:
+        yield knows
+    finally:
+        directory.close()
+
+
+READERS = {"services/ingest/directory.py": ingest, "services/notifier/directory.py": notifier}
+
+
+def test_every_reader_is_here() -> None:
+    found = {
+        str(path.relative_to(SERVICES.parent))
+        for path in SERVICES.rglob("*.py")
+        if "rapport.contracts.brands" in {getattr(node, "module", "") for node in ast.walk(ast.parse(path.read_text()))}
+        or ("BRANDS" in path.read_text() and "kafka.consumer(" in path.read_text())
+    }
+    assert found == set(READERS)
+
+
+class Log:
+    """Writes records of one brand, each with an account and a channel of its own name."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.brand = f"brand-{uuid.uuid4().hex[:12]}"
+        self._producer = kafka.producer(bootstrap, "test")
+
+    def close(self) -> None:
+        self._producer.close()
+
+    def write(self, name: str, revision: int = 0, event: str = "") -> None:
+        named = f"{self.brand}-{name}"
+        account = Account(
+            id=named,
+            platform="helpdesk",
+            handle="a",
+            connected_at=datetime(2026, 1, 1, tzinfo=UTC),
+            door_secrets=("s",),
+        )
+        channels = (MailChannel(id=named, to="team@acme.example"),)
+        brand = Brand(
+            id=self.brand, name="A", timezone="UTC", accounts=(account,), channels=channels, revision=revision
+        )
+        fields = msgspec.to_builtins(brand)
+        if not revision:
+            del fields["revision"]  # as it was written before there was one
+        self.write_raw(key_of(self.brand), msgspec.json.encode(fields), event or uuid.uuid4().hex)
+
+    def write_raw(self, key: bytes, value: bytes | None, event: str) -> None:
+        headers = codec.headers("rapport.brand.v1", id=event, source="/test")
+        self._producer.send(BRANDS.name, value, key, headers=headers).get(30)
+
+
+@pytest.fixture
+def log(stack: Running) -> Iterator[Log]:
+    found = Log(stack.kafka)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_older_record_that_comes_last_is_passed_over(stack: Running, log: Log, reader: str) -> None:
+    with READERS[reader](stack.kafka, log.brand) as knows:
+        log.write("newer", revision=7)
+        log.write("older", revision=6)
+        log.write("other", revision=1)
+        until("the newer one", lambda: knows("newer"))
+        log.write("newest", revision=8)
+        until("the newest one", lambda: knows("newest"))
+        log.write("older", revision=6)
+        log.write("same", revision=8)  # what was stored since is told under the same revision
+        until("the last of the same revision", lambda: knows("same"))
+        assert not knows("older")
+    with READERS[reader](stack.kafka, log.brand) as knows:
+        until("what the first reader knew", lambda: knows("same"))
+        assert not knows("older")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_records_from_before_there_were_revisions_are_read(stack: Running, log: Log, reader: str) -> None:
+    with READERS[reader](stack.kafka, log.brand) as knows:
+        log.write("first")
+        until("one without any", lambda: knows("first"))
+        log.write("second", event=f"{log.brand}/4")
+        log.write("late", event=f"{log.brand}/3")
+        until("one that has it in its id", lambda: knows("second"))
+        assert not knows("late")
+        log.write("third", revision=5)
+        until("one that has it as a field", lambda: knows("third"))
+        log.write("late", event=f"{log.brand}/4")
+        log.write("unknown")
+        until("one that does not say", lambda: knows("unknown"))
+        assert not knows("late")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_record_that_nothing_can_be_made_of_stops_no_reader(stack: Running, log: Log, reader: str) -> None:
+    with READERS[reader](stack.kafka, log.brand) as knows:
+        log.write("good", revision=1)
+        log.write_raw(key_of(log.brand), b"\xff", "x/y/" + "9" * 5000)
+        log.write_raw(key_of(log.brand), b"{}", "")
+        log.write_raw(b"\xffno key", None, "")
+        log.write_raw(b"", b"{}", "")
+        log.write_raw(b"", None, "")
+        log.write("better", revision=2)
+        until("the next good one", lambda: knows("better"))
