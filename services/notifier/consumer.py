@@ -20,6 +20,7 @@ from rapport.kit.member import GroupConsumer
 from rapport.kit.producer import Producer
 from services.notifier import metrics, outbox
 from services.notifier.directory import Directory
+from services.notifier.outbox import Told
 
 POLL_MS = 250
 CLOSE_SECONDS = 5.0
@@ -72,11 +73,11 @@ class AlertConsumer:
             return
         # A brand's channels were written before anything could alert it; read up to there, then look.
         self._directory.catch_up()
-        notices: list[tuple[Notice, tuple[Channel, ...]]] = []
+        notices: list[Told] = []
         for record in batch:
             notice = _decoded(record, dead_letters)
             if notice is not None:
-                notices.append((notice, self._channels(notice)))
+                notices.append(Told(notice, self._channels(notice), record.offset))
         if self._insert(notices, consumer):
             consumer.commit()
             self._wake()
@@ -91,7 +92,7 @@ class AlertConsumer:
         metrics.ALERTS.labels("recorded").inc()
         return brand.channels
 
-    def _insert(self, notices: list[tuple[Notice, tuple[Channel, ...]]], consumer: GroupConsumer) -> bool:
+    def _insert(self, notices: list[Told], consumer: GroupConsumer) -> bool:
         for delay in backoff.delays():
             try:
                 outbox.insert(self._rows, notices, datetime.now(UTC))

@@ -1,16 +1,17 @@
 """The outbox: one row in MongoDB per alert and channel, claimed with a lease by whoever sends it.
 
 A row: `_id` (`<alert>/<channel>`, the delivery's stable id), `alert`, `brand`, `channel`, `channel_type`, `step`,
-`status` (`pending`, `delivered`, `failed`), `attempts`, `last_error`, `next_attempt_at`, `created_at`, `told_from`
-(what lateness counts from), `delivered_at`, `lease` (`token`, `until`), `payload` (the alert). A reminder of a post
-that is missing is an alert here, whose step is `missing`.
+`status` (`pending`, `delivered`, `failed`, `skipped`), `attempts`, `last_error`, `next_attempt_at`, `created_at`,
+`told_from` (what lateness counts from), `delivered_at`, `lease` (`token`, `until`), `payload` (the alert), `offset` (of
+the alert in its partition of the log), `overtaken_by` (the later step because of which this one was skipped). A
+reminder of a post that is missing is an alert here, whose step is `missing`.
 """
 
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
@@ -29,9 +30,21 @@ LONGEST_RETRY_SECONDS = 4 * 3600.0
 TRIED_FOR = timedelta(days=3)
 """A receiver may be away over a weekend; later than that, an alert is no news."""
 
+GIVEN_BACK_FOR = timedelta(seconds=1)
+"""How soon a step is looked at again that waits for the one before it."""
+
 Row = Document
 Lane = tuple[str, str]
 """A brand's channel: what one receiver's slowness may hold up."""
+
+
+class Told(NamedTuple):
+    """A notice and whom it is told to."""
+
+    notice: Notice
+    channels: Sequence[Channel]
+    offset: int = 0
+    """Of its record, which puts notices of one moment in order."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,8 @@ class Claim:
     told_from: datetime
     payload: Document
     """The alert."""
+    step: str
+    offset: int
 
     @property
     def lane(self) -> Lane:
@@ -71,6 +86,12 @@ def prepare(rows: Collection[Row]) -> None:
         name="due",
     )
     rows.create_index([("brand", ASCENDING), ("alert", ASCENDING)], name="alert")
+    # By channel and exchange; a reminder has no exchange.
+    rows.create_index(
+        [("brand", ASCENDING), ("payload.exchange", ASCENDING), ("channel", ASCENDING)],
+        name="exchange",
+        partialFilterExpression={"payload.exchange": {"$exists": True}},
+    )
     rows.create_index("created_at", name="kept", expireAfterSeconds=int(KEPT.total_seconds()))
 
 
@@ -84,22 +105,23 @@ def notice_of(payload: Document) -> Notice:
     return msgspec.convert(payload, Alert)
 
 
-def insert(rows: Collection[Row], alerts: Iterable[tuple[Notice, Sequence[Channel]]], now: datetime) -> int:
-    """Writes a row per alert and channel, due now; a row that is there stays as it is. Gives how many were new."""
+def insert(rows: Collection[Row], notices: Iterable[Told], now: datetime) -> int:
+    """Writes a row per notice and channel, due now; a row that is there stays as it is. Gives how many were new."""
     writes = [
-        UpdateOne({"_id": f"{alert.id}/{channel.id}"}, {"$setOnInsert": _row(alert, channel, now)}, upsert=True)
-        for alert, channels in alerts
-        for channel in channels
+        UpdateOne({"_id": f"{told.notice.id}/{channel.id}"}, {"$setOnInsert": _row(told, channel, now)}, upsert=True)
+        for told in notices
+        for channel in told.channels
     ]
     return rows.bulk_write(writes, ordered=False).upserted_count if writes else 0
 
 
-def _row(alert: Notice, channel: Channel, now: datetime) -> Row:
-    step = alert.step if isinstance(alert, Alert) else MISSING
-    late_from = alert.due_at if isinstance(alert, Alert) and step == "breach" else alert.created_at
+def _row(told: Told, channel: Channel, now: datetime) -> Row:
+    notice = told.notice
+    step = notice.step if isinstance(notice, Alert) else MISSING
+    late_from = notice.due_at if isinstance(notice, Alert) and step == "breach" else notice.created_at
     return {
-        "alert": alert.id,
-        "brand": alert.brand,
+        "alert": notice.id,
+        "brand": notice.brand,
         "channel": channel.id,
         "channel_type": type_of(channel),
         "step": step,
@@ -111,7 +133,9 @@ def _row(alert: Notice, channel: Channel, now: datetime) -> Row:
         "told_from": late_from,
         "delivered_at": None,
         "lease": {"token": 0, "until": None},
-        "payload": msgspec.to_builtins(alert),
+        "payload": msgspec.to_builtins(notice),
+        "offset": told.offset,
+        "overtaken_by": None,
     }
 
 
@@ -144,6 +168,8 @@ async def claim(
         created_at=row["created_at"],
         told_from=row["told_from"],
         payload=row["payload"],
+        step=row["step"],
+        offset=row.get("offset", 0),
     )
 
 
@@ -176,6 +202,25 @@ async def failed(rows: AsyncCollection[Row], claim: Claim, why: str) -> bool:
 async def postponed(rows: AsyncCollection[Row], claim: Claim, why: str, until: datetime) -> bool:
     """Gives a claim back, to be tried again at `until`. False where the claim is no longer ours."""
     return await _mark(rows, claim, {"next_attempt_at": until, "last_error": why})
+
+
+async def skipped(rows: AsyncCollection[Row], claim: Claim, overtaken_by: str) -> bool:
+    """Marks a claim as not to be sent, since a later step is there. False where the claim is no longer ours."""
+    return await skip(rows, _ours(claim), overtaken_by)
+
+
+async def skip(rows: AsyncCollection[Row], which: Document, overtaken_by: str) -> bool:
+    """Marks the row that fits `which` as not to be sent. False where none does."""
+    changes = {"status": "skipped", "overtaken_by": overtaken_by, "lease.until": None}
+    result = await rows.update_one(which, {"$set": changes})
+    return result.modified_count == 1
+
+
+async def given_back(rows: AsyncCollection[Row], claim: Claim, now: datetime) -> bool:
+    """Gives a claim back without an attempt. False where the claim is no longer ours."""
+    changes = {"next_attempt_at": now + GIVEN_BACK_FOR, "lease.until": None}
+    result = await rows.update_one(_ours(claim), {"$set": changes})
+    return result.modified_count == 1
 
 
 async def _mark(rows: AsyncCollection[Row], claim: Claim, changes: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from rapport.contracts.events import Channel, Notice
 from rapport.kit import backoff
-from services.notifier import metrics, outbox
+from services.notifier import metrics, outbox, steps
 from services.notifier.channels import DeliveryError
 from services.notifier.directory import Directory
 
@@ -119,6 +119,10 @@ class Sender:
             log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error)
 
     async def _deliver(self, claim: outbox.Claim) -> None:
+        turn = await steps.turn(self._rows, claim, datetime.now(UTC))
+        if turn is not steps.Turn.SEND:
+            log.info("delivery %s, the %s of its exchange: %s", claim.id, claim.step, turn.value)
+            return
         channel: Channel | None = None
         try:
             channel = self._known(claim) or await self._looked_up(claim)

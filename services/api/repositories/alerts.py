@@ -9,7 +9,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 from rapport.kit.mongo import Document
 from services.api.repositories.tenants import Tenants
 
-_DELIVERY_FIELDS = ("alert", "channel", "channel_type", "status", "attempts", "last_error", "delivered_at")
+_DELIVERY_FIELDS = (
+    "alert", "channel", "channel_type", "status", "attempts", "last_error", "delivered_at", "overtaken_by",
+)  # fmt: skip
 MOST_PER_EXCHANGE = 200
 
 

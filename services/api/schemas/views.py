@@ -119,10 +119,14 @@ class Delivery(BaseModel):
 
     channel: str
     channel_type: str
-    status: str
+    status: Annotated[
+        str,
+        Field(description="`pending`, `delivered`, `failed`, or `skipped`: a later step was there before it was sent."),
+    ]
     attempts: int
     last_error: str | None
     delivered_at: AwareDatetime | None
+    overtaken_by: Annotated[StepName | None, Field(description="The step because of which this one was skipped.")]
 
 
 class Alert(BaseModel):

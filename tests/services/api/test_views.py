@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from services.api.upkeep.loop import Desk
 from services.api.upkeep.stages import fall
 from tests.services.api import samples
 from tests.services.api.conftest import Served
+from tests.services.api.portal_session import logged_in
 
 pytestmark = pytest.mark.stack
 
@@ -148,6 +150,20 @@ def test_one_exchange_tells_why_it_is_due_and_what_happened(api: Served, views: 
             "delivered_at": None,
         }
     )
+    views["deliveries"].insert_one(
+        {
+            "_id": "warned/crm",
+            "alert": "warned",
+            "brand": "aurora",
+            "channel": "crm",
+            "channel_type": "webhook",
+            "status": "skipped",
+            "attempts": 1,
+            "last_error": "the receiver answered 500",
+            "delivered_at": None,
+            "overtaken_by": "breach",
+        }
+    )
     one = api.client.get("/v1/brands/aurora/exchanges/one").json()
     why = one["explanation"]
     local = f"{NOW.astimezone(ZoneInfo('Europe/Berlin')):%A at %H:%M}"
@@ -165,11 +181,18 @@ def test_one_exchange_tells_why_it_is_due_and_what_happened(api: Served, views: 
         ("alert", "over"),
         ("interaction", "2"),
     ]
-    assert one["history"][1]["deliveries"][0]["last_error"] == "busy"
+    skipped, waiting = one["history"][1]["deliveries"]
+    assert (skipped["status"], skipped["overtaken_by"]) == ("skipped", "breach")
+    assert (waiting["last_error"], waiting["overtaken_by"]) == ("busy", None)
     assert one["history"][3]["by"] == "brand"
     alerts = api.client.get("/v1/brands/aurora/alerts").json()["items"]
     assert [each["unconfirmed"] for each in alerts] == [True, False]
-    assert alerts[1]["deliveries"][0]["attempts"] == 2
+    assert [each["attempts"] for each in alerts[1]["deliveries"]] == [1, 2]
+    assert alerts[1]["deliveries"][0]["overtaken_by"] == "breach"
+    with logged_in(api) as portal:
+        for page in ("/brands/aurora", "/brands/aurora/exchanges/one"):
+            shown = " ".join(re.sub(r"<[^>]*>", " ", portal.get(page).text).split())
+            assert "webhook crm skipped: “Overdue” came first" in shown
 
 
 def test_a_decision_is_shown_with_who_took_it_when_and_why(api: Served, views: Database[Document]) -> None:

@@ -43,7 +43,7 @@ def sent(
     """The row of an alert once the first attempt has ended."""
     alert = an_alert(brand)
     outbox.prepare(world.rows)
-    outbox.insert(world.rows, [(alert, [channel])], datetime.now(UTC))
+    outbox.insert(world.rows, [outbox.Told(alert, [channel])], datetime.now(UTC))
 
     @asynccontextmanager
     async def running(sender: Sender) -> AsyncIterator[None]:

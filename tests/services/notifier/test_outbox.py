@@ -31,7 +31,7 @@ def filled(stack: Servers, database: str) -> Callable[..., None]:
         with mongo.client(stack.mongodb) as client:
             rows = client[database][outbox.DELIVERIES]
             outbox.prepare(rows)
-            outbox.insert(rows, [(alert, channels)], now)
+            outbox.insert(rows, [outbox.Told(alert, channels)], now)
 
     return insert
 

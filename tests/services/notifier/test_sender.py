@@ -31,8 +31,8 @@ def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers,
     with mongo.client(stack.mongodb) as client:
         rows = client[database][outbox.DELIVERIES]
         outbox.prepare(rows)
-        outbox.insert(rows, [(an_alert("young"), [HOOK])], now)
-        outbox.insert(rows, [(an_alert("old"), [HOOK])], now - outbox.TRIED_FOR + timedelta(seconds=1))
+        outbox.insert(rows, [outbox.Told(an_alert("young"), [HOOK])], now)
+        outbox.insert(rows, [outbox.Told(an_alert("old"), [HOOK])], now - outbox.TRIED_FOR + timedelta(seconds=1))
 
     async def fault(id: str, notice: Notice, channel: Channel) -> None:
         raise RuntimeError("secret detail")
@@ -75,7 +75,7 @@ def test_what_arrived_while_mongodb_is_away_is_marked_when_it_is_back_and_not_se
     with mongo.client(stack.mongodb) as client:
         rows = client[database][outbox.DELIVERIES]
         outbox.prepare(rows)
-        outbox.insert(rows, [(an_alert("acme"), [HOOK])], datetime.now(UTC))
+        outbox.insert(rows, [outbox.Told(an_alert("acme"), [HOOK])], datetime.now(UTC))
 
     async def arrive(id: str, notice: Notice, channel: Channel) -> None:
         sent.append(id)

@@ -1,0 +1,211 @@
+"""Steps of one exchange to one channel, against a real MongoDB and a real receiver."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from pymongo.asynchronous.collection import AsyncCollection
+
+from rapport.contracts.events import Alert, Channel, Step, WebhookChannel
+from rapport.kit import mongo
+from rapport.kit.mongo import Document
+from services.notifier import outbox
+from services.notifier.outbox import Claim, Told
+from services.notifier.steps import Turn, turn
+from tests.services.notifier.conftest import Servers, World, an_alert, eventually
+from tests.services.notifier.receivers import Answer
+
+pytestmark = pytest.mark.stack
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=45)
+HOOK = WebhookChannel(id="hook", url="https://receiver.example/", secret="whsec_c2VjcmV0")
+OTHER = WebhookChannel(id="other", url="https://receiver.example/", secret="whsec_c2VjcmV0")
+
+Rows = AsyncCollection[outbox.Row]
+
+
+class Outbox:
+    """One exchange's steps in an outbox of the test's own."""
+
+    def __init__(self, mongodb: str, database: str) -> None:
+        self._mongodb = mongodb
+        self._database = database
+        with mongo.client(mongodb) as client:
+            outbox.prepare(client[database][outbox.DELIVERIES])
+
+    def insert(self, step: Step, minute: int, *, offset: int = 0, exchange: str = "e", to: Channel = HOOK) -> Alert:
+        alert = an_alert("acme", step, exchange=exchange, created_at=NOW + timedelta(minutes=minute))
+        with mongo.client(self._mongodb) as client:
+            outbox.insert(client[self._database][outbox.DELIVERIES], [Told(alert, (to,), offset)], NOW)
+        return alert
+
+    def tell(self, story: Callable[[Rows], Awaitable[None]]) -> dict[str, Document]:
+        """Runs a story and gives the rows by step."""
+
+        async def connected() -> dict[str, Document]:
+            async with mongo.async_client(self._mongodb) as client:
+                rows = client[self._database][outbox.DELIVERIES]
+                await story(rows)
+                return {row["step"]: row async for row in rows.find()}
+
+        return asyncio.run(connected())
+
+
+@pytest.fixture
+def box(stack: Servers, database: str) -> Outbox:
+    return Outbox(stack.mongodb, database)
+
+
+async def claimed(rows: Rows, step: str, at: datetime = NOW) -> Claim:
+    """Claims the row of a step, passing over the others as if their channels were busy."""
+    await rows.update_many({"status": "pending", "lease.until": None}, {"$set": {"next_attempt_at": at + LEASE}})
+    await rows.update_one({"step": step}, {"$set": {"next_attempt_at": at - LEASE}})
+    claim = await outbox.claim(rows, "webhook", at, LEASE, [])
+    assert claim is not None
+    assert claim.step == step
+    return claim
+
+
+def test_a_step_that_is_claimed_after_a_later_one_is_there_is_skipped(box: Outbox) -> None:
+    box.insert("breach", 0)
+    box.insert("resolved", 5)
+
+    async def story(rows: Rows) -> None:
+        assert await turn(rows, await claimed(rows, "breach"), NOW) is Turn.SKIPPED
+        assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.SEND
+
+    found = box.tell(story)
+    assert (found["breach"]["status"], found["breach"]["overtaken_by"]) == ("skipped", "resolved")
+    assert (found["breach"]["attempts"], found["breach"]["lease"]["until"]) == (0, None)
+
+
+def test_the_last_step_skips_all_that_wait_before_it(box: Outbox) -> None:
+    steps: tuple[Step, ...] = ("warning", "breach", "escalation", "retracted")
+    for minute, step in enumerate(steps):
+        box.insert(step, minute)
+    box.insert("breach", 0, exchange="another")
+    box.insert("breach", 0, to=OTHER)
+
+    async def story(rows: Rows) -> None:
+        assert await turn(rows, await claimed(rows, "retracted"), NOW) is Turn.SEND
+        skipped = {row["_id"]: row["overtaken_by"] async for row in rows.find({"status": "skipped"})}
+        assert list(skipped.values()) == ["retracted"] * 3
+        assert await rows.count_documents({"status": "pending"}) == 3
+
+    box.tell(story)
+
+
+def test_a_step_waits_while_the_one_before_it_is_being_sent(box: Outbox) -> None:
+    box.insert("breach", 0)
+    box.insert("resolved", 5)
+
+    async def story(rows: Rows) -> None:
+        sending = await claimed(rows, "breach")
+        assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.WAIT
+        row = await rows.find_one({"step": "resolved"})
+        assert row is not None
+        assert (row["status"], row["attempts"], row["next_attempt_at"]) == ("pending", 0, NOW + outbox.GIVEN_BACK_FOR)
+        assert await outbox.delivered(rows, sending, NOW)
+        assert await turn(rows, await claimed(rows, "resolved", NOW + LEASE), NOW) is Turn.SEND
+
+    assert box.tell(story)["breach"]["status"] == "delivered"
+
+
+def test_the_step_of_an_owner_that_died_holds_up_the_next_for_a_lease_at_most(box: Outbox) -> None:
+    box.insert("breach", 0)
+    box.insert("resolved", 5)
+
+    async def story(rows: Rows) -> None:
+        await claimed(rows, "breach")
+        assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.WAIT
+        assert await turn(rows, await claimed(rows, "resolved", NOW + LEASE), NOW + LEASE) is Turn.SEND
+
+    assert box.tell(story)["breach"]["status"] == "skipped"
+
+
+def test_steps_of_one_moment_are_in_the_order_of_the_log(box: Outbox) -> None:
+    box.insert("resolved", 0, offset=12)
+    box.insert("breach", 0, offset=9)
+
+    async def story(rows: Rows) -> None:
+        assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.SEND
+
+    assert box.tell(story)["breach"]["overtaken_by"] == "resolved"
+
+
+def test_rows_from_before_there_was_an_order_are_put_in_order_by_their_time(box: Outbox) -> None:
+    box.insert("breach", 0)
+    box.insert("resolved", 5)
+
+    async def story(rows: Rows) -> None:
+        await rows.update_many({}, {"$unset": {"offset": 1, "overtaken_by": 1}})
+        assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.SEND
+
+    assert box.tell(story)["breach"]["status"] == "skipped"
+
+
+def test_a_row_that_holds_no_alert_is_left_to_the_sender(box: Outbox) -> None:
+    box.insert("breach", 0)
+    box.insert("resolved", 5)
+
+    async def story(rows: Rows) -> None:
+        await rows.update_one({"step": "breach"}, {"$unset": {"payload.created_at": 1}})
+        assert await turn(rows, await claimed(rows, "breach"), NOW) is Turn.SEND
+        assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.SEND
+
+    box.tell(story)
+
+
+@pytest.fixture(scope="module")
+def notifiers(world: World) -> World:
+    """Two of them, who may take any row in turn."""
+    for _ in range(2):
+        world.start(RAPPORT_ALLOW_PRIVATE="true")
+    return world
+
+
+def test_overdue_is_not_told_after_answered(notifiers: World) -> None:
+    world = notifiers
+    world.receiver.answers["/order"] = [Answer(500), Answer(500)]
+    brand = world.brand(world.receiver.channel("hook", "/order"))
+    overdue = world.alert(brand)
+    world.row_when(overdue, "hook", "was refused", lambda row: row["attempts"] >= 1)
+    answered = msgspec.structs.replace(overdue, id="a-" + overdue.id, step="resolved", created_at=datetime.now(UTC))
+    world.publish(answered)
+
+    assert world.ended(answered, "hook")["status"] == "delivered"
+    row = world.ended(overdue, "hook")
+    told = [post.event["type"] for post in world.receiver.posts["/order"]]
+    assert told[-1] == "alert.resolved"
+    assert (row["status"], row["overtaken_by"], row["last_error"]) == (
+        "skipped",
+        "resolved",
+        "the receiver answered 500",
+    )
+
+
+def test_steps_arrive_in_order_however_many_notifiers_there_are(notifiers: World) -> None:
+    world = notifiers
+    brand = world.brand(world.receiver.channel("hook", "/steps"))
+    steps: tuple[Step, ...] = ("warning", "breach", "escalation", "resolved")
+    begun = datetime.now(UTC)
+    last: list[Alert] = []
+    for number in range(20):
+        exchange = f"{brand}-{number}"
+        for place, step in enumerate(steps):
+            created = begun + timedelta(milliseconds=place)
+            last.append(world.alert(brand, step=step, exchange=exchange, created_at=created))
+    for alert in last:
+        world.ended(alert, "hook")
+
+    told: dict[str, list[str]] = {}
+    for post in world.receiver.posts["/steps"]:
+        told.setdefault(post.event["data"]["exchange"], []).append(post.event["data"]["step"])
+    assert len(told) == 20
+    for sequence in told.values():
+        assert sequence == sorted(sequence, key=[str(step) for step in steps].index)
+        assert sequence[-1] == "resolved"
+    eventually(lambda: world.rows.count_documents({"brand": brand, "status": "pending"}) == 0, "nothing waits")
