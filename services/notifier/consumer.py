@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 from rapport.contracts import codec
 from rapport.contracts.events import Alert, Channel, MissingPost, Notice
 from rapport.contracts.topics import ALERTS, ALERTS_DEAD, NOTIFIER_GROUP, REMINDERS, REMINDERS_DEAD
-from rapport.kit import backoff, kafka
+from rapport.kit import backoff, dead_letters, kafka
 from rapport.kit.health import Health
 from rapport.kit.member import GroupConsumer
 from rapport.kit.producer import Producer
@@ -24,6 +24,7 @@ from services.notifier.outbox import Told
 
 POLL_MS = 250
 CLOSE_SECONDS = 5.0
+SEND_SECONDS = 30.0
 SOURCES = (ALERTS, REMINDERS)
 _DEAD = {ALERTS.name: ALERTS_DEAD.name, REMINDERS.name: REMINDERS_DEAD.name}
 
@@ -51,22 +52,22 @@ class AlertConsumer:
     def run(self, stop: threading.Event) -> None:
         """Consumes until `stop` is set. Raises what it cannot explain, so that the process ends and is started anew."""
         topics = {topic.name: topic.partitions for topic in SOURCES}
-        dead_letters = Producer(lambda: kafka.producer(self._bootstrap, "rapport-notifier-dead-letters"))
+        producer = Producer(lambda: kafka.producer(self._bootstrap, "rapport-notifier-dead-letters"))
         with contextlib.closing(
             GroupConsumer(self._bootstrap, NOTIFIER_GROUP, "rapport-notifier", topics, self._health, stop)
         ) as consumer:
             while not stop.is_set():
                 try:
-                    self._step(consumer, dead_letters)
+                    self._step(consumer, producer)
                 except KafkaError as error:
                     # A commit that came too late, or a broker on its way out. What was read and not committed must
                     # come again, so reading starts over from what is committed; inserting again changes nothing.
                     log.warning("Kafka: %s: %s; starting over", type(error).__name__, error)
                     consumer.restart()
                     stop.wait(1.0)
-        dead_letters.close(CLOSE_SECONDS)
+        producer.close(CLOSE_SECONDS)
 
-    def _step(self, consumer: GroupConsumer, dead_letters: Producer) -> None:
+    def _step(self, consumer: GroupConsumer, producer: Producer) -> None:
         self._directory.read()
         batch = [record for records in consumer.poll(POLL_MS).values() for record in records]
         if not batch:
@@ -75,7 +76,7 @@ class AlertConsumer:
         self._directory.catch_up()
         notices: list[Told] = []
         for record in batch:
-            notice = _decoded(record, dead_letters)
+            notice = _decoded(record, producer)
             if notice is not None:
                 notices.append(Told(notice, self._channels(notice), record.offset))
         if self._insert(notices, consumer):
@@ -108,22 +109,17 @@ class AlertConsumer:
         raise AssertionError("delays never end")
 
 
-def _decoded(record: Any, dead_letters: Producer) -> Notice | None:
+def _decoded(record: Any, producer: Producer) -> Notice | None:
     """The alert or reminder in a record; where there is none the record goes to the dead letters with the reason."""
     try:
         notice = codec.decode(codec.type_of(record.headers), record.value)
         if isinstance(notice, Alert | MissingPost):
+            outbox.check(notice)
             return notice
         why = f"a {type(notice).__name__} is no alert"
-    except codec.UndecodableError as error:
+    except (codec.UndecodableError, outbox.UnfitError) as error:
         why = str(error)
     log.error("%s/%d offset %d goes to the dead letters: %s", record.topic, record.partition, record.offset, why)
     metrics.ALERTS.labels("dead").inc()
-    dead_letters.send(
-        _DEAD[record.topic],
-        key=record.key,
-        value=record.value,
-        partition=record.partition,
-        headers=[*record.headers, ("rapport_reason", why.encode()), ("rapport_offset", str(record.offset).encode())],
-    ).get(timeout=30)
+    dead_letters.put(producer, [(_DEAD[record.topic], record, why)], SEND_SECONDS)
     return None

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+import bson
+import bson.errors
 import msgspec
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
@@ -103,6 +105,18 @@ def notice_of(payload: Document) -> Notice:
     if "plan" in payload:
         return msgspec.convert(payload, MissingPost)
     return msgspec.convert(payload, Alert)
+
+
+class UnfitError(ValueError):
+    """A notice that MongoDB cannot hold."""
+
+
+def check(notice: Notice) -> None:
+    """Raises UnfitError where no row could be made of it, which would stop all others with it."""
+    try:
+        bson.encode(_row(Told(notice, ()), MailChannel(id="any", to="any"), notice.created_at))
+    except (bson.errors.BSONError, ValueError, OverflowError) as error:
+        raise UnfitError(f"MongoDB cannot hold it: {error}") from error
 
 
 def insert(rows: Collection[Row], notices: Iterable[Told], now: datetime) -> int:

@@ -20,7 +20,7 @@ from rapport.contracts.topics import (
     EXCHANGES,
     EXCHANGES_DEAD,
 )
-from services.api.projection.loop import OFFSET_HEADER
+from rapport.kit.dead_letters import PLACE, REASON
 from services.scorer.exchanges import ExchangesHandler
 from services.scorer.fenced.agent import Handler, Record
 from services.scorer.fenced.batch import Batch, Headers
@@ -30,6 +30,8 @@ from services.verify.ledger import Expected, Ledger
 from services.verify.log import UnverifiableError
 from services.verify.rows import STANDING, Part, Standing, write
 
+_OLD_OFFSET = "rapport_offset"
+"""What named the place of a record that the projector put aside, in letters from before all were written alike."""
 _TOO_LARGE = (b"MessageSizeTooLargeError:", b"RecordListTooLargeError:")
 """How the reason begins where not the handler but the log refused what a record would write."""
 _UNSEEN = {CONVERSATIONS_UNSEEN.name: CONVERSATIONS.name, ENGAGEMENTS_UNSEEN.name: ENGAGEMENTS.name}
@@ -234,15 +236,16 @@ class Replay:
         """A record of a dead-letter topic."""
         headers = dict(record.headers)
         if source := _UNSEEN.get(record.topic):
-            offset = headers.get(OFFSET_HEADER, b"?").decode("utf-8", "replace")
-            self._ledger.letter("put aside", f"{source}:{record.partition}:{offset}", record.key)
+            offset = headers.get(_OLD_OFFSET, b"?").decode("utf-8", "replace")
+            place = headers.get(PLACE, f"{source}:{record.partition}:{offset}".encode()).decode("utf-8", "replace")
+            self._ledger.letter("put aside", place, record.key)
             return
         if record.topic == EXCHANGES_DEAD.name:
             place = _named(record)
         else:
-            place = headers.get("rapport_dead_from", b"?").decode("utf-8", "replace")
+            place = headers.get(PLACE, b"?").decode("utf-8", "replace")
         self._ledger.letter("dead letter", place, record.key)
-        if headers.get("rapport_dead_because", b"").startswith(_TOO_LARGE):
+        if headers.get(REASON, b"").startswith(_TOO_LARGE):
             source, _, offset = place.rpartition(":")
             if self.standing.next.get(source, 0) > int(offset if offset.isdigit() else 0):
                 raise UnverifiableError(

@@ -11,7 +11,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from rapport.contracts.topics import CONVERSATIONS, CONVERSATIONS_UNSEEN, ENGAGEMENTS, ENGAGEMENTS_UNSEEN
-from rapport.kit import backoff
+from rapport.kit import backoff, dead_letters
 from rapport.kit.health import Health
 from rapport.kit.member import GroupConsumer
 from rapport.kit.mongo import Document
@@ -29,8 +29,6 @@ RECOUNT_SHARE = 0.1
 """Recounting large hours takes at most this share of the time: a long recount puts off the next one."""
 SEND_SECONDS = 30.0
 
-REASON_HEADER = "rapport_reason"
-OFFSET_HEADER = "rapport_offset"
 _DEAD = {CONVERSATIONS.name: CONVERSATIONS_UNSEEN.name, ENGAGEMENTS.name: ENGAGEMENTS_UNSEEN.name}
 
 
@@ -135,31 +133,17 @@ class Projector:
         if not unreadable:
             return
         backoff.until(
-            lambda: self._send(unreadable),
+            lambda: dead_letters.put(
+                self._producer,
+                [(_DEAD[error.record.topic], error.record, str(error)) for error in unreadable],
+                SEND_SECONDS,
+            ),
             what="Kafka for dead letters",
             log=log,
             errors=(KafkaError,),
             wait=self._stay,
         )
         self._resume()
-
-    def _send(self, unreadable: list[UnreadableError]) -> None:
-        sent = [
-            self._producer.send(
-                _DEAD[error.record.topic],
-                key=error.record.key,
-                value=error.record.value,
-                headers=[
-                    *error.record.headers,
-                    (REASON_HEADER, str(error).encode()),
-                    (OFFSET_HEADER, b"%d" % error.record.offset),
-                ],
-                partition=error.record.partition,
-            )
-            for error in unreadable
-        ]
-        for future in sent:
-            future.get(timeout=SEND_SECONDS)
 
     def _settle(self) -> None:
         """Recounts the hours that changed, then commits what was polled. Tries again later where either fails."""

@@ -14,6 +14,7 @@ from aiokafka.errors import (
 )
 from prometheus_client import Counter, Histogram
 
+from rapport.kit import dead_letters
 from rapport.kit.kafka_login import login
 from services.scorer.fenced.agent import Agent, Handler, Record
 from services.scorer.fenced.batch import Batch, Output
@@ -145,7 +146,7 @@ class Transactions:
                 await self._bury(records[0], reason)
             except _TOO_LARGE:
                 await self._producer.renew()
-                await self._bury(records[0], f"{reason}; nor with its value", whole=False)
+                await self._bury(records[0], f"{reason}; nor the record itself", whole=False)
         if more:
             await self.finish()
         return many
@@ -242,16 +243,6 @@ class Transactions:
         return sent
 
     def _dead_letter(self, record: Record, reason: str, *, whole: bool = True) -> Output:
-        """Key, value and headers as they came, and the reason; with it a record can be too large to be kept `whole`."""
-        where = f"{record.topic}:{record.partition}:{record.offset}"
-        return Output(
-            topic=self._agent.dead_letters[record.topic],
-            partition=record.partition,
-            key=record.key or b"",
-            value=record.value if whole else None,
-            headers=(
-                *record.headers,
-                ("rapport_dead_because", reason[:1000].encode()),
-                ("rapport_dead_from", where.encode()),
-            ),
-        )
+        letter = dead_letters.letter(record, reason, whole=whole)
+        topic = self._agent.dead_letters[record.topic]
+        return Output(topic, record.partition, letter.key, letter.value, tuple(letter.headers))

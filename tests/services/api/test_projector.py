@@ -199,7 +199,7 @@ def test_an_unreadable_interaction_lies_in_the_dead_letters_with_its_reason(
     letter = next(each for each in everything(stack.kafka, CONVERSATIONS_UNSEEN) if each.value == poison)
     headers = dict(letter.headers)
     assert headers["ce_type"] == b"rapport.interaction.v1"
-    assert b"brand" in headers["rapport_reason"]
+    assert b"brand" in headers["rapport_dead_because"]
 
 
 def test_two_projectors_that_count_the_same_hour_cannot_undo_each_other(views: Database[Document], brand: str) -> None:

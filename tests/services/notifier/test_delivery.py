@@ -179,7 +179,7 @@ def test_a_record_that_is_no_alert_goes_to_the_dead_letters_and_the_next_is_deli
         )
     finally:
         consumer.close()
-    assert b"missing required field" in dict(letter.headers)["rapport_reason"]
+    assert b"missing required field" in dict(letter.headers)["rapport_dead_because"]
 
 
 def test_words_from_outside_change_nothing_but_the_words(world: World, notifier: Notifier) -> None:
