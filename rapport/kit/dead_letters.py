@@ -19,8 +19,7 @@ LEFT_OUT = "rapport_dead_without"
 
 LONGEST_REASON = 1_000
 LARGEST = 1_048_576 - 4_096
-"""A broker takes a batch of 1 MiB unless it is told otherwise; our headers and the frame of a record take less than 4 KiB.
-"""
+"""A broker takes a batch of 1 MiB unless told otherwise; our headers and a record's frame take less than 4 KiB."""
 _FRAME = 12
 """The most that the lengths of a header take."""
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -93,17 +92,26 @@ def put(producer: Producer, letters: Iterable[tuple[str, Record, str]], seconds:
 
     Each has `seconds`. Where it raises, some may be written; they can be written again.
     """
+    wanted = list(letters)
     try:
-        sent = [
-            (_send(producer, topic, record, letter(record, why)), topic, record, why) for topic, record, why in letters
-        ]
-        for delivery, topic, record, why in sent:
+        sent = [_send(producer, topic, record, letter(record, why)) for topic, record, why in wanted]
+        # A batch that is too large takes others with it, and so does the producer that it ends: these go out alone.
+        alone = [it for delivery, it in zip(sent, wanted, strict=True) if not _arrived(delivery, seconds)]
+        for topic, record, why in alone:
             try:
-                delivery.get(seconds)
+                _send(producer, topic, record, letter(record, why)).get(seconds)
             except TOO_LARGE:
                 _send(producer, topic, record, letter(record, why, whole=False)).get(seconds)
     except OSError as error:
         raise KafkaError(f"{type(error).__name__}: {error}") from error
+
+
+def _arrived(delivery: Sent, seconds: float) -> bool:
+    try:
+        delivery.get(seconds)
+    except KafkaError:
+        return False
+    return True
 
 
 def _send(producer: Producer, topic: str, record: Record, written: Letter) -> Sent:
