@@ -362,7 +362,11 @@ async def _compare(run: HostileRun, calm: Client, webhooks: WebhookReceiver, ans
         alerts = [post.event for post in webhooks.posts["/calm"] if post.event["type"] == "alert.breach"]
         told = {event["data"]["first"]["id"] for event in alerts}
         over = [comment for comment in missed if not found.get(comment, {}).get("breached_at")]
-        if set(found) >= set(answered) and told >= missed and not over:
+        late = {comment for comment, was in answered.items() if was and found.get(comment, {}).get("breached_at")}
+        # An answer that was given in time and arrives late takes the alert back.
+        steps = [post.event for post in webhooks.posts["/calm"] if post.event["type"] == "alert.retracted"]
+        needless = told - missed - late - {event["data"]["first"]["id"] for event in steps}
+        if set(found) >= set(answered) and told >= missed and not over and not needless:
             break
         if time.monotonic() > end:
             run.wrong.append(
@@ -377,5 +381,4 @@ async def _compare(run: HostileRun, calm: Client, webhooks: WebhookReceiver, ans
             run.wrong.append(f"the exchange of {comment} is {state}, and it was {'' if was else 'not '}answered")
     ids = Counter(event["data"]["first"]["id"] for event in {event["data"]["id"]: event for event in alerts}.values())
     run.wrong += [f"{comment} was alerted {many} times" for comment, many in ids.items() if many > 1]
-    late = {comment for comment, was in answered.items() if was and found.get(comment, {}).get("breached_at")}
-    run.wrong += [f"an alert about {comment}, which was answered" for comment in told - missed - late]
+    run.wrong += [f"an alert about {comment}, which was answered" for comment in needless]
