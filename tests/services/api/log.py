@@ -5,7 +5,8 @@ from typing import Any
 from kafka import TopicPartition
 
 from rapport.contracts import codec
-from rapport.contracts.topics import CONVERSATIONS, Topic
+from rapport.contracts.events import Brand
+from rapport.contracts.topics import BRANDS, CONVERSATIONS, Topic, key_of
 from rapport.kit import kafka
 
 
@@ -24,6 +25,13 @@ def everything(bootstrap: str, topic: Topic) -> list[Any]:
         return records
     finally:
         consumer.close(autocommit=False)
+
+
+def newest(bootstrap: str, brand: str) -> Brand:
+    """The newest record of a brand. Those of others are not read: some tests put there what cannot be."""
+    records = [each for each in everything(bootstrap, BRANDS) if each.key == key_of(brand)]
+    found: Brand = codec.decode("rapport.brand.v1", records[-1].value)
+    return found
 
 
 def controls(bootstrap: str, brand: str) -> dict[int, list[Any]]:

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from rapport.contracts import codec
 from rapport.contracts.controls import AccountConnected, AccountDisconnected
-from rapport.contracts.events import Account, Brand
-from rapport.contracts.topics import BRANDS
+from rapport.contracts.events import Account
 from rapport.domain.connection import Connection
 from rapport.domain.times import ms
 from rapport.kit import mongo
@@ -23,7 +21,7 @@ from services.api.repositories.tenants import Tenants
 from services.api.schemas.settings import MOST_STAFF
 from services.ingest.door import secrets_at
 from tests.services.api.conftest import Served
-from tests.services.api.log import controls, everything
+from tests.services.api.log import controls, newest
 from tests.services.api.test_publisher import cut_off, publish_all
 
 pytestmark = pytest.mark.stack
@@ -46,9 +44,7 @@ def _connect(api: Served, brand: str, **more: Any) -> dict[str, Any]:
 
 def _accounts(stack: Running, brand: str) -> tuple[Account, ...]:
     """Those in the newest record of a brand."""
-    found = [codec.decode("rapport.brand.v1", record.value) for record in everything(stack.kafka, BRANDS)]
-    newest: Brand = [each for each in found if each.id == brand][-1]
-    return newest.accounts
+    return newest(stack.kafka, brand).accounts
 
 
 def _times(stack: Running, brand: str) -> list[list[tuple[str, datetime]]]:

@@ -11,8 +11,7 @@ import pytest
 from kafka.errors import KafkaConnectionError
 from pymongo.database import Database
 
-from rapport.contracts import codec
-from rapport.contracts.topics import BRANDS, CONVERSATIONS
+from rapport.contracts.topics import CONVERSATIONS
 from rapport.kit import kafka, mongo
 from rapport.kit.mongo import Document
 from rapport.local.stack import Running
@@ -21,7 +20,7 @@ from services.api.broker import Broker, NotAcknowledgedError
 from services.api.publisher import Publisher
 from services.api.repositories.outgoing import Outgoing
 from tests.services.api.conftest import Served, own_brand, serve, settings_for
-from tests.services.api.log import everything
+from tests.services.api.log import everything, newest
 
 pytestmark = pytest.mark.stack
 
@@ -81,8 +80,7 @@ def test_without_a_broker_a_change_answers_503_and_is_seen_by_nobody_until_it_is
     assert cut_off.client.get(f"/v1/brands/{brand}/policy").json()["version"] == 1
     assert len(cut_off.client.get(f"/v1/brands/{brand}/accounts").json()["items"]) == 1
     assert len(cut_off.client.get(f"/v1/brands/{brand}/channels").json()["channels"]) == 1
-    newest = [codec.decode("rapport.brand.v1", each.value) for each in everything(stack.kafka, BRANDS)]
-    assert [len(each.accounts) for each in newest if each.id == brand][-1] == 1
+    assert len(newest(stack.kafka, brand).accounts) == 1
 
 
 def test_an_account_whose_secret_nobody_was_shown_can_be_asked_for_again(
@@ -133,8 +131,7 @@ def test_changes_at_the_same_time_leave_the_whole_brand_in_the_log(
 
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(connect, range(8))) == {201}
-    newest = [codec.decode("rapport.brand.v1", each.value) for each in everything(stack.kafka, BRANDS)]
-    assert len([each for each in newest if each.id == brand][-1].accounts) == 8
+    assert len(newest(stack.kafka, brand).accounts) == 8
 
 
 def test_without_a_broker_no_producer_is_left_behind() -> None:

@@ -5,31 +5,21 @@ import httpx
 import pytest
 from pymongo.database import Database
 
-from rapport.contracts import codec
 from rapport.contracts.controls import AccountConnected, PolicyVersion
-from rapport.contracts.events import Brand
-from rapport.contracts.topics import BRANDS
 from rapport.kit.mongo import Document
 from rapport.local.stack import Running
 from services.notifier import abilities
 from tests.services.api.conftest import ADMIN_KEY, Served
-from tests.services.api.log import controls, everything
+from tests.services.api.log import controls, newest
 
 pytestmark = pytest.mark.stack
-
-
-def _brand(stack: Running, brand: str) -> Brand:
-    """The newest record of a brand."""
-    found = [codec.decode("rapport.brand.v1", record.value) for record in everything(stack.kafka, BRANDS)]
-    newest: Brand = [each for each in found if each.id == brand][-1]
-    return newest
 
 
 def test_what_is_set_is_in_the_log_before_the_answer(api: Served, stack: Running, database: str) -> None:
     brand = f"b-{database[5:17]}"
     account = f"account.{database[5:17]}"
     api.brand(brand)
-    assert _brand(stack, brand).timezone == "Europe/Berlin"
+    assert newest(stack.kafka, brand).timezone == "Europe/Berlin"
 
     answer = api.client.post(
         f"/v1/brands/{brand}/accounts",
@@ -37,7 +27,7 @@ def test_what_is_set_is_in_the_log_before_the_answer(api: Served, stack: Running
     )
     assert answer.status_code == 201, answer.text
     assert answer.json()["connected_at"] == "2026-01-01T00:00:00Z"
-    written = _brand(stack, brand).accounts[0]
+    written = newest(stack.kafka, brand).accounts[0]
     assert written.door_secrets == (answer.json()["door_secret"],)
     for written_there in controls(stack.kafka, brand).values():
         assert [type(each) for each in written_there] == [AccountConnected]
@@ -59,10 +49,10 @@ def test_what_is_set_is_in_the_log_before_the_answer(api: Served, stack: Running
     shown = api.client.put(f"/v1/brands/{brand}/channels", json={"channels": channels}).json()["channels"]
     secret = shown[1]["secret"]
     assert secret.startswith("whsec_")
-    assert [channel.id for channel in _brand(stack, brand).channels] == ["team", "shop"]
+    assert [channel.id for channel in newest(stack.kafka, brand).channels] == ["team", "shop"]
     again = api.client.put(f"/v1/brands/{brand}/channels", json={"channels": channels}).json()["channels"]
     assert "secret" not in again[1]
-    assert getattr(_brand(stack, brand).channels[1], "secret", None) == secret
+    assert getattr(newest(stack.kafka, brand).channels[1], "secret", None) == secret
     assert secret not in api.client.get(f"/v1/brands/{brand}/channels").text
 
 
