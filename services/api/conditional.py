@@ -63,7 +63,8 @@ class Conditional:
         lock = self._locks.setdefault(scope["path"], asyncio.Lock())
         async with lock:
             current = await answer_of(self._app, {**scope, "method": "GET", "query_string": b""}, b"", receive)
-            if current.status in (401, 403, 404):
+            if current.status in (401, 403, 404) or (thing is not None and current.status != 200):
+                # What could not be read, because too much waits for one, has not changed for that.
                 answer = current
             elif not _matches(wanted, None if thing is None else _tag(current, thing)):
                 why = "it has changed since you read it; read it again" if thing else "this has no version"

@@ -16,7 +16,8 @@ from services.api.asgi import Answer, answer_of, header, whole_body
 from services.api.problems import ProblemError, invalid
 
 KEPT_HEADERS = frozenset({b"content-type", b"location"})
-WITH_SECRETS = ("/keys", "/accounts")
+WITH_SECRETS = ("/keys", "/accounts", "/rotate-secret")
+"""How the paths end whose answers show a secret this once."""
 ABANDONED_AFTER = timedelta(minutes=2)
 """No request takes this long: whoever was carrying it out is gone."""
 _KEY = re.compile(r"[!-~]{1,255}")

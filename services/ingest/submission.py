@@ -30,7 +30,8 @@ LARGEST_AMOUNT = Decimal(10) ** 15
 """Above any purchase; keeps `1e999999` out of every sum that is made of amounts."""
 FINEST_AMOUNT = -9
 """Decimal places of an amount; the smallest unit of any currency has fewer."""
-
+MOST_ZEROS = 15
+"""The largest exponent of an amount. Only a zero, such as `0e999999`, can have a larger one and still be in range."""
 
 MOST_ITEMS = 5_000
 """In one body. Smaller ones would be refused for their number before a body of a mebibyte is full: an item that says
@@ -195,7 +196,9 @@ def _kind_of(item: Received, account: Account) -> Kind:
 
 def _usable(amount: Decimal) -> bool:
     exponent = amount.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= FINEST_AMOUNT and abs(amount) < LARGEST_AMOUNT
+    # Compared, not computed: `abs` raises for an exponent that is beyond what the decimal context allows.
+    finite = isinstance(exponent, int) and FINEST_AMOUNT <= exponent <= MOST_ZEROS
+    return finite and -LARGEST_AMOUNT < amount < LARGEST_AMOUNT
 
 
 def _decode(body: bytes, lines: bool) -> tuple[Sequence[Received | None], list[Rejection]]:

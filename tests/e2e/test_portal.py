@@ -343,15 +343,15 @@ def test_somebody_says_who_is_the_same_person_and_takes_it_back(opened: Opened, 
     assert api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"] == []
 
 
-def test_a_person_is_forgotten_once_somebody_wrote_the_word(opened: Opened, api: Served, stack: Running) -> None:
+def test_a_person_is_forgotten_once_somebody_wrote_their_name(opened: Opened, api: Served, stack: Running) -> None:
     path = f"/brands/{portal_data.BRAND}/followers"
     page = opened(f"{path}/{FOLLOWER}")
     page.get_by_text("Forget this person").click()
     page.get_by_label("To be sure").fill("yes")
     page.get_by_role("button", name="Forget for good").click()
-    expect(page.get_by_role("alert")).to_have_text("Write “forget”, if that is what you want.")
+    expect(page.get_by_role("alert")).to_have_text("That is not their name. Write it as it stands above, or copy it.")
     expect(page.get_by_label("To be sure")).to_have_value("yes")
-    page.get_by_label("To be sure").fill("Forget")
+    page.get_by_label("To be sure").fill(page.get_by_role("heading", level=1).inner_text().upper())
     page.get_by_role("button", name="Forget for good").click()
     expect(page.get_by_role("heading", name="Followers")).to_be_visible()
     said = controls(stack.kafka, portal_data.BRAND).values()

@@ -16,7 +16,7 @@ from services.api.body_sizes import LARGEST_FILE
 from services.api.context import Context, ContextDep
 from services.api.plan_times import EXAMPLES, Order
 from services.api.portal import forms
-from services.api.portal.form_fields import BASE
+from services.api.portal.form_fields import BASE, Ref
 from services.api.portal.forms import FormRoute
 from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page, sentence
 from services.api.problems import ProblemError
@@ -164,8 +164,8 @@ async def match_post(
     brand: Brand,
     who: Visitor,
     context: ContextDep,
-    post: Annotated[str, Form()],
-    plan: Annotated[str, Form()] = "",
+    post: Ref,
+    plan: Ref = "",
 ) -> Response:
     """The form that says which plan a post belongs to."""
     require(who, "write")

@@ -14,6 +14,7 @@ from services.api.context import Context, ContextDep
 from services.api.local_times import PAST, TWICE
 from services.api.portal import campaign_forms, forms
 from services.api.portal.campaign_forms import KINDS, QUESTIONS, Typed
+from services.api.portal.form_fields import TypedText
 from services.api.portal.forms import FormRoute
 from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
 from services.api.problems import ProblemError, not_found
@@ -205,7 +206,7 @@ async def replace(
     who: Visitor,
     context: ContextDep,
     winner: Annotated[str, Form(max_length=64)] = "",
-    why: Annotated[str, Form()] = "",
+    why: TypedText = "",
 ) -> Response:
     """The form that gives a winner's place to the next alternate."""
     require(who, "write")

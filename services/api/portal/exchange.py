@@ -11,6 +11,7 @@ from rapport.domain.times import ms
 from services.api import deciding, reading
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
+from services.api.portal.form_fields import TypedText
 from services.api.portal.forms import FormRoute
 from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
 from services.api.problems import ProblemError, not_found
@@ -72,7 +73,7 @@ async def decide_that_no_reply_is_needed(
     brand: Brand,
     who: Visitor,
     context: ContextDep,
-    why: Annotated[str, Form()] = "",
+    why: TypedText = "",
     spam: Annotated[bool, Form()] = False,
 ) -> Response:
     """The form of an exchange's page."""

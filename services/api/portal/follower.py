@@ -1,23 +1,25 @@
 """A follower's page, and the forms that say who is the same person, and that nobody is any more."""
 
+import unicodedata
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from rapport.kit.text import plain
 from services.api import erasing, linking, reading
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
+from services.api.portal import wording
+from services.api.portal.form_fields import Ref, TypedText
 from services.api.portal.forms import FormRoute
 from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
 from services.api.problems import ProblemError, not_found
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.identities import LinkInput, UnlinkInput
-from services.api.schemas.views import LONGEST_WHY
-
-FORGET = "forget"
+from services.api.schemas.views import LONGEST_WHY, FollowerDetail
 
 router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
@@ -44,7 +46,7 @@ async def _follower(
         follower=found,
         person=person,
         may_write=who.may("write"),
-        sent={"other": "", "why": "", "wrong": "", "word": "", "not_forgotten": "", **sent},
+        sent={"other": "", "why": "", "wrong": "", "name": "", "not_forgotten": "", **sent},
     )
 
 
@@ -54,8 +56,8 @@ async def link_follower(
     brand: Brand,
     who: Visitor,
     context: ContextDep,
-    other: Annotated[str, Form()] = "",
-    why: Annotated[str, Form()] = "",
+    other: Ref = "",
+    why: TypedText = "",
 ) -> Response:
     """The form that says who else this person is."""
     require(who, "write")
@@ -80,8 +82,8 @@ async def unlink_follower(
     brand: Brand,
     who: Visitor,
     context: ContextDep,
-    a: Annotated[str, Form()],
-    b: Annotated[str, Form()],
+    a: Ref,
+    b: Ref,
 ) -> Response:
     """The button that takes a link back."""
     require(who, "write")
@@ -91,19 +93,32 @@ async def unlink_follower(
 
 
 @router.post("/brands/{brand}/followers/{id}/forget")
-async def forget_follower(
-    id: str, brand: Brand, who: Visitor, context: ContextDep, word: Annotated[str, Form()] = ""
-) -> Response:
-    """The form that has a person forgotten. It takes a word, so that no slip of the hand does it."""
+async def forget_follower(id: str, brand: Brand, who: Visitor, context: ContextDep, name: TypedText = "") -> Response:
+    """The form that has a person forgotten. It takes their name, so that it is never another person by mistake."""
     require(who, "write")
-    if word.strip().casefold() != FORGET:
-        wrong = f"Write “{FORGET}”, if that is what you want."
-        return await _follower(context, brand, id, who, 422, word=word, not_forgotten=wrong)
+    found = await reading.follower(context.database, Tenants.one(brand["_id"]), brand["_id"], id, datetime.now(UTC))
+    if found is None:
+        raise not_found("follower")
+    if not _is_named(found, name):
+        wrong = "That is not their name. Write it as it stands above, or copy it."
+        return await _follower(context, brand, id, who, 422, name=name, not_forgotten=wrong)
     try:
         await erasing.erase(context, brand["_id"], id, who.name)
     except ProblemError as error:
-        return await _follower(context, brand, id, who, error.status, word=word, not_forgotten=sentence(error))
+        return await _follower(context, brand, id, who, error.status, name=name, not_forgotten=sentence(error))
     return RedirectResponse(f"/brands/{brand['_id']}/followers", 303, headers=HEADERS)
+
+
+def _is_named(follower: FollowerDetail, typed: str) -> bool:
+    """Whether somebody wrote what a follower is called: as the page shows it, or the name, handle or id by itself."""
+    name, handle, its_id = follower.name, follower.handle, follower.platform_id
+    shown = wording.shown_name(name, handle, its_id)
+    return _compared(typed) in {_compared(each) for each in (shown, name, handle, its_id) if each} - {""}
+
+
+def _compared(name: str) -> str:
+    """A name without what cannot be typed, or is typed differently: case, blanks, invisible characters, a leading @."""
+    return " ".join(unicodedata.normalize("NFKC", plain(name)).casefold().split()).lstrip("@")
 
 
 def _back(brand: dict[str, Any], id: str) -> Response:

@@ -2,7 +2,9 @@
 
 import secrets
 from contextvars import ContextVar
+from typing import Annotated
 
+from fastapi import Form
 from markupsafe import Markup
 
 SHOWN_AT: ContextVar[str] = ContextVar("shown_at", default="/")
@@ -11,6 +13,16 @@ BASE: ContextVar[str] = ContextVar("base", default="")
 """What addresses of this portal begin with, for who looks at it."""
 ONCE, PAGE, VERSION = "_once", "_page", "_version"
 OWN = frozenset({ONCE, PAGE, VERSION})
+
+LONGEST_TYPED = 10_000
+LONGEST_NEXT = 64 * 1024
+"""An address that was asked for; the head of a request is no longer."""
+LONGEST_REF = 4_096
+"""Ids of platforms have 512 characters, of four bytes each at most, and are written in base64 after an address."""
+TypedText = Annotated[str, Form(max_length=LONGEST_TYPED)]
+"""What people type into a field. More than any field takes, so that each can say by itself that it is too long."""
+Ref = Annotated[str, Form(max_length=LONGEST_REF)]
+"""The id of a thing, or its address."""
 
 
 def form_fields(version: str = "", notice: str | None = "") -> Markup:

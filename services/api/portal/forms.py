@@ -7,7 +7,6 @@ what somebody else has changed since, and what was typed outlives the session.
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import json
 import time
@@ -20,6 +19,7 @@ from fastapi import Request, UploadFile
 from fastapi.routing import APIRoute
 from markupsafe import Markup
 from pydantic import BaseModel
+from starlette.datastructures import UploadFile as StarletteFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from services.api.body_sizes import LARGEST_FILE
@@ -92,7 +92,7 @@ async def sent_file(file: UploadFile | None) -> bytes:
         return await file.read()
     try:
         return base64.b64decode(dict(_sent.get()).get(KEPT_FILE, ""))
-    except binascii.Error:
+    except ValueError:
         return b""
 
 
@@ -152,7 +152,7 @@ async def _once(request: Request, pairs: Pairs, handle: Callable[[Request], Coro
         return await handle(request)
     # With other content it is another form: somebody went back and changed what they had typed.
     content = [pair for pair in pairs if pair[0] not in (PAGE, VERSION)]
-    files = [str(getattr(value, "size", "")) for value in (await request.form()).values() if not isinstance(value, str)]
+    files = [await _digest(value) for value in (await request.form()).values() if isinstance(value, StarletteFile)]
     name = hashlib.sha256(json.dumps([key, request.url.path, content, files]).encode()).hexdigest()
     receipts = Receipts(context.database)
     until = time.monotonic() + WAITED_SECONDS
@@ -175,6 +175,13 @@ async def _once(request: Request, pairs: Pairs, handle: Callable[[Request], Coro
     finally:
         if not done:
             await receipts.drop(name)
+
+
+async def _digest(file: StarletteFile) -> str:
+    """Of what is in a file: one that was corrected is often as long as before."""
+    raw = await file.read()
+    await file.seek(0)
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _login_first(path: str, shown_at: str, pairs: Pairs) -> Response:

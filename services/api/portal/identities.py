@@ -9,6 +9,7 @@ from services.api import linking
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
 from services.api.portal import forms
+from services.api.portal.form_fields import Ref
 from services.api.portal.forms import FormRoute
 from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
 from services.api.problems import ProblemError
@@ -58,8 +59,8 @@ async def take_suggestion(
     brand: Brand,
     who: Visitor,
     context: ContextDep,
-    a: Annotated[str, Form()],
-    b: Annotated[str, Form()],
+    a: Ref,
+    b: Ref,
 ) -> Response:
     """The button that links a suggested pair."""
     require(who, "write")

@@ -1,15 +1,16 @@
 """The page of new relationships: today against the goal, the last days, who began with what; whom to reach out to."""
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from services.api import newcomers, outreaching
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
 from services.api.portal import forms
+from services.api.portal.form_fields import TypedText
 from services.api.portal.forms import FormRoute
 from services.api.portal.frame import HEADERS, Brand, Cursor, Visitor, named, page
 from services.api.repositories.tenants import Tenants
@@ -97,7 +98,7 @@ async def new_chart(brand: Brand, context: ContextDep) -> Response:
 
 
 @router.post("/brands/{brand}/new/goal")
-async def set_goal(brand: Brand, who: Visitor, context: ContextDep, goal: Annotated[str, Form()] = "") -> Response:
+async def set_goal(brand: Brand, who: Visitor, context: ContextDep, goal: TypedText = "") -> Response:
     """The form of the goal; nothing in it means none. Goals of single platforms stay."""
     require(who, "write")
     typed = goal.strip()

@@ -30,6 +30,8 @@ from services.api.portal import (
     public,
     wording,
 )
+from services.api.portal.form_fields import LONGEST_NEXT, TypedText
+from services.api.portal.forms import LARGEST_DRAFT
 from services.api.portal.frame import (
     COOKIE,
     HEADERS,
@@ -84,9 +86,9 @@ async def login_page(next: str = "/") -> HTMLResponse:
 async def login(
     request: Request,
     context: ContextDep,
-    key: Annotated[str, Form()],
-    next: Annotated[str, Form()] = "/",
-    typed: Annotated[str, Form()] = "",
+    key: TypedText,
+    next: Annotated[str, Form(max_length=LONGEST_NEXT)] = "/",
+    typed: Annotated[str, Form(max_length=LARGEST_DRAFT)] = "",
 ) -> Response:
     """Opens a session for a key that may read. What was `typed` before the last one ended is in its form again."""
     same_origin(request)

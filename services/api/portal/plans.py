@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ from services.api.context import Context, ContextDep
 from services.api.local_times import PAST, TwiceError
 from services.api.portal import forms
 from services.api.portal.calendar import STATUSES, AroundDay, back
+from services.api.portal.form_fields import Ref, TypedText
 from services.api.portal.forms import FormRoute, kept
 from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
 from services.api.problems import ProblemError
@@ -30,6 +31,9 @@ from services.api.schemas.views import LONGEST_WHY
 router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 LINES = ("campaign", "owner", "post")
+Verdict = Literal["approve", "refuse", "remove"]
+MOST_TICKED = 20
+"""More than there are media."""
 FIELDS = ("account", "planned_at", "which", "text", "media", "label", *LINES, "state", "past")
 
 
@@ -117,8 +121,8 @@ async def save_plan(
     brand: Brand,
     who: Visitor,
     context: ContextDep,
-    plan: Annotated[str, Form()] = "",
-    media: Annotated[list[str] | None, Form()] = None,
+    plan: Ref = "",
+    media: Annotated[list[TypedText] | None, Form(max_length=MOST_TICKED)] = None,
 ) -> Response:
     """The form of a planned post, new where it names none."""
     require(who, "write")
@@ -183,8 +187,8 @@ async def judge_plan(
     plan: str,
     who: Visitor,
     context: ContextDep,
-    verdict: Annotated[str, Form()],
-    why: Annotated[str, Form()] = "",
+    verdict: Annotated[Verdict, Form()],
+    why: TypedText = "",
 ) -> Response:
     """The buttons with which the client approves or declines, and the one that removes a plan."""
     require(who, "write")

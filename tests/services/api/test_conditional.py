@@ -1,5 +1,6 @@
 """Changes with `If-Match`, and requests with an `Idempotency-Key`."""
 
+import asyncio
 import json
 import re
 import threading
@@ -7,13 +8,19 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI, HTTPException
+from fastapi.routing import APIRoute
 from pymongo.database import Database
 
 from rapport.kit.mongo import Document
+from services.api.conditional import Conditional
+from services.api.idempotency import WITH_SECRETS
 from services.api.openapi import document
+from services.api.schemas.new import NewGoal
 from tests.services.api.conftest import Served
 
 DOCUMENT = json.loads(document())["paths"]
+SCHEMAS = json.loads(document())["components"]["schemas"]
 BRAND = "acme"
 PLAN = {"account": "sky", "planned_at": "2031-05-01T10:00:00Z", "text": "x"}
 METHODS = ("put", "patch", "delete")
@@ -103,6 +110,28 @@ def test_every_change_with_a_version_that_is_not_the_one_there_is_refused(api: S
         assert reader.put(path, json={"goal": 1}, headers={"If-Match": tag}).status_code == 403
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_cannot_be_read_now_is_not_said_to_have_changed(status: int) -> None:
+    app = FastAPI()
+
+    @app.get("/v1/thing")
+    def read() -> None:
+        raise HTTPException(status)
+
+    @app.put("/v1/thing")
+    def change(goal: NewGoal) -> NewGoal:
+        return goal
+
+    app.add_middleware(Conditional, routes=[each for each in app.routes if isinstance(each, APIRoute)])
+
+    async def put() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+            answer = await client.put("/v1/thing", json={"goal": 1}, headers={"If-Match": '"read before"'})
+            return answer.status_code
+
+    assert asyncio.run(put()) == status
+
+
 @pytest.mark.stack
 @pytest.mark.usefixtures("filled")
 def test_of_two_changes_at_once_one_is_refused(api: Served) -> None:
@@ -142,6 +171,19 @@ def test_a_request_that_is_sent_again_is_carried_out_once(api: Served, views: Da
     for bad in ("", "a b", "x" * 256):
         assert api.client.post(path, json=PLAN, headers={"Idempotency-Key": bad}).status_code == 422
     assert views["planned_posts"].count_documents({}) == 4
+
+
+def test_every_post_that_answers_a_secret_is_known_to() -> None:
+    secret = re.compile(r"(^|_)(key|secret|password)$")
+    found = []
+    for path, operations in DOCUMENT.items():
+        for status, answer in operations.get("post", {}).get("responses", {}).items():
+            name = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+            fields = SCHEMAS.get(name.rpartition("/")[2], {}).get("properties", {})
+            if status.startswith("2") and any(secret.search(each) for each in fields):
+                found.append(path)
+                assert path.endswith(WITH_SECRETS), path
+    assert len(found) >= 3
 
 
 @pytest.mark.stack
