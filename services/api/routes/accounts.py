@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
+from services.api import connections
 from services.api.auth import AdminBrand, ReadBrand
 from services.api.context import Context, ContextDep
 from services.api.problems import ProblemError, invalid, not_found, responses
@@ -33,6 +34,7 @@ async def connect_account(brand: str, new: AccountInput, tenants: AdminBrand, co
 
     Its id is unique in the installation, and stays the brand's after it was disconnected.
     """
+    connections.check(new.platform, new.connection)
     accounts = Accounts(context.database, tenants)
     known = await accounts.find(brand, new.id)
     if known is not None:
@@ -108,6 +110,8 @@ async def change_account(
     known = await _found(accounts, brand, account)
     if newest(known)["disconnected_at"] is not None:
         raise not_found("account")
+    if change.connection is not None:
+        connections.check(known["platform"], change.connection)
     return await _changed(context, accounts, known, change.model_dump(exclude_none=True))
 
 

@@ -1,6 +1,8 @@
 """Accounts come and go: what the scorer and ingest hear of it, and who sees it when."""
 
 import asyncio
+import inspect
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,10 +17,12 @@ from rapport.domain.times import ms
 from rapport.kit import mongo
 from rapport.kit.mongo import Document
 from rapport.local.stack import Running
+from services.api.connections import READ
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.outgoing import Outgoing
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.settings import MOST_STAFF
+from services.ingest.connectors import bluesky_source
 from services.ingest.door import secrets_at
 from tests.services.api.conftest import Served
 from tests.services.api.log import controls, newest
@@ -127,6 +131,34 @@ def test_an_account_connected_again_has_a_new_secret_and_all_its_times_stay_in_t
         assert connection.live(ms(times[0][1]))
         assert not connection.live(ms(times[1][1]))
         assert connection.live(ms(times[2][1]))
+
+
+def test_every_name_that_the_connector_reads_may_be_saved() -> None:
+    read = set(re.findall(r'connection(?:\.get\(|\[)"(\w+)"', inspect.getsource(bluesky_source)))
+    assert read == set(READ["bluesky"])
+
+
+@pytest.mark.parametrize(
+    ("connection", "why"),
+    [
+        ({"jetsream": "wss://j.example"}, "did you mean jetstream?"),
+        ({"did": "did:plc:a", "password": "x"}, "unknown name password"),
+        ({"service": "wss://a.example"}, "also needs did"),
+        ({"did": "alice.example", "jetstream": "wss://a.example"}, "also needs did"),
+        ({"did": "did:plc:a", "service": "wss://a.example", "jetstream": "wss://b.example"}, "only one of"),
+    ],
+)
+def test_a_connection_that_nothing_could_be_read_by_is_refused_when_it_is_saved(
+    api: Served, brand: str, connection: dict[str, str], why: str
+) -> None:
+    api.brand(brand)
+    body = {"id": f"a-{brand}", "platform": "bluesky", "handle": "shop.example", "connection": connection}
+    answer = api.client.post(f"/v1/brands/{brand}/accounts", json=body)
+    assert (answer.status_code, why in answer.json()["detail"]) == (422, True), answer.text
+    account = _connect(api, brand)
+    path = f"/v1/brands/{brand}/accounts/{account['id']}"
+    answer = api.client.patch(path, json={"connection": connection})
+    assert (answer.status_code, why in answer.json()["detail"]) == (422, True), answer.text
 
 
 def test_an_account_is_changed_by_what_is_given(api: Served, stack: Running, brand: str) -> None:
