@@ -12,20 +12,26 @@ def topics(
     replication: Annotated[int, typer.Option(min=1, help="Replicas of each topic that is made.")],
     as_json: Json = False,
 ) -> None:
-    """Make those topics of the catalogue that the broker does not have. Existing ones are left as they are."""
+    """Make those topics of the catalogue that the broker does not have, and raise settings that keep too little."""
     import logging
 
     from kafka.errors import KafkaError
 
     from rapport.contracts.topics import CATALOGUE
-    from rapport.kit.kafka import create_topics
+    from rapport.kit.kafka import create_topics, raise_settings, shortfalls
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
         made = create_topics(kafka, replication, CATALOGUE)
+        changed = raise_settings(kafka, CATALOGUE)
+        short = shortfalls(kafka, CATALOGUE)
     except (KafkaError, OSError) as error:
         fail(f"the topics could not be made on {kafka}: {type(error).__name__}: {error}")
     if as_json:
-        print_json({"made": made})
-    else:
-        typer.echo("\n".join(made) or "all topics were there")
+        print_json({"made": made, "set": changed, "short": short})
+        return
+    typer.echo("\n".join(made) or "all topics were there")
+    for name in changed:
+        typer.echo(f"{name}: its settings were raised")
+    for each in short:
+        typer.echo(f"still less than is promised: {each}", err=True)

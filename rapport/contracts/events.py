@@ -266,3 +266,5 @@ class Brand(Struct, frozen=True, kw_only=True):
     channels: tuple[Channel, ...] = ()
     revision: int = 0
     """Rises with each change of the brand. 0 in records from before there was one."""
+    channels_since: dict[str, UtcTime] = {}
+    """When each channel was added, by id; those from before this was noted are missing. What is older is not told."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 DAY_MS = 86_400_000
+KEPT_DAYS = 90
+"""An outage may last this long: what is not processed yet, and what was told, is kept for as long."""
 SCORER_PARTITIONS = 4
 """Of every topic that the scorer reads, and of its changelogs; equal, so that partition p of all is with one worker."""
 
@@ -41,35 +43,35 @@ CONVERSATIONS = Topic(
     key=("brand", "platform", "conversation"),
     types=("rapport.interaction.v1", "rapport.tick.v1", "rapport.control.v1"),
     writers=("ingest", "scorer", "api", "projector"),
-    config={**_kept(90), **_LOG_TIME},
+    config={**_kept(KEPT_DAYS), **_LOG_TIME},
 )
 ENGAGEMENTS = Topic(
     name="rapport.engagements.v1",
     key=("brand", "platform", "follower"),
     types=("rapport.interaction.v1", "rapport.control.v1"),
     writers=("ingest",),
-    config={**_kept(90), **_LOG_TIME},
+    config={**_kept(KEPT_DAYS), **_LOG_TIME},
 )
 EXCHANGES = Topic(
     name="rapport.exchanges.v1",
     key=("brand", "platform", "follower"),
     types=("rapport.exchange.v1", "rapport.control.v1"),
     writers=("scorer",),
-    config={**_kept(90), **_LOG_TIME},
+    config={**_kept(KEPT_DAYS), **_LOG_TIME},
 )
 ALERTS = Topic(
     name="rapport.alerts.v1",
     key=("brand",),
     types=("rapport.alert.v1",),
     writers=("scorer",),
-    config=_kept(30),
+    config=_kept(KEPT_DAYS),
 )
 REMINDERS = Topic(
     name="rapport.reminders.v1",
     key=("brand",),
     types=("rapport.missing-post.v1",),
     writers=("projector",),
-    config=_kept(30),
+    config=_kept(KEPT_DAYS),
 )
 BRANDS = Topic(
     name="rapport.brands.v1",
@@ -77,7 +79,8 @@ BRANDS = Topic(
     types=("rapport.brand.v1",),
     writers=("api",),
     partitions=1,
-    config=dict(_COMPACTED),
+    # Where an older record came last, the newer one stays until the brand is written again, which is daily.
+    config={**_COMPACTED, "min.compaction.lag.ms": str(2 * DAY_MS)},
 )
 
 SCORER_GROUP = "rapport-scorer"
@@ -105,7 +108,7 @@ def dead_letters(source: Topic, group: str, writer: str) -> Topic:
         types=source.types,
         writers=(writer,),
         partitions=source.partitions,
-        config=_kept(90),
+        config=_kept(KEPT_DAYS),
     )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from prometheus_client import Gauge
 
 from rapport.kit import backoff
 from rapport.kit.kafka_login import KafkaLogin, login
@@ -21,6 +22,13 @@ BOOTSTRAP_MS = 5_000
 
 ANSWER_MS = 5_000
 """For a question that a broker answers at once if it answers at all."""
+
+
+OFFSETS_KEPT_MINUTES = 90 * 24 * 60
+"""As long as the log: a group that was away for less goes on where it was."""
+_OFFSETS_KEPT = "offsets.retention.minutes"
+
+SHORTFALLS = Gauge("rapport_kafka_settings_short", "Settings of topics and brokers that keep less than is promised.")
 
 
 class Topic(Protocol):
@@ -89,7 +97,7 @@ def probe(name: str, bootstrap: str) -> Probe:
 def wait_until_there(
     bootstrap: str, topics: Iterable[Topic], log: logging.Logger, wait: Callable[[float], object]
 ) -> None:
-    """Returns once a broker answers at `bootstrap` and knows every one of the topics."""
+    """Returns once a broker answers at `bootstrap` and knows every one of the topics; tells its shortfalls."""
     wanted = list(topics)
 
     def attempt() -> None:
@@ -98,6 +106,22 @@ def wait_until_there(
             raise LookupError(f"the broker has no topic {', '.join(sorted(missing))}; `rapport stack up` makes them")
 
     backoff.until(attempt, what=f"Kafka at {bootstrap}", log=log, errors=(KafkaError, OSError, LookupError), wait=wait)
+    tell_shortfalls(bootstrap, wanted, log)
+
+
+def tell_shortfalls(bootstrap: str, topics: Iterable[Topic], log: logging.Logger) -> None:
+    """Says which settings keep less than is promised, in the log and as a metric.
+
+    They are no reason not to start: what could be lost one day is not worth an outage today.
+    """
+    try:
+        short = shortfalls(bootstrap, topics)
+    except (KafkaError, OSError) as error:
+        log.warning("the settings of the topics could not be read: %s: %.300s", type(error).__name__, error)
+        return
+    SHORTFALLS.set(len(short))
+    for each in short:
+        log.error("less is kept than is promised: %s; `rapport topics` sets what topics need", each)
 
 
 def missing_topics(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | None = None) -> set[str]:
@@ -110,6 +134,80 @@ def missing_topics(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | No
         return {topic.name for topic in topics} - set(asked.list_topics())
     finally:
         asked.close()
+
+
+def shortfalls(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | None = None) -> list[str]:
+    """Which settings of topics and brokers keep less than they should, in words. Raises KafkaError. `who` as above."""
+    asked = admin(bootstrap, who=who)
+    try:
+        found = [
+            f"{name} of {topic} is {now}, and should be {wanted}"
+            for topic, changes in _short_topics(asked, topics).items()
+            for name, (now, wanted) in changes.items()
+        ]
+        brokers = [str(each["broker_id"]) for each in asked.describe_cluster()["brokers"]]
+        for broker, settings in _settings(asked, ConfigResourceType.BROKER, brokers).items():
+            now = settings.get(_OFFSETS_KEPT)
+            if now is not None and int(now) < OFFSETS_KEPT_MINUTES:
+                found.append(f"{_OFFSETS_KEPT} of broker {broker} is {now}, and should be {OFFSETS_KEPT_MINUTES}")
+        return found
+    finally:
+        asked.close()
+
+
+def raise_settings(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | None = None) -> list[str]:
+    """Sets what is less than it should be in topics that are there, and gives their names. Nothing is lowered.
+
+    Raises KafkaError. `who` as above.
+    """
+    asked = admin(bootstrap, who=who)
+    try:
+        short = _short_topics(asked, topics)
+        resources = [
+            ConfigResource(
+                ConfigResourceType.TOPIC, topic, configs={name: wanted for name, (_, wanted) in each.items()}
+            )
+            for topic, each in short.items()
+        ]
+        if resources:
+            asked.alter_configs(resources)
+        return sorted(short)
+    finally:
+        asked.close()
+
+
+def _short_topics(asked: Any, topics: Iterable[Topic]) -> dict[str, dict[str, tuple[str, str]]]:
+    """What is set and what should be, by topic and setting."""
+    there = set(asked.list_topics())
+    wanted = {topic.name: topic.config for topic in topics if topic.config and topic.name in there}
+    found = _settings(asked, ConfigResourceType.TOPIC, list(wanted))
+    short = {
+        topic: {
+            name: (found[topic][name], value)
+            for name, value in settings.items()
+            if topic in found and name in found[topic] and _is_short(name, found[topic][name], value)
+        }
+        for topic, settings in wanted.items()
+    }
+    return {topic: settings for topic, settings in short.items() if settings}
+
+
+def _is_short(name: str, now: str, wanted: str) -> bool:
+    if name.endswith(".ms"):
+        return 0 <= int(now) < int(wanted)  # -1 is without end
+    return now != wanted
+
+
+def _settings(asked: Any, kind: Any, names: list[str]) -> dict[str, dict[str, str]]:
+    """All settings of topics or brokers, by their name."""
+    if not names:
+        return {}
+    described = asked.describe_configs([ConfigResource(kind, name) for name in names], config_filter="all")
+    return {
+        name: {setting: str(about["value"]) for setting, about in settings.items()}
+        for of_kind in described.values()
+        for name, settings in of_kind.items()
+    }
 
 
 def create_topics(

@@ -29,7 +29,8 @@ _JAAS = (
 )
 """Everybody who connects, the broker itself included, is the one user that there is."""
 # One node can only replicate to itself. The internal topics have few partitions because each is a folder and files
-# that are opened at every start. The cleaner's buffer is taken from the heap at start; the default is 128 MB.
+# that are opened at every start. Offsets are kept for 100 days, to outlive the log's 90. The cleaner's buffer is taken
+# from the heap at start; the default is 128 MB.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -52,6 +53,7 @@ default.replication.factor=1
 min.insync.replicas=1
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
+offsets.retention.minutes=144000
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4

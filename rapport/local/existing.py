@@ -34,6 +34,7 @@ def check_kafka(bootstrap: str, on_progress: Callable[[str], None]) -> None:
         time.sleep(_POLL_SECONDS)
     try:
         kit_kafka.create_topics(bootstrap, replication(bootstrap), CATALOGUE)
+        kit_kafka.raise_settings(bootstrap, CATALOGUE)
     except (KafkaError, OSError) as error:
         raise StackError(
             f"RAPPORT_KAFKA names {bootstrap}; something listens there, but making the topics failed: "

@@ -1,6 +1,7 @@
 """The local Kafka and MongoDB as one thing: up, down, status.
 
-Servers named by RAPPORT_KAFKA or RAPPORT_MONGODB are used as they are; only missing topics are made.
+Servers named by RAPPORT_KAFKA or RAPPORT_MONGODB are used as they are; only missing topics are made, and settings of
+topics raised that keep less than is promised.
 """
 
 import contextlib
@@ -178,7 +179,10 @@ class Stack:
             if ours is None or not ours.listens(int(port)):
                 return False
             kit_kafka.create_topics(address, 1, CATALOGUE, login)
-            return not kit_kafka.missing_topics(address, CATALOGUE, login)
+            if kit_kafka.missing_topics(address, CATALOGUE, login):
+                return False
+            kit_kafka.raise_settings(address, CATALOGUE, login)
+            return True
 
         self._until("Kafka", server, attempt, broker.log, (KafkaError, OSError))
         tell(f"ready at {address}")

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pymongo.errors import PyMongoError
 
+from rapport.contracts.topics import CATALOGUE
 from rapport.kit import backoff, kafka, mongo
 from rapport.kit import health as probes
 from rapport.kit.health import Health
@@ -192,6 +194,9 @@ async def _publish(settings: ApiSettings, context: Context, broker: Broker) -> N
             await asyncio.sleep(delay)
             continue
         break
+    # A daemon: what is only told must not keep the process from ending.
+    look = (settings.kafka, CATALOGUE, log)
+    threading.Thread(target=kafka.tell_shortfalls, args=look, name="settings of Kafka", daemon=True).start()
     context.health.ready("kafka")
     await context.publisher.run()
 

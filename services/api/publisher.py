@@ -159,6 +159,7 @@ def _brand_record(stored: Document, accounts: list[Document], now: datetime) -> 
         ),
         channels=msgspec.convert(settings["channels"], tuple[Channel, ...]),
         revision=stored["revision"],
+        channels_since={each["id"]: each["since"] for each in settings.get("channels_since", [])},
     )
     key = key_of(event.id)
     return Record(

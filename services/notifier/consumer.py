@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kafka.errors import KafkaError
@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from rapport.contracts import codec
-from rapport.contracts.events import Alert, Channel, MissingPost, Notice
+from rapport.contracts.events import Alert, Brand, Channel, MissingPost, Notice
 from rapport.contracts.topics import ALERTS, ALERTS_DEAD, NOTIFIER_GROUP, REMINDERS, REMINDERS_DEAD
 from rapport.kit import backoff, dead_letters, kafka
 from rapport.kit.health import Health
@@ -25,6 +25,8 @@ from services.notifier.outbox import Told
 POLL_MS = 250
 CLOSE_SECONDS = 5.0
 SEND_SECONDS = 30.0
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""How far the clocks of API and brokers may be apart without a new channel missing an alert."""
 SOURCES = (ALERTS, REMINDERS)
 _DEAD = {ALERTS.name: ALERTS_DEAD.name, REMINDERS.name: REMINDERS_DEAD.name}
 
@@ -85,13 +87,16 @@ class AlertConsumer:
 
     def _channels(self, notice: Notice) -> tuple[Channel, ...]:
         brand = self._directory.brand(notice.brand)
-        if brand is None or not brand.channels:
+        told = _channels_for(notice, brand) if brand is not None else ()
+        if brand is None or not told:
             why = "no such brand" if brand is None else "the brand has no channels"
+            if brand is not None and brand.channels:
+                why = "the brand's channels are newer"
             log.warning("alert %s of %s is told to nobody: %s", notice.id, notice.brand, why)
             metrics.ALERTS.labels("unheard").inc()
             return ()
         metrics.ALERTS.labels("recorded").inc()
-        return brand.channels
+        return told
 
     def _insert(self, notices: list[Told], consumer: GroupConsumer) -> bool:
         for delay in backoff.delays():
@@ -107,6 +112,12 @@ class AlertConsumer:
                 consumer.resume(*consumer.paused())
                 return True
         raise AssertionError("delays never end")
+
+
+def _channels_for(notice: Notice, brand: Brand) -> tuple[Channel, ...]:
+    """The channels that are not younger than the notice. Reading the log again must not flood a new channel."""
+    latest = notice.created_at + CLOCKS_DIFFER
+    return tuple(each for each in brand.channels if brand.channels_since.get(each.id, latest) <= latest)
 
 
 def _decoded(record: Any, producer: Producer) -> Notice | None:

@@ -19,18 +19,23 @@ import msgspec
 from pymongo import ASCENDING, ReturnDocument, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from rapport.contracts.events import Alert, Channel, MailChannel, MissingPost, Notice
 from rapport.kit.mongo import Document
 
 DELIVERIES = "deliveries"
-KEPT = timedelta(days=90)
-"""As long as the facts that the alerts are about."""
+KEPT = timedelta(days=100)
+"""Longer than the log has an alert: 90 days, and up to a segment of 7 days more. One without a row that is read
+again would be told again."""
 
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 4 * 3600.0
 TRIED_FOR = timedelta(days=3)
 """A receiver may be away over a weekend; later than that, an alert is no news."""
+
+_OTHER_OPTIONS = 85
+"""MongoDB's IndexOptionsConflict."""
 
 GIVEN_BACK_FOR = timedelta(seconds=1)
 """How soon a step is looked at again that waits for the one before it."""
@@ -94,7 +99,14 @@ def prepare(rows: Collection[Row]) -> None:
         name="exchange",
         partialFilterExpression={"payload.exchange": {"$exists": True}},
     )
-    rows.create_index("created_at", name="kept", expireAfterSeconds=int(KEPT.total_seconds()))
+    kept = int(KEPT.total_seconds())
+    try:
+        rows.create_index("created_at", name="kept", expireAfterSeconds=kept)
+    except OperationFailure as error:
+        if error.code != _OTHER_OPTIONS:
+            raise
+        # Made by a version that kept them for another time.
+        rows.database.command("collMod", rows.name, index={"name": "kept", "expireAfterSeconds": kept})
 
 
 MISSING = "missing"

@@ -182,6 +182,8 @@ CASES: dict[str, Case] = {
 ELSEWHERE = {
     "rapport/kit/health.py:serve": "its host is the operator's setting",
     "rapport/kit/kafka.py:missing_topics": "its servers are the operator's setting",
+    "rapport/kit/kafka.py:shortfalls": "its servers are the operator's setting",
+    "rapport/kit/kafka.py:raise_settings": "its servers are the operator's setting",
     "rapport/kit/kafka.py:admin": "its servers are the operator's setting",
     "rapport/kit/member.py:described": "its servers are the operator's setting",
     "rapport/domain/draw.py:drawn": "reads what the product made",

@@ -1,8 +1,9 @@
 """Brands, as stored: what is confirmed to be in the log, and what waits for that.
 
-A brand: `_id`, `settings` (confirmed: `name`, `timezone`, `channels`; null until the first confirmation), `pending`
-(the same, newer, not confirmed yet; or null), `revision` (of the last change), `published_revision`, `published_at`,
-`created_at`. Readers see what is confirmed only.
+A brand: `_id`, `settings` (confirmed: `name`, `timezone`, `channels`, `channels_since`; null until the first
+confirmation), `pending` (the same, newer, not confirmed yet; or null), `revision` (of the last change),
+`published_revision`, `published_at`, `created_at`. `channels_since` says when a channel (`id`) was added (`since`), and
+lacks those from before this was noted. Readers see what is confirmed only.
 """
 
 from collections.abc import Mapping

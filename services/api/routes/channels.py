@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,7 +39,9 @@ async def put_channels(
     brand: str, new: ChannelsInput, tenants: WriteBrand, context: ContextDep, request: Request
 ) -> Channels:
     """Replaces a brand's channels. A secret that was made for a webhook is in this answer and in no other."""
-    known = {each["id"]: each.get("secret") for each in request.state.brand["settings"]["channels"]}
+    settings = request.state.brand["settings"]
+    known = {each["id"]: each.get("secret") for each in settings["channels"]}
+    since = _since(new, set(known), settings.get("channels_since", []), datetime.now(UTC))
     stored: list[dict[str, Any]] = []
     shown: list[MailChannel | WebhookChannel] = []
     for channel in new.channels:
@@ -50,9 +53,17 @@ async def put_channels(
         made = None if secret else _new_secret()
         stored.append({"type": "webhook", "id": channel.id, "url": channel.url, "secret": secret or made})
         shown.append(WebhookChannel(type="webhook", id=channel.id, url=channel.url, secret=made))
-    await Brands(context.database, tenants).change(brand, {"channels": stored})
+    await Brands(context.database, tenants).change(brand, {"channels": stored, "channels_since": since})
     await confirmed(context, brand)
     return Channels(channels=shown, warnings=await _warnings(context, shown))
+
+
+def _since(new: ChannelsInput, known: set[str], noted: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """When each channel was added; a changed address does not count. Those from before it was noted have no time."""
+    times = {each["id"]: each["since"] for each in noted}
+    added = {channel.id: now for channel in new.channels if channel.id not in known}
+    kept = {channel.id: times[channel.id] for channel in new.channels if channel.id in times and channel.id in known}
+    return [{"id": each, "since": at} for each, at in {**kept, **added}.items()]
 
 
 def _host_only(url: str) -> str:

@@ -56,6 +56,38 @@ def test_what_is_set_is_in_the_log_before_the_answer(api: Served, stack: Running
     assert secret not in api.client.get(f"/v1/brands/{brand}/channels").text
 
 
+def test_a_channel_is_as_old_as_its_id_whatever_its_address(api: Served, stack: Running, database: str) -> None:
+    brand = f"b-{database[5:17]}"
+    api.brand(brand)
+
+    def put(*channels: tuple[str, str]) -> dict[str, datetime]:
+        mails = [{"type": "mail", "id": name, "to": to} for name, to in channels]
+        assert api.client.put(f"/v1/brands/{brand}/channels", json={"channels": mails}).status_code == 200
+        return newest(stack.kafka, brand).channels_since
+
+    begun = datetime.now(UTC).replace(microsecond=0)
+    first = put(("team", "a@example.org"))
+    assert first["team"] >= begun
+    second = put(("team", "b@example.org"), ("boss", "c@example.org"))
+    assert second["team"] == first["team"]
+    assert second["boss"] >= first["team"]
+    assert put(("boss", "c@example.org")) == {"boss": second["boss"]}
+    third = put(("team", "a@example.org"), ("boss", "c@example.org"))
+    assert third["team"] > first["team"]
+
+
+def test_a_channel_from_before_its_age_was_noted_stays_without_one(
+    api: Served, stack: Running, views: Database[Document], database: str
+) -> None:
+    brand = f"b-{database[5:17]}"
+    api.brand(brand)
+    mails = [{"type": "mail", "id": name, "to": "a@example.org"} for name in ("old", "new")]
+    api.client.put(f"/v1/brands/{brand}/channels", json={"channels": mails[:1]})
+    views["brands"].update_one({"_id": brand}, {"$unset": {"settings.channels_since": 1}})
+    api.client.put(f"/v1/brands/{brand}/channels", json={"channels": mails})
+    assert set(newest(stack.kafka, brand).channels_since) == {"new"}
+
+
 def test_secrets_are_shown_once(api: Served) -> None:
     api.brand("aurora")
     account = {"id": "secrets-shown-once", "platform": "bluesky", "handle": "a"}

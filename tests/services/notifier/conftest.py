@@ -81,8 +81,14 @@ class World:
             eventually(notifier.ready, "the notifier is ready")
         return notifier
 
-    def brand(self, *channels: Channel, id: str | None = None) -> str:
-        brand = Brand(id=id or f"brand-{uuid.uuid4().hex[:8]}", name="Acme", timezone="UTC", channels=channels)
+    def brand(self, *channels: Channel, id: str | None = None, since: dict[str, datetime] | None = None) -> str:
+        brand = Brand(
+            id=id or f"brand-{uuid.uuid4().hex[:8]}",
+            name="Acme",
+            timezone="UTC",
+            channels=channels,
+            channels_since=since or {},
+        )
         self._send(BRANDS.name, key_of(brand.id), codec.encode(brand), "rapport.brand.v1", 1)
         return brand.id
 

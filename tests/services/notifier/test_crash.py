@@ -2,10 +2,15 @@
 
 import signal
 import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from kafka.errors import KafkaError
 
 from rapport.contracts.events import MailChannel, WebhookChannel
+from rapport.contracts.topics import NOTIFIER_GROUP
+from rapport.kit import kafka
 from tests.services.notifier.conftest import World, an_alert, eventually
 from tests.services.notifier.receivers import SECRET, Answer, MailReceiver, free_port
 
@@ -108,3 +113,46 @@ def test_a_mail_server_that_takes_longer_than_the_lease_gets_each_mail_once(worl
     finally:
         world.end_all()
         slow.close()
+
+
+def test_a_group_whose_offsets_are_gone_tells_nothing_twice_and_nothing_old_to_a_new_channel(world: World) -> None:
+    """As after an outage for which the broker did not keep the offsets: the log is read again from its beginning."""
+    world.end_all()
+    notifier = world.start(RAPPORT_ALLOW_PRIVATE="true")
+    now = datetime.now(UTC)
+    hook = world.receiver.channel("hook", "/again")
+    brand = world.brand(hook)
+    told = [world.alert(brand, created_at=now - timedelta(days=each)) for each in (60, 20, 0)]
+    for alert in told:
+        world.ended(alert, "hook")
+    notifier.process.send_signal(signal.SIGTERM)
+    assert notifier.process.wait(30) == 0
+    admin = kafka.admin(world.servers.kafka)
+    try:
+        eventually(lambda: _deleted(admin, NOTIFIER_GROUP), "the group is gone")
+    finally:
+        admin.close()
+
+    late, young = (world.receiver.channel(name, f"/{name}") for name in ("late", "young"))
+    world.brand(
+        hook, late, young, id=brand, since={"late": now - timedelta(days=30), "young": now + timedelta(hours=1)}
+    )
+    world.start(RAPPORT_ALLOW_PRIVATE="true")
+    after = world.alert(brand, created_at=now + timedelta(hours=2))
+
+    for channel in ("hook", "late", "young"):
+        assert world.ended(after, channel)["status"] == "delivered"
+    eventually(lambda: world.rows.count_documents({"brand": brand, "status": "pending"}) == 0, "nothing waits")
+    assert sorted(post.id for post in world.receiver.posts["/again"]) == sorted(
+        f"{alert.id}/hook" for alert in (*told, after)
+    )
+    assert {post.id for post in world.receiver.posts["/late"]} == {f"{each.id}/late" for each in (*told[1:], after)}
+    assert [post.id for post in world.receiver.posts["/young"]] == [f"{after.id}/young"]
+
+
+def _deleted(admin: Any, group: str) -> bool:
+    try:
+        admin.delete_groups([group])
+    except KafkaError:
+        return False
+    return f"'{group}'" not in str(admin.list_groups())
