@@ -12,6 +12,7 @@ from rapport.domain.draw import commitment_of
 from rapport.domain.survey import Option, repeated
 from rapport.kit.mongo import Document
 from services.api.ids import follower_parts
+from services.api.patterns import said
 from services.api.problems import FieldProblem, ProblemError, invalid, not_found, wrong_fields
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.campaigns import FOLLOWED, Campaigns
@@ -126,10 +127,7 @@ async def personal_link(database: Database, tenants: Tenants, brand: str, id: st
 
 def fields_of(error: ValidationError) -> list[FieldProblem]:
     """What pydantic found wrong, by field."""
-    return [
-        FieldProblem(field=".".join(str(part) for part in each["loc"]), why=each["msg"].removeprefix("Value error, "))
-        for each in error.errors()
-    ]
+    return [FieldProblem(field=".".join(str(part) for part in each["loc"]), why=said(each)) for each in error.errors()]
 
 
 def _form(survey: SurveyInput | None, known: str | None = None) -> str | None:

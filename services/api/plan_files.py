@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from rapport.kit.mongo import Document
 from services.api import plan_times, planning, tables
+from services.api.patterns import said
 from services.api.plan_times import Order
 from services.api.planning import COLUMNS
 from services.api.pools import FILES
@@ -72,7 +73,7 @@ async def _judged(
             await planning.checked(database, brand, new)
         except ValidationError as error:
             first = error.errors()[0]
-            why = first["msg"].removeprefix("Value error, ")
+            why = said(first)
             bad.append(BadPlan(line=row.line, column=str(first["loc"][0]), why=why))
         except ProblemError as error:
             bad.append(BadPlan(line=row.line, column=error.errors[0].field, why=error.errors[0].why))

@@ -27,6 +27,7 @@ from starlette.responses import Response
 from rapport.kit.asgi import App, Caught, Scope
 from rapport.kit.work import BusyError
 from services.api import unknown_fields
+from services.api.patterns import said
 
 MOST_FIELDS = 50
 """Wrong fields that an answer names; nobody reads more, and a large body may have a hundred thousand."""
@@ -213,4 +214,4 @@ def _field_problem(request: Request, error: Any) -> FieldProblem:
     if error["type"] == "extra_forbidden":
         known = unknown_fields.known_at(request, error["loc"])
         return FieldProblem(field=field, why=unknown_fields.why(parts[-1], known))
-    return FieldProblem(field=field, why=str(error["msg"]).removeprefix("Value error, ")[:LONGEST_WHY])
+    return FieldProblem(field=field, why=said(error)[:LONGEST_WHY])

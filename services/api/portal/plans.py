@@ -17,6 +17,7 @@ from services.api import local_times, planning
 from services.api.auth import Principal, require
 from services.api.context import Context, ContextDep
 from services.api.local_times import PAST, TwiceError
+from services.api.patterns import said
 from services.api.portal import forms
 from services.api.portal.calendar import STATUSES, AroundDay, back
 from services.api.portal.form_fields import Ref, TypedText
@@ -138,9 +139,9 @@ async def save_plan(
             else:
                 await planning.change(database, its, plan, PlannedTerms.model_validate(sent.fields), now)
     except ValidationError as error:
-        sent.wrong = {str(each["loc"][0]): f"{each['msg'].removeprefix('Value error, ')}." for each in error.errors()}
+        sent.wrong = {str(each["loc"][0]): _sentence(said(each)) for each in error.errors()}
     except ProblemError as error:
-        sent.wrong = {each.field: f"{each.why[:1].upper()}{each.why[1:]}." for each in error.errors}
+        sent.wrong = {each.field: _sentence(each.why) for each in error.errors}
         sent.wrong = sent.wrong or {"text": sentence(error)}
     if sent.wrong:
         return await _form(context, brand, who, plan or None, 422, sent=sent)
@@ -175,6 +176,10 @@ def _read(planned: Planned | None, pairs: Mapping[str, str], media: list[str], z
             sent.wrong["planned_at"] = PAST
     sent.asks = frozenset(asks)
     return sent
+
+
+def _sentence(why: str) -> str:
+    return f"{why[:1].upper()}{why[1:]}."
 
 
 def _same_time(sent: Mapping[str, str], before: Mapping[str, str]) -> bool:
