@@ -1,6 +1,8 @@
 """Webhooks: what an answer means, what is signed, and what is never called."""
 
 import asyncio
+import socket
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -109,3 +111,35 @@ async def sent(url: str, *, allow_private: bool, secret: str = SECRET) -> Delive
         except DeliveryError as error:
             return error
     return None
+
+
+class Abrupt:
+    """A receiver that answers 200 and promises a body; then it is silent, or hangs up."""
+
+    def __init__(self, *, hangs_up: bool) -> None:
+        self._hangs_up = hangs_up
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        self._ended = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+            if not self._hangs_up:
+                self._ended.wait(60)
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_what_follows_the_status_changes_nothing_about_it(*, hangs_up: bool) -> None:
+    receiver = Abrupt(hangs_up=hangs_up)
+    try:
+        assert asyncio.run(sent(receiver.url, allow_private=True)) is None
+    finally:
+        receiver.close()
