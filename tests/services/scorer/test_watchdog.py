@@ -1,5 +1,11 @@
 """What counts as getting nowhere."""
 
+from types import SimpleNamespace
+from typing import Any
+
+from faust.types import TP
+
+from services.scorer.fenced.transport import FencedConsumer
 from services.scorer.fenced.watchdog import Watchdog
 
 
@@ -30,3 +36,11 @@ def test_one_that_moves_does_not_speak_for_another_and_new_partitions_begin_anew
     assert dog.stalled("b", 0, unfinished=True, now=80) == 80
     dog.forget()
     assert dog.stalled("b", 0, unfinished=True, now=81) is None
+
+
+def test_faust_says_nothing_of_commits_which_are_not_its_own() -> None:
+    asked: list[TP] = []
+    consumer: Any = object.__new__(FencedConsumer)
+    consumer._thread = SimpleNamespace(verify_event_path=lambda _, tp: asked.append(tp))
+    consumer.verify_event_path(3_600, TP("conversations", 0))
+    assert asked == []
