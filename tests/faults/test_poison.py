@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from rapport.contracts import codec
-from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, EXCHANGES, Topic, key_of
+from rapport.contracts.topics import CONVERSATIONS, CONVERSATIONS_DEAD, ENGAGEMENTS, EXCHANGES, Topic, key_of
 from rapport.kit import kafka
+from rapport.kit.dead_letters import PLACE
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import DEAD_LETTERS, Log, check, through
@@ -74,4 +75,27 @@ def test_poison_as_large_as_the_log_takes_does_not_stop_its_partition(broker: Ow
     worker = start()
     until(lambda: through(broker.kafka), "everything is processed", 60)
     worker.end()
+    check(broker.kafka, ledger, [worker])
+
+
+@pytest.mark.faults
+@pytest.mark.red("swallows()")
+@pytest.mark.parametrize("part", ["key", "value", "headers"])
+def test_a_dead_letter_topic_that_takes_less_than_the_source_does_not_stop_a_partition(
+    broker: OwnBroker, start: Start, part: str
+) -> None:
+    now = begin(broker)
+    broker.configure(CONVERSATIONS_DEAD, max_message_bytes=2_000)
+    large = b"x" * 100_000
+    key, value = (large if part == "key" else b"key"), (large if part == "value" else b"y")
+    headers = [*TOLD, ("more", large)] if part == "headers" else TOLD
+    producer = kafka.producer(broker.kafka, "test")
+    sent = producer.send(CONVERSATIONS.name, value, key=key, partition=0, headers=headers).get(30)
+    producer.close()
+    produce(broker.kafka, ledger := history(0, 100, now))
+    worker = start()
+    until(lambda: through(broker.kafka), "everything is processed", 60)
+    worker.end()
+    (letter,) = Log(broker.kafka)[CONVERSATIONS_DEAD]
+    assert dict(letter.headers)[PLACE] == f"{CONVERSATIONS.name}:0:{sent.offset}".encode()
     check(broker.kafka, ledger, [worker])
