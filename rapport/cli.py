@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands import accounts, brands, keys, processes, stack
+from rapport.commands import accounts, brands, keys, positions, processes, stack
 from rapport.commands.demo import demo
 from rapport.commands.erase import erase
 from rapport.commands.sentences import Sentences
@@ -47,6 +47,7 @@ app.add_typer(stack.app, name="stack")
 app.add_typer(brands.app, name="brands")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+app.add_typer(positions.app, name="positions")
 processes.add_to(app)
 
 

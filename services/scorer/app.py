@@ -14,34 +14,19 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from prometheus_client import Gauge
 
-from rapport.contracts.topics import (
-    CATALOGUE,
-    CONVERSATIONS,
-    CONVERSATIONS_DEAD,
-    DAY_MS,
-    ENGAGEMENTS,
-    ENGAGEMENTS_DEAD,
-    EXCHANGES,
-    EXCHANGES_CHANGELOG,
-    EXCHANGES_DEAD,
-    RELATIONSHIPS_CHANGELOG,
-    SCORER_GROUP,
-    TOMBSTONES_DAYS,
-)
+from rapport.contracts.topics import CATALOGUE, CONVERSATIONS, ENGAGEMENTS, EXCHANGES, SCORER_GROUP
 from rapport.kit import health, kafka
 from rapport.kit import log as logs
 from rapport.kit.group import Patience
 from rapport.kit.kafka_login import KafkaLogin, login
 from rapport.kit.member import GroupLostError, GroupWatch
 from rapport.kit.probe import Probe, room_in
-from services.scorer.exchanges import ExchangesHandler
-from services.scorer.fenced.agent import Agent, Handler
+from services.scorer.agents import agents
+from services.scorer.fenced.agent import Agent
 from services.scorer.fenced.lane import Lane
 from services.scorer.fenced.state import RefusedError
 from services.scorer.fenced.transport import BatchSchema, begin_anew, member_id, pause, read_from, read_position
 from services.scorer.fenced.watchdog import Watchdog
-from services.scorer.output import ROW_HEADERS
-from services.scorer.relationships import RelationshipsHandler
 from services.scorer.settings import ScorerSettings
 from services.scorer.ticks import Ticks
 
@@ -53,7 +38,6 @@ STUCK_SECONDS = 120.0
 """A partition with work that is not done for so long: the worker ends, and the next owner begins afresh."""
 LOOK_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
-STALE_AFTER = (TOMBSTONES_DAYS - 2) * DAY_MS
 REBALANCE_SECONDS = 60.0
 PATIENCE = Patience(rebalancing=2 * REBALANCE_SECONDS)
 FAUST_STOP_SECONDS = 3.0
@@ -74,7 +58,15 @@ class Worker:
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._ticks = Ticks(settings.kafka, settings.instance, settings.tick_seconds)
         self._tasks: list[asyncio.Task[None]] = []
-        self._agents = {agent.name: agent for agent in _agents(settings)}
+        self._agents = {
+            agent.name: agent
+            for agent in agents(
+                settings.kafka,
+                settings.data / "scorer",
+                grace_seconds=settings.breach_grace_seconds,
+                session_seconds=settings.session_seconds,
+            )
+        }
         self._topics = {source: agent for agent in self._agents.values() for source in agent.sources}
         self._dog = Watchdog(STUCK_SECONDS)
         self._app = self._faust()
@@ -120,8 +112,12 @@ class Worker:
         async def batches(stream: Any) -> None:
             async for event in stream.events():
                 lane = self._lanes.get((agent.name, event.message.partition))
-                if lane is not None:
+                if lane is None:
+                    continue
+                if event.value.passed is None:
                     lane.put(event.value.records, event.value.session)
+                else:
+                    lane.passed(event.message.topic, event.value.passed, event.value.session)
 
         app.agent(app.topic(*agent.sources, schema=BatchSchema()), name=agent.name)(batches)
 
@@ -257,16 +253,19 @@ class Worker:
 async def _ends(reader: AIOKafkaConsumer, partitions: list[tuple[str, int]]) -> dict[TopicPartition, int]:
     """The ends of those partitions that answer: one without a leader must not hide the others."""
 
-    async def end(partition: TopicPartition) -> dict[TopicPartition, int]:
+    async def asked(*some: TopicPartition) -> dict[TopicPartition, int]:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                found: dict[TopicPartition, int] = await reader.end_offsets([partition])
+                found: dict[TopicPartition, int] = await reader.end_offsets(some)
         except (KafkaError, TimeoutError):
             return {}
         return found
 
-    answers = await asyncio.gather(*(end(TopicPartition(*each)) for each in partitions))
-    return {partition: offset for answer in answers for partition, offset in answer.items()}
+    wanted = [TopicPartition(*each) for each in partitions]
+    if len(together := await asked(*wanted)) == len(wanted):
+        return together
+    apart = await asyncio.gather(*(asked(partition) for partition in wanted))
+    return {partition: offset for answer in apart for partition, offset in answer.items()}
 
 
 def credentials() -> faust.SASLCredentials | None:
@@ -275,30 +274,6 @@ def credentials() -> faust.SASLCredentials | None:
     if found.user is None or found.password is None:
         return None
     return faust.SASLCredentials(username=found.user, password=found.password.get_secret_value())
-
-
-def _agents(settings: ScorerSettings) -> list[Agent]:
-    def exchanges(_: int) -> Handler:
-        return ExchangesHandler(round(settings.breach_grace_seconds * 1000))
-
-    def relationships(_: int) -> Handler:
-        return RelationshipsHandler()
-
-    return [
-        Agent(
-            name="exchanges", application="rapport-1", group=SCORER_GROUP, bootstrap=settings.kafka,
-            data=settings.data / "scorer", sources=(CONVERSATIONS.name,), changelog=EXCHANGES_CHANGELOG.name,
-            changelog_headers=ROW_HEADERS, dead_letters={CONVERSATIONS.name: CONVERSATIONS_DEAD.name},
-            handler=exchanges, stale_after=STALE_AFTER,
-        ),
-        Agent(
-            name="relationships", application="rapport-1", group=SCORER_GROUP, bootstrap=settings.kafka,
-            data=settings.data / "scorer", sources=(ENGAGEMENTS.name, EXCHANGES.name),
-            changelog=RELATIONSHIPS_CHANGELOG.name, changelog_headers=ROW_HEADERS,
-            dead_letters={ENGAGEMENTS.name: ENGAGEMENTS_DEAD.name, EXCHANGES.name: EXCHANGES_DEAD.name},
-            handler=relationships, stale_after=STALE_AFTER,
-        ),
-    ]  # fmt: skip
 
 
 async def _serve(settings: ScorerSettings) -> int:

@@ -1,7 +1,7 @@
 """When each thread of a partition has to be looked at next: a heap, rebuilt from the rows, that a rollback undoes."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class Deadlines:
@@ -16,12 +16,15 @@ class Deadlines:
         """How many wait."""
         return len(self._at)
 
-    def fill(self, times: Iterable[tuple[bytes, int]]) -> None:
-        """Begins with these."""
-        self._at = dict(times)
-        self._heap = [(at, key) for key, at in self._at.items()]
-        heapq.heapify(self._heap)
+    def filling(self, parts: Iterable[list[tuple[bytes, int]]]) -> Iterator[None]:
+        """Begins with these, part by part; ready once it is gone through."""
+        self._at, self._heap = {}, []
         self._before.clear()
+        for part in parts:
+            self._at.update(part)
+            self._heap += [(at, key) for key, at in part]
+            yield
+        heapq.heapify(self._heap)
 
     def note(self, key: bytes, at: int | None) -> None:
         """Looks at `key` next at `at`, or never."""

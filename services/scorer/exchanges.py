@@ -40,6 +40,7 @@ from rapport.domain.fitting import shortened
 from rapport.domain.publication import FOLD_AFTER, Thread
 from rapport.domain.times import ms, utc
 from services.scorer.deadlines import Deadlines
+from services.scorer.erasures import Erasures
 from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import Store
@@ -65,11 +66,10 @@ EXCERPT = 280
 PARENT_MAY_TAKE = 7 * 86_400_000
 """How long (ms of log time) a reply waits for the comment it answers."""
 MOST_WAITING = 50
-MOST_SWEPT = 1_000
-"""Threads per transaction: after an outage, when many are overdue at once, a transaction stays small and short."""
+MOST_SWEPT = 25
+"""Threads in one go: after an outage, when many are overdue at once, other lanes have their turn in between."""
 _THREADS = row_key(THREAD)[:-1] + b","
 _SETTINGS = row_key("settings")[:-1] + b","
-_ERASED = row_key("erased")[:-1] + b","
 _HEARD = row_key("heard")
 _ALWAYS = Connection()
 
@@ -108,8 +108,7 @@ class ExchangesHandler:
         self._clock = 0
         self._unsettled = Passage(lambda brand: row_key(THREAD, brand)[:-1] + b",")
         """The threads of brands whose settings changed."""
-        self._erasing = Passage(lambda key: row_key(THREAD, parts_of(key.encode())[1])[:-1] + b",")
-        """The threads of brands of which somebody was erased, by the key of the `ErasedRow`."""
+        self._erasures = Erasures()
         self._pruner = Pruner(
             {
                 row_key("object")[:-1]: (ObjectRow, lambda _: True),
@@ -119,18 +118,20 @@ class ExchangesHandler:
         )
 
     def open(self, stored: Store) -> None:
-        """Rebuilds the deadlines from the rows, and takes up the settings that its predecessor was not through with."""
-        self._deadlines.fill(_deadlines(stored))
+        """Rebuilds the deadlines from the rows, and takes up what its predecessor was not through with."""
+        for _ in self.opening(stored):
+            pass
+
+    def opening(self, stored: Store) -> Iterator[None]:
+        """The same, part by part."""
+        yield from self._deadlines.filling(_deadlines(stored))
         settings = msgspec.json.Decoder(BrandSettings).decode
         unsettled: list[str] = []
         for chunk in stored.chunks(_SETTINGS):
             unsettled += [parts_of(key)[1] for key, value in chunk if settings(value).unsettled]
+            yield
         self._unsettled.open(stored, unsettled)
-        erased = msgspec.json.Decoder(ErasedRow).decode
-        erasing: list[str] = []
-        for chunk in stored.chunks(_ERASED):
-            erasing += [key.decode() for key, value in chunk if erased(value).unsettled]
-        self._erasing.open(stored, erasing)
+        self._erasures.open(stored)
         self._pruner.open(stored)
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
@@ -152,26 +153,35 @@ class ExchangesHandler:
         self._tell(batch)
 
     def sweep(self, clock: int, batch: Batch) -> bool:
-        """Looks at threads whose settings changed, then at those whose time has come."""
-        if self._unsettled.waits_for(batch) or self._erasing.waits_for(batch):
+        """Looks at threads whose time has come; then at those that an erasure or new settings concern."""
+        if self._unsettled.waits_for(batch) or self._erasures.waits_for(batch):
             return True
         self._clock = clock
-        if not self._erasing.is_over:
-            self._forget(clock, batch)
-            self._tell(batch)
-            return True
-        if not self._unsettled.is_over:
-            self._resettle(clock, batch)
-            self._tell(batch)
-            return True
         for _ in range(MOST_SWEPT):
             key = self._deadlines.pop(clock)
             if key is None:
                 break
             self._look(key, clock, batch)
+        more = self._deadlines.due(clock)
+        if not more:
+            # Alerts come first: a passage can be long.
+            more = self._pass(clock, batch)
         self._tell(batch)
-        self._pruner.prune(clock, batch)
-        return self._deadlines.due(clock)
+        if not more:
+            self._pruner.prune(clock, batch)
+        return more or self._deadlines.due(clock)
+
+    def _pass(self, clock: int, batch: Batch) -> bool:
+        """Goes on with a passage; whether there was one."""
+        if self._erasures.due(clock, batch):
+            if not self._erasures.waits_for(batch):
+                for thread in self._erasures.threads(batch):
+                    self._look(thread, clock, batch)
+            return True
+        if not self._unsettled.is_over:
+            self._resettle(clock, batch)
+            return True
+        return False
 
     def _resettle(self, clock: int, batch: Batch) -> None:
         """Looks at the next threads of a brand whose settings changed, those with something open; or notes the end."""
@@ -191,23 +201,10 @@ class ExchangesHandler:
         """Notes that a follower was erased, here and, from the partition of its key, for the relationships agent."""
         key = erased_key(event.brand, erased_name(event.brand, event.platform, event.follower))
         if batch.row(key, ErasedRow) is None:
-            batch.keep(key, ErasedRow(unsettled=True))
-            self._erasing.begin(key.decode(), batch)
+            self._erasures.note(event.brand, key, self._clock, batch)
         own = key_of(event.brand, event.platform, event.follower)
         if record.partition == partition_of(own, CONVERSATIONS.partitions):
             batch.emit(_handed_on(event, record))
-
-    def _forget(self, clock: int, batch: Batch) -> None:
-        """Looks at those of the next threads of a brand that are an erased follower's; or notes the end."""
-        name, found = self._erasing.next()
-        key = name.encode()
-        if found is None:
-            batch.keep(key, ErasedRow())
-            return
-        for thread, _ in found:
-            _, brand, platform, _, follower = parts_of(thread)
-            if erased_key(brand, erased_name(brand, platform, follower)) == key:
-                self._look(thread, clock, batch)
 
     def _look(self, key: bytes, clock: int, batch: Batch) -> None:
         """Looks at one thread. A fault of ours in it must not stop every clock behind it."""
@@ -224,14 +221,14 @@ class ExchangesHandler:
         """What was noted stays."""
         self._deadlines.committed()
         self._unsettled.committed()
-        self._erasing.committed()
+        self._erasures.committed()
 
     def rolled_back(self) -> None:
         """Puts everything back to what it was before the batch; what is gone through begins anew."""
         self._deadlines.rolled_back()
         self._alerts.clear()
         self._unsettled.rolled_back()
-        self._erasing.rolled_back()
+        self._erasures.rolled_back()
 
     def _interaction(self, event: Interaction, appended: int, clock: int, batch: Batch) -> None:
         if event.staff and event.kind in SPOKEN:
@@ -535,13 +532,10 @@ def _policy_key(brand: str, version: int) -> bytes:
     return row_key("policy", brand, str(version))
 
 
-def _deadlines(stored: Store) -> Iterator[tuple[bytes, int]]:
+def _deadlines(stored: Store) -> Iterator[list[tuple[bytes, int]]]:
     decode = msgspec.json.Decoder(_Due).decode
     for chunk in stored.chunks(_THREADS):
-        for key, value in chunk:
-            next_at = decode(value).next_at
-            if next_at is not None:
-                yield key, next_at
+        yield [(key, next_at) for key, value in chunk if (next_at := decode(value).next_at) is not None]
 
 
 def _exchange_record(event: ExchangeSnapshot | Spoken, id: str) -> Output:

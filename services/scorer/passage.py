@@ -1,11 +1,14 @@
-"""Going through stored rows, a chunk per transaction, because something changed that concerns all of them."""
+"""Going through stored rows, part by part, because something changed that concerns all of them."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from services.scorer.fenced.batch import Batch
 from services.scorer.fenced.state import Store
 
 Rows = list[tuple[bytes, bytes]]
+PART = 50
+"""Rows that are looked at in one go: some milliseconds."""
 
 
 class Passage:
@@ -15,6 +18,8 @@ class Passage:
         """`prefix`: of the keys of the rows that a name stands for."""
         self._prefix = prefix
         self._left: dict[str, Iterator[Rows] | None] = {}
+        self._before: list[str] | None = None
+        """The names that were left when the batch began, once something has changed in it."""
         self._begun_in: Batch | None = None
         self._stored: Store | None = None
 
@@ -22,9 +27,11 @@ class Passage:
         """Takes up what a predecessor was not through with."""
         self._stored = stored
         self._left = dict.fromkeys(left)
+        self._before = self._begun_in = None
 
     def begin(self, name: str, batch: Batch) -> None:
-        """Begins with a name, or begins anew."""
+        """Begins with a name, or begins again with it."""
+        self._remember()
         self._left[name] = None
         self._begun_in = batch
 
@@ -40,19 +47,31 @@ class Passage:
     def next(self) -> tuple[str, Rows | None]:
         """A name and its next rows; None once it is through, with which it is off the list."""
         assert self._stored is not None, "opened before it sweeps"
-        name, chunks = next(iter(self._left.items()))
-        if chunks is None:
-            chunks = self._left[name] = self._stored.chunks(self._prefix(name))
-        found = next(chunks, None)
+        self._remember()
+        name, parts = next(iter(self._left.items()))
+        if parts is None:
+            parts = self._left[name] = _parts(self._stored, self._prefix(name))
+        found = next(parts, None)
         if found is None:
             del self._left[name]
         return name, found
 
     def committed(self) -> None:
         """The store has what the batch had."""
-        self._begun_in = None
+        self._before = self._begun_in = None
 
     def rolled_back(self) -> None:
-        """What is gone through begins anew."""
-        self._begun_in = None
-        self._left = dict.fromkeys(self._left)
+        """The names are those from before the batch, and are gone through from their beginning."""
+        self._left = dict.fromkeys(self._left if self._before is None else self._before)
+        self._before = self._begun_in = None
+
+    def _remember(self) -> None:
+        if self._before is None:
+            self._before = list(self._left)
+
+
+def _parts(stored: Store, prefix: bytes) -> Iterator[Rows]:
+    for chunk in stored.chunks(prefix):
+        rows = iter(chunk)
+        while part := list(islice(rows, PART)):
+            yield part

@@ -1,6 +1,7 @@
 """The relationships agent's handler: engagements, and what the exchanges agent tells, of one partition."""
 
 import logging
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple, cast
 
@@ -56,6 +57,11 @@ class RelationshipsHandler:
         unsettled = value is not None and msgspec.json.decode(value, type=ScoringRow).unsettled
         self._unsettled.open(stored, [_EVERYBODY] if unsettled else [])
         self._pruner.open(stored)
+
+    def opening(self, stored: Store) -> Iterator[None]:
+        """The same, which is one part."""
+        self.open(stored)
+        yield
 
     def sweep(self, clock: int, batch: Batch) -> bool:
         """Sums fade by themselves; what is too old goes, and new numbers are gone through with."""

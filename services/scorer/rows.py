@@ -88,6 +88,8 @@ class ErasedRow(Struct, omit_defaults=True):
 
     unsettled: bool = False
     """Not every thread of the brand has been looked at since, by the exchanges agent."""
+    since: int = 0
+    """The partition's clock (ms) when it was noted."""
 
 
 class VersionRef(Struct, frozen=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
@@ -129,6 +129,15 @@ class OwnBroker:
         finally:
             reader.close()
 
+    def high_watermarks(self, topic: Topic) -> dict[int, int]:
+        """The end of each partition, the markers of transactions included."""
+        reader = KafkaConsumer(bootstrap_servers=self.kafka, **login())
+        try:
+            found = reader.end_offsets([TopicPartition(topic.name, number) for number in range(topic.partitions)])
+            return {partition.partition: offset for partition, offset in found.items()}
+        finally:
+            reader.close()
+
     def forget(self, group: str) -> None:
         """As a week without workers does: a group and its offsets are gone."""
         with self.admin() as admin:
@@ -146,6 +155,12 @@ class OwnBroker:
         with self.admin() as admin:
             listed = admin.list_transactions([1], state_filters=["Ongoing"])
         return {each.transactional_id for some in listed.values() for each in some}
+
+    def transactional_ids(self, of: str) -> set[str]:
+        """The transactional ids of an agent that the broker knows."""
+        with self.admin() as admin:
+            listed = admin.list_transactions([1])
+        return {each.transactional_id for some in listed.values() for each in some if of in each.transactional_id}
 
     def transaction_seconds(self, id: str) -> float:
         """After how long the broker gives up a transaction that stays open."""

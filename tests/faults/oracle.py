@@ -14,6 +14,7 @@ from rocksdict import AccessType, Options, Rdict
 
 from rapport.contracts import codec
 from rapport.contracts.codec import UndecodableError
+from rapport.contracts.controls import FollowerErased
 from rapport.contracts.events import ExchangeSnapshot, Interaction
 from rapport.contracts.rows import FOLLOWER, FollowerRow, parts_of
 from rapport.contracts.topics import (
@@ -152,10 +153,10 @@ class Model:
 
     def _apply(self, records: Sequence[Any]) -> tuple[int, bool, Batch]:
         """Applies records up to one after which more is due than goes along."""
-        batch, position = Batch(self.rows), Position(dict(self.position.next), self.position.clock)
+        batch, position = Batch(self.rows), _copy(self.position)
         for place, record in enumerate(records):
             position.clock = max(position.clock, record.timestamp)
-            position.next[f"{record.topic}:{record.partition}"] = record.offset + 1
+            _note(position, record)
             self.handler.apply(record, position.clock, batch)
             if self.handler.sweep(position.clock, batch):
                 self.position = position
@@ -170,7 +171,7 @@ class Model:
             self.handler.rolled_back()
             self.dead.append(f"{record.topic}:{record.partition}:{record.offset}")
             self.position.clock = max(self.position.clock, record.timestamp)
-            self.position.next[f"{record.topic}:{record.partition}"] = record.offset + 1
+            _note(self.position, record)
             batch = Batch(self.rows)
             more = self.handler.sweep(self.position.clock, batch)
         self._commit(batch)
@@ -187,6 +188,15 @@ class Model:
         self.rows.take(batch)
         self.outputs += batch.outputs
         self.handler.committed()
+
+
+def _copy(position: Position) -> Position:
+    return Position(next=dict(position.next), clock=position.clock, at=dict(position.at))
+
+
+def _note(position: Position, record: Any) -> None:
+    source = f"{record.topic}:{record.partition}"
+    position.next[source], position.at[source] = record.offset + 1, record.offset
 
 
 def models(log: Log, grace: int = 0) -> dict[tuple[str, int], Model]:
@@ -319,6 +329,7 @@ def _counts(log: Log) -> Iterator[str]:
     facts: dict[tuple[str, str, str], tuple[Any, bool]] = {}
     gone: set[str] = set()
     things: dict[tuple[str, str, str], str] = {}
+    erased: set[str] = set()
     for number in PARTITIONS:
         for record in log.processed("relationships", number):
             if record.topic == ENGAGEMENTS.name and (event := _interaction(record)) is not None:
@@ -328,8 +339,10 @@ def _counts(log: Log) -> Iterator[str]:
                 if event.kind in COUNT_ONCE and not event.undo:
                     things[key] = thing_of(event)
         for record in log.processed("exchanges", number):
-            event = _interaction(record)
-            if event is None:
+            event = _decoded(record)
+            if isinstance(event, FollowerErased):
+                erased.add(event.follower)
+            if not isinstance(event, Interaction):
                 continue
             if event.kind == "delete":
                 gone.add(event.object.id)
@@ -340,10 +353,12 @@ def _counts(log: Log) -> Iterator[str]:
     standing = {
         (who, kind, things.get((who, kind, of), of))
         for (who, kind, of), (_, counts) in facts.items()
-        if counts and of not in gone
+        if counts and of not in gone and who not in erased
     }
     wanted = Counter((who, kind) for who, kind, _ in standing)
-    hidden = Counter((who, kind) for (who, kind, of), (_, counts) in facts.items() if counts and of in gone)
+    hidden = Counter(
+        (who, kind) for (who, kind, of), (_, counts) in facts.items() if counts and of in gone and who not in erased
+    )
     there: Counter[tuple[str, str]] = Counter()
     for number in PARTITIONS:
         for row_key, value in log.compacted("relationships", number).items():
@@ -392,6 +407,9 @@ def comparable(rows: Rows) -> Rows:
             row.pop("revision", None)
             row.pop("seen", None)
             row.pop("last", None)
+            if (at := row.pop("at", None)) is not None:
+                # A lane also passes the markers of transactions, of which the model knows nothing.
+                row["next"] = {source: offset + 1 for source, offset in at.items()}
             found[key] = msgspec.json.encode(row, order="deterministic")
     return found
 

@@ -18,10 +18,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rapport.domain import publication
 from rapport.kit import kafka
 from rapport.kit.kafka_login import login
-from services.scorer import app, exchanges, rows
+from services.scorer import agents, app, exchanges, passage, rows
 from services.scorer.fenced import lane, state, transaction
 from services.scorer.fenced.batch import Batch
 from services.scorer.fenced.state import POSITION, Position
+from services.scorer.fenced.watchdog import Watchdog
 from tests.faults import answers
 
 # Faults.
@@ -89,6 +90,48 @@ def stalls(moment: str, armed: str, seconds: float) -> None:
     _at_moment(moment, armed, lambda: time.sleep(seconds))
 
 
+def transactions_last(milliseconds: int) -> None:
+    """The broker gives a transaction up that is open for longer."""
+    transaction.TRANSACTION_TIMEOUT_MS = milliseconds
+
+
+def looks_take(seconds: float) -> None:
+    """Looking at a thread takes a while."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        def look(*given: Any) -> None:
+            time.sleep(seconds)
+            real(*given)
+
+        return look
+
+    _instead(exchanges.ExchangesHandler, "_look", wrap)
+
+
+def parts_take(seconds: float) -> None:
+    """Each part of a passage through rows takes a while."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        def following(self: Any) -> Any:
+            time.sleep(seconds)
+            return real(self)
+
+        return following
+
+    _instead(passage.Passage, "next", wrap)
+
+
+def impatient(seconds: float) -> None:
+    """The watchdog waits for as long only."""
+    app.Watchdog = lambda _: Watchdog(seconds)  # type: ignore[assignment,misc]
+    app.LOOK_SECONDS = 0.5
+
+
+def passes_after(seconds: float) -> None:
+    """A lane notes sooner that it is past markers."""
+    lane.PASSED_SECONDS = seconds
+
+
 def late(armed: str) -> None:
     """While `armed` exists, chunks for exchanges wait on their way; the last of them is there before the next lane."""
     kept: dict[int, tuple[Any, ...]] = {}
@@ -128,7 +171,7 @@ def collects_nothing() -> None:
 
 def ages(after: int) -> None:
     """A disk is too old after so many milliseconds."""
-    app.STALE_AFTER = after
+    agents.STALE_AFTER = after
 
 
 def loses_answers(topic: str, every: int) -> None:
@@ -316,6 +359,26 @@ def deathless() -> None:
     app.Worker._crashed = lambda *_: None  # type: ignore[method-assign]
 
 
+def counts_when_finished() -> None:
+    """What is due counts as progress once all of it is done."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def finish(self: Any) -> None:
+            moved, self._moved = self._moved, lambda _: None
+            await real(self)
+            self._moved = moved
+            moved(1)
+
+        return finish
+
+    _instead(transaction.Transactions, "finish", wrap)
+
+
+def gives_up_when_fenced() -> None:
+    """A producer that can do no more ends the worker."""
+    lane.lost = lambda _: False
+
+
 def rude() -> None:
     """Asked to end, it just goes."""
 
@@ -359,13 +422,13 @@ def forgetful() -> None:
     """A worker that starts knows of no clock that runs."""
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
-        def opened(self: Any, stored: Any) -> None:
-            real(self, stored)
-            self._deadlines.fill([])
+        def opening(self: Any, stored: Any) -> Any:
+            yield from real(self, stored)
+            yield from self._deadlines.filling([])
 
-        return opened
+        return opening
 
-    _instead(exchanges.ExchangesHandler, "open", wrap)
+    _instead(exchanges.ExchangesHandler, "opening", wrap)
 
 
 def sure() -> None:

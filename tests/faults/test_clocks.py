@@ -16,6 +16,7 @@ from rapport.kit import kafka
 from services.scorer.exchanges import MOST_SWEPT
 from services.scorer.fenced.lane import MOST_RECORDS
 from services.scorer.fenced.state import POSITION
+from services.scorer.fenced.transaction import MOST_PARTS
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import PARTITIONS, Log, check, through
@@ -62,7 +63,7 @@ def test_what_fell_due_while_all_workers_were_down_fires_once_in_bounded_transac
     crew.end()
     assert Counter(alert.step for alert in alerts(broker.kafka)) == {"escalation": 8_000}, "the highest step alone"
     check(broker.kafka, ledger, crew.workers)
-    assert max(swept(broker.kafka)) <= MOST_SWEPT + MOST_RECORDS
+    assert max(swept(broker.kafka)) <= MOST_PARTS * MOST_SWEPT + MOST_RECORDS
 
 
 def swept(bootstrap: str) -> list[int]:

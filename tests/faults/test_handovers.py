@@ -193,8 +193,8 @@ def test_readers_wait_for_the_transaction_of_a_worker_that_stopped_and_no_longer
     armed.touch()
     begin(broker)
     until(lambda: not armed.exists(), "it stops itself, in the middle of a transaction")
-    assert {broker.transaction_seconds(each) for each in broker.open_transactions()} == {10}
-    until(lambda: not broker.open_transactions(), "its transaction is given up", 60)
+    assert {broker.transaction_seconds(each) for each in broker.open_transactions()} == {60}
+    until(lambda: not broker.open_transactions(), "its transaction is given up", 120)
     worker.go_on()
     until(worker.ready, "it is ready again")
     until(lambda: through(broker.kafka), "everything is processed")
@@ -202,27 +202,57 @@ def test_readers_wait_for_the_transaction_of_a_worker_that_stopped_and_no_longer
     check(broker.kafka, [], [worker])
 
 
-@pytest.mark.red("deathless()")
-def test_a_worker_whose_transaction_was_given_up_though_it_kept_its_partitions_goes_on(
+@pytest.mark.red("gives_up_when_fenced()")
+def test_only_the_lane_opens_again_whose_transaction_was_given_up_though_its_worker_kept_its_partitions(
     broker: OwnBroker, start: Start, tmp_path: Path
 ) -> None:
     armed = tmp_path / "armed"
     # Its heartbeats go on meanwhile, so the group does not think of giving its partitions to anybody.
-    worker = start(broken=f"stalls('rows sent', {str(armed)!r}, 25)")
+    short = f"transactions_last(5_000); saboteurs.stalls('rows sent', {str(armed)!r}, 20)"
+    worker = start(broken=short, session_seconds=6)
     until(worker.ready, "the worker is ready")
     now = begin(broker)
-    armed.touch()
-    produce(broker.kafka, ledger := history(0, 800, now))
-    until(lambda: not armed.exists(), "it stalls, in the middle of a transaction")
-
-    def goes_on() -> bool:
-        if worker.exit_code() is not None:
-            worker.start()
-        return through(broker.kafka)
-
-    until(goes_on, "everything is processed", 75)
+    ledger = []
+    for life in range(2):
+        armed.touch()
+        ledger += (burst := history(life, 800, now))
+        produce(broker.kafka, burst)
+        until(lambda: not armed.exists(), "it stalls, in the middle of a transaction")
+        until(lambda: through(broker.kafka), "everything is processed", 90)
+    assert worker.exit_code() is None, "the process goes on"
+    assert 1 <= worker.said().count("is opened again") <= 16, "lanes, each at most once per stall"
+    until(worker.ready, "it is ready again")
     worker.end()
     check(broker.kafka, ledger, [worker])
+
+
+@pytest.mark.red("gives_up_when_fenced()")
+def test_a_lane_that_was_idle_until_the_broker_forgot_its_producer_goes_on(tmp_path: Path) -> None:
+    # As after a week without an engagement, which takes some seconds here.
+    broker = OwnBroker(
+        tmp_path / "broker",
+        {
+            "transactional.id.expiration.ms": "4000",
+            "transaction.remove.expired.transaction.cleanup.interval.ms": "1000",
+            "producer.id.expiration.ms": "4000",
+            "producer.id.expiration.check.interval.ms": "1000",
+        },
+    )
+    worker = Worker(broker.kafka, tmp_path, tick_seconds=1)
+    try:
+        until(worker.ready, "the worker is ready")
+        now = begin(broker)
+        produce(broker.kafka, ledger := history(0, 200, now))
+        until(lambda: through(broker.kafka), "everything is processed")
+        until(lambda: not broker.transactional_ids("relationships"), "idle producers are forgotten", 90)
+        produce(broker.kafka, more := history(1, 200, now))
+        until(lambda: through(broker.kafka), "everything is processed", 60)
+        assert worker.exit_code() is None, "the process goes on"
+        worker.end()
+        check(broker.kafka, [*ledger, *more], [worker])
+    finally:
+        worker.stop()
+        broker.end()
 
 
 def said(broker: OwnBroker, step: str) -> int:

@@ -1,15 +1,19 @@
 """Traps 12, 13 and 19: sources, group offsets and brokers that are not as they were."""
 
+import json
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 from kafka.admin import NewPartitions
 from kafka.errors import KafkaError
 
 from rapport.contracts import codec
-from rapport.contracts.events import CONVERSATIONAL, Interaction
+from rapport.contracts.events import CONVERSATIONAL, Interaction, Spoken
 from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, EXCHANGES, SCORER_GROUP, Topic, key_of, partition_of
 from rapport.kit import kafka
 from tests.faults.broker import OwnBroker
@@ -17,7 +21,7 @@ from tests.faults.history import begin, history
 from tests.faults.oracle import SOURCES, check, committed, through
 from tests.faults.refusals import of_agent, refuses
 from tests.faults.worker import Crew, Worker
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import produce, read_all, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
@@ -78,12 +82,107 @@ def test_a_source_that_was_recreated_is_refused(broker: OwnBroker, worked: Worke
 
 
 @pytest.mark.red("trusting()")
-def test_records_that_were_deleted_before_they_were_processed_are_missed_aloud(
+@pytest.mark.parametrize("name", READ)
+def test_records_that_were_deleted_before_they_were_processed_are_missed_aloud_until_somebody_accepts_it(
+    broker: OwnBroker, worked: Worker, name: str
+) -> None:
+    topic, agent = READ[name], next(agent for agent, topics in SOURCES.items() if READ[name] in topics)
+    tell(broker, topic, 5)
+    broker.cut(topic, {number: end - 1 for number, end in broker.ends(topic).items()})
+    refuses(broker, worked, "records were deleted before they were processed", "rapport positions", of=of_agent(agent))
+    listed = rapport("positions", "list", "--kafka", broker.kafka, "--json")
+    assert listed.returncode == 1, listed.stderr
+    troubled = {each["partition"] for each in json.loads(listed.stdout) if each["trouble"] is not None}
+    assert troubled == {f"{name}:{number}" for number in range(topic.partitions)}
+    asked = rapport("positions", "accept", "--kafka", broker.kafka)
+    assert asked.returncode == 1, "nobody said yes"
+    assert f"{name}:0: up to" in asked.stdout
+    assert "were never processed and are gone" in asked.stdout
+    assert rapport("positions", "accept", "--kafka", broker.kafka, "--yes").returncode == 0
+    assert rapport("positions", "list", "--kafka", broker.kafka).returncode == 0
+    ledger = history(2, 400, begin(broker))
+    produce(broker.kafka, ledger)
+    worked.start()
+    until(lambda: through(broker.kafka), "everything that is left is processed")
+    assert {each.object.id for each in ledger if each.kind == "comment"} <= known_comments(broker)
+    assert worked.exit_code() is None
+    worked.end()
+
+
+@pytest.mark.red("trusting()")
+def test_a_group_that_somebody_moved_goes_back_to_the_rows_once_somebody_accepts_it(
     broker: OwnBroker, worked: Worker
 ) -> None:
-    produce(broker.kafka, history(1, 400, begin(broker)))
-    broker.cut(CONVERSATIONS, {number: end - 1 for number, end in broker.ends(CONVERSATIONS).items()})
-    refuses(broker, worked, "records were deleted before they were processed", of=of_agent("exchanges"))
+    known = committed(broker.kafka)
+    partition, at = next((number, at) for (topic, number), at in known.items() if topic == CONVERSATIONS.name)
+    produce(broker.kafka, ledger := history(1, 400, begin(broker)))
+    broker.move(SCORER_GROUP, CONVERSATIONS.name, partition, at + 5)
+    refuses(broker, worked, "rapport positions accept", of=[(CONVERSATIONS.name, partition)])
+    accepted = rapport("positions", "accept", "--kafka", broker.kafka, "--yes", "--json")
+    assert [each["partition"] for each in json.loads(accepted.stdout)] == [f"{CONVERSATIONS.name}:{partition}"]
+    worked.start()
+    until(lambda: through(broker.kafka), "everything is processed")
+    worked.end()
+    check(broker.kafka, ledger, [worked])
+
+
+def tell(broker: OwnBroker, topic: Topic, many: int) -> None:
+    """Writes something into every partition that nobody has to do anything with."""
+    producer = kafka.producer(broker.kafka, "test")
+    for number in range(topic.partitions):
+        for _ in range(many):
+            producer.send(topic.name, b"{}", key=b"key", partition=number, headers=[("ce_type", b"other")])
+    producer.flush()
+    producer.close()
+
+
+def rapport(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, with nobody who answers it."""
+    command = [str(Path(sys.executable).with_name("rapport")), *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+
+
+@pytest.mark.parametrize("ended", [signal.SIGTERM, signal.SIGKILL], ids=["in order", "killed"])
+def test_topics_that_retention_emptied_after_all_was_processed_are_no_loss(
+    broker: OwnBroker, start: Start, ended: signal.Signals
+) -> None:
+    worker = start(broken="passes_after(2)", session_seconds=6)
+    until(worker.ready, "the worker is ready")
+    produce(broker.kafka, history(0, 400, begin(broker)))
+    until(lambda: through(broker.kafka), "everything is processed")
+    until(lambda: passed(broker), "it has noted that it is past the markers")
+    worker.signal(ended)
+    # As after 90 quiet days: nothing is left, of transactions neither, and of the group neither.
+    for topic in READ.values():
+        broker.cut(topic, broker.high_watermarks(topic))
+    broker.forget(SCORER_GROUP)
+    worker.start()
+    until(worker.ready, "it is ready again")
+    produce(broker.kafka, ledger := history(1, 400, begin(broker)))
+    until(lambda: through(broker.kafka), "what comes now is processed")
+    comments = {each.object.id for each in ledger if each.kind == "comment"}
+    until(lambda: comments <= known_comments(broker), "all of it")
+    assert worker.exit_code() is None
+    assert "refusing" not in worker.said()
+    until(lambda: passed(broker), "it is past the markers again")
+    worker.end()
+
+
+def passed(broker: OwnBroker) -> bool:
+    """Whether the group stands at the very end of the sources that are not ticked."""
+    known = committed(broker.kafka)
+    return all(
+        known.get((topic.name, number), 0) == end
+        for topic in (ENGAGEMENTS, EXCHANGES)
+        for number, end in broker.high_watermarks(topic).items()
+    )
+
+
+def known_comments(broker: OwnBroker) -> set[str]:
+    """The comments that relationships were told of."""
+    records = (each for each in read_all(broker.kafka, EXCHANGES) if ("ce_type", b"other") not in each.headers)
+    events = (codec.decode(codec.type_of(tuple(each.headers)), each.value) for each in records)
+    return {event.object for event in events if isinstance(event, Spoken)}
 
 
 @pytest.mark.red("deathless()")

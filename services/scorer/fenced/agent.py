@@ -1,12 +1,13 @@
 """What somebody gives who wants their records processed: topics, a folder, and a handler."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from services.scorer.fenced.batch import Batch, Headers
 from services.scorer.fenced.state import Store
+from services.scorer.fenced.turns import Turns
 
 
 class Record(Protocol):
@@ -25,7 +26,10 @@ class Handler(Protocol):
     """What happens with the records of one partition. Called by one lane, never by two at once."""
 
     def open(self, stored: Store) -> None:
-        """Prepares from the rows; called once, before the first record."""
+        """Prepares from the rows, all at once."""
+
+    def opening(self, stored: Store) -> Iterator[None]:
+        """Prepares from the rows, part by part; a lane goes through it once, before the first record."""
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
         """Applies one record. `clock` (ms) is the partition's, this record included.
@@ -34,10 +38,10 @@ class Handler(Protocol):
         """
 
     def sweep(self, clock: int, batch: Batch) -> bool:
-        """Does a bounded part of what time alone makes due at `clock`; called after every record.
+        """Does a small part of what time alone makes due at `clock`; called after every record.
 
-        True where more is due: it is done in transactions of its own before the next record is applied, also by the
-        next owner if this one dies, so what comes of it depends on the log alone.
+        True where more is due: it is done in transactions of its own, several parts in each, before the next record is
+        applied, also by the next owner if this one dies, so what comes of it depends on the log alone.
         """
 
     def committed(self) -> None:
@@ -64,3 +68,7 @@ class Agent:
     handler: Callable[[int], Handler]
     stale_after: int
     """Age (ms of log time) from which on local rows are read anew: less than the tombstones of the changelog live."""
+    turns: Turns = field(default_factory=Turns)
+    """Shared by all agents of a process."""
+    session_seconds: float = 10.0
+    """After which the group gives a silent worker's partitions to others."""

@@ -10,13 +10,15 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge
 
 from services.scorer.fenced.agent import Agent, Record
-from services.scorer.fenced.state import StaleError, Store, check_position, position_of, restore
-from services.scorer.fenced.transaction import FENCED, Producer, Transactions
+from services.scorer.fenced.position import check_position
+from services.scorer.fenced.state import StaleError, Store, position_of, restore
+from services.scorer.fenced.transaction import Producer, Transactions, forgotten, lost
 
 log = logging.getLogger("rapport.scorer.lane")
 
@@ -24,12 +26,24 @@ MOST_RECORDS = 500
 """Per transaction: enough to make its fixed cost small, few enough that handling them does not hold up other lanes."""
 FULL = 4_000
 """Records waiting in a lane above which its partitions are paused, and below half of which they go on."""
+PASSED_SECONDS = 30.0
+"""After which a lane without work notes that it is past markers. A transaction of its own, so not after each record."""
+MOST_OPENINGS = 3
+"""Openings in a row without a transaction, after which a lane is given up, and the worker with it."""
 _CLOSE_SECONDS = 15.0
-_FENCED_SECONDS = 15.0
-"""Within which the group tells a lane that its partition is another's; a little more than a session."""
+_SESSIONS = 1.5
+"""Sessions within which the group tells a lane that its partition is another's."""
 
 RESTORED = Counter("rapport_scorer_restored_rows", "Changelog records read while restoring.", ["agent"])
+OPENED_AGAIN = Counter("rapport_scorer_reopened_lanes", "Lanes opened again because their producer failed.", ["agent"])
 WAITING = Gauge("rapport_scorer_waiting_records", "Records that wait in lanes.", ["agent", "partition"])
+
+
+class _Passed(NamedTuple):
+    """Nothing of a source is left to read before an offset, once the records in front of this are processed."""
+
+    source: str
+    offset: int
 
 
 class Lane:
@@ -58,12 +72,13 @@ class Lane:
         self._pause = pause
         self._paused = False
         self._crashed = crashed
-        self._waiting: deque[Record] = deque()
+        self._waiting: deque[Record | _Passed] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._closed = asyncio.Event()
         self._ending = False
         self._busy = False
+        self._transactions: Transactions | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -81,6 +96,12 @@ class Lane:
         self._waiting.extend(records)
         self._wake.set()
         self._flow()
+
+    def passed(self, source: str, offset: int, session: object) -> None:
+        """Says that nothing of a source is left to read before `offset` but what was `put`."""
+        if session is self._session:
+            self._waiting.append(_Passed(source, offset))
+            self._wake.set()
 
     @property
     def unfinished(self) -> bool:
@@ -102,6 +123,16 @@ class Lane:
             task.cancel()
             await asyncio.wait([task])
 
+    async def _woken(self, within: float | None) -> bool:
+        """Waits until something is to be done; False where nothing was `within` some seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        self._wake.clear()
+        return True
+
     def _moved(self, many: int) -> None:
         self.done += many
 
@@ -116,23 +147,44 @@ class Lane:
             self._pause(False)
 
     async def _run(self) -> None:
-        try:
-            await self._process()
-        except FENCED as error:
-            await self._fenced(error)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            self._crashed(error)
+        openings = 0
+        while True:
+            self._transactions = None
+            try:
+                await self._process()
+                return
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                openings = 1 if self._transactions and self._transactions.committed else openings + 1
+                if not lost(error) or openings > MOST_OPENINGS:
+                    self._crashed(error)
+                    return
+                if await self._taken_away(error):
+                    log.info("%s[%d] belongs to another worker now", self.agent.name, self.partition)
+                    return
+                log.warning("%s[%d] is opened again, its producer failed: %r", self.agent.name, self.partition, error)
+            OPENED_AGAIN.labels(self.agent.name).inc()
+            self._begin_again()
 
-    async def _fenced(self, error: BaseException) -> None:
-        """Ends quietly where the partition is another's; where it stays here, its transaction took too long."""
+    async def _taken_away(self, error: BaseException) -> bool:
+        """Whether the partition is another's. Where it stays here, its transaction took too long."""
+        if self._closing or forgotten(error):
+            return self._closing
+        # To open it again at once would fence its new owner, of whom this worker may not know yet.
         try:
-            async with asyncio.timeout(_FENCED_SECONDS):
+            async with asyncio.timeout(_SESSIONS * self.agent.session_seconds):
                 await self._closed.wait()
-            log.info("%s[%d] belongs to another worker now", self.agent.name, self.partition)
         except TimeoutError:
-            self._crashed(error)
+            return False
+        return True
+
+    def _begin_again(self) -> None:
+        """Forgets what waits: it is read again, in a session of its own."""
+        self._session = object()
+        self._waiting.clear()
+        self._flow()
+        self._ending = self._busy = False
 
     async def _process(self) -> None:
         agent = self.agent
@@ -157,27 +209,36 @@ class Lane:
             sources = [TopicPartition(source, self.partition) for source in agent.sources]
             position = await check_position(position_of(store), agent.bootstrap, agent.group, sources)
             handler = agent.handler(self.partition)
-            handler.open(store)
+            async with agent.turns.turn() as turn:
+                for _ in handler.opening(store):
+                    self._moved(1)
+                    await turn.pause()
             log.info(
                 "%s[%d] ready after %.1f s: %d rows restored, at %s",
                 agent.name, self.partition, time.monotonic() - began, rows, position.next or "the beginning",
             )  # fmt: skip
-            transactions = Transactions(agent, self.partition, producer, store, handler, position)
+            transactions = self._transactions = Transactions(
+                agent, self.partition, producer, store, handler, position, self._moved
+            )
             await transactions.finish()
             self._read_from(
                 {source: position.next.get(f"{source}:{self.partition}", 0) for source in agent.sources}, self._session
             )
             self.ready = True
             while not self._closing:
-                await self._wake.wait()
-                self._wake.clear()
+                if not await self._woken(PASSED_SECONDS if transactions.has_passed else None):
+                    await transactions.move()
                 while self._waiting and not self._closing:
                     taken = [self._waiting.popleft() for _ in range(min(MOST_RECORDS, len(self._waiting)))]
                     self._flow()
                     self._busy = True
-                    await transactions.commit(taken)
+                    await transactions.commit([each for each in taken if not isinstance(each, _Passed)])
                     self._busy = False
-                    self._moved(len(taken))
+                    for each in taken:
+                        if isinstance(each, _Passed):
+                            transactions.note_passed(*each)
+            if transactions.has_passed:
+                await transactions.move()
         finally:
             self.ready, self._ending = False, True
             try:

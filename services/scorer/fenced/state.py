@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 from rocksdict import AccessType, BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
 
@@ -43,6 +42,8 @@ class Position(Struct):
     clock: int
     last: dict[str, int] = {}
     """When (ms) the log appended the last record processed, per `topic:partition`: what a recreated topic has not."""
+    at: dict[str, int] = {}
+    """The offset of that record, where markers were passed after it; else it is the one before `next`."""
 
 
 class Store:
@@ -170,72 +171,3 @@ def position_of(store: Store) -> Position | None:
     """The position row, or None where nothing was ever processed."""
     value = store.get(POSITION)
     return None if value is None else msgspec.json.decode(value, type=Position)
-
-
-async def check_position(found: Position | None, bootstrap: str, group: str, sources: list[TopicPartition]) -> Position:
-    """The position to go on from. Raises RefusedError where going on would lose or repeat records."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, **login())
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **login())
-    await consumer.start()
-    try:
-        await admin.start()
-        committed = {
-            source: known.offset
-            for source, known in (await admin.list_consumer_group_offsets(group, partitions=sources)).items()
-            if known.offset >= 0
-        }
-        first = await consumer.beginning_offsets(sources)
-        end = await consumer.end_offsets(sources)
-    finally:
-        await admin.close()
-        await consumer.stop()
-    for source in sources:
-        name = f"{source.topic}:{source.partition}"
-        known = found.next.get(name) if found else None
-        ahead = committed.get(source)
-        if known is None:
-            if ahead:
-                raise RefusedError(
-                    f"group {group} has processed {name} up to {ahead}, but the rows that came of it are gone: the "
-                    "changelog was lost. Restore it, or reset the group's offsets and rebuild into empty views"
-                )
-            continue
-        if ahead is not None and ahead > known:
-            raise RefusedError(
-                f"group {group} stands at {ahead} of {name}, the rows at {known}: somebody moved the group's offsets, "
-                "or the changelog lost its end. Set the offsets back to where the rows stand"
-            )
-        if first[source] > known:
-            raise RefusedError(
-                f"{name} begins at {first[source]}, the rows stand at {known}: records were deleted before they were "
-                "processed. Retention is shorter than the outage was; accept the loss by resetting the rows' position"
-            )
-        if end[source] < known:
-            raise RefusedError(
-                f"{name} ends at {end[source]}, the rows stand at {known}: the topic was recreated. Start over with a "
-                "new application id, or restore the topic"
-            )
-        appended = found.last.get(name) if found else None
-        if appended is not None and first[source] < known and await _appended(bootstrap, source, known - 1) != appended:
-            raise RefusedError(
-                f"{name} has another record at {known - 1} than the one that was processed: the topic was recreated. "
-                "Start over with a new application id, or restore the topic"
-            )
-    return found or Position(next={}, clock=0)
-
-
-async def _appended(bootstrap: str, source: TopicPartition, offset: int) -> int | None:
-    """When the log appended the record at an offset; None where there is none. Raises KafkaError."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none", **login()
-    )
-    await consumer.start()
-    try:
-        consumer.assign([source])
-        consumer.seek(source, offset)
-        while await consumer.position(source) == offset:
-            for record in (await consumer.getmany(source, timeout_ms=500, max_records=1)).get(source, ()):
-                return int(record.timestamp) if record.offset == offset else None
-        return None
-    finally:
-        await consumer.stop()

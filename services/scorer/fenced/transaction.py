@@ -2,15 +2,20 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
     KafkaError,
     MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
     ProducerFenced,
     RecordListTooLargeError,
+    UnknownProducerId,
 )
 from prometheus_client import Counter, Histogram
 
@@ -19,22 +24,47 @@ from rapport.kit.kafka_login import login
 from services.scorer.fenced.agent import Agent, Handler, Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import POSITION, Position, Store
+from services.scorer.fenced.turns import Turn
 
 log = logging.getLogger("rapport.scorer.transaction")
 
-TRANSACTION_TIMEOUT_MS = 10_000
-"""How long others wait at most for the open transaction of a worker that was stopped in the middle of it."""
+TRANSACTION_TIMEOUT_MS = 60_000
+"""After which the broker gives an open transaction up. Long, because a worker that gets little CPU takes its time; the
+next owner of a partition gives up what its predecessor left open at once, so readers seldom wait for this."""
+MOST_PARTS = 40
+"""Parts of what is due that go into one transaction."""
 _BATCH_BYTES = 512 * 1024
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-FENCED = (ProducerFenced, InvalidProducerEpoch)
-"""What a producer says whose partition is another's."""
+_FORGOTTEN = (InvalidProducerIdMapping, UnknownProducerId)
+_LOST = (*_FORGOTTEN, ProducerFenced, InvalidProducerEpoch, InvalidTxnState, OutOfOrderSequenceNumber)
 
 RECORDS = Counter("rapport_scorer_records", "Records processed.", ["agent"])
 DEAD = Counter("rapport_scorer_dead_letters", "Records put into a dead-letter topic.", ["agent"])
 TRANSACTION_SECONDS = Histogram(
     "rapport_scorer_transaction_seconds", "From the first record taken to the transaction committed.", ["agent"]
 )
+
+
+def lost(error: BaseException) -> bool:
+    """Whether a producer can do no more, but a new one of the same partition can.
+
+    A transactional id that was idle for a week is forgotten by the broker, for instance. What was under way is not in
+    the log, and what is in the log is not in doubt.
+    """
+    return any(isinstance(each, _LOST) for each in _causes(error))
+
+
+def forgotten(error: BaseException) -> bool:
+    """Whether that is because the broker forgot the producer, so that nobody else can have taken its place."""
+    return any(isinstance(each, _FORGOTTEN) for each in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    known: BaseException | None = error
+    while known is not None:
+        yield known
+        known = known.__cause__  # aiokafka wraps most of its errors
 
 
 class Producer:
@@ -96,13 +126,37 @@ class Transactions:
         store: Store,
         handler: Handler,
         position: Position,
+        moved: Callable[[int], object],
     ) -> None:
+        """`moved` hears of each record processed, and of each part that was done of what is due."""
         self._agent = agent
         self._partition = partition
         self._producer = producer
         self._store = store
         self._handler = handler
         self._position = position
+        self._passed: dict[str, int] = {}
+        self._moved = moved
+        self.committed = 0
+        """Transactions so far."""
+
+    def note_passed(self, source: str, offset: int) -> None:
+        """Nothing is left to read of a source before `offset`; goes along with the next transaction.
+
+        The offsets between the last record and there are markers of transactions, and what was never committed.
+        """
+        name = f"{source}:{self._partition}"
+        if offset > self._position.next.get(name, 0):
+            self._passed[name] = max(offset, self._passed.get(name, 0))
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether the position is behind what was noted."""
+        return bool(self._passed)
+
+    async def move(self) -> None:
+        """Writes how far the sources were passed, and nothing else."""
+        await self._transact(Batch(self._store), self._after([]))
 
     async def commit(self, records: list[Record]) -> None:
         """Processes records whose offsets are not processed yet; the others are dropped."""
@@ -115,6 +169,7 @@ class Transactions:
             with TRANSACTION_SECONDS.labels(self._agent.name).time():
                 done = await self._some(fresh)
             RECORDS.labels(self._agent.name).inc(done)
+            self._moved(done)
             fresh = fresh[done:]
 
     async def finish(self) -> None:
@@ -122,19 +177,26 @@ class Transactions:
         more = True
         while more:
             batch = Batch(self._store)
-            more = self._handler.sweep(self._position.clock, batch)
-            if not batch.empty:
-                await self._transact(batch, self._position, [])
+            async with self._agent.turns.turn() as turn:
+                for _ in range(MOST_PARTS):
+                    more = self._handler.sweep(self._position.clock, batch)
+                    self._moved(1)
+                    await turn.pause()
+                    if not more:
+                        break
+            if batch.empty:
+                self._handler.committed()
+            else:
+                await self._transact(batch, self._after([]))
 
     async def _some(self, records: list[Record]) -> int:
         """One transaction for as many of the records as go into one; gives how many.
 
         Where the log refuses it for its size, half as many are tried, down to the culprit, which is dead-lettered.
         """
-        batch, many, more = self._apply(records)
-        taken = records[:many]
+        batch, many, more = await self._apply(records)
         try:
-            await self._transact(batch, self._after(taken), taken)
+            await self._transact(batch, self._after(records[:many]))
         except _TOO_LARGE as error:
             self._handler.rolled_back()
             await self._producer.renew()
@@ -154,46 +216,53 @@ class Transactions:
     async def _bury(self, record: Record, reason: str, *, whole: bool = True) -> None:
         batch = Batch(self._store)
         batch.emit(self._dead_letter(record, reason, whole=whole))
-        await self._transact(batch, self._after([record]), [record])
+        await self._transact(batch, self._after([record]))
 
-    def _apply(self, records: list[Record]) -> tuple[Batch, int, bool]:
+    async def _apply(self, records: list[Record]) -> tuple[Batch, int, bool]:
         """Applies the records in order, up to one after which more is due than goes along; how many, and whether so.
 
         One that cannot be processed is dead-lettered, and the rest applied afresh.
         """
         dead: dict[int, str] = {}
-        while True:
-            batch = Batch(self._store)
-            clock = self._position.clock
-            for place, record in enumerate(records):
-                clock = max(clock, record.timestamp)
-                if place in dead:
-                    batch.emit(self._dead_letter(record, dead[place]))
-                else:
-                    try:
-                        self._handler.apply(record, clock, batch)
-                    except Exception as error:
-                        log.exception(
-                            "%s %s:%d offset %d cannot be processed",
-                            self._agent.name, record.topic, record.partition, record.offset,
-                        )  # fmt: skip
-                        dead[place] = f"{type(error).__name__}: {error}"
-                        break
-                if self._handler.sweep(clock, batch):
-                    return batch, place + 1, True
-            else:
-                return batch, len(records), False
-            self._handler.rolled_back()
+        async with self._agent.turns.turn() as turn:
+            while (done := await self._tried(records, dead, turn)) is None:
+                self._handler.rolled_back()
+        return done
 
-    def _after(self, records: list[Record]) -> Position:
-        following, last = dict(self._position.next), dict(self._position.last)
+    async def _tried(self, records: list[Record], dead: dict[int, str], turn: Turn) -> tuple[Batch, int, bool] | None:
+        """As `_apply`; None where one more record was found that cannot be processed, which is then in `dead`."""
+        batch = Batch(self._store)
+        clock = self._position.clock
+        for place, record in enumerate(records):
+            await turn.pause()
+            clock = max(clock, record.timestamp)
+            if place in dead:
+                batch.emit(self._dead_letter(record, dead[place]))
+            else:
+                try:
+                    self._handler.apply(record, clock, batch)
+                except Exception as error:
+                    log.exception(
+                        "%s %s:%d offset %d cannot be processed",
+                        self._agent.name, record.topic, record.partition, record.offset,
+                    )  # fmt: skip
+                    dead[place] = f"{type(error).__name__}: {error}"
+                    return None
+            if self._handler.sweep(clock, batch):
+                return batch, place + 1, True
+        return batch, len(records), False
+
+    def _after(self, records: Iterable[Record]) -> Position:
+        known = self._position
+        following, clock, last, at = {**known.next, **self._passed}, known.clock, dict(known.last), dict(known.at)
         for record in records:
             source = f"{record.topic}:{record.partition}"
-            following[source], last[source] = record.offset + 1, record.timestamp
-        clock = max(self._position.clock, *(record.timestamp for record in records))
-        return Position(next=following, clock=clock, last=last)
+            following[source] = max(record.offset + 1, self._passed.get(source, 0))
+            last[source], at[source] = record.timestamp, record.offset
+            clock = max(clock, record.timestamp)
+        return Position(next=following, clock=clock, last=last, at=at)
 
-    async def _transact(self, batch: Batch, position: Position, records: list[Record]) -> None:
+    async def _transact(self, batch: Batch, position: Position) -> None:
         agent, producer = self._agent, self._producer.kafka
         batch.keep(POSITION, position)
         changes = batch.changes()
@@ -205,10 +274,15 @@ class Transactions:
         for failure in delivered:
             if isinstance(failure, BaseException):
                 raise failure
-        offsets = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
+        offsets = {
+            TopicPartition(source.rpartition(":")[0], self._partition): offset
+            for source, offset in position.next.items()
+            if offset != self._position.next.get(source)
+        }
         if offsets:
             await producer.send_offsets_to_transaction(offsets, agent.group)
         await producer.commit_transaction()
+        self.committed += 1
         marker = max(
             metadata.offset + count
             for (topic, count, _), metadata in zip(sent, delivered, strict=True)
@@ -216,6 +290,7 @@ class Transactions:
         )
         self._store.write(changes, marker)
         self._position = position
+        self._passed = {source: offset for source, offset in self._passed.items() if offset > position.next[source]}
         self._handler.committed()
         dead = sum(1 for output in batch.outputs if output.topic in agent.dead_letters.values())
         if dead:

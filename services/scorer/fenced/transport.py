@@ -9,6 +9,7 @@ left behind somewhere between the broker and a lane is of an older session, and 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -26,13 +27,20 @@ CHUNK = 500
 """Records per event: no partition makes the others wait for long."""
 _WAIT_SECONDS = 1.0
 _WAIT_FOR_LANES_SECONDS = 0.1
+PASS_SECONDS = 1.0
+"""How often it is asked how far the partitions are passed of which nothing came."""
 
 
 class Chunk(NamedTuple):
-    """Records of one partition, in order, and the session in which they were fetched."""
+    """Records of one partition, in order, and the session in which they were fetched.
+
+    One without records says up to which offset (excluded) the session has `passed` the partition: everything before
+    it was in the chunks of this session so far, or is nothing to be processed, such as the marker of a transaction.
+    """
 
     records: list[Any]
     session: object
+    passed: int | None = None
 
 
 class BatchSchema(Schema[Any, Any]):
@@ -73,6 +81,14 @@ class _Thread(driver.AIOKafkaConsumerThread):
         )
 
 
+def _message(tp: TP, chunk: Chunk, offset: int, timestamp: int, generation: int) -> ConsumerMessage:
+    """A chunk as Faust hands it on, as if it were the record at `offset`; `timestamp` in ms."""
+    return ConsumerMessage(
+        tp.topic, tp.partition, offset, timestamp / 1000, 1, [], None, cast(Any, chunk), None, tp=tp,
+        generation_id=generation,
+    )  # fmt: skip
+
+
 class FencedConsumer(driver.Consumer):
     """Faust's consumer, by batches."""
 
@@ -80,6 +96,9 @@ class FencedConsumer(driver.Consumer):
         super().__init__(*given, **named)
         self._wanted: dict[TP, tuple[int, object]] = {}
         self._sessions: dict[TP, object] = {}
+        self._told: dict[TP, tuple[object, int]] = {}
+        """Up to where each partition is known to be passed, in which session."""
+        self._asked = 0.0
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
@@ -122,30 +141,46 @@ class FencedConsumer(driver.Consumer):
         records, _ = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         sessions = dict(self._sessions)
-        if not records or self.should_stop:
+        if self.should_stop:
             return
-        for partition, found in records.items():
+        for partition, found in (records or {}).items():
             tp = TP(partition.topic, partition.partition)
             for start in range(0, len(found), CHUNK):
                 if not self.flow_active or self.app.consumer_generation_id != generation:
+                    # What is left of this fetch is lost to its session, so nothing more may come in it.
+                    self._sessions.clear()
                     return
                 chunk = found[start : start + CHUNK]
-                yield (
-                    tp,
-                    ConsumerMessage(
-                        tp.topic,
-                        tp.partition,
-                        chunk[-1].offset,
-                        chunk[-1].timestamp / 1000,
-                        chunk[-1].timestamp_type,
-                        [],
-                        None,
-                        cast(Any, Chunk(chunk, sessions.get(tp))),
-                        None,
-                        tp=tp,
-                        generation_id=generation,
-                    ),
-                )
+                last = chunk[-1]
+                yield tp, _message(tp, Chunk(chunk, sessions.get(tp)), last.offset, last.timestamp, generation)
+        for tp, offset in await self._passed(sessions, records or {}):
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            yield tp, _message(tp, Chunk([], sessions[tp], offset), offset - 1, 0, generation)
+
+    async def _passed(self, sessions: dict[TP, object], records: Mapping[Any, Any]) -> list[tuple[TP, int]]:
+        """Where the fetching stands in partitions that nothing came of, if that has moved since the last record."""
+        now = time.monotonic()
+        if now - self._asked < PASS_SECONDS:
+            return []
+        self._asked = now
+        quiet = sessions.keys() - {TP(partition.topic, partition.partition) for partition in records}
+        positions = await asyncio.gather(*(self._position(tp) for tp in quiet))
+        found: list[tuple[TP, int]] = []
+        for tp, position in zip(quiet, positions, strict=True):
+            if position is not None and self._told.get(tp) != (sessions[tp], position):
+                self._told[tp] = sessions[tp], position
+                found.append((tp, position))
+        return found
+
+    async def _position(self, tp: TP) -> int | None:
+        """Where the fetching stands; None where that cannot be told at once."""
+        try:
+            async with asyncio.timeout(PASS_SECONDS):
+                found: int | None = await self.position(tp)
+        except (TimeoutError, KafkaError):
+            return None
+        return found
 
     async def _drain_messages(self, fetcher: Any) -> None:
         callback = self.callback

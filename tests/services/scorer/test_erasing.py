@@ -1,14 +1,17 @@
 """A person who was erased: nothing of theirs stays in the rows, and nothing comes into them again."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from rapport.contracts.controls import FollowerErased, Rule
-from rapport.contracts.topics import CONVERSATIONS, EXCHANGES, key_of, partition_of
+from rapport.contracts.events import Tick
+from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES, key_of, partition_of
 from rapport.domain.erasing import ERASED
 from rapport.domain.times import utc
+from services.scorer.erasures import GATHER
 from services.scorer.exchanges import ExchangesHandler
 from services.scorer.fenced.batch import Batch
 from tests.services.scorer.story import DAY, HOUR, T0, Rows, Story, interaction, record
@@ -20,6 +23,12 @@ CONTROL = "rapport.control.v1"
 def gone(follower: str = "ada") -> FollowerErased:
     """That a follower was erased."""
     return FollowerErased(brand="acme", platform="generic", follower=follower, at=utc(T0))
+
+
+def erase(story: Story, at: int) -> None:
+    """A follower is erased, and the passage that looks for what is left of them is over."""
+    story.control(gone(), at)
+    story.tick(at + GATHER)
 
 
 def kept(rows: Rows) -> list[bytes]:
@@ -52,7 +61,7 @@ def test_what_was_open_ends_without_a_word_of_what_was_said_and_its_clock_with_i
     story.tell(interaction("comment", "c1", T0, text="secret"), T0)
     story.tell(interaction("comment", "c2", T0, thread="post-2", text="secret"), T0)
     story.tell(interaction("comment", "b1", T0, follower="bob"), T0)
-    story.control(gone(), T0 + HOUR)
+    erase(story, T0 + HOUR)
     ended = [each for each in story.now() if each.follower.id == "ada"]
     assert [(each.state, each.cancelled_because, each.first.text) for each in ended] == 2 * [
         ("cancelled", ERASED, None)
@@ -70,7 +79,7 @@ def test_what_was_missed_before_stays_missed_and_what_was_answered_stays_answere
     story.tell(interaction("reply", "r2", T0 + 2, parent="c2", thread="post-2"), T0 + 2)
     story.tick(T0 + 2 * HOUR)
     said = len(story.alerts)
-    story.control(gone(), T0 + 3 * HOUR)
+    erase(story, T0 + 3 * HOUR)
     missed, answered = sorted(story.now(), key=lambda each: each.thread)
     assert (missed.state, missed.breached_at) == ("cancelled", utc(T0 + 1 + HOUR))
     assert answered.state == "answered"
@@ -96,7 +105,7 @@ def test_a_worker_that_ends_in_between_leaves_the_rest_to_the_next() -> None:
     story.rows.take(batch)
     assert len(kept(story.rows)) == 5
     story.reopen()
-    story.tick(T0 + 1)
+    story.tick(T0 + GATHER)
     assert kept(story.rows) == []
     assert {each.cancelled_because for each in story.now()} == {ERASED}
 
@@ -108,10 +117,12 @@ def test_a_batch_that_is_rolled_back_is_gone_through_anew() -> None:
     story.handler.apply(record(gone(), T0, CONTROL), T0, batch)
     story.rows.take(batch)
     story.handler.committed()
-    lost = Batch(story.rows)
-    assert story.handler.sweep(T0, lost)
-    story.handler.rolled_back()
-    story.tick(T0 + 1)
+    for parts in range(1, 3):
+        lost = Batch(story.rows)
+        for _ in range(parts):
+            assert story.handler.sweep(T0 + GATHER, lost)
+        story.handler.rolled_back()
+    story.tick(T0 + GATHER)
     assert kept(story.rows) == []
 
 
@@ -125,3 +136,51 @@ def test_one_partition_of_all_hands_it_on_to_the_relationship(follower: str) -> 
         handler.apply(replace(record(gone(follower), T0, CONTROL), partition=partition), T0, batch)
         handed += [output.partition for output in batch.outputs if output.topic == EXCHANGES.name]
     assert handed == [partition_of(key_of("acme", "generic", follower), EXCHANGES.partitions)]
+
+
+class _Counted(Rows):
+    """Rows that know how often all threads were gone through."""
+
+    passes = 0
+
+    def chunks(self, prefix: bytes) -> Iterator[list[tuple[bytes, bytes]]]:
+        """As the store gives them."""
+        self.passes += prefix.startswith(b'["thread","acme"')
+        return super().chunks(prefix)
+
+
+def test_a_hundred_who_are_erased_together_are_looked_for_in_one_passage_and_later_ones_in_another() -> None:
+    story = Story(rows=_Counted())
+    for number in range(120):
+        story.tell(interaction("comment", f"c{number}", T0, follower=f"p{number}", thread=f"post-{number}"), T0)
+    for number in range(100):
+        story.control(gone(f"p{number}"), T0 + HOUR + number * 40)
+    story.tick(T0 + HOUR + GATHER - 1)
+    assert story.rows.passes == 0  # type: ignore[attr-defined]
+    story.tick(T0 + HOUR + GATHER)
+    story.control(gone("p100"), T0 + HOUR + GATHER + 1)
+    story.tick(T0 + HOUR + 2 * GATHER)
+    assert {each.follower.id for each in story.now() if each.state == "open"} == {f"p{n}" for n in range(100, 120)}
+    assert story.rows.passes == 1  # type: ignore[attr-defined]
+    story.reopen()
+    story.tick(T0 + HOUR + 2 * GATHER + 1)
+    assert {each.follower.id for each in story.now() if each.state == "open"} == {f"p{n}" for n in range(101, 120)}
+    assert story.rows.passes == 2  # type: ignore[attr-defined]
+
+
+def test_alerts_that_are_due_do_not_wait_for_a_passage() -> None:
+    rows = _Counted()
+    story = Story(rows=rows)
+    for number in range(1_000):
+        story.tell(interaction("comment", f"c{number}", T0, follower=f"p{number}", thread=f"post-{number}"), T0)
+    story.control(gone("p1"), T0 + DAY - GATHER)
+    batch, alerts, more = Batch(rows), 0, True
+    story.handler.apply(record(Tick(), T0 + DAY, "rapport.tick.v1"), T0 + DAY, batch)
+    while more:
+        more = story.handler.sweep(T0 + DAY, batch)
+        alerts += sum(output.topic == ALERTS.name for output in batch.outputs)
+        assert rows.passes == 0 or alerts == 999, "they come first"
+        rows.take(batch)
+        story.handler.committed()
+        batch = Batch(rows)
+    assert (rows.passes, alerts) == (1, 999)

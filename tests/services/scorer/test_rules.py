@@ -20,6 +20,7 @@ from rapport.contracts.controls import (
 from rapport.contracts.events import Kind
 from rapport.domain.business_time import Calendar
 from rapport.domain.times import ms, utc
+from services.scorer.exchanges import MOST_SWEPT
 from services.scorer.fenced.batch import Batch
 from tests.services.scorer.story import DAY, HOUR, T0, Dialogue, Story, interaction, record
 
@@ -349,11 +350,11 @@ def test_many_that_are_due_at_once_are_swept_in_bounded_parts() -> None:
     batch = Batch(story.rows)
     while story.handler.sweep(clock, batch):
         parts += 1
-        assert len(batch.outputs) <= 2_000
+        assert len(batch.outputs) <= 2 * MOST_SWEPT
         story.rows.take(batch)
         story.handler.committed()
         batch = Batch(story.rows)
-    assert parts == 3
+    assert parts == 2_500 // MOST_SWEPT
 
 
 def test_a_thread_that_cannot_be_looked_at_stops_no_other_clock(monkeypatch: pytest.MonkeyPatch) -> None:

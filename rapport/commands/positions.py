@@ -1,0 +1,130 @@
+"""`rapport positions`: where the scorer stands in the log, and how it goes on where it refuses to."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rapport.commands.options import Json, fail, print_json, print_table
+
+if TYPE_CHECKING:
+    from services.scorer.positions import Found
+
+app = typer.Typer(no_args_is_help=True, help="Where the scorer stands in the log, and how it goes on if it refuses to.")
+
+Kafka = Annotated[
+    str | None,
+    typer.Option(envvar="RAPPORT_KAFKA", help="Bootstrap servers, separated by commas; else those of --data."),
+]
+Place = Annotated[Path, typer.Option("--data", help="The folder of an installation that runs here.")]
+
+
+@app.command("list")
+def list_(kafka: Kafka = None, data: Place = Path("data"), as_json: Json = False) -> None:
+    """Compare the scorer's rows, its group and the log, partition by partition. Changes nothing.
+
+    Ends with code 1 where the scorer would refuse to go on.
+    """
+    found = _look(_servers(kafka, data))
+    if as_json:
+        print_json([_plain(each) for each in found])
+    else:
+        columns = {"partition": "partition", "rows": "rows at", "group": "group at", "log": "log", "trouble": "trouble"}
+        print_table(
+            columns, [{**_plain(each), "log": f"{each.standing.first} to {each.standing.end}"} for each in found]
+        )
+    if any(each.standing.trouble for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def accept(
+    kafka: Kafka = None,
+    data: Place = Path("data"),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Give up what stands in the scorer's way, after saying what that is, so that it goes on.
+
+    Where records were deleted before they were processed, they stay unprocessed: comments among them have no clock, and
+    answers among them answer nothing. Where somebody moved the group's offsets, they go back to where the rows stand.
+    Where a topic was recreated, all that it holds now is processed. Rows that are gone cannot be had back like this:
+    restore the changelog. Nothing is changed where the scorer would go on anyway. There is no way back.
+    """
+    servers = _servers(kafka, data)
+    found = _look(servers)
+    hopeless = [each.standing.refusal() for each in found if each.standing.trouble and each.cost() is None]
+    wanted = [each for each in found if each.cost() is not None]
+    if not as_json:
+        for each in wanted:
+            typer.echo(each.cost())
+    if wanted and not yes:
+        typer.confirm("Give this up?", abort=True, err=True)
+    if wanted:
+        from services.scorer import positions
+
+        with _kafka_errors(), _bar("accepting", len({(e.agent, e.standing.source.partition) for e in wanted})) as on:
+            positions.accept(servers, wanted, on)
+    if as_json:
+        print_json([{**_plain(each), "given_up": each.cost()} for each in wanted])
+    elif not wanted and not hopeless:
+        typer.echo("nothing stands in the scorer's way")
+    if hopeless:
+        fail("; ".join(hopeless))
+
+
+def _servers(kafka: str | None, data: Path) -> str:
+    if kafka is not None:
+        return kafka
+    import os
+
+    from rapport.local.stack import Stack
+
+    running = Stack(data).status()
+    if running is None:
+        fail(f"no Kafka runs on {data}: start it with `rapport stack up --data {data}`, or set RAPPORT_KAFKA")
+    os.environ.update(running.kafka_login().environment())  # where every Kafka client of this process looks for it
+    return running.kafka
+
+
+def _look(servers: str) -> "list[Found]":
+    from rapport.contracts.topics import SCORER_PARTITIONS
+    from services.scorer import positions
+
+    with _kafka_errors(), _bar("reading positions", 2 * SCORER_PARTITIONS) as on:
+        return positions.look(servers, on)
+
+
+def _plain(found: "Found") -> dict[str, Any]:
+    standing = found.standing
+    return {
+        "agent": found.agent,
+        "partition": f"{standing.source.topic}:{standing.source.partition}",
+        "rows": standing.rows,
+        "group": standing.committed,
+        "first": standing.first,
+        "end": standing.end,
+        "trouble": standing.trouble and standing.trouble.value,
+    }
+
+
+@contextmanager
+def _kafka_errors() -> Iterator[None]:
+    import logging
+
+    from aiokafka.errors import KafkaError
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        fail(f"Kafka does not answer as it should: {type(error).__name__}: {error}")
+
+
+@contextmanager
+def _bar(what: str, steps: int) -> Iterator[Callable[[], None]]:
+    with typer.progressbar(length=steps, label=what, file=sys.stderr) as bar:
+        yield lambda: bar.update(1)

@@ -1,0 +1,153 @@
+"""Where the scorer's rows stand in the log, and a way on where they do not fit together, at a price that is said."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from rapport.contracts.topics import SCORER_PARTITIONS
+from rapport.kit.kafka_login import login
+from services.scorer.agents import agents
+from services.scorer.fenced.agent import Agent
+from services.scorer.fenced.position import Standing, Trouble, standings
+from services.scorer.fenced.state import POSITION, Position
+from services.scorer.fenced.transaction import Producer
+
+_LAST = 2_000
+"""Records at the end of a changelog among which its position is looked for first: every transaction writes it."""
+
+
+class Found(NamedTuple):
+    """One partition of what an agent reads."""
+
+    agent: str
+    standing: Standing
+
+    def cost(self) -> str | None:
+        """What is given up by going on; None where nothing is the matter, or there is no way on."""
+        rows, first = self.standing.rows or 0, self.standing.first
+        name = f"{self.standing.source.topic}:{self.standing.source.partition}"
+        if self.standing.trouble is Trouble.DELETED:
+            return (
+                f"{name}: up to {first - rows:,} records between {rows} and {first} were never processed and are gone. "
+                "Comments among them have no clock, answers among them answer nothing, and nothing of them counts"
+            )
+        if self.standing.trouble is Trouble.GROUP_AHEAD:
+            return (
+                f"{name}: the group goes back from {self.standing.committed} to {rows}. If somebody had moved it, "
+                "nothing is lost; if the changelog had lost its end, what was said of these records is said again"
+            )
+        if self.standing.trouble is Trouble.RECREATED:
+            return (
+                f"{name}: what the former topic held after {rows} was never processed, if there was any. All that the "
+                f"new one holds, from {first} to {self.standing.end}, is processed"
+            )
+        return None
+
+
+def look(bootstrap: str, heard: Callable[[], object] = lambda: None) -> list[Found]:
+    """Every partition that the scorer reads; `heard` is called after each. Raises KafkaError."""
+    return asyncio.run(_look(bootstrap, heard))
+
+
+def accept(bootstrap: str, wanted: list[Found], heard: Callable[[], object] = lambda: None) -> None:
+    """Gives up what `Found.cost` says, so that the scorer goes on. Raises KafkaError.
+
+    Writes as the partition's owner does, under its transactional id: a worker that still has it is fenced.
+    """
+    asyncio.run(_accept(bootstrap, wanted, heard))
+
+
+def _agents(bootstrap: str) -> list[Agent]:
+    return agents(bootstrap, Path(), grace_seconds=0, session_seconds=0)
+
+
+async def _look(bootstrap: str, heard: Callable[[], object]) -> list[Found]:
+    found = []
+    for agent in _agents(bootstrap):
+        for partition in range(SCORER_PARTITIONS):
+            found += [Found(agent.name, each) for each in await _standings(agent, partition)]
+            heard()
+    return found
+
+
+async def _standings(agent: Agent, partition: int) -> list[Standing]:
+    position = await _position(agent, partition)
+    sources = [TopicPartition(source, partition) for source in agent.sources]
+    return await standings(position, agent.bootstrap, agent.group, sources)
+
+
+async def _accept(bootstrap: str, wanted: list[Found], heard: Callable[[], object]) -> None:
+    for agent in _agents(bootstrap):
+        for partition in sorted({each.standing.source.partition for each in wanted if each.agent == agent.name}):
+            agreed = {each.standing.source for each in wanted if each.agent == agent.name and each.cost() is not None}
+            producer = Producer(agent, partition)
+            await producer.start()
+            try:
+                # Only now nobody else writes the position any more.
+                await _move(agent, partition, producer, agreed)
+            finally:
+                await producer.stop()
+            heard()
+
+
+async def _move(agent: Agent, partition: int, producer: Producer, agreed: set[TopicPartition]) -> None:
+    position = await _position(agent, partition)
+    if position is None:
+        return
+    offsets = {}
+    for standing in await _standings(agent, partition):
+        source = f"{standing.source.topic}:{partition}"
+        if standing.source not in agreed or standing.trouble is None:
+            continue
+        if standing.trouble is not Trouble.GROUP_AHEAD:
+            position.next[source] = standing.first
+            position.last.pop(source, None)
+            position.at.pop(source, None)
+        offsets[standing.source] = position.next[source]
+    if not offsets:
+        return
+    row = msgspec.json.encode(position)
+    await producer.kafka.begin_transaction()
+    await producer.kafka.send_and_wait(
+        agent.changelog, row, key=POSITION, partition=partition, headers=list(agent.changelog_headers)
+    )
+    await producer.kafka.send_offsets_to_transaction(offsets, agent.group)
+    await producer.kafka.commit_transaction()
+
+
+async def _position(agent: Agent, partition: int) -> Position | None:
+    """The position by the changelog; None where it holds none."""
+    changelog = TopicPartition(agent.changelog, partition)
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=agent.bootstrap, isolation_level="read_committed", enable_auto_commit=False,
+        auto_offset_reset="earliest", **login(),
+    )  # fmt: skip
+    await reader.start()
+    try:
+        reader.assign([changelog])
+        first = (await reader.beginning_offsets([changelog]))[changelog]
+        end = (await reader.end_offsets([changelog]))[changelog]
+        many = _LAST
+        while True:
+            start = max(first, end - many)
+            if (value := await _last_position(reader, changelog, start, end)) is not None:
+                return msgspec.json.decode(value, type=Position)
+            if start == first:
+                return None
+            many *= 20
+    finally:
+        await reader.stop()
+
+
+async def _last_position(reader: AIOKafkaConsumer, changelog: TopicPartition, start: int, end: int) -> bytes | None:
+    reader.seek(changelog, start)
+    value: bytes | None = None
+    while await reader.position(changelog) < end:
+        for record in (await reader.getmany(changelog, timeout_ms=500)).get(changelog, ()):
+            if record.key == POSITION and record.value is not None:
+                value = record.value
+    return value
