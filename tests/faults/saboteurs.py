@@ -359,6 +359,15 @@ def deathless() -> None:
     app.Worker._crashed = lambda *_: None  # type: ignore[method-assign]
 
 
+def stays_before_markers() -> None:
+    """A position is right after the last record, before the marker of its transaction."""
+
+    def wrap(_: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *_: None
+
+    _instead(transaction.Transactions, "note_passed", wrap)
+
+
 def counts_when_finished() -> None:
     """What is due counts as progress once all of it is done."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -33,6 +34,8 @@ TRANSACTION_TIMEOUT_MS = 60_000
 next owner of a partition gives up what its predecessor left open at once, so readers seldom wait for this."""
 MOST_PARTS = 40
 """Parts of what is due that go into one transaction."""
+HELD_SECONDS = 1.0
+"""How long parts are gathered for it: alerts wait for its end. What is said is the same however the parts are split."""
 _BATCH_BYTES = 512 * 1024
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -128,7 +131,7 @@ class Transactions:
         position: Position,
         moved: Callable[[int], object],
     ) -> None:
-        """`moved` hears of each record processed, and of each part that was done of what is due."""
+        """`moved` hears of each record applied, each part done of what is due, and each transaction of records."""
         self._agent = agent
         self._partition = partition
         self._producer = producer
@@ -169,7 +172,7 @@ class Transactions:
             with TRANSACTION_SECONDS.labels(self._agent.name).time():
                 done = await self._some(fresh)
             RECORDS.labels(self._agent.name).inc(done)
-            self._moved(done)
+            self._moved(1)
             fresh = fresh[done:]
 
     async def finish(self) -> None:
@@ -178,11 +181,12 @@ class Transactions:
         while more:
             batch = Batch(self._store)
             async with self._agent.turns.turn() as turn:
+                began = time.monotonic()
                 for _ in range(MOST_PARTS):
                     more = self._handler.sweep(self._position.clock, batch)
                     self._moved(1)
                     await turn.pause()
-                    if not more:
+                    if not more or time.monotonic() - began > HELD_SECONDS:
                         break
             if batch.empty:
                 self._handler.committed()
@@ -235,6 +239,7 @@ class Transactions:
         clock = self._position.clock
         for place, record in enumerate(records):
             await turn.pause()
+            self._moved(1)
             clock = max(clock, record.timestamp)
             if place in dead:
                 batch.emit(self._dead_letter(record, dead[place]))
@@ -263,6 +268,10 @@ class Transactions:
         return Position(next=following, clock=clock, last=last, at=at)
 
     async def _transact(self, batch: Batch, position: Position) -> None:
+        with self._agent.turns.writing:
+            await self._write(batch, position)
+
+    async def _write(self, batch: Batch, position: Position) -> None:
         agent, producer = self._agent, self._producer.kafka
         batch.keep(POSITION, position)
         changes = batch.changes()

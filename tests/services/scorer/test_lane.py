@@ -1,6 +1,7 @@
 """How a lane ends where its end and the group's word meet. The lanes on a real broker are in `test_fenced_batches`."""
 
 import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,25 @@ async def test_lanes_compute_in_turns_and_the_loop_goes_round_in_between(monkeyp
     await asyncio.wait([holder])
     async with asyncio.timeout(5), turns.turn():
         assert "d" in order, "who is cancelled gives its turn back"
+
+
+@pytest.mark.anyio
+async def test_a_transaction_of_many_rounds_is_written_while_others_compute_for_long() -> None:
+    turns, slices = Turns(), list[int]()
+
+    async def compute() -> None:
+        async with turns.turn() as turn:
+            for number in range(40):
+                time.sleep(2 * turning.SLICE_SECONDS)  # noqa: ASYNC251 - as handling a record does
+                slices.append(number)
+                await turn.pause()
+
+    async def transaction() -> int:
+        with turns.writing:
+            for _ in range(200):
+                await asyncio.sleep(0)
+            return len(slices)
+
+    computing = [asyncio.create_task(compute()) for _ in range(2)]
+    assert await transaction() < 80, "written before they were through"
+    await asyncio.gather(*computing)
