@@ -25,6 +25,7 @@ from rapport.kit.kafka_login import login
 from rapport.kit.producer import Producer
 from rapport.local.ports import usual_or_free
 from rapport.local.stack import Running
+from tests.faults.broker import OwnBroker
 from tests.services.scorer.worker import Scorer, until
 
 pytestmark = pytest.mark.stack
@@ -101,13 +102,13 @@ def letters(bootstrap: str, topic: Topic) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def process(module: str, stack: Running, database: str) -> Iterator[None]:
+def process(module: str, broker: str, mongodb: str, database: str) -> Iterator[None]:
     """A process of an installation, which must live to the end."""
     environment = {
         **os.environ,
         "RAPPORT_PORT": str(usual_or_free(0)),
-        "RAPPORT_KAFKA": stack.kafka,
-        "RAPPORT_MONGODB": stack.mongodb,
+        "RAPPORT_KAFKA": broker,
+        "RAPPORT_MONGODB": mongodb,
         "RAPPORT_DATABASE": database,
     }
     code = f"from {module} import run; run()"
@@ -121,8 +122,8 @@ def process(module: str, stack: Running, database: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def scorer(stack: Running, folder: Path) -> Iterator[None]:
-    worker = Scorer(stack.kafka, folder)
+def scorer(broker: str, folder: Path) -> Iterator[None]:
+    worker = Scorer(broker, folder)
     try:
         yield
         assert worker.process is not None
@@ -131,12 +132,22 @@ def scorer(stack: Running, folder: Path) -> Iterator[None]:
         worker.stop()
 
 
-Start = Callable[[Running, str, Path], contextlib.AbstractContextManager[None]]
+Start = Callable[[str, str, str, Path], contextlib.AbstractContextManager[None]]
 WRITERS: dict[str, Start] = {
-    "notifier": lambda stack, database, _: process("services.notifier.app", stack, database),
-    "projector": lambda stack, database, _: process("services.api.projector", stack, database),
-    "scorer": lambda stack, _, folder: scorer(stack, folder),
+    "notifier": lambda broker, mongodb, database, _: process("services.notifier.app", broker, mongodb, database),
+    "projector": lambda broker, mongodb, database, _: process("services.api.projector", broker, mongodb, database),
+    "scorer": lambda broker, _mongodb, _database, folder: scorer(broker, folder),
 }
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[str]:
+    """A broker of the test's own: nobody else is to meet what is put there."""
+    broker = OwnBroker(tmp_path / "broker")
+    try:
+        yield broker.kafka
+    finally:
+        broker.end()
 
 
 def test_every_process_that_writes_dead_letters_is_here() -> None:
@@ -145,18 +156,18 @@ def test_every_process_that_writes_dead_letters_is_here() -> None:
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_poison_lies_in_the_dead_letters_and_the_process_goes_on(
-    stack: Running, database: str, tmp_path: Path, writer: str
+    own: str, stack: Running, database: str, tmp_path: Path, writer: str
 ) -> None:
     dead = [topic for topic in DEAD if topic.writers == (writer,)]
-    places = {topic.name: asyncio.run(produce(stack.kafka, source_of(topic))) for topic in dead}
-    with WRITERS[writer](stack, database, tmp_path):
+    places = {topic.name: asyncio.run(produce(own, source_of(topic))) for topic in dead}
+    with WRITERS[writer](own, stack.mongodb, database, tmp_path):
         for topic in dead:
             until(
-                lambda topic=topic: set(places[topic.name]) <= set(letters(stack.kafka, topic)),  # type: ignore[misc]
+                lambda topic=topic: set(places[topic.name]) <= set(letters(own, topic)),  # type: ignore[misc]
                 f"all poison of {source_of(topic).name} is in {topic.name}",
             )
     for topic in dead:
-        found = letters(stack.kafka, topic)
+        found = letters(own, topic)
         for place, (key, value, headers) in zip(places[topic.name], poison(source_of(topic)), strict=True):
             written = found[place]
             assert dict(written.headers)[REASON]
