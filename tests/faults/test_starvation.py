@@ -102,9 +102,9 @@ def test_thousands_that_are_overdue_at_a_start_are_worked_through_by_one_worker_
     time.sleep(25)  # nobody is there when they fall due; there is nothing to wait for
     restarted = time.time() * 1000
     worker.start()
-    until(lambda: len(alerts(broker.kafka)) == MANY, "the last has fired", 300)
-    until(lambda: through(broker.kafka), "everything is processed")
+    until(lambda: worker.exit_code() is not None or len(alerts(broker.kafka)) == MANY, "the last has fired", 300)
     assert worker.exit_code() is None, worker.said()
+    until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
     told = sorted(at for record in read_all(broker.kafka, ALERTS) if (at := record.timestamp) > restarted)
     waits = [after - before for before, after in itertools.pairwise(told)]
@@ -122,7 +122,7 @@ def test_thousands_that_are_overdue_at_a_start_are_worked_through_by_one_worker_
 def test_many_who_are_erased_from_a_brand_with_many_threads_are_worked_through_by_one_worker(
     broker: OwnBroker, start: Start
 ) -> None:
-    worker = start(broken="parts_take(0.1); saboteurs.impatient(8)", session_seconds=6)
+    worker = start(broken="parts_take(0.1); saboteurs.impatient(15)", session_seconds=6)
     until(worker.ready, "the worker is ready")
     now = begin(broker, target_seconds=3_600, warn_at=())
     ledger = [
@@ -139,9 +139,9 @@ def test_many_who_are_erased_from_a_brand_with_many_threads_are_worked_through_b
             producer.send(CONVERSATIONS.name, codec.encode(event), key=b"erased", partition=number, headers=headers)
     producer.flush()
     producer.close()
-    until(lambda: erased(broker, ledger[:100]), "all of them are gone from every partition", 240)
-    until(lambda: through(broker.kafka), "everything is processed")
+    until(lambda: worker.exit_code() is not None or erased(broker, ledger[:100]), "all of them are gone", 240)
     assert worker.exit_code() is None, worker.said()
+    until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
     check(broker.kafka, ledger, [worker])
 
