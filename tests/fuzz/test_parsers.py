@@ -18,7 +18,7 @@ from rapport.contracts import codec, rows
 from rapport.contracts.events import Account
 from rapport.domain import business_time, community, community_text
 from rapport.kit import mail_address
-from services.api import cursors, holidays, ids, local_times, plan_times, tables
+from services.api import connections, cursors, holidays, ids, local_times, plan_times, tables
 from services.api.problems import ProblemError
 from services.ingest import submission
 from services.ingest.connectors import bluesky_frames, bluesky_source
@@ -132,6 +132,11 @@ CASES: dict[str, Case] = {
     "rapport/domain/community_text.py:parse": Case(community_text.parse, words, (community_text.RuleError,)),
     "rapport/domain/community_text.py:from_plain": Case(community_text.from_plain, plain, (community_text.RuleError,)),
     "rapport/kit/mail_address.py:in_ascii": Case(mail_address.in_ascii, words, (ValueError,)),
+    "services/api/connections.py:check": Case(
+        lambda connection: connections.check("bluesky", connection),
+        st.dictionaries(st.sampled_from(["service", "jetstream", "did"]) | words, words),
+        (ProblemError,),
+    ),
     "services/api/cursors.py:decode": Case(
         lambda value: cursors.decode("kind", value, (int, str)), words, (ProblemError,)
     ),
@@ -186,6 +191,8 @@ ELSEWHERE = {
     "rapport/kit/kafka.py:raise_settings": "its servers are the operator's setting",
     "rapport/kit/kafka.py:admin": "its servers are the operator's setting",
     "rapport/kit/member.py:described": "its servers are the operator's setting",
+    "services/scorer/positions.py:look": "its servers are the operator's setting",
+    "services/scorer/positions.py:accept": "its servers are the operator's setting",
     "rapport/domain/draw.py:drawn": "reads what the product made",
     "rapport/domain/identity.py:check": "reads ids that are stored",
     "services/api/upkeep/sparing.py:spared": "takes the name of a task",
