@@ -163,7 +163,7 @@ DAYS = [f"{year}-{month:02}-{day:02}" for year in range(2026, 2029) for month in
             "calendars",
             "at most 20",
         ),
-        ({"rules": [], "calendars": {"$ne": {"timezone": "UTC", "week": WEEK}}}, "calendars.$ne", "pattern"),
+        ({"rules": [], "calendars": {"$ne": {"timezone": "UTC", "week": WEEK}}}, "calendars.$ne", "letters, digits"),
         (
             {**_calendar(week=SHORT_WEEK), **_rule(calendar="office", target_seconds=86_400)},
             "rules.0.calendar",
