@@ -68,6 +68,7 @@ def _note(desk: Desk, exchanges: Iterable[Document]) -> None:
     for exchange in exchanges:
         chunk.append(exchange)
         if len(chunk) == AT_ONCE:
+            desk.keep()
             spared("answering", chunk, lambda some: _write(desk, some))
             chunk = []
     if chunk:

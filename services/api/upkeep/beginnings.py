@@ -80,6 +80,7 @@ def _follow_brand(desk: Desk, brand: str, zone: str) -> bool:
     recounted = [each["hour"] for each in hours.changed({"hour": 1})]
     followers = changed.changed(FOLLOWER) + _sought(desk.database, brand, recounted)
     for start in range(0, len(followers), FOLLOWERS_AT_ONCE):
+        desk.keep()
         some = followers[start : start + FOLLOWERS_AT_ONCE]
         spared("beginnings", some, lambda few: _begin(desk, few, zone, connected, anew=anew))
     changed.done()

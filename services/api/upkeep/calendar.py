@@ -124,7 +124,7 @@ def _miss(desk: Desk, brand: str) -> None:
     }
     writes = [
         UpdateOne(
-            {"_id": each["_id"], "revision": each["revision"], "published": None},
+            {"_id": each["_id"], "revision": each["revision"], "published": None, "missing_since": None},
             {
                 "$set": {
                     "missing_since": desk.now,
@@ -147,6 +147,7 @@ def reminder_id(planned: Document) -> str:
 
 def _tell(desk: Desk) -> None:
     for each in desk.database["planned_posts"].find({"untold": True}).hint("untold").limit(AT_ONCE).to_list():
+        desk.keep()
         with sparing("calendar", each["_id"]):
             name = reminder_id(each)
             if each["missing_since"] is not None:

@@ -46,6 +46,7 @@ def follow(desk: Desk) -> None:
     deadline = time.monotonic() + TURN_SECONDS
     of_brand: dict[str, list[Document]] = defaultdict(list)
     for each in desk.database["communities"].find({"_id": {"$gt": ""}}):
+        desk.keep()
         if each["removed_at"] is not None:
             with sparing("communities", each["_id"]):
                 _remove(desk, each)
@@ -85,6 +86,7 @@ def hear(desk: Desk) -> None:
         words = asked(map(rule_of, communities)).words
         heard = _heard(desk.database, hour["brand"], hour["hour"], words)
         for some in parts(sorted(heard), AT_ONCE):
+            desk.keep()
             _judge(desk, hour["brand"], communities, some, "follower changed", alone=True)
 
     stale.take(desk, "communities-hour", listen)
@@ -167,6 +169,7 @@ def _take_due(desk: Desk, of_brand: Mapping[str, Sequence[Document]]) -> None:
     deadline = time.monotonic() + TURN_SECONDS
     checks = desk.database["community_checks"]
     while found := checks.find({"at": {"$lte": desk.now}}).sort("at").limit(AT_ONCE).to_list():
+        desk.keep()
         for brand, some in _by_brand(found).items():
             ids = [each["_id"] for each in some]
             if brand in of_brand:
@@ -194,6 +197,7 @@ def _pass(desk: Desk, communities: Iterable[Document]) -> None:
 
 def _pass_on(desk: Desk, community: Document) -> bool:
     """Judges the next followers; says whether these were the last."""
+    desk.keep()
     brand = community["brand"]
     # `0` is the character behind `/`.
     span = {"$gt": community["checked_after"] or f"{brand}/", "$lt": f"{brand}0"}

@@ -28,6 +28,7 @@ def follow(desk: Desk) -> None:
     erased = desk.database["erased"]
     query = {"follower": {"$type": "string"}, "$or": [{"removed": None}, {"noted_at": {"$lte": desk.now - LATER}}]}
     for each in erased.find(query):
+        desk.keep()
         with sparing("erasing", each["_id"]):
             _remove(desk, each)
             through = each["noted_at"] <= desk.now - LATER
@@ -61,6 +62,7 @@ def _remove_interactions(desk: Desk, person: Document, its: Document) -> None:
         ({**its, "staff": True, "parent.actor": person["follower"]}, "reached"),
     ):
         while found := interactions.find(query, {"hour": 1, "post": 1}).hint(index).limit(AT_ONCE).to_list():
+            desk.keep()
             hours = {each["hour"] for each in found}
             erased.update_one({"_id": person["_id"]}, {"$addToSet": {"hours": {"$each": sorted(hours)}}})
             posts = sorted({each["post"] for each in found if each.get("post") is not None})

@@ -3,7 +3,7 @@
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -18,7 +18,9 @@ from rapport.kit.mongo import Document
 log = logging.getLogger("rapport.upkeep")
 
 LEASE = timedelta(seconds=60)
-"""How long the others wait for one that died. Tasks are idempotent: it spares work and guards nothing."""
+"""How long the others wait for one that died. It spares work and guards nothing: writes guard themselves."""
+RENEWED_AFTER = timedelta(seconds=10)
+"""A task that takes long renews the lease this often."""
 LOOK_SECONDS = 1.0
 
 TOOK = Histogram(
@@ -30,6 +32,14 @@ TOOK = Histogram(
 FAILED = Counter("rapport_upkeep_failures_total", "Tasks of the upkeep that failed and are tried again.", ["task"])
 
 
+class LeaseLostError(Exception):
+    """Another process does the upkeep now. What the task has not done yet is left to that one."""
+
+
+def _nobody_else() -> None:
+    """Nothing to renew: the task runs outside the upkeep's loop."""
+
+
 @dataclass(frozen=True)
 class Desk:
     """What a task works with."""
@@ -38,11 +48,14 @@ class Desk:
     producer: Any
     """A producer of kafka-python's, for what a task tells others. Await each delivery."""
     now: datetime
+    keep: Callable[[], None] = _nobody_else
+    """Renews the lease. Call it between the parts of long work; it raises LeaseLostError where another took over."""
 
-    def brands(self) -> list[str]:
-        """The ids of all brands."""
-        found: list[str] = self.database["brands"].distinct("_id", {"_id": {"$gt": ""}})
-        return found
+    def brands(self) -> Iterator[str]:
+        """The ids of all brands. Keeps the lease before each."""
+        for brand in self.database["brands"].distinct("_id", {"_id": {"$gt": ""}}):
+            self.keep()
+            yield brand
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,7 @@ class Upkeep:
         self._tasks = tasks
         self._due = dict.fromkeys(tasks, 0.0)
         self._holder = secrets.token_hex(8)
+        self._renewed = 0.0
 
     def run(self, stop: Event) -> None:
         """Goes on until `stop` is set."""
@@ -81,7 +95,10 @@ class Upkeep:
                 continue
             began = time.monotonic()
             try:
-                task.run(Desk(self._database, self._producer, datetime.now(UTC)))
+                task.run(Desk(self._database, self._producer, datetime.now(UTC), self._keep))
+            except LeaseLostError:
+                log.warning("%s stops: another process does the upkeep now", task.name)
+                return
             except Exception:
                 # Whatever one task cannot do, the others go on; it is tried again at its next turn.
                 log.exception("%s failed", task.name)
@@ -91,7 +108,7 @@ class Upkeep:
 
     def _ours(self) -> bool:
         """Takes or renews the lease; False while another process has it."""
-        now = datetime.now(UTC)
+        now, asked_at = datetime.now(UTC), time.monotonic()
         try:
             self._database["leases"].update_one(
                 {"_id": "upkeep", "$or": [{"holder": self._holder}, {"until": {"$lt": now}}]},
@@ -100,7 +117,12 @@ class Upkeep:
             )
         except DuplicateKeyError:
             return False
+        self._renewed = asked_at
         return True
+
+    def _keep(self) -> None:
+        if time.monotonic() - self._renewed >= RENEWED_AFTER.total_seconds() and not self._ours():
+            raise LeaseLostError
 
     def _give_back(self) -> None:
         try:

@@ -35,6 +35,7 @@ def tell(desk: Desk) -> None:
     due = {"dirty": {"$type": "string"}, "held_until": {"$not": {"$gt": desk.now}}}
     while dirty := linked.find(due).limit(AT_ONCE).to_list():
         for each in dirty:
+            desk.keep()
             told = False
             with sparing("persons", each["_id"]):
                 _tell(desk, each)
@@ -54,6 +55,7 @@ def _mark(desk: Desk) -> None:
     seen = desk.database["linked"].find({"_id": {"$in": list(changed)}}, {"version": 1})
     known = {each["_id"]: each.get("version") for each in seen}
     for name, each in changed.items():
+        desk.keep()
         if known.get(name) != each["version"]:
             with sparing("persons", name):
                 brand, follower = name.split("/", 1)
@@ -79,11 +81,15 @@ def _tell(desk: Desk, dirty: Document) -> None:
     pending = dirty.get("pending")
     if pending is None and wanted != dirty.get("told"):
         pending = {"revision": dirty.get("revision", 0) + 1, "content": wanted}
-        linked.update_one({"_id": dirty["_id"]}, {"$set": {"pending": pending}})
+        as_read = {"_id": dirty["_id"], "revision": dirty.get("revision"), "pending": None}
+        if not linked.update_one(as_read, {"$set": {"pending": pending}}).matched_count:
+            return  # another process was faster; what it wrote is read at the next look
     if pending is not None:
         _send(desk, brand, follower, pending)
         told = {"revision": pending["revision"], "told": pending["content"], "pending": None}
-        linked.update_one({"_id": dirty["_id"]}, {"$set": told})
+        sent = {"_id": dirty["_id"], "pending.revision": pending["revision"]}
+        if not linked.update_one(sent, {"$set": told}).matched_count:
+            return
     if pending is None or pending["content"] == wanted:
         linked.update_one({"_id": dirty["_id"], "dirty": dirty["dirty"]}, {"$unset": {"dirty": ""}})
 

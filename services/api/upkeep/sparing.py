@@ -10,6 +10,7 @@ from prometheus_client import Counter
 from pymongo.errors import ConnectionFailure
 
 from rapport.kit.parts import halves
+from services.api.upkeep.loop import LeaseLostError
 
 log = logging.getLogger("rapport.upkeep")
 
@@ -19,8 +20,8 @@ LEFT_OUT = Counter(
 T = TypeVar("T")
 
 
-AWAY: tuple[type[Exception], ...] = (ConnectionFailure, KafkaConnectionError, KafkaTimeoutError)
-"""Then nothing else would work either."""
+AWAY: tuple[type[Exception], ...] = (ConnectionFailure, KafkaConnectionError, KafkaTimeoutError, LeaseLostError)
+"""Then nothing else would work either, or another process does it."""
 
 
 @contextlib.contextmanager

@@ -71,6 +71,7 @@ def note(desk: Desk, brand: str, followers: Collection[Who], *, anew: bool = Fal
     """Notes what these followers' relationships began with, where that is not known (or `anew`), and became."""
     ordered = sorted(followers)
     for start in range(0, len(ordered), AT_ONCE):
+        desk.keep()
         ids = [f"{brand}/{platform}/{follower}" for platform, follower in ordered[start : start + AT_ONCE]]
         spared(
             "stage-after",

@@ -25,6 +25,7 @@ def _fall(desk: Desk, brand: str) -> None:
     due = {"brand": brand, "stage_until": {"$lte": desk.now}}
     wanted = {"standing": 1, "scoring": 1, "shadow": 1, "version": 1}
     while found := desk.database["followers"].find(due, wanted).sort("stage_until").limit(AT_ONCE).to_list():
+        desk.keep()
         known = scorings.known(desk.database, {each["scoring"] for each in found})
         writes: list[UpdateOne] = []
         for each in found:

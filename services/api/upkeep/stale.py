@@ -40,6 +40,7 @@ def take(desk: Desk, what: str, work: Callable[[Document], Any]) -> None:
     for each in desk.database["stale"].find(due).sort("since").limit(AT_ONCE).to_list():
         # Marked again meanwhile, it stays.
         its = {"_id": each["_id"], "marks": each["marks"]}
+        desk.keep()
         try:
             work(each)
         except AWAY:

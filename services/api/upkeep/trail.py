@@ -52,6 +52,7 @@ class Trail:
 
     def changed(self, fields: Document) -> list[Document]:
         """Some documents that changed, with these fields: those that are new to it, and those seen before."""
+        self._desk.keep()
         places, first = self._places, self._places["fresh"]
         found = self._page(first, None, fields)
         if found:
