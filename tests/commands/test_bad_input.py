@@ -39,6 +39,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "keys add": ("Mira",),
     "keys list": (),
     "keys revoke": ("abc",),
+    "positions list": (),
+    "positions accept": ("--yes",),
     **{process.name: () for process in PROCESSES},
 }
 """Good arguments of each command: what it needs to get as far as its surroundings."""
@@ -113,12 +115,14 @@ def test_a_missing_argument(name: str) -> None:
     assert "Missing" in one_sentence(run(*name.split()))
 
 
-@pytest.mark.parametrize("name", ["", "stack", "brands", "accounts", "keys"])
+@pytest.mark.parametrize("name", ["", "stack", "brands", "accounts", "keys", "positions"])
 def test_a_command_that_is_not_there(name: str) -> None:
     assert "'nonsense'" in one_sentence(run(*name.split(), "nonsense"))
 
 
-@pytest.mark.parametrize("name", [*OF_THE_API, "status", "verify", "stack status", "stack down"])
+@pytest.mark.parametrize(
+    "name", [*OF_THE_API, "status", "verify", "stack status", "stack down", "positions list", "positions accept"]
+)
 def test_a_folder_on_which_nothing_runs(name: str, tmp_path: Path) -> None:
     if name == "stack down":  # nothing to end is no failure, and it says so
         assert run("stack", "down", "--data", str(tmp_path / "data")).stdout == "nothing of it was running\n"
