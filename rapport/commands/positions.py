@@ -66,7 +66,10 @@ def accept(
     if wanted:
         from services.scorer import positions
 
-        with _kafka_errors(), _bar("accepting", len({(e.agent, e.standing.source.partition) for e in wanted})) as on:
+        with (
+            _kafka_errors(servers),
+            _bar("accepting", len({(e.agent, e.standing.source.partition) for e in wanted})) as on,
+        ):
             positions.accept(servers, wanted, on)
     if as_json:
         print_json([{**_plain(each), "given_up": each.cost()} for each in wanted])
@@ -94,7 +97,7 @@ def _look(servers: str) -> "list[Found]":
     from rapport.contracts.topics import SCORER_PARTITIONS
     from services.scorer import positions
 
-    with _kafka_errors(), _bar("reading positions", 2 * SCORER_PARTITIONS) as on:
+    with _kafka_errors(servers), _bar("reading positions", 2 * SCORER_PARTITIONS) as on:
         return positions.look(servers, on)
 
 
@@ -112,14 +115,16 @@ def _plain(found: "Found") -> dict[str, Any]:
 
 
 @contextmanager
-def _kafka_errors() -> Iterator[None]:
+def _kafka_errors(servers: str) -> Iterator[None]:
     import logging
 
-    from aiokafka.errors import KafkaError
+    from aiokafka.errors import KafkaConnectionError, KafkaError
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         yield
+    except KafkaConnectionError:
+        fail(f"Kafka at {servers} does not answer")
     except (KafkaError, OSError) as error:
         fail(f"Kafka does not answer as it should: {type(error).__name__}: {error}")
 

@@ -126,8 +126,8 @@ async def _position(agent: Agent, partition: int) -> Position | None:
         bootstrap_servers=agent.bootstrap, isolation_level="read_committed", enable_auto_commit=False,
         auto_offset_reset="earliest", **login(),
     )  # fmt: skip
-    await reader.start()
     try:
+        await reader.start()
         reader.assign([changelog])
         first = (await reader.beginning_offsets([changelog]))[changelog]
         end = (await reader.end_offsets([changelog]))[changelog]

@@ -132,6 +132,19 @@ def test_a_folder_on_which_nothing_runs(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "missing").exists(), "asking makes nothing"
 
 
+@pytest.mark.parametrize("name", ["positions list", "positions accept"])
+def test_a_kafka_that_is_not_running(name: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "rapport.cli", *name.split(), *ARGUMENTS[name], "--kafka", "127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        timeout=AT_ONCE_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[1:] == ["rapport: Kafka at 127.0.0.1:1 does not answer"]
+
+
 @pytest.mark.parametrize("name", OF_THE_API)
 def test_an_api_that_is_not_running(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAPPORT_API_URL", "http://127.0.0.1:1")
