@@ -71,7 +71,8 @@ def interactions(seed: int, now: datetime) -> Iterator[dict[str, Any]]:
             made["object"] = {"id": f"{seed}-{dice.randrange(number)}"}
         if kind == "reply":
             made["parent"] = {"id": f"{seed}-{dice.randrange(number)}", "actor": f"stranger-{dice.randrange(50)}"}
-        for change in dice.sample(_CHANGES, dice.choice((0, 1, 1, 2))):
+        # Another type comes last: the other changes need the usual ones.
+        for change in sorted(dice.sample(_CHANGES, dice.choice((0, 1, 1, 2))), key=lambda one: one is _type):
             change(dice, made)
         yield made
 
