@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from services.api import local_times
 from services.api.local_times import PAST
+from services.api.portal.frame import as_sentence
 from services.api.problems import FieldProblem
 from services.api.schemas.campaigns import CampaignInput
 
@@ -85,7 +86,7 @@ def problems(found: Sequence[FieldProblem], typed: Typed) -> dict[str, str]:
     asked = [number for number in range(1, QUESTIONS + 1) if typed[f"q{number}.text"].strip()]
     wrong: dict[str, str] = {}
     for each in found:
-        wrong.setdefault(place_of(each.field, asked), f"{each.why[:1].upper()}{each.why[1:]}.")
+        wrong.setdefault(place_of(each.field, asked), as_sentence(each.why))
     return wrong
 
 

@@ -176,5 +176,9 @@ def _netloc(url: str) -> str | None:
 
 def sentence(error: ProblemError) -> str:
     """What is wrong, as a sentence beside a field."""
-    why = error.errors[0].why if error.errors else error.detail
+    return as_sentence(error.errors[0].why if error.errors else error.detail)
+
+
+def as_sentence(why: str) -> str:
+    """With a capital and a full stop."""
     return f"{why[:1].upper()}{why[1:]}."

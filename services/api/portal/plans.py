@@ -22,7 +22,7 @@ from services.api.portal import forms
 from services.api.portal.calendar import STATUSES, AroundDay, back
 from services.api.portal.form_fields import Ref, TypedText
 from services.api.portal.forms import FormRoute, kept
-from services.api.portal.frame import HEADERS, Brand, Visitor, named, page, sentence
+from services.api.portal.frame import HEADERS, Brand, Visitor, as_sentence, named, page, sentence
 from services.api.problems import ProblemError
 from services.api.repositories.accounts import Accounts
 from services.api.repositories.tenants import Tenants
@@ -139,9 +139,9 @@ async def save_plan(
             else:
                 await planning.change(database, its, plan, PlannedTerms.model_validate(sent.fields), now)
     except ValidationError as error:
-        sent.wrong = {str(each["loc"][0]): _sentence(said(each)) for each in error.errors()}
+        sent.wrong = {str(each["loc"][0]): as_sentence(said(each)) for each in error.errors()}
     except ProblemError as error:
-        sent.wrong = {each.field: _sentence(each.why) for each in error.errors}
+        sent.wrong = {each.field: as_sentence(each.why) for each in error.errors}
         sent.wrong = sent.wrong or {"text": sentence(error)}
     if sent.wrong:
         return await _form(context, brand, who, plan or None, 422, sent=sent)
@@ -176,10 +176,6 @@ def _read(planned: Planned | None, pairs: Mapping[str, str], media: list[str], z
             sent.wrong["planned_at"] = PAST
     sent.asks = frozenset(asks)
     return sent
-
-
-def _sentence(why: str) -> str:
-    return f"{why[:1].upper()}{why[1:]}."
 
 
 def _same_time(sent: Mapping[str, str], before: Mapping[str, str]) -> bool:

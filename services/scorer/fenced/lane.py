@@ -171,7 +171,7 @@ class Lane:
         """Whether the partition is another's. Where it stays here, its transaction took too long."""
         if self._closing or forgotten(error):
             return self._closing
-        # To open it again at once would fence its new owner, of whom this worker may not know yet.
+        # To open it again at once would fence its new owner, if there is one that this worker has not heard of.
         try:
             async with asyncio.timeout(_SESSIONS * self.agent.session_seconds):
                 await self._closed.wait()
