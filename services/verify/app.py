@@ -134,7 +134,7 @@ class _Verification:
     async def _verify(self, database: Database[Document]) -> tuple[list[Difference], Summary]:
         expected = self._replay.expected
         comparison = Comparison(expected, database, self._wanted.brand, self._log.cut)
-        settling = Settling(comparison, expected.hour, self._wanted.settle)
+        settling = Settling(comparison, comparison.hour, self._wanted.settle)
         passages = Passages(self._log)
         await self._catch_up()
         await self._catch_up()  # what came meanwhile, so that less differs at first

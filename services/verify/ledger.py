@@ -1,7 +1,6 @@
 """What the views should show by what was replayed, in the very records that say so, under MongoDB's `_id`s."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -68,6 +67,10 @@ class Letter(Struct, omit_defaults=True):
     times: int = 0
 
 
+class Shared(Struct):
+    """An interaction whose id is in several partitions may be in an hour."""
+
+
 class Erased(Struct):
     """Somebody was erased."""
 
@@ -122,8 +125,11 @@ class Ledger:
                 self.batch.keep(key, Shown(where, value))
                 self._count(document)
             elif where not in (known.where, *(place for place, _ in known.others)):
+                if not known.others:
+                    self._share(interaction_document(decoder(Interaction).decode(known.value)))
                 known.others = [*known.others, (where, value)]
                 self.batch.keep(key, known)
+                self._share(document)
         for erased in seen.erased:
             self._erase(f"{erased.brand}/{erased_name(erased.brand, erased.platform, erased.follower)}")
         for unreadable in seen.unreadable:
@@ -143,6 +149,12 @@ class Ledger:
             kinds = did.setdefault(hour, {})
             kinds[kind] = kinds.get(kind, 0) + 1
             self.batch.keep(key, did)
+
+    def _share(self, document: Document) -> None:
+        """Notes in which hour an interaction may be whose id is in several partitions."""
+        hour = hour_id(document["brand"], document["hour"])
+        self.batch.keep(row_key("shared", hour, document["_id"]), Shared())
+        self._add(hour, document["kind"], 0)  # so that the hour is compared
 
     def _erase(self, name: str) -> None:
         """Takes what somebody did off the hours."""
@@ -229,7 +241,10 @@ class Expected:
             ]
 
     def documents(self, what: str, id: str) -> list[Document]:
-        """The documents that MongoDB may have under an id, as it would give them back; none where it must have none."""
+        """The documents that MongoDB may have under an id, as it would give them back; none where it must have none.
+
+        Not of hours: what they count depends on the interactions that MongoDB has (`Comparison.hour`).
+        """
         if not isinstance(id, str):
             return []  # nobody of ours wrote that
         return [decode(encode(document), _STORED) for document in self._documents(what, id)]
@@ -241,8 +256,10 @@ class Expected:
         if what == "alert":
             said = self.said(id)
             return said is not None and said.place >= 0
-        if what in ("interaction", "hour"):
+        if what == "interaction":
             return bool(self.documents(what, id))
+        if what == "hour":
+            return bool(self.hour(id))
         return self._ledger.get(row_key(what, id)) is not None
 
     def _documents(self, what: str, id: str) -> Iterable[Document]:
@@ -253,11 +270,7 @@ class Expected:
         if value is None:
             return []
         if what == "interaction":
-            shown = decoder(Shown).decode(value)
-            found = (
-                interaction_document(decoder(Interaction).decode(each))
-                for each in (shown.value, *(other for _, other in shown.others))
-            )
+            found = _shapes(decoder(Shown).decode(value))
             return [each for each in found if not self._is_erased(erasing.of_interaction(each))]
         if what == "exchange":
             newest = decoder(Newest).decode(value)
@@ -268,9 +281,7 @@ class Expected:
             if said.place < 0:
                 return []
             return [self._blank(alert_document(decoder(Alert).decode(said.value)), erasing.BLANK)]
-        brand, _, hour = id.partition("/")
-        at, counts = datetime.fromisoformat(hour).replace(tzinfo=UTC), decoder(_Hour).decode(value)
-        return [{"_id": id, "brand": brand, "hour": at, "counts": counts}] if counts else []
+        raise ValueError(f"{what} is no kind of document of its own")
 
     def _is_erased(self, name: str | None) -> bool:
         return name is not None and self._ledger.get(row_key("erased", name)) is not None
@@ -279,8 +290,35 @@ class Expected:
         """An exchange or an alert as it is shown where its follower was erased."""
         return {**document, **blank} if self._is_erased(erasing.of_exchange(document)) else document
 
+    def may_be_missing(self, what: str, id: str) -> bool:
+        """Whether MongoDB may, but need not, have a document that the log gives.
+
+        Of an interaction in several partitions it has the first that it was told. Was that of somebody who was erased
+        later, it has none.
+        """
+        value = self._ledger.get(row_key(what, id)) if what == "interaction" else None
+        if value is None:
+            return False
+        return any(self._is_erased(erasing.of_interaction(each)) for each in _shapes(decoder(Shown).decode(value)))
+
+    def shared(self, hour: str) -> dict[str, str | None]:
+        """The interactions that are in several partitions and in this hour in one of them: the kind under which
+        `hour` counts each, None where it counts it elsewhere or not at all."""
+        prefix = row_key("shared", hour)[:-1] + b","
+        names = [parts_of(key)[2] for chunk in self._ledger.chunks(prefix) for key, _ in chunk]
+        return {name: self._counted_as(name, hour) for name in names}
+
+    def _counted_as(self, name: str, hour: str) -> str | None:
+        value = self._ledger.get(row_key("interaction", name))
+        assert value is not None, "what is shared is known"
+        first = _shapes(decoder(Shown).decode(value))[0]
+        if hour_id(first["brand"], first["hour"]) != hour or self._is_erased(erasing.of_interaction(first)):
+            return None
+        kind: str = first["kind"]
+        return kind
+
     def hour(self, id: str) -> dict[str, int]:
-        """The counts by kind of an hour."""
+        """The counts by kind of an hour; what is in several partitions counts as in the one that was read first."""
         value = self._ledger.get(row_key("hour", id))
         return decoder(_Hour).decode(value) if value is not None else {}
 
@@ -301,6 +339,12 @@ class Expected:
         part = self._relationships[partition_of(key_of(*parts), len(self._relationships))]
         value = part.get(row_key(FOLLOWER, *parts))
         return decoder(FollowerRow).decode(value) if value is not None else None
+
+
+def _shapes(shown: Shown) -> list[Document]:
+    """An interaction as each partition has it, as documents."""
+    values = (shown.value, *(other for _, other in shown.others))
+    return [interaction_document(decoder(Interaction).decode(each)) for each in values]
 
 
 def alerts_partition(brand: str) -> int:

@@ -216,7 +216,9 @@ def told(replay: Replay) -> dict[str, dict[str, Any]]:
     expected = replay.expected
     return {
         kind: {
-            one: expected.documents(kind, one)
+            one: [expected.hour(one)]
+            if kind == "hour"
+            else expected.documents(kind, one)
             if kind in COLLECTIONS
             else [expected.said(one) if kind == "alert record" else expected.letter(kind, one)]
             for ids in expected.ids(kind, None)

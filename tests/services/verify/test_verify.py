@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 from rapport.cli import app
 from rapport.contracts import codec
 from rapport.contracts.controls import FollowerErased, StageTold
+from rapport.contracts.events import Kind
 from rapport.contracts.topics import ALERTS, CONVERSATIONS
 from rapport.domain.erasing import ERASED
 from rapport.domain.times import utc
 from services.verify import groups
 from services.verify.figures import FIGURES
 from services.verify.settle import Settling
-from tests.services.scorer.story import interaction
+from tests.services.scorer.story import HOUR, interaction
 from tests.services.scorer.test_fenced_batches import broker_now
 from tests.services.scorer.worker import produce, read_all, until
 from tests.services.verify.world import World
@@ -319,6 +320,38 @@ def test_a_person_who_was_erased_is_expected_nowhere(busy_world: World) -> None:
         assert ("interaction", "acme/generic/back", None) in busy_world.verify().fields
     finally:
         views["interactions"].delete_one({"_id": "acme/generic/back"})
+
+
+def test_an_id_that_comes_as_several_kinds_counts_in_the_hour_and_kind_that_are_shown(busy_world: World) -> None:
+    views, now = busy_world.views, broker_now(busy_world.running)
+
+    def told(id: str, kind: Kind, who: str, hours: int) -> None:
+        event = interaction(kind, id, now - hours * HOUR, follower=who, conversation=f"post-{id}-{hours}")
+        produce(busy_world.running.kafka, [event])
+
+    def shown(id: str) -> str | None:
+        found = views["interactions"].find_one({"_id": f"acme/generic/{id}"})
+        return found["kind"] if found else None
+
+    kinds: tuple[Kind, ...] = ("comment", "share", "reaction")
+    for first in kinds:
+        told(f"twice-{first}", first, "twin", 1)
+        told(f"gone-{first}", first, "leaver", 1)
+    until(lambda: all(shown(f"{name}-{each}") for name in ("twice", "gone") for each in kinds), "the first are shown")
+    for first in kinds:
+        for number, second in enumerate(kinds):
+            told(f"twice-{first}", second, f"other-{number}", number)
+            told(f"gone-{first}", second, f"other-{number}", number)
+    busy_world.through()
+    busy_world.control(FollowerErased(brand="acme", platform="generic", follower="leaver", at=utc(now)))
+    busy_world.through()
+    outcome = busy_world.verify()
+    assert (outcome.differences, outcome.code) == ([], 0)
+    for first in kinds:
+        assert (shown(f"twice-{first}"), shown(f"gone-{first}")) == (first, None)
+    hour = f"acme/{utc(now - HOUR).isoformat()[:13]}"
+    with tampered(busy_world, "hourly", hour, counts={"comment": 10_000}):
+        assert ("hour", hour, "counts.comment") in busy_world.verify().fields
 
 
 def test_people_read_a_line_per_difference_and_what_was_compared(busy_world: World) -> None:
