@@ -8,7 +8,7 @@ they are over), `due_at` (when the next one is). `stage_weeks` counts them by br
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,29 +87,30 @@ def made(
     campaigns = database["campaigns"].find({"brand": brand}).sort([("starts_at", 1), ("_id", 1)]).to_list()
     rows = database["followers"].find({"_id": {"$in": list(ids)}}, _FOLLOWER).to_list()
     known = {each["_id"]: each for each in database["stage_after"].find({"_id": {"$in": list(ids)}})}
-    unknown = [each for each in rows if anew or not _is_known(known.get(each["_id"]), each)]
-    begun = _begun(database, unknown, campaigns)
+    begun = _begun(database, rows, campaigns, {} if anew else known)
     numbers = scorings.known(database, {each["scoring"] for each in rows})
     wanted: dict[str, Document | None] = dict.fromkeys(ids)
     for row in rows:
         before = known.get(row["_id"])
-        if row["_id"] in begun or before is None:
-            origin = begun[row["_id"]]
-        else:
-            origin = (before["interaction"], before["campaign"])
-        wanted[row["_id"]] = _document(row, origin, numbers[row["scoring"]], before, now)
+        wanted[row["_id"]] = _document(row, begun[row["_id"]], numbers[row["scoring"]], before, now)
     return wanted
 
 
-def _is_known(known: Document | None, row: Document) -> bool:
-    return known is not None and known["interaction"] is not None and known["first_seen"] == row["first_seen"]
+def _begun(
+    database: Database[Document], rows: Sequence[Document], campaigns: Sequence[Document], known: Mapping[str, Document]
+) -> dict[str, Origin]:
+    """What the relationships of these followers began with. `known`: what was noted of them.
 
-
-def _begun(database: Database[Document], rows: Sequence[Document], campaigns: Sequence[Document]) -> dict[str, Origin]:
-    """What the relationships of these followers began with."""
+    Several interactions can be of the moment at which somebody was first seen, and the one that counts may come last.
+    So it is looked up each time; the campaign is worked out again only where it is another one.
+    """
     found: dict[str, Origin] = {}
     for follower, told in beginnings.firsts(database, rows, _FACT).items():
         first = beginning(map(beginnings.fact_of, told))
+        noted = known.get(follower)
+        if first is not None and noted is not None and noted["interaction"] == first.id:
+            found[follower] = (first.id, noted["campaign"])
+            continue
         document = next((each for each in told if first and each["interaction"] == first.id), None)
         campaign = _campaign(database, document, campaigns) if document else None
         found[follower] = (first.id if first else None, campaign)

@@ -485,6 +485,24 @@ def test_relationships_that_a_campaign_started_are_held_against_the_others(
     assert ready.client.get(f"{HOME}/spring/effect").json()["campaign_started"]["started"] == 2
 
 
+def test_of_two_first_interactions_of_one_moment_the_same_one_counts_whichever_came_last(
+    ready: Served, views: Database[Document]
+) -> None:
+    at = START + timedelta(hours=1)
+    row = samples.follower("both", BRAND, at, first_seen=at)
+    facts.write(views, row, facts.on("other", "z", BRAND, at, "both", text="hello"))
+    settle(views)
+    noted = {"_id": f"{BRAND}/bluesky/both"}
+    assert views["stage_after"].find_one(noted, {"_id": 0, "interaction": 1}) == {"interaction": "z"}
+    again = samples.follower("both", BRAND, at, first_seen=at, revision=row.revision + 1)
+    facts.write(views, facts.on("other", "a", BRAND, at, "both", text="hello"), again)
+    settle(views)
+    found = views["stage_after"].find_one(noted)
+    assert found is not None
+    assert found["interaction"] == "a"
+    assert found == stage_after.made(views, BRAND, [noted["_id"]], datetime.now(UTC), anew=True)[noted["_id"]]
+
+
 def test_a_survey_draws_nothing(ready: Served) -> None:
     questions = [{"id": "q", "text": "Which?", "options": [{"id": "a", "label": "A"}, {"id": "b", "label": "B"}]}]
     make(ready, kind="survey", giveaway=None, survey={"questions": questions})
