@@ -166,6 +166,21 @@ def takes(row: FollowerRow, known: Fact | None, version: tuple[int, str], at: da
     return known is None or known.version < version
 
 
+def counts(row: FollowerRow, fact: Fact) -> bool:
+    """Whether something in a relationship's row rests on a fact, so that taking the fact back would change it.
+
+    Interactions are counted for good; what only adds to a day, such as an outcome, counts as long as days are kept.
+    """
+    if fact.kind is None:
+        return False
+    return fact.kind in KINDS or fact.day is None or fact.day >= _oldest_day(row)
+
+
+def _oldest_day(row: FollowerRow) -> str:
+    """The first day that is kept."""
+    return shifted(date.fromisoformat(row.newest_day), -KEPT_DAYS).isoformat() if row.newest_day else ""
+
+
 def _add(row: FollowerRow, kind: str, day: str, change: int) -> None:
     if kind in KINDS:
         row.counts[kind] = row.counts.get(kind, 0) + change
@@ -183,7 +198,7 @@ def _add(row: FollowerRow, kind: str, day: str, change: int) -> None:
 
 def sum_up(row: FollowerRow, scoring: Scoring) -> None:
     """Makes the sums of a row from its days, and forgets days that are too old."""
-    oldest = shifted(date.fromisoformat(row.newest_day), -KEPT_DAYS).isoformat() if row.newest_day else ""
+    oldest = _oldest_day(row)
     for forgotten in [day for day in row.days if day < oldest]:
         del row.days[forgotten]
     row.contributions = contributions(row.days, scoring)

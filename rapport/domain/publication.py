@@ -91,6 +91,8 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
 
     `unconfirmed` says of an account whether what happened on it may not be known yet.
     """
+    # First of all: what is history stays as it is, whether its facts have left the state yet or not.
+    _fold(thread, clock, len(thread.published))
     crowded = _bound(thread)
     facts = Facts(thread.comments, thread.answers, thread.decisions, thread.blocks, thread.aways)
     found = exchanges(facts, rules, clock)
@@ -323,6 +325,17 @@ def _closed_at(snapshot: ExchangeSnapshot) -> int | None:
     return ms(snapshot.decision.at) if snapshot.decision is not None else None
 
 
+def is_history(thread: Thread, clock: int) -> bool:
+    """Whether nothing that comes can change an exchange of a thread any more, so that nothing rests on its facts."""
+    return all(_ended_long_ago(snapshot, clock) for snapshot in thread.published)
+
+
+def _ended_long_ago(snapshot: ExchangeSnapshot, clock: int) -> bool:
+    if snapshot.state == "open":
+        return False
+    return (_closed_at(snapshot) or ms(snapshot.due_at)) <= clock - FOLD_AFTER
+
+
 def _fold(thread: Thread, clock: int, most: int) -> None:
     """Forgets the facts of exchanges that ended long ago, oldest first; and of more, where there are too many."""
     order = sorted(range(len(thread.published)), key=lambda place: thread.published[place].opened_at)
@@ -332,8 +345,7 @@ def _fold(thread: Thread, clock: int, most: int) -> None:
         snapshot = thread.published[place]
         if snapshot.state == "open":
             break
-        ended = _closed_at(snapshot) or ms(snapshot.due_at)
-        if ended > clock - FOLD_AFTER and len(gone) >= surplus:
+        if not _ended_long_ago(snapshot, clock) and len(gone) >= surplus:
             break
         gone.add(place)
         if snapshot.state != "superseded":

@@ -44,6 +44,7 @@ from services.scorer.erasures import Erasures
 from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import Store
+from services.scorer.lifetimes import messages_are_over, object_is_over, thread_is_over
 from services.scorer.output import EPOCH_HEADERS
 from services.scorer.passage import Passage
 from services.scorer.pruning import Pruner
@@ -111,9 +112,9 @@ class ExchangesHandler:
         self._erasures = Erasures()
         self._pruner = Pruner(
             {
-                row_key("object")[:-1]: (ObjectRow, lambda _: True),
-                row_key("messages")[:-1]: (Messages, lambda _: True),
-                row_key(THREAD)[:-1]: (Thread, lambda row: all(each.state != "open" for each in row.published)),
+                row_key("object")[:-1] + b",": (ObjectRow, object_is_over),
+                row_key("messages")[:-1] + b",": (Messages, messages_are_over),
+                _THREADS: (Thread, thread_is_over),
             }
         )
 

@@ -28,6 +28,7 @@ from rapport.domain.times import ms, utc
 from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import Store
+from services.scorer.lifetimes import fact_is_over, thing_is_over
 from services.scorer.passage import Passage
 from services.scorer.pruning import Pruner
 from services.scorer.rows import ErasedRow, OpenRow, ScoringRow, erased_key, is_erased
@@ -48,7 +49,7 @@ class RelationshipsHandler:
         self._clock = 0
         self._unsettled = Passage(lambda _: _FOLLOWERS)
         self._pruner = Pruner(
-            {row_key("fact")[:-1]: (Fact, lambda _: True), row_key("thing")[:-1]: (Thing, lambda _: True)}
+            {row_key("fact")[:-1] + b",": (Fact, fact_is_over), row_key("thing")[:-1] + b",": (Thing, thing_is_over)}
         )
 
     def open(self, stored: Store) -> None:

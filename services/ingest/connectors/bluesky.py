@@ -105,5 +105,5 @@ class Bluesky:
     async def _prune(self) -> None:
         while True:
             if dropped := self._ledger.prune(self._now()):
-                self._log.info("the ledger forgets %d records seen over 90 days ago", dropped)
+                self._log.info("the ledger forgets %d records that were deleted over 90 days ago", dropped)
             await asyncio.sleep(PRUNE_SECONDS)

@@ -245,7 +245,7 @@ class Stream:
         if latest is not None:
             self._late, self._took_at = (self._now() - latest).total_seconds(), clock
         if found or fates or clock - self._kept_at >= POSITION_SECONDS:
-            self._ledger.keep(self._source.address, position, page.noted(), self._now())
+            self._ledger.keep(self._source.address, position, page.noted(), self._now(), page.gone)
             self._kept_at = clock
 
     def _told(self, fate: Fate, page: "_Page") -> list[Record]:
@@ -275,6 +275,8 @@ class Stream:
         now = self._now()
         if change.operation == "delete":
             noted = page.find(change.uri)
+            if noted:
+                page.gone.add(change.uri)
             return [
                 deleted(change, noted[one.account.id], one, now) for one in self._watched if one.account.id in noted
             ]
@@ -333,6 +335,8 @@ class _Page:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._noted: dict[str, dict[str, Seen]] = {}
+        self.gone: set[str] = set()
+        """At-uris whose records are deleted."""
 
     def find(self, uri: str) -> dict[str, Seen]:
         """What was noted under an at-uri, by account."""
@@ -348,6 +352,7 @@ class _Page:
 
     def note(self, seen: Seen) -> None:
         """To be kept."""
+        self.gone.discard(seen.uri)  # the same path can be written to again
         self._noted.setdefault(seen.uri, {})[seen.account] = seen
 
     def noted(self) -> list[Seen]:

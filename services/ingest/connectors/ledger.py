@@ -14,15 +14,17 @@ from pathlib import Path
 from services.ingest.connectors.bluesky_facts import Seen
 
 KEPT = timedelta(days=90)
-"""As long as the log keeps the interaction itself."""
+"""So long after its deletion a record is still known: as long as the log keeps what came of it. Before it is deleted it
+stays, for a deletion may come after years, and names nothing but an address."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
   uri TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, conversation TEXT NOT NULL, thread TEXT, post TEXT,
   follower TEXT NOT NULL, parent TEXT, rev TEXT NOT NULL, seen_at INTEGER NOT NULL,
+  gone_at INTEGER,
   PRIMARY KEY (uri, account)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS seen_at ON seen (seen_at);
+DROP INDEX IF EXISTS seen_at;  -- of older versions, which forgot what stood
 CREATE INDEX IF NOT EXISTS seen_follower ON seen (follower);
 CREATE TABLE IF NOT EXISTS cursor (source TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 DROP TABLE IF EXISTS handle;  -- of older versions, which verified nothing
@@ -31,6 +33,7 @@ CREATE TABLE IF NOT EXISTS verified (did TEXT PRIMARY KEY, handle TEXT NOT NULL,
 CREATE TABLE IF NOT EXISTS joined (source TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (source, account))
   WITHOUT ROWID;
 """
+_GONE = "CREATE INDEX IF NOT EXISTS gone ON seen (gone_at) WHERE gone_at IS NOT NULL"
 _COLUMNS = ", ".join(field.name for field in fields(Seen))
 
 
@@ -42,6 +45,9 @@ class Ledger:
         self._file = sqlite3.connect(path, isolation_level=None)
         # A crash of the process loses nothing; one of the machine at most the newest commits, which are read again.
         self._file.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        if "gone_at" not in {row[1] for row in self._file.execute("PRAGMA table_info(seen)")}:
+            self._file.execute("ALTER TABLE seen ADD COLUMN gone_at INTEGER")
+        self._file.execute(_GONE)
 
     def close(self) -> None:
         """Ends its use."""
@@ -77,8 +83,10 @@ class Ledger:
         rows = self._file.execute("SELECT DISTINCT account FROM seen WHERE follower = ?", (follower,))
         return {row[0] for row in rows}
 
-    def keep(self, source: str, position: int | None, seen: Iterable[Seen], now: datetime) -> None:
-        """Notes what was seen and how far the stream was read, both or neither."""
+    def keep(
+        self, source: str, position: int | None, seen: Iterable[Seen], now: datetime, gone: Iterable[str] = ()
+    ) -> None:
+        """Notes what was seen, which at-uris are gone, and how far the stream was read: all of it or nothing."""
         at = int(now.timestamp())
         marks = ",".join("?" * 10)
         with self._together():
@@ -86,6 +94,7 @@ class Ledger:
                 f"INSERT OR REPLACE INTO seen ({_COLUMNS}, seen_at) VALUES ({marks})",  # noqa: S608 - our own columns
                 [(*astuple(one), at) for one in seen],
             )
+            self._file.executemany("UPDATE seen SET gone_at = ? WHERE uri = ?", [(at, uri) for uri in gone])
             self._move(source, position)
 
     def _move(self, source: str, position: int | None) -> None:
@@ -119,7 +128,7 @@ class Ledger:
             self._file.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?)", rows)
 
     def prune(self, now: datetime) -> int:
-        """Drops what was seen more than 90 days ago, and gives how many."""
+        """Drops what was deleted more than 90 days ago, and gives how many."""
         before = int((now - KEPT).timestamp())
         self._file.execute("DELETE FROM verified WHERE asked_at < ?", (before,))
-        return self._file.execute("DELETE FROM seen WHERE seen_at < ?", (before,)).rowcount
+        return self._file.execute("DELETE FROM seen WHERE gone_at < ?", (before,)).rowcount

@@ -4,6 +4,7 @@ import pytest
 
 from rapport.contracts.codec import UndecodableError
 from rapport.contracts.controls import Rule, When
+from rapport.contracts.rows import parts_of
 from rapport.domain.times import ms, utc
 from services.scorer.fenced.batch import Batch
 from tests.services.scorer.story import DAY, HOUR, T0, FakeRecord, Story, interaction
@@ -341,20 +342,26 @@ def test_a_record_that_cannot_be_read_is_named(type: str, value: bytes | None, s
         story.handler.apply(FakeRecord(value, T0, (("ce_type", type.encode()),)), T0, Batch(story.rows))
 
 
-def test_rows_leave_the_state_90_days_after_they_last_changed_and_open_exchanges_stay() -> None:
+def test_rows_leave_the_state_90_days_after_they_last_changed_once_nothing_rests_on_them() -> None:
     story = Story()
     story.tell(interaction("comment", "c1", T0), T0)
     story.tell(interaction("reply", "r1", T0 + HOUR, parent="c1"), T0 + HOUR)
     story.tell(interaction("comment", "c2", T0, thread="post-2"), T0)
     story.tell(interaction("message", "m1", T0, thread="messages:acme-1"), T0)
     story.tell(interaction("reply", "r2", T0 + HOUR, thread="messages:acme-1"), T0 + HOUR)
-    for day in (89, 91):
+    story.tell(interaction("comment", "c3", T0, thread="post-3"), T0)
+    story.tell(interaction("delete", "d3", T0, of="c3", thread="post-3"), T0)
+    story.tell(interaction("delete", "d4", T0, of="never-seen"), T0)
+    story.tell(interaction("message", "r5", T0, thread="nobody", follower="ada", of="r5"), T0)
+    for day in (89, 97):
         before = len(story.rows)
         for tick in range(8):
             story.tick(T0 + day * DAY + tick * 5_000)
         assert (len(story.rows) == before) == (day == 89)
-    assert [key for key in story.rows if not key.startswith(b'["position"')] == [
-        b'["thread","acme","generic","post-2","ada"]'
-    ]
-    story.tell(interaction("reply", "r3", T0 + 92 * DAY, parent="c2", thread="post-2"), T0 + 92 * DAY)
+    left = [parts_of(key) for key in story.rows if parts_of(key)[0] != "position"]
+    assert sorted((each[0], each[3]) for each in left) == [
+        ("messages", "messages:acme-1"), ("messages", "nobody"), ("object", "c1"), ("object", "c2"), ("object", "m1"),
+        ("object", "r1"), ("object", "r2"), ("object", "r5"), ("thread", "nobody"), ("thread", "post-2"),
+    ]  # fmt: skip
+    story.tell(interaction("reply", "r3", T0 + 98 * DAY, parent="c2", thread="post-2"), T0 + 98 * DAY)
     assert [found.state for found in story.now() if found.thread == "post-2"] == ["answered_late"]

@@ -36,10 +36,13 @@ def test_both_are_kept_or_neither(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_what_is_older_than_the_log_is_forgotten(tmp_path: Path) -> None:
+def test_what_stands_is_kept_and_what_was_deleted_is_forgotten_after_90_days(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.keep("stream", 1, [SEEN], NOW)
+    ledger.keep("stream", 1, [SEEN], NOW - timedelta(days=1_000))
+    assert ledger.prune(NOW) == 0
+    ledger.keep("stream", 2, [], NOW, [SEEN.uri])
     assert ledger.prune(NOW + KEPT) == 0
+    assert ledger.find(SEEN.uri) == [SEEN]
     assert ledger.prune(NOW + KEPT + timedelta(seconds=1)) == 1
     assert ledger.find(SEEN.uri) == []
     ledger.close()
