@@ -27,15 +27,19 @@ class Erasures:
         self._waiting: Waiting = {}
         self._looked_for: dict[str, frozenset[bytes]] = {}
         """By brand, whom the passage under way is about."""
+        self._all: set[bytes] = set()
+        """The keys of all that were noted."""
         self._before: tuple[Waiting, dict[str, frozenset[bytes]]] | None = None
         self._passage = Passage(lambda brand: row_key(THREAD, brand)[:-1] + b",")
 
     def open(self, stored: Store) -> None:
         """Takes up what a predecessor was not through with."""
         self._waiting, self._looked_for, self._before = {}, {}, None
+        self._all.clear()
         decode = msgspec.json.Decoder(ErasedRow).decode
         for chunk in stored.chunks(_ERASED):
             for key, value in chunk:
+                self._all.add(key)
                 row = decode(value)
                 if row.unsettled:
                     self._waiting.setdefault(parts_of(key)[1], {})[key] = row.since
@@ -45,7 +49,12 @@ class Erasures:
         """Notes that somebody of a brand was erased."""
         self._remember()
         batch.keep(key, ErasedRow(unsettled=True, since=clock))
+        self._all.add(key)  # also after a rollback: its record is processed again
         self._waiting.setdefault(brand, {})[key] = clock
+
+    def know(self, brand: str, platform: str, follower: str) -> bool:
+        """Whether somebody was erased, without a look into the rows."""
+        return bool(self._all) and erased_key(brand, erased_name(brand, platform, follower)) in self._all
 
     def due(self, clock: int, batch: Batch) -> bool:
         """Whether there is something to look at. Begins what is due at `clock`."""

@@ -39,12 +39,12 @@ from rapport.domain.exchange import Answer, Away, Block, Comment, Decision, Rule
 from rapport.domain.fitting import shortened
 from rapport.domain.publication import FOLD_AFTER, Thread
 from rapport.domain.times import ms, utc
+from services.scorer import lifetimes
 from services.scorer.deadlines import Deadlines
 from services.scorer.erasures import Erasures
 from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import Store
-from services.scorer.lifetimes import messages_are_over, object_is_over, thread_is_over
 from services.scorer.output import EPOCH_HEADERS
 from services.scorer.passage import Passage
 from services.scorer.pruning import Pruner
@@ -112,9 +112,9 @@ class ExchangesHandler:
         self._erasures = Erasures()
         self._pruner = Pruner(
             {
-                row_key("object")[:-1] + b",": (ObjectRow, object_is_over),
-                row_key("messages")[:-1] + b",": (Messages, messages_are_over),
-                _THREADS: (Thread, thread_is_over),
+                row_key("object")[:-1] + b",": lifetimes.objects(self._erasures.know),
+                row_key("messages")[:-1] + b",": lifetimes.messages(self._erasures.know),
+                _THREADS: lifetimes.threads(),
             }
         )
 

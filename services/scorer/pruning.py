@@ -4,10 +4,7 @@ Which rows those are is for `services.scorer.lifetimes` to say.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
-
-import msgspec
-from msgspec import Struct
+from typing import Any, NamedTuple
 
 from services.scorer.fenced.batch import Batch, decoder
 from services.scorer.fenced.state import Store
@@ -20,23 +17,26 @@ PASS_EVERY = 7 * DAY_MS
 """Most rows stay, and are looked at in every pass: after an outage, a week of the log is worth one pass at most."""
 
 
-class _Seen(Struct):
-    """The part of a row that says when it last changed, if it says so."""
+class Kind(NamedTuple):
+    """Which rows of a kind may go.
 
-    seen: int = 0
+    Most of those that are old enough stay, and `stays` sees that at a glance: it is asked of each of them in every
+    pass, with the key and what little of the row `glance` decodes, the field `seen` among it. What it does not know,
+    `is_over` decides by the key, the row, the clock and other rows.
+    """
 
-
-Over = Callable[[bytes, Any, int, Batch], bool]
-"""Whether nothing rests on a row any more, old as it is: of its key, the row, the clock and other rows."""
+    shape: type[Any]
+    is_over: Callable[[bytes, Any, int, Batch], bool]
+    glance: type[Any]
+    stays: Callable[[bytes, Any], bool]
 
 
 class Pruner:
     """Goes through the rows of some kinds, a chunk at a time, and begins again a week after it began."""
 
-    def __init__(self, kinds: Mapping[bytes, tuple[type[Any], Over]]) -> None:
-        """`kinds`: by the prefix of their keys, the shape of the rows, and which of them may go."""
+    def __init__(self, kinds: Mapping[bytes, Kind]) -> None:
+        """`kinds`: by the prefix of their keys."""
         self._kinds = kinds
-        self._decode = msgspec.json.Decoder(_Seen).decode
         self._chunks: Iterator[tuple[bytes, list[tuple[bytes, bytes]]]] = iter(())
         self._began = 0
         self._looked = 0
@@ -63,14 +63,15 @@ class Pruner:
         if found is None:
             return
         prefix, rows = found
-        shape, is_over = self._kinds[prefix]
-        decode = decoder(shape).decode
+        kind = self._kinds[prefix]
+        glance = decoder(kind.glance).decode
         for key, value in rows:
-            if clock - self._decode(value).seen <= KEPT or not is_over(key, decode(value), clock, batch):
+            seen = glance(value)
+            if clock - seen.seen <= KEPT or kind.stays(key, seen):
                 continue
-            row = batch.row(key, shape)
             # Read again: this very batch may have changed it.
-            if row is not None and clock - row.seen > KEPT and is_over(key, row, clock, batch):
+            row = batch.row(key, kind.shape)
+            if row is not None and clock - row.seen > KEPT and kind.is_over(key, row, clock, batch):
                 batch.drop(key)
 
     def _through(self, stored: Store) -> Iterator[tuple[bytes, list[tuple[bytes, bytes]]]]:

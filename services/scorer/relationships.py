@@ -25,10 +25,10 @@ from rapport.domain.erasing import erased_name
 from rapport.domain.fitting import shortened
 from rapport.domain.relationship import DEFAULT, Scoring, stage
 from rapport.domain.times import ms, utc
+from services.scorer import lifetimes
 from services.scorer.fenced.agent import Record
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import Store
-from services.scorer.lifetimes import fact_is_over, thing_is_over
 from services.scorer.passage import Passage
 from services.scorer.pruning import Pruner
 from services.scorer.rows import ErasedRow, OpenRow, ScoringRow, erased_key, is_erased
@@ -49,7 +49,7 @@ class RelationshipsHandler:
         self._clock = 0
         self._unsettled = Passage(lambda _: _FOLLOWERS)
         self._pruner = Pruner(
-            {row_key("fact")[:-1] + b",": (Fact, fact_is_over), row_key("thing")[:-1] + b",": (Thing, thing_is_over)}
+            {row_key("fact")[:-1] + b",": lifetimes.facts(), row_key("thing")[:-1] + b",": lifetimes.things()}
         )
 
     def open(self, stored: Store) -> None:

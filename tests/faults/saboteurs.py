@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rapport.domain import publication
 from rapport.kit import kafka
 from rapport.kit.kafka_login import login
-from services.scorer import agents, app, exchanges, passage, rows
+from services.scorer import agents, app, exchanges, passage, pruning, rows
 from services.scorer.fenced import lane, state, transaction
 from services.scorer.fenced.batch import Batch
 from services.scorer.fenced.state import POSITION, Position
@@ -487,3 +487,16 @@ def leaks() -> None:
         return close
 
     _instead(state.Store, "close", wrap)
+
+
+def forgets_what_counts() -> None:
+    """Every row leaves for its age, whatever rests on it."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        def made(pruner: Any, kinds: Any) -> None:
+            anyway = {"stays": lambda *_: False, "is_over": lambda *_: True}
+            real(pruner, {prefix: kind._replace(**anyway) for prefix, kind in kinds.items()})
+
+        return made
+
+    _instead(pruning.Pruner, "__init__", wrap)
