@@ -2,14 +2,19 @@
 
 Several API processes may write a brand at the same time, and then the older record can come last. So each record has
 the revision of the brand that it was made from, and a lower one than the last is passed over.
+
+A later version may write what this one cannot read. Then what was read of the brand before stays, and whoever acts on a
+brand can ask whether that is all.
 """
 
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from rapport.contracts import codec
-from rapport.contracts.events import Brand
+from rapport.contracts.events import Brand, UnknownChannel
 from rapport.contracts.topics import key_of
 
 log = logging.getLogger("rapport.brands")
@@ -21,10 +26,24 @@ class Brands:
     def __init__(self) -> None:
         self._brands: dict[bytes, Brand] = {}
         self._revisions: dict[bytes, int] = {}
+        self._unknown: dict[bytes, tuple[UnknownChannel, ...]] = {}
+        self._unreadable: dict[bytes, str] = {}
 
     def get(self, id: str) -> Brand | None:
         """A brand by its id."""
         return self._brands.get(key_of(id))
+
+    def unknown_channels(self, id: str) -> tuple[UnknownChannel, ...]:
+        """The channels of a brand that this version cannot use."""
+        return self._unknown.get(key_of(id), ())
+
+    def unreadable(self, id: str) -> str | None:
+        """Why the newest record of a brand cannot be read; None where it was read, or where there is none."""
+        return self._unreadable.get(key_of(id))
+
+    def hidden(self) -> list[str]:
+        """The ids of brands of which nothing was read, though there is a record."""
+        return [msgspec.json.decode(key)[0] for key in list(self._unreadable) if key not in self._brands]
 
     def __iter__(self) -> Iterator[Brand]:
         return iter(list(self._brands.values()))
@@ -33,31 +52,76 @@ class Brands:
         return len(self._brands)
 
     def take(self, record: Any) -> None:
-        """Takes a record of the topic in.
-
-        One that cannot be read changes nothing: one bad record must not close a brand's door, nor silence its alerts.
-        """
+        """Takes a record of the topic in. One that cannot be read leaves what is known of the brand as it is."""
         key = record.key or b""
         if record.value is None:
-            self._brands.pop(key, None)
-            self._revisions.pop(key, None)
+            for known in (self._brands, self._revisions, self._unknown, self._unreadable):
+                known.pop(key, None)
             return
         try:
-            brand = codec.decode(codec.type_of(record.headers), record.value)
-            if not isinstance(brand, Brand):
-                raise codec.UndecodableError(f"a {type(brand).__name__}, where only brands belong")
+            brand, unknown = _read(record)
         except codec.UndecodableError as error:
+            self._note_unreadable(key, record, error)
+            return
+        revision = revision_of(brand, record.headers)
+        if self._is_older(key, revision, record):
+            return
+        if unknown:
+            log.warning(
+                "brand %s has channels that this version cannot use, and their alerts wait for a later one: %s",
+                brand.id, ", ".join(f"{each.id} ({each.type})" for each in unknown),
+            )  # fmt: skip
+        self._brands[key] = brand
+        self._revisions[key] = self._revisions.get(key, 0) if revision is None else revision
+        self._unknown[key] = unknown
+        self._unreadable.pop(key, None)
+
+    def _is_older(self, key: bytes, revision: int | None, record: Any) -> bool:
+        known = self._revisions.get(key, 0)
+        if revision is None or revision >= known:
+            return False
+        log.warning(
+            "%s offset %d is passed over: it is revision %d of brand %r, and %d was read before",
+            record.topic, record.offset, revision, key, known,
+        )  # fmt: skip
+        return True
+
+    def _note_unreadable(self, key: bytes, record: Any, error: Exception) -> None:
+        revision = _revision_in_id(record.headers)
+        if not _is_brands(key) or (key in self._brands and not _is_object(record.value)):
             log.error("%s offset %d is skipped: %s", record.topic, record.offset, error)
             return
-        revision, known = revision_of(brand, record.headers), self._revisions.get(key, 0)
-        if revision is not None and revision < known:
-            log.warning(
-                "%s offset %d is passed over: it is revision %d of brand %s, and %d was read before",
-                record.topic, record.offset, revision, brand.id, known,
-            )  # fmt: skip
+        if self._is_older(key, revision, record):
             return
-        self._brands[key] = brand
-        self._revisions[key] = known if revision is None else revision
+        log.error("%s offset %d: brand %r cannot be read: %s", record.topic, record.offset, key, error)
+        self._unreadable[key] = str(error)
+        if revision is not None:
+            self._revisions[key] = revision
+
+
+def _read(record: Any) -> tuple[Brand, tuple[UnknownChannel, ...]]:
+    found = codec.type_of(record.headers)
+    if found == "rapport.brand.v1":
+        return codec.read_brand(record.value)
+    event = codec.decode(found, record.value)
+    raise codec.UndecodableError(f"a {type(event).__name__}, where only brands belong")
+
+
+def _is_brands(key: bytes) -> bool:
+    """Whether it is the key of a brand, as `key_of` makes it."""
+    try:
+        return key_of(*msgspec.json.decode(key, type=tuple[str])) == key
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
+def _is_object(value: bytes) -> bool:
+    """Whether it is what a version of ours might have written; anything else says nothing of the brand."""
+    try:
+        msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def revision_of(brand: Brand, headers: Iterable[tuple[str, bytes | None]]) -> int | None:
@@ -67,6 +131,10 @@ def revision_of(brand: Brand, headers: Iterable[tuple[str, bytes | None]]) -> in
     """
     if brand.revision:
         return brand.revision
+    return _revision_in_id(headers)
+
+
+def _revision_in_id(headers: Iterable[tuple[str, bytes | None]]) -> int | None:
     event = next((value for name, value in headers if name == "ce_id" and value), b"")
     _, slash, revision = event.decode("utf-8", "replace").rpartition("/")
     return int(revision) if slash and revision.isascii() and revision.isdecimal() and len(revision) < 19 else None

@@ -1,12 +1,27 @@
-"""Events to records and back: CloudEvents 1.0 binary mode, JSON values, type and version in `ce_type`."""
+"""Events to records and back: CloudEvents 1.0 binary mode, JSON values, type and version in `ce_type`.
 
+Several versions of Rapport read the same log while an upgrade is under way. A field that this version does not know is
+passed over. What it must not pass over is a `NewerError`: whoever meets one waits for a process that can read it.
+"""
+
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from rapport.contracts.controls import Control
-from rapport.contracts.events import Alert, Brand, ExchangeEvent, Interaction, MissingPost, Tick
+from rapport.contracts.events import (
+    Alert,
+    Brand,
+    Channel,
+    ExchangeEvent,
+    Interaction,
+    MissingPost,
+    Text,
+    Tick,
+    UnknownChannel,
+)
 
 Headers = list[tuple[str, bytes]]
 
@@ -23,10 +38,32 @@ SCHEMA: Mapping[str, Any] = {
 
 _DECODERS = {name: msgspec.json.Decoder(shape) for name, shape in SCHEMA.items()}
 _ENCODER = msgspec.json.Encoder()
+_CHANNEL: Any = msgspec.json.Decoder(Channel)
+
+_OURS = re.compile(r"rapport(\.[a-z-]+)+\.v[0-9]+")
+
+
+def _tags(shape: Any) -> tuple[str, frozenset[str]]:
+    configs = [each.__struct_config__ for each in get_args(shape)]
+    return configs[0].tag_field, frozenset(config.tag for config in configs)
+
+
+_TAGS = {name: _tags(shape) for name, shape in SCHEMA.items() if get_args(shape)}
+"""By which field a type's kinds are told apart, and the kinds that this version knows."""
+_NEWER = ("Object contains unknown field", "Invalid enum value")
+"""How msgspec begins to say that a condition has a field, or a list of words has one, that this version lacks."""
 
 
 class UndecodableError(ValueError):
     """A record that no reader of this version understands. The text says which part is wrong and why."""
+
+
+class NewerError(UndecodableError):
+    """A record that a later version of Rapport wrote, and that must not be passed over.
+
+    It has a type or a kind that this version does not know, a word that is none of those it knows, or a further
+    condition in a rule. A process of the later version reads it, so it is not put aside: it waits.
+    """
 
 
 def encode(event: object) -> bytes:
@@ -57,13 +94,69 @@ def type_of(record_headers: Iterable[tuple[str, bytes | None]]) -> str:
 
 
 def decode(type: str, value: bytes | None) -> Any:
-    """The event in a record's value. Raises UndecodableError for an unknown type, no value, or a value out of shape."""
+    """The event in a record's value. Raises UndecodableError for an unknown type, no value, or a value out of shape.
+
+    Of a brand the channels are left out that this version does not know; `read_brand` has them.
+    """
     decoder = _DECODERS.get(type)
     if decoder is None:
-        raise UndecodableError(f"unknown type {type!r}; this version reads {', '.join(sorted(_DECODERS))}")
+        kind = NewerError if _OURS.fullmatch(type) else UndecodableError
+        raise kind(f"unknown type {type!r}; this version reads {', '.join(sorted(_DECODERS))}")
     if value is None:
         raise UndecodableError(f"a {type} without a value")
     try:
         return decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UndecodableError(f"not a {type}: {error}") from error
+        if type == _BRAND:
+            return read_brand(value)[0]
+        raise _unreadable(type, value, error) from error
+
+
+_BRAND = "rapport.brand.v1"
+
+
+class _AnyChannel(msgspec.Struct):
+    id: Text
+    type: str
+
+
+def read_brand(value: bytes) -> tuple[Brand, tuple[UnknownChannel, ...]]:
+    """A brand, and those of its channels that this version cannot use. Raises UndecodableError.
+
+    A channel of a later version must not hide the brand's accounts and its other channels.
+    """
+    decoder = _DECODERS[_BRAND]
+    try:
+        try:
+            return decoder.decode(value), ()
+        except msgspec.ValidationError:
+            fields = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+            known: list[msgspec.Raw] = []
+            unknown: list[UnknownChannel] = []
+            for each in msgspec.json.decode(fields.get("channels", b"[]"), type=list[msgspec.Raw]):
+                try:
+                    _CHANNEL.decode(each)
+                    known.append(each)
+                except msgspec.ValidationError:
+                    channel = msgspec.json.decode(each, type=_AnyChannel)
+                    unknown.append(UnknownChannel(id=channel.id, type=channel.type))
+            return decoder.decode(encode({**fields, "channels": known})), tuple(unknown)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _unreadable(_BRAND, value, error) from error
+
+
+def _unreadable(type: str, value: bytes, error: Exception) -> UndecodableError:
+    """An error for a value of a known type, by whether a later version wrote it."""
+    newer = isinstance(error, msgspec.ValidationError) and (str(error).startswith(_NEWER) or _is_new_kind(type, value))
+    return (NewerError if newer else UndecodableError)(f"not a {type}: {error}")
+
+
+def _is_new_kind(type: str, value: bytes) -> bool:
+    if type not in _TAGS:
+        return False
+    field, known = _TAGS[type]
+    try:
+        kind = msgspec.json.decode(value, type=dict[str, Any]).get(field)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(kind, str) and kind not in known

@@ -1,7 +1,8 @@
 """Every event that travels through Kafka, as msgspec structs. JSON on the wire; times are RFC 3339 UTC.
 
-A reader tolerates fields it does not know. A field is never renamed or given another meaning: a change that an old
-reader could misunderstand gets a new type version (`rapport.interaction.v2`) beside the old one.
+A reader passes over fields it does not know. A field is never renamed or given another meaning: a change that an old
+reader could misunderstand gets a new type version (`rapport.interaction.v2`) or a new kind (another tag) beside the old
+one. An old reader waits at both, and at a new word in a `Literal`.
 """
 
 from datetime import datetime
@@ -238,14 +239,14 @@ class Account(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """The platform's ids of people who work for the brand, and of further accounts of its own."""
 
 
-class MailChannel(Struct, frozen=True, kw_only=True, tag_field="type", tag="mail", forbid_unknown_fields=True):
+class MailChannel(Struct, frozen=True, kw_only=True, tag_field="type", tag="mail"):
     """Alerts by mail to one address, through the installation's mail server."""
 
     id: Text
     to: Text
 
 
-class WebhookChannel(Struct, frozen=True, kw_only=True, tag_field="type", tag="webhook", forbid_unknown_fields=True):
+class WebhookChannel(Struct, frozen=True, kw_only=True, tag_field="type", tag="webhook"):
     """Alerts by HTTP POST, signed as Standard Webhooks with `secret` (`whsec_` and base64)."""
 
     id: Text
@@ -254,6 +255,13 @@ class WebhookChannel(Struct, frozen=True, kw_only=True, tag_field="type", tag="w
 
 
 Channel: TypeAlias = MailChannel | WebhookChannel
+
+
+class UnknownChannel(Struct, frozen=True, kw_only=True):
+    """A channel that this version cannot use: its type, or its shape, is from a later version."""
+
+    id: str
+    type: str
 
 
 class Brand(Struct, frozen=True, kw_only=True):

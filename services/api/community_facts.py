@@ -10,14 +10,13 @@ without those that were deleted or taken back.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from rapport.contracts.events import SPOKEN
 from rapport.domain.community import Condition, Facts, Rule, conditions, values
 from rapport.domain.relationship import Scoring
 from rapport.domain.times import ms
 from rapport.kit.mongo import Document
 from services.api.projection.documents import standing_of
+from services.api.stored import read
 
 LATEST = 200
 FOLLOWER = dict.fromkeys(
@@ -46,8 +45,8 @@ class Asked(NamedTuple):
 
 
 def rule_of(community: Document) -> Rule:
-    """The rule of a stored community."""
-    rule: Rule = msgspec.convert(community["rule"], Rule)
+    """The rule of a stored community. Raises NewerError where only a later version can read it."""
+    rule: Rule = read(community["rule"], Rule)  # type: ignore[arg-type]
     return rule
 
 

@@ -5,8 +5,6 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from rapport.domain import words
 from rapport.domain.mix import (
     BRINGS,
@@ -34,6 +32,7 @@ from services.api.repositories.posts import Posts
 from services.api.repositories.tenants import Tenants
 from services.api.schemas.common import Page
 from services.api.schemas.mix import Brought, Estimate, Label, Mix, MixRule, MixSettings, Part, Post, PostsQuery
+from services.api.stored import read
 
 
 async def mix(database: Database, brand: Document, first: date | None, last: date | None, now: datetime) -> Mix:
@@ -129,7 +128,7 @@ async def unlabel(database: Database, brand: str, ref: str) -> Post:
         post["text"],
         None,
         await repository.planned_label(post["_id"]),
-        msgspec.convert(rules["rules"], list[Rule]) if rules else [],
+        read(rules["rules"], list[Rule]) if rules else [],
     )
     return _still_there(await repository.show_label(post, found.label, found.by))
 

@@ -39,6 +39,7 @@ from services.api.schemas.new import Outreach as Act
 from services.api.schemas.new import OutreachToday, ToReach
 from services.api.schemas.new import Reason as ShownReason
 from services.api.schemas.views import FollowerName
+from services.api.stored import read
 
 MOST_CANDIDATES = 50
 """Of each reason so many are looked at, to suggest the best few."""
@@ -110,7 +111,7 @@ async def today(database: Database, brand: Document, now: datetime) -> OutreachT
 
 
 def _reasons(item: Document) -> tuple[Reason, ...]:
-    return msgspec.convert(item["reasons"], tuple[Reason, ...])
+    return read(item["reasons"], tuple[Reason, ...])
 
 
 def _shown(reason: Reason, at: datetime) -> ShownReason:

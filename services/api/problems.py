@@ -24,6 +24,7 @@ from pymongo.errors import (
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from rapport.contracts.codec import NewerError
 from rapport.kit.asgi import App, Caught, Scope
 from rapport.kit.work import BusyError
 from services.api import unknown_fields
@@ -163,6 +164,11 @@ def install(app: FastAPI) -> None:
     async def _validation(request: Request, error: RequestValidationError) -> Response:
         found = error.errors()[:MOST_FIELDS]
         return answer(request, wrong_fields([_field_problem(request, each) for each in found]))
+
+    @app.exception_handler(NewerError)
+    async def _newer(request: Request, error: NewerError) -> Response:
+        log.warning("a request needs a later version: %.300s", error)
+        return answer(request, unavailable("a later version stored what this asks for; ask again in a moment"))
 
     @app.exception_handler(BusyError)
     async def _busy(request: Request, _error: BusyError) -> Response:

@@ -15,6 +15,7 @@ from rapport.domain.times import ms
 from rapport.kit.mongo import Document
 from services.api.problems import FieldProblem, wrong_fields
 from services.api.schemas.policy import Proposal, Rule
+from services.api.stored import read_whole
 
 
 class Proposed(NamedTuple):
@@ -59,13 +60,13 @@ def checked(proposal: Proposal, now: datetime) -> Proposed:
 
 
 def stored(policy: Document) -> PolicyVersion:
-    """A version as stored (see `repositories.policies`)."""
+    """A version as stored (see `repositories.policies`). Raises NewerError where only a later version can read it."""
     return PolicyVersion(
         brand=policy["brand"],
         version=policy["version"],
         effective_from=policy["effective_from"],
-        rules=msgspec.convert(policy["rules"], tuple[controls.Rule, ...]),
-        calendars=msgspec.convert(policy.get("calendars", {}), dict[str, Calendar]),
+        rules=read_whole(policy["rules"], tuple[controls.Rule, ...]),
+        calendars=read_whole(policy.get("calendars", {}), dict[str, Calendar]),
     )
 
 

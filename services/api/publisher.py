@@ -6,11 +6,16 @@ confirmed. Whatever was stored and not confirmed, because the process or the bro
 by `run`; all of these records may be repeated. A brand's record is made from what is stored at that moment, and made
 again where a newer change came in between. Two processes can still leave the older record last, for a day at most, so
 each record has a revision, and readers pass over a lower one.
+
+While an upgrade is under way an API of a later version may store what this one does not know. Fields of a brand, of an
+account and of a channel are passed on as they are stored; a policy that this version cannot pass on whole is left to
+the other.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +24,16 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from rapport.contracts import codec
-from rapport.contracts.controls import AccountConnected, AccountDisconnected, Decided, FollowerErased, ScoringSet
-from rapport.contracts.events import Account, Brand, Channel
+from rapport.contracts.codec import NewerError
+from rapport.contracts.controls import (
+    AccountConnected,
+    AccountDisconnected,
+    Decided,
+    FollowerErased,
+    PolicyVersion,
+    ScoringSet,
+)
+from rapport.contracts.events import Account, Brand
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, key_of, partition_of
 from rapport.domain.erasing import erased_name
 from rapport.domain.times import ms
@@ -103,10 +116,10 @@ class Publisher:
         if stored is None:
             return True
         accounts = await self._outgoing.accounts(brand)
-        policies = await self._outgoing.policies(brand)
+        said = list(_readable(await self._outgoing.policies(brand)))
         controls = [
-            *(said for each in accounts if repeat or is_unsaid(each) for said in _connections(newest(each))),
-            *((f"policy-{each['version']}", proposals.stored(each)) for each in policies if repeat or is_unsaid(each)),
+            *(one for each in accounts if repeat or is_unsaid(each) for one in _connections(newest(each))),
+            *((f"policy-{each['version']}", event) for each, event in said if repeat or is_unsaid(each)),
         ]
         now = datetime.now(UTC)
         # The scorer learns what a new account means before ingest learns that it exists.
@@ -115,8 +128,19 @@ class Publisher:
         )
         await self._broker.append([_brand_record(stored, [newest(each) for each in accounts], now)])
         await self._outgoing.confirm_accounts(accounts)
-        await self._outgoing.confirm_policies([each["_id"] for each in policies])
+        await self._outgoing.confirm_policies([each["_id"] for each, _ in said])
         return await self._outgoing.confirm_brand(brand, stored["revision"], now)
+
+
+def _readable(policies: list[Document]) -> Iterator[tuple[Document, PolicyVersion]]:
+    for each in policies:
+        try:
+            yield each, proposals.stored(each)
+        except NewerError as error:
+            log.warning(
+                "version %s of the policy of %s is left to a later version of the API: %s",
+                each["version"], each["brand"], error,
+            )  # fmt: skip
 
 
 def _connections(account: Document) -> list[tuple[str, AccountConnected | AccountDisconnected]]:
@@ -157,16 +181,19 @@ def _brand_record(stored: Document, accounts: list[Document], now: datetime) -> 
             for each in accounts
             if each["disconnected_at"] is None
         ),
-        channels=msgspec.convert(settings["channels"], tuple[Channel, ...]),
         revision=stored["revision"],
         channels_since={each["id"]: each["since"] for each in settings.get("channels_since", [])},
     )
+    # Settings are stored as the record has them, so what a later version added to them is passed on.
+    fields = {**settings, **msgspec.to_builtins(event), "channels": settings["channels"]}
+    further = {each["_id"]: each.get("further") or {} for each in accounts}
+    fields["accounts"] = [{**further[each["id"]], **each} for each in fields["accounts"]]
     key = key_of(event.id)
     return Record(
         topic=BRANDS.name,
         partition=partition_of(key, BRANDS.partitions),
         key=key,
-        value=codec.encode(event),
+        value=codec.encode(fields),
         headers=codec.headers(
             "rapport.brand.v1", id=f"{event.id}/{stored['revision']}", source=SOURCE, time=now.isoformat()
         ),

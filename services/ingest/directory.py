@@ -53,6 +53,10 @@ class Directory:
         """The brand and the account of an id."""
         return self._accounts.get(id)
 
+    def hidden(self) -> bool:
+        """Whether there are brands of which nothing can be read, so that an unknown account may be one of theirs."""
+        return bool(self._brands.hidden())
+
     def accounts(self) -> MappingProxyType[str, tuple[str, Account]]:
         """Brand and account by account id, as of now."""
         return self._accounts
@@ -115,6 +119,7 @@ class Directory:
         count: dict[str, int] = {}
         for _, account in accounts.values():
             count[account.platform] = count.get(account.platform, 0) + 1
+        metrics.HIDDEN.set(len(self._brands.hidden()))
         metrics.ACCOUNTS.clear()
         for platform, number in count.items():
             metrics.ACCOUNTS.labels(platform).set(number)

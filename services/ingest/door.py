@@ -123,6 +123,11 @@ class Door:
         found = self._directory.account(account_id)
         secrets = secrets_at(found[1], self._now()) if found else ()
         if not signed(body, given, secrets or (NOBODY,)) or found is None or not secrets:
+            if found is None and self._directory.hidden():
+                # A sender who is told 401 may give up for good.
+                raise unavailable(
+                    "a brand cannot be read by this version, and the account may be one of its; try again"
+                )
             raise _unauthenticated(
                 f"no account {account_id!r}, or X-Rapport-Signature-256 is not sha256= and the hex HMAC-SHA256 of "
                 "the raw body with one of its secrets"

@@ -29,3 +29,4 @@ STREAM_AT = Gauge(
     ("platform", "source"),
 )
 ACCOUNTS = Gauge("rapport_ingest_accounts", "Accounts known from the brands topic", ("platform",))
+HIDDEN = Gauge("rapport_ingest_hidden_brands", "Brands of which this version can read nothing")

@@ -141,12 +141,15 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
 
 
 async def _measure(rows: AsyncCollection[outbox.Row], stopping: asyncio.Event) -> None:
+    seen = {"mail", "webhook"}
     while not stopping.is_set():
-        for channel_type in ("mail", "webhook"):
-            try:
-                metrics.PENDING.labels(channel_type).set(await outbox.pending(rows, channel_type))
-            except PyMongoError as error:
-                logging.getLogger("rapport.notifier").warning("pending deliveries are not counted: %s", error)
+        try:
+            counts = await outbox.pending(rows)
+            seen |= counts.keys()
+            for channel_type in seen:
+                metrics.PENDING.labels(channel_type).set(counts.get(channel_type, 0))
+        except PyMongoError as error:
+            logging.getLogger("rapport.notifier").warning("pending deliveries are not counted: %s", error)
         try:
             await asyncio.wait_for(stopping.wait(), MEASURE_SECONDS)
         except TimeoutError:

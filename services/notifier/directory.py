@@ -8,12 +8,14 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from rapport.contracts.brands import Brands
-from rapport.contracts.events import Brand, Channel
+from rapport.contracts.events import Brand, Channel, UnknownChannel
 from rapport.contracts.topics import BRANDS
 from rapport.kit import kafka
 
 POLL_MS = 200
 PATIENCE_SECONDS = 30.0
+BRAND_UNREADABLE = "waits for a notifier of a later version, which can read the brand"
+CHANNEL_UNKNOWN = "waits for a notifier of a later version, which knows this channel"
 
 
 class Directory:
@@ -54,6 +56,22 @@ class Directory:
         """
         found = self._brands.get(brand)
         return next((one for one in found.channels if one.id == channel), None) if found else None
+
+    def unknown_channels(self, brand: str) -> tuple[UnknownChannel, ...]:
+        """The channels of a brand that this version cannot use."""
+        return self._brands.unknown_channels(brand)
+
+    def unreadable(self, brand: str) -> str | None:
+        """Why the newest record of a brand cannot be read; None where that is not so."""
+        return self._brands.unreadable(brand)
+
+    def cannot_tell(self, brand: str, channel: str) -> str | None:
+        """Why only a later version knows where a channel goes; None where this one does, or knows that it is gone."""
+        if self.unreadable(brand) is not None:
+            return BRAND_UNREADABLE
+        if any(each.id == channel for each in self.unknown_channels(brand)):
+            return CHANNEL_UNKNOWN
+        return None
 
     def catch_up(self) -> None:
         """Reads all that is in the topic now. Raises KafkaError where the broker does not give it in time.

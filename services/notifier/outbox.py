@@ -5,8 +5,13 @@ A row: `_id` (`<alert>/<channel>`, the delivery's stable id), `alert`, `brand`, 
 `told_from` (what lateness counts from), `delivered_at`, `lease` (`token`, `until`), `payload` (the alert), `offset` (of
 the alert in its partition of the log), `overtaken_by` (the later step because of which this one was skipped). A
 reminder of a post that is missing is an alert here, whose step is `missing`.
+
+What only a later version of the notifier can send waits here, as `pending`: rows of a `channel_type` that this version
+does not know are claimed by nobody, and an alert of a brand that cannot be read has one row of the type `UNROUTED`,
+from which the rows of its channels are made once somebody can read the brand.
 """
 
+import contextlib
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,8 +26,9 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from rapport.contracts.events import Alert, Channel, MailChannel, MissingPost, Notice
+from rapport.contracts.events import Alert, Channel, MailChannel, MissingPost, Notice, UnknownChannel, WebhookChannel
 from rapport.kit.mongo import Document
+from services.notifier.directory import BRAND_UNREADABLE, CHANNEL_UNKNOWN
 
 DELIVERIES = "deliveries"
 KEPT = timedelta(days=100)
@@ -39,6 +45,12 @@ _OTHER_OPTIONS = 85
 
 GIVEN_BACK_FOR = timedelta(seconds=1)
 """How soon a step is looked at again that waits for the one before it."""
+WAITS_FOR = timedelta(minutes=1)
+"""How soon a delivery is looked at again that waits for a later version."""
+
+UNROUTED = UnknownChannel(id="", type="unrouted")
+"""What an alert is told to as long as nobody can read the channels of its brand."""
+_ROUTED_AT_ONCE = 500
 
 Row = Document
 Lane = tuple[str, str]
@@ -49,7 +61,7 @@ class Told(NamedTuple):
     """A notice and whom it is told to."""
 
     notice: Notice
-    channels: Sequence[Channel]
+    channels: Sequence[Channel | UnknownChannel]
     offset: int = 0
     """Of its record, which puts notices of one moment in order."""
 
@@ -75,9 +87,14 @@ class Claim:
         return self.brand, self.channel
 
 
-def type_of(channel: Channel) -> str:
+def type_of(channel: Channel | UnknownChannel) -> str:
     """The name of a channel's type, as its rows carry it."""
-    return "mail" if isinstance(channel, MailChannel) else "webhook"
+    match channel:
+        case MailChannel():
+            return "mail"
+        case WebhookChannel():
+            return "webhook"
+    return channel.type
 
 
 def prepare(rows: Collection[Row]) -> None:
@@ -107,6 +124,12 @@ def prepare(rows: Collection[Row]) -> None:
             raise
         # Made by a version that kept them for another time.
         rows.database.command("collMod", rows.name, index={"name": "kept", "expireAfterSeconds": kept})
+
+
+def _waits_for(channel: Channel | UnknownChannel) -> str | None:
+    if not isinstance(channel, UnknownChannel):
+        return None
+    return BRAND_UNREADABLE if channel is UNROUTED else CHANNEL_UNKNOWN
 
 
 MISSING = "missing"
@@ -141,7 +164,7 @@ def insert(rows: Collection[Row], notices: Iterable[Told], now: datetime) -> int
     return rows.bulk_write(writes, ordered=False).upserted_count if writes else 0
 
 
-def _row(told: Told, channel: Channel, now: datetime) -> Row:
+def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> Row:
     notice = told.notice
     step = notice.step if isinstance(notice, Alert) else MISSING
     late_from = notice.due_at if isinstance(notice, Alert) and step == "breach" else notice.created_at
@@ -153,7 +176,7 @@ def _row(told: Told, channel: Channel, now: datetime) -> Row:
         "step": step,
         "status": "pending",
         "attempts": 0,
-        "last_error": None,
+        "last_error": _waits_for(channel),
         "next_attempt_at": now,
         "created_at": now,
         "told_from": late_from,
@@ -163,6 +186,30 @@ def _row(told: Told, channel: Channel, now: datetime) -> Row:
         "offset": told.offset,
         "overtaken_by": None,
     }
+
+
+def unrouted_brands(rows: Collection[Row]) -> list[str]:
+    """The brands of alerts that wait for somebody who can read their channels."""
+    found: list[str] = rows.distinct("brand", {"status": "pending", "channel_type": UNROUTED.type})
+    return found
+
+
+def unrouted(rows: Collection[Row], brand: str) -> list[Told]:
+    """Some of a brand's alerts that wait for their channels, the oldest first. None of them has channels yet."""
+    query = {"status": "pending", "channel_type": UNROUTED.type, "brand": brand}
+    found = rows.find(query).hint("due").sort("created_at", ASCENDING).limit(_ROUTED_AT_ONCE)
+    waiting = []
+    for row in found:
+        # What is left out waits on, for a version that can read the alert as well.
+        with contextlib.suppress(msgspec.ValidationError):
+            waiting.append(Told(notice_of(row["payload"]), (), row["offset"]))
+    return waiting
+
+
+def routed(rows: Collection[Row], notices: Sequence[Told], now: datetime) -> None:
+    """Puts the rows of their channels in the place of alerts that waited for them."""
+    insert(rows, notices, now)
+    rows.delete_many({"_id": {"$in": [f"{told.notice.id}/{UNROUTED.id}" for told in notices]}})
 
 
 async def claim(
@@ -249,6 +296,13 @@ async def given_back(rows: AsyncCollection[Row], claim: Claim, now: datetime) ->
     return result.modified_count == 1
 
 
+async def waits(rows: AsyncCollection[Row], claim: Claim, why: str, until: datetime) -> bool:
+    """Gives a claim back without an attempt, with the reason. False where the claim is no longer ours."""
+    changes = {"next_attempt_at": until, "last_error": why, "lease.until": None}
+    result = await rows.update_one(_ours(claim), {"$set": changes})
+    return result.modified_count == 1
+
+
 async def _mark(rows: AsyncCollection[Row], claim: Claim, changes: dict[str, Any]) -> bool:
     result = await rows.update_one(_ours(claim), {"$set": {**changes, "lease.until": None}, "$inc": {"attempts": 1}})
     return result.modified_count == 1
@@ -258,9 +312,10 @@ def _ours(claim: Claim) -> Document:
     return {"_id": claim.id, "status": "pending", "lease.token": claim.token}
 
 
-async def pending(rows: AsyncCollection[Row], channel_type: str) -> int:
-    """How many deliveries of a type of channel wait."""
-    return await rows.count_documents({"status": "pending", "channel_type": channel_type}, hint="due")
+async def pending(rows: AsyncCollection[Row]) -> dict[str, int]:
+    """How many deliveries wait, by type of channel."""
+    types = await rows.distinct("channel_type", {"status": "pending"})
+    return {each: await rows.count_documents({"status": "pending", "channel_type": each}, hint="due") for each in types}
 
 
 def next_attempt(attempts: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:

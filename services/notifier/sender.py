@@ -126,6 +126,9 @@ class Sender:
         channel: Channel | None = None
         try:
             channel = self._known(claim) or await self._looked_up(claim)
+            if why := self._directory.cannot_tell(claim.brand, claim.channel):
+                await self._wait(claim, why)
+                return
             if channel is None:
                 raise DeliveryError("the channel was removed", for_good=True)
             async with self._held(claim):
@@ -141,6 +144,10 @@ class Sender:
             metrics.LATENESS.labels(self._type).observe(max(0.0, (now - claim.told_from).total_seconds()))
             self._count("delivered", ours)
             log.info("delivery %s arrived, attempt %d", claim.id, claim.attempts + 1)
+
+    async def _wait(self, claim: outbox.Claim, why: str) -> None:
+        log.warning("delivery %s %s", claim.id, why)
+        await outbox.waits(self._rows, claim, why, datetime.now(UTC) + outbox.WAITS_FOR)
 
     def _known(self, claim: outbox.Claim) -> Channel | None:
         channel = self._directory.channel(claim.brand, claim.channel)

@@ -20,6 +20,7 @@ from services.scorer.fenced.agent import Agent, Handler
 from services.scorer.fenced.turns import Turns
 from services.scorer.output import ROW_HEADERS
 from services.scorer.relationships import RelationshipsHandler
+from services.scorer.rows import ROWS_FORMAT
 
 APPLICATION = "rapport-1"
 STALE_AFTER = (TOMBSTONES_DAYS - 2) * DAY_MS
@@ -40,13 +41,14 @@ def agents(bootstrap: str, data: Path, *, grace_seconds: float, session_seconds:
             name="exchanges", application=APPLICATION, group=SCORER_GROUP, bootstrap=bootstrap, data=data,
             sources=(CONVERSATIONS.name,), changelog=EXCHANGES_CHANGELOG.name, changelog_headers=ROW_HEADERS,
             dead_letters={CONVERSATIONS.name: CONVERSATIONS_DEAD.name}, handler=exchanges, stale_after=STALE_AFTER,
-            turns=turns, session_seconds=session_seconds,
+            turns=turns, rows_format=ROWS_FORMAT, session_seconds=session_seconds,
         ),
         Agent(
             name="relationships", application=APPLICATION, group=SCORER_GROUP, bootstrap=bootstrap, data=data,
             sources=(ENGAGEMENTS.name, EXCHANGES.name), changelog=RELATIONSHIPS_CHANGELOG.name,
             changelog_headers=ROW_HEADERS,
             dead_letters={ENGAGEMENTS.name: ENGAGEMENTS_DEAD.name, EXCHANGES.name: EXCHANGES_DEAD.name},
-            handler=relationships, stale_after=STALE_AFTER, turns=turns, session_seconds=session_seconds,
+            handler=relationships, stale_after=STALE_AFTER, turns=turns, rows_format=ROWS_FORMAT,
+            session_seconds=session_seconds,
         ),
     ]  # fmt: skip

@@ -44,6 +44,7 @@ FAUST_STOP_SECONDS = 3.0
 
 ASSIGNED = Gauge("rapport_scorer_assigned_lanes", "Lanes that this worker has.", ["agent"])
 READY = Gauge("rapport_scorer_ready_lanes", "Lanes that are restored and process.", ["agent"])
+WAITING = Gauge("rapport_scorer_halted_lanes", "Lanes that wait for a scorer of a later version.")
 
 
 class Worker:
@@ -71,6 +72,7 @@ class Worker:
         self._dog = Watchdog(STUCK_SECONDS)
         self._app = self._faust()
         self._loop = asyncio.get_running_loop()
+        state.check(lambda: "; ".join(self._waits()) or None)
         # Where aiokafka's coordination ends with an error, it tells whoever fetches next, and nobody may.
         self._group = GroupWatch(
             settings.kafka,
@@ -185,18 +187,27 @@ class Worker:
         """Keeps the heartbeat that liveness looks at, and readiness."""
         while True:
             self.beat = time.monotonic()
-            self._ticks.only(partition for name, partition in self._lanes if name == "exchanges")
+            self._ticks.only(
+                partition
+                for (name, partition), lane in self._lanes.items()
+                if name == "exchanges" and lane.waits_for is None
+            )
             for agent in self._agents:
                 lanes = [lane for (name, _), lane in self._lanes.items() if name == agent]
                 ASSIGNED.labels(agent).set(len(lanes))
                 READY.labels(agent).set(sum(lane.ready for lane in lanes))
-            if self._lanes and all(lane.ready for lane in self._lanes.values()):
+            WAITING.set(len(self._waits()))
+            if self._lanes and all(lane.ready or lane.waits_for for lane in self._lanes.values()):
                 self._health.ready("partitions restored")
             else:
                 self._health.unready("partitions restored")
             if self._app.crashed:
                 self._crashed(RuntimeError(f"Faust ended: {self._app.crash_reason!r}"))
             await asyncio.sleep(0.2)
+
+    def _waits(self) -> list[str]:
+        """What lanes wait for that only a later version can go on with."""
+        return sorted(lane.waits_for for lane in list(self._lanes.values()) if lane.waits_for is not None)
 
     async def _guard(self) -> None:
         """Ends the worker where it gets nowhere. How far the log goes is asked of the broker, not of Faust."""

@@ -214,6 +214,8 @@ class ExchangesHandler:
             return
         try:
             self._publish(row, clock, batch)
+        except codec.NewerError:
+            raise
         except Exception:
             log.exception("%r cannot be looked at; its clock stands until something happens in it", key)
             STUCK.inc()

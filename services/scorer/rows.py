@@ -11,6 +11,13 @@ from rapport.domain.erasing import erased_name
 from rapport.domain.relationship import Scoring
 from services.scorer.fenced.batch import Batch
 
+ROWS_FORMAT = 1
+"""Goes up by one with each field that a row gets, here, in the domain, or in the contracts.
+
+A worker reads a row, changes it and writes it whole, so one of an earlier version would drop what it does not know. It
+leaves the partition alone instead.
+"""
+
 HEARD_WITHIN = 60_000
 """After a minute (ms) without a word from ingest, nobody knows what happened meanwhile."""
 

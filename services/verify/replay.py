@@ -101,6 +101,10 @@ class _Lane:
                 if place not in failed:
                     try:
                         self.handler.apply(record, clock, batch)
+                    except codec.NewerError as error:
+                        raise UnverifiableError(
+                            f"a later version wrote {where(record)}; verify with that version: {error}"
+                        ) from error
                     except Exception as error:
                         failed[place] = f"{type(error).__name__}: {error}"
                         break

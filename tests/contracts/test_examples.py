@@ -35,12 +35,6 @@ def test_an_example_is_read_and_written_again_without_loss(file: Path) -> None:
     assert msgspec.json.decode(codec.encode(event)) == example["value"]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_a_field_from_a_later_version_is_tolerated(file: Path) -> None:
-    example = json.loads(file.read_text())
-    decode(example["type"], json.dumps({**example["value"], "a_field_of_tomorrow": [1, {"x": 2}]}).encode())
-
-
 @pytest.mark.parametrize(
     "topic",
     [topic for topic in CATALOGUE if not topic.name.endswith(".dlt") and topic.name not in PRIVATE],

@@ -39,6 +39,7 @@ from services.scorer.fenced.agent import Handler
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import POSITION, Position
 from services.scorer.relationships import RelationshipsHandler
+from services.scorer.rows import ROWS_FORMAT
 from tests.faults.worker import Worker
 from tests.services.scorer.story import Rows
 from tests.services.scorer.worker import read_all, until
@@ -129,7 +130,7 @@ class Model:
     outputs: list[Output] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
     """Where the records were that cannot be processed."""
-    position: Position = field(default_factory=lambda: Position(next={}, clock=0))
+    position: Position = field(default_factory=lambda: Position(next={}, clock=0, format=ROWS_FORMAT))
 
     def __post_init__(self) -> None:
         self.handler.open(self.rows)  # type: ignore[arg-type]
@@ -191,7 +192,7 @@ class Model:
 
 
 def _copy(position: Position) -> Position:
-    return Position(next=dict(position.next), clock=position.clock, at=dict(position.at))
+    return Position(next=dict(position.next), clock=position.clock, at=dict(position.at), format=position.format)
 
 
 def _note(position: Position, record: Any) -> None:

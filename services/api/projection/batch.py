@@ -1,6 +1,5 @@
 """A poll's records, decoded and sorted by the view that they change. No I/O."""
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,12 +33,14 @@ INTERACTION_TYPE = "rapport.interaction.v1"
 TICK_TYPE = "rapport.tick.v1"
 CONTROL_TYPE = "rapport.control.v1"
 
-_interactions = msgspec.json.Decoder(Interaction)
 _followers = msgspec.json.Decoder(FollowerRow)
 
 SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES, RELATIONSHIPS_CHANGELOG)
 PUT_ASIDE = frozenset({CONVERSATIONS.name, ENGAGEMENTS.name})
-"""Topics that others write to. What cannot be read there is dead-lettered, and the next record is read."""
+"""Topics that others write to. What cannot be read there is dead-lettered, and the next record is read.
+
+What a later version of Rapport wrote is not: it waits for a projector of that version, as in any other topic.
+"""
 
 
 class UnreadableError(Exception):
@@ -72,7 +73,7 @@ class Batch:
     unreadable: list[UnreadableError] = field(default_factory=list)
     """What is left out: it goes to the dead letters where its topic has some, else into the log of the process."""
     halts: list[UnreadableError] = field(default_factory=list)
-    """Where a partition of the scorer's own topics cannot go on."""
+    """Where a partition cannot go on: at a record of a later version, or one of the scorer's own that nobody reads."""
 
 
 def read(polled: Mapping[Any, Iterable[Any]]) -> Batch:
@@ -85,7 +86,7 @@ def read(polled: Mapping[Any, Iterable[Any]]) -> Batch:
                 add(batch, record)
             except (msgspec.DecodeError, UnicodeDecodeError, codec.UndecodableError, ValueError) as error:
                 unreadable = UnreadableError(record, str(error))
-                if partition.topic in PUT_ASIDE:
+                if partition.topic in PUT_ASIDE and not isinstance(error, codec.NewerError):
                     batch.unreadable.append(unreadable)
                 else:
                     batch.halts.append(unreadable)
@@ -103,10 +104,9 @@ def _add_interaction(batch: Batch, record: Any) -> None:
         _add_control(batch, record)
         return
     if found != INTERACTION_TYPE:
-        raise codec.UndecodableError(f"unknown type {found!r}")
-    if record.value is None:
-        raise codec.UndecodableError("an interaction without a value")
-    interaction = _interactions.decode(record.value)
+        codec.decode(found, record.value)
+        raise codec.UndecodableError(f"a {found}, where only interactions and control records belong")
+    interaction: Interaction = codec.decode(found, record.value)
     document = interaction_document(interaction)
     # The first of an id wins, in the scorer as here.
     if document["_id"] not in batch.interactions:
@@ -121,16 +121,23 @@ def _add_interaction(batch: Batch, record: Any) -> None:
 
 
 def _add_control(batch: Batch, record: Any) -> None:
-    """Control records are the scorer's, which puts aside what it cannot read. Erasures and heartbeats are ours too."""
-    with contextlib.suppress(codec.UndecodableError):
+    """Control records are the scorer's, which puts aside what it cannot read. Erasures and heartbeats are ours too.
+
+    One of a kind that this version does not know may be ours as well, so it is waited for.
+    """
+    try:
         control = codec.decode(CONTROL_TYPE, record.value)
-        if isinstance(control, FollowerErased):
-            batch.erased.append(control)
-        elif isinstance(control, Heartbeat):
-            document = heartbeat_document(control, record.timestamp)
-            known = batch.heartbeats.get(document["_id"])
-            if known is None or known["version"] < document["version"]:
-                batch.heartbeats[document["_id"]] = document
+    except codec.NewerError:
+        raise
+    except codec.UndecodableError:
+        return
+    if isinstance(control, FollowerErased):
+        batch.erased.append(control)
+    elif isinstance(control, Heartbeat):
+        document = heartbeat_document(control, record.timestamp)
+        known = batch.heartbeats.get(document["_id"])
+        if known is None or known["version"] < document["version"]:
+            batch.heartbeats[document["_id"]] = document
 
 
 def _add_alert(batch: Batch, record: Any) -> None:

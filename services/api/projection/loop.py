@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 
 from rapport.contracts.topics import CONVERSATIONS, CONVERSATIONS_UNSEEN, ENGAGEMENTS, ENGAGEMENTS_UNSEEN
 from rapport.kit import backoff, dead_letters
+from rapport.kit.halts import Halts
 from rapport.kit.health import Health
 from rapport.kit.member import GroupConsumer
 from rapport.kit.mongo import Document
@@ -54,7 +55,7 @@ class Projector:
         self._dirty: set[hourly.Hour] = set()
         self._uncommitted = False
         self._commit_at = 0.0
-        self._halted: set[TopicPartition] = set()
+        self._halts = Halts(consumer, health)
         self.beat = time.monotonic()
         """When the loop last went round, on the monotonic clock."""
 
@@ -64,6 +65,8 @@ class Projector:
             while not self._stop.is_set():
                 self.beat = time.monotonic()
                 polled = self._consumer.poll(POLL_MS, max_records=POLL_RECORDS)
+                self._halts.look()
+                metrics.HALTED.set(len(self._halts))
                 if polled:
                     self._take(polled)
                 if self._uncommitted and time.monotonic() >= self._commit_at:
@@ -105,24 +108,17 @@ class Projector:
 
     def _resume(self) -> None:
         self._health.ready("mongodb")
-        waiting = self._consumer.paused() - self._halted
-        if waiting:
-            self._consumer.resume(*waiting)
+        self._halts.resume_others()
 
     def _halt(self, halts: list[UnreadableError]) -> None:
-        """Leaves a partition at a row that this version cannot read.
+        """Leaves a partition at a record that this version cannot read.
 
-        Skipping it would leave the view wrong without a word; it is the scorer's own contract, so a newer projector
-        will read it. The other partitions go on.
+        Skipping it would leave the view wrong without a word, and a newer projector will read it. The other partitions
+        go on.
         """
         for halt in halts:
-            partition = TopicPartition(halt.record.topic, halt.record.partition)
-            log.error("a row that this version cannot read; its partition waits for a newer projector: %s", halt)
-            self._consumer.seek(partition, halt.record.offset)
-            self._consumer.pause(partition)
-            self._halted.add(partition)
-            self._health.unready(f"unreadable row in {partition.topic} partition {partition.partition}")
-        metrics.HALTED.set(len(self._halted))
+            self._halts.at(halt.record, halt.why)
+        metrics.HALTED.set(len(self._halts))
 
     def _put_aside(self, unreadable: list[UnreadableError]) -> None:
         """Writes dead letters and returns once the broker has them, however long that takes."""

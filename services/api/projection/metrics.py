@@ -15,7 +15,7 @@ BATCH = Histogram(
 RECORDS = Counter("rapport_projector_records_total", "Records read and written to the views.", ["topic"])
 LAG = Gauge("rapport_projector_lag_records", "Records of a partition not read yet.", ["topic", "partition"])
 DEAD_LETTERS = Counter("rapport_projector_dead_letters_total", "Records put aside with their reason.", ["topic"])
-HALTED = Gauge("rapport_projector_halted_partitions", "Partitions that wait at a row this version cannot read.")
+HALTED = Gauge("rapport_projector_halted_partitions", "Partitions that wait at a record this version cannot read.")
 RECOUNT = Histogram(
     "rapport_projector_recount_seconds",
     "How long recounting the changed hours took.",

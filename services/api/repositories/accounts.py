@@ -4,7 +4,8 @@
 `old_secrets_until` (until when others than the newest are taken; null: there are none), `connected_at`,
 `disconnected_at` (null while it is connected), `connections` and `disconnections` (all of these times), `published`
 (whether the log ever had it), `pending` (newer values of some of these, not confirmed yet; or null), `revision` (of the
-last change). Readers see what is confirmed only.
+last change), `further` (may be missing: fields of the account's record that came later, passed on as they are). Readers
+see what is confirmed only.
 """
 
 from pymongo.asynchronous.database import AsyncDatabase

@@ -3,7 +3,8 @@
 A brand: `_id`, `settings` (confirmed: `name`, `timezone`, `channels`, `channels_since`; null until the first
 confirmation), `pending` (the same, newer, not confirmed yet; or null), `revision` (of the last change),
 `published_revision`, `published_at`, `created_at`. `channels_since` says when a channel (`id`) was added (`since`), and
-lacks those from before this was noted. Readers see what is confirmed only.
+lacks those from before this was noted. `settings` have the names and shapes of the brand's record, so that this version
+passes on what a later one adds to them. Readers see what is confirmed only.
 """
 
 from collections.abc import Mapping

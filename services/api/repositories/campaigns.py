@@ -24,6 +24,7 @@ from rapport.domain.survey import Answer, Question
 from rapport.kit.mongo import Document
 from services.api.repositories.stale import marking
 from services.api.repositories.tenants import Tenants
+from services.api.stored import read
 
 FOLLOWED = timedelta(days=90)
 """So long after its end late facts are looked for: nothing older is in the log."""
@@ -262,17 +263,17 @@ def scope_of(campaign: Document) -> Scope:
 
 def rules_of(campaign: Document) -> Rules:
     """What makes an entry of a stored giveaway valid."""
-    return msgspec.convert(campaign["giveaway"], Rules)
+    return read(campaign["giveaway"], Rules)
 
 
 def questions_of(campaign: Document) -> list[Question]:
     """What a stored survey asks."""
-    return msgspec.convert(campaign["survey"]["questions"], list[Question])
+    return read(campaign["survey"]["questions"], list[Question])
 
 
 def answers_of(stored: Mapping[str, Document]) -> dict[str, Answer]:
     """Stored answers, by question."""
-    return msgspec.convert(stored, dict[str, Answer])
+    return read(stored, dict[str, Answer])
 
 
 def answers_document(its: Document, answers: Mapping[str, Answer], objects: Collection[str], form: Any) -> Document:

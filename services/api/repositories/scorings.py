@@ -1,5 +1,6 @@
 """The agency's numbers for relationships, as versions. They are the installation's, not a brand's."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -9,8 +10,12 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from rapport.contracts.codec import NewerError
 from rapport.domain.relationship import DEFAULT, Scoring
 from rapport.kit.mongo import Document
+from services.api.stored import read_whole
+
+log = logging.getLogger("rapport.api")
 
 Numbers = Mapping[int, Scoring]
 """Versions by their number; what a follower is told from, whose own version is among them."""
@@ -51,11 +56,18 @@ class Scorings:
     async def unsaid(self, since: datetime) -> list[Scoring]:
         """Those that the log does not have, and the latest one where it was not repeated since."""
         found = await self._scorings.find({}).sort("_id", -1).to_list()
-        return [
-            stored(each)
+        due = [
+            each
             for place, each in enumerate(found)
             if not each["confirmed"] or (place == 0 and each["said_at"] < since)
         ]
+        readable: list[Scoring] = []
+        for each in due:
+            try:
+                readable.append(stored(each))
+            except NewerError as error:
+                log.warning("version %s of the numbers is left to a later version of the API: %s", each["_id"], error)
+        return readable
 
     async def said(self, scoring: Scoring, at: datetime) -> None:
         """Notes that the log has a version."""
@@ -78,5 +90,5 @@ def _numbers(versions: Collection[int], documents: Iterable[Document]) -> dict[i
 
 
 def stored(document: Document) -> Scoring:
-    """A stored version."""
-    return msgspec.convert(document["numbers"], Scoring)
+    """A stored version. Raises NewerError where only a later version can read it."""
+    return read_whole(document["numbers"], Scoring)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 
 from services.api.auth import PrincipalDep, ReadBrand, WriteBrand
 from services.api.context import Context, ContextDep
-from services.api.problems import responses
+from services.api.problems import invalid, responses
 from services.api.repositories.abilities import lacks_mail_server
 from services.api.repositories.brands import Brands
 from services.api.routes.publishing import confirmed
@@ -25,6 +25,8 @@ from services.api.schemas.settings import (
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 SECRET_BYTES = 32
+TYPES = frozenset({"mail", "webhook"})
+"""Of channels that this version knows."""
 NO_MAIL_SERVER = (
     "Alerts by mail are not sent: this installation has no mail server. Whoever runs it can set RAPPORT_SMTP."
 )
@@ -40,29 +42,40 @@ async def put_channels(
 ) -> Channels:
     """Replaces a brand's channels. A secret that was made for a webhook is in this answer and in no other."""
     settings = request.state.brand["settings"]
-    known = {each["id"]: each.get("secret") for each in settings["channels"]}
-    since = _since(new, set(known), settings.get("channels_since", []), datetime.now(UTC))
-    stored: list[dict[str, Any]] = []
+    known = {each["id"]: each for each in settings["channels"]}
+    stored: list[dict[str, Any]] = [each for each in settings["channels"] if each["type"] not in TYPES]
+    if taken := {each["id"] for each in stored} & {each.id for each in new.channels}:
+        raise invalid("channels", f"the id {min(taken)!r} is that of a channel which this version cannot change")
+    times = settings.get("channels_since", [])
+    since = _since([*(each["id"] for each in stored), *(each.id for each in new.channels)], set(known), times)
+    others = list(stored)
     shown: list[MailChannel | WebhookChannel] = []
     for channel in new.channels:
         if isinstance(channel, MailInput):
-            stored.append(channel.model_dump())
+            stored.append(_changed(known.get(channel.id), channel.model_dump()))
             shown.append(MailChannel(type="mail", id=channel.id, to=channel.to))
             continue
-        secret = channel.secret or known.get(channel.id)
+        secret = channel.secret or known.get(channel.id, {}).get("secret")
         made = None if secret else _new_secret()
-        stored.append({"type": "webhook", "id": channel.id, "url": channel.url, "secret": secret or made})
+        changes = {"type": "webhook", "id": channel.id, "url": channel.url, "secret": secret or made}
+        stored.append(_changed(known.get(channel.id), changes))
         shown.append(WebhookChannel(type="webhook", id=channel.id, url=channel.url, secret=made))
     await Brands(context.database, tenants).change(brand, {"channels": stored, "channels_since": since})
     await confirmed(context, brand)
-    return Channels(channels=shown, warnings=await _warnings(context, shown))
+    return Channels(channels=shown, warnings=await _warnings(context, shown, others))
 
 
-def _since(new: ChannelsInput, known: set[str], noted: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+def _changed(known: dict[str, Any] | None, changes: dict[str, Any]) -> dict[str, Any]:
+    """A channel with its changes; fields that a later version gave it stay."""
+    return {**known, **changes} if known is not None and known["type"] == changes["type"] else changes
+
+
+def _since(ids: list[str], known: set[str], noted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """When each channel was added; a changed address does not count. Those from before it was noted have no time."""
+    now = datetime.now(UTC)
     times = {each["id"]: each["since"] for each in noted}
-    added = {channel.id: now for channel in new.channels if channel.id not in known}
-    kept = {channel.id: times[channel.id] for channel in new.channels if channel.id in times and channel.id in known}
+    added = {each: now for each in ids if each not in known}
+    kept = {each: times[each] for each in ids if each in times and each in known}
     return [{"id": each, "since": at} for each, at in {**kept, **added}.items()]
 
 
@@ -75,18 +88,31 @@ def _host_only(url: str) -> str:
 @router.get("/brands/{brand}/channels", responses=responses(403, 404), response_model_exclude_none=True)
 async def get_channels(_tenants: ReadBrand, who: PrincipalDep, context: ContextDep, request: Request) -> Channels:
     """A brand's channels, without their secrets. A key that may only read sees the hosts of webhooks, no more."""
+    channels = request.state.brand["settings"]["channels"]
     shown: list[MailChannel | WebhookChannel] = [
         MailChannel(type="mail", id=each["id"], to=each["to"])
         if each["type"] == "mail"
         else WebhookChannel(
             type="webhook", id=each["id"], url=each["url"] if who.may("write") else _host_only(each["url"])
         )
-        for each in request.state.brand["settings"]["channels"]
+        for each in channels
+        if each["type"] in TYPES
     ]
-    return Channels(channels=shown, warnings=await _warnings(context, shown))
+    others = [each for each in channels if each["type"] not in TYPES]
+    return Channels(channels=shown, warnings=await _warnings(context, shown, others))
 
 
-async def _warnings(context: Context, channels: list[MailChannel | WebhookChannel]) -> list[str]:
+async def _warnings(
+    context: Context, channels: list[MailChannel | WebhookChannel], others: list[dict[str, Any]]
+) -> list[str]:
+    found = await _without_mail_server(context, channels)
+    if others:
+        named = ", ".join(sorted(f"{each['id']} ({each['type']})" for each in others))
+        found.append(f"A later version of Rapport set up more channels. They are kept as they are: {named}.")
+    return found
+
+
+async def _without_mail_server(context: Context, channels: list[MailChannel | WebhookChannel]) -> list[str]:
     mails = sorted(channel.id for channel in channels if channel.type == "mail")
     if not mails or not await lacks_mail_server(context.database):
         return []

@@ -117,8 +117,10 @@ class Exchange(BaseModel):
 class Delivery(BaseModel):
     """How one channel's delivery of an alert stands."""
 
-    channel: str
-    channel_type: str
+    channel: Annotated[str, Field(description="Empty while the channels of the brand cannot be read.")]
+    channel_type: Annotated[
+        str, Field(description="`mail`, `webhook`, or one of a later version; `unrouted` where the channel is empty.")
+    ]
     status: Annotated[
         str,
         Field(description="`pending`, `delivered`, `failed`, or `skipped`: a later step was there before it was sent."),

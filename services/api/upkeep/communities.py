@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from pymongo import DeleteOne
 from pymongo.database import Database
 
+from rapport.contracts.codec import NewerError
 from rapport.contracts.events import SPOKEN
 from rapport.domain.policy import says
 from rapport.kit.mongo import Document
@@ -121,10 +122,18 @@ def entered(desk: Desk, brand: str, campaigns: Iterable[str], followers: Collect
     """Has these followers judged again, where a rule asks for one of the campaigns that they entered or left."""
     wanted = set(campaigns)
     communities = desk.database["communities"].find({"brand": brand, "removed_at": None}, {"rule": 1})
-    if any(asked([rule_of(each)]).campaigns & wanted for each in communities):
+    if any(_asks_for(each, wanted) for each in communities):
         stale.mark(
             desk, STALE, ({"brand": brand, "platform": platform, "follower": each} for platform, each in followers)
         )
+
+
+def _asks_for(community: Document, campaigns: set[str]) -> bool:
+    """Whether a rule asks for one of the campaigns; one that only a later version can read may do so."""
+    try:
+        return bool(asked([rule_of(community)]).campaigns & campaigns)
+    except NewerError:
+        return True
 
 
 def _start_here(desk: Desk, task: str, brand: str, collection: str, field: str) -> None:

@@ -34,7 +34,8 @@ class Handler(Protocol):
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
         """Applies one record. `clock` (ms) is the partition's, this record included.
 
-        An exception means that this record cannot be processed: it is dead-lettered, and nothing of it is kept.
+        An exception means that this record cannot be processed: it is dead-lettered, and nothing of it is kept. But
+        NewerError means that a later version can process it, so the partition waits for one.
         """
 
     def sweep(self, clock: int, batch: Batch) -> bool:
@@ -70,5 +71,7 @@ class Agent:
     """Age (ms of log time) from which on local rows are read anew: less than the tombstones of the changelog live."""
     turns: Turns = field(default_factory=Turns)
     """Shared by all agents of a process."""
+    rows_format: int = 0
+    """Of the rows as this version writes them. Where a later version has written, this one keeps its hands off."""
     session_seconds: float = 10.0
     """After which the group gives a silent worker's partitions to others."""

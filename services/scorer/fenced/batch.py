@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from rapport.contracts.codec import NewerError
+
 T = TypeVar("T")
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -52,12 +54,18 @@ class Batch:
         self.outputs: list[Output] = []
 
     def row(self, key: bytes, shape: type[T]) -> T | None:
-        """The row of `key`: the same object for the whole batch. Say `keep` after changing it."""
+        """The row of `key`: the same object for the whole batch. Say `keep` after changing it.
+
+        Raises NewerError where this version cannot read it. Rows are nobody's but ours.
+        """
         if key in self._rows:
             found: T | None = self._rows[key]
             return found
         value = self._stored.get(key)
-        row = None if value is None else decoder(shape).decode(value)
+        try:
+            row = None if value is None else decoder(shape).decode(value)
+        except msgspec.DecodeError as error:
+            raise NewerError(f"the row {key.decode('utf-8', 'replace')} cannot be read: {error}") from error
         self._rows[key] = row
         return row
 

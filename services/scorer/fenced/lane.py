@@ -15,6 +15,7 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge
 
+from rapport.contracts.codec import NewerError
 from services.scorer.fenced.agent import Agent, Record
 from services.scorer.fenced.position import check_position
 from services.scorer.fenced.state import StaleError, Store, position_of, restore
@@ -65,6 +66,8 @@ class Lane:
         self.agent = agent
         self.partition = partition
         self.ready = False
+        self.waits_for: str | None = None
+        """What only a later version can go on with; None where this one can."""
         self.done = 0
         """Changes with every row restored and every record processed."""
         self._read_from = read_from
@@ -106,7 +109,7 @@ class Lane:
     @property
     def unfinished(self) -> bool:
         """Whether it restores, or has records that are not processed."""
-        return not self.ready or bool(self._waiting) or self._busy
+        return self.waits_for is None and (not self.ready or bool(self._waiting) or self._busy)
 
     async def close(self) -> None:
         """Lets the transaction under way end, then gives everything back. What waits is left for the next owner.
@@ -155,6 +158,9 @@ class Lane:
                 return
             except asyncio.CancelledError:
                 raise
+            except NewerError as error:
+                self._wait_for_another(error)
+                return
             except BaseException as error:
                 openings = 1 if self._transactions and self._transactions.committed else openings + 1
                 if not lost(error) or openings > MOST_OPENINGS:
@@ -166,6 +172,13 @@ class Lane:
                 log.warning("%s[%d] is opened again, its producer failed: %r", self.agent.name, self.partition, error)
             OPENED_AGAIN.labels(self.agent.name).inc()
             self._begin_again()
+
+    def _wait_for_another(self, error: NewerError) -> None:
+        """Leaves the partition as it is for a worker of a later version. The other lanes go on."""
+        self.waits_for = f"{self.agent.name}[{self.partition}] waits for a scorer of a later version: {error}"
+        log.error("%s", self.waits_for)
+        self._begin_again()
+        self._pause(True)
 
     async def _taken_away(self, error: BaseException) -> bool:
         """Whether the partition is another's. Where it stays here, its transaction took too long."""
@@ -208,6 +221,10 @@ class Lane:
             RESTORED.labels(agent.name).inc(rows)
             sources = [TopicPartition(source, self.partition) for source in agent.sources]
             position = await check_position(position_of(store), agent.bootstrap, agent.group, sources)
+            if position.format > agent.rows_format:
+                raise NewerError(
+                    f"its rows have the format {position.format}, and this version knows up to {agent.rows_format}"
+                )
             handler = agent.handler(self.partition)
             async with agent.turns.turn() as turn:
                 for _ in handler.opening(store):

@@ -44,6 +44,8 @@ class Position(Struct):
     """When (ms) the log appended the last record processed, per `topic:partition`: what a recreated topic has not."""
     at: dict[str, int] = {}
     """The offset of that record, where markers were passed after it; else it is the one before `next`."""
+    format: int = 0
+    """Of the rows: that of the latest version which wrote any."""
 
 
 class Store:

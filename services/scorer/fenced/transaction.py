@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 from prometheus_client import Counter, Histogram
 
+from rapport.contracts.codec import NewerError
 from rapport.kit import dead_letters
 from rapport.kit.kafka_login import login
 from services.scorer.fenced.agent import Agent, Handler, Record
@@ -228,13 +229,17 @@ class Transactions:
         One that cannot be processed is dead-lettered, and the rest applied afresh.
         """
         dead: dict[int, str] = {}
+        some = list(records)
         async with self._agent.turns.turn() as turn:
-            while (done := await self._tried(records, dead, turn)) is None:
+            while (done := await self._tried(some, dead, turn)) is None:
                 self._handler.rolled_back()
         return done
 
     async def _tried(self, records: list[Record], dead: dict[int, str], turn: Turn) -> tuple[Batch, int, bool] | None:
-        """As `_apply`; None where one more record was found that cannot be processed, which is then in `dead`."""
+        """As `_apply`; None where one more record was found that cannot be processed, which is then in `dead`.
+
+        What is in front of a record that only a later version can process goes ahead. Raises NewerError at that record.
+        """
         batch = Batch(self._store)
         clock = self._position.clock
         for place, record in enumerate(records):
@@ -246,6 +251,11 @@ class Transactions:
             else:
                 try:
                     self._handler.apply(record, clock, batch)
+                except NewerError as error:
+                    if place:
+                        del records[place:]  # those in front of it, afresh: this one may have changed rows already
+                        return None
+                    raise NewerError(f"{record.topic}/{record.partition} offset {record.offset}: {error}") from error
                 except Exception as error:
                     log.exception(
                         "%s %s:%d offset %d cannot be processed",
@@ -265,7 +275,7 @@ class Transactions:
             following[source] = max(record.offset + 1, self._passed.get(source, 0))
             last[source], at[source] = record.timestamp, record.offset
             clock = max(clock, record.timestamp)
-        return Position(next=following, clock=clock, last=last, at=at)
+        return Position(next=following, clock=clock, last=last, at=at, format=self._agent.rows_format)
 
     async def _transact(self, batch: Batch, position: Position) -> None:
         with self._agent.turns.writing:

@@ -124,13 +124,31 @@ def test_what_cannot_be_read_is_put_aside_and_the_next_is_read() -> None:
     unreadable = [
         _Record(CONVERSATIONS.name, b"k", b"{", codec.headers("rapport.interaction.v1", id="1", source="/test")),
         _Record(CONVERSATIONS.name, b"k", None, codec.headers("rapport.interaction.v1", id="1", source="/test")),
-        _Record(CONVERSATIONS.name, b"k", b"{}", codec.headers("rapport.interaction.v9", id="1", source="/test")),
+        _Record(CONVERSATIONS.name, b"k", b"{}", codec.headers("somebody.elses.v9", id="1", source="/test")),
         _Record(CONVERSATIONS.name, b"k", b"{}"),
     ]
     found = _read(CONVERSATIONS, *unreadable, _said("1"))
     assert [error.record for error in found.unreadable] == unreadable
     assert list(found.interactions) == ["aurora/bluesky/1"]
     assert "v9" in str(found.unreadable[2])
+
+
+def test_what_a_later_version_wrote_halts_its_partition_wherever_it_is() -> None:
+    control = "rapport.control.v1"
+    for kind, value in (
+        (control, b'{"control": "tomorrow"}'),
+        ("rapport.interaction.v2", b"{}"),
+        ("rapport.x.v1", b""),
+    ):
+        later = _Record(CONVERSATIONS.name, b"k", value, codec.headers(kind, id="1", source="/test"))
+        found = _read(CONVERSATIONS, _said("1"), later, _said("2"))
+        assert list(found.interactions) == ["aurora/bluesky/1"]
+        assert ([halt.record for halt in found.halts], found.unreadable) == ([later], [])
+    said = _said("3")
+    word = _Record(CONVERSATIONS.name, b"k", (said.value or b"").replace(b'"comment"', b'"story"'), said.headers)
+    assert [halt.record for halt in _read(CONVERSATIONS, word).halts] == [word]
+    poison = _Record(CONVERSATIONS.name, b"k", b'{"control": 7}', codec.headers(control, id="1", source="/test"))
+    assert (_read(CONVERSATIONS, poison).halts, _read(CONVERSATIONS, poison).unreadable) == ([], [])
 
 
 def test_an_unreadable_row_of_the_scorer_halts_its_partition_at_that_row() -> None:

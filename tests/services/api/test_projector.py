@@ -293,6 +293,9 @@ class _Polled:
     def paused(self) -> set[TopicPartition]:
         return self.halted
 
+    def assignment(self) -> set[TopicPartition]:
+        return set(self._polled)
+
     def highwater(self, _partition: TopicPartition) -> int | None:
         return None
 
@@ -328,4 +331,4 @@ def test_an_unreadable_row_halts_its_partition_and_says_so_while_the_others_go_o
     assert views["interactions"].count_documents({"brand": brand}) == 1
     assert consumer.halted == {rows}
     assert consumer.committed == {rows: 7, facts: 4}
-    assert health.reasons() == [f"unreadable row in {rows.topic} partition 1"]
+    assert health.reasons() == [f"{rows.topic}/1 waits at offset 7 for a later version"]

@@ -29,8 +29,11 @@ SEND_SECONDS = 2.0
 class Servers(Protocol):
     """The stack: where Kafka and MongoDB listen."""
 
-    kafka: str
-    mongodb: str
+    @property
+    def kafka(self) -> str: ...
+
+    @property
+    def mongodb(self) -> str: ...
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -59,10 +62,11 @@ class World:
         self._client: MongoClient[Document] = MongoClient(self.servers.mongodb, tz_aware=True)
         self.rows = self._client[self.database][DELIVERIES]
 
-    def start(self, *, wait: bool = True, **env: str) -> "Notifier":
+    def start(self, *, wait: bool = True, before: str = "", **env: str) -> "Notifier":
+        """`before` is Python to be run in the process first: what makes it another version."""
         port = free_port()
         process = subprocess.Popen(
-            [sys.executable, "-c", "from services.notifier.app import run; run()"],
+            [sys.executable, "-c", f"{before}\nfrom services.notifier.app import run; run()"],
             env={
                 **os.environ,
                 "RAPPORT_PORT": str(port),

@@ -161,8 +161,7 @@ def test_claims_and_counts_use_an_index(filled: Any, within: Any) -> None:
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        assert await outbox.pending(rows, "webhook") == 1
-        assert await outbox.pending(rows, "mail") == 0
+        assert await outbox.pending(rows) == {"webhook": 1}
         query = {"status": "pending", "channel_type": "webhook", "next_attempt_at": {"$lte": NOW}}
         plan = await rows.find(query).sort("next_attempt_at", 1).explain()
         assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])

@@ -25,6 +25,9 @@ class OneChannel:
     def channel(self, brand: str, channel: str) -> Channel | None:
         return HOOK
 
+    def cannot_tell(self, brand: str, channel: str) -> str | None:
+        return None
+
 
 def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers, database: str) -> None:
     now = datetime.now(UTC)

@@ -174,7 +174,7 @@ def test_what_cannot_be_processed_is_dead_lettered_with_the_reason_and_the_rest_
     poison: list[tuple[bytes | None, list[tuple[str, bytes]]]] = [
         (b"\xff\x00 not json", interesting),
         (None, interesting),
-        (b"{}", [("ce_type", b"rapport.interaction.v77")]),
+        (b"{}", [("ce_type", b"somebody.elses.v77")]),
         (b"{}", []),
         (codec.encode(interaction("reply", "r1", 0, thread=None)), interesting),
     ]

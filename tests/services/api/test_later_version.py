@@ -1,0 +1,119 @@
+"""What an API of a later version has stored: this one passes it on, or leaves it to the other, and drops nothing."""
+
+import json
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from rapport.contracts.codec import NewerError
+from rapport.contracts.controls import Rule, When
+from rapport.contracts.topics import BRANDS, key_of
+from rapport.domain import community
+from rapport.domain.community_text import RuleError, from_plain
+from rapport.domain.relationship import Scoring
+from rapport.kit.mongo import Document
+from rapport.local.stack import Running
+from services.api.stored import read, read_whole
+from tests.services.api.conftest import Served, own_brand
+from tests.services.api.log import controls, everything
+from tests.services.api.test_publisher import publish_all
+
+SLACK = {"type": "slack", "id": "room", "room": 7}
+
+
+def in_the_log(stack: Running, brand: str) -> dict[str, Any]:
+    """The newest record of a brand, with all that it holds."""
+    records = [each for each in everything(stack.kafka, BRANDS) if each.key == key_of(brand)]
+    found: dict[str, Any] = json.loads(records[-1].value)
+    return found
+
+
+@pytest.mark.stack
+def test_a_change_by_this_version_keeps_what_a_later_one_stored_of_the_brand(
+    api: Served, stack: Running, views: Database[Document]
+) -> None:
+    brand = own_brand()
+    api.brand(brand)
+    team = {"type": "mail", "id": "team", "to": "team@acme.example"}
+    assert api.client.put(f"/v1/brands/{brand}/channels", json={"channels": [team]}).status_code == 200
+    answer = api.client.post(
+        f"/v1/brands/{brand}/accounts", json={"id": f"{brand}-desk", "platform": "helpdesk", "handle": "acme"}
+    )
+    assert answer.status_code == 201, answer.text
+    more: Document = {"settings.colour": "red", "settings.channels": [{**team, "digest": True}, SLACK]}
+    views["brands"].update_one({"_id": brand}, {"$set": more})
+    views["accounts"].update_one({"_id": f"{brand}-desk"}, {"$set": {"further": {"shop": "x"}, "internal": "y"}})
+
+    shown = api.client.get(f"/v1/brands/{brand}/channels").json()
+    assert [each["id"] for each in shown["channels"]] == ["team"]
+    assert any("room (slack)" in each for each in shown["warnings"])
+    moved = {**team, "to": "desk@acme.example"}
+    answer = api.client.put(f"/v1/brands/{brand}/channels", json={"channels": [moved]})
+    assert answer.status_code == 200
+    assert any("room (slack)" in each for each in answer.json()["warnings"])
+
+    record = in_the_log(stack, brand)
+    assert record["channels"] == [SLACK, {**moved, "digest": True}]
+    assert record["colour"] == "red"
+    [account] = record["accounts"]
+    assert (account["shop"], "internal" in account) == ("x", False)
+    taken = {"type": "mail", "id": "room", "to": "team@acme.example"}
+    answer = api.client.put(f"/v1/brands/{brand}/channels", json={"channels": [taken]})
+    assert answer.status_code == 422
+
+
+@pytest.mark.stack
+def test_a_policy_that_this_version_cannot_pass_on_whole_is_left_to_the_later_one(
+    api: Served, stack: Running, views: Database[Document]
+) -> None:
+    brand = own_brand()
+    api.brand(brand)
+    address = f"/v1/brands/{brand}/policy"
+    assert api.client.put(address, json={"rules": [{"target_seconds": 60}]}).status_code == 200
+    stored = views["policies"].find_one({"brand": brand})
+    assert stored is not None
+    rule = {**stored["rules"][0], "when": {"language": "de"}}
+    later = {
+        **stored,
+        "_id": f"{stored['_id']}x",
+        "version": stored["version"] + 1,
+        "rules": [rule],
+        "published": False,
+    }
+    views["policies"].insert_one(later)
+
+    assert publish_all(stack, views.name) == [brand]
+    policies = [each for found in controls(stack.kafka, brand).values() for each in found if hasattr(each, "rules")]
+    assert {each.version for each in policies} == {stored["version"]}
+    assert views["policies"].find_one({"_id": later["_id"]}, {"published": 1})["published"] is False  # type: ignore[index]
+    views["policies"].update_one({"_id": later["_id"]}, {"$set": {"published": True}})
+    answer = api.client.get(address)
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True), answer.text
+
+
+def test_what_is_passed_on_is_passed_on_whole_or_not_at_all() -> None:
+    rules = tuple[Rule, ...]
+    known = [{"target_seconds": 60, "when": {"platform": "bluesky"}, "warn_at": [0.5]}]
+    assert read_whole(known, rules) == (Rule(target_seconds=60, when=When(platform="bluesky"), warn_at=(0.5,)),)
+    for later in ({"target_seconds": 60, "who": "x"}, {"target_seconds": 60, "when": {"language": "de"}}):
+        with pytest.raises(NewerError):
+            read_whole([later], rules)
+    assert read([{"target_seconds": 60, "who": "x"}], rules) == (Rule(target_seconds=60),)
+    with pytest.raises(NewerError):
+        read_whole({**json.loads(json.dumps({"version": 1})), "humour": 3}, Scoring)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "condition", "field": "bot", "comparison": "is", "value": "yes", "within": 3},
+        {"kind": "xor", "of": []},
+        {"kind": "not", "of": {"kind": "condition", "field": "bot", "comparison": "is", "value": "yes"}, "x": 1},
+    ],
+)
+def test_a_rule_of_a_community_waits_where_it_is_stored_and_is_refused_where_it_is_given(rule: dict[str, Any]) -> None:
+    with pytest.raises(NewerError):
+        read(rule, community.Rule)  # type: ignore[arg-type]
+    with pytest.raises(RuleError):
+        from_plain(rule)

@@ -1,0 +1,75 @@
+"""A worker of an earlier version drops fields that it does not know from the rows that it changes, so it must not.
+
+`rows_format.json` has the fields of every row of the scorer's, and the format that they are. A new field, or a new
+row, fails here until `ROWS_FORMAT` in `services/scorer/rows.py` has gone up by one, and
+`python -m tests.services.scorer.test_rows_format` has written the file again.
+"""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, inspect
+
+from rapport.contracts.controls import PolicyVersion
+from rapport.contracts.rows import FollowerRow
+from rapport.domain.counting import Fact, Thing
+from rapport.domain.publication import Thread
+from services.scorer import rows
+from services.scorer.fenced.state import Position
+from services.scorer.rows import BrandSettings, ErasedRow, Heard, Messages, ObjectRow, OpenRow, ScoringRow
+
+FILE = Path(__file__).with_name("rows_format.json")
+SCORER = Path(rows.__file__).parent
+ROWS: tuple[type[Struct], ...] = (
+    BrandSettings, ErasedRow, Fact, FollowerRow, Heard, Messages, ObjectRow, OpenRow, PolicyVersion, Position,
+    ScoringRow, Thing, Thread,
+)  # fmt: skip
+
+
+def fields(shape: inspect.Type, found: dict[str, list[str]]) -> None:
+    """Notes the fields of every struct in a shape."""
+    match shape:
+        case inspect.StructType() if shape.cls.__name__ not in found:
+            found[shape.cls.__name__] = sorted(each.encode_name for each in shape.fields)
+            for each in shape.fields:
+                fields(each.type, found)
+        case inspect.UnionType():
+            for option in shape.types:
+                fields(option, found)
+        case inspect.DictType():
+            fields(shape.value_type, found)
+        case inspect.VarTupleType() | inspect.ListType():
+            fields(shape.item_type, found)
+        case inspect.TupleType():
+            for item in shape.item_types:
+                fields(item, found)
+
+
+def described() -> dict[str, Any]:
+    """What the file says of this version."""
+    found: dict[str, list[str]] = {}
+    for row in ROWS:
+        fields(inspect.type_info(row), found)
+    return {"format": rows.ROWS_FORMAT, "fields": dict(sorted(found.items()))}
+
+
+def test_a_row_that_has_more_than_before_has_another_format() -> None:
+    assert json.loads(FILE.read_text()) == described(), __doc__
+
+
+def test_every_row_that_is_read_is_here() -> None:
+    read: set[str] = set()
+    for file in SCORER.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "row":
+                shape = node.args[1]
+                assert isinstance(shape, ast.Name)
+                read.add(shape.id)
+    # The pruner is given shapes that are read elsewhere too.
+    assert read - {"shape"} <= {row.__name__ for row in ROWS}
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(described(), indent=1) + "\n")
