@@ -38,6 +38,17 @@ class Fact(NamedTuple):
     """What it was done to, where that is not the post itself."""
 
 
+class Standing(NamedTuple):
+    """Something that a follower did with a post and that still counts."""
+
+    kind: str
+    follower: str | None
+    by: str
+    """`record` where each record counts, `thing` where all that was done to one thing counts once."""
+    name: str | None
+    """Of the record or the thing."""
+
+
 class Post(Struct, frozen=True):
     """A post as it now reads."""
 
@@ -69,6 +80,14 @@ def brought(facts: Iterable[Fact], removals: Iterable[Fact]) -> dict[str, int]:
     A reaction, or a share without words, counts once per person and thing, however many records of it there are.
     `facts` are the interactions that belong to the post and the undoings of them; `removals` are about those.
     """
+    counts = dict.fromkeys(BROUGHT.values(), 0)
+    for each in standing(facts, removals):
+        counts[BROUGHT[each.kind]] += 1
+    return counts
+
+
+def standing(facts: Iterable[Fact], removals: Iterable[Fact]) -> set[Standing]:
+    """What `brought` counts, each once. What one follower did depends on nothing that another did, but for removals."""
     latest: dict[tuple[str, str | None, str], Fact] = {}
     for each in facts:
         if each.kind in BROUGHT and not each.staff:
@@ -80,15 +99,11 @@ def brought(facts: Iterable[Fact], removals: Iterable[Fact]) -> dict[str, int]:
         if each.kind in REMOVED:
             said.setdefault(each.object, []).append(each)
     gone = {thing for thing, about in said.items() if _gone(about)}
-    standing = {
-        (kind, follower, _once(each))
+    return {
+        Standing(kind, follower, *_once(each))
         for (kind, follower, thing), each in latest.items()
         if not each.undo and thing not in gone
     }
-    counts = dict.fromkeys(BROUGHT.values(), 0)
-    for kind, _, _ in standing:
-        counts[BROUGHT[kind]] += 1
-    return counts
 
 
 def _once(fact: Fact) -> tuple[str, str | None]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from bson import Timestamp
 from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -19,6 +20,8 @@ from services.api.repositories import scorings
 log = logging.getLogger("rapport.projector")
 
 DUPLICATE_KEY = 11000
+WHEN_INSERTED = Timestamp(0, 0)
+"""MongoDB puts its own time instead, which no two documents share."""
 
 
 class RefusedError(Exception):
@@ -32,7 +35,8 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     """
     erasing.note(database, batch)
     erasing.leave_out(database, batch)
-    refused = _insert(database, "interactions", batch.interactions)
+    arriving = {name: {**each, "arrived": WHEN_INSERTED} for name, each in batch.interactions.items()}
+    refused = _insert(database, "interactions", arriving)
     for name, why in _insert(database, "alerts", batch.alerts).items():
         raise RefusedError(f"alert {name}: {why}")
     _upsert(database, "listening", batch.heartbeats)

@@ -29,13 +29,23 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
             partialFilterExpression={"about": {"$exists": True}},
         ),
         _index("hourly", [("brand", _UP), ("hour", _UP), ("kind", _UP)]),
-        # What belongs to a post, and which posts something of an hour belongs to.
+        # In the order in which MongoDB stored them.
+        _index("arrived", [("brand", _UP), ("arrived", _UP)]),
+        # What a follower did with a post, and what is about a thing and belongs to a post.
         *(
             _index(name, keys, partialFilterExpression={"post": {"$exists": True}})
             for name, keys in (
-                ("of_post", [("brand", _UP), ("platform", _UP), ("post", _UP), ("kind", _UP)]),
-                ("post_by_hour", [("brand", _UP), ("hour", _UP), ("platform", _UP), ("post", _UP)]),
-                ("post_by_object", [("brand", _UP), ("platform", _UP), ("object.id", _UP)]),
+                (
+                    "of_post_by_follower",
+                    [
+                        *(("brand", _UP), ("platform", _UP), ("post", _UP)),
+                        *(("follower", _UP), ("kind", _UP), ("object.id", _UP)),
+                    ],
+                ),
+                (
+                    "on_posts",
+                    [("brand", _UP), ("platform", _UP), ("object.id", _UP), ("kind", _UP), ("follower", _UP)],
+                ),
             )
         ),
         _index(
@@ -47,7 +57,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
             _index(name, keys, partialFilterExpression={"undo": True})
             for name, keys in (
                 ("undone", [("brand", _UP), ("platform", _UP), ("object.id", _UP), ("undo", _UP)]),
-                ("undone_by_hour", [("brand", _UP), ("hour", _UP)]),
+                ("taken_back", [("brand", _UP), ("platform", _UP), ("object.id", _UP), ("follower", _UP)]),
             )
         ),
         # What the brand did to others.
@@ -224,11 +234,23 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     },
 }
 
+GONE: Mapping[str, Sequence[str]] = {
+    "interactions": ("of_post", "post_by_hour", "post_by_object", "undone_by_hour"),
+}
+"""Indexes that only projectors of earlier versions use."""
+
 
 def create(database: Database[Document]) -> None:
     """Makes the indexes that are missing. Raises PyMongoError where MongoDB is away."""
     for collection, models in INDEXES.items():
         database[collection].create_indexes(list(models))
+
+
+def drop_gone(database: Database[Document]) -> None:
+    """Removes the indexes that are not needed any more: each costs every write."""
+    for collection, names in GONE.items():
+        for name in sorted(database[collection].index_information().keys() & set(names)):
+            database[collection].drop_index(name)
 
 
 async def create_async(database: AsyncDatabase[Document]) -> None:

@@ -14,12 +14,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pymongo import ReplaceOne
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from rapport.domain.published import Fact, beginning, excerpt, is_new
 from rapport.kit.mongo import Document
 from services.api.periods import day_of, span_of
-from services.api.upkeep import stale
+from services.api.upkeep import brought, stale
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.sparing import spared, sparing
 from services.api.upkeep.trail import Trail
@@ -109,20 +110,27 @@ def _sought(database: Database[Document], brand: str, hours: list[datetime]) -> 
 def _begin(
     desk: Desk, followers: Sequence[Document], zone: str, connected: Mapping[str, Mapping[str, datetime]], *, anew: bool
 ) -> None:
-    """Writes the beginnings that are not there as they should be; first marks what is counted from them."""
+    """Writes the beginnings that are not there as they should be, and has what they change counted again."""
     beginnings = desk.database["beginnings"]
-    wanted = made(desk.database, followers, connected)
-    known = {each["_id"]: each for each in beginnings.find({"_id": {"$in": list(wanted)}})}
-    changed = [each for each in wanted.values() if known.get(each["_id"]) != each]
-    counted = list(wanted.values()) if anew else changed
-    both = [*counted, *(known[each["_id"]] for each in changed if each["_id"] in known)]
-    days = {(each["brand"], day_of(each["at"], zone)) for each in both}
-    stale.mark(desk, "day", ({"brand": brand, "day": day} for brand, day in sorted(days)))
-    posts = {(each["brand"], each["platform"], each["post"]) for each in both if each["post"] is not None}
-    named = ({"brand": brand, "platform": platform, "post": post} for brand, platform, post in sorted(posts))
-    stale.mark(desk, "post", named)
-    if changed:
-        beginnings.bulk_write([ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in changed], ordered=False)
+    ids = [each["_id"] for each in followers]
+
+    def write(session: ClientSession) -> None:
+        wanted = made(desk.database, followers, connected)
+        known = {each["_id"]: each for each in beginnings.find({"_id": {"$in": ids}}, session=session)}
+        changed = [each for each in wanted.values() if known.get(each["_id"]) != each]
+        counted = list(wanted.values()) if anew else changed
+        both = [*counted, *(known[each["_id"]] for each in changed if each["_id"] in known)]
+        days = {(each["brand"], day_of(each["at"], zone)) for each in both}
+        stale.mark(desk, "day", ({"brand": brand, "day": day} for brand, day in sorted(days)), session)
+        posts = {(each["brand"], each["platform"], each["post"]) for each in both if each["post"] is not None}
+        named = ({"brand": brand, "platform": platform, "post": post} for brand, platform, post in sorted(posts))
+        stale.mark(desk, "post", named, session)
+        if changed:
+            writes = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in changed]
+            beginnings.bulk_write(writes, ordered=False, session=session)
+        brought.add_new(desk.database, ((known.get(each["_id"]), each) for each in changed), session)
+
+    brought.in_transaction(desk.database, write)
 
 
 def made(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from rapport.kit.mongo import Document
@@ -15,8 +16,9 @@ from services.api.projection import hourly
 from services.api.projection.documents import follower_id
 from services.api.projection.erasing import BLANK, BLANK_EXCHANGE
 from services.api.repositories.identities import links_around, marks
-from services.api.upkeep import community_judging, judging, stage_after, stale
+from services.api.upkeep import brought, community_judging, judging, stage_after, stale
 from services.api.upkeep.loop import Desk, Task
+from services.api.upkeep.posts import THING
 from services.api.upkeep.sparing import sparing
 from services.api.upkeep.trail import LATER
 
@@ -61,13 +63,18 @@ def _remove_interactions(desk: Desk, person: Document, its: Document) -> None:
         ({**its, "follower": person["follower"], "staff": {"$ne": True}}, "timeline"),
         ({**its, "staff": True, "parent.actor": person["follower"]}, "reached"),
     ):
-        while found := interactions.find(query, {"hour": 1, "post": 1}).hint(index).limit(AT_ONCE).to_list():
+        fields = dict.fromkeys(("hour", "post", "kind", "object.id"), 1)
+        while found := interactions.find(query, fields).hint(index).limit(AT_ONCE).to_list():
             desk.keep()
             hours = {each["hour"] for each in found}
             erased.update_one({"_id": person["_id"]}, {"$addToSet": {"hours": {"$each": sorted(hours)}}})
             posts = sorted({each["post"] for each in found if each.get("post") is not None})
             stale.mark(desk, "post", ({**its, "post": post} for post in posts))
+            said = sorted({each["object"]["id"] for each in found if each.get("post") and each["kind"] != "reaction"})
+            things = brought.removed(desk.database, its["brand"], its["platform"], said)
+            stale.mark(desk, THING, ({**its, "thing": thing} for thing in things))
             interactions.delete_many({"_id": {"$in": [each["_id"] for each in found]}})
+    brought.forget(desk, its["brand"], its["platform"], person["follower"])
     noted: Any = erased.find_one({"_id": person["_id"]}, {"hours": 1}) or {}
     hourly.recount(desk.database, ((its["brand"], hour) for hour in noted.get("hours", ())))
 
@@ -95,9 +102,14 @@ def _forget_beginning(desk: Desk, its: Document, follower: str) -> None:
     if brand is not None and brand["settings"]:
         day = day_of(begun["at"], brand["settings"]["timezone"])
         stale.mark(desk, "day", [{"brand": its["brand"], "day": day}])
-    if begun["post"] is not None:
-        stale.mark(desk, "post", [{**its, "post": begun["post"]}])
-    beginnings.delete_one({"_id": id})
+
+    def remove(session: ClientSession) -> None:
+        known = beginnings.find_one_and_delete({"_id": id}, session=session)
+        if known is not None and known["post"] is not None:
+            stale.mark(desk, "post", [{**its, "post": known["post"]}], session)
+        brought.add_new(desk.database, [(known, None)], session)
+
+    brought.in_transaction(desk.database, remove)
 
 
 def _unlink(desk: Desk, brand: str, follower: str) -> None:

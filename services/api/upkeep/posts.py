@@ -1,96 +1,120 @@
-"""What a brand published: one document per post in `posts`, made anew from the facts whenever one of them changed.
+"""What a brand published: one document per post in `posts`, made anew whenever one of the facts about it changed.
 
 A post: `_id` (of the interaction that told it), `brand`, `platform`, `account`, `post` (its object id), `published_at`,
 `text`, `url`, `format`, `label` and `label_by` (`hand`, `plan`, `rule` or null), `labelled_with` (the revision of the
 brand's rules), and what it brought: `comments`, `reactions`, `shares`, `new_relationships`. All of it follows from
 `interactions`, `beginnings`, `post_labels`, `post_plans` and `mix_settings`, by `rapport.domain.published` and
-`rapport.domain.mix`.
+`rapport.domain.mix`. The figures are kept by `services.api.upkeep.brought`.
 """
 
+import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 from pymongo import UpdateOne
 from pymongo.database import Database
 
 from rapport.domain.mix import Labelled, Rule, label_of
-from rapport.domain.published import BROUGHT, REMOVED, Fact, brought, post_of
+from rapport.domain.published import BROUGHT, REMOVED, post_of
 from rapport.kit.mongo import Document
-from rapport.kit.parts import parts
 from services.api.repositories.calendar import MATCH
-from services.api.upkeep import calendar, stale
+from services.api.upkeep import brought, calendar, stale
 from services.api.upkeep.beginnings import FACT, fact_of
+from services.api.upkeep.brought import Named, Touched
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.sparing import sparing
 from services.api.upkeep.trail import Trail
 
 IDS_AT_ONCE = 1_000
+THING = "post-thing"
+"""What is marked: something whose removal counts or does not count any more."""
+FIGURES = (*brought.COUNTS, "new_relationships")
+_CHANGES = frozenset({"edit", "delete"})
+"""What changes how a post reads."""
+_ARRIVED = dict.fromkeys(("platform", "kind", "object.id", "follower", "post", "undo"), 1)
 NEWEST = 300
 """So many of the newest posts are labelled again each time, because a plan is often found after its post."""
 SWEPT = 300
 """So many others, in turn: whatever changed a label without a trace is found within minutes."""
 _SWEEP = "labels"
 
-Named = tuple[str, str]
-"""A post's platform and its object id."""
-
 
 def follow(desk: Desk) -> None:
     """Makes the posts anew that something happened to, and looks after the labels."""
+    deadline = time.monotonic() + stale.TURN_SECONDS
     for brand in desk.brands():
         with sparing("posts", brand):
-            _follow_brand(desk, brand)
+            more = True
+            while more:
+                arrived = Trail(desk, "posts-arrived", brand, "interactions", "arrived")
+                _take(desk, brand, arrived.changed(_ARRIVED))
+                arrived.done()
+                more = arrived.more and time.monotonic() < deadline
+    stale.take(desk, THING, lambda each: _take_thing(desk, each["brand"], each["platform"], each["thing"]))
     stale.take(desk, "post", lambda each: make(desk, each["brand"], each["platform"], each["post"]))
     _look_after_labels(desk.database)
 
 
-def _follow_brand(desk: Desk, brand: str) -> None:
-    trail = Trail(desk, "posts", brand, "hourly", "drawn")
-    hours = [each["hour"] for each in trail.changed({"hour": 1})]
-    touched = sorted(_touched(desk.database, brand, hours)) if hours else []
-    stale.mark(desk, "post", ({"brand": brand, "platform": platform, "post": post} for platform, post in touched))
-    trail.done()
+def _take(desk: Desk, brand: str, arrived: Sequence[Document]) -> None:
+    """Counts again what these interactions may change, and marks the posts that they tell or change."""
+    touched = Touched(desk, brand)
+    posts: set[Named] = set()
+    changed: dict[str, set[str]] = defaultdict(set)
+    things: dict[str, set[str]] = defaultdict(set)
+    said: dict[str, set[str]] = defaultdict(set)
+    undone: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for each in arrived:
+        platform, kind, thing, follower = each["platform"], each["kind"], each["object"]["id"], each.get("follower")
+        if kind == "post":
+            posts.add((platform, thing))
+        if kind in _CHANGES:
+            changed[platform].add(thing)
+        if kind in REMOVED:
+            things[platform].add(thing)
+        if kind not in BROUGHT or follower is None:
+            continue
+        if each.get("undo"):
+            undone[platform].add((thing, follower))
+        if each.get("post"):
+            touched.add(platform, each["post"], follower)
+            if kind != "reaction":
+                said[platform].add(thing)
+    for platform, pairs in undone.items():
+        # An undoing may name nothing but the thing that it happened to.
+        brought.taken_back(desk.database, brand, platform, pairs, touched)
+    for platform, objects in said.items():
+        things[platform].update(brought.removed(desk.database, brand, platform, sorted(objects)))
+    for platform, objects in things.items():
+        brought.about_things(desk.database, brand, platform, sorted(objects), touched)
+    touched.flush()
+    for platform, objects in changed.items():
+        query = {"brand": brand, "platform": platform, "object.id": {"$in": sorted(objects)}, "kind": "post"}
+        told = desk.database["interactions"].find(query, {"object.id": 1}).hint("published")
+        posts.update((platform, each["object"]["id"]) for each in told)
+    stale.mark(desk, "post", ({"brand": brand, "platform": platform, "post": post} for platform, post in sorted(posts)))
 
 
-def _touched(database: Database[Document], brand: str, hours: list[Any]) -> set[Named]:
-    """The posts that anything of these hours is about."""
-    interactions = database["interactions"]
-    within = {"brand": brand, "hour": {"$in": hours}}
-    belonging = interactions.aggregate(
-        [
-            {"$match": {**within, "post": {"$gt": ""}}},
-            {"$group": {"_id": {"platform": "$platform", "post": "$post"}}},
-        ],
-        hint="post_by_hour",
-    )
-    found = {(each["_id"]["platform"], each["_id"]["post"]) for each in belonging}
-    named = {"platform": 1, "object.id": 1}
-    told = interactions.find({**within, "kind": "post"}, named).hint("hourly")
-    found |= {(each["platform"], each["object"]["id"]) for each in told}
-    # An edit or an undoing may name nothing but the thing that it happened to.
-    changes = interactions.find({**within, "kind": {"$in": ["edit", *REMOVED]}}, named).hint("hourly")
-    undone = interactions.find({**within, "undo": True}, named).hint("undone_by_hour")
-    of_platform: dict[str, set[str]] = {}
-    for each in (*changes, *undone):
-        of_platform.setdefault(each["platform"], set()).add(each["object"]["id"])
-    for platform, objects in of_platform.items():
-        for some in parts(sorted(objects), IDS_AT_ONCE):
-            query = {"brand": brand, "platform": platform, "object.id": {"$in": some}}
-            belongs = interactions.find({**query, "post": {"$gt": ""}}, {"post": 1}).hint("post_by_object")
-            found |= {(platform, each["post"]) for each in belongs}
-            posts = interactions.find({**query, "kind": "post"}, {"object.id": 1}).hint("published")
-            found |= {(platform, each["object"]["id"]) for each in posts}
-    return found
+def _take_thing(desk: Desk, brand: str, platform: str, thing: str) -> None:
+    touched = Touched(desk, brand)
+    brought.about_things(desk.database, brand, platform, [thing], touched)
+    touched.flush()
 
 
 def make(desk: Desk, brand: str, platform: str, post: str) -> None:
     """Makes one post anew, or removes it where there is none (any more)."""
     database = desk.database
     its: Document = {"brand": brand, "platform": platform, "post": post}
-    found = made(database, brand, platform, post)
-    touched = calendar.of_post(database["posts"].find_one(its), found)
+    before = database["posts"].find_one(its)
+    found = _told(database, its)
+    if found is not None:
+        total = brought.sum_of(desk, brand, platform, post)
+        if total is None:
+            stale.mark(desk, "post", [its])
+        shown = total or before or {}
+        found = _labelled(database, {**found, **{name: shown.get(name, 0) for name in FIGURES}})
+    touched = calendar.of_post(before, found)
     stale.mark(desk, MATCH, ({"brand": brand, "account": account} for account in sorted(touched)))
     if found is None:
         database["posts"].delete_many(its)
@@ -101,46 +125,41 @@ def make(desk: Desk, brand: str, platform: str, post: str) -> None:
 
 
 def made(database: Database[Document], brand: str, platform: str, post: str) -> Document | None:
-    """One post from the stored facts; None where there is none (any more)."""
+    """One post from all of the stored facts, not from what is counted; None where there is none (any more)."""
+    its: Document = {"brand": brand, "platform": platform, "post": post}
+    found = _told(database, its)
+    if found is None:
+        return None
+    new = database["beginnings"].count_documents({**its, "new": True}, hint="post")
+    return _labelled(database, {**found, **brought.in_all(database, brand, platform, post), "new_relationships": new})
+
+
+def _told(database: Database[Document], post: Document) -> Document | None:
+    """A post as it reads, without label and figures; None where there is none (any more)."""
     interactions = database["interactions"]
-    its: Document = {"brand": brand, "platform": platform}
-    told = interactions.find({**its, "object.id": post, "kind": "post"}, FACT).hint("published")
-    changes = interactions.find({**its, "about": post, "kind": {"$in": ["edit", "delete"]}}, FACT).hint("about")
+    its = {"brand": post["brand"], "platform": post["platform"]}
+    told = interactions.find({**its, "object.id": post["post"], "kind": "post"}, FACT).hint("published")
+    changed = {**its, "about": post["post"], "kind": {"$in": ["edit", "delete"]}}
+    changes = interactions.find(changed, FACT).hint("about")
     found = post_of(map(fact_of, told), map(fact_of, changes))
     if found is None:
         return None
-    document = {
-        "_id": f"{brand}/{platform}/{found.id}",
+    return {
+        "_id": f"{post['brand']}/{post['platform']}/{found.id}",
         **its,
         "account": found.account,
-        "post": post,
+        "post": post["post"],
         "published_at": found.published_at,
         "text": found.text,
         "url": found.url,
         "format": found.format,
-        **_brought(database, its, post),
-        "new_relationships": database["beginnings"].count_documents({**its, "post": post, "new": True}, hint="post"),
     }
-    rules, revision = _rules(database, brand)
-    label = next(iter(_labels(database, [document], rules)))
-    return {**document, "label": label.label, "label_by": label.by, "labelled_with": revision}
 
 
-def _brought(database: Database[Document], its: Document, post: str) -> dict[str, int]:
-    interactions = database["interactions"]
-    belonging = {**its, "post": post, "kind": {"$in": list(BROUGHT)}}
-    facts = [fact_of(each) for each in interactions.find(belonging, FACT).hint("of_post")]
-    if not facts:
-        return brought((), ())
-    undone: list[Fact] = []
-    for some in parts(sorted({each.object for each in facts}), IDS_AT_ONCE):
-        query = {**its, "object.id": {"$in": some}, "undo": True}
-        undone += map(fact_of, interactions.find(query, FACT).hint("undone"))
-    removals: list[Fact] = []
-    for some in parts(sorted({each.object for each in facts if each.kind != "reaction"}), IDS_AT_ONCE):
-        query = {**its, "about": {"$in": some}, "kind": {"$in": list(REMOVED)}}
-        removals += map(fact_of, interactions.find(query, FACT).hint("about"))
-    return brought([*facts, *undone], removals)
+def _labelled(database: Database[Document], post: Document) -> Document:
+    rules, revision = _rules(database, post["brand"])
+    label = next(iter(_labels(database, [post], rules)))
+    return {**post, "label": label.label, "label_by": label.by, "labelled_with": revision}
 
 
 def _rules(database: Database[Document], brand: str) -> tuple[list[Rule], int]:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
 
 from rapport.kit.mongo import Document
 from services.api.repositories.stale import marking
@@ -23,11 +24,11 @@ TRIED_AGAIN = timedelta(minutes=10)
 """How long something that could not be rebuilt is left alone."""
 
 
-def mark(desk: Desk, what: str, things: Iterable[Document]) -> None:
+def mark(desk: Desk, what: str, things: Iterable[Document], session: ClientSession | None = None) -> None:
     """Marks things of a kind, each named by its fields."""
     writes = [UpdateOne(*marking(what, thing, desk.now), upsert=True) for thing in things]
     if writes:
-        desk.database["stale"].bulk_write(writes, ordered=False)
+        desk.database["stale"].bulk_write(writes, ordered=False, session=session)
 
 
 def take(desk: Desk, what: str, work: Callable[[Document], Any]) -> None:
@@ -39,7 +40,7 @@ def take(desk: Desk, what: str, work: Callable[[Document], Any]) -> None:
     due = {"what": what, "held_until": {"$not": {"$gt": desk.now}}}
     for each in desk.database["stale"].find(due).sort("since").limit(AT_ONCE).to_list():
         # Marked again meanwhile, it stays.
-        its = {"_id": each["_id"], "marks": each["marks"]}
+        its = {name: each[name] for name in ("_id", "since", "marks")}
         desk.keep()
         try:
             work(each)
@@ -50,6 +51,14 @@ def take(desk: Desk, what: str, work: Callable[[Document], Any]) -> None:
             LEFT_OUT.labels(what).inc()
             desk.database["stale"].update_one(its, {"$set": {"held_until": desk.now + TRIED_AGAIN}})
         else:
-            desk.database["stale"].delete_one(its)
+            if not desk.database["stale"].delete_one(its).deleted_count:
+                _do_again(desk, each)
         if time.monotonic() - began > TURN_SECONDS:
             return
+
+
+def _do_again(desk: Desk, done: Document) -> None:
+    """Puts back what another process took off the list meanwhile: older work may have come after that one's newer."""
+    mark = {name: value for name, value in done.items() if name not in ("_id", "held_until")}
+    again = {"$setOnInsert": {**mark, "since": desk.now, "marks": 1}}
+    desk.database["stale"].update_one({"_id": done["_id"]}, again, upsert=True)

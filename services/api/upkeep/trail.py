@@ -8,12 +8,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bson import Timestamp
+
 from rapport.kit.mongo import Document
 from services.api.upkeep.loop import Desk
 
 LATER = timedelta(minutes=10)
 AT_ONCE = 1_000
-START: Mapping[str, Any] = {"written_at": datetime(1970, 1, 1, tzinfo=UTC), "drawn": 0}
+START: Mapping[str, Any] = {
+    "written_at": datetime(1970, 1, 1, tzinfo=UTC),
+    "drawn": 0,
+    # Not Timestamp(0, 0): MongoDB stores the current time instead of it.
+    "arrived": Timestamp(1, 1),
+}
 """The fields that are followed, and a value below each of theirs."""
 
 

@@ -19,6 +19,8 @@ from services.api.upkeep.trail import LATER
 from tests.services.api import samples
 
 DERIVED = ("posts", "beginnings", "new_days")
+SUMS = ("post_parts", "post_sums")
+"""What `posts` is summed up in."""
 
 
 def write(views: Database[Document], *events: Interaction | FollowerRow) -> None:

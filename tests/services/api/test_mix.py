@@ -124,7 +124,7 @@ def test_the_order_of_arrival_makes_no_difference(api: Served, views: Database[D
     story = _story()
     facts.write(views, *story)
     wanted = facts.settled(views)
-    for name in (*facts.DERIVED, "interactions", "followers", "hourly", "trails"):
+    for name in (*facts.DERIVED, *facts.SUMS, "interactions", "followers", "hourly", "trails"):
         views[name].delete_many({})
     chance = random.Random(seed)
     chance.shuffle(story)
@@ -144,7 +144,7 @@ def test_what_is_interrupted_is_made_up_for(
     api.brand(BRAND)
     facts.write(views, *_story())
     wanted = facts.settled(views)
-    for name in (*facts.DERIVED, "trails"):
+    for name in (*facts.DERIVED, *facts.SUMS, "trails"):
         views[name].delete_many({})
     made: list[str] = []
 
