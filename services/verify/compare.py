@@ -6,7 +6,7 @@ partition. So does a whole exchange, with its revision. Left out is what the pro
 
 - `written_at` and `arrived`, when it wrote a document; `stage_noted` of a follower, and its `stage` and `stage_until`,
   which are among the figures (`services.verify.figures`).
-- `drawn` of an hour. It numbers the recounts. An hour without counts is as good as none.
+- `drawn` and `summed` of an hour. They number the recounts. An hour without counts is as good as none.
 
 An interaction whose id is in several partitions is right in the shape of any of them; nobody reads them in one order.
 Its hour counts it in the shape that MongoDB has.
@@ -39,7 +39,7 @@ KINDS = (*COLLECTIONS, "alert record", "dead letter", "put aside")
 """What is compared: documents, the records of `alerts`, and the dead letters of the scorer and of the projector."""
 AT_ONCE = 1_000
 """Ids per query."""
-_OF_THE_PROJECTOR = dict.fromkeys(("written_at", "arrived", "stage", "stage_until", "stage_noted"), 0)
+_OF_THE_PROJECTOR = dict.fromkeys(("written_at", "arrived", "summed", "stage", "stage_until", "stage_noted"), 0)
 
 Found = Mapping[str, Document]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -28,6 +27,7 @@ from services.api.projection.documents import (
     interaction_document,
     profile_document,
 )
+from services.api.projection.hourly import Part
 
 INTERACTION_TYPE = "rapport.interaction.v1"
 TICK_TYPE = "rapport.tick.v1"
@@ -66,8 +66,8 @@ class Batch:
     """`<brand>/<name>` of those whom the scorer's rows say were erased, at whatever time."""
     heartbeats: dict[str, Document] = field(default_factory=dict)
     """The latest of each ingest process."""
-    hours: set[tuple[str, datetime]] = field(default_factory=set)
-    """Brand and hour of each interaction: what has to be counted again."""
+    parts: set[Part] = field(default_factory=set)
+    """The parts of hours that have to be counted again; known once the interactions are stored."""
     sources: dict[str, Any] = field(default_factory=dict)
     """The record of each interaction, for its dead letter."""
     unreadable: list[UnreadableError] = field(default_factory=list)
@@ -112,7 +112,6 @@ def _add_interaction(batch: Batch, record: Any) -> None:
     if document["_id"] not in batch.interactions:
         batch.interactions[document["_id"]] = document
         batch.sources[document["_id"]] = record
-    batch.hours.add((document["brand"], document["hour"]))
     profile = profile_document(interaction)
     if profile is not None:
         known = batch.profiles.get(profile["_id"])

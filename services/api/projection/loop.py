@@ -27,7 +27,7 @@ POLL_MS = 250
 POLL_RECORDS = 2_000
 COMMIT_EVERY_SECONDS = 1.0
 RECOUNT_SHARE = 0.1
-"""Recounting large hours takes at most this share of the time: a long recount puts off the next one."""
+"""Recounting takes at most this share of the time: a long recount puts off the next one."""
 SEND_SECONDS = 30.0
 
 _DEAD = {CONVERSATIONS.name: CONVERSATIONS_UNSEEN.name, ENGAGEMENTS.name: ENGAGEMENTS_UNSEEN.name}
@@ -52,7 +52,7 @@ class Projector:
         self._database = database
         self._health = health
         self._stop = stop
-        self._dirty: set[hourly.Hour] = set()
+        self._dirty: set[hourly.Part] = set()
         self._uncommitted = False
         self._commit_at = 0.0
         self._halts = Halts(consumer, health)
@@ -82,7 +82,7 @@ class Projector:
         self._halt(batch.halts)
         refused = self._until_written(batch)
         self._put_aside(batch.unreadable + [UnreadableError(batch.sources[key], why) for key, why in refused.items()])
-        self._dirty |= batch.hours
+        self._dirty |= batch.parts
         self._uncommitted = True
         self._observe(polled, batch)
 
@@ -145,7 +145,7 @@ class Projector:
         """Recounts the hours that changed, then commits what was polled. Tries again later where either fails."""
         started = time.monotonic()
         try:
-            hourly.recount(self._database, self._dirty)
+            hourly.recount_parts(self._database, self._dirty)
         except PyMongoError as error:
             log.warning("the changed hours could not be counted (%s: %.300s)", type(error).__name__, error)
             self._health.unready("mongodb")

@@ -12,14 +12,16 @@ from pymongo.errors import BulkWriteError
 from rapport.contracts.topics import RELATIONSHIPS_CHANGELOG
 from rapport.domain.relationship import STAGES
 from rapport.kit.mongo import Document
+from rapport.kit.parts import parts
 from services.api.projection import erasing, metrics
 from services.api.projection.batch import Batch
 from services.api.projection.documents import stage_fields
+from services.api.projection.hourly import DUPLICATE_KEY, Part, part_of
 from services.api.repositories import scorings
 
 log = logging.getLogger("rapport.projector")
 
-DUPLICATE_KEY = 11000
+IDS_AT_ONCE = 1_000
 WHEN_INSERTED = Timestamp(0, 0)
 """MongoDB puts its own time instead, which no two documents share."""
 
@@ -29,7 +31,7 @@ class RefusedError(Exception):
 
 
 def write(database: Database[Document], batch: Batch) -> dict[str, str]:
-    """Writes the batch, and gives the interactions (by `_id`) that MongoDB refused, with its reason.
+    """Writes the batch, notes its `parts`, and gives the interactions (by `_id`) that MongoDB refused, with its reason.
 
     Raises PyMongoError where MongoDB is away; the whole batch can then be written again.
     """
@@ -37,6 +39,7 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     erasing.leave_out(database, batch)
     arriving = {name: {**each, "arrived": WHEN_INSERTED} for name, each in batch.interactions.items()}
     refused = _insert(database, "interactions", arriving)
+    batch.parts = _parts(database, batch)
     for name, why in _insert(database, "alerts", batch.alerts).items():
         raise RefusedError(f"alert {name}: {why}")
     _upsert(database, "listening", batch.heartbeats)
@@ -44,6 +47,19 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     _upsert(database, "profiles", batch.profiles)
     _upsert(database, "followers", _staged(database, batch.followers))
     return refused
+
+
+def _parts(database: Database[Document], batch: Batch) -> set[Part]:
+    """The parts of hours that the batch's interactions are in, whoever stored them and when.
+
+    Also of what was there already: whoever stored it may have ended before it was counted.
+    """
+    fields = dict.fromkeys(("brand", "hour", "arrived"), 1)
+    return {
+        part_of(each)
+        for some in parts(batch.interactions, IDS_AT_ONCE)
+        for each in database["interactions"].find({"_id": {"$in": some}}, fields)
+    }
 
 
 def _staged(database: Database[Document], followers: Mapping[str, Document | None]) -> dict[str, Document | None]:

@@ -29,8 +29,9 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
             partialFilterExpression={"about": {"$exists": True}},
         ),
         _index("hourly", [("brand", _UP), ("hour", _UP), ("kind", _UP)]),
-        # In the order in which MongoDB stored them.
+        # In the order in which MongoDB stored them; and so in an hour.
         _index("arrived", [("brand", _UP), ("arrived", _UP)]),
+        _index("hour_arrived", [("brand", _UP), ("hour", _UP), ("arrived", _UP), ("kind", _UP)]),
         # What a follower did with a post, and what is about a thing and belongs to a post.
         *(
             _index(name, keys, partialFilterExpression={"post": {"$exists": True}})
@@ -217,6 +218,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("follower", [("brand", _UP), ("platform", _UP), ("follower.id", _UP)]),
     ),
     "deliveries": (_index("alert", [("brand", _UP), ("alert", _UP)]),),
+    "hour_parts": (_index("hour", [("brand", _UP), ("hour", _UP)]),),
     "hourly": (
         _index("hour", [("brand", _UP), ("hour", _UP)]),
         _index("drawn", [("brand", _UP), ("drawn", _UP)]),

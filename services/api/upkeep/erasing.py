@@ -34,7 +34,7 @@ def follow(desk: Desk) -> None:
         with sparing("erasing", each["_id"]):
             _remove(desk, each)
             through = each["noted_at"] <= desk.now - LATER
-            change: Document = {"$set": {"removed": True}, "$unset": {"hours": ""}}
+            change: Document = {"$set": {"removed": True}, "$unset": {"parts": "", "hours": ""}}
             if through:
                 change["$unset"] |= {"platform": "", "follower": ""}
             erased.update_one({"_id": each["_id"]}, change)
@@ -63,11 +63,11 @@ def _remove_interactions(desk: Desk, person: Document, its: Document) -> None:
         ({**its, "follower": person["follower"], "staff": {"$ne": True}}, "timeline"),
         ({**its, "staff": True, "parent.actor": person["follower"]}, "reached"),
     ):
-        fields = dict.fromkeys(("hour", "post", "kind", "object.id"), 1)
+        fields = dict.fromkeys(("brand", "hour", "arrived", "post", "kind", "object.id"), 1)
         while found := interactions.find(query, fields).hint(index).limit(AT_ONCE).to_list():
             desk.keep()
-            hours = {each["hour"] for each in found}
-            erased.update_one({"_id": person["_id"]}, {"$addToSet": {"hours": {"$each": sorted(hours)}}})
+            counted = [list(part) for part in {hourly.part_of(each)[1:] for each in found}]
+            erased.update_one({"_id": person["_id"]}, {"$addToSet": {"parts": {"$each": counted}}})
             posts = sorted({each["post"] for each in found if each.get("post") is not None})
             stale.mark(desk, "post", ({**its, "post": post} for post in posts))
             said = sorted({each["object"]["id"] for each in found if each.get("post") and each["kind"] != "reaction"})
@@ -75,7 +75,9 @@ def _remove_interactions(desk: Desk, person: Document, its: Document) -> None:
             stale.mark(desk, THING, ({**its, "thing": thing} for thing in things))
             interactions.delete_many({"_id": {"$in": [each["_id"] for each in found]}})
     brought.forget(desk, its["brand"], its["platform"], person["follower"])
-    noted: Any = erased.find_one({"_id": person["_id"]}, {"hours": 1}) or {}
+    noted: Any = erased.find_one({"_id": person["_id"]}, {"parts": 1, "hours": 1}) or {}
+    hourly.recount_parts(desk.database, ((its["brand"], hour, minute) for hour, minute in noted.get("parts", ())))
+    # An earlier version noted hours.
     hourly.recount(desk.database, ((its["brand"], hour) for hour in noted.get("hours", ())))
 
 

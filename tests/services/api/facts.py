@@ -30,12 +30,11 @@ def write(views: Database[Document], *events: Interaction | FollowerRow) -> None
         if isinstance(event, Interaction):
             document = interaction_document(event)
             batch.interactions[document["_id"]] = document
-            batch.hours.add((event.brand, document["hour"]))
         else:
             document = follower_document(event, 1)
             batch.followers[document["_id"]] = document
     assert writing.write(views, batch) == {}
-    hourly.recount(views, batch.hours)
+    hourly.recount_parts(views, batch.parts)
 
 
 def upkeep(views: Database[Document], now: datetime | None = None) -> None:

@@ -58,10 +58,9 @@ def test_ticks_and_control_records_are_nothing_to_show() -> None:
     assert _read(CONVERSATIONS, tick, control) == batch.Batch()
 
 
-def test_the_first_of_an_interactions_id_wins_and_its_hour_is_counted() -> None:
+def test_the_first_of_an_interactions_id_wins() -> None:
     found = _read(CONVERSATIONS, _said("1", text="first"), _said("1", text="second"), _said("2"))
     assert [each["text"] for each in found.interactions.values()] == ["first", "When do you open?"]
-    assert found.hours == {("aurora", datetime(2026, 11, 23, 10, tzinfo=UTC))}
 
 
 def test_what_happens_to_a_comment_is_found_by_the_comment() -> None:

@@ -23,6 +23,7 @@ from services.api.upkeep.loop import Desk
 from services.api.upkeep.trail import LATER
 from tests.services.api import facts, samples
 from tests.services.api.conftest import Served
+from tests.services.api.profiled import profiled
 
 pytestmark = pytest.mark.stack
 
@@ -112,19 +113,6 @@ def _reactions(first: int, many: int, **more: Any) -> Iterable[Interaction]:
         yield facts.on("one", f"r{number}", BRAND, NOW, f"did:plc:fan-{number}", kind="reaction", text=None, **more)
 
 
-def _reading(views: Database[Document], run: Any) -> int:
-    """How many documents and keys of indexes MongoDB looks at while something runs."""
-    views.command("profile", 2)
-    try:
-        run()
-    finally:
-        views.command("profile", 0)
-    found = views["system.profile"].find({"ns": {"$ne": f"{views.name}.system.profile"}})
-    looked = [each.get("docsExamined", 0) + each.get("keysExamined", 0) for each in found]
-    views.drop_collection("system.profile")
-    return sum(looked)
-
-
 def test_one_more_reaction_is_not_dearer_where_there_are_many(api: Served, views: Database[Document]) -> None:
     api.brand(BRAND)
     facts.write(views, facts.post("one", BRAND, NOW))
@@ -140,7 +128,9 @@ def test_one_more_reaction_is_not_dearer_where_there_are_many(api: Served, views
         assert before["reactions"] == there
         facts.write(views, *_reactions(there, 1))
         there += 1
-        looked.append(_reading(views, lambda: posts.follow(Desk(views, None, NOW + 2 * LATER))))
+        with profiled(views) as found:
+            posts.follow(Desk(views, None, NOW + 2 * LATER))
+        looked.append(found.looked)
         (after,) = views["posts"].find()
         assert after["reactions"] == there
     assert looked[1] <= looked[0] + 20, looked

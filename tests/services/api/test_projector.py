@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from bson import Timestamp
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from pymongo.database import Database
@@ -39,10 +40,11 @@ from rapport.local.ports import usual_or_free
 from rapport.local.stack import Running
 from services.api.projection import hourly
 from services.api.projection.batch import SOURCES
-from services.api.projection.documents import hour_of, interaction_document
+from services.api.projection.documents import hour_id, hour_of, interaction_document
 from services.api.projection.loop import Projector
 from tests.services.api import samples
 from tests.services.api.log import everything
+from tests.services.api.profiled import profiled
 from tests.services.api.waiting import until
 
 pytestmark = pytest.mark.stack
@@ -202,16 +204,73 @@ def test_an_unreadable_interaction_lies_in_the_dead_letters_with_its_reason(
     assert b"brand" in headers["rapport_dead_because"]
 
 
-def test_two_projectors_that_count_the_same_hour_cannot_undo_each_other(views: Database[Document], brand: str) -> None:
-    hour = hour_of(NOW)
-    views["interactions"].insert_one(interaction_document(samples.interaction("1", brand, NOW)))
-    stale = hourly._count(views, [(brand, hour)])
-    views["interactions"].insert_one(interaction_document(samples.interaction("2", brand, NOW)))
-    hourly.recount(views, {(brand, hour)})
-    hourly._store(views, stale, 0)
+@pytest.mark.parametrize("held_up", ["hour_parts", "hourly"])
+def test_two_projectors_that_count_the_same_hour_cannot_undo_each_other(
+    views: Database[Document], brand: str, monkeypatch: pytest.MonkeyPatch, held_up: str
+) -> None:
+    hour, store = hour_of(NOW), hourly._store
+
+    def insert(id: str) -> None:
+        views["interactions"].insert_one(
+            {**interaction_document(samples.interaction(id, brand, NOW)), "arrived": Timestamp(1_000, int(id))}
+        )
+
+    def late(database: Database[Document], collection: str, documents: Any, drawn: int) -> None:
+        if collection == held_up:
+            monkeypatch.setattr(hourly, "_store", store)
+            insert("2")
+            hourly.recount_parts(views, {(brand, hour, 16)})
+        store(database, collection, documents, drawn)
+
+    insert("1")
+    monkeypatch.setattr(hourly, "_store", late)
+    hourly.recount_parts(views, {(brand, hour, 16)})
     found = views["hourly"].find_one({"brand": brand})
     assert found is not None
     assert found["counts"] == {"comment": 2}
+
+
+def test_an_hour_that_an_earlier_version_counted_is_counted_whole(views: Database[Document], brand: str) -> None:
+    hour = hour_of(NOW)
+    stored = [interaction_document(samples.interaction(str(number), brand, NOW)) for number in range(3)]
+    views["interactions"].insert_many(stored[:2])
+    before = {"_id": hour_id(brand, hour), "brand": brand, "hour": hour, "counts": {"comment": 2}, "drawn": 7}
+    views["hourly"].insert_one(before)
+    views["counters"].insert_one({"_id": "hourly", "drawn": 7})
+
+    def counts() -> Document:
+        (found,) = views["hourly"].find({"brand": brand})
+        counted: Document = found["counts"]
+        return counted
+
+    views["interactions"].insert_one({**stored[2], "arrived": Timestamp(1_000, 1)})
+    hourly.recount_parts(views, {(brand, hour, 16)})
+    assert counts() == {"comment": 3}
+    # One that was not upgraded yet stores one more and counts, then this version counts again.
+    views["interactions"].insert_one(interaction_document(samples.interaction("old", brand, NOW, kind="share")))
+    views["hourly"].update_one({"brand": brand}, {"$set": {"counts": {"comment": 3, "share": 1}, "drawn": 1_000}})
+    views["counters"].update_one({"_id": "hourly"}, {"$set": {"drawn": 1_000}})
+    hourly.recount_parts(views, {(brand, hour, 17)})
+    assert counts() == {"comment": 3, "share": 1}
+
+
+def test_counting_an_hour_costs_what_came_lately_not_what_it_has(views: Database[Document], brand: str) -> None:
+    hour = hour_of(NOW)
+    looked = []
+    for minute in range(40):
+        views["interactions"].insert_many(
+            {
+                **interaction_document(samples.interaction(f"{minute}-{number}", brand, NOW)),
+                "arrived": Timestamp(60 * minute + 60, number + 1),
+            }
+            for number in range(100)
+        )
+        with profiled(views) as found:
+            hourly.recount_parts(views, {(brand, hour, minute + 1)})
+        looked.append(found.looked)
+    (stored,) = views["hourly"].find({"brand": brand})
+    assert stored["counts"] == {"comment": 4_000}
+    assert looked[-1] < looked[0] + 100, "keys of indexes and documents"
 
 
 def _start(stack: Running, views: Database[Document], port: int) -> "subprocess.Popen[bytes]":
