@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from bson import Timestamp
 from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -14,6 +13,7 @@ from rapport.domain.relationship import STAGES
 from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
 from services.api.projection import erasing, metrics
+from services.api.projection.arrived import WHEN_INSERTED, stamp
 from services.api.projection.batch import Batch
 from services.api.projection.documents import stage_fields
 from services.api.projection.hourly import DUPLICATE_KEY, Part, part_of
@@ -22,8 +22,6 @@ from services.api.repositories import scorings
 log = logging.getLogger("rapport.projector")
 
 IDS_AT_ONCE = 1_000
-WHEN_INSERTED = Timestamp(0, 0)
-"""MongoDB puts its own time instead, which no two documents share."""
 
 
 class RefusedError(Exception):
@@ -55,11 +53,16 @@ def _parts(database: Database[Document], batch: Batch) -> set[Part]:
     Also of what was there already: whoever stored it may have ended before it was counted.
     """
     fields = dict.fromkeys(("brand", "hour", "arrived"), 1)
-    return {
-        part_of(each)
-        for some in parts(batch.interactions, IDS_AT_ONCE)
-        for each in database["interactions"].find({"_id": {"$in": some}}, fields)
-    }
+    found: set[Part] = set()
+    for some in parts(batch.interactions, IDS_AT_ONCE):
+        stored = database["interactions"].find({"_id": {"$in": some}}, fields).to_list()
+        before = [each for each in stored if "arrived" not in each]
+        if before:
+            stamp(database, [each["_id"] for each in before])
+            again = database["interactions"].find({"_id": {"$in": [each["_id"] for each in before]}}, fields)
+            stored += again.to_list()
+        found |= {part_of(each) for each in stored}
+    return found
 
 
 def _staged(database: Database[Document], followers: Mapping[str, Document | None]) -> dict[str, Document | None]:

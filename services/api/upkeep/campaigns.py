@@ -1,10 +1,11 @@
 """Entries and answers of campaigns, judged anew whenever one of the facts that they rest on has come or changed.
 
-An hour that was counted again is looked through once for everybody whom it may concern: who did something about a
-campaign, who did anything and has an entry already, and whose things were edited, deleted, hidden or undone. Each of
-these is judged from all of the stored facts, so nothing depends on the order in which they came.
+What arrives is looked through for everybody whom it may concern: who did something about a campaign, who did anything
+and has an entry already, and whose things were edited, deleted, hidden or undone. So are the hours of a new campaign.
+Each of these people is judged from all of the stored facts, so nothing depends on the order in which they came.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -17,30 +18,34 @@ from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
 from services.api.projection.documents import hour_of
 from services.api.repositories.campaigns import questions_of, rules_of, scope_of
-from services.api.upkeep import communities, judging, stage_after, stale, trail
+from services.api.upkeep import communities, judging, stage_after, stale
 from services.api.upkeep.judging import FACT, Who, entry_id, fact_of
 from services.api.upkeep.loop import Desk, Task
-from services.api.upkeep.sparing import sparing
-from services.api.upkeep.trail import Trail
+from services.api.upkeep.sparing import spared, sparing
+from services.api.upkeep.trail import Trail, begin_here
 
 IDS_AT_ONCE = 1_000
-LOOKED_BACK = 2_000
-"""So many counts of hours before a brand's first campaign are looked at again: some of them may not be stored yet."""
+DOCUMENTS_AT_ONCE = 1_000
+TURN_SECONDS = 2.0
+"""After so long the other brands have their turn."""
+TASK_NAME = "campaigns-arrived"
 HELD_IN = ("campaign_entries", "survey_answers")
 
 
 def follow(desk: Desk) -> None:
-    """Takes up new campaigns and changed hours, and notes how far the campaigns are counted."""
+    """Takes up new campaigns and what arrived, and notes how far the campaigns are counted."""
+    deadline = time.monotonic() + TURN_SECONDS
     of_brand: dict[str, list[Document]] = defaultdict(list)
     for each in desk.database["campaigns"].find({"followed_until": {"$gt": desk.now}}).hint("followed"):
         of_brand[each["brand"]].append(each)
     through: set[str] = set()
     for brand, campaigns in of_brand.items():
         with sparing("campaigns", brand):
-            if _mark(desk, brand, campaigns):
+            _mark(desk, brand, campaigns)
+            if _follow_brand(desk, brand, campaigns, deadline):
                 through.add(brand)
     stale.take(
-        desk, "campaigns", lambda each: _take(desk, each["brand"], each["hour"], of_brand.get(each["brand"], []))
+        desk, "campaigns", lambda each: _take_hour(desk, each["brand"], each["hour"], of_brand.get(each["brand"], []))
     )
     for brand in through:
         with sparing("campaigns", brand):
@@ -48,28 +53,25 @@ def follow(desk: Desk) -> None:
                 _note_counted(desk, brand, of_brand[brand])
 
 
-def _mark(desk: Desk, brand: str, campaigns: Sequence[Document]) -> bool:
-    """Marks the hours to be looked through; says whether these are all that changed."""
+def _mark(desk: Desk, brand: str, campaigns: Sequence[Document]) -> None:
+    """Marks the hours of new campaigns, to be looked through."""
     if not any(each["counted_revision"] for each in campaigns):
-        _start_here(desk, brand)
+        begin_here(desk, TASK_NAME, brand, "interactions", "arrived")
     for each in campaigns:
         if each["counted_revision"] != each["revision"]:
             stale.mark(desk, "campaigns", _hours_of(desk, each))
             judging.begin_anew(desk.database, each)
-    changes = Trail(desk, "campaigns", brand, "hourly", "drawn")
-    changed = changes.changed({"hour": 1})
-    stale.mark(desk, "campaigns", ({"brand": brand, "hour": each["hour"]} for each in changed))
-    changes.done()
-    return len(changed) < trail.AT_ONCE
 
 
-def _start_here(desk: Desk, brand: str) -> None:
-    """What changed before a brand's first campaign needs no looking through, but for the campaign's own time."""
-    latest = desk.database["hourly"].find({"brand": brand}, {"drawn": 1}).sort("drawn", -1).limit(1).to_list()
-    drawn = latest[0]["drawn"] if latest else 0
-    places = {"fresh": drawn, "again": max(0, drawn - LOOKED_BACK), "until": drawn, "until_at": desk.now}
-    document = {"brand": brand, **places, "basis": None, "anew": False}
-    desk.database["trails"].replace_one({"_id": f"campaigns/{brand}"}, document, upsert=True)
+def _follow_brand(desk: Desk, brand: str, campaigns: Sequence[Document], deadline: float) -> bool:
+    """Judges whom it concerns what arrived; says whether that is all."""
+    more = True
+    while more:
+        arrived = Trail(desk, TASK_NAME, brand, "interactions", "arrived")
+        spared("campaigns", arrived.changed(FACT), lambda some: _take(desk, brand, some, campaigns))
+        arrived.done()
+        more = arrived.more and time.monotonic() < deadline
+    return not arrived.more
 
 
 def _hours_of(desk: Desk, campaign: Document) -> Iterator[Document]:
@@ -86,8 +88,16 @@ def _note_counted(desk: Desk, brand: str, campaigns: Iterable[Document]) -> None
     desk.database["campaigns"].update_many(query, {"$set": {"counted_at": desk.now}})
 
 
-def _take(desk: Desk, brand: str, hour: datetime, campaigns: Sequence[Document]) -> None:
+def _take_hour(desk: Desk, brand: str, hour: datetime, campaigns: Sequence[Document]) -> None:
     """Judges everybody whom something of this hour may concern."""
+    found = desk.database["interactions"].find({"brand": brand, "hour": hour}, FACT).hint("hourly")
+    for some in parts(found, DOCUMENTS_AT_ONCE):
+        desk.keep()
+        _take(desk, brand, some, campaigns)
+
+
+def _take(desk: Desk, brand: str, documents: Sequence[Document], campaigns: Sequence[Document]) -> None:
+    """Judges everybody whom these interactions may concern."""
     open_ones = [each for each in campaigns if each["drawn_at"] is None]
     if not open_ones:
         return
@@ -95,7 +105,7 @@ def _take(desk: Desk, brand: str, hour: datetime, campaigns: Sequence[Document])
     there: set[Who] = set()
     things: dict[str, set[str]] = defaultdict(set)
     asks = [(each["_id"], _Asks(each)) for each in open_ones]
-    for document in desk.database["interactions"].find({"brand": brand, "hour": hour}, FACT).hint("hourly"):
+    for document in documents:
         if document["kind"] in CHANGES or document.get("undo"):
             things[document["platform"]].add(document["object"]["id"])
         if document.get("follower") is None or document["kind"] == "reply":

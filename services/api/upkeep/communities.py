@@ -14,10 +14,9 @@ its event and the number of members change in one transaction: joins less leaves
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pymongo import DeleteOne
-from pymongo.database import Database
 
 from rapport.contracts.codec import NewerError
 from rapport.contracts.events import SPOKEN
@@ -25,19 +24,20 @@ from rapport.domain.policy import says
 from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
 from services.api.community_facts import CHANGED, Who, asked, rule_of
-from services.api.upkeep import stale, trail
+from services.api.upkeep import stale
 from services.api.upkeep.community_judging import Because, judge
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.sparing import spared, sparing
-from services.api.upkeep.trail import Trail
+from services.api.upkeep.trail import Trail, begin_here
 
 AT_ONCE = 500
 """So many followers are judged at once."""
 REMOVED_AT_ONCE = 5_000
 TURN_SECONDS = 2.0
 """After so long, what changed, what is due and what is passed through each make way for the next."""
-LOOKED_BACK = 2_000
-"""So many counts of hours before a brand's first community are looked at: some of them may not be stored yet."""
+HEARING_SECONDS = 10.0
+"""What was written is looked through once a minute, for so long."""
+HEARD = dict.fromkeys(("platform", "follower", "kind", "text", "undo"), 1)
 STALE = "communities"
 _SWEEP = "communities-erased"
 
@@ -74,23 +74,30 @@ def hear(desk: Desk) -> None:
         with sparing("communities-words", each["_id"]):
             if asked([rule_of(each)]).words:
                 of_brand[each["brand"]].append(each)
-    for brand in of_brand:
-        with sparing("communities-words", brand):
-            _start_here(desk, "communities-words", brand, "hourly", "drawn")
-            changes = Trail(desk, "communities-words", brand, "hourly", "drawn")
-            changed = changes.changed({"hour": 1})
-            stale.mark(desk, "communities-hour", ({"brand": brand, "hour": each["hour"]} for each in changed))
-            changes.done()
+    deadline = time.monotonic() + HEARING_SECONDS
+    for brand in desk.brands():
+        if brand in of_brand:
+            with sparing("communities-words", brand):
+                _hear_brand(desk, brand, of_brand[brand], deadline)
+    # Marks of an earlier version; what they are about has arrived anew (`arrivals`).
+    desk.database["stale"].delete_many({"what": "communities-hour"})
 
-    def listen(hour: Document) -> None:
-        communities = of_brand.get(hour["brand"], [])
-        words = asked(map(rule_of, communities)).words
-        heard = _heard(desk.database, hour["brand"], hour["hour"], words)
-        for some in parts(sorted(heard), AT_ONCE):
+
+def _hear_brand(desk: Desk, brand: str, communities: Sequence[Document], deadline: float) -> None:
+    _start_here(desk, "communities-heard", brand, "interactions", "arrived")
+    words = asked(map(rule_of, communities)).words
+
+    def listen(arrived: Sequence[Document]) -> None:
+        for some in parts(sorted(_heard(brand, arrived, words)), AT_ONCE):
             desk.keep()
-            _judge(desk, hour["brand"], communities, some, "follower changed", alone=True)
+            _judge(desk, brand, communities, some, "follower changed", alone=True)
 
-    stale.take(desk, "communities-hour", listen)
+    more = True
+    while more:
+        changes = Trail(desk, "communities-heard", brand, "interactions", "arrived")
+        spared("communities-words", changes.changed(HEARD), listen)
+        changes.done()
+        more = changes.more and time.monotonic() < deadline
 
 
 def _judge(
@@ -106,15 +113,15 @@ def _judge(
     spared("communities", ids, lambda some: judge(desk, brand, communities, some, because, alone=alone))
 
 
-def _heard(database: Database[Document], brand: str, hour: datetime, words: Collection[str]) -> set[str]:
-    query = {"brand": brand, "hour": hour, "kind": {"$in": [*sorted(SPOKEN), *CHANGED]}}
-    fields = dict.fromkeys(("platform", "follower", "kind", "text", "undo"), 1)
-    found = database["interactions"].find(query, fields).hint("hourly") if words else ()
+def _heard(brand: str, arrived: Iterable[Document], words: Collection[str]) -> set[str]:
     return {
         f"{brand}/{each['platform']}/{each['follower']}"
-        for each in found
+        for each in arrived
         if each.get("follower") is not None
-        and (each["kind"] in CHANGED or each.get("undo") or says(each.get("text") or "", words))
+        and (
+            each["kind"] in CHANGED
+            or (each["kind"] in SPOKEN and (each.get("undo") or says(each.get("text") or "", words)))
+        )
     }
 
 
@@ -138,16 +145,8 @@ def _asks_for(community: Document, campaigns: set[str]) -> bool:
 
 def _start_here(desk: Desk, task: str, brand: str, collection: str, field: str) -> None:
     """What changed before a brand's first community needs no following: a pass goes through all followers."""
-    name = f"{task}/{brand}"
-    if desk.database["trails"].find_one({"_id": name}, {"_id": 1}) is not None:
-        return
-    latest = desk.database[collection].find({"brand": brand}, {field: 1}).sort(field, -1).limit(1).to_list()
-    if not latest:
-        return
-    here = latest[0][field]
-    back = here - trail.LATER if isinstance(here, datetime) else max(0, here - LOOKED_BACK)
-    places = {"fresh": here, "again": back, "until": here, "until_at": desk.now, "basis": None, "anew": False}
-    desk.database["trails"].replace_one({"_id": name}, {"brand": brand, **places}, upsert=True)
+    if desk.database["trails"].find_one({"_id": f"{task}/{brand}"}, {"_id": 1}) is None:
+        begin_here(desk, task, brand, collection, field)
 
 
 def _follow_changes(desk: Desk, brand: str, communities: Sequence[Document], deadline: float) -> None:

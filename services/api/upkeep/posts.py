@@ -24,7 +24,7 @@ from services.api.upkeep import brought, calendar, stale
 from services.api.upkeep.beginnings import FACT, fact_of
 from services.api.upkeep.brought import Named, Touched
 from services.api.upkeep.loop import Desk, Task
-from services.api.upkeep.sparing import sparing
+from services.api.upkeep.sparing import spared, sparing
 from services.api.upkeep.trail import Trail
 
 IDS_AT_ONCE = 1_000
@@ -46,15 +46,19 @@ def follow(desk: Desk) -> None:
     deadline = time.monotonic() + stale.TURN_SECONDS
     for brand in desk.brands():
         with sparing("posts", brand):
-            more = True
-            while more:
-                arrived = Trail(desk, "posts-arrived", brand, "interactions", "arrived")
-                _take(desk, brand, arrived.changed(_ARRIVED))
-                arrived.done()
-                more = arrived.more and time.monotonic() < deadline
+            _follow_brand(desk, brand, deadline)
     stale.take(desk, THING, lambda each: _take_thing(desk, each["brand"], each["platform"], each["thing"]))
     stale.take(desk, "post", lambda each: make(desk, each["brand"], each["platform"], each["post"]))
     _look_after_labels(desk.database)
+
+
+def _follow_brand(desk: Desk, brand: str, deadline: float) -> None:
+    more = True
+    while more:
+        arrived = Trail(desk, "posts-arrived", brand, "interactions", "arrived")
+        spared("posts", arrived.changed(_ARRIVED), lambda some: _take(desk, brand, some))
+        arrived.done()
+        more = arrived.more and time.monotonic() < deadline
 
 
 def _take(desk: Desk, brand: str, arrived: Sequence[Document]) -> None:

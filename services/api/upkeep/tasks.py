@@ -2,6 +2,7 @@
 
 from services.api.upkeep import (
     answering,
+    arrivals,
     beginnings,
     calendar,
     campaigns,
@@ -19,6 +20,7 @@ TASKS: tuple[Task, ...] = (
     stages.TASK,
     persons.TASK,
     answering.TASK,
+    arrivals.TASK,
     beginnings.TASK,
     posts.TASK,
     calendar.TASK,

@@ -24,6 +24,17 @@ START: Mapping[str, Any] = {
 """The fields that are followed, and a value below each of theirs."""
 
 
+def begin_here(desk: Desk, task: str, brand: str, collection: str, field: str) -> None:
+    """Has a task follow only what changes from now on, and what may not be stored yet."""
+    latest = desk.database[collection].find({"brand": brand}, {field: 1}).sort(field, -1).limit(1).to_list()
+    if not latest or latest[0].get(field) is None:
+        return
+    here = latest[0][field]
+    back = here - LATER if isinstance(here, datetime) else Timestamp(here.time - int(LATER.total_seconds()), 1)
+    places = {"fresh": here, "again": back, "until": here, "until_at": desk.now, "basis": None, "anew": False}
+    desk.database["trails"].replace_one({"_id": f"{task}/{brand}"}, {"brand": brand, **places}, upsert=True)
+
+
 class Trail:
     """How far a task has followed a brand's documents of a collection by a rising field; kept in `trails`.
 

@@ -69,7 +69,7 @@ def beside_a_bad_one(stack: Running, api: Served, views: Database[Document]) -> 
     kept["trails"].delete_many({})
     kept["stale"].insert_many(
         {"_id": f"{what}/{BAD}", "what": what, "brand": BAD, "since": datetime(2020, 1, 1, tzinfo=UTC), "marks": 1}
-        for what in ("post", "day", "match", "campaigns", "communities-hour")
+        for what in ("post", "post-thing", "day", "match", "campaigns")
     )
     kept["erased"].insert_one(
         {"_id": f"{BAD}/x", "brand": BAD, "platform": {"$bad": 1}, "follower": "x", "noted_at": datetime.now(UTC)}
