@@ -120,7 +120,10 @@ def _begin(
         changed = [each for each in wanted.values() if known.get(each["_id"]) != each]
         counted = list(wanted.values()) if anew else changed
         both = [*counted, *(known[each["_id"]] for each in changed if each["_id"] in known)]
-        days = {(each["brand"], day_of(each["at"], zone)) for each in both}
+        if anew:
+            days = {(each["brand"], day_of(each["at"], zone)) for each in both}
+        else:
+            days = _add_to_days(desk.database, ((known.get(each["_id"]), each) for each in changed), zone, session)
         stale.mark(desk, "day", ({"brand": brand, "day": day} for brand, day in sorted(days)), session)
         posts = {(each["brand"], each["platform"], each["post"]) for each in both if each["post"] is not None}
         named = ({"brand": brand, "platform": platform, "post": post} for brand, platform, post in sorted(posts))
@@ -131,6 +134,31 @@ def _begin(
         brought.add_new(desk.database, ((known.get(each["_id"]), each) for each in changed), session)
 
     brought.in_transaction(desk.database, write)
+
+
+def _add_to_days(
+    database: Database[Document],
+    changes: Iterable[tuple[Document | None, Document]],
+    zone: str,
+    session: ClientSession,
+) -> set[tuple[str, str]]:
+    """Adds to the days on which relationships began; gives the days (with their brand) that must be counted again.
+
+    These are the days that nobody counted yet, and those that lose something: so that none keeps counts of nothing.
+    """
+    many: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    loses: set[tuple[str, str]] = set()
+    for before, after in changes:
+        if before is not None:
+            loses.add((before["brand"], day_of(before["at"], zone)))
+        many[after["brand"], day_of(after["at"], zone)][after["platform"]] += after["new"]
+    again = set(loses)
+    for (brand, day), platforms in sorted(many.items()):
+        its = {"_id": f"{brand}/{day}", "zone": zone}
+        more = {"$inc": {f"platforms.{platform}": count for platform, count in platforms.items() if count}}
+        if (brand, day) in loses or not database["new_days"].update_one(its, more, session=session).matched_count:
+            again.add((brand, day))
+    return again
 
 
 def made(
@@ -186,15 +214,21 @@ def begun(follower: Document, facts: Iterable[Fact], connected: Mapping[str, dat
 
 
 def _count(database: Database[Document], brand: str, day: str) -> None:
-    """Counts a day again."""
-    document = counted(database, brand, day)
-    if document is not None:
-        database["new_days"].replace_one({"_id": document["_id"]}, document, upsert=True)
+    """Counts a day again, in the way of those who add to it meanwhile."""
+
+    def write(session: ClientSession) -> None:
+        document = counted(database, brand, day, session)
+        if document is not None:
+            database["new_days"].replace_one({"_id": document["_id"]}, document, upsert=True, session=session)
+
+    brought.in_transaction(database, write)
 
 
-def counted(database: Database[Document], brand: str, day: str) -> Document | None:
+def counted(
+    database: Database[Document], brand: str, day: str, session: ClientSession | None = None
+) -> Document | None:
     """A day's count; None where the brand is not there."""
-    found = database["brands"].find_one({"_id": brand}, {"settings.timezone": 1})
+    found = database["brands"].find_one({"_id": brand}, {"settings.timezone": 1}, session=session)
     if found is None or not found["settings"]:
         return None
     zone = found["settings"]["timezone"]
@@ -205,6 +239,7 @@ def counted(database: Database[Document], brand: str, day: str) -> Document | No
             {"$group": {"_id": "$platform", "count": {"$sum": 1}}},
         ],
         hint="new",
+        session=session,
     )
     counts = {each["_id"]: each["count"] for each in platforms}
     return {"_id": f"{brand}/{day}", "brand": brand, "day": day, "zone": zone, "platforms": counts}

@@ -97,19 +97,18 @@ def _blank(database: Database[Document], its: Document, follower: str) -> None:
 def _forget_beginning(desk: Desk, its: Document, follower: str) -> None:
     beginnings = desk.database["beginnings"]
     id = follower_id(its["brand"], its["platform"], follower)  # noqa: A001
-    begun = beginnings.find_one({"_id": id})
-    if begun is None:
-        return
     brand = desk.database["brands"].find_one({"_id": its["brand"]}, {"settings.timezone": 1})
-    if brand is not None and brand["settings"]:
-        day = day_of(begun["at"], brand["settings"]["timezone"])
-        stale.mark(desk, "day", [{"brand": its["brand"], "day": day}])
 
     def remove(session: ClientSession) -> None:
-        known = beginnings.find_one_and_delete({"_id": id}, session=session)
-        if known is not None and known["post"] is not None:
-            stale.mark(desk, "post", [{**its, "post": known["post"]}], session)
-        brought.add_new(desk.database, [(known, None)], session)
+        begun = beginnings.find_one_and_delete({"_id": id}, session=session)
+        if begun is None:
+            return
+        if brand is not None and brand["settings"]:
+            day = day_of(begun["at"], brand["settings"]["timezone"])
+            stale.mark(desk, "day", [{"brand": its["brand"], "day": day}], session)
+        if begun["post"] is not None:
+            stale.mark(desk, "post", [{**its, "post": begun["post"]}], session)
+        brought.add_new(desk.database, [(begun, None)], session)
 
     brought.in_transaction(desk.database, remove)
 
