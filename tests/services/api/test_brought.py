@@ -1,6 +1,8 @@
 """What a post brought is kept as reactions arrive: exactly, and at the same cost however many there are."""
 
+import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -135,3 +137,41 @@ def test_one_more_reaction_is_not_dearer_where_there_are_many(api: Served, views
         assert after["reactions"] == there
     assert looked[1] <= looked[0] + 20, looked
     assert looked[1] < 200, looked
+
+
+def test_two_projectors_that_count_at_once_count_right(views: Database[Document]) -> None:
+    views["brands"].insert_one({"_id": BRAND, "settings": {"timezone": "UTC"}})
+    facts.write(views, facts.post("one", BRAND, NOW))
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.is_set():
+            facts.upkeep(views)
+
+    with ThreadPoolExecutor(2) as pool:
+        two = [pool.submit(follow) for _ in range(2)]
+        try:
+            for number in range(15):
+                who = f"did:plc:fan-{number}"
+                facts.write(
+                    views,
+                    samples.follower(who, BRAND, NOW),
+                    *(
+                        facts.on("one", f"{number}-{thing}", BRAND, NOW, who, kind="reaction", undo=thing == "b")
+                        for thing in "ab"
+                    ),
+                    facts.on("one", f"{number}-c", BRAND, NOW, who),
+                )
+        finally:
+            over.set()
+        for each in two:
+            each.result()
+    facts.turns(views)
+    (post,) = views["posts"].find()
+    assert {name: post[name] for name in ("comments", "reactions", "new_relationships")} == {
+        "comments": 15,
+        "reactions": 15,
+        "new_relationships": 15,
+    }
+    (day,) = views["new_days"].find()
+    assert day["platforms"] == {PLATFORM: 15}

@@ -1,0 +1,139 @@
+"""However much there is of a post, an hour and a day, one more of it costs every task of the upkeep the same."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pymongo.database import Database
+
+from rapport.kit.mongo import Document
+from services.api.projection import hourly
+from services.api.projection.documents import hour_id, hour_of, interaction_document
+from services.api.upkeep import arrivals, brought
+from services.api.upkeep.loop import Desk
+from services.api.upkeep.tasks import TASKS
+from services.api.upkeep.trail import LATER
+from tests.services.api import campaign_data, community_data, facts, samples
+from tests.services.api.conftest import Served
+from tests.services.api.profiled import profiled
+
+pytestmark = pytest.mark.stack
+
+BRAND = "aurora"
+AT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+FEW, MANY = 200, 1_400
+WITHIN = 60
+"""So much more may be looked at: a page of a list is fuller, or an index deeper."""
+
+
+def _fans(views: Database[Document], first: int, last: int) -> None:
+    """Fans from one number to another comment under the post, within one second."""
+    for start in range(first, last, 100):
+        numbers = range(start, min(last, start + 100))
+        at = {number: AT + timedelta(milliseconds=number % 1_000) for number in numbers}
+        facts.write(
+            views,
+            *(
+                facts.on("post", f"fan-{each}", BRAND, at[each], f"did:plc:fan-{each}", text="Coffee!")
+                for each in numbers
+            ),
+            *(samples.follower(f"did:plc:fan-{each}", BRAND, at[each], name=f"Fan {each}") for each in numbers),
+        )
+
+
+def _settle(views: Database[Document], now: datetime) -> datetime:
+    """Runs all tasks until nothing is left to do, and gives the time that it is then."""
+    for _ in range(8):
+        now += LATER + timedelta(seconds=1)
+        for task in TASKS:
+            task.run(Desk(views, None, now))
+    return now
+
+
+def test_one_more_costs_every_task_the_same(api: Served, views: Database[Document]) -> None:
+    api.brand(BRAND)
+    facts.write(views, facts.post("post", BRAND, AT, "Who wants coffee?"))
+    campaign_data.fill(api, views, BRAND)
+    community_data.fill(api, views, BRAND)
+    looked: dict[int, dict[str, int]] = {}
+    there, now = 0, datetime.now(UTC)
+    for many in (FEW, MANY):
+        _fans(views, there, many)
+        now = _settle(views, now)
+        (post,) = views["posts"].find({"post": "at://post"})
+        assert post["comments"] >= many, "all is followed"
+        _fans(views, many, many + 1)
+        there = many + 1
+        looked[many] = {}
+        for task in TASKS:
+            with profiled(views) as found:
+                task.run(Desk(views, None, now))
+            looked[many][task.name] = found.looked
+        (after,) = views["posts"].find({"post": "at://post"})
+        assert after["comments"] == post["comments"] + 1
+        assert after["new_relationships"] == post["new_relationships"] + 1
+    dearer = {
+        name: (looked[FEW][name], count) for name, count in looked[MANY].items() if count > looked[FEW][name] + WITHIN
+    }
+    assert dearer == {}
+
+
+def test_what_an_earlier_version_stored_and_counted_is_followed(api: Served, views: Database[Document]) -> None:
+    api.brand(BRAND)
+    told = facts.post("one", BRAND, AT)
+    stored = [interaction_document(facts.on("one", f"c{each}", BRAND, AT, f"did:plc:{each}")) for each in range(3)]
+    views["interactions"].insert_many([interaction_document(told), *stored])
+    hour = hour_of(AT)
+    before = {"_id": hour_id(BRAND, hour), "brand": BRAND, "hour": hour, "counts": {"comment": 3, "post": 1}}
+    views["hourly"].insert_one({**before, "drawn": 5})
+    views["counters"].insert_one({"_id": "hourly", "drawn": 5})
+    places = {"fresh": 5, "again": 4, "until": 5, "until_at": AT, "basis": None, "anew": False}
+    views["trails"].insert_one({"_id": f"posts/{BRAND}", "brand": BRAND, **places})
+    arrivals.follow(Desk(views, None, datetime.now(UTC)))
+    facts.turns(views)
+    (post,) = views["posts"].find()
+    assert (post["comments"], views["interactions"].count_documents({"arrived": None})) == (3, 0)
+    (counted,) = views["hourly"].find()
+    assert counted["counts"] == before["counts"]
+    looked = views["trails"].find_one({"_id": f"posts/{BRAND}"})
+    assert looked is None
+    facts.write(views, *(facts.on("one", f"c{each}", BRAND, AT, f"did:plc:{each}") for each in range(4)))
+    facts.turns(views)
+    (post,) = views["posts"].find()
+    assert post["comments"] == 4
+
+
+def test_the_parts_of_an_old_post_are_counted_at_its_next_reaction(
+    views: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views["brands"].insert_one({"_id": BRAND, "settings": {"timezone": "UTC"}})
+    facts.write(views, facts.post("one", BRAND, AT))
+    facts.settled(views)
+    old = [interaction_document(facts.on("one", f"c{each}", BRAND, AT, f"did:plc:{each:02}")) for each in range(30)]
+    views["interactions"].insert_many([*old, interaction_document(facts.on("one", "more", BRAND, AT, "did:plc:07"))])
+    views["posts"].update_one({}, {"$set": {"comments": 31}})
+    views["post_sums"].delete_many({})
+    monkeypatch.setattr(brought, "FACTS_AT_ONCE", 7)
+    monkeypatch.setattr(brought, "BUILDING_SECONDS", -1.0)
+    facts.write(views, facts.on("one", "new", BRAND, AT, "did:plc:new"))
+    facts.upkeep(views)
+    (post,) = views["posts"].find()
+    assert post["comments"] == 31, "the old figure stays until all is counted"
+    monkeypatch.setattr(brought, "BUILDING_SECONDS", 10.0)
+    facts.settled(views)
+    (post,) = views["posts"].find()
+    assert post["comments"] == 32
+    sums = views["post_sums"].find_one({})
+    assert sums is not None
+    assert (sums["built"], sums["comments"]) == (None, 32)
+
+
+def test_an_old_hour_whose_projector_ended_before_it_counted_is_counted(views: Database[Document]) -> None:
+    left = facts.on("one", "c", BRAND, AT)
+    views["interactions"].insert_one(interaction_document(left))
+    facts.write(views, left)
+    (counted,) = views["hourly"].find()
+    assert counted["counts"] == {"comment": 1}
+    assert views["interactions"].count_documents({"arrived": None}) == 0
+    hourly.recount(views, [(BRAND, hour_of(AT))])
+    (again,) = views["hourly"].find()
+    assert again["counts"] == {"comment": 1}
