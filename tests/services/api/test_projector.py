@@ -119,7 +119,7 @@ def _shown(views: Database[Document], brand: str) -> dict[str, list[Document]]:
     """The views of a brand, without the numbers that only order their writing."""
     return {
         name: [
-            {field: value for field, value in each.items() if field != "drawn"}
+            {field: value for field, value in each.items() if field not in ("drawn", "summed")}
             for each in views[name].find({"brand": brand}).sort("_id")
         ]
         for name in VIEWS
