@@ -20,7 +20,8 @@ pytestmark = pytest.mark.stack
 
 BRAND = "aurora"
 AT = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
-FEW, MANY = 200, 1_400
+FEW, MANY = 600, 1_800
+"""Both fill a page where members are looked through in turn."""
 WITHIN = 60
 """So much more may be looked at: a page of a list is fuller, or an index deeper."""
 
