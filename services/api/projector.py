@@ -80,7 +80,6 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, bea
         lambda: indexes.create(database), what=f"MongoDB at {where}", log=logger, errors=(PyMongoError,), wait=wait
     )
     state.ready("mongodb")
-    indexes.drop_gone(database)
     kafka.wait_until_there(settings.kafka, CATALOGUE, logger, wait)
     producer = Producer(lambda: kafka.producer(settings.kafka, "rapport-projector"))
     Probe("kafka", producer.connect).start(state)

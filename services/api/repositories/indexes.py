@@ -239,7 +239,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
 GONE: Mapping[str, Sequence[str]] = {
     "interactions": ("of_post", "post_by_hour", "post_by_object", "undone_by_hour"),
 }
-"""Indexes that only projectors of earlier versions use."""
+"""Indexes that only projectors of earlier versions use (`services.api.upkeep.tidying`)."""
 
 
 def create(database: Database[Document]) -> None:

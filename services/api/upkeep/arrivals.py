@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from rapport.kit.mongo import Document
 from services.api.projection import hourly
 from services.api.projection.arrived import stamp
+from services.api.upkeep import brought
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.sparing import sparing
 from services.api.upkeep.trail import Trail
@@ -28,14 +29,20 @@ def follow(desk: Desk) -> None:
 
 
 def _begin(desk: Desk, brand: str) -> None:
-    """What that version had followed for good needs no following again."""
+    """Takes over from an earlier version's upkeep, for the first time, or because it ran once more.
+
+    What it had followed for good needs no following again. It added nothing to parts and sums of posts and took nothing
+    off them, so these are counted from the beginning.
+    """
     trails = desk.database["trails"]
     before = trails.find_one({"_id": f"posts/{brand}"})
-    if before is not None:
-        reached = dict.fromkeys(("fresh", "again", "until"), before["again"])
-        begin: Document = {"brand": brand, **reached, "until_at": desk.now, "basis": None, "anew": False}
-        trails.update_one({"_id": f"arrivals/{brand}"}, {"$setOnInsert": begin}, upsert=True)
-        trails.delete_one({"_id": before["_id"]})
+    if before is None:
+        return
+    reached = dict.fromkeys(("fresh", "again", "until"), before["again"])
+    begin: Document = {"brand": brand, **reached, "until_at": desk.now, "basis": None, "anew": False}
+    trails.update_one({"_id": f"arrivals/{brand}"}, {"$setOnInsert": begin}, upsert=True)
+    brought.forget_all(desk.database, brand)
+    trails.delete_one({"_id": before["_id"]})
 
 
 def _take(desk: Desk, brand: str, hour: datetime) -> None:

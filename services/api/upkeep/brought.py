@@ -168,13 +168,22 @@ def in_transaction(database: Database[Document], work: Callable[[ClientSession],
 
 def forget(desk: Desk, brand: str, platform: str, follower: str) -> None:
     """Counts again what somebody did whose interactions were removed."""
-    begin = part_id(brand, platform, follower, "")[: -len('""]')]
-    # The quote that the post's id begins with is followed by whatever it is, and `#` comes after the quote.
-    query = {"_id": {"$gt": f'{begin}"', "$lt": f"{begin}#"}}
-    for each in desk.database["post_parts"].find(query, {"_id": 1}).to_list():
+    for each in desk.database["post_parts"].find(_begins(brand, platform, follower), {"_id": 1}).to_list():
         post = msgspec.json.decode(each["_id"], type=tuple[str, str, str, str])[3]
         _count(desk, brand, platform, post, [follower])
         stale.mark(desk, "post", [{"brand": brand, "platform": platform, "post": post}])
+
+
+def forget_all(database: Database[Document], brand: str) -> None:
+    """Removes a brand's parts and sums. A post's are counted from the beginning when something next happens to it."""
+    database["post_parts"].delete_many(_begins(brand))
+    database["post_sums"].delete_many({"brand": brand, "_id": {"$gt": f"{brand}/", "$lt": f"{brand}0"}})
+
+
+def _begins(*parts_of_id: str) -> Document:
+    """The query for the parts whose `_id` begins with these."""
+    begin = msgspec.json.encode(parts_of_id).decode().removesuffix("]") + ","
+    return {"_id": {"$gt": f'{begin}"', "$lt": f"{begin}#"}}  # `#` comes after the quote
 
 
 def about_things(database: Database[Document], brand: str, platform: str, things: Sequence[str], to: Touched) -> None:

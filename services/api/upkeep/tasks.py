@@ -12,6 +12,7 @@ from services.api.upkeep import (
     posts,
     stage_after,
     stages,
+    tidying,
 )
 from services.api.upkeep.loop import Task
 
@@ -28,4 +29,5 @@ TASKS: tuple[Task, ...] = (
     stage_after.TASK,
     communities.TASK,
     communities.WORDS,
+    tidying.TASK,
 )

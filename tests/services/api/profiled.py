@@ -8,6 +8,9 @@ from pymongo.database import Database
 
 from rapport.kit.mongo import Document
 
+PROFILE_BYTES = 64 * 1024 * 1024
+"""MongoDB's own would forget the first queries where their lists are long."""
+
 
 @dataclass
 class Looked:
@@ -21,6 +24,7 @@ class Looked:
 def profiled(views: Database[Document]) -> Iterator[Looked]:
     """Adds up what every query, update and count in the block looks at."""
     found = Looked()
+    views.create_collection("system.profile", capped=True, size=PROFILE_BYTES)
     views.command("profile", 2)
     try:
         yield found

@@ -8,7 +8,8 @@ from pymongo.database import Database
 from rapport.kit.mongo import Document
 from services.api.projection import hourly
 from services.api.projection.documents import hour_id, hour_of, interaction_document
-from services.api.upkeep import arrivals, brought
+from services.api.repositories import indexes
+from services.api.upkeep import arrivals, brought, tidying
 from services.api.upkeep.loop import Desk
 from services.api.upkeep.tasks import TASKS
 from services.api.upkeep.trail import LATER
@@ -101,6 +102,48 @@ def test_what_an_earlier_version_stored_and_counted_is_followed(api: Served, vie
     facts.turns(views)
     (post,) = views["posts"].find()
     assert post["comments"] == 4
+
+
+def test_what_an_earlier_version_did_when_an_upgrade_was_taken_back_is_made_up_for(
+    api: Served, views: Database[Document]
+) -> None:
+    api.brand(BRAND)
+    one, two = (facts.on("one", f"r-{each}", BRAND, AT, f"did:plc:{each}", kind="reaction") for each in ("one", "two"))
+    rows = facts.followers(BRAND, ((f"did:plc:{each}", AT) for each in ("one", "two")))
+    facts.write(views, facts.post("one", BRAND, AT), one, two, *rows)
+    facts.settled(views)
+    # The earlier version erases the one, and writes what another did and how it began.
+    views["interactions"].delete_one({"follower": "did:plc:one"})
+    for name in ("followers", "beginnings"):
+        views[name].delete_one({"follower": "did:plc:one"})
+        begun = views[name].find_one({"follower": "did:plc:two"})
+        assert begun is not None
+        both = ({**begun, "_id": f"{begun['_id']}-{n}", "follower": f"did:plc:two-{n}"} for n in "12")
+        views[name].insert_many(both)
+    for n in "12":
+        more = facts.on("one", f"more-{n}", BRAND, AT, f"did:plc:two-{n}", kind="reaction")
+        views["interactions"].insert_one(interaction_document(more))
+    views["hourly"].update_many({}, {"$set": {"counts": {"reaction": 3, "post": 1}}, "$inc": {"drawn": 100}})
+    views["counters"].update_one({"_id": "hourly"}, {"$inc": {"drawn": 100}})
+    drawn = views["counters"].find_one({"_id": "hourly"}) or {}
+    places = {"fresh": drawn["drawn"], "again": 0, "until": 0, "until_at": AT, "basis": None, "anew": False}
+    views["trails"].insert_one({"_id": f"posts/{BRAND}", "brand": BRAND, **places})
+    # This version again.
+    arrivals.follow(Desk(views, None, datetime.now(UTC)))
+    facts.settled(views)
+    (post,) = views["posts"].find()
+    assert (post["reactions"], post["new_relationships"]) == (3, 3)
+    assert views["post_parts"].count_documents({}) == 3
+
+
+def test_indexes_of_earlier_versions_go_after_a_day(views: Database[Document]) -> None:
+    old = next(iter(indexes.GONE["interactions"]))
+    views["interactions"].create_index([("brand", 1), ("hour", 1), ("platform", 1)], name=old)
+    now = datetime.now(UTC)
+    tidying.tidy(Desk(views, None, now))
+    assert old in views["interactions"].index_information()
+    tidying.tidy(Desk(views, None, now + tidying.KEPT))
+    assert old not in views["interactions"].index_information()
 
 
 def test_the_parts_of_an_old_post_are_counted_at_its_next_reaction(
