@@ -11,9 +11,11 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from prometheus_client import Gauge
 
-from rapport.kit import backoff
+from rapport.kit import backoff, kafka_threads
 from rapport.kit.kafka_login import KafkaLogin, login
 from rapport.kit.probe import Probe
+
+kafka_threads.guard()
 
 REQUEST_MS = 15_000
 BOOTSTRAP_MS = 5_000
