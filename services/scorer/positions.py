@@ -28,12 +28,12 @@ class Found(NamedTuple):
 
     def cost(self) -> str | None:
         """What is given up by going on; None where nothing is the matter, or there is no way on."""
-        rows, first = self.standing.rows or 0, self.standing.first
+        reached, first, rows = self.standing.reached or 0, self.standing.first, self.standing.rows or 0
         name = f"{self.standing.source.topic}:{self.standing.source.partition}"
         if self.standing.trouble is Trouble.DELETED:
             return (
-                f"{name}: up to {first - rows:,} records between {rows} and {first} were never processed and are gone. "
-                "Comments among them have no clock, answers among them answer nothing, and nothing of them counts"
+                f"{name}: up to {first - reached:,} records between {reached} and {first} were never processed and are "
+                "gone. Comments among them have no clock, answers among them answer nothing, and nothing of them counts"
             )
         if self.standing.trouble is Trouble.GROUP_AHEAD:
             return (
@@ -42,8 +42,8 @@ class Found(NamedTuple):
             )
         if self.standing.trouble is Trouble.RECREATED:
             return (
-                f"{name}: what the former topic held after {rows} was never processed, if there was any. All that the "
-                f"new one holds, from {first} to {self.standing.end}, is processed"
+                f"{name}: what the former topic held after {reached} was never processed, if there was any. All that "
+                f"the new one holds, from {first} to {self.standing.end}, is processed"
             )
         return None
 
@@ -106,8 +106,8 @@ async def _move(agent: Agent, partition: int, producer: Producer, agreed: set[To
         if standing.trouble is not Trouble.GROUP_AHEAD:
             position.next[source] = standing.first
             position.last.pop(source, None)
-            position.at.pop(source, None)
-        offsets[standing.source] = position.next[source]
+            position.passed.pop(source, None)
+        offsets[standing.source] = position.next.get(source, 0)
     if not offsets:
         return
     row = msgspec.json.encode(position)

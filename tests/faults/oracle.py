@@ -192,12 +192,12 @@ class Model:
 
 
 def _copy(position: Position) -> Position:
-    return Position(next=dict(position.next), clock=position.clock, at=dict(position.at), format=position.format)
+    return Position(next=dict(position.next), clock=position.clock, format=position.format)
 
 
 def _note(position: Position, record: Any) -> None:
     source = f"{record.topic}:{record.partition}"
-    position.next[source], position.at[source] = record.offset + 1, record.offset
+    position.next[source] = record.offset + 1
 
 
 def models(log: Log, grace: int = 0) -> dict[tuple[str, int], Model]:
@@ -408,9 +408,8 @@ def comparable(rows: Rows) -> Rows:
             row.pop("revision", None)
             row.pop("seen", None)
             row.pop("last", None)
-            if (at := row.pop("at", None)) is not None:
-                # A lane also passes the markers of transactions, of which the model knows nothing.
-                row["next"] = {source: offset + 1 for source, offset in at.items()}
+            # A lane also passes the markers of transactions, of which the model knows nothing.
+            row.pop("passed", None)
             found[key] = msgspec.json.encode(row, order="deterministic")
     return found
 

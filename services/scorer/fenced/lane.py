@@ -239,7 +239,7 @@ class Lane:
             )
             await transactions.finish()
             self._read_from(
-                {source: position.next.get(f"{source}:{self.partition}", 0) for source in agent.sources}, self._session
+                {source: position.reached(f"{source}:{self.partition}") or 0 for source in agent.sources}, self._session
             )
             self.ready = True
             while not self._closing:

@@ -29,6 +29,8 @@ class Standing(NamedTuple):
     group: str
     rows: int | None
     """None where nothing of the source was ever processed."""
+    reached: int | None
+    """The same, behind the markers that are known to follow; None where nothing was ever read."""
     committed: int | None
     first: int
     end: int
@@ -44,18 +46,18 @@ class Standing(NamedTuple):
             )
         if self.trouble is Trouble.GROUP_AHEAD:
             return (
-                f"group {self.group} stands at {self.committed} of {name}, the rows at {self.rows}: somebody moved the "
-                "group's offsets, or the changelog lost its end. Set the offsets back to where the rows stand; "
-                f"{ACCEPT}"
+                f"group {self.group} stands at {self.committed} of {name}, the rows at {self.rows or 0}: somebody "
+                "moved the group's offsets, or the changelog lost its end. Set the offsets back to where the rows "
+                f"stand; {ACCEPT}"
             )
         if self.trouble is Trouble.DELETED:
             return (
-                f"{name} begins at {self.first}, the rows stand at {self.rows}: records were deleted before they were "
-                f"processed. Retention is shorter than the outage was. Accept the loss, and go on; {ACCEPT}"
+                f"{name} begins at {self.first}, the rows stand at {self.reached}: records were deleted before they "
+                f"were processed. Retention is shorter than the outage was. Accept the loss, and go on; {ACCEPT}"
             )
         seen = (
-            f"{name} ends at {self.end}, the rows stand at {self.rows}"
-            if self.rows is not None and self.end < self.rows
+            f"{name} ends at {self.end}, the rows stand at {self.reached}"
+            if self.reached is not None and self.end < self.reached
             else f"{name} has another record than the last one that was processed, before {self.rows}"
         )
         return (
@@ -94,26 +96,26 @@ async def standings(
     standing = []
     for source in sources:
         name = f"{source.topic}:{source.partition}"
-        rows = found.next.get(name) if found else None
-        known = Standing(source, group, rows, committed.get(source), first[source], end[source], None)
+        rows, reached = (found.next.get(name), found.reached(name)) if found else (None, None)
+        known = Standing(source, group, rows, reached, committed.get(source), first[source], end[source], None)
         standing.append(known._replace(trouble=await _trouble(known, found, bootstrap)))
     return standing
 
 
 async def _trouble(known: Standing, found: Position | None, bootstrap: str) -> Trouble | None:
-    rows, ahead, name = known.rows, known.committed or 0, f"{known.source.topic}:{known.source.partition}"
-    if found is None or rows is None:
+    rows, ahead, name = known.rows or 0, known.committed or 0, f"{known.source.topic}:{known.source.partition}"
+    if found is None or known.reached is None:
         if ahead:
             return Trouble.ROWS_GONE
         # With rows of other sources it is no fresh start: what there was of this one was never processed.
         return Trouble.DELETED if found is not None and known.first > 0 else None
     if ahead > rows:
         return Trouble.GROUP_AHEAD
-    if known.first > rows:
+    if known.first > known.reached:
         return Trouble.DELETED
-    if known.end < rows:
+    if known.end < known.reached:
         return Trouble.RECREATED
-    at, appended = found.at.get(name, rows - 1), found.last.get(name)
+    at, appended = rows - 1, found.last.get(name)
     if appended is not None and known.first <= at and await _appended(bootstrap, known.source, at) != appended:
         return Trouble.RECREATED
     return None

@@ -42,10 +42,19 @@ class Position(Struct):
     clock: int
     last: dict[str, int] = {}
     """When (ms) the log appended the last record processed, per `topic:partition`: what a recreated topic has not."""
-    at: dict[str, int] = {}
-    """The offset of that record, where markers were passed after it; else it is the one before `next`."""
     format: int = 0
     """Of the rows: that of the latest version which wrote any."""
+    passed: dict[str, int] = {}
+    """Up to where nothing is left to read, where that is beyond `next`: behind it are markers of transactions.
+
+    It is apart from `next` for the sake of versions that do not know it: they take the offset before `next` for that of
+    the last record, and refuse to go on where there is none.
+    """
+
+    def reached(self, source: str) -> int | None:
+        """Up to where nothing of a `topic:partition` is left to read; None where nothing was ever read."""
+        found = max(self.next.get(source, -1), self.passed.get(source, -1))
+        return None if found < 0 else found
 
 
 class Store:

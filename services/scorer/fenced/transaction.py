@@ -150,7 +150,7 @@ class Transactions:
         The offsets between the last record and there are markers of transactions, and what was never committed.
         """
         name = f"{source}:{self._partition}"
-        if offset > self._position.next.get(name, 0):
+        if offset > (self._position.reached(name) or 0):
             self._passed[name] = max(offset, self._passed.get(name, 0))
 
     @property
@@ -269,13 +269,17 @@ class Transactions:
 
     def _after(self, records: Iterable[Record]) -> Position:
         known = self._position
-        following, clock, last, at = {**known.next, **self._passed}, known.clock, dict(known.last), dict(known.at)
+        following, clock, last = dict(known.next), known.clock, dict(known.last)
         for record in records:
             source = f"{record.topic}:{record.partition}"
-            following[source] = max(record.offset + 1, self._passed.get(source, 0))
-            last[source], at[source] = record.timestamp, record.offset
+            following[source], last[source] = record.offset + 1, record.timestamp
             clock = max(clock, record.timestamp)
-        return Position(next=following, clock=clock, last=last, at=at, format=self._agent.rows_format)
+        passed = {
+            source: offset
+            for source, offset in {**known.passed, **self._passed}.items()
+            if offset > following.get(source, 0)
+        }
+        return Position(next=following, clock=clock, last=last, passed=passed, format=self._agent.rows_format)
 
     async def _transact(self, batch: Batch, position: Position) -> None:
         with self._agent.turns.writing:
@@ -309,7 +313,9 @@ class Transactions:
         )
         self._store.write(changes, marker)
         self._position = position
-        self._passed = {source: offset for source, offset in self._passed.items() if offset > position.next[source]}
+        self._passed = {
+            source: offset for source, offset in self._passed.items() if offset > (position.reached(source) or 0)
+        }
         self._handler.committed()
         dead = sum(1 for output in batch.outputs if output.topic in agent.dead_letters.values())
         if dead:
