@@ -87,6 +87,14 @@ def differences(replay: Replay, kind: str, *cut: str) -> set[tuple[str, Any, Any
     }
 
 
+def test_a_record_of_a_later_version_ends_it_and_is_not_taken_for_a_dead_letter(store: Store) -> None:
+    replay = Replay(store, 0)
+    kind = codec.headers("rapport.control.v1", id="x", source="/test")
+    later = at_offset(FakeRecord(b'{"control": "tomorrow"}', T0, tuple(kind)), 7)
+    with pytest.raises(UnverifiableError, match="a later version wrote .*:0:7; verify with that version"):
+        replay.take([later])
+
+
 def test_each_alert_is_in_its_topic_exactly_once(store: Store) -> None:
     replay = Replay(store, 0)
     replay.take([overdue(number) for number in range(4)])
