@@ -35,6 +35,18 @@ class ServiceSettings(BaseSettings):
         return " ".join(f"{name}={value}" for name, value in sorted(self))
 
 
+class ReaderSettings(ServiceSettings):
+    """A service that waits at records of a later version."""
+
+    put_aside: str = ""
+    """Records that it does not wait at, as `<topic>:<partition>:<offset>`, separated by commas."""
+
+    @property
+    def places(self) -> frozenset[str]:
+        """These records, one by one."""
+        return frozenset(_listed(self.put_aside))
+
+
 class PublicSettings(ServiceSettings):
     """A service whose `port` strangers may reach."""
 

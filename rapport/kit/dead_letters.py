@@ -53,6 +53,11 @@ class Record(Protocol):
         """As they came; null values included, whatever the libraries' types say."""
 
 
+def place_of(record: Record) -> str:
+    """Where a record is: `<topic>:<partition>:<offset>`."""
+    return f"{record.topic}:{record.partition}:{record.offset}"
+
+
 class Letter(NamedTuple):
     """A record for a dead-letter topic."""
 
@@ -71,7 +76,7 @@ def letter(record: Record, reason: str, *, whole: bool = True) -> Letter:
     headers = [(name, content or b"") for name, content in record.headers]
     ours = [
         (REASON, reason[:LONGEST_REASON].encode("utf-8", "replace")),
-        (PLACE, f"{record.topic}:{record.partition}:{record.offset}".encode()),
+        (PLACE, place_of(record).encode()),
     ]
     left_out: list[str] = []
     if not whole or _size(key, value, headers) > LARGEST:

@@ -5,6 +5,7 @@ from typing import Any
 
 from kafka import TopicPartition
 
+from rapport.kit.dead_letters import place_of
 from rapport.kit.health import Health
 from rapport.kit.member import GroupConsumer
 
@@ -28,16 +29,13 @@ class Halts:
     def at(self, record: Any, why: str) -> None:
         """Leaves a partition at a record, and has readiness say so. The other partitions go on."""
         partition = TopicPartition(record.topic, record.partition)
-        log.error(
-            "%s/%d waits at offset %d for a later version: %s", record.topic, record.partition, record.offset, why
-        )
+        waits = f"{record.topic}/{record.partition} waits at {place_of(record)} for a later version"
+        log.error("%s: %s", waits, why)
         self._consumer.seek(partition, record.offset)
         self._consumer.pause(partition)
         self._forget(partition)
-        self._reasons[partition] = (
-            f"{record.topic}/{record.partition} waits at offset {record.offset} for a later version"
-        )
-        self._health.unready(self._reasons[partition])
+        self._reasons[partition] = waits
+        self._health.unready(waits)
 
     def look(self) -> None:
         """Forgets partitions that are with another process by now."""

@@ -96,7 +96,7 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, bea
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
     state.ready("kafka")
-    projector = Projector(consumer, producer, database, state, stop)
+    projector = Projector(consumer, producer, database, state, stop, settings.places)
     beats.append(projector)
     upkeep = Thread(target=Upkeep(database, producer, TASKS).run, args=(stop,), name="upkeep")
     upkeep.start()

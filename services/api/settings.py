@@ -2,10 +2,10 @@
 
 from pydantic import SecretStr
 
-from rapport.kit.config import MongoSettings, PublicSettings
+from rapport.kit.config import MongoSettings, PublicSettings, ReaderSettings
 
 
-class ProjectorSettings(MongoSettings):
+class ProjectorSettings(MongoSettings, ReaderSettings):
     """The projector's, from `RAPPORT_…`."""
 
     port: int = 8004

@@ -128,7 +128,12 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
         try:
             with mongo.client(uri) as blocking:
                 consumer = AlertConsumer(
-                    settings.kafka, directory, blocking[settings.database][outbox.DELIVERIES], health, wake
+                    settings.kafka,
+                    directory,
+                    blocking[settings.database][outbox.DELIVERIES],
+                    health,
+                    wake,
+                    settings.places,
                 )
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(asyncio.to_thread(consumer.run, stop))

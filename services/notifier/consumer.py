@@ -51,13 +51,18 @@ class AlertConsumer:
         rows: Collection[outbox.Row],
         health: Health,
         wake: Callable[[], object],
+        put_aside: frozenset[str] = frozenset(),
     ) -> None:
-        """`wake` is called after rows were inserted."""
+        """`wake` is called after rows were inserted.
+
+        `put_aside` has records (`<topic>:<partition>:<offset>`) that are not waited at.
+        """
         self._bootstrap = bootstrap
         self._directory = directory
         self._rows = rows
         self._health = health
         self._wake = wake
+        self._put_aside = put_aside
         self._route_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -92,7 +97,7 @@ class AlertConsumer:
         for records in polled.values():
             for record in records:
                 try:
-                    notice = _decoded(record, producer)
+                    notice = _decoded(record, producer, self._put_aside)
                 except codec.NewerError as error:
                     halts.at(record, str(error))
                     break
@@ -159,7 +164,7 @@ def _not_younger(
     return tuple(each for each in channels if brand.channels_since.get(each.id, latest) <= latest)
 
 
-def _decoded(record: Any, producer: Producer) -> Notice | None:
+def _decoded(record: Any, producer: Producer, put_aside: frozenset[str]) -> Notice | None:
     """The alert or reminder in a record; where there is none the record goes to the dead letters with the reason.
 
     Raises NewerError where a later version wrote it.
@@ -170,8 +175,10 @@ def _decoded(record: Any, producer: Producer) -> Notice | None:
             outbox.check(notice)
             return notice
         why = f"a {type(notice).__name__} is no alert"
-    except codec.NewerError:
-        raise
+    except codec.NewerError as error:
+        if dead_letters.place_of(record) not in put_aside:
+            raise
+        why = f"put aside: {error}"
     except (codec.UndecodableError, outbox.UnfitError) as error:
         why = str(error)
     log.error("%s/%d offset %d goes to the dead letters: %s", record.topic, record.partition, record.offset, why)

@@ -26,8 +26,10 @@ APPLICATION = "rapport-1"
 STALE_AFTER = (TOMBSTONES_DAYS - 2) * DAY_MS
 
 
-def agents(bootstrap: str, data: Path, *, grace_seconds: float, session_seconds: float) -> list[Agent]:
-    """Both. `data`: the folder of the worker's rows; the seconds as in `ScorerSettings`."""
+def agents(
+    bootstrap: str, data: Path, *, grace_seconds: float, session_seconds: float, put_aside: frozenset[str] = frozenset()
+) -> list[Agent]:
+    """Both. `data`: the folder of the worker's rows; the seconds, and `put_aside`, as in `ScorerSettings`."""
 
     def exchanges(_: int) -> Handler:
         return ExchangesHandler(round(grace_seconds * 1000))
@@ -41,7 +43,7 @@ def agents(bootstrap: str, data: Path, *, grace_seconds: float, session_seconds:
             name="exchanges", application=APPLICATION, group=SCORER_GROUP, bootstrap=bootstrap, data=data,
             sources=(CONVERSATIONS.name,), changelog=EXCHANGES_CHANGELOG.name, changelog_headers=ROW_HEADERS,
             dead_letters={CONVERSATIONS.name: CONVERSATIONS_DEAD.name}, handler=exchanges, stale_after=STALE_AFTER,
-            turns=turns, rows_format=ROWS_FORMAT, session_seconds=session_seconds,
+            turns=turns, rows_format=ROWS_FORMAT, put_aside=put_aside, session_seconds=session_seconds,
         ),
         Agent(
             name="relationships", application=APPLICATION, group=SCORER_GROUP, bootstrap=bootstrap, data=data,
@@ -49,6 +51,6 @@ def agents(bootstrap: str, data: Path, *, grace_seconds: float, session_seconds:
             changelog_headers=ROW_HEADERS,
             dead_letters={ENGAGEMENTS.name: ENGAGEMENTS_DEAD.name, EXCHANGES.name: EXCHANGES_DEAD.name},
             handler=relationships, stale_after=STALE_AFTER, turns=turns, rows_format=ROWS_FORMAT,
-            session_seconds=session_seconds,
+            put_aside=put_aside, session_seconds=session_seconds,
         ),
     ]  # fmt: skip

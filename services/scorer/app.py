@@ -66,6 +66,7 @@ class Worker:
                 settings.data / "scorer",
                 grace_seconds=settings.breach_grace_seconds,
                 session_seconds=settings.session_seconds,
+                put_aside=settings.places,
             )
         }
         self._topics = {source: agent for agent in self._agents.values() for source in agent.sources}

@@ -4,10 +4,10 @@ import socket
 
 from pydantic import Field
 
-from rapport.kit.config import DataSettings
+from rapport.kit.config import DataSettings, ReaderSettings
 
 
-class ScorerSettings(DataSettings):
+class ScorerSettings(DataSettings, ReaderSettings):
     """From `RAPPORT_…`; see `docs/operations.md` for each."""
 
     port: int = 8002

@@ -184,7 +184,7 @@ def test_a_control_record_of_a_later_version_is_waited_for_and_the_other_partiti
 
             until(lambda: {"before", "beside"} <= told(own), "the scorer has what it can read")
             until(lambda: {"before", "beside"} <= shown(), "the projector has what it can read")
-            says = f"{CONVERSATIONS.name}/{number}"
+            says = f"{CONVERSATIONS.name}:{number}:{offset}"
             until(lambda: says in reasons(scorer.port), "the scorer says where it waits")
             until(lambda: says in reasons(projector.port), "the projector says where it waits")
             for group in (SCORER_GROUP, PROJECTOR_GROUP):
@@ -302,7 +302,9 @@ def test_an_alert_of_a_later_type_is_waited_for(log: Log, world: World) -> None:
     notifier = world.start(RAPPORT_ALLOW_PRIVATE="true", wait=False)
 
     assert world.ended(first, "hook")["status"] == "delivered"
-    until(lambda: f"{ALERTS.name}/{number} waits at offset {offset}" in reasons(notifier.port), "it says so")
+    until(
+        lambda: f"waits at {ALERTS.name}:{number}:{offset} for a later version" in reasons(notifier.port), "it says so"
+    )
     until(lambda: log.committed(NOTIFIER_GROUP, ALERTS, number) == offset, "what is in front is committed")
     assert world.row(behind, "hook") is None
     notifier.process.terminate()

@@ -1,6 +1,6 @@
 """A poll's records, decoded and sorted by the view that they change. No I/O."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from rapport.contracts.topics import (
     EXCHANGES,
     RELATIONSHIPS_CHANGELOG,
 )
+from rapport.kit.dead_letters import place_of
 from rapport.kit.mongo import Document
 from services.api.projection.documents import (
     alert_document,
@@ -76,8 +77,11 @@ class Batch:
     """Where a partition cannot go on: at a record of a later version, or one of the scorer's own that nobody reads."""
 
 
-def read(polled: Mapping[Any, Iterable[Any]]) -> Batch:
-    """Sorts the records of a poll. Of a partition in `halts`, the records from that one on are left out."""
+def read(polled: Mapping[Any, Iterable[Any]], put_aside: Collection[str] = ()) -> Batch:
+    """Sorts the records of a poll. Of a partition in `halts`, the records from that one on are left out.
+
+    A record in `put_aside` (`<topic>:<partition>:<offset>`) halts nothing.
+    """
     batch = Batch()
     for partition, records in polled.items():
         add = _READERS[partition.topic]
@@ -86,7 +90,8 @@ def read(polled: Mapping[Any, Iterable[Any]]) -> Batch:
                 add(batch, record)
             except (msgspec.DecodeError, UnicodeDecodeError, codec.UndecodableError, ValueError) as error:
                 unreadable = UnreadableError(record, str(error))
-                if partition.topic in PUT_ASIDE and not isinstance(error, codec.NewerError):
+                poison = partition.topic in PUT_ASIDE and not isinstance(error, codec.NewerError)
+                if poison or place_of(record) in put_aside:
                     batch.unreadable.append(unreadable)
                 else:
                     batch.halts.append(unreadable)

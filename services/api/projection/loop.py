@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Collection
 from threading import Event
 from typing import Any
 
@@ -44,14 +45,24 @@ class Projector:
     """
 
     def __init__(
-        self, consumer: GroupConsumer, producer: Any, database: Database[Document], health: Health, stop: Event
+        self,
+        consumer: GroupConsumer,
+        producer: Any,
+        database: Database[Document],
+        health: Health,
+        stop: Event,
+        put_aside: Collection[str] = (),
     ) -> None:
-        """`consumer` reads `batch.SOURCES`; `producer` writes dead letters; `stop` ends `run`."""
+        """`consumer` reads `batch.SOURCES`; `producer` writes dead letters; `stop` ends `run`.
+
+        `put_aside` has records (`<topic>:<partition>:<offset>`) that are not waited at.
+        """
         self._consumer = consumer
         self._producer = producer
         self._database = database
         self._health = health
         self._stop = stop
+        self._put_aside_at = put_aside
         self._dirty: set[hourly.Part] = set()
         self._uncommitted = False
         self._commit_at = 0.0
@@ -78,7 +89,7 @@ class Projector:
             self._settle()
 
     def _take(self, polled: dict[TopicPartition, list[Any]]) -> None:
-        batch = batches.read(polled)
+        batch = batches.read(polled, self._put_aside_at)
         self._halt(batch.halts)
         refused = self._until_written(batch)
         self._put_aside(batch.unreadable + [UnreadableError(batch.sources[key], why) for key, why in refused.items()])

@@ -73,5 +73,7 @@ class Agent:
     """Shared by all agents of a process."""
     rows_format: int = 0
     """Of the rows as this version writes them. Where a later version has written, this one keeps its hands off."""
+    put_aside: frozenset[str] = frozenset()
+    """Records (`<topic>:<partition>:<offset>`) that are not waited at: they go to the dead letters."""
     session_seconds: float = 10.0
     """After which the group gives a silent worker's partitions to others."""

@@ -252,10 +252,13 @@ class Transactions:
                 try:
                     self._handler.apply(record, clock, batch)
                 except NewerError as error:
+                    if dead_letters.place_of(record) in self._agent.put_aside:
+                        dead[place] = f"put aside: {error}"
+                        return None
                     if place:
                         del records[place:]  # those in front of it, afresh: this one may have changed rows already
                         return None
-                    raise NewerError(f"{record.topic}/{record.partition} offset {record.offset}: {error}") from error
+                    raise NewerError(f"{dead_letters.place_of(record)}: {error}") from error
                 except Exception as error:
                     log.exception(
                         "%s %s:%d offset %d cannot be processed",

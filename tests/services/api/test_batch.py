@@ -150,6 +150,18 @@ def test_what_a_later_version_wrote_halts_its_partition_wherever_it_is() -> None
     assert (_read(CONVERSATIONS, poison).halts, _read(CONVERSATIONS, poison).unreadable) == ([], [])
 
 
+def test_what_is_to_be_put_aside_halts_nothing() -> None:
+    later = _Record(
+        CONVERSATIONS.name, b"k", b"{}", codec.headers("rapport.decree.v1", id="1", source="/test"), offset=7
+    )
+    for places, halted in (({f"{CONVERSATIONS.name}:0:7"}, False), ({f"{CONVERSATIONS.name}:0:8"}, True)):
+        found = batch.read({TopicPartition(CONVERSATIONS.name, 0): [later, _said("1")]}, places)
+        assert ([each.record for each in found.halts], [each.record for each in found.unreadable]) == (
+            ([later], []) if halted else ([], [later])
+        )
+        assert list(found.interactions) == ([] if halted else ["aurora/bluesky/1"])
+
+
 def test_an_unreadable_row_of_the_scorer_halts_its_partition_at_that_row() -> None:
     bad = _Record(
         EXCHANGES.name, b"k", b'{"fact": "exchange"}', codec.headers("rapport.exchange.v1", id="1", source="/test")

@@ -390,4 +390,4 @@ def test_an_unreadable_row_halts_its_partition_and_says_so_while_the_others_go_o
     assert views["interactions"].count_documents({"brand": brand}) == 1
     assert consumer.halted == {rows}
     assert consumer.committed == {rows: 7, facts: 4}
-    assert health.reasons() == [f"{rows.topic}/1 waits at offset 7 for a later version"]
+    assert health.reasons() == [f"{rows.topic}/1 waits at {rows.topic}:1:7 for a later version"]

@@ -91,7 +91,7 @@ def test_a_record_of_a_later_version_ends_it_and_is_not_taken_for_a_dead_letter(
     replay = Replay(store, 0)
     kind = codec.headers("rapport.control.v1", id="x", source="/test")
     later = at_offset(FakeRecord(b'{"control": "tomorrow"}', T0, tuple(kind)), 7)
-    with pytest.raises(UnverifiableError, match="a later version wrote .*:0:7; verify with that version"):
+    with pytest.raises(UnverifiableError, match=r"a later version wrote .*:0:7; verify with that version"):
         replay.take([later])
 
 
