@@ -34,6 +34,7 @@ from rapport.contracts.topics import (
     partition_of,
 )
 from rapport.kit import kafka, mongo
+from rapport.kit.dead_letters import PLACE
 from rapport.local.ports import usual_or_free
 from rapport.local.stack import Running
 from services.notifier.directory import BRAND_UNREADABLE, CHANNEL_UNKNOWN
@@ -341,3 +342,32 @@ def test_the_door_takes_what_is_for_a_brand_with_more_than_it_knows_and_refuses_
         ingest.knows(hidden)
     finally:
         ingest.close()
+
+
+def test_who_goes_back_can_put_aside_what_nobody_will_read(
+    log: Log, world: World, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = log.bootstrap
+    here, _, number = conversations()
+    brand = world.brand(world.receiver.channel("hook", "/aside"))
+    alerts = partition_of(key_of(brand), ALERTS.partitions)
+    control = log.write(CONVERSATIONS, key_of("x"), {"control": "decree"}, "rapport.control.v1", number)
+    alert = log.write(ALERTS, key_of(brand), {}, "rapport.alert.v3")
+    produce(own, [comment(f"aside-{here}", here)])
+    behind = world.alert(brand)
+    places = f"{CONVERSATIONS.name}:{number}:{control}, {ALERTS.name}:{alerts}:{alert}"
+    monkeypatch.setenv("RAPPORT_PUT_ASIDE", places)
+    scorer = Scorer(own, tmp_path, before=KNOWS_TOMORROW + MORE_IN_ROWS)
+    projector = Projector(own, world.servers.mongodb, database, before=KNOWS_TOMORROW)
+    try:
+        world.start(RAPPORT_ALLOW_PRIVATE="true", wait=False)
+        assert world.ended(behind, "hook")["status"] == "delivered"
+        until(lambda: f"aside-{here}" in told(own), "the scorer goes on")
+        with mongo.client(world.servers.mongodb) as client:
+            seen = client[database]["interactions"]
+            until(lambda: seen.find_one({"interaction": f"aside-{here}"}) is not None, "the projector goes on")
+        for topic in (CONVERSATIONS_DEAD, CONVERSATIONS_UNSEEN, ALERTS_DEAD):
+            assert [dict(each.headers)[PLACE].decode() in places for each in read_all(own, topic)] == [True], topic.name
+    finally:
+        scorer.stop()
+        projector.stop()
