@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
@@ -83,6 +83,15 @@ def _erase(views: Database[Document], follower: str) -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HISTORIES)
+# A reaction has the id of a comment that was hidden, and the comment comes last.
+@example(
+    [
+        ("hide", FOLLOWERS[0], THINGS[0], "one", False, False, 3, None),
+        ("reaction", FOLLOWERS[1], THINGS[0], "one", False, False, 2, None),
+        TURN,
+        ("comment", FOLLOWERS[0], THINGS[0], "one", False, False, 1, "Nice"),
+    ]
+)
 def test_whatever_happens_in_whatever_order_it_is_what_all_facts_say(
     views: Database[Document], history: list[Any]
 ) -> None:
