@@ -220,11 +220,13 @@ class Lane:
                 rows = await restore(store, agent.bootstrap, changelog, agent.stale_after, self._moved)
             RESTORED.labels(agent.name).inc(rows)
             sources = [TopicPartition(source, self.partition) for source in agent.sources]
-            position = await check_position(position_of(store), agent.bootstrap, agent.group, sources)
-            if position.format > agent.rows_format:
+            found = position_of(store)
+            # First: a later version's position may mean something else.
+            if found is not None and found.format > agent.rows_format:
                 raise NewerError(
-                    f"its rows have the format {position.format}, and this version knows up to {agent.rows_format}"
+                    f"its rows have the format {found.format}, and this version knows up to {agent.rows_format}"
                 )
+            position = await check_position(found, agent.bootstrap, agent.group, sources)
             handler = agent.handler(self.partition)
             async with agent.turns.turn() as turn:
                 for _ in handler.opening(store):
