@@ -232,3 +232,14 @@ class SecondBroker:
         """Ends it without a word."""
         self._process.send(signal.SIGKILL)
         assert child.ended([self._process], _STOP_SECONDS)
+
+
+def begin_and_end(bootstrap: str, topic: Topic) -> dict[int, tuple[int, int]]:
+    """Of each partition the first offset that is there, and the one after the last."""
+    reader = kafka.consumer(bootstrap, None, "test")
+    try:
+        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        begins, ends = reader.beginning_offsets(partitions), reader.end_offsets(partitions)
+        return {each.partition: (begins[each], ends[each]) for each in partitions}
+    finally:
+        reader.close()

@@ -80,8 +80,8 @@ async def standings(
     """Where each source stands. Raises KafkaError."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, **login())
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **login())
-    await consumer.start()
     try:
+        await consumer.start()
         await admin.start()
         committed = {
             source: known.offset
@@ -126,8 +126,8 @@ async def _appended(bootstrap: str, source: TopicPartition, offset: int) -> int 
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="none", **login()
     )
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign([source])
         consumer.seek(source, offset)
         while await consumer.position(source) == offset:

@@ -141,8 +141,8 @@ async def restore(
         max_partition_fetch_bytes=4 * 2**20,
         **login(),
     )
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign([changelog])
         first = (await consumer.beginning_offsets([changelog]))[changelog]
         end = (await consumer.end_offsets([changelog]))[changelog]

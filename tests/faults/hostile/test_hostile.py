@@ -34,7 +34,7 @@ def test_who_is_not_attacked_notices_nothing(tmp_path: Path) -> None:
         assert sum(run.hostile.values()) > 500
         assert set(run.killed) == set(KILLED)
         command = ["-m", "rapport.cli", "verify", "--data", str(data), "--grace", "0.5", "--json"]
-        verified = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=600, check=False)
+        verified = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=900, check=False)
         assert verified.stdout.strip(), verified.stderr
         *differences, summary = [json.loads(line) for line in verified.stdout.splitlines()]
         assert (differences, summary["differences"], verified.returncode) == ([], 0, 0), verified.stderr
