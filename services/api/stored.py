@@ -23,7 +23,7 @@ def read(value: object, shape: type[T]) -> T:
 
 
 def read_whole(value: object, shape: type[T]) -> T:
-    """The same for what is passed on to others: raises NewerError also where a field would be left out."""
+    """The same for what is passed on to others. Raises NewerError also where a field would be left out."""
     found = read(value, shape)
     unknown = next(_unknown(value, inspect.type_info(shape)), None)
     if unknown is not None:

@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.contracts import codec, rows
+from rapport.contracts.controls import Rule
 from rapport.contracts.events import Account
 from rapport.domain import business_time, community, community_text
 from rapport.kit import mail_address
-from services.api import connections, cursors, holidays, ids, local_times, plan_times, tables
+from services.api import connections, cursors, holidays, ids, local_times, plan_times, stored, tables
 from services.api.problems import ProblemError
 from services.ingest import submission
 from services.ingest.connectors import bluesky_frames, bluesky_source
@@ -89,6 +90,17 @@ jetstream_v2 = as_json(
     )
     | shaped("$type", "payload", "error", "message")
 )
+brand = as_json(
+    shaped("id", "name", "channels", "accounts", "revision")
+    | st.fixed_dictionaries(
+        {"id": words, "name": words},
+        optional={
+            "accounts": plain,
+            "channels": st.lists(shaped("id", "type", "url", "secret", "to") | plain, max_size=3) | plain,
+            "revision": st.integers() | plain,
+        },
+    )
+)
 ics_lines = st.lists(
     st.sampled_from(
         ["BEGIN:VCALENDAR", "END:VCALENDAR", "BEGIN:VEVENT", "END:VEVENT", "DTSTART;VALUE=DATE:20261225", "UID:1",
@@ -117,6 +129,7 @@ CASES: dict[str, Case] = {
         ),
         (codec.UndecodableError,),
     ),
+    "rapport/contracts/codec.py:read_brand": Case(codec.read_brand, brand, (codec.UndecodableError,)),
     "rapport/contracts/codec.py:type_of": Case(
         codec.type_of,
         st.lists(st.tuples(st.just("ce_type") | words, st.none() | st.binary())),
@@ -153,6 +166,8 @@ CASES: dict[str, Case] = {
         st.tuples(typed, st.none() | st.sampled_from(get_args(plan_times.Order))),
         (ValueError,),
     ),
+    "services/api/stored.py:read": Case(lambda value: stored.read(value, Rule), plain, (codec.NewerError,)),
+    "services/api/stored.py:read_whole": Case(lambda value: stored.read_whole(value, Rule), plain, (codec.NewerError,)),
     "services/api/tables.py:read": Case(
         lambda raw: list(tables.read(raw, ("id", "text"), ("id",), 100)),
         st.binary() | words.map(lambda text: ("id,text\n" + text).encode("utf-8", "surrogatepass")),
@@ -195,6 +210,9 @@ ELSEWHERE = {
     "services/scorer/positions.py:accept": "its servers are the operator's setting",
     "rapport/domain/draw.py:drawn": "reads what the product made",
     "rapport/domain/identity.py:check": "reads ids that are stored",
+    "services/api/community_facts.py:rule_of": "reads what is stored, with services/api/stored.py",
+    "services/api/proposals.py:stored": "reads what is stored, with services/api/stored.py",
+    "services/api/repositories/scorings.py:stored": "reads what is stored, with services/api/stored.py",
     "services/api/upkeep/sparing.py:spared": "takes the name of a task",
     "services/api/upkeep/sparing.py:sparing": "takes the name of a task",
     "services/notifier/channels/mail.py:compose": "tests/services/notifier/test_mail.py feeds it hostile text",
