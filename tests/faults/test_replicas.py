@@ -1,4 +1,4 @@
-"""Two of every process and three scorers are upgraded one after the other, while everything goes on."""
+"""Two of every process and three scorers: restarts, upgrades and crashes of any of them lose nothing."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,10 @@ from kafka import TopicPartition
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit import kafka
 from rapport.local.stack import Running
+from services.notifier.sender import AT_ONCE_PER_CHANNEL
 from services.verify import following
 from tests.faults.long_run import aloud
-from tests.faults.replicas.cluster import LOOKED_AGAIN_AFTER, Cluster, Replica, cluster
+from tests.faults.replicas.cluster import LOOKED_AGAIN_AFTER, REPLICAS, Cluster, Replica, cluster
 from tests.faults.replicas.fortnight import CountingInbox, Fortnight
 from tests.faults.replicas.steps import Steps
 from tests.services.verify.world import verify
@@ -25,6 +26,8 @@ SETTINGS = {
     "RAPPORT_TICK_SECONDS": "0.5",
     "RAPPORT_BREACH_GRACE_SECONDS": GRACE_SECONDS,
 }
+CHANNELS = 8
+"""Two of each of four brands."""
 BEFORE = "d2b2531"
 """The newest version whose producers were not replaced after a failure, and whose brands had no revision."""
 
@@ -79,6 +82,27 @@ def fortnight(replicas: Cluster, inbox: CountingInbox) -> Iterator[Fortnight]:
         made.close()
 
 
+@pytest.mark.red("claims_hold_nobody_off()")
+def test_each_replica_is_restarted_then_machines_crash(
+    replicas: Cluster, fortnight: Fortnight, inbox: CountingInbox
+) -> None:
+    replicas.start()
+    steps = _each_replaced(replicas, fortnight, inbox)
+    _all_right(replicas, fortnight, steps)
+    assert inbox.twice() == []
+
+    with fortnight.again():
+        for number in range(max(REPLICAS.values())):
+            aloud(f"machine {number} crashes")
+            steps.step()
+            replicas.crash([each for each in replicas.replicas if each.name.endswith(f"-{number}")])
+    _all_right(replicas, fortnight, steps)
+    # What was on its way when its notifier was killed may come again, once.
+    assert all(times <= 2 for times in inbox.came.values())
+    assert len(inbox.twice()) <= REPLICAS["notifier"] * AT_ONCE_PER_CHANNEL * CHANNELS
+
+
+@pytest.mark.red("brands_of_a_new_type()")
 def test_each_replica_is_upgraded(replicas: Cluster, fortnight: Fortnight, inbox: CountingInbox, before: Path) -> None:
     replicas.start(before)
     steps = _each_replaced(replicas, fortnight, inbox)

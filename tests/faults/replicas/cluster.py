@@ -15,6 +15,7 @@ from rapport.local import ports
 from rapport.local.child import last_lines
 from rapport.local.stack import Running, Stack
 from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
+from tests.faults.worker import SABOTAGE
 from tests.services.scorer.worker import until
 
 ROOT = Path(__file__).parents[3]
@@ -73,10 +74,12 @@ class Replica:
     def start(self, tree: Path | None = None) -> None:
         """Starts the version whose files are in `tree`; the one under test by default."""
         environment = self._environment if tree is None else {**self._environment, "PYTHONPATH": str(tree)}
+        call = os.environ.get(SABOTAGE) if tree is None else None
         guarded = _GUARDED if tree is not None else ""
+        broken = f"from tests.faults.replicas import saboteurs; saboteurs.{call}" if call else ""
         with self._log.open("ab") as log:
             self._running = subprocess.Popen(
-                [sys.executable, "-c", f"{guarded}{_LOOKED_AGAIN}{_RUN}", self.process],
+                [sys.executable, "-c", f"{guarded}{broken}{_LOOKED_AGAIN}{_RUN}", self.process],
                 env=environment,
                 # Python looks for modules in the current folder first.
                 cwd=tree or ROOT,
@@ -156,6 +159,14 @@ class Cluster:
         replica.end()
         replica.start(tree)
         self.until_ready([replica])
+
+    def crash(self, replicas: list[Replica]) -> None:
+        """Takes some away at once, as a machine that fails does, and returns once they are back and ready."""
+        for replica in replicas:
+            replica.kill()
+        for replica in replicas:
+            replica.start()
+        self.until_ready(replicas)
 
     def stop(self) -> None:
         """Ends all, however they are."""
