@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import random
 import socket
 import tempfile
 from pathlib import Path
@@ -12,17 +13,22 @@ from rapport.local.errors import StackError
 
 LOOPBACK = "127.0.0.1"
 _TRY_SECONDS = 1.0
+_NOT_FOR_CONNECTIONS = range(20_000, 32_000)
+"""Ports that no common system gives to connections that go out."""
+_TRIES = 50
 
 _promised: dict[int, TextIO] = {}
 """Ports that this process gave out. Between then and the server's bind, another installation must not choose them."""
 
 
 def usual_or_free(usual: int) -> int:
-    """The usual port if nothing has it, else one that the system finds free. 0 always asks the system.
+    """The usual port if nothing has it, else a free one. 0 always gives a free one.
 
     Until this process ends, others that ask here do not get the same port. Raises StackError where there is none.
     """
-    for port in (usual, 0, 0, 0):
+    # One that the system gives to a connection between now and the server's bind would be taken then.
+    chance = random.sample(_NOT_FOR_CONNECTIONS, _TRIES)
+    for port in (*((usual,) if usual else ()), *chance, 0, 0, 0):
         with contextlib.suppress(OSError):
             return _take(port)
     raise StackError("the loopback interface has no free port")

@@ -20,16 +20,14 @@ from aiosmtpd.controller import Controller
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from rapport.contracts.events import WebhookChannel
+from rapport.local import ports
 
 SECRET = "whsec_" + "dGhlLXNlY3JldC1vZi10aGlzLXJlY2VpdmVyLWluLXRlc3Rz"
 
 
 def free_port() -> int:
     """A port of this machine that nothing listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    return ports.usual_or_free(0)
 
 
 @dataclass
