@@ -104,11 +104,11 @@ def decode(type: str, value: bytes | None) -> Any:
         raise kind(f"unknown type {type!r}; this version reads {', '.join(sorted(_DECODERS))}")
     if value is None:
         raise UndecodableError(f"a {type} without a value")
+    if type == _BRAND:
+        return read_brand(value)[0]
     try:
         return decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if type == _BRAND:
-            return read_brand(value)[0]
         raise _unreadable(type, value, error) from error
 
 
