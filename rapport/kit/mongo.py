@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pymongo import AsyncMongoClient, MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from rapport.kit import backoff
@@ -35,6 +37,12 @@ def client(uri: str) -> MongoClient[Document]:
 def async_client(uri: str) -> AsyncMongoClient[Document]:
     """A client for asyncio. Connects when first used."""
     return AsyncMongoClient(uri, **_OPTIONS)
+
+
+def in_transaction(database: Database[Document], work: Callable[[ClientSession], None]) -> None:
+    """Does `work` in a transaction, again where another was in its way."""
+    with database.client.start_session() as session:
+        session.with_transaction(work)
 
 
 def probe(name: str, uri: str) -> Probe:

@@ -5,13 +5,12 @@ That version counted their hours, so these are the hours that are looked through
 
 from datetime import datetime, timedelta
 
-from rapport.kit.mongo import Document
 from services.api.projection import hourly
 from services.api.projection.arrived import stamp
 from services.api.upkeep import brought
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.sparing import sparing
-from services.api.upkeep.trail import Trail
+from services.api.upkeep.trail import Trail, places
 
 AT_ONCE = 1_000
 
@@ -38,9 +37,8 @@ def _begin(desk: Desk, brand: str) -> None:
     before = trails.find_one({"_id": f"posts/{brand}"})
     if before is None:
         return
-    reached = dict.fromkeys(("fresh", "again", "until"), before["again"])
-    begin: Document = {"brand": brand, **reached, "until_at": desk.now, "basis": None, "anew": False}
-    trails.update_one({"_id": f"arrivals/{brand}"}, {"$setOnInsert": begin}, upsert=True)
+    begun = {"brand": brand, **places(before["again"], before["again"], desk.now)}
+    trails.update_one({"_id": f"arrivals/{brand}"}, {"$setOnInsert": begun}, upsert=True)
     brought.forget_all(desk.database, brand)
     trails.delete_one({"_id": before["_id"]})
 

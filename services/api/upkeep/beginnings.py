@@ -18,9 +18,10 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from rapport.domain.published import Fact, beginning, excerpt, is_new
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import Document, in_transaction
 from services.api.periods import day_of, span_of
 from services.api.upkeep import brought, stale
+from services.api.upkeep.facts import FACT, fact_of
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.sparing import spared, sparing
 from services.api.upkeep.trail import Trail
@@ -29,33 +30,6 @@ FOLLOWERS_AT_ONCE = 200
 """So many are one query of interactions."""
 FOLLOWER = dict.fromkeys(("brand", "platform", "follower", "first_seen"), 1)
 """What of a stored follower its beginning is made of."""
-FACT = dict.fromkeys(
-    (
-        *("interaction", "kind", "account", "object", "follower", "occurred_at"),
-        *("undo", "staff", "text", "post", "media", "about", "parent.id"),
-    ),
-    1,
-)
-"""What of a stored interaction a fact is made of."""
-
-
-def fact_of(document: Document) -> Fact:
-    """A stored interaction as a fact. What happens to a thing has the thing as its object."""
-    return Fact(
-        at=document["occurred_at"],
-        id=document["interaction"],
-        kind=document["kind"],
-        object=document["object"]["id"],
-        follower=document.get("follower"),
-        undo=document.get("undo", False),
-        staff=document.get("staff", False),
-        text=document.get("text"),
-        account=document["account"],
-        post=document.get("post"),
-        media=tuple(document.get("media", ())),
-        url=document["object"].get("url"),
-        parent=(document.get("parent") or {}).get("id"),
-    )
 
 
 def follow(desk: Desk) -> None:
@@ -133,7 +107,7 @@ def _begin(
             beginnings.bulk_write(writes, ordered=False, session=session)
         brought.add_new(desk.database, ((known.get(each["_id"]), each) for each in changed), session)
 
-    brought.in_transaction(desk.database, write)
+    in_transaction(desk.database, write)
 
 
 def _add_to_days(
@@ -221,7 +195,7 @@ def _count(database: Database[Document], brand: str, day: str) -> None:
         if document is not None:
             database["new_days"].replace_one({"_id": document["_id"]}, document, upsert=True, session=session)
 
-    brought.in_transaction(database, write)
+    in_transaction(database, write)
 
 
 def counted(

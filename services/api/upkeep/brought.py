@@ -13,7 +13,7 @@ these begins with writing the sum, so that two of one post are one after the oth
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 from pymongo import DeleteOne, ReplaceOne, ReturnDocument
@@ -21,9 +21,10 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from rapport.domain.published import BROUGHT, REMOVED, Fact, Standing, standing
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import Document, in_transaction
 from rapport.kit.parts import parts
 from services.api.upkeep import stale
+from services.api.upkeep.facts import fact_of
 from services.api.upkeep.loop import Desk
 from services.api.upkeep.sparing import spared
 
@@ -39,7 +40,11 @@ COUNTS = tuple(BROUGHT.values())
 _SAID = sorted(BROUGHT.keys() - {"reaction"})
 _FACT: Document = {
     **dict.fromkeys(
-        ("interaction", "kind", "object.id", "follower", "occurred_at", "undo", "staff", "about", "parent.id"), 1
+        (
+            *("interaction", "kind", "account", "object.id", "follower", "occurred_at"),
+            *("undo", "staff", "about", "parent.id"),
+        ),
+        1,
     ),
     # Whether there is a text is all that matters, and texts are long.
     "text": {"$cond": [{"$in": ["$text", [None, ""]]}, None, "text"]},
@@ -158,12 +163,6 @@ def _write(database: Database[Document], brand: str, platform: str, post: str, f
             database["post_sums"].update_one({"_id": name}, {"$inc": change}, session=session)
 
     in_transaction(database, write)
-
-
-def in_transaction(database: Database[Document], work: Callable[[ClientSession], None]) -> None:
-    """Does `work` in a transaction, again where another was in its way."""
-    with database.client.start_session() as session:
-        session.with_transaction(work)
 
 
 def forget(desk: Desk, brand: str, platform: str, follower: str) -> None:
@@ -286,7 +285,7 @@ def tallies(
     whose: Document = {"$type": "string"} if followers is None else {"$in": sorted(followers)}
     query = {"brand": brand, "platform": platform, "post": post, "follower": whose, "kind": {"$in": sorted(BROUGHT)}}
     found = database["interactions"].find(query, _FACT, session=session).hint("of_post_by_follower")
-    facts = map(_fact, found.sort([("follower", 1), ("kind", 1), ("object.id", 1)]))
+    facts = map(fact_of, found.sort([("follower", 1), ("kind", 1), ("object.id", 1)]))
     records: dict[str, Tally] = {}
     things: dict[str, set[tuple[str, str | None]]] = defaultdict(set)
     for some in _together(facts):
@@ -337,26 +336,12 @@ def _standing(
     objects = sorted({each.object for each in facts})
     who = sorted({each.follower for each in facts if each.follower is not None})
     undone = {**its, "object.id": {"$in": objects}, "follower": {"$in": who}, "undo": True}
-    undoings = list(map(_fact, interactions.find(undone, _FACT, session=session).hint("taken_back")))
+    undoings = list(map(fact_of, interactions.find(undone, _FACT, session=session).hint("taken_back")))
     about = {**its, "about": {"$in": objects}, "kind": {"$in": list(REMOVED)}}
-    removals = list(map(_fact, interactions.find(about, _FACT, session=session).hint("about")))
+    removals = list(map(fact_of, interactions.find(about, _FACT, session=session).hint("about")))
     said = {each.object for each in facts if each.kind != "reaction"}
     if unsure := sorted({each.object for each in removals} - said):
         query = {**its, "object.id": {"$in": unsure}, "kind": {"$in": _SAID}, "post": post}
         elsewhere = interactions.find(query, {"_id": 0, "object.id": 1}, session=session).hint("on_posts")
         said |= {each["object"]["id"] for each in elsewhere}
     return standing([*facts, *undoings], (each for each in removals if each.object in said))
-
-
-def _fact(document: Document) -> Fact:
-    return Fact(
-        at=document["occurred_at"],
-        id=document["interaction"],
-        kind=document["kind"],
-        object=document["object"]["id"],
-        follower=document.get("follower"),
-        undo=document.get("undo", False),
-        staff=document.get("staff", False),
-        text=document.get("text"),
-        parent=(document.get("parent") or {}).get("id"),
-    )

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from pymongo.database import Database
 
@@ -21,14 +22,14 @@ from services.api.repositories.campaigns import questions_of, rules_of, scope_of
 from services.api.upkeep import communities, judging, stage_after, stale
 from services.api.upkeep.judging import FACT, Who, entry_id, fact_of
 from services.api.upkeep.loop import Desk, Task
-from services.api.upkeep.sparing import spared, sparing
-from services.api.upkeep.trail import Trail, begin_here
+from services.api.upkeep.sparing import sparing
+from services.api.upkeep.trail import begin_here, follow_arrivals
 
 IDS_AT_ONCE = 1_000
 DOCUMENTS_AT_ONCE = 1_000
 TURN_SECONDS = 2.0
 """After so long the other brands have their turn."""
-TASK_NAME = "campaigns-arrived"
+TRAIL = "campaigns-arrived"
 HELD_IN = ("campaign_entries", "survey_answers")
 
 
@@ -42,7 +43,8 @@ def follow(desk: Desk) -> None:
     for brand, campaigns in of_brand.items():
         with sparing("campaigns", brand):
             _mark(desk, brand, campaigns)
-            if _follow_brand(desk, brand, campaigns, deadline):
+            take = partial(_take, desk, brand, campaigns)
+            if follow_arrivals(desk, TRAIL, brand, FACT, take, task="campaigns", deadline=deadline):
                 through.add(brand)
     stale.take(
         desk, "campaigns", lambda each: _take_hour(desk, each["brand"], each["hour"], of_brand.get(each["brand"], []))
@@ -56,22 +58,11 @@ def follow(desk: Desk) -> None:
 def _mark(desk: Desk, brand: str, campaigns: Sequence[Document]) -> None:
     """Marks the hours of new campaigns, to be looked through."""
     if not any(each["counted_revision"] for each in campaigns):
-        begin_here(desk, TASK_NAME, brand, "interactions", "arrived")
+        begin_here(desk, TRAIL, brand, "interactions", "arrived")
     for each in campaigns:
         if each["counted_revision"] != each["revision"]:
             stale.mark(desk, "campaigns", _hours_of(desk, each))
             judging.begin_anew(desk.database, each)
-
-
-def _follow_brand(desk: Desk, brand: str, campaigns: Sequence[Document], deadline: float) -> bool:
-    """Judges whom it concerns what arrived; says whether that is all."""
-    more = True
-    while more:
-        arrived = Trail(desk, TASK_NAME, brand, "interactions", "arrived")
-        spared("campaigns", arrived.changed(FACT), lambda some: _take(desk, brand, some, campaigns))
-        arrived.done()
-        more = arrived.more and time.monotonic() < deadline
-    return not arrived.more
 
 
 def _hours_of(desk: Desk, campaign: Document) -> Iterator[Document]:
@@ -93,10 +84,10 @@ def _take_hour(desk: Desk, brand: str, hour: datetime, campaigns: Sequence[Docum
     found = desk.database["interactions"].find({"brand": brand, "hour": hour}, FACT).hint("hourly")
     for some in parts(found, DOCUMENTS_AT_ONCE):
         desk.keep()
-        _take(desk, brand, some, campaigns)
+        _take(desk, brand, campaigns, some)
 
 
-def _take(desk: Desk, brand: str, documents: Sequence[Document], campaigns: Sequence[Document]) -> None:
+def _take(desk: Desk, brand: str, campaigns: Sequence[Document], documents: Sequence[Document]) -> None:
     """Judges everybody whom these interactions may concern."""
     open_ones = [each for each in campaigns if each["drawn_at"] is None]
     if not open_ones:

@@ -28,7 +28,7 @@ from services.api.upkeep import stale
 from services.api.upkeep.community_judging import Because, judge
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.sparing import spared, sparing
-from services.api.upkeep.trail import Trail, begin_here
+from services.api.upkeep.trail import Trail, begin_here, follow_arrivals
 
 AT_ONCE = 500
 """So many followers are judged at once."""
@@ -92,12 +92,7 @@ def _hear_brand(desk: Desk, brand: str, communities: Sequence[Document], deadlin
             desk.keep()
             _judge(desk, brand, communities, some, "follower changed", alone=True)
 
-    more = True
-    while more:
-        changes = Trail(desk, "communities-heard", brand, "interactions", "arrived")
-        spared("communities-words", changes.changed(HEARD), listen)
-        changes.done()
-        more = changes.more and time.monotonic() < deadline
+    follow_arrivals(desk, "communities-heard", brand, HEARD, listen, task="communities-words", deadline=deadline)
 
 
 def _judge(

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from rapport.contracts.events import SPOKEN
 from rapport.domain.community import Rule, matches, until
 from rapport.domain.times import ms, utc
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import Document, in_transaction
 from rapport.kit.parts import parts
 from services.api.community_facts import (
     CHANGED,
@@ -211,8 +211,7 @@ def _settle(
         def write(session: ClientSession, some: Sequence[tuple[Who, str]] = some) -> None:
             _write(database, brand, guards, {key: verdicts[key] for key in some}, causes, now, session)
 
-        with database.client.start_session() as session:
-            session.with_transaction(write)
+        in_transaction(database, write)
 
 
 def _write(

@@ -10,7 +10,7 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import Document, in_transaction
 from services.api.periods import day_of
 from services.api.projection import hourly
 from services.api.projection.documents import follower_id
@@ -110,7 +110,7 @@ def _forget_beginning(desk: Desk, its: Document, follower: str) -> None:
             stale.mark(desk, "post", [{**its, "post": begun["post"]}], session)
         brought.add_new(desk.database, [(begun, None)], session)
 
-    brought.in_transaction(desk.database, remove)
+    in_transaction(desk.database, remove)
 
 
 def _unlink(desk: Desk, brand: str, follower: str) -> None:

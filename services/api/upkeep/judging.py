@@ -22,7 +22,7 @@ from pymongo.database import Database
 from rapport.domain import draw, giveaway, survey
 from rapport.domain.campaign import CHANGES, Change, Fact
 from rapport.domain.giveaway import Known
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import Document, in_transaction
 from rapport.kit.parts import parts
 from services.api.repositories.campaigns import (
     answers_document,
@@ -112,7 +112,7 @@ def begin_anew(database: Database[Document], campaign: Document) -> None:
             its = {"brand": campaign["brand"], "campaign": campaign["campaign"], "valid": {"$in": [True, False]}}
             database["campaign_entries"].delete_many(its, session=session, hint="listed")
 
-    _in_transaction(database, forget)
+    in_transaction(database, forget)
 
 
 def forget(database: Database[Document], brand: str, platform: str, follower: str) -> None:
@@ -128,7 +128,7 @@ def forget(database: Database[Document], brand: str, platform: str, follower: st
                 database[collection].delete_one({"_id": each["_id"]}, session=session)
         database["survey_links"].delete_many(its, session=session)
 
-    _in_transaction(database, remove)
+    in_transaction(database, remove)
 
 
 def _entries(desk: Desk, campaign: Document, platform: str, followers: Sequence[str]) -> None:
@@ -234,12 +234,7 @@ def _write(
         if found.matched_count:
             database[collection].bulk_write(writes, ordered=False, session=session)
 
-    _in_transaction(database, write)
-
-
-def _in_transaction(database: Database[Document], work: Callable[[ClientSession], None]) -> None:
-    with database.client.start_session() as session:
-        session.with_transaction(work)
+    in_transaction(database, write)
 
 
 def _facts(

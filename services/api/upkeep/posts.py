@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 from pymongo import UpdateOne
@@ -21,11 +22,11 @@ from rapport.domain.published import BROUGHT, REMOVED, post_of
 from rapport.kit.mongo import Document
 from services.api.repositories.calendar import MATCH
 from services.api.upkeep import brought, calendar, stale
-from services.api.upkeep.beginnings import FACT, fact_of
 from services.api.upkeep.brought import Named, Touched
+from services.api.upkeep.facts import FACT, fact_of
 from services.api.upkeep.loop import Desk, Task
-from services.api.upkeep.sparing import spared, sparing
-from services.api.upkeep.trail import Trail
+from services.api.upkeep.sparing import sparing
+from services.api.upkeep.trail import follow_arrivals
 
 IDS_AT_ONCE = 1_000
 THING = "post-thing"
@@ -46,19 +47,11 @@ def follow(desk: Desk) -> None:
     deadline = time.monotonic() + stale.TURN_SECONDS
     for brand in desk.brands():
         with sparing("posts", brand):
-            _follow_brand(desk, brand, deadline)
+            take = partial(_take, desk, brand)
+            follow_arrivals(desk, "posts-arrived", brand, _ARRIVED, take, task="posts", deadline=deadline)
     stale.take(desk, THING, lambda each: _take_thing(desk, each["brand"], each["platform"], each["thing"]))
     stale.take(desk, "post", lambda each: make(desk, each["brand"], each["platform"], each["post"]))
     _look_after_labels(desk.database)
-
-
-def _follow_brand(desk: Desk, brand: str, deadline: float) -> None:
-    more = True
-    while more:
-        arrived = Trail(desk, "posts-arrived", brand, "interactions", "arrived")
-        spared("posts", arrived.changed(_ARRIVED), lambda some: _take(desk, brand, some))
-        arrived.done()
-        more = arrived.more and time.monotonic() < deadline
 
 
 def _take(desk: Desk, brand: str, arrived: Sequence[Document]) -> None:

@@ -20,10 +20,10 @@ from rapport.domain.campaign import concerns, within
 from rapport.domain.effect import AFTER_DAYS, due_at, next_due, stage_after, week_of
 from rapport.domain.published import beginning
 from rapport.domain.relationship import Scoring
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import Document, in_transaction
 from services.api.repositories import scorings
 from services.api.repositories.campaigns import scope_of
-from services.api.upkeep import beginnings, judging, trail
+from services.api.upkeep import beginnings, facts, judging, trail
 from services.api.upkeep.loop import Desk, Task
 from services.api.upkeep.sparing import spared, sparing
 from services.api.upkeep.trail import Trail
@@ -33,7 +33,7 @@ DUE_AT_ONCE = 2_000
 TURN_SECONDS = 2.0
 """After so long the other tasks have their turn."""
 NO_CAMPAIGN = "-"
-_FACT = {**beginnings.FACT, **judging.FACT}
+_FACT = {**facts.FACT, **judging.FACT}
 _FOLLOWER = dict.fromkeys(("brand", "platform", "follower", "first_seen", "days", "scoring"), 1)
 _WHO = dict.fromkeys(("platform", "follower"), 1)
 
@@ -106,7 +106,7 @@ def _begun(
     """
     found: dict[str, Origin] = {}
     for follower, told in beginnings.firsts(database, rows, _FACT).items():
-        first = beginning(map(beginnings.fact_of, told))
+        first = beginning(map(facts.fact_of, told))
         noted = known.get(follower)
         if first is not None and noted is not None and noted["interaction"] == first.id:
             found[follower] = (first.id, noted["campaign"])
@@ -193,8 +193,7 @@ def _write(database: Database[Document], wanted: dict[str, Document | None]) -> 
         if counted:
             database["stage_weeks"].bulk_write(counted, ordered=False, session=session)
 
-    with database.client.start_session() as session:
-        session.with_transaction(write)
+    in_transaction(database, write)
 
 
 def forget(database: Database[Document], id: str) -> None:

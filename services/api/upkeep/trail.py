@@ -4,7 +4,8 @@ Documents get the time or the number that they are ordered by before they can be
 once; so what is ordered before a place may appear after that place was passed. By the second time everybody is through.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from bson import Timestamp
 
 from rapport.kit.mongo import Document
 from services.api.upkeep.loop import Desk
+from services.api.upkeep.sparing import spared
 
 LATER = timedelta(minutes=10)
 AT_ONCE = 1_000
@@ -24,6 +26,11 @@ START: Mapping[str, Any] = {
 """The fields that are followed, and a value below each of theirs."""
 
 
+def places(fresh: Any, again: Any, now: datetime) -> Document:
+    """How far a task is that has looked at everything up to `fresh` once, and up to `again` twice."""
+    return {"fresh": fresh, "again": again, "until": fresh, "until_at": now, "basis": None, "anew": False}
+
+
 def begin_here(desk: Desk, task: str, brand: str, collection: str, field: str) -> None:
     """Has a task follow only what changes from now on, and what may not be stored yet."""
     latest = desk.database[collection].find({"brand": brand}, {field: 1}).sort(field, -1).limit(1).to_list()
@@ -31,8 +38,8 @@ def begin_here(desk: Desk, task: str, brand: str, collection: str, field: str) -
         return
     here = latest[0][field]
     back = here - LATER if isinstance(here, datetime) else Timestamp(here.time - int(LATER.total_seconds()), 1)
-    places = {"fresh": here, "again": back, "until": here, "until_at": desk.now, "basis": None, "anew": False}
-    desk.database["trails"].replace_one({"_id": f"{task}/{brand}"}, {"brand": brand, **places}, upsert=True)
+    begun = {"brand": brand, **places(here, back, desk.now)}
+    desk.database["trails"].replace_one({"_id": f"{task}/{brand}"}, begun, upsert=True)
 
 
 class Trail:
@@ -47,9 +54,8 @@ class Trail:
         self._documents = desk.database[collection]
         self._field = field
         self._id = f"{task}/{brand}"
-        start = dict.fromkeys(("fresh", "again", "until"), START[field])
         stored = desk.database["trails"].find_one({"_id": self._id}) or {}
-        self._places: Document = {**start, "until_at": desk.now, "basis": None, "anew": False, **stored}
+        self._places: Document = {**places(START[field], START[field], desk.now), **stored}
         self._stored = dict(stored)
         self.more = False
         """Whether there was more than `changed` gave."""
@@ -106,3 +112,26 @@ class Trail:
         last = found[-1][self._field]
         found = [each for each in found if each[self._field] != last]
         return found + self._documents.find({"brand": self._brand, self._field: last}, wanted).to_list()
+
+
+def follow_arrivals(
+    desk: Desk,
+    name: str,
+    brand: str,
+    fields: Document,
+    work: Callable[[Sequence[Document]], object],
+    *,
+    task: str,
+    deadline: float,
+) -> bool:
+    """Does `work` on a brand's interactions that arrived, with these fields, and says whether that was all.
+
+    It ends with the last of them, or once `deadline` (`time.monotonic`) is over. `task` is what the log and the metric
+    call what is left out.
+    """
+    while True:
+        arrived = Trail(desk, name, brand, "interactions", "arrived")
+        spared(task, arrived.changed(fields), work)
+        arrived.done()
+        if not arrived.more or time.monotonic() >= deadline:
+            return not arrived.more
