@@ -74,20 +74,13 @@ def post_of(told: Iterable[Fact], changes: Iterable[Fact]) -> Post | None:
     return Post(first.id, first.account, first.at, text, first.url, format_of(first.media))
 
 
-def brought(facts: Iterable[Fact], removals: Iterable[Fact]) -> dict[str, int]:
-    """What people did with a post: counts without what was taken back, deleted or hidden, and without the staff's.
-
-    A reaction, or a share without words, counts once per person and thing, however many records of it there are.
-    `facts` are the interactions that belong to the post and the undoings of them; `removals` are about those.
-    """
-    counts = dict.fromkeys(BROUGHT.values(), 0)
-    for each in standing(facts, removals):
-        counts[BROUGHT[each.kind]] += 1
-    return counts
-
-
 def standing(facts: Iterable[Fact], removals: Iterable[Fact]) -> set[Standing]:
-    """What `brought` counts, each once. What one follower did depends on nothing that another did, but for removals."""
+    """What people did with a post and still counts: not taken back, deleted or hidden, and not the staff's.
+
+    A reaction, or a share without words, counts once per person and thing, however many records of it there are. What
+    one follower did depends on nothing that another did, but for removals. `facts` are the interactions that belong to
+    the post and the undoings of them; `removals` are about those.
+    """
     latest: dict[tuple[str, str | None, str], Fact] = {}
     for each in facts:
         if each.kind in BROUGHT and not each.staff:

@@ -19,6 +19,7 @@ from rapport.contracts.brands import Brands
 from rapport.contracts.codec import NewerError, UndecodableError
 from rapport.contracts.rows import FollowerRow
 from rapport.contracts.topics import key_of
+from tests.contracts.shapes import structs
 
 EXAMPLES = sorted((Path(codec.__file__).parent / "examples").glob("*/*.json"))
 
@@ -44,9 +45,9 @@ def every_struct() -> set[type[Struct]]:
 
 
 def test_no_struct_but_inputs_and_conditions_refuses_a_field_that_it_does_not_know() -> None:
-    structs = every_struct()
-    assert len(structs) > 50
-    strict = {each.__name__ for each in structs if each.__struct_config__.forbid_unknown_fields}
+    every = every_struct()
+    assert len(every) > 50
+    strict = {each.__name__ for each in every if each.__struct_config__.forbid_unknown_fields}
     assert strict == INPUTS | CONDITIONS
 
 
@@ -108,26 +109,9 @@ def test_a_field_of_tomorrow_anywhere_in_a_record_is_passed_over_or_waited_for(f
             assert _read(example, changed) == _read(example, example["value"]), (path, name)
 
 
-def _reachable(shape: inspect.Type, seen: set[str]) -> set[str]:
-    match shape:
-        case inspect.StructType():
-            if shape.cls.__name__ not in seen:
-                seen.add(shape.cls.__name__)
-                for each in shape.fields:
-                    _reachable(each.type, seen)
-        case inspect.UnionType():
-            for option in shape.types:
-                _reachable(option, seen)
-        case inspect.DictType():
-            _reachable(shape.value_type, seen)
-        case inspect.VarTupleType() | inspect.ListType():
-            _reachable(shape.item_type, seen)
-    return seen
-
-
 def test_the_examples_hold_every_struct_of_the_contracts() -> None:
     shapes = [*codec.SCHEMA.values(), FollowerRow]
-    wanted: set[str] = set().union(*(_reachable(inspect.type_info(each), set()) for each in shapes))
+    wanted: set[str] = set().union(*(structs(inspect.type_info(each)) for each in shapes))
     found: set[str] = set()
     for file in EXAMPLES:
         example = json.loads(file.read_text())

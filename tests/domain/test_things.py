@@ -12,6 +12,7 @@ from rapport.domain import giveaway, published
 from rapport.domain.campaign import Fact, Scope
 from rapport.domain.counting import MOST_RECORDS
 from rapport.domain.giveaway import Known, Requirement, Rules
+from tests.domain.figures import brought
 from tests.services.scorer.story import DAY, T0, interaction
 from tests.services.scorer.test_relationships import People
 
@@ -55,17 +56,17 @@ def like(id: str, **more: Any) -> published.Fact:
 
 def test_three_likes_of_one_person_on_one_post_are_one_reaction() -> None:
     three = [like("1"), like("2"), like("3")]
-    assert published.brought(three, ())["reactions"] == 1
-    assert published.brought([*three, like("u", object="2", undo=True, at=START + timedelta(1))], ())["reactions"] == 1
+    assert brought(three, ())["reactions"] == 1
+    assert brought([*three, like("u", object="2", undo=True, at=START + timedelta(1))], ())["reactions"] == 1
     gone = [like(f"u{number}", object=str(number), undo=True, at=START + timedelta(1)) for number in (1, 2, 3)]
-    assert published.brought([*three, *gone], ())["reactions"] == 0
-    assert published.brought([*three, like("4", follower="g"), like("5", parent="comment")], ())["reactions"] == 3
+    assert brought([*three, *gone], ())["reactions"] == 0
+    assert brought([*three, like("4", follower="g"), like("5", parent="comment")], ())["reactions"] == 3
 
 
 def test_reposts_of_one_post_are_one_share_and_quotes_are_each_their_own() -> None:
     plain = [like("1", kind="share"), like("2", kind="share")]
     quotes = [like("3", kind="share", text="Look"), like("4", kind="share", text="Look again")]
-    assert published.brought([*plain, *quotes], ())["shares"] == 3
+    assert brought([*plain, *quotes], ())["shares"] == 3
 
 
 def row_of(events: list[Any]) -> FollowerRow:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -186,3 +187,11 @@ def cluster(folder: Path, settings: Mapping[str, str]) -> Iterator[Cluster]:
     finally:
         for end in ends:
             end()
+
+
+def until_none(differences: Callable[[], Iterable[str]], within_seconds: float) -> None:
+    """Returns once there are no differences; fails with those that are left when the time is over."""
+    end = time.monotonic() + within_seconds
+    while left := list(differences()):
+        assert time.monotonic() < end, "\n".join(left)
+        time.sleep(1.0)

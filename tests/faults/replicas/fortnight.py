@@ -22,7 +22,7 @@ from rapport.demo.feed import Body
 from rapport.demo.generator import Recording, record
 from rapport.demo.inbox import Inbox, Received
 from rapport.demo.plans import plans, unfound
-from tests.faults.replicas.cluster import Cluster, Replica
+from tests.faults.replicas.cluster import Cluster, Replica, until_none
 
 AHEAD = timedelta(seconds=60)
 """The recording ends so much later than the test begins, about when its newest part is sent: clocks run out then."""
@@ -205,10 +205,7 @@ class Fortnight:
 
     def until_right(self) -> None:
         """Returns once every API shows what the recording's ledger has, and what had to be told has arrived."""
-        end = time.monotonic() + RIGHT_WITHIN_SECONDS
-        while wrong := list(self._differences()):
-            assert time.monotonic() < end, "\n".join(wrong)
-            time.sleep(1.0)
+        until_none(self._differences, RIGHT_WITHIN_SECONDS)
 
     def _differences(self) -> Iterator[str]:
         for number, api in enumerate(self.apis):

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from rapport.demo.client import Api, signature
-from tests.faults.replicas.cluster import Cluster
+from tests.faults.replicas.cluster import Cluster, until_none
 from tests.faults.replicas.fortnight import CountingInbox
 
 BRAND = "watched"
@@ -87,10 +87,7 @@ class Steps:
 
     def until_right(self) -> None:
         """Returns once every API shows all of them, and all were told."""
-        end = time.monotonic() + RIGHT_WITHIN_SECONDS
-        while wrong := list(self._differences()):
-            assert time.monotonic() < end, "\n".join(wrong)
-            time.sleep(1.0)
+        until_none(self._differences, RIGHT_WITHIN_SECONDS)
 
     def _differences(self) -> Iterator[str]:
         came = self._inbox.received()

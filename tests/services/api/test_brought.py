@@ -13,16 +13,17 @@ from pymongo.database import Database
 
 from rapport.contracts.controls import FollowerErased
 from rapport.contracts.events import Actor, Interaction, Object
-from rapport.domain.published import BROUGHT, REMOVED, brought
+from rapport.domain.published import BROUGHT, REMOVED
 from rapport.kit.mongo import Document
 from services.api.projection import erasing
 from services.api.projection.batch import Batch
 from services.api.upkeep import brought as parts
 from services.api.upkeep import erasing as upkeep_of_erasing
 from services.api.upkeep import posts
-from services.api.upkeep.beginnings import fact_of
+from services.api.upkeep.facts import fact_of
 from services.api.upkeep.loop import Desk
 from services.api.upkeep.trail import LATER
+from tests.domain.figures import brought
 from tests.services.api import facts, samples
 from tests.services.api.conftest import Served
 from tests.services.api.profiled import profiled

@@ -19,6 +19,7 @@ from rapport.domain.publication import Thread
 from services.scorer import rows
 from services.scorer.fenced.state import Position
 from services.scorer.rows import BrandSettings, ErasedRow, Heard, Messages, ObjectRow, OpenRow, ScoringRow
+from tests.contracts.shapes import structs
 
 FILE = Path(__file__).with_name("rows_format.json")
 SCORER = Path(rows.__file__).parent
@@ -28,31 +29,13 @@ ROWS: tuple[type[Struct], ...] = (
 )  # fmt: skip
 
 
-def fields(shape: inspect.Type, found: dict[str, list[str]]) -> None:
-    """Notes the fields of every struct in a shape."""
-    match shape:
-        case inspect.StructType() if shape.cls.__name__ not in found:
-            found[shape.cls.__name__] = sorted(each.encode_name for each in shape.fields)
-            for each in shape.fields:
-                fields(each.type, found)
-        case inspect.UnionType():
-            for option in shape.types:
-                fields(option, found)
-        case inspect.DictType():
-            fields(shape.value_type, found)
-        case inspect.VarTupleType() | inspect.ListType():
-            fields(shape.item_type, found)
-        case inspect.TupleType():
-            for item in shape.item_types:
-                fields(item, found)
-
-
 def described() -> dict[str, Any]:
     """What the file says of this version."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, inspect.StructType] = {}
     for row in ROWS:
-        fields(inspect.type_info(row), found)
-    return {"format": rows.ROWS_FORMAT, "fields": dict(sorted(found.items()))}
+        structs(inspect.type_info(row), found)
+    fields = {name: sorted(each.encode_name for each in shape.fields) for name, shape in sorted(found.items())}
+    return {"format": rows.ROWS_FORMAT, "fields": fields}
 
 
 def test_a_row_that_has_more_than_before_has_another_format() -> None:
