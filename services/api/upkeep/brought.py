@@ -304,7 +304,7 @@ def tallies(
 def _finished(
     records: dict[str, Tally], things: dict[str, set[tuple[str, str | None]]], but: str | None
 ) -> Iterator[tuple[str, Tally]]:
-    """Takes out those of whom everything was read, and adds up what each did."""
+    """Takes out the followers that are read to the end, each with their total."""
     for follower in sorted((records.keys() | things.keys()) - {but}):
         tally = records.pop(follower, {})
         for kind, _ in things.pop(follower, ()):

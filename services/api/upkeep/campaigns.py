@@ -1,4 +1,4 @@
-"""Entries and answers of campaigns, judged anew whenever one of the facts that they rest on has come or changed.
+"""Entries and answers of campaigns, judged again whenever one of the facts that they rest on arrives or changes.
 
 What arrives is looked through for everybody whom it may concern: who did something about a campaign, who did anything
 and has an entry already, and whose things were edited, deleted, hidden or undone. So are the hours of a new campaign.

@@ -79,7 +79,7 @@ def hear(desk: Desk) -> None:
         if brand in of_brand:
             with sparing("communities-words", brand):
                 _hear_brand(desk, brand, of_brand[brand], deadline)
-    # Marks of an earlier version; what they are about has arrived anew (`arrivals`).
+    # Left by an earlier version. `arrivals` has put what they are about among what arrived.
     desk.database["stale"].delete_many({"what": "communities-hour"})
 
 

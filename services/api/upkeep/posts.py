@@ -1,4 +1,4 @@
-"""What a brand published: one document per post in `posts`, made anew whenever one of the facts about it changed.
+"""What a brand published: one document per post in `posts`, remade whenever one of the facts about it changes.
 
 A post: `_id` (of the interaction that told it), `brand`, `platform`, `account`, `post` (its object id), `published_at`,
 `text`, `url`, `format`, `label` and `label_by` (`hand`, `plan`, `rule` or null), `labelled_with` (the revision of the
@@ -43,7 +43,7 @@ _SWEEP = "labels"
 
 
 def follow(desk: Desk) -> None:
-    """Makes the posts anew that something happened to, and looks after the labels."""
+    """Remakes the posts that something happened to, and looks after the labels."""
     deadline = time.monotonic() + stale.TURN_SECONDS
     for brand in desk.brands():
         with sparing("posts", brand):
@@ -100,7 +100,7 @@ def _take_thing(desk: Desk, brand: str, platform: str, thing: str) -> None:
 
 
 def make(desk: Desk, brand: str, platform: str, post: str) -> None:
-    """Makes one post anew, or removes it where there is none (any more)."""
+    """Remakes one post, or removes it if it is gone."""
     database = desk.database
     its: Document = {"brand": brand, "platform": platform, "post": post}
     before = database["posts"].find_one(its)
