@@ -1,6 +1,7 @@
 """Settings of a service: one typed object, from the environment, said aloud at start without its secrets."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Self
 
@@ -8,6 +9,11 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rapport.kit.kafka_login import TOGETHER
+
+_EXAMPLE = "rapport.conversations.v1:3:88110"
+_NUMBER = "(0|[1-9][0-9]{0,18})"
+_PLACE = re.compile(rf"[A-Za-z0-9._-]+:{_NUMBER}:{_NUMBER}")
+"""Of a record, as `dead_letters.place_of` writes it: another spelling would never be found."""
 
 
 class ServiceSettings(BaseSettings):
@@ -40,6 +46,14 @@ class ReaderSettings(ServiceSettings):
 
     put_aside: str = ""
     """Records that it does not wait at, as `<topic>:<partition>:<offset>`, separated by commas."""
+
+    @field_validator("put_aside")
+    @classmethod
+    def _places(cls, value: str) -> str:
+        for number, each in enumerate(_listed(value), 1):
+            if not _PLACE.fullmatch(each):
+                raise ValueError(f"entry {number} is not `<topic>:<partition>:<offset>`, such as {_EXAMPLE}")
+        return value
 
     @property
     def places(self) -> frozenset[str]:
