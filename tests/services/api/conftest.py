@@ -39,7 +39,9 @@ class Served:
 
     def with_key(self, key: str | None) -> httpx.Client:
         """A client with another key, or none."""
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"} if key else {}, verify=PLAIN)
+        return httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30, verify=PLAIN
+        )
 
     def brand(self, brand: str) -> None:
         """Adds a brand."""
