@@ -153,15 +153,17 @@ class Installation:
         """Kafka or MongoDB that ends is started again, at the same port; the services wait for it meanwhile."""
         failures = 0
         while not self._ending.wait(delay_seconds(failures) if failures else _SERVERS_POLL_SECONDS):
+            renewed = False
             try:
                 if self._owns_stack and self._stack.status() is None:
                     self._running = self._stack.up(self._on_progress, bound=True, same_port=True)
-                    self._noted = False
+                    renewed = True
                 failures = 0
             except (StackError, OSError) as error:  # such as a full disk, which somebody will make room on
                 failures += 1
                 self._on_progress("stack", f"{error}\nTrying again in {delay_seconds(failures):.1f} s.")
-            if not self._noted and not self._ending.is_set():
+            # `_noted` may be about a note that another thread made of the servers before.
+            if (renewed or not self._noted) and not self._ending.is_set():
                 self._note()
 
     def _changed(self, name: str, what: str) -> None:

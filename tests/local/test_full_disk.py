@@ -129,15 +129,9 @@ class Disk:
         return guard
 
 
-@pytest.mark.parametrize(
-    "place",
-    [(line, "note"), (line, "write_private"), (private, "opened"), (private, "claim"), (child, "start"), (Stack, "up")],
-    ids=lambda place: f"{place[0].__name__.rpartition('.')[2]}.{place[1]}",
-)
-def test_no_keeper_ends_wherever_the_disk_is_full(
-    place: tuple[Any, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every thread that keeps something, with stand-ins for what they keep."""
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[child.Child]]:
+    """Stand-ins for all that an installation keeps, which start at once; this is the server's, once there is one."""
     monkeypatch.setattr(Service, "ready", lambda _: (True, "ready"))
     monkeypatch.setattr("rapport.local.service.delay_seconds", lambda _: 0.05)
     monkeypatch.setattr("rapport.local.installation.delay_seconds", lambda _: 0.05)
@@ -167,6 +161,20 @@ def test_no_keeper_ends_wherever_the_disk_is_full(
 
     monkeypatch.setattr(Stack, "up", stack_up)
     monkeypatch.setattr(Stack, "status", stack_status)
+    yield servers
+    child.stop(servers, 5)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [(line, "note"), (line, "write_private"), (private, "opened"), (private, "claim"), (child, "start"), (Stack, "up")],
+    ids=lambda place: f"{place[0].__name__.rpartition('.')[2]}.{place[1]}",
+)
+@pytest.mark.usefixtures("stand_ins")
+def test_no_keeper_ends_wherever_the_disk_is_full(
+    place: tuple[Any, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every thread that keeps something, with stand-ins for what they keep."""
     disk = Disk()
     monkeypatch.setattr(*place, disk.guarded(getattr(*place)))
 
@@ -203,7 +211,33 @@ def test_no_keeper_ends_wherever_the_disk_is_full(
     finally:
         disk.full = False
         installation.stop()
-        child.stop(servers, 5)
+
+
+class Overtaken(Installation):
+    """Whenever its keeper of servers means to note them, a note from before is written just then."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "_noted" and threading.current_thread().name == "keep-servers":
+            value = True
+        super().__setattr__(name, value)
+
+
+def test_servers_that_were_started_again_are_noted_whatever_is_noted_meanwhile(
+    tmp_path: Path, stand_ins: list[child.Child]
+) -> None:
+    installation = Overtaken()
+    installation.start(tmp_path / "data", lambda *_: None, any_port=True)
+    try:
+        before = stand_ins[0].pid
+        os.kill(before, signal.SIGKILL)
+
+        def is_noted() -> bool:
+            noted = line.status(tmp_path / "data")
+            return noted is not None and noted.pids["kafka"] == stand_ins[0].pid != before
+
+        until(is_noted, "the new server to be noted")
+    finally:
+        installation.stop()
 
 
 def _settled(installation: Installation, place: tuple[Any, str], disk: Disk) -> bool:
