@@ -50,6 +50,8 @@ WAITS_FOR = timedelta(minutes=1)
 
 UNROUTED = UnknownChannel(id="", type="unrouted")
 """What an alert is told to as long as nobody can read the channels of its brand."""
+_UNROUTED_ROWS: Document = {"status": "pending", "channel_type": UNROUTED.type, "channel": UNROUTED.id}
+"""By the id as well, which no channel has: a later version may call a type of its channels like this."""
 _ROUTED_AT_ONCE = 500
 
 Row = Document
@@ -190,13 +192,13 @@ def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> Row:
 
 def unrouted_brands(rows: Collection[Row]) -> list[str]:
     """The brands of alerts that wait for somebody who can read their channels."""
-    found: list[str] = rows.distinct("brand", {"status": "pending", "channel_type": UNROUTED.type})
+    found: list[str] = rows.distinct("brand", _UNROUTED_ROWS)
     return found
 
 
 def unrouted(rows: Collection[Row], brand: str) -> list[Told]:
     """Some of a brand's alerts that wait for their channels, the oldest first. None of them has channels yet."""
-    query = {"status": "pending", "channel_type": UNROUTED.type, "brand": brand}
+    query = {**_UNROUTED_ROWS, "brand": brand}
     found = rows.find(query).hint("due").sort("created_at", ASCENDING).limit(_ROUTED_AT_ONCE)
     waiting = []
     for row in found:
@@ -207,9 +209,13 @@ def unrouted(rows: Collection[Row], brand: str) -> list[Told]:
 
 
 def routed(rows: Collection[Row], notices: Sequence[Told], now: datetime) -> None:
-    """Puts the rows of their channels in the place of alerts that waited for them."""
-    insert(rows, notices, now)
-    rows.delete_many({"_id": {"$in": [f"{told.notice.id}/{UNROUTED.id}" for told in notices]}})
+    """Puts the rows of their channels in the place of alerts that waited for them.
+
+    Another thread may have read meanwhile that the brand is unreadable again; such an alert waits on.
+    """
+    found = [told for told in notices if UNROUTED not in told.channels]
+    insert(rows, found, now)
+    rows.delete_many({"_id": {"$in": [f"{told.notice.id}/{UNROUTED.id}" for told in found]}})
 
 
 async def claim(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 from pymongo.asynchronous.collection import AsyncCollection
 
-from rapport.contracts.events import Alert, MailChannel, WebhookChannel
+from rapport.contracts.events import Alert, MailChannel, UnknownChannel, WebhookChannel
 from rapport.kit import mongo
 from services.notifier import outbox
 from tests.services.notifier.conftest import Servers, an_alert
@@ -212,3 +212,25 @@ def test_a_simulated_absence_of_two_days_is_bridged() -> None:
         now = following
     assert now < NOW + outbox.TRIED_FOR
     assert attempts < 100
+
+
+@pytest.mark.stack
+def test_an_alert_whose_brand_became_unreadable_again_meanwhile_still_waits(stack: Servers, database: str) -> None:
+    alert = an_alert("acme")
+    with mongo.client(stack.mongodb) as client:
+        rows = client[database][outbox.DELIVERIES]
+        outbox.prepare(rows)
+        outbox.insert(rows, [outbox.Told(alert, (outbox.UNROUTED,))], NOW)
+        [waiting] = outbox.unrouted(rows, "acme")
+        outbox.routed(rows, [waiting._replace(channels=(outbox.UNROUTED,))], NOW)
+        assert [each.notice.id for each in outbox.unrouted(rows, "acme")] == [alert.id]
+
+
+@pytest.mark.stack
+def test_a_channel_whose_type_is_called_unrouted_is_no_alert_without_channels(stack: Servers, database: str) -> None:
+    with mongo.client(stack.mongodb) as client:
+        rows = client[database][outbox.DELIVERIES]
+        outbox.prepare(rows)
+        outbox.insert(rows, [outbox.Told(an_alert("acme"), (UnknownChannel(id="x", type="unrouted"),))], NOW)
+        assert outbox.unrouted_brands(rows) == []
+        assert outbox.unrouted(rows, "acme") == []
