@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from bson import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
@@ -100,13 +101,23 @@ class Publisher:
             await self._broker.append(_everywhere("-", f"scoring-{scoring.version}", ScoringSet(scoring=scoring), now))
             await self._scorings.said(scoring, now)
 
+    async def publish_due(self, repeat_before: datetime) -> None:
+        """Publishes the brands that have something unconfirmed or were last said before `repeat_before`.
+
+        One that this version cannot pass on keeps none of the others waiting. Raises NotAcknowledgedError.
+        """
+        for brand in await self._outgoing.due(repeat_before):
+            try:
+                await self.publish(brand, repeat=True)
+            except NewerError as error:
+                log.warning("brand %s is left to a later version of the API: %s", brand, error)
+
     async def run(self) -> None:
         """Publishes what is unconfirmed or was not repeated for a day, now and every few seconds. Does not end."""
         while True:
             try:
                 await self.publish_scorings(datetime.now(UTC) - REPEAT_AFTER)
-                for brand in await self._outgoing.due(datetime.now(UTC) - REPEAT_AFTER):
-                    await self.publish(brand, repeat=True)
+                await self.publish_due(datetime.now(UTC) - REPEAT_AFTER)
             except (NotAcknowledgedError, PyMongoError) as error:
                 log.warning("settings wait for the log: %s: %.300s", type(error).__name__, error)
             await asyncio.sleep(LOOK_EVERY_SECONDS)
@@ -161,6 +172,18 @@ def _everywhere(brand: str, name: str, event: Any, now: datetime) -> list[Record
     return [Record(CONVERSATIONS.name, partition, key, value, headers) for partition in range(CONVERSATIONS.partitions)]
 
 
+def _whole(fields: Document) -> bytes:
+    """A record's value, with what a later version stored. Raises NewerError where that cannot be passed on."""
+    return msgspec.json.encode(fields, enc_hook=_plain)
+
+
+def _plain(value: object) -> object:
+    """A value as it comes from MongoDB, for JSON."""
+    if isinstance(value, Int64):
+        return int(value)
+    raise NewerError(f"a {type(value).__name__} is stored, which only a later version can pass on")
+
+
 def _brand_record(stored: Document, accounts: list[Document], now: datetime) -> Record:
     settings = stored["pending"] or stored["settings"]
     event = Brand(
@@ -193,7 +216,7 @@ def _brand_record(stored: Document, accounts: list[Document], now: datetime) -> 
         topic=BRANDS.name,
         partition=partition_of(key, BRANDS.partitions),
         key=key,
-        value=codec.encode(fields),
+        value=_whole(fields),
         headers=codec.headers(
             "rapport.brand.v1", id=f"{event.id}/{stored['revision']}", source=SOURCE, time=now.isoformat()
         ),

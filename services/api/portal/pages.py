@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from services.api import listening, numbers, reading
 from services.api.auth import principal_of
+from services.api.channels import by_knowledge
 from services.api.context import ContextDep
 from services.api.periods import midnight
 from services.api.portal import (
@@ -135,7 +136,7 @@ async def brands_page(who: Visitor, context: ContextDep) -> HTMLResponse:
 @router.get("/brands/{brand}")
 async def brand_page(brand: Brand, who: Visitor, context: ContextDep) -> HTMLResponse:
     """One brand's day."""
-    by_mail = any(channel["type"] == "mail" for channel in brand["settings"]["channels"])
+    by_mail = any(channel["type"] == "mail" for channel in by_knowledge(brand["settings"]["channels"])[0])
     no_mail = by_mail and await lacks_mail_server(context.database)
     return page("brand.html", who=who, brand=named(brand), no_mail=no_mail, **await _live(context, brand))
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 
 from services.api.auth import PrincipalDep, ReadBrand, WriteBrand
+from services.api.channels import by_knowledge, id_of, name_of
 from services.api.context import Context, ContextDep
 from services.api.problems import invalid, responses
 from services.api.repositories.abilities import lacks_mail_server
@@ -25,8 +26,6 @@ from services.api.schemas.settings import (
 
 router = APIRouter(prefix="/v1", tags=["channels"])
 SECRET_BYTES = 32
-TYPES = frozenset({"mail", "webhook"})
-"""Of channels that this version knows."""
 NO_MAIL_SERVER = (
     "Alerts by mail are not sent: this installation has no mail server. Whoever runs it can set RAPPORT_SMTP."
 )
@@ -42,13 +41,14 @@ async def put_channels(
 ) -> Channels:
     """Replaces a brand's channels. A secret that was made for a webhook is in this answer and in no other."""
     settings = request.state.brand["settings"]
-    known = {each["id"]: each for each in settings["channels"]}
-    stored: list[dict[str, Any]] = [each for each in settings["channels"] if each["type"] not in TYPES]
-    if taken := {each["id"] for each in stored} & {each.id for each in new.channels}:
+    mine, others = by_knowledge(settings["channels"])
+    known = {each["id"]: each for each in mine}
+    ids = [found for each in others if (found := id_of(each)) is not None]
+    if taken := set(ids) & {each.id for each in new.channels}:
         raise invalid("channels", f"the id {min(taken)!r} is that of a channel which this version cannot change")
     times = settings.get("channels_since", [])
-    since = _since([*(each["id"] for each in stored), *(each.id for each in new.channels)], set(known), times)
-    others = list(stored)
+    since = _since([*ids, *(each.id for each in new.channels)], {*known, *ids}, times)
+    stored: list[Any] = list(others)
     shown: list[MailChannel | WebhookChannel] = []
     for channel in new.channels:
         if isinstance(channel, MailInput):
@@ -88,7 +88,7 @@ def _host_only(url: str) -> str:
 @router.get("/brands/{brand}/channels", responses=responses(403, 404), response_model_exclude_none=True)
 async def get_channels(_tenants: ReadBrand, who: PrincipalDep, context: ContextDep, request: Request) -> Channels:
     """A brand's channels, without their secrets. A key that may only read sees the hosts of webhooks, no more."""
-    channels = request.state.brand["settings"]["channels"]
+    channels, others = by_knowledge(request.state.brand["settings"]["channels"])
     shown: list[MailChannel | WebhookChannel] = [
         MailChannel(type="mail", id=each["id"], to=each["to"])
         if each["type"] == "mail"
@@ -96,18 +96,14 @@ async def get_channels(_tenants: ReadBrand, who: PrincipalDep, context: ContextD
             type="webhook", id=each["id"], url=each["url"] if who.may("write") else _host_only(each["url"])
         )
         for each in channels
-        if each["type"] in TYPES
     ]
-    others = [each for each in channels if each["type"] not in TYPES]
     return Channels(channels=shown, warnings=await _warnings(context, shown, others))
 
 
-async def _warnings(
-    context: Context, channels: list[MailChannel | WebhookChannel], others: list[dict[str, Any]]
-) -> list[str]:
+async def _warnings(context: Context, channels: list[MailChannel | WebhookChannel], others: list[Any]) -> list[str]:
     found = await _without_mail_server(context, channels)
     if others:
-        named = ", ".join(sorted(f"{each['id']} ({each['type']})" for each in others))
+        named = ", ".join(sorted(map(name_of, others)))
         found.append(f"A later version of Rapport set up more channels. They are kept as they are: {named}.")
     return found
 

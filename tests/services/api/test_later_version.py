@@ -1,9 +1,12 @@
 """What an API of a later version has stored: this one passes it on, or leaves it to the other, and drops nothing."""
 
+import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from bson import Decimal128, Int64
 from pymongo.database import Database
 
 from rapport.contracts.codec import NewerError
@@ -12,8 +15,12 @@ from rapport.contracts.topics import BRANDS, key_of
 from rapport.domain import community
 from rapport.domain.community_text import RuleError, from_plain
 from rapport.domain.relationship import Scoring
+from rapport.kit import kafka, mongo
 from rapport.kit.mongo import Document
 from rapport.local.stack import Running
+from services.api.broker import Broker
+from services.api.publisher import Publisher
+from services.api.repositories.outgoing import Outgoing
 from services.api.stored import read, read_whole
 from tests.services.api.conftest import Served, own_brand
 from tests.services.api.log import controls, everything
@@ -117,3 +124,67 @@ def test_a_rule_of_a_community_waits_where_it_is_stored_and_is_refused_where_it_
         read(rule, community.Rule)  # type: ignore[arg-type]
     with pytest.raises(RuleError):
         from_plain(rule)
+
+
+@pytest.mark.stack
+def test_a_channel_of_a_known_type_and_another_shape_is_named_and_kept(
+    api: Served, stack: Running, views: Database[Document]
+) -> None:
+    brand = own_brand()
+    api.brand(brand)
+    group = {"type": "mail", "id": "group", "everybody": ["a@acme.example", "b@acme.example"]}
+    hook = {"type": "webhook", "id": "hook", "url": "https://acme.example/", "signed_by": "key-7"}
+    nameless = {"type": "mail", "to": "c@acme.example"}
+    later = [group, hook, nameless, "whatever"]
+    views["brands"].update_one({"_id": brand}, {"$set": {"settings.channels": later}})
+
+    shown = api.client.get(f"/v1/brands/{brand}/channels")
+    assert shown.status_code == 200, shown.text
+    assert shown.json()["channels"] == []
+    [warning] = shown.json()["warnings"]
+    assert "group (mail)" in warning
+    assert "hook (webhook)" in warning
+    team = {"type": "mail", "id": "team", "to": "team@acme.example"}
+    assert api.client.put(f"/v1/brands/{brand}/channels", json={"channels": [team]}).status_code == 200
+    assert in_the_log(stack, brand)["channels"] == [*later, team]
+    page = api.client.get(f"/portal/brands/{brand}", headers={"Accept": "text/html"})
+    assert page.status_code < 500
+    taken = {"type": "mail", "id": "group", "to": "team@acme.example"}
+    assert api.client.put(f"/v1/brands/{brand}/channels", json={"channels": [taken]}).status_code == 422
+
+
+@pytest.mark.stack
+def test_a_number_too_long_for_32_bits_is_passed_on(api: Served, stack: Running, views: Database[Document]) -> None:
+    brand = own_brand()
+    api.brand(brand)
+    views["brands"].update_one({"_id": brand}, {"$set": {"settings.budget": Int64(5), "settings.more": [2**40]}})
+    answer = api.client.put(f"/v1/brands/{brand}/channels", json={"channels": []})
+    assert answer.status_code == 200, answer.text
+    record = in_the_log(stack, brand)
+    assert (record["budget"], record["more"]) == (5, [2**40])
+
+
+@pytest.mark.stack
+def test_a_brand_that_cannot_be_passed_on_keeps_no_other_brand_from_the_log(
+    api: Served, stack: Running, views: Database[Document]
+) -> None:
+    brands = sorted(own_brand() for _ in range(3))
+    for brand in brands:
+        api.brand(brand)
+    stuck = brands[1]
+    views["brands"].update_one({"_id": stuck}, {"$set": {"settings.price": Decimal128("1.5")}})
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    views["brands"].update_many({"_id": {"$in": brands}}, {"$set": {"published_at": long_ago}})
+
+    async def run() -> list[str]:
+        async with mongo.async_client(stack.mongodb) as client:
+            log = Broker(lambda: kafka.producer(stack.kafka, "test"))
+            await log.connect()
+            await Publisher(client[views.name], log).publish_due(datetime.now(UTC) - timedelta(days=1))
+            left = await Outgoing(client[views.name]).due(datetime.now(UTC) - timedelta(days=1))
+            log.close()
+            return left
+
+    assert asyncio.run(run()) == [stuck]
+    answer = api.client.put(f"/v1/brands/{stuck}/channels", json={"channels": []})
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True), answer.text
