@@ -244,7 +244,7 @@ class Stream:
         clock = self._clock()
         if latest is not None:
             self._late, self._took_at = (self._now() - latest).total_seconds(), clock
-        if found or fates or clock - self._kept_at >= POSITION_SECONDS:
+        if found or fates or page.gone or clock - self._kept_at >= POSITION_SECONDS:
             self._ledger.keep(self._source.address, position, page.noted(), self._now(), page.gone)
             self._kept_at = clock
 

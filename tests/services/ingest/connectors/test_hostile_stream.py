@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import json as decoder
+from msgspec import structs
 
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Account, Interaction
@@ -74,7 +75,7 @@ def taken(folder: Path, frames: list[Any], wire: Wire = "jetstream") -> list[Int
     return taken_by(folder, frames, wire).interactions()
 
 
-def taken_by(folder: Path, frames: list[Any], wire: Wire) -> Kept:
+def taken_by(folder: Path, frames: list[Any], wire: Wire, account: Account = ACCOUNT, did: str = BRAND) -> Kept:
     kept = Kept()
 
     async def take() -> None:
@@ -83,8 +84,9 @@ def taken_by(folder: Path, frames: list[Any], wire: Wire) -> Kept:
         log = logging.getLogger("test")
         log.propagate = False
         stream = Stream(source, ledger, NobodysHandles(), kept, lambda: NOW, log, Guard(allow_private=True))  # type: ignore[arg-type]
-        watched = Watched("acme", ACCOUNT, BRAND, frozenset({BRAND}))
-        stream._watched, stream._by_did = (watched,), {BRAND: (watched,)}
+        watched = Watched("acme", account, did, frozenset({did}))
+        stream._watched, stream._by_did = (watched,), {did: (watched,)}
+        stream._kept_at = stream._clock()  # so that nothing is kept only because it is time to
         await stream._take([each if isinstance(each, str) else json.dumps(each) for each in frames])
         ledger.close()
 
@@ -138,6 +140,17 @@ def test_a_change_that_nobody_foresaw_is_skipped_and_counted(tmp_path: Path, mon
     found = taken(tmp_path, [post(FAN, "a"), post(MALLORY, "bad"), post(FAN, "b")])
     assert [each.object.id.rpartition("/")[2] for each in found] == ["a", "b"]
     assert metrics.REJECTED.labels("bluesky", "change")._value.get() == before + 1
+
+
+def test_a_deletion_is_noted_also_where_the_account_that_it_concerned_is_no_longer_connected(tmp_path: Path) -> None:
+    assert len(taken(tmp_path, [post(FAN, "a")])) == 1
+    other = structs.replace(ACCOUNT, id="other-bsky")
+    gone = commit(FAN, NOW_US + 1, POST, "a", operation="delete")
+    assert taken_by(tmp_path, [gone], "jetstream", other, "did:plc:other").records == []
+    ledger = Ledger(tmp_path / "bluesky.sqlite")
+    assert ledger.prune(NOW + timedelta(days=89)) == 0
+    assert ledger.prune(NOW + timedelta(days=91)) == 1
+    ledger.close()
 
 
 _ANYTHING = st.recursive(
