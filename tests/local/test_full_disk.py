@@ -130,8 +130,11 @@ class Disk:
 
 
 @pytest.fixture
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[child.Child]]:
-    """Stand-ins for all that an installation keeps, which start at once; this is the server's, once there is one."""
+def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[child.Child]]:
+    """Stand-ins for all that an installation keeps, which start at once; this is the server's, once there is one.
+
+    Other installations of this process, which other tests still have, keep their servers.
+    """
     monkeypatch.setattr(Service, "ready", lambda _: (True, "ready"))
     monkeypatch.setattr("rapport.local.service.delay_seconds", lambda _: 0.05)
     monkeypatch.setattr("rapport.local.installation.delay_seconds", lambda _: 0.05)
@@ -143,8 +146,11 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[child.Child]]:
 
     monkeypatch.setattr(child, "start", start)
     servers: list[child.Child] = []
+    real_up, real_status = Stack.up, Stack.status
 
-    def stack_up(self: Stack, *_: Any, **__: Any) -> Running:
+    def stack_up(self: Stack, *given: Any, **named: Any) -> Running:
+        if tmp_path not in self.data.parents:
+            return real_up(self, *given, **named)
         with self._turn():
             if not all(one.alive() for one in servers) or not servers:
                 servers[:] = [child.start([], self.data / "logs" / "kafka.log", {}, signal.SIGKILL)]
@@ -156,6 +162,8 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[child.Child]]:
         return Running("127.0.0.1:1", "mongodb://127.0.0.1:1/", pids={"kafka": servers[0].pid})
 
     def stack_status(self: Stack) -> Running | None:
+        if tmp_path not in self.data.parents:
+            return real_status(self)
         alive = bool(servers) and all(one.alive() for one in servers)
         return Running("127.0.0.1:1", "mongodb://127.0.0.1:1/", pids={"kafka": servers[0].pid}) if alive else None
 
