@@ -22,13 +22,14 @@ def verify(
     ] = None,
     brand: Annotated[str | None, typer.Option(help="Compare this client's only.")] = None,
     grace: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             envvar="RAPPORT_BREACH_GRACE_SECONDS",
-            help="The scorer's, in seconds; with another one other breaches come out.",
+            help="The scorer's, in seconds; with another one other breaches come out. Without it that of the "
+            "installation that runs here, else 120.",
         ),
-    ] = 120.0,
+    ] = None,
     settle: Annotated[
         float, typer.Option(min=0, help="Seconds for which what differs must not change before it is a difference.")
     ] = 30.0,
@@ -55,10 +56,11 @@ def verify(
     raise typer.Exit(run(_wanted(data, brand, grace, settle, keep), tell))
 
 
-def _wanted(data: Path | None, brand: str | None, grace: float, settle: float, keep: Path | None) -> "Wanted":
+def _wanted(data: Path | None, brand: str | None, grace: float | None, settle: float, keep: Path | None) -> "Wanted":
     import os
 
     from rapport.kit.config import MongoSettings
+    from services.scorer.settings import ScorerSettings
     from services.verify.app import UNDONE, Wanted
 
     settings = MongoSettings(port=0)
@@ -74,7 +76,10 @@ def _wanted(data: Path | None, brand: str | None, grace: float, settle: float, k
             )
             raise typer.Exit(UNDONE)
         kafka, mongodb = line.kafka, line.mongodb
+        grace = line.breach_grace_seconds if grace is None else grace
         os.environ.update(line.kafka_login().environment())  # where every Kafka client of this process looks for it
+    if grace is None:
+        grace = ScorerSettings.model_fields["breach_grace_seconds"].default
     return Wanted(
         kafka=kafka, mongodb=mongodb, database=settings.database, grace=grace, settle=settle, brand=brand, keep=keep
     )

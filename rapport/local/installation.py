@@ -43,6 +43,7 @@ class Installation:
         self._servers_thread: threading.Thread | None = None
         self._on_progress: Progress = lambda *_: None
         self._noted = True
+        self._grace: float | None = None
 
     def start(
         self,
@@ -71,6 +72,7 @@ class Installation:
             self._running = self._stack.up(self._on_progress, bound=self._owns_stack, any_port=any_port, chosen=chosen)
             self._admin_key = _admin_key(self._data)
             self._services = self._planned(self._running, extra_env or {}, planned, probed)
+            self._grace = _grace({**os.environ, **(extra_env or {})})
             for service in self._services:
                 service.keep(self._ending, self._changed)
             self._until_ready()
@@ -184,6 +186,7 @@ class Installation:
             kafka_password=self._running.kafka_password,
             admin_key=self._admin_key,
             internal={service.name: service.internal_url for service in self._services},
+            breach_grace_seconds=self._grace,
             pids={**self._running.pids, **pids},
         )
 
@@ -227,6 +230,13 @@ def _service_ports(chosen: ChosenPorts) -> tuple[dict[str, int], dict[str, int]]
         for process in PROCESSES
     }
     return planned, probed
+
+
+def _grace(environment: Mapping[str, str]) -> float | None:
+    """What the scorer is told. A wrong value is for the scorer to refuse."""
+    with contextlib.suppress(KeyError, ValueError):
+        return float(environment["RAPPORT_BREACH_GRACE_SECONDS"])
+    return None
 
 
 def _shown(services: Iterable[Service]) -> str:

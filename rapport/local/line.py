@@ -28,6 +28,8 @@ class Line(msgspec.Struct, frozen=True):
     kafka_user: str | None = None
     kafka_password: str | None = None
     """What Kafka asks for, if anything. MongoDB's are in its address."""
+    breach_grace_seconds: float | None = None
+    """The scorer's; None where it is the usual one. Whoever recomputes its breaches has to know it."""
 
     def exports(self) -> str:
         """What a shell needs so that `rapport` and the examples of docs/connect.md work with this installation."""

@@ -105,6 +105,7 @@ def agency(tmp_path_factory: pytest.TempPathFactory, bluesky: Network) -> Iterat
             },
             any_port=True,
         )
+        assert line.breach_grace_seconds == 0.5, "whoever verifies has to know it"
         headers = {"Authorization": f"Bearer {line.admin_key}"}
         with httpx.Client(base_url=f"{line.api}/v1", headers=headers, timeout=30) as api:
             yield Agency(line, mails, webhooks, api)

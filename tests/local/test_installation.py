@@ -111,7 +111,7 @@ def is_ready(url: str) -> bool:
 
 def test_the_line_has_every_address_the_key_and_every_pid_and_all_are_ready(up: Up) -> None:
     login = {"kafka_user", "kafka_password"}
-    named = {"api", "ingest", "portal", "kafka", "mongodb", "admin_key", "pids", "internal"}
+    named = {"api", "ingest", "portal", "kafka", "mongodb", "admin_key", "pids", "internal", "breach_grace_seconds"}
     assert set(up.line) == named | login
     assert set(up.line["pids"]) == SERVICES | {"kafka", "mongodb"}
     assert set(up.line["internal"]) == SERVICES
