@@ -1,5 +1,7 @@
 # One image for every process: `docker run … rapport <service>`.
-FROM python:3.11-slim-bookworm AS build
+# Python's image, its tag here and nowhere else; another registry's with `--build-arg BASE=…`.
+ARG BASE=python:3.11-slim-bookworm
+FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 RUN python -m venv /opt/rapport
@@ -15,7 +17,11 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
     && /opt/rapport/bin/pip install --no-deps wheels/*.whl \
     && /opt/rapport/bin/pip uninstall --yes setuptools pip
 
-FROM python:3.11-slim-bookworm
+FROM ${BASE}
+# The revision comes from `make image`, which knows it.
+LABEL org.opencontainers.image.title="Rapport" \
+      org.opencontainers.image.description="Keeps an agency's clients in touch with the people who follow them" \
+      org.opencontainers.image.version="0.1.0"
 # By number, so that Kubernetes can see that it is not root.
 ARG UID=10001
 COPY --from=build /opt/rapport /opt/rapport
@@ -26,5 +32,7 @@ ENV PATH=/opt/rapport/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 RAP
 USER 10001:10001
 WORKDIR /data
 EXPOSE 8000 8001 8002 8003 8004 8010 8011
+# Alive, by the service's own /healthz. Kubernetes has probes of its own instead.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "rapport.healthy"]
 ENTRYPOINT ["rapport"]
 CMD ["--help"]

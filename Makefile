@@ -1,7 +1,7 @@
 # `make` explains itself; each target's line follows its ##.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-faults bench pictures lock clean
+.PHONY: help setup demo lint test test-fast test-faults test-image coverage bench pictures image sbom lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,26 +39,48 @@ $(INSTALLED): requirements.lock pyproject.toml
 demo: setup ## Run an agency with three invented clients; CHECK=1 verifies it and ends by itself
 	@$(BIN)/rapport demo $(if $(CHECK),--check)
 
-test: setup ## Check the style and the types, then run the tests on a real Kafka and MongoDB
+lint: setup ## Check style, types, and which part may import which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -m "not faults"
+	@$(BIN)/lint-imports --no-logo
 
-test-faults: setup ## Kill, stop, wipe, stall and poison real processes, in some half an hour
-	@$(BIN)/python -m pytest -m faults
+test: lint ## Lint, then run the tests on a real Kafka and MongoDB
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults"
+
+test-fast: setup ## Run the tests that need no server and no browser, in about two minutes
+	@$(BIN)/python -m pytest -n 2 -m "not faults and not stack and not e2e" tests/contracts tests/demo tests/deploy tests/domain \
+		tests/house tests/kit tests/services
+
+coverage: setup ## Run the tests and say which lines they reach, in the services' processes too
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -m "not faults"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+test-faults: setup ## Kill, stop, wipe, stall and poison real processes, in about an hour
+	@$(BIN)/python -m pytest -v -n 2 --dist loadfile -m faults
+
+test-image: setup ## Build the image and run it, as root on Debian, in about ten minutes
+	@$(BIN)/python -m tests.image
 
 bench: setup ## Measure throughput and lateness on this machine
 	@$(BIN)/python -m bench
 
-pictures: setup ## Take the documentation's pictures of the portal anew
+pictures: setup ## Take the pictures of the portal in the docs again
 	@$(BIN)/python -m tests.e2e.pictures
 
-lock: setup ## Write the locks anew: Python packages, the image's part of them, the broker's libraries
+image: sbom ## Build the image, and write its bill of materials
+	@$(BIN)/python -m deploy.image
+
+sbom: setup ## Write the image's bill of materials, build/rapport.cdx.json (CycloneDX)
+	@$(BIN)/python -m deploy.sbom build/rapport.cdx.json
+
+lock: setup ## Update the locks: Python packages, the image's part of them, the broker's libraries
 	@$(COMPILE) --upgrade --all-extras -o requirements.lock
 	@$(COMPILE) --extra ingest --extra scorer --extra notifier --extra api -c requirements.lock -o requirements.image.lock
-	@$(BIN)/python -m rapport.local.jars
+	@$(BIN)/python -m rapport.local.servers.jars
 
 clean: ## Remove .venv and caches; the data of installations stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .coverage .coverage.* .pytest_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

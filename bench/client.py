@@ -1,4 +1,4 @@
-"""The installation under load, from outside: signed interactions in, the API's answers out."""
+"""A client that puts an installation under load: sends signed interactions and reads the API."""
 
 import asyncio
 import hashlib
@@ -21,27 +21,27 @@ from rapport.contracts.topics import (
     RELATIONSHIPS_CHANGELOG,
     SCORER_GROUP,
 )
-from rapport.kit.kafka_login import login
-from rapport.local.line import Line
+from rapport.kit.broker.kafka_login import login
+from rapport.local.running_installation import RunningInstallation
 
 READ_BY = {
     SCORER_GROUP: (CONVERSATIONS, ENGAGEMENTS, EXCHANGES),
     PROJECTOR_GROUP: (CONVERSATIONS, ENGAGEMENTS, EXCHANGES, ALERTS, RELATIONSHIPS_CHANGELOG),
 }
 KINDS = ("comment", "comment", "reply", "reaction", "reaction", "reaction", "follow", "share", "mention", "message")
-"""About what a brand sees: half of it takes part in conversations."""
+"""Roughly what a brand sees: half of it belongs to conversations."""
 UNHEARD = {"id": "post-0", "kind": "post", "actor": {"id": "staff"}}
-"""Finds out whether the door knows an account: what the brand itself posts counts for no follower."""
+"""Shows whether the door knows an account: the brand's own post counts for no follower."""
 
 
 class Agency:
     """A brand with one account behind the generic door."""
 
-    def __init__(self, line: Line, brand: str) -> None:
-        self.line = line
+    def __init__(self, running: RunningInstallation, brand: str) -> None:
+        self.running = running
         self.brand = brand
         self.api = httpx.AsyncClient(
-            base_url=f"{line.api}/v1", headers={"Authorization": f"Bearer {line.admin_key}"}, timeout=60
+            base_url=f"{running.api}/v1", headers={"Authorization": f"Bearer {running.admin_key}"}, timeout=60
         )
         self.door = httpx.AsyncClient(timeout=60)
         self._secret = b""
@@ -49,7 +49,7 @@ class Agency:
         self._number = 0
 
     async def connect(self) -> None:
-        """Makes brand and account, and returns when the door knows them."""
+        """Creates brand and account, and returns when the door knows them."""
         await self.ask("POST", "/brands", {"id": self.brand, "name": self.brand, "timezone": "UTC"})
         made = await self.ask(
             "POST",
@@ -99,7 +99,7 @@ class Agency:
     async def _post(self, made: list[dict[str, Any]]) -> httpx.Response:
         body = msgspec.json.encode(made)
         return await self.door.post(
-            f"{self.line.ingest}/v1/interactions",
+            f"{self.running.ingest}/v1/interactions",
             content=body,
             headers={
                 "Content-Type": "application/json",

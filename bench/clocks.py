@@ -1,4 +1,4 @@
-"""Many open clocks on one worker: how late alerts are, what open clocks cost, and how soon it is back."""
+"""Many open clocks on one worker: how late alerts are, what open clocks cost, and how soon the worker is back."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from kafka import TopicPartition
 
 from bench.client import percentile
 from rapport.contracts import codec
-from rapport.contracts.controls import PolicyVersion, Rule, When
+from rapport.contracts.controls import PolicyRule, PolicyVersion, When
 from rapport.contracts.events import Actor, Interaction, Object
 from rapport.contracts.topics import (
     ALERTS,
@@ -29,12 +29,12 @@ from rapport.contracts.topics import (
     key_of,
     partition_of,
 )
-from rapport.domain.addressing import key
+from rapport.domain.exchanges.addressing import key
 from rapport.domain.times import ms
-from rapport.kit import kafka
-from rapport.kit.kafka_login import login
+from rapport.kit.broker import kafka
+from rapport.kit.broker.kafka_login import login
 from rapport.local import ports
-from rapport.local.stack import Running
+from rapport.local.servers.stack import Running
 
 Figures = dict[str, float | int | str]
 
@@ -50,7 +50,7 @@ _HEADERS = codec.headers("rapport.interaction.v1", id="bench", source="/bench")
 
 
 class Worker:
-    """One scorer as a process of its own, with rows below `folder`."""
+    """A scorer process with its rows in `folder`."""
 
     def __init__(self, bootstrap: str, folder: Path) -> None:
         self._folder = folder
@@ -67,7 +67,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
-        """Starts it; gives the seconds until it is ready."""
+        """Starts it, and returns how many seconds it took to be ready."""
         began = time.monotonic()
         with (self._folder.parent / "scorer.log").open("ab") as log:
             command = [sys.executable, "-m", "rapport.cli", "scorer"]
@@ -123,8 +123,8 @@ class _Log:
     async def policy(self) -> None:
         """Mentions are due soon, everything else in a day; no warnings."""
         rules = (
-            Rule(target_seconds=SOON_SECONDS, when=When(kind="mention"), warn_at=()),
-            Rule(target_seconds=86_400, warn_at=()),
+            PolicyRule(target_seconds=SOON_SECONDS, when=When(kind="mention"), warn_at=()),
+            PolicyRule(target_seconds=86_400, warn_at=()),
         )
         event = PolicyVersion(brand=BRAND, version=1, effective_from=datetime.now(UTC) - timedelta(days=1), rules=rules)
         headers = codec.headers("rapport.control.v1", id="bench", source="/bench")

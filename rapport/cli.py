@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands import accounts, brands, keys, positions, processes, stack
+from rapport.commands import accounts, brands, keys, processes, secrets, stack
 from rapport.commands.demo import demo
+from rapport.commands.doctor import doctor
 from rapport.commands.erase import erase
+from rapport.commands.log import dlt, positions
+from rapport.commands.log.backup import backup, rebuild, restore
+from rapport.commands.log.topics import topics
 from rapport.commands.sentences import Sentences
-from rapport.commands.topics import topics
 from rapport.commands.up import status, up
 from rapport.commands.verify import verify
 from rapport.commands.watch import watch
@@ -41,18 +44,20 @@ def rapport(
     """Keeps an agency's clients in touch with the people who follow them."""
 
 
-for command in (demo, up, status, watch, topics, verify, erase):
+for command in (demo, up, status, watch, topics, doctor, verify, erase, backup, restore, rebuild):
     app.command()(command)
 app.add_typer(stack.app, name="stack")
 app.add_typer(brands.app, name="brands")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(positions.app, name="positions")
+app.add_typer(dlt.app, name="dlt")
 processes.add_to(app)
 
 
 def main() -> None:
-    """Runs the command of this process's arguments. Only its owner reads what it writes."""
+    """Runs the command that the arguments name. Only its owner can read the files that it writes."""
     os.umask(0o077)
     app()
 

@@ -1,4 +1,4 @@
-"""The processes of an installation: what `rapport up` starts, and what compose and Kubernetes are checked against."""
+"""The processes of an installation. `rapport up` starts them; compose and Kubernetes are checked against them."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ class Process:
     name: str
     port: int
     needs: tuple[str, ...]
-    """Which servers must be there: `kafka`, `mongodb`."""
+    """The servers that it needs: `kafka`, `mongodb`."""
     settings: tuple[str, ...] = ()
-    """Environment variables beyond the common ones that a deployment sets."""
+    """Environment variables that a deployment sets, beyond the common ones."""
     internal_port: int | None = None
-    """Where its probes and metrics are, if not on `port`."""
+    """The port of its probes and metrics, if not `port`."""
 
     @property
     def probed(self) -> int:
@@ -28,14 +28,25 @@ class Process:
 
 _PUBLIC = ("RAPPORT_INTERNAL_PORT", "RAPPORT_TRUSTED_PROXIES")
 
-COMMON_SETTINGS = ("RAPPORT_HOST", "RAPPORT_PORT", "RAPPORT_KAFKA")
+COMMON_SETTINGS = ("RAPPORT_HOST", "RAPPORT_PORT", "RAPPORT_KAFKA", "RAPPORT_PARTITIONS")
 
 PROCESSES: tuple[Process, ...] = (
-    Process("ingest", 8001, ("kafka",), ("RAPPORT_DATA", *_PUBLIC), 8011),
+    Process("ingest", 8001, ("kafka",), ("RAPPORT_DATA", "RAPPORT_SEALING_KEYS", *_PUBLIC), 8011),
     Process("scorer", 8002, ("kafka",), ("RAPPORT_DATA", "RAPPORT_INSTANCE")),
-    Process("notifier", 8003, ("kafka", "mongodb"), ("RAPPORT_MONGODB", "RAPPORT_SMTP", "RAPPORT_PORTAL")),
+    Process(
+        "notifier",
+        8003,
+        ("kafka", "mongodb"),
+        ("RAPPORT_MONGODB", "RAPPORT_SMTP", "RAPPORT_PORTAL", "RAPPORT_SEALING_KEYS"),
+    ),
     Process("projector", 8004, ("kafka", "mongodb"), ("RAPPORT_MONGODB",)),
-    Process("api", 8000, ("kafka", "mongodb"), ("RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY", *_PUBLIC), 8010),
+    Process(
+        "api",
+        8000,
+        ("kafka", "mongodb"),
+        ("RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY", "RAPPORT_SEALING_KEYS", *_PUBLIC),
+        8010,
+    ),
 )
 
 SERVERS = ("kafka", "mongodb")
@@ -44,4 +55,4 @@ PARTS = (
     *(process.name for process in PROCESSES),
     *(f"{process.name}-internal" for process in PROCESSES if process.internal_port),
 )
-"""What has a port in an installation."""
+"""The parts of an installation that have a port."""

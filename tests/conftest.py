@@ -8,14 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 from rapport.kit import mongo
-from rapport.local.stack import Running, Stack
+from rapport.local.servers.stack import Running, Stack
 from tests.platforms.bluesky.fixtures import bluesky
 
 __all__ = ["bluesky", "database", "stack"]
 
 
 def pytest_configure() -> None:
-    """Servers that tests start ask for this login, and whatever a test starts beside them knows it."""
+    """Servers that tests start ask for this login, and whatever a test starts beside them knows it. Logs are text."""
+    os.environ.setdefault("RAPPORT_LOG", "text")
     if "RAPPORT_KAFKA" not in os.environ:
         os.environ["RAPPORT_KAFKA_USER"] = "rapport"
         os.environ["RAPPORT_KAFKA_PASSWORD"] = secrets.token_hex(16)

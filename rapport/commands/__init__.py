@@ -1,1 +1,1 @@
-"""The subcommands of `rapport`. Each imports what it needs when it is called, so that `--help` is quick."""
+"""The subcommands of `rapport`. Each imports what it needs only when it is called, so that `--help` is quick."""

@@ -16,21 +16,22 @@ Brand = Annotated[str, typer.Argument(help="The client's id.")]
 def add(
     brand: Brand,
     account: Annotated[str, typer.Argument(metavar="ID", help="Unique in the installation.")],
-    platform: Annotated[str, typer.Option(help="Such as bluesky, or any name of your own for the generic door.")],
+    platform: Annotated[str, typer.Option(help="Such as bluesky, or a name of your choice for the generic door.")],
     handle: Annotated[str, typer.Option(help="As people write it.")],
     connected_at: Annotated[
-        str | None, typer.Option(help="RFC 3339; what is older alerts nobody. Now, if not given.")
+        str | None, typer.Option(help="RFC 3339; older comments alert nobody. Default: now.")
     ] = None,
     connection: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the platform's connector needs; repeatable.")
     ] = None,
     staff: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Somebody of the brand, by the platform's id; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="ID", help="Somebody of the staff, by their id on the platform; repeatable."),
     ] = None,
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
-    """Connect an account; prints, this once, the secret that signs its interactions at the generic door."""
+    """Connect an account, and print the secret that signs its interactions. It is shown only once."""
     body: dict[str, Any] = {"id": account, "platform": platform, "handle": handle}
     if connected_at is not None:
         body["connected_at"] = connected_at
@@ -45,7 +46,7 @@ def add(
     if as_json:
         print_json(made)
     else:
-        typer.echo(f"connected {made['id']}; the secret of its door is {made['door_secret']}")
+        typer.echo(f"connected {made['id']}; its secret for the generic door is {made['door_secret']}")
 
 
 @app.command()
@@ -55,7 +56,7 @@ def disconnect(
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
-    """Disconnect an account: nothing of it is read any more, and what waits on it waits no more."""
+    """Disconnect an account: it is no longer read, and its open exchanges are cancelled."""
     ended = client.call(data, "DELETE", client.path("brands", brand, "accounts", account))
     if as_json:
         print_json(ended)
@@ -68,19 +69,19 @@ def rotate_secret(
     brand: Brand,
     account: Annotated[str, typer.Argument(metavar="ID", help="The account's id.")],
     overlap: Annotated[
-        int, typer.Option(min=0, metavar="SECONDS", help="How long the secret before stays good; at most a week.")
+        int, typer.Option(min=0, metavar="SECONDS", help="How long the old secret stays valid; at most a week.")
     ] = 86_400,
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
-    """Make a new secret for the account's door and print it, this once. The one before stays good for the overlap."""
+    """Create a new secret for an account, and print it. It is shown only once. The old one stays valid for a while."""
     where = client.path("brands", brand, "accounts", account, "rotate-secret")
     made = client.call(data, "POST", where, {"overlap_seconds": overlap})
     if as_json:
         print_json(made)
     else:
         typer.echo(f"the new secret of {made['id']} is {made['door_secret']}")
-        typer.echo(f"the one before is taken until {made['old_secret_until']}")
+        typer.echo(f"the old one is valid until {made['old_secret_until']}")
 
 
 @app.command("list")

@@ -13,8 +13,8 @@ app = typer.Typer(no_args_is_help=True, help="The agency's clients.")
 @app.command()
 def add(
     brand: Annotated[str, typer.Argument(metavar="ID", help="Lower-case letters, digits, `_` and `-`.")],
-    name: Annotated[str, typer.Option(help="As people read it.")],
-    timezone: Annotated[str, typer.Option(help="Of its business hours, such as Europe/Berlin.")],
+    name: Annotated[str, typer.Option(help="The name that people read.")],
+    timezone: Annotated[str, typer.Option(help="The zone of its business hours, such as Europe/Berlin.")],
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
@@ -28,7 +28,7 @@ def add(
 
 @app.command("list")
 def list_(data: client.Place = None, as_json: Json = False) -> None:
-    """List the clients that the key may see."""
+    """List the clients that the key can see."""
     found = client.items(data, "/brands")
     if as_json:
         print_json(found)

@@ -1,4 +1,4 @@
-"""The HTTP API as the small commands use it."""
+"""The client of the HTTP API that the commands use."""
 
 import os
 from http import HTTPStatus
@@ -15,21 +15,21 @@ Place = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help="The folder of an installation that runs here. Without it RAPPORT_API_URL and RAPPORT_KEY, else `data`.",
+        help="The folder of an installation that runs here. Default: RAPPORT_API_URL and RAPPORT_KEY, else `data`.",
     ),
 ]
 _TIMEOUT_SECONDS = 40.0  # the API waits up to 30 s for the broker's acknowledgement
 
 
 def path(*parts: str) -> str:
-    """A path of the API in which each part is one segment, whatever an id is made of. Ends the command otherwise."""
+    """A path of the API, each part escaped as one segment. Ends the command if a part cannot be one."""
     if wrong := [part for part in parts if part in ("", ".", "..")]:
-        fail(f"{wrong[0]!r} is not an id")
+        fail(f"{wrong[0]!r} is not a valid id")
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
 def call(data: Path | None, method: str, path: str, body: dict[str, Any] | None = None, **query: Any) -> Any:
-    """What the API answers. Ends the command with the API's own reason where it refuses."""
+    """The API's answer. Ends the command with the API's own reason if it refuses."""
     return _taken(*_asked(data, method, path, body, **query))
 
 
@@ -41,7 +41,7 @@ def _asked(
 
     url, key = _address(data)
     if not key.isascii():  # a header could not carry it
-        fail("RAPPORT_KEY is not a key")
+        fail("RAPPORT_KEY is not a valid key")
     try:
         answer = httpx.request(
             method,
@@ -57,7 +57,7 @@ def _asked(
 
 
 def _taken(url: str, answer: Any) -> Any:
-    """The JSON of a good answer; ends the command where it is none."""
+    """The JSON of a good answer. Ends the command for any other."""
     if not answer.is_success:
         fail(f"the API at {url} refused ({answer.status_code}): {_reason(answer)}")
     try:
@@ -67,7 +67,7 @@ def _taken(url: str, answer: Any) -> Any:
 
 
 def find(data: Path | None, path: str) -> dict[str, Any] | None:
-    """One thing; None where there is no such thing in a brand that is there."""
+    """One thing; None if the brand exists but has no such thing."""
     url, answer = _asked(data, "GET", path)
     if answer.status_code == HTTPStatus.NOT_FOUND and "no brand" not in _reason(answer):
         return None
@@ -89,16 +89,16 @@ def _address(data: Path | None) -> tuple[str, str]:
     url, key = os.environ.get("RAPPORT_API_URL"), os.environ.get("RAPPORT_KEY")
     if data is None and url and key:
         return url.rstrip("/"), key
-    from rapport.local.line import status
+    from rapport.local.running_installation import status
 
     place = data or Path("data")
-    line = status(place)
-    if line is None:
+    running = status(place)
+    if running is None:
         fail(
             f"no installation runs on {place}: start one with `rapport up`, name its folder with --data, "
             "or set RAPPORT_API_URL and RAPPORT_KEY"
         )
-    return line.api, line.admin_key
+    return running.api, running.admin_key
 
 
 def _reason(answer: Any) -> str:

@@ -13,17 +13,18 @@ LONGEST_NAME = 100
 
 def erase(
     brand: Annotated[str, typer.Argument(help="The client's id.")],
-    platform: Annotated[str, typer.Argument(help="Such as bluesky, or the generic door's own name.")],
+    platform: Annotated[str, typer.Argument(help="Such as bluesky, or the name that you gave at the generic door.")],
     follower: Annotated[str, typer.Argument(metavar="ID", help="The person's id on that platform.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Also where nobody of that id is known yet: should they come, they count.")
+        bool,
+        typer.Option("--unknown", help="Also if nobody has this id yet, in case they appear later."),
     ] = False,
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
-    """Forget a person for a client: what they did and are called, now and whatever still comes. Nothing undoes it."""
-    from services.api.ids import follower_ref
+    """Forget a person for a client: their name and all they did, and whatever still comes. This cannot be undone."""
+    from services.api.http.ids import follower_ref
 
     where = client.path("brands", brand, "followers", follower_ref(platform, follower))
     known = client.find(data, where)
@@ -36,11 +37,11 @@ def erase(
     if as_json:
         print_json(erased)
     else:
-        typer.echo(f"erased at {erased['at']}; within seconds nothing shows it any more")
+        typer.echo(f"erased at {erased['at']}; it disappears everywhere within seconds")
 
 
 def _called(known: dict[str, Any]) -> str:
-    """Name, handle and id of a person, as far as they are known."""
+    """Name, handle and id of a person, where they are known."""
     names = [known.get("name"), f"@{known['handle']}" if known.get("handle") else None, known["platform_id"]]
     shown = [one_line(str(name), LONGEST_NAME) for name in dict.fromkeys(names) if name]
     return f"{shown[0]} ({', '.join(shown[1:])})" if len(shown) > 1 else shown[0]

@@ -12,14 +12,14 @@ app = typer.Typer(no_args_is_help=True, help="Who may use the API and the portal
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Whose it is.")],
-    brands: Annotated[str | None, typer.Option(help="Ids separated by commas; all brands if not given.")] = None,
+    name: Annotated[str, typer.Argument(help="Who will use it.")],
+    brands: Annotated[str | None, typer.Option(help="Ids separated by commas. Default: all brands.")] = None,
     scopes: Annotated[str, typer.Option(help="Separated by commas: read, write, admin.")] = "read",
-    expires_at: Annotated[str | None, typer.Option(help="RFC 3339; never, if not given.")] = None,
+    expires_at: Annotated[str | None, typer.Option(help="RFC 3339. Default: never.")] = None,
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key and print it, this once."""
+    """Create a key, and print it. It is shown only once."""
     body: dict[str, Any] = {"name": name, "scopes": _parts(scopes)}
     if brands is not None:
         body["brands"] = _parts(brands)
@@ -50,7 +50,7 @@ def revoke(
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
-    """End a key at once: nobody gets in with it any more, sessions in the portal included."""
+    """Revoke a key at once, including its sessions in the portal."""
     client.call(data, "DELETE", client.path("keys", key))
     if as_json:
         print_json({"revoked": key})

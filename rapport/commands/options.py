@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they end and print."""
+"""Options and output that several commands share."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 Data = Annotated[
-    Path, typer.Option("--data", envvar="RAPPORT_DATA", help="The folder that holds everything of the installation.")
+    Path, typer.Option("--data", envvar="RAPPORT_DATA", help="The folder that holds all data of the installation.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
 PortOption = Annotated[
@@ -19,18 +19,18 @@ PortOption = Annotated[
         "--port",
         metavar="NAME=NUMBER",
         envvar="RAPPORT_PORTS",
-        help="The port of one part: kafka, mongodb, or a service's name; repeatable. It stays so at the next start. In "
-        "RAPPORT_PORTS several are separated by blanks.",
+        help="The port of one part: kafka, mongodb, or a service's name; repeatable. It is kept for the next start. In "
+        "RAPPORT_PORTS they are separated by blanks.",
     ),
 ]
 DEFAULT_DATA = Path("data")
 LARGEST_PORT = 65_535
 
 
-def fail(message: str) -> NoReturn:
-    """Says why on stderr and ends with code 1."""
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Prints the reason on stderr and exits."""
     sys.stderr.write(f"rapport: {message}\n")
-    raise typer.Exit(1)
+    raise typer.Exit(code)
 
 
 def print_json(value: Any) -> None:
@@ -59,7 +59,7 @@ def wanted_ports(given: list[str] | None, names: Collection[str]) -> dict[str, i
     for option in given or []:
         name, _, number = option.partition("=")
         if name not in names:
-            raise typer.BadParameter(f"{option!r}: {name!r} is none of {', '.join(names)}", param_hint="--port")
+            raise typer.BadParameter(f"{option!r}: {name!r} is not one of {', '.join(names)}", param_hint="--port")
         if not number.isdecimal() or not 1 <= int(number) <= LARGEST_PORT:
             raise typer.BadParameter(f"{option!r} is not NAME=NUMBER, from 1 to {LARGEST_PORT}", param_hint="--port")
         wanted[name] = int(number)

@@ -1,4 +1,4 @@
-"""One command per process of an installation."""
+"""A command for each process of an installation."""
 
 import importlib
 from collections.abc import Callable
@@ -7,10 +7,10 @@ import typer
 
 # Module whose `run()` serves, and what the process does.
 _MODULES = {
-    "ingest": ("services.ingest.app", "Take what happens on the platforms and at the generic door into the log."),
-    "scorer": ("services.scorer.app", "Keep the clock of each unanswered comment and the state of each relationship."),
-    "notifier": ("services.notifier.app", "Speak up before and when an answer is late: mail, chat, webhooks."),
-    "projector": ("services.api.projector", "Write what is in the log into the views that the API reads."),
+    "ingest": ("services.ingest.app", "Read the platforms and the generic door into the log."),
+    "scorer": ("services.scorer.app", "Keep the clocks of unanswered comments and the state of relationships."),
+    "notifier": ("services.notifier.app", "Send alerts before and when an answer is late: mail and webhooks."),
+    "projector": ("services.api.projector.process", "Write the log into the views that the API reads."),
     "api": ("services.api.app", "Serve the API and the portal."),
 }
 
@@ -18,7 +18,7 @@ _MODULES = {
 def add_to(app: typer.Typer) -> None:
     """Adds a command for each process."""
     for name, (module, does) in _MODULES.items():
-        app.command(name, help=f"{does} Configured by RAPPORT_… variables; serves until SIGTERM.")(_runner(module))
+        app.command(name, help=f"{does} Configured by RAPPORT_… variables; runs until SIGTERM.")(_runner(module))
 
 
 def _runner(module: str) -> Callable[[], None]:

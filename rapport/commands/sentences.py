@@ -1,4 +1,4 @@
-"""Whatever is wrong with a command or its surroundings is said in one sentence, without a traceback."""
+"""Errors in one sentence: what is wrong with a command or its surroundings, without a traceback."""
 
 import sys
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageErro
 from typer.core import TyperGroup
 
 MISTYPED = 2
-"""The exit code where the command line itself is wrong."""
+"""The exit code when the command line itself is wrong."""
 
 
 class Sentences(TyperGroup):
-    """The `rapport` command. Faults of ours still end with their traceback: somebody has to mend them."""
+    """The `rapport` command. Our own bugs still end with a traceback: somebody has to fix them."""
 
     def main(
         self,
@@ -24,7 +24,7 @@ class Sentences(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Runs the command of the arguments, and ends the process unless told not to."""
+        """Runs the command that the arguments name, and exits unless told not to."""
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except NoArgsIsHelpError as error:
@@ -48,7 +48,7 @@ class Sentences(TyperGroup):
 
 
 def reason_of(error: Exception) -> str | None:
-    """What a person is told of an error of the surroundings: settings, files, ports, servers. None for any other."""
+    """The message for an error of the surroundings: settings, files, ports, servers. None for any other error."""
     from pydantic import ValidationError
 
     from rapport.local.errors import StackError
@@ -56,11 +56,11 @@ def reason_of(error: Exception) -> str | None:
     if isinstance(error, StackError):
         return str(error)
     if isinstance(error, ValidationError):
-        return "; ".join(_variable(error.title, problem) + _message(problem) for problem in error.errors())
+        return "; ".join(_variable(problem) + _message(problem) for problem in error.errors())
     if isinstance(error, OSError):
         what = f"{error.filename}: " if error.filename is not None else ""
         return f"{what}{error.strerror or error}"
-    # These come with their libraries, so whoever meets them has them loaded.
+    # Whoever meets these errors has loaded their libraries.
     for library, server in (("kafka.errors", "Kafka"), ("aiokafka.errors", "Kafka")):
         module = sys.modules.get(library)
         if module is not None and isinstance(error, module.KafkaError):
@@ -76,12 +76,11 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _variable(settings: str, problem: Any) -> str:
-    """The environment variable that a setting comes from, where the problem is one of a single setting."""
+def _variable(problem: Any) -> str:
+    """The environment variable of a setting, if the problem is about a single setting."""
     if not problem["loc"]:
         return ""
-    prefix = "RAPPORT_KAFKA_" if settings == "KafkaLogin" else "RAPPORT_"
-    return f"{prefix}{'_'.join(str(part) for part in problem['loc']).upper()}: "
+    return f"RAPPORT_{'_'.join(str(part) for part in problem['loc']).upper()}: "
 
 
 def _message(problem: Any) -> str:

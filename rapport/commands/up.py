@@ -20,7 +20,7 @@ from rapport.commands.options import (
 from rapport.processes import PARTS
 
 if TYPE_CHECKING:
-    from rapport.local.line import Line
+    from rapport.local.running_installation import RunningInstallation
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -33,59 +33,59 @@ def up(data: Data = DEFAULT_DATA, port: PortOption = None, as_json: Json = False
     start, when the usual ones were taken if they were free.
     """
     from rapport.local.installation import Installation
-    from rapport.local.screen import Screen
+    from rapport.local.progress_display import ProgressDisplay
 
     wanted = wanted_ports(port, PARTS)
     for number in _ENDING:
         signal.signal(number, _interrupt)
     installation = Installation()
-    screen = Screen()
+    display = ProgressDisplay()
     try:
         with stack_errors():
-            with screen:
-                line = installation.start(data, screen.tell, wanted_ports=wanted)
-            _show(line, as_json)
+            with display:
+                running = installation.start(data, display.tell, wanted_ports=wanted)
+            _show(running, as_json)
             installation.wait()
     except KeyboardInterrupt:
-        # From here on everything is being ended already; a second Ctrl-C would only leave something behind.
+        # Everything is being stopped already; a second Ctrl-C would only leave something behind.
         for number in _ENDING:
             signal.signal(number, signal.SIG_IGN)
-        screen.tell("rapport", "ending")
+        display.tell("rapport", "stopping")
     finally:
         installation.stop()
 
 
 def status(data: Data = DEFAULT_DATA, as_json: Json = False) -> None:
-    """Say what runs on this machine, and where. Ends with code 1 if nothing does."""
-    from rapport.local import line as lines
+    """Show what runs on this machine, and where. Exits with code 1 if nothing does."""
+    from rapport.local.running_installation import status as find
 
-    line = lines.status(data)
-    if line is None:
+    running = find(data)
+    if running is None:
         fail(f"no installation runs on {data}; `rapport up --data {data}` starts one")
-    _show(line, as_json)
+    _show(running, as_json)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _show(line: "Line", as_json: bool) -> None:
+def _show(running: "RunningInstallation", as_json: bool) -> None:
     import msgspec
 
     from rapport.kit.mongo import shown
 
     if as_json:
-        print_json(msgspec.to_builtins(line))
+        print_json(msgspec.to_builtins(running))
         return
     addresses = {
-        "portal": line.portal,
-        "api": f"{line.api}/v1",
-        "ingest": f"{line.ingest}/v1/interactions",
-        "kafka": line.kafka,
-        "mongodb": shown(line.mongodb),
+        "portal": running.portal,
+        "api": f"{running.api}/v1",
+        "ingest": f"{running.ingest}/v1/interactions",
+        "kafka": running.kafka,
+        "mongodb": shown(running.mongodb),
     }
-    rows = [{"what": what, "address": address, "pid": line.pids.get(what)} for what, address in addresses.items()]
-    rows += [{"what": name, "pid": pid} for name, pid in line.pids.items() if name not in addresses]
+    rows = [{"what": what, "address": address, "pid": running.pids.get(what)} for what, address in addresses.items()]
+    rows += [{"what": name, "pid": pid} for name, pid in running.pids.items() if name not in addresses]
     print_table({"what": "", "address": "address", "pid": "pid"}, rows)
-    typer.echo(f"\nadmin key: {line.admin_key}")  # not in the table, which may fold it
-    typer.echo(f"\nTo connect an account (docs/connect.md), paste this into another terminal:\n{line.exports()}")
+    typer.echo(f"\nadmin key: {running.admin_key}")  # not in the table, which may fold it
+    typer.echo(f"\nTo connect an account (docs/connect.md), paste this into another terminal:\n{running.exports()}")

@@ -6,39 +6,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rapport.commands.log.servers import Installed, installed
+
 if TYPE_CHECKING:
     from services.verify.app import Summary, Wanted
     from services.verify.compare import Difference
 
 
 def verify(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            help="The folder of an installation that runs here. Without it the servers that RAPPORT_KAFKA and "
-            "RAPPORT_MONGODB name, else `data`.",
-        ),
-    ] = None,
-    brand: Annotated[str | None, typer.Option(help="Compare this client's only.")] = None,
+    data: Installed = None,
+    brand: Annotated[str | None, typer.Option(help="Compare only this client.")] = None,
     grace: Annotated[
         float | None,
         typer.Option(
             min=0,
             envvar="RAPPORT_BREACH_GRACE_SECONDS",
-            help="The scorer's, in seconds; with another one other breaches come out. Without it that of the "
+            help="The scorer's breach grace in seconds; another one gives other breaches. Default: that of the "
             "installation that runs here, else 120.",
         ),
     ] = None,
     settle: Annotated[
-        float, typer.Option(min=0, help="Seconds for which what differs must not change before it is a difference.")
+        float,
+        typer.Option(min=0, help="How many seconds something must differ to count as a difference."),
     ] = 30.0,
     keep: Annotated[
         Path | None,
-        typer.Option(help="A folder for what was recomputed, to go on from there next time; else it is thrown away."),
+        typer.Option(
+            help="A folder for what was recomputed; the next run goes on from there. Default: it is discarded."
+        ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per difference, then one that sums up.")
+        bool, typer.Option("--json", help="Print one JSON object per difference, then a summary.")
     ] = False,
 ) -> None:
     """Recompute exchanges, alerts, relationships and counts from the log; print each difference from MongoDB.
@@ -57,27 +55,16 @@ def verify(
 
 
 def _wanted(data: Path | None, brand: str | None, grace: float | None, settle: float, keep: Path | None) -> "Wanted":
-    import os
-
     from rapport.kit.config import MongoSettings
     from services.scorer.settings import ScorerSettings
     from services.verify.app import UNDONE, Wanted
 
+    running = installed(data, UNDONE)
     settings = MongoSettings(port=0)
     kafka, mongodb = settings.kafka, settings.mongodb.get_secret_value()
-    if data is not None or not {"RAPPORT_KAFKA", "RAPPORT_MONGODB"} <= os.environ.keys():
-        from rapport.local.line import status
-
-        line = status(data or Path("data"))
-        if line is None:
-            sys.stderr.write(
-                f"rapport: no installation runs on {data or 'data'}: name its folder with --data, or set RAPPORT_KAFKA "
-                "and RAPPORT_MONGODB\n"
-            )
-            raise typer.Exit(UNDONE)
-        kafka, mongodb = line.kafka, line.mongodb
-        grace = line.breach_grace_seconds if grace is None else grace
-        os.environ.update(line.kafka_login().environment())  # where every Kafka client of this process looks for it
+    if running is not None:
+        kafka, mongodb = running.kafka, running.mongodb
+        grace = running.breach_grace_seconds if grace is None else grace
     if grace is None:
         grace = ScorerSettings.model_fields["breach_grace_seconds"].default
     return Wanted(

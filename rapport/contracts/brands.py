@@ -1,20 +1,22 @@
-"""What the brands' topic says: the newest record of each brand.
+"""Every brand as the brands' topic has it: the newest record of each.
 
-Several API processes may write a brand at the same time, and then the older record can come last. So each record has
-the revision of the brand that it was made from, and a lower one than the last is passed over.
+Several API processes may write a brand at the same time, and then the older record can come last. So each record
+carries the revision of the brand, and one with a lower revision than the last is ignored.
 
-A later version may write what this one cannot read. Then what was read of the brand before stays, and whoever acts on a
-brand can ask whether that is all.
+A later version may write what this one cannot read. Then the brand stays as it was read before, and callers can ask
+whether anything is missing.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from rapport.contracts import codec
-from rapport.contracts.events import Brand, UnknownChannel
+from rapport.contracts.events import Brand, UnknownChannel, WebhookChannel
+from rapport.contracts.sealed import door_place, webhook_place
 from rapport.contracts.topics import key_of
 
 log = logging.getLogger("rapport.brands")
@@ -23,7 +25,9 @@ log = logging.getLogger("rapport.brands")
 class Brands:
     """Every brand as it is now. One thread takes records in; any thread may look a brand up."""
 
-    def __init__(self) -> None:
+    def __init__(self, unseal: Callable[[str, str], str] = lambda _, secret: secret) -> None:
+        """`unseal` gives a secret as it was before it was sealed for a place. Raises ValueError."""
+        self._unseal = unseal
         self._brands: dict[bytes, Brand] = {}
         self._revisions: dict[bytes, int] = {}
         self._unknown: dict[bytes, tuple[UnknownChannel, ...]] = {}
@@ -42,8 +46,8 @@ class Brands:
         return self._unreadable.get(key_of(id))
 
     def hidden(self) -> list[str]:
-        """The ids of brands of which nothing was read, though there is a record."""
-        return [msgspec.json.decode(key)[0] for key in list(self._unreadable) if key not in self._brands]
+        """The ids of brands whose newest record cannot be read, so that they may have more than is known of them."""
+        return [msgspec.json.decode(key)[0] for key in list(self._unreadable)]
 
     def __iter__(self) -> Iterator[Brand]:
         return iter(list(self._brands.values()))
@@ -52,14 +56,15 @@ class Brands:
         return len(self._brands)
 
     def take(self, record: Any) -> None:
-        """Takes a record of the topic in. One that cannot be read leaves what is known of the brand as it is."""
+        """Takes in a record of the topic. One that cannot be read leaves the brand as it was."""
         key = record.key or b""
         if record.value is None:
             for known in (self._brands, self._revisions, self._unknown, self._unreadable):
                 known.pop(key, None)
             return
         try:
-            brand, unknown = _read(record)
+            sealed, unknown = _read(record)
+            brand = self._unsealed(sealed)
         except codec.UndecodableError as error:
             self._note_unreadable(key, record, error)
             return
@@ -76,12 +81,30 @@ class Brands:
         self._unknown[key] = unknown
         self._unreadable.pop(key, None)
 
+    def _unsealed(self, brand: Brand) -> Brand:
+        try:
+            accounts = tuple(
+                structs.replace(
+                    each, door_secrets=tuple(self._unseal(door_place(each.id), secret) for secret in each.door_secrets)
+                )
+                for each in brand.accounts
+            )
+            channels = tuple(
+                structs.replace(each, secret=self._unseal(webhook_place(brand.id, each.id), each.secret))
+                if isinstance(each, WebhookChannel)
+                else each
+                for each in brand.channels
+            )
+        except ValueError as error:
+            raise codec.UndecodableError(f"a secret cannot be opened: {error}") from error
+        return structs.replace(brand, accounts=accounts, channels=channels)
+
     def _is_older(self, key: bytes, revision: int | None, record: Any) -> bool:
         known = self._revisions.get(key, 0)
         if revision is None or revision >= known:
             return False
         log.warning(
-            "%s offset %d is passed over: it is revision %d of brand %r, and %d was read before",
+            "%s offset %d is ignored: it is revision %d of brand %r, and %d was read before",
             record.topic, record.offset, revision, key, known,
         )  # fmt: skip
         return True
@@ -116,7 +139,7 @@ def _is_brands(key: bytes) -> bool:
 
 
 def _is_object(value: bytes) -> bool:
-    """Whether it is what a version of ours might have written; anything else says nothing of the brand."""
+    """Whether a version of Rapport might have written it; anything else says nothing about the brand."""
     try:
         msgspec.json.decode(value, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

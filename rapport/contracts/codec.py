@@ -1,7 +1,7 @@
 """Events to records and back: CloudEvents 1.0 binary mode, JSON values, type and version in `ce_type`.
 
-Several versions of Rapport read the same log while an upgrade is under way. A field that this version does not know is
-passed over. What it must not pass over is a `NewerError`: whoever meets one waits for a process that can read it.
+During an upgrade several versions of Rapport read the same log. A reader ignores fields that it does not know. What it
+must not ignore is a `NewerError`: it waits there for a process that can read the record.
 """
 
 import re
@@ -49,20 +49,20 @@ def _tags(shape: Any) -> tuple[str, frozenset[str]]:
 
 
 _TAGS = {name: _tags(shape) for name, shape in SCHEMA.items() if get_args(shape)}
-"""By which field a type's kinds are told apart, and the kinds that this version knows."""
+"""The field that tells a type's kinds apart, and the kinds that this version knows."""
 _NEWER = ("Object contains unknown field", "Invalid enum value")
 """How msgspec begins to say that a condition has a field, or a list of words has one, that this version lacks."""
 
 
 class UndecodableError(ValueError):
-    """A record that no reader of this version understands. The text says which part is wrong and why."""
+    """A record that this version cannot read. The text says which part is wrong, and why."""
 
 
 class NewerError(UndecodableError):
-    """A record that a later version of Rapport wrote, and that must not be passed over.
+    """A record that a later version of Rapport wrote, and that must not be ignored.
 
-    It has a type or a kind that this version does not know, a word that is none of those it knows, or a further
-    condition in a rule. A process of the later version reads it, so it is not put aside: it waits.
+    It has a type, a kind or an enum value that this version does not know, or another condition in a rule. A process of
+    the later version can read it, so it waits instead of being put aside.
     """
 
 
@@ -96,7 +96,7 @@ def type_of(record_headers: Iterable[tuple[str, bytes | None]]) -> str:
 def decode(type: str, value: bytes | None) -> Any:
     """The event in a record's value. Raises UndecodableError for an unknown type, no value, or a value out of shape.
 
-    Of a brand the channels are left out that this version does not know; `read_brand` has them.
+    Leaves out channels of a brand that this version does not know; `read_brand` has them.
     """
     decoder = _DECODERS.get(type)
     if decoder is None:

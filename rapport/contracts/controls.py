@@ -4,9 +4,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from rapport.contracts.business_hours import Calendar
 from rapport.contracts.events import Text, UtcTime
-from rapport.domain.business_time import Calendar
-from rapport.domain.relationship import Scoring
+from rapport.contracts.scoring import Scoring
 
 Stage: TypeAlias = Literal["new", "knows", "likes", "trusts", "buys"]
 
@@ -27,7 +27,7 @@ class When(Struct, omit_defaults=True, frozen=True, forbid_unknown_fields=True):
     """Whether it is nothing but a reaction: a text without letter or digit, and no picture or link."""
 
 
-class Rule(Struct, omit_defaults=True, frozen=True, kw_only=True):
+class PolicyRule(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """How soon an exchange is due, in open seconds of its calendar (elapsed ones without), and what is said when.
 
     Without `target_seconds` what it applies to has no clock at all.
@@ -51,7 +51,7 @@ class PolicyVersion(Struct, frozen=True, kw_only=True, tag_field="control", tag=
     brand: Text
     version: int
     effective_from: UtcTime
-    rules: tuple[Rule, ...]
+    rules: tuple[PolicyRule, ...]
     calendars: dict[str, Calendar] = {}
 
 
@@ -122,8 +122,8 @@ Absence: TypeAlias = Literal["deleted", "suspended", "back"]
 class FollowerAway(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="control", tag="away"):
     """The platform says what became of a follower's account. The newest, by `at` and `id`, holds.
 
-    Ingest tells it into the follower's partition of `engagements`; from there it is told to each `thread` in which an
-    exchange of theirs is open.
+    Ingest writes it to the follower's partition of `engagements`; from there each `thread` with an open exchange of
+    theirs is told.
     """
 
     id: Text
@@ -136,7 +136,7 @@ class FollowerAway(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_fi
 
 
 class Heartbeat(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="control", tag="heartbeat"):
-    """An ingest process is there; `behind` are the accounts of which it may not have everything yet.
+    """An ingest process is running; `behind` are the accounts for which it may not have everything yet.
 
     Of these, `disconnected` are those whose stream is not open at all.
     """
@@ -170,7 +170,7 @@ class PersonTold(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_fiel
 
 
 class FollowerErased(Struct, frozen=True, kw_only=True, tag_field="control", tag="erased"):
-    """A follower of a brand is to be forgotten: all that was, and all that still comes of it. Nothing takes it back."""
+    """A follower of a brand is to be forgotten, with everything so far and to come. Nothing takes it back."""
 
     brand: Text
     platform: Text

@@ -1,8 +1,8 @@
 """Every event that travels through Kafka, as msgspec structs. JSON on the wire; times are RFC 3339 UTC.
 
-A reader passes over fields it does not know. A field is never renamed or given another meaning: a change that an old
+A reader ignores fields it does not know. A field is never renamed or given another meaning: a change that an old
 reader could misunderstand gets a new type version (`rapport.interaction.v2`) or a new kind (another tag) beside the old
-one. An old reader waits at both, and at a new word in a `Literal`.
+one. An old reader waits at both, and at a new value of a `Literal`.
 """
 
 from datetime import datetime
@@ -21,6 +21,8 @@ KINDS: frozenset[str] = frozenset(get_args(Kind))
 SPOKEN: frozenset[str] = frozenset({"comment", "mention", "message"})
 # What meets its exchange in the partition of its conversation; everything else is keyed by follower.
 CONVERSATIONAL: frozenset[str] = SPOKEN | {"reply", "edit", "delete", "hide", "unhide"}
+# What someone of the brand does, whom the follower it concerns is not.
+BY_THE_BRAND: frozenset[str] = frozenset({"reply", "post", "hide", "unhide"})
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
 UtcTime: TypeAlias = Annotated[datetime, Meta(tz=True)]
@@ -152,7 +154,6 @@ class ExchangeSnapshot(Struct, omit_defaults=True, frozen=True, kw_only=True, ta
     policy: PolicyRef
     cancelled_because: str | None = None
     decision: DecisionRef | None = None
-    superseded_by: str | None = None
     backfilled: bool = False
     breached_at: UtcTime | None = None
     answered_at: UtcTime | None = None
@@ -275,4 +276,4 @@ class Brand(Struct, frozen=True, kw_only=True):
     revision: int = 0
     """Rises with each change of the brand. 0 in records from before there was one."""
     channels_since: dict[str, UtcTime] = {}
-    """When each channel was added, by id; those from before this was noted are missing. What is older is not told."""
+    """When each channel was added, by id; older channels are missing. Older alerts are not sent to it."""

@@ -7,7 +7,7 @@ is JSON; the header `rapport_epoch` carries the epoch of the application id: a v
 revision).
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -18,14 +18,12 @@ EPOCH = 1
 """Goes up when the scorer starts over with empty state, so that its low revisions replace the old high ones."""
 EPOCH_HEADER = "rapport_epoch"
 
-THREAD = "thread"
-OPEN = "open"
 FOLLOWER = "follower"
 ERASED = "erased"
 
 
 class BlockState(Struct, omit_defaults=True, frozen=True):
-    """The newest word on whether the brand blocks the follower; the newest, by `at` and `id`, holds."""
+    """Whether the brand blocks the follower; the newest, by `at` and `id`, holds."""
 
     at: UtcTime
     id: str
@@ -33,7 +31,7 @@ class BlockState(Struct, omit_defaults=True, frozen=True):
 
 
 class AwayState(Struct, frozen=True):
-    """A word of the platform on the follower's account; the newest, by `at` and `id`, holds."""
+    """What the platform says became of the follower's account; the newest, by `at` and `id`, holds."""
 
     at: UtcTime
     id: str
@@ -54,7 +52,7 @@ class PersonState(Struct, omit_defaults=True, frozen=True):
 
 
 class FollowerRow(Struct, omit_defaults=True, kw_only=True):
-    """One relationship. Sums are forward-decayed: relative to the fixed landmark of `rapport.domain.decay`."""
+    """One relationship. Sums fade by forward decay; see `rapport.domain.relationships.decay`."""
 
     brand: str
     platform: str
@@ -79,7 +77,7 @@ class FollowerRow(Struct, omit_defaults=True, kw_only=True):
     days: dict[str, dict[str, int]] = {}
     """Per event day (`2026-11-23`, UTC) how many of each kind count; the source of the capped sums."""
     newest_day: str = ""
-    """The latest event day of anything that was told, also of what was taken back."""
+    """The latest event day of any fact, also of one that was taken back."""
     momentum: float = 0.0
     """The landmark sum of what was brought lately, in all dimensions."""
     scoring: int = 0
@@ -94,11 +92,11 @@ def row_key(*parts: str) -> bytes:
     return msgspec.json.encode(parts)
 
 
+def row_prefix(*parts: str) -> bytes:
+    """What the keys begin with that have these parts and more."""
+    return row_key(*parts)[:-1] + b","
+
+
 def parts_of(key: bytes) -> list[str]:
     """The parts of a row's key. Raises msgspec.DecodeError where it is none."""
     return msgspec.json.decode(key, type=list[str])
-
-
-def encode_row(row: Any) -> bytes:
-    """The JSON of a row."""
-    return msgspec.json.encode(row)

@@ -1,7 +1,7 @@
 """The catalogue: every topic declared once, with its key, its retention, its writers and what travels on it.
 
-The local broker's topics and the Kubernetes `KafkaTopic` manifests come from here. Changing a partition count of what
-the scorer reads tears its keys from their state, so the scorer refuses to start on another count than this.
+The local broker's topics and the Kubernetes `KafkaTopic` manifests come from here. Another partition count tears keys
+from their state, so no process works with topics that have another count than its setting says.
 """
 
 import zlib
@@ -9,23 +9,34 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from rapport import partitions
+
 DAY_MS = 86_400_000
 KEPT_DAYS = 90
-"""An outage may last this long: what is not processed yet, and what was told, is kept for as long."""
-SCORER_PARTITIONS = 4
-"""Of every topic that the scorer reads, and of its changelogs; equal, so that partition p of all is with one worker."""
+"""An outage may last this long: records are kept for as long, processed or not."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic. `key` names the parts of its key in order; `types` the CloudEvents types that travel on it."""
+    """A topic. `key` names the parts of its key in order; `types` the CloudEvents types that travel on it.
+
+    `writers` and `readers` are the processes that may; whoever operates the installation may read and write all.
+    """
 
     name: str
     key: tuple[str, ...]
     types: tuple[str, ...]
     writers: tuple[str, ...]
-    partitions: int = SCORER_PARTITIONS
+    readers: tuple[str, ...] = ()
     config: dict[str, str] = field(default_factory=dict)
+    single: bool = False
+    """Has one partition in every installation. All others have as many as the installation says, so that partition p
+    of all that the scorer reads, and of its changelogs, is with one worker."""
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions it has in this installation."""
+        return 1 if self.single else partitions.of_installation()
 
 
 def _kept(days: int) -> dict[str, str]:
@@ -43,6 +54,7 @@ CONVERSATIONS = Topic(
     key=("brand", "platform", "conversation"),
     types=("rapport.interaction.v1", "rapport.tick.v1", "rapport.control.v1"),
     writers=("ingest", "scorer", "api", "projector"),
+    readers=("scorer", "projector"),
     config={**_kept(KEPT_DAYS), **_LOG_TIME},
 )
 ENGAGEMENTS = Topic(
@@ -50,6 +62,7 @@ ENGAGEMENTS = Topic(
     key=("brand", "platform", "follower"),
     types=("rapport.interaction.v1", "rapport.control.v1"),
     writers=("ingest",),
+    readers=("scorer", "projector"),
     config={**_kept(KEPT_DAYS), **_LOG_TIME},
 )
 EXCHANGES = Topic(
@@ -57,6 +70,7 @@ EXCHANGES = Topic(
     key=("brand", "platform", "follower"),
     types=("rapport.exchange.v1", "rapport.control.v1"),
     writers=("scorer",),
+    readers=("scorer", "projector"),
     config={**_kept(KEPT_DAYS), **_LOG_TIME},
 )
 ALERTS = Topic(
@@ -64,6 +78,7 @@ ALERTS = Topic(
     key=("brand",),
     types=("rapport.alert.v1",),
     writers=("scorer",),
+    readers=("notifier", "projector"),
     config=_kept(KEPT_DAYS),
 )
 REMINDERS = Topic(
@@ -71,6 +86,7 @@ REMINDERS = Topic(
     key=("brand",),
     types=("rapport.missing-post.v1",),
     writers=("projector",),
+    readers=("notifier",),
     config=_kept(KEPT_DAYS),
 )
 BRANDS = Topic(
@@ -78,17 +94,21 @@ BRANDS = Topic(
     key=("brand",),
     types=("rapport.brand.v1",),
     writers=("api",),
-    partitions=1,
+    readers=("ingest", "notifier"),
+    single=True,
     # Where an older record came last, the newer one stays until the brand is written again, which is daily.
     config={**_COMPACTED, "min.compaction.lag.ms": str(2 * DAY_MS)},
 )
 
 SCORER_GROUP = "rapport-scorer"
+SCORER_APPLICATION = "rapport-1"
+"""Begins the names of the scorer's transactions. Another name would not fence those of the workers before."""
 EXCHANGES_CHANGELOG = Topic(
     name="rapport.scorer.exchanges.changelog.v1",
     key=("row",),
     types=("rapport.row.v1",),
     writers=("scorer",),
+    readers=("scorer",),
     config={**_COMPACTED, **_LOG_TIME},
 )
 RELATIONSHIPS_CHANGELOG = Topic(
@@ -96,6 +116,7 @@ RELATIONSHIPS_CHANGELOG = Topic(
     key=("row",),
     types=("rapport.row.v1",),
     writers=("scorer",),
+    readers=("scorer", "projector"),
     config={**_COMPACTED, **_LOG_TIME},
 )
 
@@ -107,7 +128,7 @@ def dead_letters(source: Topic, group: str, writer: str) -> Topic:
         key=source.key,
         types=source.types,
         writers=(writer,),
-        partitions=source.partitions,
+        single=source.single,
         config=_kept(KEPT_DAYS),
     )
 
@@ -122,6 +143,16 @@ PROJECTOR_GROUP = "rapport-projector"
 CONVERSATIONS_UNSEEN = dead_letters(CONVERSATIONS, PROJECTOR_GROUP, "projector")
 ENGAGEMENTS_UNSEEN = dead_letters(ENGAGEMENTS, PROJECTOR_GROUP, "projector")
 
+DEAD_LETTERS = (
+    CONVERSATIONS_DEAD,
+    ENGAGEMENTS_DEAD,
+    EXCHANGES_DEAD,
+    ALERTS_DEAD,
+    REMINDERS_DEAD,
+    CONVERSATIONS_UNSEEN,
+    ENGAGEMENTS_UNSEEN,
+)
+
 CATALOGUE: tuple[Topic, ...] = (
     CONVERSATIONS,
     ENGAGEMENTS,
@@ -131,13 +162,7 @@ CATALOGUE: tuple[Topic, ...] = (
     BRANDS,
     EXCHANGES_CHANGELOG,
     RELATIONSHIPS_CHANGELOG,
-    CONVERSATIONS_DEAD,
-    ENGAGEMENTS_DEAD,
-    EXCHANGES_DEAD,
-    ALERTS_DEAD,
-    REMINDERS_DEAD,
-    CONVERSATIONS_UNSEEN,
-    ENGAGEMENTS_UNSEEN,
+    *DEAD_LETTERS,
 )
 
 

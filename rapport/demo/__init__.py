@@ -1,1 +1,1 @@
-"""A recorded fortnight of three brands that never were, to see, try and check the product with."""
+"""The demonstration: a recorded fortnight of three invented brands, to see, try and check the product."""

@@ -1,16 +1,16 @@
-"""The demonstration's campaigns: a giveaway that can be drawn after some minutes, and a vote that goes on."""
+"""The demonstration's campaigns: a giveaway to draw after a few minutes, and a vote that goes on."""
 
 from datetime import datetime, timedelta
 
-from rapport.demo.cast import DemoBrand
 from rapport.demo.client import Api
+from rapport.demo.recording.cast import DemoBrand
 
 DRAWN_IN = timedelta(minutes=10)
 """From the start of the recording, so that somebody who looks around can draw."""
 
 
 def campaigns(api: Api, brand: DemoBrand, now: datetime) -> None:
-    """Makes what the recording's entries and votes belong to."""
+    """Creates the campaigns that the recording's entries and votes belong to."""
     if brand.giveaway_on is None:
         return
     common = {"accounts": [brand.giveaway_on], "starts_at": (now - timedelta(days=9)).isoformat()}

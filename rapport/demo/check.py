@@ -1,4 +1,4 @@
-"""Holds what the API says against the generator's ledger."""
+"""Compares what the API says with the generator's ledger."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from typing import Any
 
 from rapport.demo.client import Api
 from rapport.demo.inbox import Inbox
-from rapport.demo.ledger import Expected
+from rapport.demo.recording.ledger import Expected
 
 CHANNELS = ("mail", "webhook")
 
 
 @dataclass(frozen=True)
 class Told:
-    """A breach alert that went out by every way."""
+    """A breach alert that went out on every channel."""
 
     due_at: datetime
     created_at: datetime
@@ -23,7 +23,7 @@ class Told:
 
 
 def differences(api: Api, brand: str, expected: Expected, ended_at: datetime, now: datetime) -> Iterator[str]:
-    """What is not as the ledger has it, in words; nothing if all is.
+    """The differences from the ledger, in words.
 
     Breaches that were due by `ended_at` have to be there; those due since then may be, up to `now`.
     """
@@ -33,7 +33,7 @@ def differences(api: Api, brand: str, expected: Expected, ended_at: datetime, no
     listed = {(one["platform"], one["platform_id"]) for one in followers}
     yield from _compared(f"{brand}: followers in the list", len(expected.followers), len(followers))
     if strange := listed ^ expected.followers:
-        yield f"{brand}: {len(strange)} followers are on one side only, such as {min(strange)}"
+        yield f"{brand}: {len(strange)} followers are only on one side, such as {min(strange)}"
     counts: Counter[str] = Counter()
     for one in followers:
         counts.update(one["counts"])
@@ -53,7 +53,7 @@ def _exchanges(api: Api, brand: str, expected: Expected) -> Iterator[str]:
             what = f"{brand}: {state} exchanges{' from before the connection' if backfilled else ''}"
             yield from _compared(what, _count(booked, state, backfilled), _count(shown, state, backfilled))
     if strange := (shown - booked) + (booked - shown):
-        yield f"{brand}: {strange.total()} exchanges are on one side only, such as {min(strange)}"
+        yield f"{brand}: {strange.total()} exchanges are only on one side, such as {min(strange)}"
 
 
 def _count(exchanges: Counter[tuple[str, bool, str]], state: str, backfilled: bool) -> int:
@@ -65,13 +65,13 @@ def _breaches(api: Api, brand: str, expected: Expected, ended_at: datetime, now:
     must = Counter(one.due_at for one in expected.breaches(ended_at))
     may = Counter(one.due_at for one in expected.breaches(now))
     if missing := must - told:
-        yield f"{brand}: {missing.total()} breaches are not told, such as the one due at {min(missing)}"
+        yield f"{brand}: {missing.total()} breaches were not sent, such as the one due at {min(missing)}"
     if too_many := told - may:
-        yield f"{brand}: {too_many.total()} breaches are told that are none, such as the one due at {min(too_many)}"
+        yield f"{brand}: {too_many.total()} breaches should not have been sent, such as the one due at {min(too_many)}"
 
 
 def told(api: Api, brand: str, inbox: Inbox) -> list[Told]:
-    """The brand's breach alerts that the API shows as delivered by every way, and that really are in the inbox."""
+    """The brand's breach alerts that the API shows as delivered on every channel, and that are in the inbox."""
     webhooks = {one.id for one in inbox.received() if one.way == "webhook"}
     mails = [one.link for one in inbox.received() if one.way == "mail" and one.subject.startswith("Overdue")]
     found: list[Told] = []
@@ -87,7 +87,7 @@ def told(api: Api, brand: str, inbox: Inbox) -> list[Told]:
 
 
 def waiting(api: Api) -> list[dict[str, Any]]:
-    """Some open exchanges of all brands, those due first at the beginning."""
+    """Some open exchanges of all brands, by due time."""
     found: list[dict[str, Any]] = api.ask("GET", "/exchanges", state="open", breached=False, limit=50)["items"]
     return found
 

@@ -1,4 +1,4 @@
-"""The installation from outside: its API and its generic door, as any client of it would use them."""
+"""A client of the API and the generic door, as anybody could write one."""
 
 import hashlib
 import hmac
@@ -9,22 +9,22 @@ from typing import Any
 
 import httpx
 
-from rapport.demo.cast import DemoAccount, DemoBrand
-from rapport.demo.crowd import BUSINESS_TAG, PERSONAL_TAG
-from rapport.demo.feed import Body
 from rapport.demo.inbox import Inbox
+from rapport.demo.recording.cast import DemoAccount, DemoBrand
+from rapport.demo.recording.crowd import BUSINESS_TAG, PERSONAL_TAG
+from rapport.demo.recording.feed import Body
 
 PAGE = 200
 NEW_A_DAY = 25
-"""What each brand hopes for."""
+"""The goal of each brand."""
 
 
 class ApiError(Exception):
-    """The API refused. The text says what was asked and what it answered."""
+    """The API refused. The text says what was asked, and the answer."""
 
 
 class Api:
-    """The API with a key. Raises ApiError, and httpx.TransportError where it cannot be reached."""
+    """The API with a key. Raises ApiError, and httpx.TransportError if it cannot be reached."""
 
     def __init__(self, address: str, key: str) -> None:
         self._http = httpx.Client(
@@ -35,11 +35,11 @@ class Api:
         )
 
     def close(self) -> None:
-        """Ends the connections."""
+        """Closes the connections."""
         self._http.close()
 
     def ask(self, method: str, path: str, body: object = None, **query: object) -> Any:
-        """One request; gives the JSON of the answer."""
+        """Sends one request, and returns the JSON of the answer."""
         parameters = {name: str(value) for name, value in query.items() if value is not None}
         answer = self._http.request(method, path, json=body, params=parameters)
         if answer.is_error:
@@ -47,7 +47,7 @@ class Api:
         return answer.json()
 
     def every(self, path: str, of: str = "items", **query: object) -> Iterator[dict[str, Any]]:
-        """All items of a list, page after page; `of` is the field that has them."""
+        """All items of a list, page by page; `of` is the field that holds them."""
         cursor: str | None = None
         while True:
             page = self.ask("GET", path, limit=PAGE, cursor=cursor, **query)
@@ -57,7 +57,7 @@ class Api:
                 return
 
     def connect(self, brand: DemoBrand, connected_at: datetime, inbox: Inbox) -> dict[str, str]:
-        """Makes a brand with its accounts and channels; gives the door's secret by account."""
+        """Creates a brand with its accounts and channels, and returns the door secret of each account."""
         self.ask("POST", "/brands", {"id": brand.id, "name": brand.name, "timezone": brand.timezone})
         channels = [
             {"type": "mail", "id": "team", "to": inbox.mailbox_of(brand.id)},

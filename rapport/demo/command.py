@@ -1,4 +1,4 @@
-"""`rapport demo`: the whole product on this machine with a fortnight in it, until Ctrl-C; or as a check of itself."""
+"""`rapport demo`: runs the whole product on this machine with a recorded fortnight, until Ctrl-C or as a check."""
 
 import contextlib
 import shutil
@@ -21,30 +21,30 @@ from rapport.demo import check as checks
 from rapport.demo.campaigns import campaigns
 from rapport.demo.client import Api, ApiError
 from rapport.demo.closing import soon, to_connect, what_happens_next, where_to_look
-from rapport.demo.generator import Recording, record
 from rapport.demo.inbox import Inbox
 from rapport.demo.plans import plans, unfound
 from rapport.demo.play import RefusedError, play
+from rapport.demo.recording.generator import Recording, record
 from rapport.local.errors import StackError
 from rapport.local.installation import Installation
-from rapport.local.line import Line
+from rapport.local.running_installation import RunningInstallation
 
 CHECK_SECONDS = 240.0
-"""From the start; a quiet machine of two cores needs about a third of it."""
+"""From the start. A quiet machine with two cores needs about a third of this."""
 GRACE_SECONDS = "4"
-"""The scorer waits for an answer that was polled together with its comment. Here all comes from one recording."""
+"""The scorer waits for an answer that was polled together with its comment. Here everything comes from a recording."""
 REFRESH_SECONDS = 0.5
 COMPARE_SECONDS = 3.0
 SHOWN_SECONDS = 60.0
-"""Until what was played is shown. A quiet machine needs a few seconds."""
+"""Until everything that was played is shown. A quiet machine needs a few seconds."""
 
 
 class CheckError(Exception):
-    """The demonstration did not do what it has to. The text says what is missing."""
+    """The demonstration did not do what it should. The text says what is missing."""
 
 
 def demo(data: Path | None, check: bool) -> int:
-    """Runs the demonstration in `data` (else in a folder that is removed afterwards); gives the exit code.
+    """Runs the demonstration in `data` (else in a folder that is removed afterwards), and returns the exit code.
 
     With `check` it ends by itself: 0 once what the API shows equals the generator's ledger and the breaches that were
     due have arrived by mail and webhook; 1 with the reason otherwise.
@@ -54,7 +54,7 @@ def demo(data: Path | None, check: bool) -> int:
         with _ended_by_signals(), _folder(data) as folder, contextlib.closing(Inbox()) as inbox:
             _run(console, folder, inbox, check)
     except KeyboardInterrupt:
-        console.print("\nEnded. Nothing of it runs any more.")
+        console.print("\nStopped. Nothing is running any more.")
         return 130 if check else 0
     except (StackError, ApiError, RefusedError, CheckError, httpx.TransportError, OSError) as error:
         sys.stderr.write(f"rapport: {error}\n")
@@ -73,14 +73,14 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
     installation = Installation()
     try:
         with console.status("starting Kafka, MongoDB and five services …") as status:
-            line = installation.start(
+            running = installation.start(
                 folder,
                 lambda what, how: status.update(escape(f"{what}: {how}")),
                 environment,
-                any_port=check,  # a check has to stand beside whatever else runs here; a person likes the usual ports
+                any_port=check,  # a check must not get in the way of others; people like the usual ports
             )
         reachable = time.monotonic() - began
-        with contextlib.closing(Api(line.api, line.admin_key)) as api:
+        with contextlib.closing(Api(running.api, running.admin_key)) as api:
             recording = record(datetime.now(UTC))
             secrets: dict[str, str] = {}
             for brand in recording.brands:
@@ -88,56 +88,58 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
                 campaigns(api, brand, recording.now)
                 plans(api, brand, recording)
             key = api.key_for_people()
-            _introduce(console, line, key, inbox)
-            _play(console, recording, line, secrets)
+            _introduce(console, running, key, inbox)
+            _play(console, recording, running, secrets)
             ended_at = datetime.now(UTC)
             played = time.monotonic() - began
             if check:
                 first, all_there = _until_right(console, api, recording, inbox, ended_at, began, deadline)
                 _summarise(console, recording, inbox, reachable, played, first, all_there)
             else:
-                _conclude(console, api, recording, line, key, inbox)
+                _conclude(console, api, recording, running, key, inbox)
                 _watch(console, api, recording, inbox)
     finally:
         with console.status("ending …"):
             installation.stop()
 
 
-def _introduce(console: Console, line: Line, key: str, inbox: Inbox) -> None:
-    console.rule("[bold]Rapport is running[/]; Ctrl-C ends everything")
-    for said in where_to_look(line, key, inbox.page):
+def _introduce(console: Console, running: RunningInstallation, key: str, inbox: Inbox) -> None:
+    console.rule("[bold]Rapport is running[/]; Ctrl-C stops everything")
+    for said in where_to_look(running, key, inbox.page):
         console.print(escape(said), soft_wrap=True)
     console.rule()
 
 
-def _play(console: Console, recording: Recording, line: Line, secrets: dict[str, str]) -> None:
+def _play(console: Console, recording: Recording, running: RunningInstallation, secrets: dict[str, str]) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("a fortnight of three brands, through the signed door", total=recording.size)
-        play(recording, line.ingest, secrets, lambda more: progress.advance(task, more))
+        play(recording, running.ingest, secrets, lambda more: progress.advance(task, more))
 
 
-def _conclude(console: Console, api: Api, recording: Recording, line: Line, key: str, inbox: Inbox) -> None:
-    """Says what to look at, last, where the person's eyes are."""
+def _conclude(
+    console: Console, api: Api, recording: Recording, running: RunningInstallation, key: str, inbox: Inbox
+) -> None:
+    """Says what to look at: last, because that is where people look."""
     names = {brand.id: brand.name for brand in recording.brands}
     waiting: list[dict[str, Any]] = []
     deadline = time.monotonic() + SHOWN_SECONDS
-    with console.status("waiting until all of it is shown …"):
-        # The last answers are shown a moment after they were sent, and with them what is left to wait for.
+    with console.status("waiting until everything is shown …"):
+        # The last answers are shown a moment after they are sent, and then it is clear which clocks are left.
         while not soon(waiting, datetime.now(UTC)) and time.monotonic() < deadline:
             with contextlib.suppress(ApiError, httpx.TransportError):
                 waiting = checks.waiting(api)
             time.sleep(REFRESH_SECONDS)
     console.rule("[bold]What to look at[/]")
-    for said in where_to_look(line, key, inbox.page):
+    for said in where_to_look(running, key, inbox.page):
         console.print(escape(said), soft_wrap=True)
     console.print()
     for said in what_happens_next(waiting, names, recording.now, datetime.now(UTC)):
         console.print(escape(f"• {said}"), soft_wrap=True)
     console.print()
-    for said in to_connect(line):
+    for said in to_connect(running):
         console.print(escape(said), soft_wrap=True)
-    console.rule("Ctrl-C ends everything")
+    console.rule("Ctrl-C stops everything")
 
 
 def _until_right(
@@ -149,10 +151,10 @@ def _until_right(
     began: float,
     deadline: float,
 ) -> tuple[float, float]:
-    """Returns, in seconds since the start, when the first breach was delivered and when all was as it has to be."""
+    """Returns when the first breach was delivered and when everything was right, in seconds since the start."""
     first: float | None = None
     compare_at = 0.0
-    wrong = ["nothing was compared yet"]
+    wrong = ["nothing has been compared yet"]
     with console.status("comparing with the ledger …") as status:
         while True:
             arrived = {brand.id: checks.told(api, brand.id, inbox) for brand in recording.brands}
@@ -161,12 +163,12 @@ def _until_right(
             if time.monotonic() >= compare_at:
                 wrong = list(_wrong(api, recording, arrived, ended_at))
                 if inbox.refused:
-                    wrong.append(f"{inbox.refused} webhooks came with a wrong signature")
+                    wrong.append(f"{inbox.refused} webhooks had a wrong signature")
                 compare_at = time.monotonic() + COMPARE_SECONDS
             if first is not None and not wrong:
                 return first, time.monotonic() - began
             if time.monotonic() > deadline:
-                raise CheckError("not right within {:.0f} s:\n  {}".format(CHECK_SECONDS, "\n  ".join(wrong)))
+                raise CheckError("still wrong after {:.0f} s:\n  {}".format(CHECK_SECONDS, "\n  ".join(wrong)))
             status.update(escape(wrong[0]) if wrong else "waiting for the first breach to be delivered")
             time.sleep(REFRESH_SECONDS)
 
@@ -201,7 +203,7 @@ def _summarise(
     )
     console.print(
         f"start → portal reachable {reachable:.1f} s → all played {played:.1f} s "
-        f"→ first breach delivered {first:.1f} s → all as the ledger has it {all_there:.1f} s",
+        f"→ first breach delivered {first:.1f} s → everything equals the ledger {all_there:.1f} s",
         soft_wrap=True,
     )
     console.print("[bold green]The check passed.[/]")
@@ -222,7 +224,7 @@ def _what_is_next(api: Api, names: dict[str, str], inbox: Inbox) -> str:
     now = datetime.now(UTC)
     due = checks.next_due(api, now)
     if due is None:
-        return escape(f"nobody is about to wait too long · {latest}")
+        return escape(f"nobody will wait too long · {latest}")
     left = round((datetime.fromisoformat(due["due_at"]) - now).total_seconds())
     minutes, seconds = divmod(left, 60)
     hours, minutes = divmod(minutes, 60)
@@ -241,14 +243,14 @@ def _folder(data: Path | None) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)
         return
     if data.exists() and any(data.iterdir()):
-        raise CheckError(f"{data} is not empty; the demonstration starts from nothing, so give it a folder of its own")
+        raise CheckError(f"{data} is not empty; the demonstration needs an empty folder")
     data.mkdir(parents=True, exist_ok=True)
     yield data
 
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM ends the demonstration as Ctrl-C does."""
+    """SIGTERM stops the demonstration like Ctrl-C."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -6,7 +6,6 @@ import secrets
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -18,27 +17,12 @@ from aiosmtpd.controller import Controller
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from rapport.demo import inbox_page
+from rapport.demo.inbox_page import Received
 
 LARGEST_BODY = 1_000_000
 SECRET_BYTES = 32
 DOMAIN = "inbox.example"
 HOST = "127.0.0.1"
-
-
-@dataclass(frozen=True)
-class Received:
-    """One mail or webhook. `id` is stable: what is delivered twice counts once."""
-
-    id: str
-    way: str
-    """`mail` or `webhook`."""
-    at: datetime
-    brand: str
-    subject: str
-    text: str
-    link: str | None
-    step: str | None = None
-    exchange: str | None = None
 
 
 class Inbox:
@@ -47,7 +31,7 @@ class Inbox:
     def __init__(self) -> None:
         self.secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
         self.refused = 0
-        """Webhooks whose signature was wrong."""
+        """How many webhooks had a wrong signature."""
         self._lock = threading.Lock()
         self._received: dict[tuple[str, str], Received] = {}
         self._mail = Controller(_MailHandler(self), hostname=HOST, port=_free_port())
@@ -61,7 +45,7 @@ class Inbox:
 
     @property
     def smtp(self) -> str:
-        """The mail server, as RAPPORT_SMTP takes it."""
+        """The address of the mail server, for RAPPORT_SMTP."""
         return f"smtp://{HOST}:{self._mail.port}"
 
     def webhook_of(self, brand: str) -> str:
@@ -74,7 +58,7 @@ class Inbox:
         return f"{brand}@{DOMAIN}"
 
     def received(self) -> list[Received]:
-        """What has come, the newest first."""
+        """What has arrived, newest first."""
         with self._lock:
             return sorted(self._received.values(), key=lambda one: one.at, reverse=True)
 
@@ -82,14 +66,14 @@ class Inbox:
         """Keeps a mail."""
         body = mail.get_body(("plain",))
         text = body.get_content() if body is not None else ""
-        # A subject that was folded right after its name keeps the blank of the fold.
+        # A subject that was folded right after the header's name keeps the blank of the fold.
         subject = str(mail["Subject"]).strip()
         brand = str(mail["To"]).partition("@")[0]
         found = Received(str(mail["Message-ID"]), "mail", datetime.now(UTC), brand, subject, text, _link_in(text))
         self._keep(found)
 
     def take_webhook(self, brand: str, body: bytes, headers: Mapping[str, str]) -> bool:
-        """Keeps a webhook if its signature is right; says whether it was."""
+        """Keeps a webhook if its signature is right, and returns whether it was."""
         try:
             event = Webhook(self.secret).verify(body, dict(headers))
         except (WebhookVerificationError, ValueError):
@@ -124,7 +108,7 @@ class Inbox:
 
 
 class _MailHandler:
-    """What aiosmtpd calls."""
+    """The handler that aiosmtpd calls."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -145,7 +129,7 @@ class _MailHandler:
 
 
 def _subject(kind: str, told: dict[str, Any]) -> str:
-    """One line of what a webhook tells: of a follower who waits, or of a post that did not come."""
+    """A webhook in one line: about a follower who waits, or a post that is missing."""
     follower = told.get("follower")
     if follower is None:
         return f"{kind}: planned for {told['planned_at']} on {told['platform']}"
@@ -185,7 +169,7 @@ def _serve(inbox: Inbox) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """The page shows what came."""
+            """Logs nothing: the page shows what arrived."""
 
     server = ThreadingHTTPServer((HOST, 0), Handler)
     threading.Thread(target=server.serve_forever, name="inbox", daemon=True).start()

@@ -1,13 +1,28 @@
-"""The inbox's page: what came, the newest first, fetched anew every two seconds."""
+"""The inbox's page: what has arrived, newest first, refreshed every two seconds."""
 
 import html
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rapport.demo.inbox import Received
+from dataclasses import dataclass
+from datetime import datetime
 
 SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Received:
+    """One mail or webhook. Its `id` is stable, so that what is delivered twice counts once."""
+
+    id: str
+    way: str
+    """`mail` or `webhook`."""
+    at: datetime
+    brand: str
+    subject: str
+    text: str
+    link: str | None
+    step: str | None = None
+    exchange: str | None = None
+
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -62,8 +77,8 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.9rem; }
 """
 
 
-def items(received: "Iterable[Received]") -> str:
-    """The list as HTML; every text in it is escaped."""
+def items(received: Iterable[Received]) -> str:
+    """The list as HTML, with every text escaped."""
     found = list(received)
     if not found:
         return '<p class="empty">Nothing yet. The first warnings and overdue comments arrive within seconds.</p>'
@@ -72,7 +87,7 @@ def items(received: "Iterable[Received]") -> str:
     return f'<p class="empty">{len(found)} so far</p>{shown}{rest}'
 
 
-def _item(one: "Received") -> str:
+def _item(one: Received) -> str:
     overdue = one.subject.startswith(("Overdue", "alert.breach"))
     link = one.link if one.link and one.link.startswith(("http://", "https://")) else None
     anchor = f'<p><a href="{html.escape(link)}">Open in the portal</a></p>' if link else ""

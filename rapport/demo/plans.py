@@ -1,25 +1,25 @@
-"""What the demonstration's brands planned to publish, how often they want to, and whom they keep an eye on."""
+"""The plans of the demonstration's brands: what to publish and how often, and the communities that they watch."""
 
 import random
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from rapport.demo.cast import DemoBrand
 from rapport.demo.client import Api
-from rapport.demo.crowd import BUSINESS_TAG
-from rapport.demo.feed import Body
-from rapport.demo.generator import LENGTH, Recording
-from rapport.demo.words import filled
+from rapport.demo.recording.cast import DemoBrand
+from rapport.demo.recording.crowd import BUSINESS_TAG
+from rapport.demo.recording.feed import Body
+from rapport.demo.recording.generator import LENGTH, Recording
+from rapport.demo.recording.words import filled
 
 UNPLANNED = 6
-"""One in so many posts nobody planned."""
+"""One in this many posts was not planned."""
 QUARTER = timedelta(minutes=15)
 OFF = (timedelta(), timedelta(), timedelta(minutes=-50), timedelta(), timedelta())
-"""By how much what is published comes earlier than planned, one after the other: most of it comes when it should."""
+"""How much earlier than planned posts are published, one after the other. Most are on time."""
 MISSING_IN = timedelta(minutes=2)
 """From the end of the recording: so soon the forgotten post is missing."""
 USUAL_GRACE = timedelta(minutes=30)
-"""So long after its time a planned post is missing, unless the brand says otherwise."""
+"""How long after its time a planned post counts as missing, unless the brand says otherwise."""
 FORGOTTEN = "Behind the counter: what we learned this week, told by the one who learned it"
 COMMUNITIES = (
     ("friends", "Friends", "stage is at least likes and last seen within 30 days"),
@@ -32,7 +32,7 @@ COMING_DAYS = 5
 
 
 def plans(api: Api, brand: DemoBrand, recording: Recording) -> None:
-    """Makes the brand's rhythm, communities and calendar."""
+    """Creates the brand's rhythm, communities and calendar."""
     home = f"/brands/{brand.id}"
     rhythm = {"posts_per_week": POSTS_PER_WEEK, "accounts": {brand.accounts[0].id: OF_FIRST_ACCOUNT}}
     api.ask("PUT", f"{home}/consistency/rhythm", rhythm)
@@ -48,14 +48,14 @@ def plans(api: Api, brand: DemoBrand, recording: Recording) -> None:
 
 
 def unfound(api: Api, brand: DemoBrand, recording: Recording) -> Iterator[str]:
-    """What was planned and published without the calendar knowing it, in words; nothing if it knows all."""
+    """Planned posts that were published without the calendar noticing, in words."""
     first = recording.now - LENGTH
     query = {"from": first.date(), "to": recording.now.date()}
     planned = api.every(f"/brands/{brand.id}/calendar", "planned", **query)
     known = {_place(each) for each in planned if each["published"] is not None}
     for each in _fortnight(brand, recording):
         if each["text"] != FORGOTTEN and _place(each) not in known:
-            yield f"{brand.id}: nobody knows that what was planned for {each['planned_at']} was published"
+            yield f"{brand.id}: the post planned for {each['planned_at']} was published, but not matched"
 
 
 def _place(planned: Body) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import httpx
 
 from rapport.demo.client import ndjson, signature
-from rapport.demo.feed import Body
-from rapport.demo.generator import Recording
+from rapport.demo.recording.feed import Body
+from rapport.demo.recording.generator import Recording
 from rapport.kit import backoff
 
 AT_ONCE = 500

@@ -16,16 +16,16 @@ from statistics import fmean, variance
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from rapport.domain import editorial
-from rapport.domain.mix import Interval, share
+from rapport.domain.calendar import editorial
+from rapport.domain.mix.labels import Interval, share
 from rapport.domain.times import local, shifted
 
 ADHERENCE, EVENNESS, ON_TIME = 0.5, 0.3, 0.2
 """What each part weighs in the score."""
 OCCASION = timedelta(hours=1)
-"""What is published within so long of a first post is one occasion: the same on three platforms makes no gap."""
+"""Posts within an hour of the first are one occasion, so the same post on three platforms makes no gap."""
 FEWEST_GAPS = 3
-"""Of fewer gaps nobody can say how even they are."""
+"""With fewer gaps nobody can say how even they are."""
 _WEEK = 7
 
 

@@ -1,4 +1,4 @@
-"""What is left of a person who was erased: a name that tells nothing, by which what comes later is recognised."""
+"""What is kept of a person who was erased: a hash, by which later records about them are recognised."""
 
 import hashlib
 
@@ -7,5 +7,5 @@ ERASED = "erased"
 
 
 def erased_name(brand: str, platform: str, follower: str) -> str:
-    """The name under which it is known that a follower of a brand was erased: a hash, of 32 hex digits."""
+    """The hash under which an erased follower of a brand is noted, in 32 hex digits."""
     return hashlib.sha256("\x1f".join((brand, platform, follower)).encode()).hexdigest()[:32]

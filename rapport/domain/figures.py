@@ -1,6 +1,7 @@
-"""Figures in words, the same in every page, file and mail: whole percentages, and how many of something."""
+"""Figures as people read them, the same in every page, file and mail: percentages, counts, durations, lists."""
 
 import math
+from collections.abc import Sequence
 
 
 def whole_percent(share: float) -> int:
@@ -29,3 +30,40 @@ def noun(count: float, one: str, many: str | None = None) -> str:
 def counted(count: int, one: str, many: str | None = None) -> str:
     """How many of something there are: `1 answer`, `0 answers`, `2 entries`."""
     return f"{count} {noun(count, one, many)}"
+
+
+_UNITS = (("d", "day", 86_400), ("h", "hour", 3_600), ("min", "minute", 60), ("s", "second", 1))
+
+
+def duration(seconds: float) -> str:
+    """A duration in short, two units at most: `24 h`, `2 d 3 h`, `45 s`."""
+    return " ".join(f"{count} {short}" for count, short, _ in _in_units(seconds, days=True)) or "0 s"
+
+
+def duration_in_words(seconds: float, *, days: bool = True, joint: str = " and ") -> str:
+    """A duration in words, two units at most: `4 hours`, `1 hour and 30 minutes`. Days are of 24 hours."""
+    return joint.join(counted(count, word) for count, _, word in _in_units(seconds, days=days)) or "0 seconds"
+
+
+def _in_units(seconds: float, *, days: bool) -> list[tuple[int, str, str]]:
+    """The two largest units of a duration that are not zero: how many, and what the unit is called."""
+    left = round(seconds)
+    parts = []
+    for short, word, size in _UNITS:
+        # People speak of a day as 24 hours when they mean how soon to answer.
+        if word == "day" and (not days or left < 2 * size):
+            continue
+        count, left = divmod(left, size)
+        if count:
+            parts.append((count, short, word))
+    return parts[:2]
+
+
+MOST_NAMED = 4
+
+
+def listed(items: Sequence[str], last: str = "and") -> str:
+    """Some things in a sentence: `a, b and c`, and of many how many more there are."""
+    if len(items) > MOST_NAMED + 1:
+        items = [*items[:MOST_NAMED], f"{len(items) - MOST_NAMED} more"]
+    return f" {last} ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)

@@ -1,7 +1,7 @@
 """Who is the same person: links that somebody made between followers of one brand, and who they add up to.
 
-A person is what links connect. It is told from the links that stand, and from nothing else, so taking a link back gives
-exactly the persons that were there before it.
+A person is whatever links connect, and nothing but the current links decides it. So removing a link restores exactly
+the persons that were there before it.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class SelfError(ValueError):
 
 
 class TooManyError(ValueError):
-    """More followers would be one person than can be."""
+    """A person would have more followers than is allowed."""
 
 
 def persons(links: Iterable[Link]) -> list[frozenset[str]]:

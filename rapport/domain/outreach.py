@@ -1,4 +1,4 @@
-"""Whom a brand could reach out to today, and why. Ranks candidates; finds none itself."""
+"""Who a brand could contact today, and why. Ranks candidates; does not find them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ WHYS: tuple[Why, ...] = get_args(Why)
 """The dearest first: a buyer is harder to win back than somebody new is to greet."""
 
 QUIET_FRIEND = timedelta(days=14)
-"""Who likes or trusts a brand was around every few days; two weeks without a word are news."""
+"""People who like or trust a brand come by every few days; two weeks of silence are unusual."""
 QUIET_BUYER = timedelta(days=30)
 """People buy less often than they talk."""
 SHARED_WITHIN = timedelta(days=7)
@@ -21,9 +21,9 @@ SHARED_WITHIN = timedelta(days=7)
 UNANSWERED_WITHIN = timedelta(days=90)
 """Who has not come back for longer has not been waiting for an answer."""
 SEVERAL = 3
-"""So many comments without a single answer are no accident."""
+"""This many comments without a single answer are no accident."""
 REST = timedelta(days=7)
-"""Nobody is reached out to, or answered, and suggested again within it."""
+"""After being contacted or answered, nobody is suggested again for this long."""
 MOST_PER_WHY = 5
 """Of each reason, a day: what a person can do well, with room for every reason."""
 

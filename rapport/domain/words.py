@@ -149,7 +149,7 @@ def flaw(word: str, *, signs: bool = False) -> str | None:
         return "this has nothing that can be seen, so no text would be found by it"
     if signs or _TELLING.search(word):
         return None
-    return f"“{word}” has neither letter nor digit nor emoji, so it says too little to be looked for"
+    return f"“{word}” has no letter, digit or emoji, so it cannot be searched for"
 
 
 def hashtags(text: str) -> frozenset[str]:

@@ -1,1 +1,1 @@
-"""Plumbing that every service shares. Knows nothing of the domain."""
+"""Plumbing that the services share. It knows nothing of the domain."""

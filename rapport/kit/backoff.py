@@ -1,4 +1,4 @@
-"""Waiting for a server that is not there yet."""
+"""Waits for a server that is not up yet."""
 
 import logging
 import random
@@ -13,7 +13,7 @@ LONGEST_SECONDS = 10.0
 
 
 def delays(first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> Iterator[float]:
-    """Seconds to wait before each next try: doubling, with full jitter, so that peers do not march in step."""
+    """Seconds to wait before each try: doubling, with jitter, so that peers do not retry at the same moment."""
     limit = first
     while True:
         yield random.uniform(limit / 2, limit)  # noqa: S311 - jitter is no secret
@@ -28,7 +28,7 @@ def until(
     errors: tuple[type[Exception], ...],
     wait: Callable[[float], object] = time.sleep,
 ) -> T:
-    """Calls `attempt` until it raises none of `errors`; says each time what was tried and why it failed."""
+    """Calls `attempt` until it raises none of `errors`, and logs each failure with its reason."""
     for delay in delays():
         try:
             return attempt()

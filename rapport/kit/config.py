@@ -1,51 +1,45 @@
-"""Settings of a service: one typed object, from the environment, said aloud at start without its secrets."""
+"""Settings of a service: one typed object, read from the environment and logged at start without its secrets."""
 
 import ipaddress
 import re
 from pathlib import Path
-from typing import Self
+from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 
-from rapport.kit.kafka_login import TOGETHER
+from rapport.kit.broker.kafka_login import KafkaLogin
+from rapport.kit.sealing import Sealer
+from rapport.partitions import DEFAULT, Partitions
 
 _EXAMPLE = "rapport.conversations.v1:3:88110"
 _NUMBER = "(0|[1-9][0-9]{0,18})"
 _PLACE = re.compile(rf"[A-Za-z0-9._-]+:{_NUMBER}:{_NUMBER}")
-"""Of a record, as `dead_letters.place_of` writes it: another spelling would never be found."""
+"""A record as `dead_letters.place_of` writes it; any other spelling would never match."""
 
 
-class ServiceSettings(BaseSettings):
-    """What every service has. Each reads `RAPPORT_<NAME>`; a wrong value stops the start and is named."""
-
-    # An error must not repeat the value: it may be an address with a password in it.
-    model_config = SettingsConfigDict(env_prefix="RAPPORT_", extra="ignore", frozen=True, hide_input_in_errors=True)
+class ServiceSettings(KafkaLogin):
+    """The settings that every service has, from `RAPPORT_<NAME>`. A wrong value stops the start and is named."""
 
     host: str = "127.0.0.1"
     port: int
     kafka: str = "127.0.0.1:9092"
     """Bootstrap servers, separated by commas."""
-    kafka_user: str | None = None
-    kafka_password: SecretStr | None = None
-    """Shown and checked at the start; the clients take them from `KafkaLogin`."""
 
-    @model_validator(mode="after")
-    def _login(self) -> Self:
-        if (self.kafka_user is None) != (self.kafka_password is None):
-            raise ValueError(TOGETHER)
-        return self
+    log: Literal["json", "text"] | None = None
+    """How log lines look, which is read before the settings are; by default text at a terminal, else JSON."""
+    partitions: Partitions = DEFAULT
+    """Logged and checked at start; `Topic.partitions` has it."""
 
     def described(self) -> str:
-        """One line of `name=value`; a secret shows as stars."""
+        """One line of `name=value`, with secrets as stars."""
         return " ".join(f"{name}={value}" for name, value in sorted(self))
 
 
 class ReaderSettings(ServiceSettings):
-    """A service that waits at records of a later version."""
+    """A service that stops at records of a later version."""
 
     put_aside: str = ""
-    """Records that it does not wait at, as `<topic>:<partition>:<offset>`, separated by commas."""
+    """Records that it skips instead, as `<topic>:<partition>:<offset>`, separated by commas."""
 
     @field_validator("put_aside")
     @classmethod
@@ -62,12 +56,12 @@ class ReaderSettings(ServiceSettings):
 
 
 class PublicSettings(ServiceSettings):
-    """A service whose `port` strangers may reach."""
+    """A service whose `port` anybody can reach."""
 
     internal_port: int
-    """Where `/readyz` and `/metrics` are served: not for strangers."""
+    """The port of `/readyz` and `/metrics`, not open to the public."""
     trusted_proxies: str = ""
-    """Addresses and networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    """Addresses and networks, separated by commas, whose X-Forwarded-For and X-Forwarded-Proto are trusted."""
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -90,7 +84,7 @@ class MongoSettings(ServiceSettings):
     """A service that also works with MongoDB."""
 
     mongodb: SecretStr = SecretStr("mongodb://127.0.0.1:27017/?replicaSet=rapport")
-    """The URI may carry a password, so it is a secret as a whole."""
+    """The URI may contain a password, so all of it is a secret."""
     database: str = "rapport"
 
 
@@ -101,10 +95,38 @@ class DataSettings(ServiceSettings):
 
 
 class OutgoingSettings(ServiceSettings):
-    """A service that calls addresses which clients chose."""
+    """A service that calls addresses chosen by clients."""
 
     allow_private: bool = Field(
         default=False, validation_alias=AliasChoices("RAPPORT_ALLOW_PRIVATE", "RAPPORT_WEBHOOK_ALLOW_PRIVATE")
     )
     """These addresses may be private and without TLS: for demonstrations and tests on one machine. The second name is
     the older one."""
+
+
+class SealingSettings(ServiceSettings):
+    """A service that seals or opens secrets."""
+
+    sealing_keys: Path | None = None
+    """The file with the keys; without it, secrets are stored as they are."""
+
+    @field_validator("sealing_keys", mode="before")
+    @classmethod
+    def _given(cls, file: object) -> object:
+        return file or None
+
+    @field_validator("sealing_keys")
+    @classmethod
+    def _usable(cls, file: Path | None) -> Path | None:
+        try:
+            Sealer.of(file)
+        except OSError as error:
+            raise ValueError(f"{file}: {error.strerror or error}") from None
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        return file
+
+    @property
+    def sealer(self) -> Sealer:
+        """What seals and opens."""
+        return Sealer.of(self.sealing_keys)

@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics over HTTP, on a port of their own that is not for strangers."""
+"""Liveness, readiness and metrics over HTTP, on a port of their own that is not public."""
 
 import asyncio
 import contextlib
@@ -8,25 +8,36 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+from platform import python_version
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
 
 MOST_CONNECTIONS = 32
-"""Probes and scrapers of a few systems; each takes a thread. One more ends the oldest."""
+"""Enough for the probes and scrapers of a few systems; each takes a thread. One more ends the oldest."""
 LARGEST_REQUEST = 16 * 1024
 WITHIN_SECONDS = 10.0
-"""For a whole request; one connection serves one."""
+"""For a whole request; each connection serves one."""
 
 STUCK_SECONDS = 30.0
-"""A loop that did nothing for so long does not go on by itself."""
+"""A loop that has done nothing for this long will not recover by itself."""
+BEAT_SECONDS = 0.5
+
+BUILD = Gauge("rapport_build_info", "Always 1. The version that runs.", ["version", "python"])
+READY = Gauge("rapport_ready", "Whether the process can do its work: what `/readyz` says.")
+LAG = Histogram(
+    "rapport_event_loop_lag_seconds",
+    "How much later than asked for the event loop came back from a short sleep.",
+    buckets=(0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
 
 
 class Health:
-    """Why a service is not ready, if it is not. Safe to use from several threads."""
+    """Why a service is not ready. Safe to use from several threads."""
 
     def __init__(self, *reasons: str) -> None:
-        """Starts unready with these reasons, for instance `kafka`, until each is cleared."""
+        """Not ready for these reasons, such as `kafka`, until each is cleared."""
         self._lock = threading.Lock()
         self._reasons = set(reasons)
         self._checks: list[Callable[[], str | None]] = []
@@ -42,19 +53,19 @@ class Health:
             self._reasons.discard(reason)
 
     def check(self, reason: Callable[[], str | None]) -> None:
-        """Asks `reason` each time; it answers at once, with None while all is well."""
+        """Asks `reason` each time. It must answer at once, with None while all is well."""
         with self._lock:
             self._checks.append(reason)
 
     def reasons(self) -> list[str]:
-        """What is missing, sorted; empty when the service is ready."""
+        """The reasons, sorted; empty when the service is ready."""
         with self._lock:
             checked = [check() for check in self._checks]
             return sorted(self._reasons.union(reason for reason in checked if reason is not None))
 
 
 class Loop:
-    """Whether an asyncio loop goes round."""
+    """Whether an asyncio loop is running."""
 
     def __init__(self) -> None:
         self._seen = time.monotonic()
@@ -63,17 +74,18 @@ class Loop:
         """Runs on the loop until it is cancelled."""
         while True:
             self._seen = time.monotonic()
-            await asyncio.sleep(1)
+            await asyncio.sleep(BEAT_SECONDS)
+            LAG.observe(max(0.0, time.monotonic() - self._seen - BEAT_SECONDS))
 
     def alive(self) -> bool:
-        """Whether it went round lately."""
+        """Whether it has run recently."""
         return time.monotonic() - self._seen < STUCK_SECONDS
 
 
 def serve(host: str, port: int, health: Health, alive: Callable[[], bool] = lambda: True) -> ThreadingHTTPServer:
     """Serves `/healthz` (200 while `alive()`), `/readyz` (503 and the reasons until ready) and `/metrics` in a thread.
 
-    Raises OSError where the port is taken. Port 0 takes a free one: see `server_port` of what is given back.
+    Raises OSError if the port is taken. Port 0 takes a free one: see `server_port` of the result.
     """
 
     class Handler(_Handler):
@@ -89,8 +101,10 @@ def serve(host: str, port: int, health: Health, alive: Callable[[], bool] = lamb
             else:
                 self.say(404, b"not found\n")
 
+    BUILD.labels(version("rapport"), python_version()).set(1)
+    READY.set_function(lambda: not health.reasons())
     server = _Server((host, port), Handler)
-    # How soon it ends when asked to; every half second, the default, would hold up each end of a process.
+    # How soon it ends when asked to. The default, half a second, would delay the end of each process.
     threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
     return server
 
@@ -133,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Probes every few seconds are not worth a line."""
+        """Logs nothing: probes come every few seconds."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -162,4 +176,4 @@ class _Server(ThreadingHTTPServer):
         super().close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is not worth a traceback."""
+        """Logs nothing: clients go away all the time."""

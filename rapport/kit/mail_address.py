@@ -1,4 +1,4 @@
-"""Addresses that a mail can be sent to: checked when they are saved, put into ASCII when they are used."""
+"""Mail addresses: checked when they are saved, converted to ASCII when they are used."""
 
 import re
 
@@ -12,11 +12,11 @@ _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`
 
 
 class MailAddressError(ValueError):
-    """An address that no mail would reach. The text says why, without repeating the address."""
+    """An address that mail cannot reach. The text says why, without repeating the address."""
 
 
 def in_ascii(address: str) -> str:
-    """The address as mail servers take it: an international domain in its ASCII form. Raises MailAddressError.
+    """The address as mail servers accept it, with its domain in ASCII. Raises MailAddressError.
 
     Local parts have to be ASCII: most mail servers do not take others (RFC 6531), and whether ours does is known only
     when it is too late to tell whoever saved the address. Quoted local parts and numeric hosts are refused.

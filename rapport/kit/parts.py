@@ -1,4 +1,4 @@
-"""Long lists in parts."""
+"""Splits long lists."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -20,7 +20,7 @@ def halves(
     failed: Callable[[T, Exception], Any],
     fatal: tuple[type[Exception], ...] = (),
 ) -> None:
-    """Does `work` on all things at once; where that fails, on the halves, down to the single things that `failed` gets.
+    """Does `work` on all items at once. If that fails, on each half, down to the single items, which go to `failed`.
 
     So one bad thing costs a few repetitions, and the others nothing. Raises what is `fatal`.
     """

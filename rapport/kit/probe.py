@@ -1,4 +1,4 @@
-"""Asking again and again whether what a service needs is there."""
+"""Probes whether what a service needs is there."""
 
 import logging
 import os
@@ -13,17 +13,17 @@ from rapport.kit.health import Health
 
 ASK_EVERY_SECONDS = 2.0
 ANSWER_WITHIN_SECONDS = 7.0
-"""Whoever has not answered for so long counts as away. Readiness promises to say so within 15 s."""
+"""A server that has not answered for this long counts as down. Readiness promises to say so within 15 s."""
 ROOM_BYTES = 4 * 1024 * 1024
-"""What a folder must have room for; a database that finds none in the middle of a write is worse off."""
+"""Space that a folder must have. Running out of it in the middle of a write is worse."""
 
 log = logging.getLogger("rapport.health")
 
 
 class Probe:
-    """Asks a server again and again, on a thread of its own, and knows how long ago it last answered.
+    """Asks a server again and again, in a thread of its own, and knows when it last answered.
 
-    So who asks for readiness never waits for a server that is frozen.
+    So a readiness check never waits for a server that hangs.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class Probe:
         every: float = ASK_EVERY_SECONDS,
         within: float = ANSWER_WITHIN_SECONDS,
     ) -> None:
-        """`attempt` returns where all is well and raises where it is not; it may also take forever.
+        """`attempt` returns if all is well and raises if not; it may also take forever.
 
-        `close` ends what it holds, after the last attempt.
+        `close` is called after the last attempt, to release what it holds.
         """
         self._name = name
         self._attempt = attempt
@@ -49,17 +49,17 @@ class Probe:
         self._thread = threading.Thread(target=self._run, name=f"probe {name}", daemon=True)
 
     def start(self, health: Health) -> Self:
-        """Begins to ask, and has `health` know of it."""
+        """Begins to ask, and reports to `health`."""
         health.check(self.reason)
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Asks no more; an attempt under way is not waited for."""
+        """Stops asking, without waiting for an attempt under way."""
         self._stop.set()
 
     def reason(self) -> str | None:
-        """The name while it has not answered in time, else None."""
+        """The name if it has not answered in time, else None."""
         answered = self._answered
         return None if answered is not None and time.monotonic() - answered < self._within else self._name
 
@@ -76,14 +76,14 @@ class Probe:
                 self._answered = time.monotonic()
                 if away:
                     away = False
-                    log.info("%s is well again", self._name)
+                    log.info("%s answers again", self._name)
             self._stop.wait(self._every)
         self._close()
 
 
 def room_in(folder: Path) -> None:
-    """Returns where files can still be written in a folder, which is made if it is missing. Raises OSError."""
+    """Checks that a folder has room for files. Creates it if needed. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
-        # Takes the room without writing to it.
+        # Allocates the space without writing to it.
         os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)

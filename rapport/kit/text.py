@@ -5,11 +5,11 @@ Text is cleaned last, right before it is written. Nothing may decode or expand i
 
 import re
 
-# What ends a line for one reader or another; several in a row stay several lines.
+# What some reader takes for a line break; several in a row stay several lines.
 _BREAKS = "\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]"
 
-# What has no shape of its own: control characters, marks and overrides of direction, fillers of no width, halves of
-# surrogate pairs and code points that are no characters. U+200C and U+200D stay: Persian and emoji need them. Variation
+# What has no shape of its own: control characters, direction marks and overrides, zero-width fillers, surrogates, and
+# code points that are not characters. U+200C and U+200D stay: Persian and emoji need them. Variation
 # selectors stay for the same reason.
 _UNSEEN = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff"
@@ -17,7 +17,7 @@ _UNSEEN = (
     "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
 )
-# The flags of England, Scotland and Wales are a black flag and invisible letters.
+# The flags of England, Scotland and Wales are a black flag followed by invisible letters.
 _FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f"
 
 _BREAK = re.compile(_BREAKS)
@@ -35,7 +35,7 @@ _SHORT_HEAD, _SHORT_TAIL = 14, 4
 
 
 def plain(text: str) -> str:
-    """A text of any number of lines without what could steer or reorder it; every line break is `\\n`."""
+    """A text of any number of lines, without characters that could control or reorder it; line breaks are `\\n`."""
     return _HIDDEN.sub(lambda found: found[1] or "", _BREAK.sub("\n", text))
 
 
@@ -51,14 +51,14 @@ def lines_of(text: str, limit: int = 2000) -> list[str]:
 
 
 def is_blank(text: str | None) -> bool:
-    """Whether a text shows nothing to a reader."""
+    """Whether a reader sees nothing of a text."""
     return text is None or _EMPTY.fullmatch(plain(text)) is not None
 
 
 def marked(text: str) -> str:
-    """An identifier in which each character that cannot be seen shows as U+FFFD.
+    """An identifier with each invisible character replaced by U+FFFD.
 
-    Leaving them out would make one identifier look like another.
+    Without these characters one identifier could look like another.
     """
     return _HIDDEN_OR_BREAK.sub("\ufffd", text)
 
@@ -72,7 +72,7 @@ def short_id(id: str) -> str:
 def escaped(text: str, limit: int) -> str:
     """A text for a log: one line of at most about `limit` characters, with `\\x1b` for what cannot be seen.
 
-    Where it is too long its middle is left out: the end of an error says what went wrong.
+    If it is too long, its middle is left out: the end of an error says what went wrong.
     """
     if len(text) > limit:
         half = limit // 2

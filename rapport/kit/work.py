@@ -1,4 +1,4 @@
-"""Threads for work that takes long, so that neither the loop nor another tenant waits for it."""
+"""Threads for work that takes long, so that neither the event loop nor another tenant waits for it."""
 
 import asyncio
 import concurrent.futures
@@ -11,18 +11,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 THREADS = 2
-"""Of a purpose. Python runs one at a time, so more would only make each slower."""
+"""Threads per purpose. Python runs one at a time, so more would only slow each down."""
 AT_ONCE_OF_ONE = 1
 WAITING_OF_ONE = 8
-"""Pieces of work of one tenant that may wait; nobody sends more by hand."""
+"""How much of one tenant may wait. Nobody sends more by hand."""
 
 
 class BusyError(Exception):
-    """So much of this tenant waits already that this is not taken on."""
+    """Too much of this tenant is waiting already."""
 
 
 class Pool:
-    """Runs functions for a purpose, for each tenant in turn. Usable from several loops."""
+    """Runs functions for one purpose, each tenant in turn. Can be used from several event loops."""
 
     def __init__(self, purpose: str, threads: int = THREADS) -> None:
         """Threads are started when there is work."""
@@ -33,7 +33,7 @@ class Pool:
         self._running: Counter[str] = Counter()
 
     async def run(self, tenant: str, function: Callable[P, R], *args: P.args, **more: P.kwargs) -> R:
-        """What the function returns or raises. Raises BusyError at once where too much of this tenant waits."""
+        """Returns or raises what the function does. Raises BusyError at once if too much of this tenant is waiting."""
         result: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
         def work() -> None:
@@ -61,7 +61,7 @@ class Pool:
         return found
 
     def _start(self) -> None:
-        """Gives the free threads to those whose turn it is. With the lock held."""
+        """Gives the free threads to the next tenants. To be called with the lock held."""
         for tenant in list(self._waiting):
             if not self._free:
                 return

@@ -1,4 +1,4 @@
-"""Processes that this machine's installation starts: known by pid and birth, so that a reused pid is never touched."""
+"""Processes that the installation starts. Each is known by pid and birth, so that a reused pid is never touched."""
 
 import contextlib
 import functools
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psutil
 
-_BOUND = Path(__file__).with_name("bound.py")
+_LAUNCHER = Path(__file__).with_name("child_launcher.py")
 _POLL_SECONDS = 0.02
 _LAST_LINES = 15
 _TAIL_BYTES = 16_384
 
-# The kernel ties a bound process to the thread that started it, so one thread that lives as long as this process
+# The kernel ties a bound process to the thread that started it. So one thread, which lives as long as this process,
 # starts them all.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
@@ -29,7 +29,7 @@ def _boot() -> str:
 
 
 def birth(pid: int) -> str | None:
-    """What tells this process from any other that ever had its pid; None where there is no such process."""
+    """What distinguishes a process from any other that ever had its pid; None if there is no such process."""
     try:
         if sys.platform == "linux":
             stat = Path(f"/proc/{pid}/stat").read_text()
@@ -42,39 +42,39 @@ def birth(pid: int) -> str | None:
 
 @dataclass(frozen=True)
 class Child:
-    """A process that was started here, perhaps by an earlier command."""
+    """A process that was started on this machine, perhaps by an earlier command."""
 
     pid: int
     born: str
 
     def alive(self) -> bool:
-        """Whether it still runs; a process that ended and awaits its parent does not."""
+        """Whether it still runs. A zombie does not."""
         if birth(self.pid) != self.born:
             return False
         with contextlib.suppress(ChildProcessError):
             return os.waitpid(self.pid, os.WNOHANG)[0] == 0
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self.pid)
-            # A zombie whose other threads are still ending holds its files until they are through.
+            # A zombie whose other threads are still ending keeps its files open until they have ended.
             return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
         return False
 
     def listens(self, port: int) -> bool:
-        """Whether it is this process that listens on a port: whatever answers there might be another's."""
+        """Whether this process listens on a port: what answers there could be another one."""
         with contextlib.suppress(psutil.Error):
             connections = psutil.Process(self.pid).net_connections("tcp")
             return any(found.status == psutil.CONN_LISTEN and found.laddr.port == port for found in connections)
         return False
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal, if it is still the same process."""
+        """Sends a signal if it is still the same process."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
 
 def this_process() -> Child:
-    """The process that asks."""
+    """The process that calls this."""
     pid = os.getpid()
     return Child(pid, birth(pid) or "")
 
@@ -84,11 +84,11 @@ def start(
 ) -> Child:
     """Starts a command in a session of its own, so that Ctrl-C does not reach it; what it prints is appended to `log`.
 
-    Only its owner reads what it writes. With `ends_with_us` it gets that signal when this process is gone, however
-    that happens. Raises OSError.
+    Only its owner can read the files it writes. With `ends_with_us` it gets that signal when this process ends,
+    however that happens. Raises OSError.
     """
     number = int(ends_with_us) if ends_with_us is not None else 0
-    arguments = [sys.executable, "-I", "-S", str(_BOUND), str(os.getpid()), str(number), *command]
+    arguments = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), str(number), *command]
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def spawn() -> Child:
@@ -122,7 +122,7 @@ def stop(children: Iterable[Child], grace_seconds: float) -> None:
 
 
 def ended(children: Iterable[Child], within_seconds: float) -> bool:
-    """Waits until none of them runs; False if one still does after `within_seconds`."""
+    """Waits until none of them runs. False if one still does after `within_seconds`."""
     left = list(children)
     deadline = time.monotonic() + within_seconds
     while left := [child for child in left if child.alive()]:

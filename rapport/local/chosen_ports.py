@@ -1,4 +1,4 @@
-"""Which port each part of an installation has, now and at the next start."""
+"""The ports of an installation's parts, now and at the next start."""
 
 import threading
 import time
@@ -7,20 +7,20 @@ from pathlib import Path
 
 import msgspec
 
-from rapport.local import line, ports
+from rapport.local import ports, private_files
 from rapport.local.errors import StackError
 
 _FILE = "ports.json"
 _WAIT_SECONDS = 3.0
-"""For the end of a program that had the port before, such as our own after a kill."""
+"""To wait for the program that had the port before, such as our own after a kill."""
 _POLL_SECONDS = 0.1
 
 
 class ChosenPorts:
-    """As asked for, else as last time, else the usual ones where these are free."""
+    """The ports asked for, else those of last time, else the usual ones if they are free."""
 
     def __init__(self, data: Path, wanted: Mapping[str, int] | None = None, *, any_port: bool = False) -> None:
-        """With `any_port` free ports are taken, whatever was asked for or is usual, and nothing is remembered."""
+        """With `any_port` free ports are chosen, whatever was asked for or is usual, and nothing is remembered."""
         self._file = data / _FILE
         self._wanted = dict(wanted or {})
         self._any = any_port
@@ -28,7 +28,7 @@ class ChosenPorts:
         self._now: dict[str, int] = {}
 
     def choose(self, name: str, usual: int) -> int:
-        """The port of one part. Raises StackError where the one that it has to be is taken."""
+        """The port of one part. Raises StackError if it has to be a certain port and that is taken."""
         with self._choosing:
             if self._any:
                 port = self._free(0)
@@ -68,10 +68,10 @@ class ChosenPorts:
         except FileNotFoundError:
             return {}
         except msgspec.DecodeError as error:
-            raise StackError(f"{self._file} is damaged ({error}); remove it, and the usual ports are taken") from error
+            raise StackError(f"{self._file} is damaged ({error}); remove it to use the usual ports") from error
 
     def _remember(self) -> None:
         before = self._remembered()
         now = {**before, **self._now}
         if now != before:
-            line.write_private(self._file, msgspec.json.encode(now))
+            private_files.write_private(self._file, msgspec.json.encode(now))

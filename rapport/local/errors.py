@@ -1,5 +1,5 @@
-"""What can go wrong with a local installation."""
+"""Errors of a local installation."""
 
 
 class StackError(Exception):
-    """Something did not start or is not there. The message is for a person: what, why, and what to do instead."""
+    """Something did not start or is missing. The message is for people: what, why, and what to do."""

@@ -1,4 +1,4 @@
-"""The whole installation on this machine: the stack, and every service as a child process that is kept running."""
+"""The whole installation on this machine: the stack, and each service as a child process that is kept running."""
 
 import contextlib
 import fcntl
@@ -10,15 +10,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from rapport.local import child, line, ports, private
+from rapport.local import child, ports, private_files, running_installation
 from rapport.local.chosen_ports import ChosenPorts
 from rapport.local.errors import StackError
-from rapport.local.line import Line
+from rapport.local.passwords import Passwords
+from rapport.local.running_installation import RunningInstallation
+from rapport.local.servers.stack import Progress, Running, Stack
 from rapport.local.service import Service, delay_seconds
-from rapport.local.stack import Progress, Running, Stack
 from rapport.processes import COMMON_SETTINGS, PROCESSES
 
-__all__ = ["Installation", "Line"]
+__all__ = ["Installation", "RunningInstallation"]
 
 READY_SECONDS = 120.0
 """Until every service is ready. Takes some 10 s on a quiet machine of two cores."""
@@ -53,13 +54,13 @@ class Installation:
         *,
         any_port: bool = False,
         wanted_ports: Mapping[str, int] | None = None,
-    ) -> Line:
+    ) -> RunningInstallation:
         """Starts everything and returns once every service is ready.
 
-        `extra_env` is added to each service's environment. Each part has the port that `wanted_ports` names, or the
-        one of last time, or its usual one if that is free. With `any_port` free ports are taken even where the usual
-        ones are free. Later ends and starts are told to `on_progress` too.
-        Raises StackError; whatever was started is then ended again.
+        `extra_env` is added to each service's environment. Each part gets the port that `wanted_ports` names, or the
+        one of last time, or its usual one if that is free. With `any_port` it gets any free port instead.
+        `on_progress` is also told of later ends and restarts.
+        Raises StackError; what was started is then ended again.
         """
         self._data = data.absolute()
         self._on_progress = _never_failing(on_progress)
@@ -79,14 +80,14 @@ class Installation:
             self._servers_thread = threading.Thread(target=self._keep_servers, name="keep-servers", daemon=True)
             self._servers_thread.start()
             self._note()
-            return self._line()
+            return self._running_installation()
         except BaseException:
             self.stop()
             raise
 
-    def status(self) -> Line | None:
-        """As it runs now; None before `start` and after `stop`."""
-        return self._line() if self._lock is not None and self._services else None
+    def status(self) -> RunningInstallation | None:
+        """What runs now; None before `start` and after `stop`."""
+        return self._running_installation() if self._lock is not None and self._services else None
 
     def wait(self) -> None:
         """Returns after `stop`."""
@@ -94,7 +95,7 @@ class Installation:
             pass
 
     def stop(self) -> None:
-        """Ends the services, then the servers that were started for them. May be called again."""
+        """Ends the services, then the servers that were started for them. Calling it again does nothing."""
         if self._lock is None:
             return
         self._ending.set()
@@ -103,9 +104,12 @@ class Installation:
             self._servers_thread.join()
         if self._owns_stack:
             self._stack.down()
-        line.forget(self._data)
+        running_installation.forget(self._data)
         self._lock.close()
         self._lock = None
+
+    def _sealing_keys(self) -> Path:
+        return Passwords.of(self._data).sealing_keys()
 
     def _planned(
         self, running: Running, extra_env: Mapping[str, str], planned: Mapping[str, int], probed: Mapping[str, int]
@@ -117,16 +121,18 @@ class Installation:
             "RAPPORT_DATA": str(self._data),
             "RAPPORT_PORTAL": f"http://{ports.LOOPBACK}:{planned['api']}",
             "RAPPORT_ADMIN_KEY": self._admin_key,
+            "RAPPORT_SEALING_KEYS": os.environ.get("RAPPORT_SEALING_KEYS") or str(self._sealing_keys()),
         }
-        # The key opens everything, so only who must know it does.
+        # The key opens everything, so only those who need it get it.
         inherited = {name: value for name, value in os.environ.items() if name != "RAPPORT_ADMIN_KEY"}
         services = []
         for process in PROCESSES:
             wanted = {*COMMON_SETTINGS, *process.settings}
             environment = {
+                "RAPPORT_LOG": "text",  # its files are for people
                 **inherited,
                 **{name: value for name, value in known.items() if name in wanted},
-                **running.kafka_login().environment(),
+                **running.kafka_login().variables(),
                 "RAPPORT_PORT": str(planned[process.name]),
                 "RAPPORT_INTERNAL_PORT": str(probed[process.name]),
                 **extra_env,
@@ -152,7 +158,7 @@ class Installation:
             time.sleep(_POLL_SECONDS)
 
     def _keep_servers(self) -> None:
-        """Kafka or MongoDB that ends is started again, at the same port; the services wait for it meanwhile."""
+        """Restarts Kafka or MongoDB at the same port when it ends. The services wait for it."""
         failures = 0
         while not self._ending.wait(delay_seconds(failures) if failures else _SERVERS_POLL_SECONDS):
             renewed = False
@@ -161,10 +167,10 @@ class Installation:
                     self._running = self._stack.up(self._on_progress, bound=True, same_port=True)
                     renewed = True
                 failures = 0
-            except (StackError, OSError) as error:  # such as a full disk, which somebody will make room on
+            except (StackError, OSError) as error:  # such as a full disk, where somebody will make room
                 failures += 1
                 self._on_progress("stack", f"{error}\nTrying again in {delay_seconds(failures):.1f} s.")
-            # `_noted` may be about a note that another thread made of the servers before.
+            # `_noted` may be true because another thread noted the servers of before.
             if (renewed or not self._noted) and not self._ending.is_set():
                 self._note()
 
@@ -173,10 +179,10 @@ class Installation:
         if not self._ending.is_set():
             self._note()
 
-    def _line(self) -> Line:
+    def _running_installation(self) -> RunningInstallation:
         url = {service.name: service.url for service in self._services}
         pids = {service.name: found.pid for service in self._services if (found := service.child())}
-        return Line(
+        return RunningInstallation(
             api=url["api"],
             ingest=url["ingest"],
             portal=f"{url['api']}/",
@@ -191,27 +197,27 @@ class Installation:
         )
 
     def _note(self) -> None:
-        """Lets `rapport status` find what runs; tried again until it was written."""
+        """Lets `rapport status` find what runs. It is tried again until it is written."""
         with self._changing:
             try:
-                line.note(self._data, self._line())
+                running_installation.note(self._data, self._running_installation())
                 self._noted = True
             except OSError:
                 self._noted = False
 
     def _alone(self) -> TextIO:
-        private.claim(self._data)
-        file = private.opened(self._data / "installation.lock", "w")
+        private_files.claim(self._data)
+        file = private_files.opened(self._data / "installation.lock", "w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.close()
-            raise StackError(f"an installation runs on {self._data} already; see `rapport status`") from error
+            raise StackError(f"an installation already runs on {self._data}; see `rapport status`") from error
         return file
 
 
 def _never_failing(tell: Progress) -> Progress:
-    """Tells what can be told: nothing stops for a terminal that is gone, or for a log on a full disk."""
+    """Nothing must stop because a terminal is gone or the disk of a log is full."""
 
     def told(what: str, how_far: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -221,7 +227,7 @@ def _never_failing(tell: Progress) -> Progress:
 
 
 def _service_ports(chosen: ChosenPorts) -> tuple[dict[str, int], dict[str, int]]:
-    """Where each service serves, and where its probes and metrics are."""
+    """The port of each service, and that of its probes and metrics."""
     planned = {process.name: chosen.choose(process.name, process.port) for process in PROCESSES}
     probed = {
         process.name: chosen.choose(f"{process.name}-internal", process.probed)
@@ -233,7 +239,7 @@ def _service_ports(chosen: ChosenPorts) -> tuple[dict[str, int], dict[str, int]]
 
 
 def _grace(environment: Mapping[str, str]) -> float | None:
-    """What the scorer is told. A wrong value is for the scorer to refuse."""
+    """The scorer's breach grace. A wrong value is for the scorer to refuse."""
     with contextlib.suppress(KeyError, ValueError):
         return float(environment["RAPPORT_BREACH_GRACE_SECONDS"])
     return None
@@ -244,12 +250,12 @@ def _shown(services: Iterable[Service]) -> str:
 
 
 def _admin_key(data: Path) -> str:
-    """RAPPORT_ADMIN_KEY, else the key of this folder, which is made once."""
+    """RAPPORT_ADMIN_KEY, else the key of this folder, which is created once."""
     if given := os.environ.get("RAPPORT_ADMIN_KEY"):
         return given
     file = data / _KEY_FILE
     with contextlib.suppress(FileNotFoundError):
         return file.read_text().strip()
     key = f"rp_local_{secrets.token_hex(4)}_{secrets.token_hex(32)}"
-    line.write_private(file, key.encode())
+    private_files.write_private(file, key.encode())
     return key

@@ -14,19 +14,19 @@ from rapport.local.errors import StackError
 LOOPBACK = "127.0.0.1"
 _TRY_SECONDS = 1.0
 _NOT_FOR_CONNECTIONS = range(20_000, 32_000)
-"""Ports that no common system gives to connections that go out."""
+"""Ports that no common system uses for outgoing connections."""
 _TRIES = 50
 
 _promised: dict[int, TextIO] = {}
-"""Ports that this process gave out. Between then and the server's bind, another installation must not choose them."""
+"""Ports that this process has given out. Until the server binds, no other installation may choose them."""
 
 
 def usual_or_free(usual: int) -> int:
-    """The usual port if nothing has it, else a free one. 0 always gives a free one.
+    """The usual port if it is free, else another free one; for 0 any free one.
 
     Until this process ends, others that ask here do not get the same port. Raises StackError where there is none.
     """
-    # One that the system gives to a connection between now and the server's bind would be taken then.
+    # Until the server binds, the system could give an ephemeral port to a connection.
     chance = random.sample(_NOT_FOR_CONNECTIONS, _TRIES)
     for port in (*((usual,) if usual else ()), *chance, 0, 0, 0):
         with contextlib.suppress(OSError):
@@ -35,7 +35,7 @@ def usual_or_free(usual: int) -> int:
 
 
 def refused(port: int) -> str | None:
-    """Why a port cannot be had; None where it can. Then others that ask here do not get it until this process ends."""
+    """Why a port cannot be used; None if it can. It is then reserved until this process ends."""
     try:
         _take(port)
     except PermissionError as error:
@@ -46,9 +46,9 @@ def refused(port: int) -> str | None:
 
 
 def _take(port: int) -> int:
-    """Raises OSError where something has it, or where another process was promised it."""
+    """Raises OSError if it is in use, or promised to another process."""
     with socket.socket() as probe:
-        # Connections of an ended server linger; they do not keep its port from the next.
+        # Connections of a server that ended linger; they do not keep its port from the next one.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((LOOPBACK, port))
         free = int(probe.getsockname()[1])
@@ -64,7 +64,7 @@ def answers(host: str, port: int) -> bool:
 
 
 def _promise(port: int) -> None:
-    """Raises BlockingIOError where another process has given out the port."""
+    """Raises BlockingIOError if another process has given out the port."""
     if port in _promised:
         return
     folder = Path(tempfile.gettempdir()) / f"rapport-ports-{os.getuid()}"

@@ -1,4 +1,4 @@
-"""One process of the installation, kept running: what ends unexpectedly is started again."""
+"""Runs one process of the installation, and restarts it when it ends unexpectedly."""
 
 import contextlib
 import http.client
@@ -15,18 +15,18 @@ from rapport.local.child import Child
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 10.0
 STEADY_SECONDS = 60.0
-"""Who ran for this long gets the first delay again."""
+"""After running for this long, a service gets the first delay again."""
 _POLL_SECONDS = 0.1
 _ASK_SECONDS = 2.0
 
 
 def delay_seconds(failures: int) -> float:
-    """How long to wait after that many ends in a row (1 for the first)."""
+    """How long to wait after this many failures in a row (1 for the first)."""
     return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** (failures - 1))
 
 
 class Service:
-    """A `rapport <name>` on a port of the loopback interface. A thread of ours watches it."""
+    """A `rapport <name>` on a port of the loopback interface, watched by a thread."""
 
     def __init__(self, name: str, port: int, probed: int, environment: Mapping[str, str], log: Path) -> None:
         """`probed` is the port of its probes and metrics."""
@@ -35,7 +35,7 @@ class Service:
         self.probed = probed
         self.log = log
         self.ends = 0
-        """How often it ended by itself."""
+        """How often it ended unexpectedly."""
         self._environment = environment
         self._child: Child | None = None
         self._thread: threading.Thread | None = None
@@ -47,7 +47,7 @@ class Service:
 
     @property
     def internal_url(self) -> str:
-        """Where its probes and metrics are."""
+        """The address of its probes and metrics."""
         return f"http://127.0.0.1:{self.probed}"
 
     def child(self) -> Child | None:
@@ -56,9 +56,9 @@ class Service:
         return running if running is not None and running.alive() else None
 
     def keep(self, ending: threading.Event, on_change: Callable[[str, str], None]) -> None:
-        """Starts it, and again whenever it ends before `ending` is set.
+        """Starts it, and restarts it whenever it ends before `ending` is set.
 
-        Tells each change: its name, what happened. `on_change` must raise nothing: the thread would end.
+        `on_change` gets each change: the name, and what happened. It must not raise: the thread would end.
         """
         self._thread = threading.Thread(
             target=self._keep, args=(ending, on_change), name=f"keep-{self.name}", daemon=True
@@ -66,7 +66,7 @@ class Service:
         self._thread.start()
 
     def left(self) -> Child | None:
-        """Once `ending` is set: the process that is still to be ended."""
+        """The process that still has to be ended. To be called once `ending` is set."""
         if self._thread is not None:
             self._thread.join()
         return self._child
@@ -93,7 +93,7 @@ class Service:
             try:
                 self._run(ending, on_change)
                 why = f"ended unexpectedly ({child.last_lines(self.log, 1)})"
-            except OSError as error:  # such as a full disk, which somebody will make room on
+            except OSError as error:  # such as a full disk, where somebody will make room
                 why = f"could not be started ({error.strerror})"
             if ending.is_set():
                 return
@@ -104,12 +104,12 @@ class Service:
             ending.wait(delay)
 
     def _run(self, ending: threading.Event, on_change: Callable[[str, str], None]) -> None:
-        """Returns when it has ended, or is to be. Raises OSError where it cannot be started."""
+        """Returns when it has ended or should end. Raises OSError if it cannot be started."""
         self._child = child.start(
             [sys.executable, "-m", "rapport.cli", self.name],
             self.log,
             self._environment,
-            # Nothing is lost by it, and what no longer has a supervisor must not linger.
+            # This loses nothing, and a process without its supervisor must not stay.
             ends_with_us=signal.SIGKILL,
         )
         on_change(self.name, "started")

@@ -3,56 +3,60 @@
 import asyncio
 import contextlib
 import gc
-import hashlib
-import hmac
 import logging
 import secrets
 import threading
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pymongo.errors import PyMongoError
+from starlette.responses import PlainTextResponse
 
 from rapport.contracts.topics import CATALOGUE
-from rapport.kit import backoff, kafka, mongo
+from rapport.kit import backoff, mongo
 from rapport.kit import health as probes
+from rapport.kit.broker import kafka
+from rapport.kit.broker.producer import NotAcknowledgedError
 from rapport.kit.health import Health
+from rapport.kit.http.serving import Limits, Server
 from rapport.kit.log import set_up
-from rapport.kit.serving import Limits, Server
-from services.api import auth, conditional, idempotency, middleware, numbers, problems
-from services.api.broker import Broker, NotAcknowledgedError
-from services.api.context import Context
-from services.api.documented import with_headers
-from services.api.portal import pages
-from services.api.publisher import Publisher
-from services.api.repositories import indexes
-from services.api.repositories.brands import Brands
-from services.api.repositories.tenants import Tenants
-from services.api.routes import (
-    accounts,
-    alerts,
-    answering,
-    brands,
-    calendar,
-    campaigns,
-    channels,
-    communities,
-    consistency,
-    exchanges,
-    followers,
-    identities,
-    keys,
-    mix,
-    movers,
-    new,
-    operations,
-    overview,
-    policy,
-    scoring,
-)
+from services.api.accounts import routes as accounts
+from services.api.alerts import routes as alerts
+from services.api.answering import routes as answering
+from services.api.brands import routes as brands
+from services.api.brands.repository import Brands
+from services.api.calendar import routes as calendar
+from services.api.campaigns import routes as campaigns
+from services.api.channels import routes as channels
+from services.api.communities import routes as communities
+from services.api.consistency import routes as consistency
+from services.api.exchanges import routes as exchanges
+from services.api.followers import routes as followers
+from services.api.http import conditional, idempotency, middleware, problems
+from services.api.http.context import Context
+from services.api.http.documented import with_headers
+from services.api.identities import routes as identities
+from services.api.keys import routes as keys
+from services.api.keys import service as auth
+from services.api.mix import routes as mix
+from services.api.movers import routes as movers
+from services.api.new_relationships import routes as new
+from services.api.outreach import routes as outreach
+from services.api.overview import gauges
+from services.api.overview import routes as overview
+from services.api.overview import service as overview_service
+from services.api.policies import routes as policy
+from services.api.publishing.broker import Broker
+from services.api.publishing.service import Publisher
+from services.api.scoring import routes as scoring
+from services.api.sealing import routes as sealing
 from services.api.settings import ApiSettings
+from services.api.storage import indexes
+from services.api.storage.tenants import Tenants
+from services.api.web import pages
 
 log = logging.getLogger("rapport.api")
 
@@ -69,10 +73,12 @@ ROUTES = (
     movers,
     answering,
     scoring,
+    sealing,
     identities,
     mix,
     consistency,
     new,
+    outreach,
     campaigns,
     communities,
     calendar,
@@ -82,7 +88,7 @@ PING_SECONDS = 5.0
 
 
 def create_app(settings: ApiSettings) -> FastAPI:
-    """The application. It connects to MongoDB and Kafka when it starts, and goes on trying where they are away."""
+    """The application. When it starts it connects to MongoDB and Kafka, and keeps trying."""
     database = mongo.async_client(settings.mongodb.get_secret_value())[settings.database]
     broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-api"))
     context = Context(
@@ -91,7 +97,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         health=Health("kafka", "mongodb"),
         admin_key=_admin_key(settings),
         environment=settings.environment,
-        session_secret=_session_secret(settings),
+        signing_secret=_signing_secret(settings),
+        sealer=settings.sealer,
     )
 
     @contextlib.asynccontextmanager
@@ -123,7 +130,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         version="1",
         summary="What an agency's clients and their followers say to each other, and how soon.",
         lifespan=lifespan,
-        # The pages of the documentation would load scripts from elsewhere.
+        # FastAPI's documentation pages would load scripts from other sites.
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
@@ -138,15 +145,20 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_middleware(middleware.Observed)
     for module in ROUTES:
         app.include_router(module.router)
-    app.include_router(operations.router)
+    app.add_api_route("/healthz", _healthz, include_in_schema=False)
     pages.install(app)
     described = app.openapi
     app.openapi = lambda: with_headers(described())  # type: ignore[method-assign]
     return app
 
 
+async def _healthz() -> PlainTextResponse:
+    """For load balancers: the process answers. Readiness and metrics are on the internal port."""
+    return PlainTextResponse("ok\n")
+
+
 async def _connect(settings: ApiSettings, context: Context, broker: Broker) -> None:
-    """Makes the indexes and what takes long to count, and the producer, then keeps the settings in the log."""
+    """Creates the indexes, warms the cache of counts and keeps the settings in the log."""
     where = mongo.shown(settings.mongodb.get_secret_value())
     for delay in backoff.delays():
         try:
@@ -157,23 +169,28 @@ async def _connect(settings: ApiSettings, context: Context, broker: Broker) -> N
             continue
         break
     context.health.ready("mongodb")
-    await asyncio.gather(_count_beforehand(context), _publish(settings, context, broker), _watch_mongodb(context))
+    await asyncio.gather(
+        _warm_counts(context),
+        _publish(settings, context, broker),
+        _watch_mongodb(context),
+        gauges.keep(context.database),
+    )
 
 
-async def _count_beforehand(context: Context) -> None:
-    """So that not the first who asks waits for it."""
+async def _warm_counts(context: Context) -> None:
+    """Warms the cache, so that the first visitor does not wait."""
     everybody = Tenants(None)
     try:
         brands = await Brands(context.database, everybody).all()
-        await numbers.overview(context.database, everybody, brands, datetime.now(UTC))
+        await overview_service.overview(context.database, everybody, brands, datetime.now(UTC))
         for brand in brands:
-            await numbers.overview(context.database, Tenants.one(brand["_id"]), [brand], datetime.now(UTC))
+            await overview_service.overview(context.database, Tenants.one(brand["_id"]), [brand], datetime.now(UTC))
     except PyMongoError as error:
-        log.info("nothing is counted beforehand (%s: %.300s)", type(error).__name__, error)
+        log.info("the counts were not warmed (%s: %.300s)", type(error).__name__, error)
 
 
 async def _watch_mongodb(context: Context) -> None:
-    """Says whether MongoDB answers, for as long as this process runs."""
+    """Keeps the readiness of MongoDB current. Does not end."""
     while True:
         await asyncio.sleep(PING_SECONDS)
         try:
@@ -186,6 +203,16 @@ async def _watch_mongodb(context: Context) -> None:
 
 
 async def _publish(settings: ApiSettings, context: Context, broker: Broker) -> None:
+    loop, there = asyncio.get_running_loop(), asyncio.Event()
+
+    def look() -> None:
+        kafka.wait_until_there(settings.kafka, CATALOGUE, log, time.sleep, context.health)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(there.set)
+
+    # A daemon thread: it must not keep the process from ending.
+    threading.Thread(target=look, name="topics", daemon=True).start()
+    await there.wait()
     for delay in backoff.delays():
         try:
             await broker.connect()
@@ -194,9 +221,6 @@ async def _publish(settings: ApiSettings, context: Context, broker: Broker) -> N
             await asyncio.sleep(delay)
             continue
         break
-    # A daemon: what is only told must not keep the process from ending.
-    look = (settings.kafka, CATALOGUE, log)
-    threading.Thread(target=kafka.tell_shortfalls, args=look, name="settings of Kafka", daemon=True).start()
     context.health.ready("kafka")
     await context.publisher.run()
 
@@ -207,18 +231,15 @@ def _admin_key(settings: ApiSettings) -> str | None:
     key = settings.admin_key.get_secret_value()
     if auth.id_of(key) is None:
         raise SystemExit(
-            "RAPPORT_ADMIN_KEY is no key: it has to be rp_<env>_<id>_<secret>, with 4 to 32 lower-case letters and "
-            "digits as id and at least 32 letters and digits as secret"
+            "RAPPORT_ADMIN_KEY is not a valid key: use rp_<env>_<id>_<secret> with an id of 4 to 32 lower-case letters "
+            "and digits and a secret of at least 32 letters and digits"
         )
     return key
 
 
-def _session_secret(settings: ApiSettings) -> bytes:
-    if settings.session_secret is not None:
-        return settings.session_secret.get_secret_value().encode()
-    if settings.admin_key is not None:
-        return hmac.digest(settings.admin_key.get_secret_value().encode(), b"rapport portal session", hashlib.sha256)
-    return secrets.token_bytes(32)
+def _signing_secret(settings: ApiSettings) -> bytes:
+    given = settings.session_secret or settings.admin_key
+    return given.get_secret_value().encode() if given is not None else secrets.token_bytes(32)
 
 
 def run() -> None:
@@ -227,8 +248,8 @@ def run() -> None:
     set_up("api")
     log.info("settings: %s", settings.described())
     app = create_app(settings)
-    app.openapi()  # kept from then on; whoever asks first would keep everybody waiting
-    # A collection of what stays for good would stop all answers for a tenth of a second, again and again.
+    app.openapi()  # cached; computed on the first request it would delay all others
+    # Collecting objects that live forever would stop all answers for a tenth of a second, again and again.
     gc.collect()
     gc.freeze()
     serve(app, settings).run()

@@ -1,9 +1,8 @@
-"""The ingest service: the generic door, and a reader for each stream that an account is connected to."""
+"""The ingest service: the generic door, and the connectors of the platforms."""
 
 import asyncio
 import contextlib
 import logging
-import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -15,34 +14,34 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from rapport.kit import health as probes
-from rapport.kit import kafka
-from rapport.kit.asgi import App, Caught, Scope
+from rapport.kit.broker import kafka
 from rapport.kit.health import Health
+from rapport.kit.http.asgi import App, Caught, Scope
+from rapport.kit.http.outgoing import Guard
+from rapport.kit.http.problems import internal, of_status, request_id
+from rapport.kit.http.serving import Limits, Server
 from rapport.kit.log import set_up
-from rapport.kit.outgoing import Guard
 from rapport.kit.probe import Probe, room_in
-from rapport.kit.serving import Limits, Server
 from services.ingest.broker import Broker
-from services.ingest.connectors.bluesky import Bluesky
-from services.ingest.connectors.bluesky_resolver import DomainResolver
+from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.platforms import Platforms, connectors
 from services.ingest.directory import KAFKA_GONE, NOT_READ, Directory
 from services.ingest.door import Door
 from services.ingest.heartbeat import beat
-from services.ingest.problems import ProblemError
 from services.ingest.settings import IngestSettings
 
 CLOSE_WITHIN = 10
-"""Seconds that requests under way may still take after a signal to end."""
+"""How many seconds requests under way may still take after a signal to end."""
 
 
 def utc_now() -> datetime:
-    """The time, as every interaction's `observed_at` has it: UTC, whole milliseconds like the log's own times."""
+    """The time for `observed_at`: UTC, in whole milliseconds like the log's own times."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
-    """The service as an ASGI application; its threads and readers live as long as it does."""
+    """The service as an ASGI application. Its threads and connectors live as long as it does."""
     health = Health(NOT_READ, KAFKA_GONE)
     broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest"), log)
     asking = [
@@ -60,13 +59,12 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         app.state.internal_port = internal.server_port
         going_round = loop.create_task(round_trips.beat())
         guard = Guard(allow_private=settings.allow_private)
-        resolver = DomainResolver.usual(allow_private=settings.allow_private)
-        bluesky = Bluesky(settings.data / "ingest", settings.plc_directory, broker, utc_now, log, guard, resolver)
-
+        shared = Shared(settings.data / "ingest", broker, utc_now, log, guard)
+        platforms = Platforms(connectors(settings, shared))
         followed = asyncio.Event()
 
         def follow() -> None:
-            bluesky.follow(directory.accounts())
+            platforms.follow(directory.accounts())
             followed.set()
 
         def changed() -> None:
@@ -74,8 +72,8 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
                 loop.call_soon_threadsafe(follow)
 
         async def beats() -> None:
-            await followed.wait()  # before, nothing is known of what may be behind
-            await beat(heart, settings.instance, bluesky.behind, log, bluesky.disconnected)
+            await followed.wait()  # before that, it is not known what may be behind
+            await beat(heart, settings.instance, platforms.behind, log, platforms.disconnected)
 
         directory.listen(changed)
         for probe in asking:
@@ -91,14 +89,14 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
             going_round.cancel()
             for probe in asking:
                 probe.stop()
-            await bluesky.close()
+            await platforms.close()
             await asyncio.to_thread(directory.stop)
             await asyncio.to_thread(heart.close)
             await asyncio.to_thread(broker.close)
             await asyncio.to_thread(internal.shutdown)
             internal.server_close()
 
-    directory = Directory(settings.kafka, health, log)
+    directory = Directory(settings.kafka, health, log, settings.sealer)
     door = Door(directory, broker, health, utc_now)
 
     async def healthz(_: Request) -> Response:
@@ -110,8 +108,8 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
             Route("/healthz", healthz),
         ],
         exception_handlers={HTTPException: _http_problem},
-        # Inside of what Starlette does with errors, which ends the connection.
-        middleware=[Middleware(Caught, answer=_own_fault)],
+        # Inside Starlette's own handling of errors, which ends the connection.
+        middleware=[Middleware(Caught, answer=_unforeseen)],
         lifespan=lifespan,
     )
 
@@ -119,17 +117,12 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
 async def _http_problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    slug = {404: "no-such-route", 405: "method-not-allowed"}.get(error.status_code, "http")
     detail = f"{request.method} {request.url.path}: {error.detail}"
-    return ProblemError(error.status_code, slug, error.detail, detail, headers=error.headers).response()
+    return of_status(error.status_code, detail, error.headers).response()
 
 
-def _own_fault(scope: Scope, error: Exception) -> App:
-    number = secrets.token_hex(6)
-    logging.getLogger("rapport.ingest").error("%s failed, request %s", scope["method"], number, exc_info=error)
-    return ProblemError(
-        500, "own-fault", "Ingest failed", "the fault is ours and logged; nothing was taken", id=number
-    ).response()
+def _unforeseen(scope: Scope, error: Exception) -> App:
+    return internal(logging.getLogger("rapport.ingest"), scope["method"], error, request_id()).response()
 
 
 def run() -> None:
@@ -139,14 +132,14 @@ def run() -> None:
     log.info("ingest starts: %s", settings.described())
     if settings.allow_private:
         log.warning(
-            "RAPPORT_ALLOW_PRIVATE: accounts may be read from this network's own machines; never do so in public"
+            "RAPPORT_ALLOW_PRIVATE is set: accounts may be read from private addresses; never set it in production"
         )
     serve(build(settings, log), settings).run()
     log.info("ingest ended")
 
 
 def serve(app: Starlette, settings: IngestSettings, limits: Limits | None = None) -> Server:
-    """The server of an application, not yet running."""
+    """A server for the application, not running yet."""
     return Server(
         app,
         host=settings.host,

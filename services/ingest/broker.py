@@ -15,33 +15,16 @@ from rapport.contracts import codec
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Interaction
 from rapport.contracts.topics import ENGAGEMENTS, key_of, partition_of
-from rapport.domain import addressing
+from rapport.domain.exchanges import addressing
+from rapport.kit.broker.producer import ACKNOWLEDGED_WITHIN_SECONDS, NotAcknowledgedError, Producer, Record
 from rapport.kit.probe import Probe
-from rapport.kit.producer import Producer
 from services.ingest import metrics
 
 SOURCE = "/rapport/ingest"
-ACKNOWLEDGED_WITHIN = 8.0
-"""Seconds. A sender gives up after some ten; it shall hear a problem from us, not a broken connection."""
 WAITING_RECORDS = 20_000
 """How many records may wait for the broker; more are refused, so that a stalled broker costs no memory."""
 LARGEST_VALUE = 262_144
 """Bytes of one encoded interaction; a quarter of what a broker takes, so that headers and keys never matter."""
-
-
-class NotAcknowledgedError(Exception):
-    """The broker did not confirm in time. Some of the records may be in the log: they carry the same ids again."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One record as it goes to the producer."""
-
-    topic: str
-    partition: int
-    key: bytes
-    value: bytes
-    headers: codec.Headers
 
 
 def record_of(interaction: Interaction) -> Record:
@@ -131,9 +114,9 @@ class Broker:
     def close(self) -> None:
         """Sends what waits, for as long as an acknowledgement may take, and ends."""
         self._batches.put(None)
-        self._thread.join(ACKNOWLEDGED_WITHIN)
+        self._thread.join(ACKNOWLEDGED_WITHIN_SECONDS)
 
-    async def append(self, records: Sequence[Record], within: float = ACKNOWLEDGED_WITHIN) -> None:
+    async def append(self, records: Sequence[Record], within: float = ACKNOWLEDGED_WITHIN_SECONDS) -> None:
         """Returns once the broker has all of `records`. Raises NotAcknowledgedError after `within` seconds."""
         if not records:
             return
@@ -163,12 +146,10 @@ class Broker:
                 continue  # nobody waits for it any more, and nothing of it was sent
             try:
                 for record in batch.records:
-                    self._producer.send(
-                        record.topic, record.value, record.key, headers=record.headers, partition=record.partition
-                    ).then(batch.acknowledged, functools.partial(self._refuse, batch))
+                    self._producer.append(record).then(batch.acknowledged, functools.partial(self._refuse, batch))
             except (KafkaError, OSError, ValueError, AssertionError) as error:
                 self._refuse(batch, error)
-        self._producer.close(ACKNOWLEDGED_WITHIN)
+        self._producer.close(ACKNOWLEDGED_WITHIN_SECONDS)
 
     def _refuse(self, batch: _Batch, error: BaseException) -> None:
         if batch.refused(error):

@@ -1,4 +1,4 @@
-"""Whose accounts there are, as the API publishes them: the compacted brands topic, read whole and then followed."""
+"""The accounts of all brands, as the API publishes them in the compacted brands topic."""
 
 import logging
 import threading
@@ -11,12 +11,14 @@ from kafka import TopicPartition
 from rapport.contracts.brands import Brands
 from rapport.contracts.events import Account
 from rapport.contracts.topics import BRANDS, CATALOGUE
-from rapport.kit import backoff, kafka
+from rapport.kit import backoff
+from rapport.kit.broker import kafka
 from rapport.kit.health import Health
+from rapport.kit.sealing import Sealer
 from services.ingest import metrics
 
 POLL_MS = 300
-"""A new account is usable this soon after the API published it."""
+"""How soon a new account can be used after the API has published it."""
 STOP_SECONDS = 6.0
 
 NOT_READ = "brands topic not read yet"
@@ -24,24 +26,24 @@ KAFKA_GONE = "kafka does not answer"
 
 
 class Directory:
-    """Every account by its id, kept current by a thread. Looking up takes no lock: a new mapping replaces the old."""
+    """Every account by its id, kept current by a thread. Look-ups need no lock: a new mapping replaces the old one."""
 
-    def __init__(self, bootstrap: str, health: Health, log: logging.Logger) -> None:
+    def __init__(self, bootstrap: str, health: Health, log: logging.Logger, sealer: Sealer | None = None) -> None:
         self._bootstrap = bootstrap
         self._health = health
         self._log = log
         self._changed: Callable[[], None] = lambda: None
-        self._brands = Brands()
+        self._brands = Brands((sealer or Sealer()).open)
         self._accounts: MappingProxyType[str, tuple[str, Account]] = MappingProxyType({})
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="directory", daemon=True)
 
     def listen(self, changed: Callable[[], None]) -> None:
-        """`changed` is called on the thread once the topic was read whole, and after each change from then on."""
+        """`changed` is called on the thread once the whole topic has been read, and after each change from then on."""
         self._changed = changed
 
     def start(self) -> None:
-        """Begins to read. Waits for Kafka as long as it takes."""
+        """Starts to read. Waits for Kafka as long as it takes."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -50,11 +52,11 @@ class Directory:
         self._thread.join(STOP_SECONDS)
 
     def account(self, id: str) -> tuple[str, Account] | None:
-        """The brand and the account of an id."""
+        """The brand and the account with this id."""
         return self._accounts.get(id)
 
     def hidden(self) -> bool:
-        """Whether there are brands of which nothing can be read, so that an unknown account may be one of theirs."""
+        """Whether a brand's newest record cannot be read, so that an unknown account may belong to it."""
         return bool(self._brands.hidden())
 
     def accounts(self) -> MappingProxyType[str, tuple[str, Account]]:
@@ -65,11 +67,11 @@ class Directory:
         delays = backoff.delays()
         while not self._stop.is_set():
             try:
-                kafka.wait_until_there(self._bootstrap, CATALOGUE, self._log, self._wait)
+                kafka.wait_until_there(self._bootstrap, CATALOGUE, self._log, self._wait, self._health)
                 self._follow()
             except _StoppedError:
                 return
-            except Exception as error:  # whatever it is, the door needs the directory: say it and start over
+            except Exception as error:  # the door needs the directory whatever happens: log it and start over
                 self._health.unready(KAFKA_GONE)
                 self._log.warning("reading %s failed (%s: %s); starting over", BRANDS.name, type(error).__name__, error)
                 self._stop.wait(next(delays))
@@ -126,4 +128,4 @@ class Directory:
 
 
 class _StoppedError(Exception):
-    """The service ends while the directory waits."""
+    """The service is ending while the directory waits."""

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,21 +12,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rapport.contracts.events import Account, Interaction
-from rapport.kit.asgi import Bodies, FullError, GoneError, TooLargeError
+from rapport.kit.broker.producer import NotAcknowledgedError, Record
 from rapport.kit.health import Health
+from rapport.kit.http.asgi import Bodies, FullError, GoneError, TooLargeError
+from rapport.kit.http.problems import FieldProblem, ProblemError
 from rapport.kit.work import BusyError, Pool
 from services.ingest import metrics
-from services.ingest.broker import Broker, NotAcknowledgedError, Record
+from services.ingest.broker import Broker
 from services.ingest.directory import NOT_READ, Directory
-from services.ingest.problems import ProblemError
 from services.ingest.submission import NotJsonError, RejectedError, TooManyError, read
 
 LARGEST_BODY = 1_048_576
 """Bytes: some thousands of interactions, and what one request may hold in memory."""
 READ_AT_ONCE = 16 * 1024
 """Bytes that are read without handing them to a thread, which costs more than reading some dozens of interactions."""
-RETRY_AFTER = "5"
-LATER = {"Retry-After": RETRY_AFTER}
+LATER = {"Retry-After": "5"}
 NOBODY = "0" * 64
 """Compared against when the account is unknown, so that the time taken does not tell which ids exist."""
 
@@ -59,18 +60,21 @@ class Door:
             raise _too_large(hang_up=error.hang_up) from None
         except FullError:
             raise ProblemError(
-                503, "busy", "Too much is being sent at once", "nothing was taken; send it again",
-                headers={"Connection": "close", "Retry-After": RETRY_AFTER},
-            ) from None  # fmt: skip
+                503,
+                "busy",
+                "nothing was taken; send it again",
+                headers={"Connection": "close", **LATER},
+                title="Too much is being sent at once",
+            ) from None
         except GoneError:
-            raise ProblemError(400, "gone", "The sender went away", "the body never ended; nothing was taken") from None
+            detail = "the body never ended; nothing was taken"
+            raise ProblemError(400, "gone", detail, title="The sender went away") from None
 
     async def _take(self, request: Request, body: bytes) -> list[str]:
         encoding = request.headers.get("content-encoding", "identity").lower()
         if encoding != "identity":
-            raise ProblemError(
-                415, "encoded", "Content-Encoding is not taken", f"send the body as it is, not {encoding}"
-            )
+            detail = f"send the body as it is, not {encoding}"
+            raise ProblemError(415, "encoded", detail, title="Content-Encoding is not supported")
         if NOT_READ in self._health.reasons():
             raise unavailable("the accounts are not read from Kafka yet")
         brand, account = self._sender(request, body)
@@ -80,21 +84,17 @@ class Door:
             read_items = await self._read(body, lines=lines, brand=brand, account=account, observed_at=observed_at)
         except NotJsonError as error:
             metrics.REJECTED.labels(account.platform, "not_json").inc()
-            raise ProblemError(400, "not-json", "The body is not JSON", f"{error}; nothing was taken") from None
+            raise ProblemError(400, "not-json", f"{error}; nothing was taken", title="The body is not JSON") from None
         except TooManyError as error:
             metrics.REJECTED.labels(account.platform, "too_many").inc()
-            raise ProblemError(
-                413, "too-many", "Too many interactions", f"{error}; send them in several requests; nothing was taken"
-            ) from None
+            detail = f"{error}; send them in several requests; nothing was taken"
+            raise ProblemError(413, "too-many", detail, title="Too many interactions") from None
         except BusyError:
-            raise ProblemError(
-                429, "busy", "Too much of this brand waits", "nothing was taken; send it again", headers=LATER
-            ) from None
+            detail = "nothing was taken; send it again"
+            raise ProblemError(429, "busy", detail, headers=LATER, title="Too much of this brand is waiting") from None
         except RejectedError as error:
             metrics.REJECTED.labels(account.platform, "invalid").inc(error.count)
-            raise ProblemError(
-                422, "rejected", "Some interactions are wrong", str(error), rejected=error.rejected
-            ) from None
+            raise _rejected(error) from None
         try:
             await self._broker.append([record for _, record in read_items])
         except NotAcknowledgedError as error:
@@ -114,10 +114,10 @@ class Door:
         """Brand and account that the request is signed for, in the same time and words for every way to be wrong."""
         account_id = request.headers.get("x-rapport-account", "")
         if not account_id:
-            raise _unauthenticated("X-Rapport-Account is missing: the id of the account that the interactions are for")
+            raise _unauthorized("X-Rapport-Account is missing: the id of the account that the interactions are for")
         given = request.headers.get("x-rapport-signature-256", "")
         if not given:
-            raise _unauthenticated(
+            raise _unauthorized(
                 "X-Rapport-Signature-256 is missing: sha256= and the hex HMAC-SHA256 of the raw body with the secret"
             )
         found = self._directory.account(account_id)
@@ -125,10 +125,8 @@ class Door:
         if not signed(body, given, secrets or (NOBODY,)) or found is None or not secrets:
             if found is None and self._directory.hidden():
                 # A sender who is told 401 may give up for good.
-                raise unavailable(
-                    "a brand cannot be read by this version, and the account may be one of its; try again"
-                )
-            raise _unauthenticated(
+                raise unavailable("a brand cannot be read here yet, and the account may be one of its; try again")
+            raise _unauthorized(
                 f"no account {account_id!r}, or X-Rapport-Signature-256 is not sha256= and the hex HMAC-SHA256 of "
                 "the raw body with one of its secrets"
             )
@@ -154,23 +152,43 @@ def _too_large(*, hang_up: bool) -> ProblemError:
     return ProblemError(
         413,
         "too-large",
-        "The body is too large",
         f"at most {LARGEST_BODY} bytes are taken at once; send it in several requests; nothing was taken",
         # With the rest of the body left unread, the connection cannot serve another request.
         headers={"Connection": "close"} if hang_up else None,
+        title="The body is too large",
     )
 
 
-def _unauthenticated(detail: str) -> ProblemError:
+@dataclass(frozen=True)
+class ItemProblem(FieldProblem):
+    """One wrong field of one interaction: which of the body's (from 0), and its id if it has one."""
+
+    index: int = 0
+    id: str | None = None
+
+
+def _rejected(error: RejectedError) -> ProblemError:
+    errors = [ItemProblem(each.where, each.why, index=each.index, id=each.id) for each in error.rejected]
+    return ProblemError(
+        422,
+        "rejected",
+        str(error),
+        errors,
+        title="Some interactions are wrong",
+        rejected=error.rejected,  # the same with `where` for `field`, which senders of earlier versions read
+    )
+
+
+def _unauthorized(detail: str) -> ProblemError:
     return ProblemError(
         401,
-        "unauthenticated",
-        "Not signed by a known account",
+        "unauthorized",
         f"{detail}; nothing was taken",
         headers={"WWW-Authenticate": 'RapportSignature realm="interactions"'},
+        title="Not signed by a known account",
     )
 
 
 def unavailable(detail: str) -> ProblemError:
     """503: the sender should try again."""
-    return ProblemError(503, "unavailable", "Not possible right now", detail, headers={"Retry-After": RETRY_AFTER})
+    return ProblemError(503, "unavailable", detail, headers=LATER, title="Not possible right now")

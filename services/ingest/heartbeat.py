@@ -1,4 +1,4 @@
-"""Ingest says that it is there, and what it lacks, so that a breach announced meanwhile can be called unconfirmed."""
+"""Heartbeats say that ingest is running and which accounts are behind, so that breaches can be marked unconfirmed."""
 
 import asyncio
 import logging
@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from rapport.contracts import codec
 from rapport.contracts.controls import Heartbeat
 from rapport.contracts.topics import CONVERSATIONS, key_of
-from services.ingest.broker import SOURCE, Broker, NotAcknowledgedError, Record
+from rapport.kit.broker.producer import NotAcknowledgedError, Record
+from services.ingest.broker import SOURCE, Broker
 
 EVERY_SECONDS = 10.0
-"""A sixth of the minute after which the scorer takes silence for absence."""
+"""A sixth of the minute after which the scorer takes ingest for absent."""
 
 
 async def beat(
@@ -20,12 +21,11 @@ async def beat(
     log: logging.Logger,
     disconnected: Callable[[], Iterable[str]] = tuple,
 ) -> None:
-    """Writes a heartbeat into every partition of `conversations`, now and again. Does not end.
+    """Writes heartbeats into every partition of `conversations`. Does not end.
 
-    `behind` gives the accounts of which not everything may be in the log yet, `disconnected` those of them whose stream
-    is not open. `broker` is for heartbeats alone: it
-    takes a new producer after every error, which must not cost an interaction its acknowledgement. A partition that
-    takes no heartbeat holds up no other.
+    `behind` returns the accounts whose interactions may not all be in the log yet, `disconnected` those of them that
+    are not being read. `broker` is for heartbeats only: it replaces its producer after every error, which must not cost
+    an interaction its acknowledgement. A partition that takes no heartbeat does not hold up the others.
     """
 
     async def one(partition: int) -> None:

@@ -1,15 +1,15 @@
-"""What ingest measures. Labels name platforms, accounts' sources and reasons, never a person."""
+"""Metrics of ingest. Labels name platforms, sources and reasons, never a person."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 ACCEPTED = Counter(
-    "rapport_ingest_interactions_accepted_total", "Interactions that the broker has", ("platform", "kind")
+    "rapport_ingest_interactions_accepted_total", "Interactions acknowledged by the broker", ("platform", "kind")
 )
 REJECTED = Counter("rapport_ingest_interactions_rejected_total", "Interactions refused", ("platform", "reason"))
 REQUESTS = Counter("rapport_ingest_requests_total", "Requests to the generic door by outcome", ("outcome",))
 LAG = Histogram(
     "rapport_ingest_lag_seconds",
-    "From when it occurred to when we observed it",
+    "Time between when it occurred and when we observed it",
     ("platform",),
     # A push arrives within seconds, a poll within minutes, a repaired gap within a day.
     buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400),
@@ -17,16 +17,17 @@ LAG = Histogram(
 UNACKNOWLEDGED = Counter(
     "rapport_ingest_produce_failures_total", "Batches that the broker did not acknowledge in time", ("reason",)
 )
+# A series that begins with its first failure cannot show that one: it has to be there before, as zero.
+for _reason in ("overflow", "timeout", "refused"):
+    UNACKNOWLEDGED.labels(_reason)
 CONNECTED = Gauge(
     "rapport_ingest_connector_connected", "1 while the stream is connected, else 0", ("platform", "source")
 )
-FOLLOWED = Gauge(
-    "rapport_ingest_accounts_followed", "Accounts that a connected stream is read for", ("platform", "source")
-)
+FOLLOWED = Gauge("rapport_ingest_accounts_followed", "Accounts of a connected stream", ("platform", "source"))
 STREAM_AT = Gauge(
     "rapport_ingest_stream_position_timestamp_seconds",
     "Time of the newest event read from the stream",
     ("platform", "source"),
 )
 ACCOUNTS = Gauge("rapport_ingest_accounts", "Accounts known from the brands topic", ("platform",))
-HIDDEN = Gauge("rapport_ingest_hidden_brands", "Brands of which this version can read nothing")
+HIDDEN = Gauge("rapport_ingest_hidden_brands", "Brands that this version cannot read")

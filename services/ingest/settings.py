@@ -1,19 +1,17 @@
-"""What ingest is told by its environment."""
+"""Settings of ingest."""
 
 import socket
 
 from pydantic import Field
 
-from rapport.kit.config import DataSettings, OutgoingSettings, PublicSettings
-from services.ingest.connectors.bluesky_handles import DIRECTORY
+from rapport.kit.config import DataSettings, PublicSettings, SealingSettings
+from services.ingest.connectors.platforms import PlatformSettings
 
 
-class IngestSettings(PublicSettings, DataSettings, OutgoingSettings):
-    """Ingest keeps the cursors of its streams, and what it saw on them, in `data`/ingest."""
+class IngestSettings(PublicSettings, DataSettings, PlatformSettings, SealingSettings):
+    """The cursors of the streams, and what was seen on them, are kept in `data`/ingest."""
 
     port: int = 8001
     internal_port: int = 8011
     instance: str = Field(default_factory=socket.gethostname)
-    """What this process is called in its heartbeats, different for each."""
-    plc_directory: str = DIRECTORY
-    """Where the handles of Bluesky's people are looked up."""
+    """The name of this process in its heartbeats; each has its own."""

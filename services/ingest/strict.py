@@ -1,7 +1,7 @@
 """The parts of an interaction as a sender writes them.
 
 A field that we do not know is refused by name: `txt` for `text` would otherwise lose what somebody wrote without a
-word. What reads the log goes on tolerating unknown fields, because the log outlives versions.
+word. Readers of the log still tolerate unknown fields, because the log outlives versions.
 """
 
 import difflib
@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from rapport.contracts.events import Actor, Object, Parent, Text
-from rapport.domain.fitting import MOST_LINKS, Handle, Name, Reference, Url
+from rapport.domain.exchanges.fitting import MOST_LINKS, Handle, Name, Reference, Url
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
@@ -56,7 +56,7 @@ class StrictParent(Parent, frozen=True, forbid_unknown_fields=True):
 
 
 def unknown_field(why: str, path: str, whole: type[Struct]) -> tuple[str, str] | None:
-    """Where and why, for msgspec's complaint about an unknown field of `whole` at `path`; None for other complaints."""
+    """Turns msgspec's error about an unknown field of `whole` at `path` into where and why. None for other errors."""
     found = _UNKNOWN.fullmatch(why)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""What came through the generic door, read: a body becomes interactions, or the reasons why not. Pure.
+"""Reads what comes through the generic door: a body becomes interactions, or the reasons why not. Pure.
 
 All or nothing: one bad item refuses the whole body, so a sender never has to find out which part was taken.
 """
@@ -21,23 +21,23 @@ from rapport.contracts.events import (
     Text,
     UtcTime,
 )
-from rapport.domain.addressing import UnaddressableError, address, occurred
-from rapport.domain.fitting import MOST_MEDIA, Language, Word, Words
-from services.ingest.broker import LARGEST_VALUE, Record, record_of
+from rapport.domain.exchanges.addressing import UnaddressableError, address, occurred
+from rapport.domain.exchanges.fitting import MOST_MEDIA, Language, Word, Words
+from rapport.kit.broker.producer import Record
+from services.ingest.broker import LARGEST_VALUE, record_of
 from services.ingest.strict import StrictActor, StrictObject, StrictParent, unknown_field
 
 LARGEST_AMOUNT = Decimal(10) ** 15
-"""Above any purchase; keeps `1e999999` out of every sum that is made of amounts."""
+"""More than any purchase. Keeps `1e999999` out of sums."""
 FINEST_AMOUNT = -9
 """Decimal places of an amount; the smallest unit of any currency has fewer."""
 MOST_ZEROS = 15
 """The largest exponent of an amount. Only a zero, such as `0e999999`, can have a larger one and still be in range."""
 
 MOST_ITEMS = 5_000
-"""In one body. Smaller ones would be refused for their number before a body of a mebibyte is full: an item that says
-something has 200 bytes."""
+"""In one body. An item that says something has at least 200 bytes, so a body of a mebibyte is full before that."""
 MOST_REJECTED = 100
-"""Wrong items that an answer names; nobody reads more."""
+"""How many wrong items an answer names. Nobody reads more."""
 
 
 class Received(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +66,7 @@ class Received(Struct, kw_only=True, forbid_unknown_fields=True):
     occurred_at: UtcTime | None = None
     occurred_at_source: OccurredAtSource = "platform"
     observed_at: Any = None
-    """Part of an interaction's shape, so senders may have it; ours is used."""
+    """Part of an interaction, so senders may send it; ours is used."""
 
 
 class Rejection(Struct, omit_defaults=True):
@@ -93,7 +93,7 @@ class RejectedError(ValueError):
 
 
 class TooManyError(ValueError):
-    """A body has more items than are taken at once."""
+    """A body has too many items."""
 
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ def read(
 
 
 def complete(item: Received, brand: str, account: Account, observed_at: datetime) -> Interaction:
-    """The interaction that a received one is, for the account it came in for. Raises UnaddressableError."""
+    """The interaction of a received item, for the account it came in for. Raises UnaddressableError."""
     for where, given, own in (
         ("brand", item.brand, brand),
         ("platform", item.platform, account.platform),
@@ -187,7 +187,7 @@ def complete(item: Received, brand: str, account: Account, observed_at: datetime
 
 
 def _kind_of(item: Received, account: Account) -> Kind:
-    """What someone of the brand writes from an account of their own to a follower's comment is the brand's reply."""
+    """If staff write to a follower's comment from an account of their own, it is the brand's reply."""
     to_a_follower = item.parent is not None and item.parent.actor not in account.staff
     if item.kind in ("comment", "mention") and item.actor.id in account.staff and to_a_follower:
         return "reply"
@@ -202,7 +202,7 @@ def _usable(amount: Decimal) -> bool:
 
 
 def _decode(body: bytes, lines: bool) -> tuple[Sequence[Received | None], list[Rejection]]:
-    """The items in order, None for what is out of shape, and why."""
+    """The items in order, with None for malformed ones, and the reasons."""
     start = body.lstrip()[:1]
     if not start:
         raise NotJsonError("the body is empty")
@@ -225,7 +225,7 @@ def _decode(body: bytes, lines: bool) -> tuple[Sequence[Received | None], list[R
 
 
 def _parts(body: bytes, start: bytes, lines: bool) -> Sequence[bytes | msgspec.Raw]:
-    """The items of a body, undecoded but each of them JSON. Raises NotJsonError."""
+    """The items of a body, not decoded yet, each valid JSON. Raises NotJsonError."""
     if not lines and start not in (b"{", b"["):
         _checked(body, "the body")
         raise NotJsonError("the body is neither an object nor an array nor one object per line")
@@ -250,7 +250,7 @@ def _few(items: list[T]) -> list[T]:
 
 
 def _is_lines(body: bytes) -> bool:
-    """Several objects, one per line, sent without saying so: the first line is JSON by itself, and not the last."""
+    """Whether it is NDJSON that is not declared as such: the first of several lines is JSON by itself."""
     first, _, rest = body.strip().partition(b"\n")
     if not rest:
         return False
@@ -269,7 +269,7 @@ def _checked(part: bytes, what: str) -> None:
 
 
 def _rejection(index: int, part: bytes | msgspec.Raw, error: Exception) -> Rejection:
-    """msgspec says: why - at `$.path`. A field that is missing is named in the why."""
+    """msgspec says: why - at `$.path`. It names a missing field in the why."""
     why, _, path = str(error).partition(" - at `$.")
     path = path.rstrip("`")
     if why.startswith("Object missing required field `"):

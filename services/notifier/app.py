@@ -1,4 +1,4 @@
-"""`rapport notifier`: alerts and reminders from the log to people's mailboxes and clients' webhooks."""
+"""`rapport notifier`: brings alerts and reminders from the log to mailboxes and webhooks."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,11 @@ from pymongo.errors import PyMongoError
 
 from rapport.contracts.events import Alert, Channel, MailChannel, Notice, WebhookChannel
 from rapport.contracts.topics import BRANDS, CATALOGUE
-from rapport.kit import backoff, kafka, mongo
-from rapport.kit.health import Health, serve
+from rapport.kit import backoff, mongo
+from rapport.kit.broker import kafka
+from rapport.kit.broker.member import GroupLostError
+from rapport.kit.health import Health, Loop, serve
 from rapport.kit.log import set_up
-from rapport.kit.member import GroupLostError
 from services.notifier import abilities, metrics, outbox, wording
 from services.notifier.channels import DeliveryError, mail, webhook
 from services.notifier.consumer import AlertConsumer
@@ -28,12 +29,12 @@ from services.notifier.settings import NotifierSettings
 MAILS_AT_ONCE = 8  # one mail server takes them all
 WEBHOOKS_AT_ONCE = 64
 SENDS_PER_LEASE = 3
-"""A claim is held for this many times the longest webhook, and renewed while it is sent."""
+"""How many times the longest webhook a claim is held. It is renewed while it is being sent."""
 MEASURE_SECONDS = 10.0
 
 
 class _StoppedError(Exception):
-    """SIGTERM came while waiting for a server."""
+    """SIGTERM arrived while waiting for a server."""
 
 
 def run() -> None:
@@ -42,9 +43,9 @@ def run() -> None:
     settings = NotifierSettings()
     log.info("settings %s", settings.described())
     if settings.allow_private:
-        log.warning("RAPPORT_ALLOW_PRIVATE: webhooks may reach this network's own machines; never do so in public")
+        log.warning("RAPPORT_ALLOW_PRIVATE is set: webhooks may reach private addresses; never set it in production")
     if settings.smtp is None:
-        log.warning("RAPPORT_SMTP is not set: no mail is sent; channels of the type mail wait for it")
+        log.warning("RAPPORT_SMTP is not set: mail waits until it is")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -56,7 +57,7 @@ def run() -> None:
         with contextlib.closing(_connect(settings, health, stop, log)) as directory:
             asyncio.run(_serve(settings, directory, health, stop))
     except* _StoppedError:
-        log.info("stopped before all was there")
+        log.info("stopped before Kafka and MongoDB were there")
     except* GroupLostError:
         raise SystemExit(1) from None  # why is in the log
     finally:
@@ -71,7 +72,7 @@ def _connect(settings: NotifierSettings, health: Health, stop: threading.Event, 
 
     uri = settings.mongodb.get_secret_value()
     with mongo.client(uri) as client:
-        rows = client[settings.database][outbox.DELIVERIES]
+        rows = outbox.deliveries(client[settings.database])
         what = f"MongoDB at {mongo.shown(uri)}"
         notes = client[settings.database][abilities.NOTIFIER]
 
@@ -81,9 +82,9 @@ def _connect(settings: NotifierSettings, health: Health, stop: threading.Event, 
 
         backoff.until(prepare, what=what, log=log, errors=(PyMongoError,), wait=wait)
     health.ready("mongodb")
-    kafka.wait_until_there(settings.kafka, CATALOGUE, log, wait)
+    kafka.wait_until_there(settings.kafka, CATALOGUE, log, wait, health)
     directory = backoff.until(
-        lambda: Directory.caught_up(settings.kafka),
+        lambda: Directory.caught_up(settings.kafka, settings.sealer),
         what=f"{BRANDS.name} at {settings.kafka}",
         log=log,
         errors=(KafkaError,),
@@ -105,20 +106,21 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
         loop.add_signal_handler(number, end)
     if stop.is_set():
         return
+    lag = loop.create_task(Loop().beat())
     uri = settings.mongodb.get_secret_value()
     seconds = settings.send_seconds
     lease = timedelta(seconds=seconds * SENDS_PER_LEASE)
-    # Names are looked up, and mails handed in, in threads: one for each send, so that none waits for another's.
+    # Host names are looked up and mail is handed over in threads: one per send, so that no send waits for another.
     loop.set_default_executor(ThreadPoolExecutor(MAILS_AT_ONCE + WEBHOOKS_AT_ONCE + 1))
     async with (
         mongo.async_client(uri) as client,
         webhook.Sender(timeout=seconds, allow_private=settings.allow_private) as http,
     ):
-        rows = client[settings.database][outbox.DELIVERIES]
-        ways = Ways(settings, directory, http)
+        rows = outbox.async_deliveries(client[settings.database])
+        transports = Transports(settings, directory, http)
         senders = [
-            Sender("mail", ways.mail, rows, directory, lease=lease, at_once=MAILS_AT_ONCE),
-            Sender("webhook", ways.webhook, rows, directory, lease=lease, at_once=WEBHOOKS_AT_ONCE),
+            Sender("mail", transports.mail, rows, directory, lease=lease, at_once=MAILS_AT_ONCE),
+            Sender("webhook", transports.webhook, rows, directory, lease=lease, at_once=WEBHOOKS_AT_ONCE),
         ]
 
         def wake() -> None:
@@ -130,7 +132,7 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
                 consumer = AlertConsumer(
                     settings.kafka,
                     directory,
-                    blocking[settings.database][outbox.DELIVERIES],
+                    outbox.deliveries(blocking[settings.database]),
                     health,
                     wake,
                     settings.places,
@@ -141,8 +143,9 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
                     for sender in senders:
                         tasks.create_task(sender.run(stopping))
         finally:
-            # Also when a task failed: the consumer's thread ends only when told.
+            # Also when a task failed: the consumer's thread does not end by itself.
             stop.set()
+            lag.cancel()
 
 
 async def _measure(rows: AsyncCollection[outbox.Row], stopping: asyncio.Event) -> None:
@@ -152,17 +155,19 @@ async def _measure(rows: AsyncCollection[outbox.Row], stopping: asyncio.Event) -
             counts = await outbox.pending(rows)
             seen |= counts.keys()
             for channel_type in seen:
-                metrics.PENDING.labels(channel_type).set(counts.get(channel_type, 0))
+                waiting = counts.get(channel_type, outbox.Waiting(0, None))
+                metrics.PENDING.labels(channel_type).set(waiting.many)
+                metrics.OLDEST.labels(channel_type).set(waiting.since.timestamp() if waiting.since else 0)
         except PyMongoError as error:
-            logging.getLogger("rapport.notifier").warning("pending deliveries are not counted: %s", error)
+            logging.getLogger("rapport.notifier").warning("pending deliveries could not be counted: %s", error)
         try:
             await asyncio.wait_for(stopping.wait(), MEASURE_SECONDS)
         except TimeoutError:
             continue
 
 
-class Ways:
-    """How a claim goes out by each type of channel."""
+class Transports:
+    """Sends a claim by each type of channel."""
 
     def __init__(self, settings: NotifierSettings, directory: Directory, http: webhook.Sender) -> None:
         self._settings = settings
@@ -177,7 +182,7 @@ class Ways:
         await self._http.send(id, channel, webhook.body_of(notice, wording.link_to(self._settings.portal, notice)))
 
     async def mail(self, id: str, notice: Notice, channel: Channel) -> None:
-        """Mails it. Raises DeliveryError."""
+        """Sends it by mail. Raises DeliveryError."""
         assert isinstance(channel, MailChannel)
         if self._mail_server is None:
             raise DeliveryError("this installation has no mail server; set RAPPORT_SMTP")

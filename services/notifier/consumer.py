@@ -1,7 +1,7 @@
-"""Alerts and reminders from the log into the outbox; one is committed only after its rows are there.
+"""Writes alerts and reminders from the log into the outbox. An offset is committed only once the rows are there.
 
-An alert of a later version's type waits in the log, with all that is behind it in its partition. One that can be read,
-of a brand that cannot, waits in the outbox: nobody else has to wait for that brand.
+An alert of a type that only a later version knows waits in the log, with everything behind it in its partition. An
+alert that can be read, of a brand that cannot, waits in the outbox, so that no other brand has to wait.
 """
 
 import contextlib
@@ -19,11 +19,13 @@ from pymongo.errors import PyMongoError
 from rapport.contracts import codec
 from rapport.contracts.events import Alert, Brand, Channel, MissingPost, Notice, UnknownChannel
 from rapport.contracts.topics import ALERTS, ALERTS_DEAD, NOTIFIER_GROUP, REMINDERS, REMINDERS_DEAD
-from rapport.kit import backoff, dead_letters, kafka
-from rapport.kit.halts import Halts
+from rapport.kit import backoff
+from rapport.kit.broker import dead_letters, kafka
+from rapport.kit.broker.halts import Halts
+from rapport.kit.broker.member import GroupConsumer
+from rapport.kit.broker.producer import Producer
 from rapport.kit.health import Health
-from rapport.kit.member import GroupConsumer
-from rapport.kit.producer import Producer
+from rapport.kit.log import about
 from services.notifier import metrics, outbox
 from services.notifier.directory import Directory
 from services.notifier.outbox import Told
@@ -32,9 +34,9 @@ POLL_MS = 250
 CLOSE_SECONDS = 5.0
 SEND_SECONDS = 30.0
 ROUTE_SECONDS = 5.0
-"""How often alerts are looked at that wait for a brand to be readable."""
+"""How often to look at alerts that wait because their brand cannot be read."""
 CLOCKS_DIFFER = timedelta(minutes=5)
-"""How far the clocks of API and brokers may be apart without a new channel missing an alert."""
+"""How far the clocks of the API and the brokers may differ without a new channel missing an alert."""
 SOURCES = (ALERTS, REMINDERS)
 _DEAD = {ALERTS.name: ALERTS_DEAD.name, REMINDERS.name: REMINDERS_DEAD.name}
 
@@ -53,9 +55,9 @@ class AlertConsumer:
         wake: Callable[[], object],
         put_aside: frozenset[str] = frozenset(),
     ) -> None:
-        """`wake` is called after rows were inserted.
+        """`wake` is called after rows have been inserted.
 
-        `put_aside` has records (`<topic>:<partition>:<offset>`) that are not waited at.
+        `put_aside` names records (`<topic>:<partition>:<offset>`) that are skipped instead of waited at.
         """
         self._bootstrap = bootstrap
         self._directory = directory
@@ -66,7 +68,7 @@ class AlertConsumer:
         self._route_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Consumes until `stop` is set. Raises what it cannot explain, so that the process ends and is started anew."""
+        """Consumes until `stop` is set. Raises any unexpected error, so that the process ends and is restarted."""
         topics = {topic.name: topic.partitions for topic in SOURCES}
         producer = Producer(lambda: kafka.producer(self._bootstrap, "rapport-notifier-dead-letters"))
         with contextlib.closing(
@@ -77,8 +79,8 @@ class AlertConsumer:
                 try:
                     self._step(consumer, producer, halts)
                 except KafkaError as error:
-                    # A commit that came too late, or a broker on its way out. What was read and not committed must
-                    # come again, so reading starts over from what is committed; inserting again changes nothing.
+                    # A commit that came too late, or a broker that is going away. What was read but not committed has
+                    # to come again, so reading starts over at the committed offset; inserting twice changes nothing.
                     log.warning("Kafka: %s: %s; starting over", type(error).__name__, error)
                     consumer.restart()
                     stop.wait(1.0)
@@ -91,7 +93,7 @@ class AlertConsumer:
         halts.look()
         if not polled:
             return
-        # A brand's channels were written before anything could alert it; read up to there, then look.
+        # A brand's channels were written before there could be an alert for it, so read those first.
         self._directory.catch_up()
         notices: list[Told] = []
         for records in polled.values():
@@ -102,13 +104,14 @@ class AlertConsumer:
                     halts.at(record, str(error))
                     break
                 if notice is not None:
+                    _observe(notice, record.timestamp)
                     notices.append(Told(notice, self._channels(notice), record.offset))
         if self._insert(notices, consumer, halts):
             consumer.commit()
             self._wake()
 
     def _route(self) -> None:
-        """Finds the channels of alerts that waited for a brand which can be read by now."""
+        """Finds the channels of waiting alerts whose brand can now be read."""
         if time.monotonic() < self._route_at:
             return
         self._route_at = time.monotonic() + ROUTE_SECONDS
@@ -117,24 +120,25 @@ class AlertConsumer:
                 while self._directory.unreadable(brand) is None and (waiting := outbox.unrouted(self._rows, brand)):
                     told = [each._replace(channels=self._channels(each.notice)) for each in waiting]
                     outbox.routed(self._rows, told, datetime.now(UTC))
-                    log.info("%d alerts of %s have waited for the brand to be readable, and go out", len(told), brand)
+                    log.info("brand %s can be read again; its %d waiting alerts go out", brand, len(told))
                     self._wake()
         except PyMongoError as error:
-            log.warning("alerts of unreadable brands are not looked at: %s: %s", type(error).__name__, error)
+            log.warning("waiting alerts of unreadable brands could not be checked: %s: %s", type(error).__name__, error)
 
     def _channels(self, notice: Notice) -> tuple[Channel | UnknownChannel, ...]:
+        its = about(alert=notice.id, **({"interaction": notice.first.id} if isinstance(notice, Alert) else {}))
         if (why := self._directory.unreadable(notice.brand)) is not None:
-            log.error("alert %s of %s waits: the brand cannot be read: %s", notice.id, notice.brand, why)
+            log.error("alert %s of %s waits: the brand cannot be read: %s", notice.id, notice.brand, why, extra=its)
             metrics.ALERTS.labels("waiting").inc()
             return (outbox.UNROUTED,)
         brand = self._directory.brand(notice.brand)
         every = (*brand.channels, *self._directory.unknown_channels(brand.id)) if brand is not None else ()
-        told = _not_younger(every, notice, brand) if brand is not None else ()
+        told = _old_enough(every, notice, brand) if brand is not None else ()
         if not told:
-            why = "no such brand" if brand is None else "the brand has no channels"
+            why = "there is no such brand" if brand is None else "the brand has no channels"
             if every:
-                why = "the brand's channels are newer"
-            log.warning("alert %s of %s is told to nobody: %s", notice.id, notice.brand, why)
+                why = "the brand's channels are newer than the alert"
+            log.warning("alert %s of %s is sent to nobody: %s", notice.id, notice.brand, why, extra=its)
             metrics.ALERTS.labels("unheard").inc()
             return ()
         metrics.ALERTS.labels("recorded").inc()
@@ -156,25 +160,31 @@ class AlertConsumer:
         raise AssertionError("delays never end")
 
 
-def _not_younger(
+def _observe(notice: Notice, written_at: int) -> None:
+    """Takes note of how late a breach was in the log, by the broker's time (ms)."""
+    if isinstance(notice, Alert) and notice.step == "breach" and not notice.unconfirmed:
+        metrics.ALERT_LATENESS.observe(max(0.0, written_at / 1000 - notice.due_at.timestamp()))
+
+
+def _old_enough(
     channels: Sequence[Channel | UnknownChannel], notice: Notice, brand: Brand
 ) -> tuple[Channel | UnknownChannel, ...]:
-    """The channels that are not younger than the notice. Reading the log again must not flood a new channel."""
+    """The channels that are at least as old as the notice. Reading the log again must not flood a new channel."""
     latest = notice.created_at + CLOCKS_DIFFER
     return tuple(each for each in channels if brand.channels_since.get(each.id, latest) <= latest)
 
 
 def _decoded(record: Any, producer: Producer, put_aside: frozenset[str]) -> Notice | None:
-    """The alert or reminder in a record; where there is none the record goes to the dead letters with the reason.
+    """The alert or reminder in a record. If there is none, the record goes to the dead letters with the reason.
 
-    Raises NewerError where a later version wrote it.
+    Raises NewerError if a later version wrote it.
     """
     try:
         notice = codec.decode(codec.type_of(record.headers), record.value)
         if isinstance(notice, Alert | MissingPost):
             outbox.check(notice)
             return notice
-        why = f"a {type(notice).__name__} is no alert"
+        why = f"{type(notice).__name__} is not an alert"
     except codec.NewerError as error:
         if dead_letters.place_of(record) not in put_aside:
             raise

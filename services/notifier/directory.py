@@ -1,4 +1,4 @@
-"""Where each brand's alerts go now: the channels of every brand, read from the brands' topic from its beginning."""
+"""The channels of every brand, read from the beginning of the brands topic."""
 
 import threading
 import time
@@ -10,19 +10,20 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from rapport.contracts.brands import Brands
 from rapport.contracts.events import Brand, Channel, UnknownChannel
 from rapport.contracts.topics import BRANDS
-from rapport.kit import kafka
+from rapport.kit.broker import kafka
+from rapport.kit.sealing import Sealer
 
 POLL_MS = 200
 PATIENCE_SECONDS = 30.0
-BRAND_UNREADABLE = "waits for a notifier of a later version, which can read the brand"
-CHANNEL_UNKNOWN = "waits for a notifier of a later version, which knows this channel"
+BRAND_UNREADABLE = "waits for a later version of the notifier that can read the brand"
+CHANNEL_UNKNOWN = "waits for a later version of the notifier that knows this channel"
 
 
 class Directory:
     """The newest record of each brand. Safe to use from several threads."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._brands = Brands()
+    def __init__(self, bootstrap: str, sealer: Sealer | None = None) -> None:
+        self._brands = Brands((sealer or Sealer()).open)
         self._reading = threading.Lock()
         self._asked_at = 0.0
         self._failed: KafkaError | None = None
@@ -35,9 +36,9 @@ class Directory:
         self._consumer.seek_to_beginning(*self._partitions)
 
     @classmethod
-    def caught_up(cls, bootstrap: str) -> Self:
-        """A directory that has read all that is there. Raises KafkaError."""
-        directory = cls(bootstrap)
+    def caught_up(cls, bootstrap: str, sealer: Sealer | None = None) -> Self:
+        """A directory that has read the whole topic. Raises KafkaError."""
+        directory = cls(bootstrap, sealer)
         try:
             directory.catch_up()
         except BaseException:
@@ -46,13 +47,13 @@ class Directory:
         return directory
 
     def brand(self, id: str) -> Brand | None:
-        """The brand as far as the topic was read; None where there is none."""
+        """The brand as far as the topic has been read; None if there is none."""
         return self._brands.get(id)
 
     def channel(self, brand: str, channel: str) -> Channel | None:
-        """A brand's channel as far as the topic was read; None where there is none.
+        """A brand's channel as far as the topic has been read; None if there is none.
 
-        Whoever concludes from it that the channel was removed has to `catch_up` first: another process may know more.
+        To be sure that a channel was removed, `catch_up` first: another process may know more.
         """
         found = self._brands.get(brand)
         return next((one for one in found.channels if one.id == channel), None) if found else None
@@ -62,11 +63,11 @@ class Directory:
         return self._brands.unknown_channels(brand)
 
     def unreadable(self, brand: str) -> str | None:
-        """Why the newest record of a brand cannot be read; None where that is not so."""
+        """Why the newest record of a brand cannot be read; None if it can."""
         return self._brands.unreadable(brand)
 
     def cannot_tell(self, brand: str, channel: str) -> str | None:
-        """Why only a later version knows where a channel goes; None where this one does, or knows that it is gone."""
+        """Why only a later version knows where a channel goes; None if this one knows, or knows that it is gone."""
         if self.unreadable(brand) is not None:
             return BRAND_UNREADABLE
         if any(each.id == channel for each in self.unknown_channels(brand)):
@@ -74,9 +75,9 @@ class Directory:
         return None
 
     def catch_up(self) -> None:
-        """Reads all that is in the topic now. Raises KafkaError where the broker does not give it in time.
+        """Reads everything that is in the topic now. Raises KafkaError if the broker does not answer in time.
 
-        Who has to wait for others that do the same takes part in what they find out.
+        A thread that had to wait for another one to do the same shares its result.
         """
         wanted = time.monotonic()
         with self._reading:
@@ -90,12 +91,12 @@ class Directory:
                 raise self._failed
 
     def read(self) -> None:
-        """Takes in what has arrived."""
+        """Reads what has arrived."""
         with self._reading:
             self._poll(0)
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         with self._reading:
             self._consumer.close()
 

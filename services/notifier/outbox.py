@@ -1,92 +1,101 @@
-"""The outbox: one row in MongoDB per alert and channel, claimed with a lease by whoever sends it.
+"""The outbox: one row in MongoDB per alert and channel. Whoever sends it claims it with a lease (`claims.py`).
 
-A row: `_id` (`<alert>/<channel>`, the delivery's stable id), `alert`, `brand`, `channel`, `channel_type`, `step`,
-`status` (`pending`, `delivered`, `failed`, `skipped`), `attempts`, `last_error`, `next_attempt_at`, `created_at`,
-`told_from` (what lateness counts from), `delivered_at`, `lease` (`token`, `until`), `payload` (the alert), `offset` (of
-the alert in its partition of the log), `overtaken_by` (the later step because of which this one was skipped). A
-reminder of a post that is missing is an alert here, whose step is `missing`.
-
-What only a later version of the notifier can send waits here, as `pending`: rows of a `channel_type` that this version
-does not know are claimed by nobody, and an alert of a brand that cannot be read has one row of the type `UNROUTED`,
-from which the rows of its channels are made once somebody can read the brand.
+What only a later version of the notifier can send waits here as `pending`. Nobody claims rows of a `channel_type` that
+this version does not know. An alert of a brand that cannot be read has one row of the type `UNROUTED`; once the brand
+can be read, it is replaced by a row for each channel.
 """
 
 import contextlib
-import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import bson
 import bson.errors
 import msgspec
-from pymongo import ASCENDING, ReturnDocument, UpdateOne
+from pymongo import ASCENDING, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from rapport.contracts.events import Alert, Channel, MailChannel, MissingPost, Notice, UnknownChannel, WebhookChannel
 from rapport.kit.mongo import Document
 from services.notifier.directory import BRAND_UNREADABLE, CHANNEL_UNKNOWN
 
-DELIVERIES = "deliveries"
 KEPT = timedelta(days=100)
-"""Longer than the log has an alert: 90 days, and up to a segment of 7 days more. One without a row that is read
-again would be told again."""
+"""Longer than the log keeps an alert, which is 90 days and up to a segment of 7 days more. An alert that is read again
+and has no row any more would be sent again."""
 
-FIRST_RETRY_SECONDS = 5.0
-LONGEST_RETRY_SECONDS = 4 * 3600.0
-TRIED_FOR = timedelta(days=3)
-"""A receiver may be away over a weekend; later than that, an alert is no news."""
 
 _OTHER_OPTIONS = 85
 """MongoDB's IndexOptionsConflict."""
 
-GIVEN_BACK_FOR = timedelta(seconds=1)
-"""How soon a step is looked at again that waits for the one before it."""
-WAITS_FOR = timedelta(minutes=1)
-"""How soon a delivery is looked at again that waits for a later version."""
 
 UNROUTED = UnknownChannel(id="", type="unrouted")
-"""What an alert is told to as long as nobody can read the channels of its brand."""
+"""Stands for the channels of an alert while nobody can read those of its brand."""
 _UNROUTED_ROWS: Document = {"status": "pending", "channel_type": UNROUTED.type, "channel": UNROUTED.id}
-"""By the id as well, which no channel has: a later version may call a type of its channels like this."""
+"""The empty id too, which no channel has: a later version may have a channel type of this name."""
 _ROUTED_AT_ONCE = 500
 
-Row = Document
-Lane = tuple[str, str]
-"""A brand's channel: what one receiver's slowness may hold up."""
+
+class Lease(TypedDict):
+    """Who may send, and until when. Each claim draws the next token."""
+
+    token: int
+    until: datetime | None
+
+
+class NewRow(TypedDict):
+    """A row without its id."""
+
+    alert: str
+    brand: str
+    channel: str
+    channel_type: str
+    step: str
+    status: Literal["pending", "delivered", "failed", "skipped"]
+    attempts: int
+    last_error: str | None
+    next_attempt_at: datetime
+    created_at: datetime
+    told_from: datetime
+    """What lateness counts from."""
+    delivered_at: datetime | None
+    lease: Lease
+    payload: dict[str, Any]
+    """The alert or reminder, as `msgspec.to_builtins` gives it."""
+    offset: NotRequired[int]
+    """Of the alert in its partition of the log."""
+    overtaken_by: NotRequired[str | None]
+    """The later step that caused this one to be skipped."""
+
+
+class Row(NewRow):
+    """`deliveries`: an alert, or a reminder of a missing post with the step `missing`, for one channel."""
+
+    _id: str
+    """`<alert>/<channel>`, the delivery's stable id."""
+
+
+def deliveries(database: Database[Any]) -> Collection[Row]:
+    """The rows."""
+    return database["deliveries"]
+
+
+def async_deliveries(database: AsyncDatabase[Any]) -> AsyncCollection[Row]:
+    """The same rows, for coroutines."""
+    return database["deliveries"]
 
 
 class Told(NamedTuple):
-    """A notice and whom it is told to."""
+    """A notice and the channels that it goes to."""
 
     notice: Notice
     channels: Sequence[Channel | UnknownChannel]
     offset: int = 0
-    """Of its record, which puts notices of one moment in order."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A row that is ours to send until its lease ends. `token` fences off a former owner's word of a failure."""
-
-    id: str
-    token: int
-    brand: str
-    channel: str
-    attempts: int
-    created_at: datetime
-    told_from: datetime
-    payload: Document
-    """The alert."""
-    step: str
-    offset: int
-
-    @property
-    def lane(self) -> Lane:
-        return self.brand, self.channel
+    """Of its record. It orders notices of the same moment."""
 
 
 def type_of(channel: Channel | UnknownChannel) -> str:
@@ -100,7 +109,7 @@ def type_of(channel: Channel | UnknownChannel) -> str:
 
 
 def prepare(rows: Collection[Row]) -> None:
-    """Makes the indexes that every query here uses."""
+    """Creates the indexes that the queries here use."""
     rows.create_index(
         [
             ("status", ASCENDING),
@@ -110,6 +119,11 @@ def prepare(rows: Collection[Row]) -> None:
             ("channel", ASCENDING),
         ],
         name="due",
+    )
+    rows.create_index(
+        [("channel_type", ASCENDING), ("created_at", ASCENDING)],
+        name="waiting",
+        partialFilterExpression={"status": "pending"},
     )
     rows.create_index([("brand", ASCENDING), ("alert", ASCENDING)], name="alert")
     # By channel and exchange; a reminder has no exchange.
@@ -124,7 +138,7 @@ def prepare(rows: Collection[Row]) -> None:
     except OperationFailure as error:
         if error.code != _OTHER_OPTIONS:
             raise
-        # Made by a version that kept them for another time.
+        # Created by a version that kept rows for another time.
         rows.database.command("collMod", rows.name, index={"name": "kept", "expireAfterSeconds": kept})
 
 
@@ -138,7 +152,7 @@ MISSING = "missing"
 
 
 def notice_of(payload: Document) -> Notice:
-    """The alert or reminder that a row holds. Raises msgspec.ValidationError where there is none."""
+    """The alert or reminder that a row holds. Raises msgspec.ValidationError if there is none."""
     if "plan" in payload:
         return msgspec.convert(payload, MissingPost)
     return msgspec.convert(payload, Alert)
@@ -149,7 +163,7 @@ class UnfitError(ValueError):
 
 
 def check(notice: Notice) -> None:
-    """Raises UnfitError where no row could be made of it, which would stop all others with it."""
+    """Raises UnfitError if MongoDB could not hold a row of it, which would fail the whole batch."""
     try:
         bson.encode(_row(Told(notice, ()), MailChannel(id="any", to="any"), notice.created_at))
     except (bson.errors.BSONError, ValueError, OverflowError) as error:
@@ -157,7 +171,7 @@ def check(notice: Notice) -> None:
 
 
 def insert(rows: Collection[Row], notices: Iterable[Told], now: datetime) -> int:
-    """Writes a row per notice and channel, due now; a row that is there stays as it is. Gives how many were new."""
+    """Writes a row per notice and channel, due now. An existing row stays as it is. Returns how many are new."""
     writes = [
         UpdateOne({"_id": f"{told.notice.id}/{channel.id}"}, {"$setOnInsert": _row(told, channel, now)}, upsert=True)
         for told in notices
@@ -166,7 +180,7 @@ def insert(rows: Collection[Row], notices: Iterable[Told], now: datetime) -> int
     return rows.bulk_write(writes, ordered=False).upserted_count if writes else 0
 
 
-def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> Row:
+def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> NewRow:
     notice = told.notice
     step = notice.step if isinstance(notice, Alert) else MISSING
     late_from = notice.due_at if isinstance(notice, Alert) and step == "breach" else notice.created_at
@@ -191,149 +205,48 @@ def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> Row:
 
 
 def unrouted_brands(rows: Collection[Row]) -> list[str]:
-    """The brands of alerts that wait for somebody who can read their channels."""
+    """The brands with alerts that wait because their channels cannot be read."""
     found: list[str] = rows.distinct("brand", _UNROUTED_ROWS)
     return found
 
 
 def unrouted(rows: Collection[Row], brand: str) -> list[Told]:
-    """Some of a brand's alerts that wait for their channels, the oldest first. None of them has channels yet."""
+    """Some of a brand's alerts that wait for their channels, oldest first. Their channels are still to be filled in."""
     query = {**_UNROUTED_ROWS, "brand": brand}
     found = rows.find(query).hint("due").sort("created_at", ASCENDING).limit(_ROUTED_AT_ONCE)
     waiting = []
     for row in found:
-        # What is left out waits on, for a version that can read the alert as well.
+        # One that is left out goes on waiting, for a version that can also read the alert.
         with contextlib.suppress(msgspec.ValidationError):
-            waiting.append(Told(notice_of(row["payload"]), (), row["offset"]))
+            waiting.append(Told(notice_of(row["payload"]), (), row.get("offset", 0)))
     return waiting
 
 
 def routed(rows: Collection[Row], notices: Sequence[Told], now: datetime) -> None:
-    """Puts the rows of their channels in the place of alerts that waited for them.
+    """Replaces the rows of alerts that waited for their channels by rows for these channels.
 
-    Another thread may have read meanwhile that the brand is unreadable again; such an alert waits on.
+    Another thread may have read meanwhile that the brand is unreadable again; such an alert goes on waiting.
     """
     found = [told for told in notices if UNROUTED not in told.channels]
     insert(rows, found, now)
     rows.delete_many({"_id": {"$in": [f"{told.notice.id}/{UNROUTED.id}" for told in found]}})
 
 
-async def claim(
-    rows: AsyncCollection[Row], channel_type: str, now: datetime, lease: timedelta, busy: Iterable[Lane]
-) -> Claim | None:
-    """Takes the row that has been due longest, unless its channel is among `busy`; None where none is due.
+class Waiting(NamedTuple):
+    """Deliveries that wait."""
 
-    A claimed row is due again when its lease ends, so the work of a process that died is taken up by itself.
-    """
-    query: Document = {"status": "pending", "channel_type": channel_type, "next_attempt_at": {"$lte": now}}
-    excluded = [{"brand": brand, "channel": channel} for brand, channel in busy]
-    if excluded:
-        query["$nor"] = excluded
-    row = await rows.find_one_and_update(
-        query,
-        {"$set": {"next_attempt_at": now + lease, "lease.until": now + lease}, "$inc": {"lease.token": 1}},
-        sort=[("next_attempt_at", ASCENDING)],
-        return_document=ReturnDocument.AFTER,
-        hint="due",
-    )
-    if row is None:
-        return None
-    return Claim(
-        id=row["_id"],
-        token=row["lease"]["token"],
-        brand=row["brand"],
-        channel=row["channel"],
-        attempts=row["attempts"],
-        created_at=row["created_at"],
-        told_from=row["told_from"],
-        payload=row["payload"],
-        step=row["step"],
-        offset=row.get("offset", 0),
-    )
+    many: int
+    since: datetime | None
+    """When the oldest of them was written."""
 
 
-async def renewed(rows: AsyncCollection[Row], claim: Claim, until: datetime) -> bool:
-    """Holds a claim until then. False where the claim is no longer ours."""
-    result = await rows.update_one(_ours(claim), {"$set": {"next_attempt_at": until, "lease.until": until}})
-    return result.matched_count == 1
-
-
-async def delivered(rows: AsyncCollection[Row], claim: Claim, now: datetime) -> bool:
-    """Marks a row as delivered, whoever holds the claim by now: what has arrived is not to be sent again.
-
-    False where it was marked as delivered before.
-    """
-    result = await rows.update_one(
-        {"_id": claim.id, "status": {"$ne": "delivered"}},
-        {
-            "$set": {"status": "delivered", "delivered_at": now, "last_error": None, "lease.until": None},
-            "$inc": {"attempts": 1},
-        },
-    )
-    return result.modified_count == 1
-
-
-async def failed(rows: AsyncCollection[Row], claim: Claim, why: str) -> bool:
-    """Marks a claim as failed for good. False where the claim is no longer ours."""
-    return await _mark(rows, claim, {"status": "failed", "last_error": why})
-
-
-async def postponed(rows: AsyncCollection[Row], claim: Claim, why: str, until: datetime) -> bool:
-    """Gives a claim back, to be tried again at `until`. False where the claim is no longer ours."""
-    return await _mark(rows, claim, {"next_attempt_at": until, "last_error": why})
-
-
-async def skipped(rows: AsyncCollection[Row], claim: Claim, overtaken_by: str) -> bool:
-    """Marks a claim as not to be sent, since a later step is there. False where the claim is no longer ours."""
-    return await skip(rows, _ours(claim), overtaken_by)
-
-
-async def skip(rows: AsyncCollection[Row], which: Document, overtaken_by: str) -> bool:
-    """Marks the row that fits `which` as not to be sent. False where none does."""
-    changes = {"status": "skipped", "overtaken_by": overtaken_by, "lease.until": None}
-    result = await rows.update_one(which, {"$set": changes})
-    return result.modified_count == 1
-
-
-async def given_back(rows: AsyncCollection[Row], claim: Claim, now: datetime) -> bool:
-    """Gives a claim back without an attempt. False where the claim is no longer ours."""
-    changes = {"next_attempt_at": now + GIVEN_BACK_FOR, "lease.until": None}
-    result = await rows.update_one(_ours(claim), {"$set": changes})
-    return result.modified_count == 1
-
-
-async def waits(rows: AsyncCollection[Row], claim: Claim, why: str, until: datetime) -> bool:
-    """Gives a claim back without an attempt, with the reason. False where the claim is no longer ours."""
-    changes = {"next_attempt_at": until, "last_error": why, "lease.until": None}
-    result = await rows.update_one(_ours(claim), {"$set": changes})
-    return result.modified_count == 1
-
-
-async def _mark(rows: AsyncCollection[Row], claim: Claim, changes: dict[str, Any]) -> bool:
-    result = await rows.update_one(_ours(claim), {"$set": {**changes, "lease.until": None}, "$inc": {"attempts": 1}})
-    return result.modified_count == 1
-
-
-def _ours(claim: Claim) -> Document:
-    return {"_id": claim.id, "status": "pending", "lease.token": claim.token}
-
-
-async def pending(rows: AsyncCollection[Row]) -> dict[str, int]:
-    """How many deliveries wait, by type of channel."""
+async def pending(rows: AsyncCollection[Row]) -> dict[str, Waiting]:
+    """The deliveries that wait, by type of channel."""
     types = await rows.distinct("channel_type", {"status": "pending"})
-    return {each: await rows.count_documents({"status": "pending", "channel_type": each}, hint="due") for each in types}
-
-
-def next_attempt(attempts: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:
-    """When to try again after `attempts` failures, this one included; None where it has been tried for long enough.
-
-    Full jitter (a uniform draw below a doubling limit), so that a receiver that comes back is not hit by all at once;
-    never before what the receiver asked for in `retry_after` seconds.
-    """
-    limit = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, 30))
-    wait = random.uniform(0, limit)  # noqa: S311 - jitter is no secret
-    give_up_at = created_at + TRIED_FOR
-    # What a receiver asks for cannot outlast our patience, nor overflow a date.
-    asked = min(retry_after or 0.0, TRIED_FOR.total_seconds())
-    at = now + timedelta(seconds=max(wait, asked))
-    return at if at <= give_up_at else None
+    found = {}
+    for each in types:
+        waiting = {"status": "pending", "channel_type": each}
+        many = await rows.count_documents(waiting, hint="waiting")
+        oldest = await rows.find(waiting, {"created_at": 1}).hint("waiting").sort("created_at").limit(1).to_list()
+        found[each] = Waiting(many, oldest[0]["created_at"] if oldest else None)
+    return found

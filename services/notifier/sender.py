@@ -1,4 +1,4 @@
-"""Sends what the outbox holds: claim, send, mark. Several processes may do so side by side."""
+"""Sends what is in the outbox: claim, send, mark. Several processes can do this side by side."""
 
 import asyncio
 import contextlib
@@ -15,21 +15,21 @@ from pymongo.errors import PyMongoError
 
 from rapport.contracts.events import Channel, Notice
 from rapport.kit import backoff
-from services.notifier import metrics, outbox, steps
+from services.notifier import claims, metrics, outbox, steps
 from services.notifier.channels import DeliveryError
 from services.notifier.directory import Directory
 
 POLL_SECONDS = 0.5
-"""How often due rows are looked for that another process inserted, or whose time to be retried has come."""
+"""How often to look for rows that another process inserted, or that are due for another try."""
 
 AT_ONCE_PER_CHANNEL = 4
-"""So that a channel that takes its time holds up none but itself."""
+"""So that a slow channel holds up only itself."""
 
 RENEWALS_PER_LEASE = 3
-"""A lease is renewed this often while its delivery is sent, so that only a dead or a stalled owner loses it."""
+"""How often a lease is renewed while its delivery is being sent, so that only a dead or stalled owner loses it."""
 
 LAST_MARK_SECONDS = 10.0
-"""How long a process that was told to end goes on trying to mark what has arrived."""
+"""How long a process that is ending keeps trying to mark what has arrived."""
 
 log = logging.getLogger("rapport.notifier.sender")
 
@@ -50,24 +50,26 @@ class Sender:
         lease: timedelta,
         at_once: int,
     ) -> None:
-        """`lease` is how long a claim is held without being renewed. `at_once` bounds how many sends run at a time."""
+        """`lease` is how long a claim lasts without renewal, `at_once` how many sends may run at a time."""
         self._type = channel_type
+        for status in ("delivered", "retried", "failed", "lost"):
+            metrics.ATTEMPTS.labels(channel_type, status)  # there before it first counts, or its first would not show
         self._send = send
         self._rows = rows
         self._directory = directory
         self._lease = lease
         self._at_once = at_once
-        self._lanes: Counter[outbox.Lane] = Counter()
+        self._lanes: Counter[claims.Lane] = Counter()
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
 
     def wake(self) -> None:
-        """There may be something to claim. Call it in the loop's thread."""
+        """Says that there may be something to claim. To be called in the loop's thread."""
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sends until `stop` is set, then lets what is on its way arrive."""
+        """Sends until `stop` is set, then waits for what is on its way."""
         delays = backoff.delays()
         self._stop = stop
         while not stop.is_set():
@@ -95,19 +97,19 @@ class Sender:
         finally:
             self._wake.clear()
 
-    async def _claim(self) -> outbox.Claim | None:
+    async def _claim(self) -> claims.Claim | None:
         if len(self._running) >= self._at_once:
             return None
         busy = [lane for lane, running in self._lanes.items() if running >= AT_ONCE_PER_CHANNEL]
-        return await outbox.claim(self._rows, self._type, datetime.now(UTC), self._lease, busy)
+        return await claims.claim(self._rows, self._type, datetime.now(UTC), self._lease, busy)
 
-    def _start(self, claim: outbox.Claim) -> None:
+    def _start(self, claim: claims.Claim) -> None:
         self._lanes[claim.lane] += 1
         task = asyncio.create_task(self._deliver(claim), name=claim.id)
         self._running.add(task)
         task.add_done_callback(lambda done: self._ended(done, claim))
 
-    def _ended(self, task: asyncio.Task[None], claim: outbox.Claim) -> None:
+    def _ended(self, task: asyncio.Task[None], claim: claims.Claim) -> None:
         self._running.discard(task)
         self._lanes[claim.lane] -= 1
         if not self._lanes[claim.lane]:
@@ -115,13 +117,13 @@ class Sender:
         self._wake.set()
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            # The lease ends by itself and the row is tried again; losing the loop would stop all others.
-            log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error)
+            # The lease expires and the row is tried again; an error here would stop all other deliveries.
+            log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error, extra=claim.its)
 
-    async def _deliver(self, claim: outbox.Claim) -> None:
+    async def _deliver(self, claim: claims.Claim) -> None:
         turn = await steps.turn(self._rows, claim, datetime.now(UTC))
         if turn is not steps.Turn.SEND:
-            log.info("delivery %s, the %s of its exchange: %s", claim.id, claim.step, turn.value)
+            log.info("delivery %s, the %s of its exchange: %s", claim.id, claim.step, turn.value, extra=claim.its)
             return
         channel: Channel | None = None
         try:
@@ -135,70 +137,88 @@ class Sender:
                 await self._send(claim.id, _notice_in(claim), channel)
         except DeliveryError as error:
             await self._note_failure(claim, await self._confirmed(error, claim, channel))
-        except Exception as error:  # counted as an attempt, so that a delivery we cannot cope with ends some time
-            log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error)
-            await self._note_failure(claim, DeliveryError("a fault of ours; it is in the notifier's log"))
+        except Exception as error:  # counted as an attempt, so that a delivery that we cannot handle ends at some point
+            log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error, extra=claim.its)
+            await self._note_failure(claim, DeliveryError("an internal error; see the notifier's log"))
         else:
             now = datetime.now(UTC)
             ours = await self._mark_delivered(claim, now)
             metrics.LATENESS.labels(self._type).observe(max(0.0, (now - claim.told_from).total_seconds()))
             self._count("delivered", ours)
-            log.info("delivery %s arrived, attempt %d", claim.id, claim.attempts + 1)
+            log.info("delivery %s arrived, attempt %d", claim.id, claim.attempts + 1, extra=claim.its)
 
-    async def _wait(self, claim: outbox.Claim, why: str) -> None:
-        log.warning("delivery %s %s", claim.id, why)
-        await outbox.waits(self._rows, claim, why, datetime.now(UTC) + outbox.WAITS_FOR)
+    async def _wait(self, claim: claims.Claim, why: str) -> None:
+        log.warning("delivery %s %s", claim.id, why, extra=claim.its)
+        await claims.waits(self._rows, claim, why, datetime.now(UTC) + claims.WAITS_FOR)
 
-    def _known(self, claim: outbox.Claim) -> Channel | None:
+    def _known(self, claim: claims.Claim) -> Channel | None:
         channel = self._directory.channel(claim.brand, claim.channel)
         return channel if channel is not None and outbox.type_of(channel) == self._type else None
 
-    async def _looked_up(self, claim: outbox.Claim) -> Channel | None:
-        """The channel by all that the log says now. Raises DeliveryError where the log does not answer."""
+    async def _looked_up(self, claim: claims.Claim) -> Channel | None:
+        """The channel, after reading everything in the log. Raises DeliveryError if Kafka does not answer."""
         try:
             await asyncio.to_thread(self._directory.catch_up)
         except KafkaError as error:
-            log.warning("delivery %s waits for the brands: %s: %s", claim.id, type(error).__name__, error)
+            log.warning(
+                "delivery %s waits until the brands can be read: %s: %s",
+                claim.id,
+                type(error).__name__,
+                error,
+                extra=claim.its,
+            )
             raise DeliveryError("the channel could not be looked up") from error
         return self._known(claim)
 
-    async def _confirmed(self, error: DeliveryError, claim: outbox.Claim, used: Channel | None) -> DeliveryError:
-        """An error that is for good only if the channel is still the one that was `used`."""
+    async def _confirmed(self, error: DeliveryError, claim: claims.Claim, used: Channel | None) -> DeliveryError:
+        """The error, which is for good only if the channel is still the one that was `used`."""
         if not error.for_good or used is None:
             return error
         try:
             changed = await self._looked_up(claim) != used
         except DeliveryError as unknown:
             return unknown
-        return DeliveryError(f"{error}; the channel was changed meanwhile") if changed else error
+        return DeliveryError(f"{error}; the channel has been changed since") if changed else error
 
     @contextlib.asynccontextmanager
-    async def _held(self, claim: outbox.Claim) -> AsyncIterator[None]:
-        """Renews the lease as long as it takes."""
+    async def _held(self, claim: claims.Claim) -> AsyncIterator[None]:
+        """Renews the lease for as long as it takes."""
         renewing = asyncio.create_task(self._renew(claim), name=f"lease of {claim.id}")
         try:
             yield
         finally:
             renewing.cancel()
 
-    async def _renew(self, claim: outbox.Claim) -> None:
+    async def _renew(self, claim: claims.Claim) -> None:
         while True:
             await asyncio.sleep(self._lease.total_seconds() / RENEWALS_PER_LEASE)
             try:
-                if not await outbox.renewed(self._rows, claim, datetime.now(UTC) + self._lease):
-                    log.warning("delivery %s: the lease was lost while it was sent", claim.id)
+                if not await claims.renewed(self._rows, claim, datetime.now(UTC) + self._lease):
+                    log.warning("delivery %s: the lease was lost while it was being sent", claim.id, extra=claim.its)
                     return
             except PyMongoError as error:
-                log.warning("delivery %s: the lease is not renewed: %s: %s", claim.id, type(error).__name__, error)
+                log.warning(
+                    "delivery %s: the lease was not renewed: %s: %s",
+                    claim.id,
+                    type(error).__name__,
+                    error,
+                    extra=claim.its,
+                )
 
-    async def _mark_delivered(self, claim: outbox.Claim, now: datetime) -> bool:
-        """Marks it however long MongoDB is away: a row without the mark is sent again."""
+    async def _mark_delivered(self, claim: claims.Claim, now: datetime) -> bool:
+        """Keeps trying however long MongoDB is away: a row without the mark would be sent again."""
         give_up_at: float | None = None
         for delay in backoff.delays():
             try:
-                return await outbox.delivered(self._rows, claim, now)
+                return await claims.delivered(self._rows, claim, now)
             except PyMongoError as error:
-                log.warning("delivery %s arrived and is not marked: %s: %s", claim.id, type(error).__name__, error)
+                log.warning(
+                    "delivery %s arrived but was not marked: %s: %s",
+                    claim.id,
+                    type(error).__name__,
+                    error,
+                    extra=claim.its,
+                )
                 if self._stop.is_set():
                     give_up_at = give_up_at or time.monotonic() + LAST_MARK_SECONDS
                     if time.monotonic() >= give_up_at:
@@ -206,27 +226,36 @@ class Sender:
             await asyncio.sleep(delay)
         raise AssertionError("delays never end")
 
-    async def _note_failure(self, claim: outbox.Claim, error: DeliveryError) -> None:
+    async def _note_failure(self, claim: claims.Claim, error: DeliveryError) -> None:
         now = datetime.now(UTC)
         again = (
             None
             if error.for_good
-            else outbox.next_attempt(claim.attempts + 1, claim.created_at, now, error.retry_after)
+            else claims.next_attempt(claim.attempts + 1, claim.created_at, now, error.retry_after)
         )
         if again is None:
-            self._count("failed", await outbox.failed(self._rows, claim, str(error)))
-            log.error("delivery %s has failed after %d attempts: %s", claim.id, claim.attempts + 1, error)
+            self._count("failed", await claims.failed(self._rows, claim, str(error)))
+            log.error(
+                "delivery %s has failed after %d attempts: %s", claim.id, claim.attempts + 1, error, extra=claim.its
+            )
         else:
-            self._count("retried", await outbox.postponed(self._rows, claim, str(error), again))
+            self._count("retried", await claims.postponed(self._rows, claim, str(error), again))
             wait = (again - now).total_seconds()
-            log.warning("delivery %s, attempt %d: %s; again in %.0f s", claim.id, claim.attempts + 1, error, wait)
+            log.warning(
+                "delivery %s, attempt %d: %s; next try in %.0f s",
+                claim.id,
+                claim.attempts + 1,
+                error,
+                wait,
+                extra=claim.its,
+            )
 
     def _count(self, status: str, ours: bool) -> None:
         metrics.ATTEMPTS.labels(self._type, status if ours else "lost").inc()
 
 
-def _notice_in(claim: outbox.Claim) -> Notice:
+def _notice_in(claim: claims.Claim) -> Notice:
     try:
         return outbox.notice_of(claim.payload)
     except msgspec.ValidationError as error:
-        raise DeliveryError(f"the outbox holds no readable alert: {error}", for_good=True) from error
+        raise DeliveryError(f"the alert in the outbox cannot be read: {error}", for_good=True) from error

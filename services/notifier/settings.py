@@ -1,15 +1,15 @@
-"""What the notifier is told by its environment."""
+"""Settings of the notifier."""
 
 from email.utils import parseaddr
 
 from pydantic import Field, SecretStr, field_validator
 
-from rapport.kit.config import MongoSettings, OutgoingSettings, ReaderSettings
+from rapport.kit.config import MongoSettings, OutgoingSettings, ReaderSettings, SealingSettings
 from rapport.kit.mail_address import in_ascii
 from services.notifier.channels.mail import MailServer
 
 
-class NotifierSettings(MongoSettings, OutgoingSettings, ReaderSettings):
+class NotifierSettings(MongoSettings, OutgoingSettings, ReaderSettings, SealingSettings):
     """RAPPORT_… of `rapport notifier`."""
 
     port: int = 8003
@@ -19,9 +19,9 @@ class NotifierSettings(MongoSettings, OutgoingSettings, ReaderSettings):
     portal: str = "http://127.0.0.1:8000"
     """Where people reach the portal; the links in messages start with it."""
     send_seconds: float = Field(default=15.0, gt=0)
-    """The longest that one webhook may take. A claim is held for three times as long, and renewed while it is sent."""
+    """How long one webhook may take. A claim is held for three times as long, and renewed while it is being sent."""
     mail_seconds: float = Field(default=120.0, gt=0)
-    """The longest that handing in one mail may take, all steps together: servers that look for spam take their time."""
+    """How long handing over one mail may take, all steps together. Servers that check for spam take their time."""
 
     @field_validator("mail_from")
     @classmethod

@@ -1,67 +1,68 @@
-"""The steps of one exchange go to one channel in order: what a later step has overtaken is not told any more.
+"""Sends the steps of one exchange to one channel in order. A step is skipped once a later one is there.
 
-Without this, an "overdue" that was refused at first would be sent again after the "answered". The order is that of the
-log: the clock at which the scorer decided, then the offset.
+Otherwise an "overdue" that was refused at first would be sent again after the "answered". The order is that of the log:
+the scorer's clock when it decided, then the offset.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 import msgspec
 from pymongo.asynchronous.collection import AsyncCollection
 
-from rapport.kit.mongo import Document
-from services.notifier import outbox
+from services.notifier import claims, outbox
 
 _FIELDS = ("payload.created_at", "offset", "step", "status", "lease")
 _Place = tuple[datetime, int]
 
 
 class Turn(Enum):
-    """What is to be done with a claim."""
+    """What to do with a claim."""
 
     SEND = "send"
     WAIT = "wait"
-    """The step before it is just being sent; the claim was given back and is due again in a moment."""
+    """The step before it is being sent; the claim was given back and is due again in a moment."""
     SKIPPED = "skipped"
-    """A later step is there; the row is marked."""
+    """There is a later step; the row is marked."""
 
 
-async def turn(rows: AsyncCollection[outbox.Row], claim: outbox.Claim, now: datetime) -> Turn:
-    """Decides about a claim. Where it is to be sent, the earlier steps of its exchange are marked as skipped."""
+async def turn(rows: AsyncCollection[outbox.Row], claim: claims.Claim, now: datetime) -> Turn:
+    """Decides about a claim. If it is to be sent, the earlier steps of its exchange are marked as skipped."""
     exchange = claim.payload.get("exchange")
     place = _place(claim.payload, claim.offset)
     if exchange is None or place is None:
         return Turn.SEND
     query = {"brand": claim.brand, "payload.exchange": exchange, "channel": claim.channel, "_id": {"$ne": claim.id}}
-    earlier: list[Document] = []
+    earlier: list[outbox.Row] = []
     later: tuple[_Place, str] | None = None
     async for row in rows.find(query, dict.fromkeys(_FIELDS, 1)).hint("exchange"):
-        its = _place(row.get("payload", {}), row.get("offset", 0))
+        its = _place(row["payload"], row.get("offset", 0))
         if its is not None and its > place:
             later = max(later or (its, row["step"]), (its, row["step"]))
         elif its is not None and its < place and row["status"] == "pending":
             earlier.append(row)
     if later is not None:
-        await outbox.skipped(rows, claim, later[1])
+        await claims.skipped(rows, claim, later[1])
         return Turn.SKIPPED
     if all([await _overtake(rows, row, claim, now) for row in earlier]):
         return Turn.SEND
-    await outbox.given_back(rows, claim, now)
+    await claims.given_back(rows, claim, now)
     return Turn.WAIT
 
 
-async def _overtake(rows: AsyncCollection[outbox.Row], row: Document, by: outbox.Claim, now: datetime) -> bool:
-    """Skips an earlier step. False where it is just being sent, or was claimed since it was read."""
+async def _overtake(rows: AsyncCollection[outbox.Row], row: outbox.Row, by: claims.Claim, now: datetime) -> bool:
+    """Skips an earlier step. False if it is being sent, or was claimed since it was read."""
     until = row["lease"]["until"]
     if until is not None and until > now:
         return False
     free = {"_id": row["_id"], "status": "pending", "lease.token": row["lease"]["token"]}
-    return await outbox.skip(rows, free, by.step)
+    return await claims.skip(rows, free, by.step)
 
 
-def _place(payload: Document, offset: int) -> _Place | None:
-    """Where a step stands in the log; None where the row does not say."""
+def _place(payload: Mapping[str, Any], offset: int) -> _Place | None:
+    """Where a step stands in the log; None if the row does not say."""
     try:
         return msgspec.convert(payload.get("created_at"), datetime), offset
     except msgspec.ValidationError:

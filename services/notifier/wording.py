@@ -1,4 +1,4 @@
-"""What an alert says to a person, at the moment when it is sent. Every text from outside is cleaned as it is put in."""
+"""The words of alerts and reminders. Every text from outside is cleaned as it is put in."""
 
 import html
 from dataclasses import dataclass
@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
 from rapport.contracts.events import Alert, MissingPost, Notice
+from rapport.domain.figures import duration_in_words
 from rapport.domain.naming import LONGEST_NAME, by_handle
-from rapport.domain.platforms import NAMES
+from rapport.domain.platforms import platform_name
 from rapport.kit.text import is_blank, lines_of, marked, one_line
 
 SUBJECT_CHARACTERS = 200
+MINUTE, HOUR = 60, 3_600
+"""In seconds."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,14 @@ class Message:
 
 
 def message_for(notice: Notice, brand_name: str, link: str, now: datetime) -> Message:
-    """The message of an alert or a reminder as it is true at `now`. `link` leads to what it is about in the portal."""
+    """The message of an alert or a reminder as of `now`. `link` leads to its page in the portal."""
     brand = notice.brand if is_blank(brand_name) else brand_name
-    where = f"{one_line(brand, LONGEST_NAME)} on {platform_name(notice.platform)}"
+    where = f"{one_line(brand, LONGEST_NAME)} on {platform_name(one_line(notice.platform, LONGEST_NAME))}"
     if isinstance(notice, MissingPost):
         return _message_for_missing(notice, where, link, now)
     facts = _facts(notice)
     if notice.unconfirmed:
-        facts.append("Unconfirmed: the platform was behind or silent, so an answer may already be there.")
+        facts.append("Unconfirmed: some data from the platform was missing, so there may already be an answer.")
     subject = one_line(headline(notice, where, now), SUBJECT_CHARACTERS)
     said = lines_of(notice.first.text or "")
     address = web_address(notice.first.url)
@@ -41,7 +44,7 @@ def message_for(notice: Notice, brand_name: str, link: str, now: datetime) -> Me
 
 def _message_for_missing(missing: MissingPost, where: str, link: str, now: datetime) -> Message:
     late = span(max(now, missing.created_at) - missing.planned_at)
-    subject = one_line(f"Not published: a post of {where} was planned {late} ago", SUBJECT_CHARACTERS)
+    subject = one_line(f"Not published: a post for {where} was planned {late} ago", SUBJECT_CHARACTERS)
     facts = [f"Planned: {moment(missing.planned_at)}"]
     if missing.owner is not None and not is_blank(missing.owner):
         facts.append(f"Owner: {one_line(missing.owner, LONGEST_NAME)}")
@@ -52,8 +55,8 @@ def _message_for_missing(missing: MissingPost, where: str, link: str, now: datet
 def headline(alert: Alert, where: str, now: datetime) -> str:
     """What, who, how late, for whom and where.
 
-    An alert may be sent long after it was decided, by a mail server that was away. A warning then says that its time
-    has passed. The partition's clock may be a little ahead of ours, so nothing is told as of before the decision.
+    An alert may be sent long after it was decided, because a mail server was away. A warning then says that its time
+    has passed. The partition's clock may be a little ahead of ours, so `now` never counts as earlier than the decision.
     """
     follower = alert.follower
     who = by_handle(follower.id, follower.handle, follower.name)
@@ -111,18 +114,13 @@ def _as_html(subject: str, facts: list[str], said: list[str], address: str | Non
 
 
 def link_to(portal: str, notice: Notice) -> str:
-    """The page in the portal of what it is about."""
+    """Its page in the portal."""
     what, name = ("calendar", notice.plan) if isinstance(notice, MissingPost) else ("exchanges", notice.exchange)
     return f"{portal.rstrip('/')}/brands/{quote(notice.brand, safe='')}/{what}/{quote(name, safe='')}"
 
 
-def platform_name(platform: str) -> str:
-    """A platform as people write it."""
-    return NAMES.get(platform) or one_line(platform, LONGEST_NAME).capitalize()
-
-
 def web_address(url: str | None) -> str | None:
-    """A URL that is safe to link to: http or https, else nothing."""
+    """The URL if it is safe to link to, which is http or https only."""
     if url is None or any(c.isspace() for c in url) or marked(url) != url:
         return None
     try:
@@ -138,19 +136,12 @@ def moment(at: datetime) -> str:
 
 
 def span(length: timedelta) -> str:
-    """A duration in its two largest units that matter: `45 minutes`, `1 hour`, `24 hours 10 minutes`, `3 days 4 hours`.
+    """A duration in whole minutes, from two days on in whole hours: `45 minutes`, `24 hours 10 minutes`, `3 days`.
 
-    Whole minutes that have passed, so that nothing is said to have lasted longer than it did.
+    Rounded down, so that nothing is said to have lasted longer than it did.
     """
-    minutes = int(length.total_seconds() // 60)
-    if minutes < 1:
+    seconds = length.total_seconds()
+    if seconds < MINUTE:
         return "less than a minute"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return _counted(hours, "hour", minutes, "minute")
-    return _counted(hours // 24, "day", hours % 24, "hour")
-
-
-def _counted(many: int, unit: str, few: int, smaller: str) -> str:
-    found = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in ((many, unit), (few, smaller)) if count]
-    return " ".join(found)
+    grain = HOUR if seconds >= 48 * HOUR else MINUTE
+    return duration_in_words(seconds // grain * grain, joint=" ")

@@ -12,17 +12,17 @@ from rapport.contracts.topics import (
     EXCHANGES_CHANGELOG,
     EXCHANGES_DEAD,
     RELATIONSHIPS_CHANGELOG,
+    SCORER_APPLICATION,
     SCORER_GROUP,
     TOMBSTONES_DAYS,
 )
-from services.scorer.exchanges import ExchangesHandler
+from services.scorer.exchanges.handler import ExchangesHandler
 from services.scorer.fenced.agent import Agent, Handler
 from services.scorer.fenced.turns import Turns
-from services.scorer.output import ROW_HEADERS
-from services.scorer.relationships import RelationshipsHandler
+from services.scorer.headers import ROW_HEADERS
+from services.scorer.relationships.handler import RelationshipsHandler
 from services.scorer.rows import ROWS_FORMAT
 
-APPLICATION = "rapport-1"
 STALE_AFTER = (TOMBSTONES_DAYS - 2) * DAY_MS
 
 
@@ -40,13 +40,13 @@ def agents(
     turns = Turns()
     return [
         Agent(
-            name="exchanges", application=APPLICATION, group=SCORER_GROUP, bootstrap=bootstrap, data=data,
+            name="exchanges", application=SCORER_APPLICATION, group=SCORER_GROUP, bootstrap=bootstrap, data=data,
             sources=(CONVERSATIONS.name,), changelog=EXCHANGES_CHANGELOG.name, changelog_headers=ROW_HEADERS,
             dead_letters={CONVERSATIONS.name: CONVERSATIONS_DEAD.name}, handler=exchanges, stale_after=STALE_AFTER,
             turns=turns, rows_format=ROWS_FORMAT, put_aside=put_aside, session_seconds=session_seconds,
         ),
         Agent(
-            name="relationships", application=APPLICATION, group=SCORER_GROUP, bootstrap=bootstrap, data=data,
+            name="relationships", application=SCORER_APPLICATION, group=SCORER_GROUP, bootstrap=bootstrap, data=data,
             sources=(ENGAGEMENTS.name, EXCHANGES.name), changelog=RELATIONSHIPS_CHANGELOG.name,
             changelog_headers=ROW_HEADERS,
             dead_letters={ENGAGEMENTS.name: ENGAGEMENTS_DEAD.name, EXCHANGES.name: EXCHANGES_DEAD.name},

@@ -1,4 +1,4 @@
-"""Where the scorer's rows stand in the log, and a way on where they do not fit together, at a price that is said."""
+"""How the scorer's rows and the log fit together, and how to go on where they do not, at a stated price."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,13 +8,13 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from rapport.contracts.topics import SCORER_PARTITIONS
-from rapport.kit.kafka_login import login
+from rapport.contracts.topics import CONVERSATIONS
+from rapport.kit.broker.kafka_login import login
 from services.scorer.agents import agents
 from services.scorer.fenced.agent import Agent
 from services.scorer.fenced.position import Standing, Trouble, standings
+from services.scorer.fenced.producer import Producer
 from services.scorer.fenced.state import POSITION, Position
-from services.scorer.fenced.transaction import Producer
 
 _LAST = 2_000
 """Records at the end of a changelog among which its position is looked for first: every transaction writes it."""
@@ -27,7 +27,7 @@ class Found(NamedTuple):
     standing: Standing
 
     def cost(self) -> str | None:
-        """What is given up by going on; None where nothing is the matter, or there is no way on."""
+        """What going on would give up; None where nothing is wrong, or where going on is not possible."""
         reached, first, rows = self.standing.reached or 0, self.standing.first, self.standing.rows or 0
         name = f"{self.standing.source.topic}:{self.standing.source.partition}"
         if self.standing.trouble is Trouble.DELETED:
@@ -68,7 +68,7 @@ def _agents(bootstrap: str) -> list[Agent]:
 async def _look(bootstrap: str, heard: Callable[[], object]) -> list[Found]:
     found = []
     for agent in _agents(bootstrap):
-        for partition in range(SCORER_PARTITIONS):
+        for partition in range(CONVERSATIONS.partitions):
             found += [Found(agent.name, each) for each in await _standings(agent, partition)]
             heard()
     return found

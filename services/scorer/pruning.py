@@ -1,6 +1,6 @@
-"""Rows that nothing rests on any more leave the state: 90 days after they last changed, by the log's time.
+"""Deletes rows that nothing needs any more, 90 days after they last changed, by the log's time.
 
-Which rows those are is for `services.scorer.lifetimes` to say.
+`services.scorer.lifetimes` says which rows those are.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,18 +11,18 @@ from services.scorer.fenced.state import Store
 
 DAY_MS = 86_400_000
 KEPT = 90 * DAY_MS
-"""As long as the log is kept, what is sent again is recognised. Interactions that old open no clock either."""
+"""While the log is kept, repeated records are recognised. Interactions that old open no clock either."""
 LOOK_EVERY = 5_000
 PASS_EVERY = 7 * DAY_MS
-"""Most rows stay, and are looked at in every pass: after an outage, a week of the log is worth one pass at most."""
+"""Most rows stay, and every pass visits them: after an outage, a week of the log gets one pass at most."""
 
 
 class Kind(NamedTuple):
     """Which rows of a kind may go.
 
-    Most of those that are old enough stay, and `stays` sees that at a glance: it is asked of each of them in every
-    pass, with the key and what little of the row `glance` decodes, the field `seen` among it. What it does not know,
-    `is_over` decides by the key, the row, the clock and other rows.
+    Most of those that are old enough stay, and `stays` sees that at a glance: in every pass it gets the key of each,
+    and the few fields that `glance` decodes, `seen` among them. Where it does not know, `is_over` decides by the key,
+    the row, the clock and other rows.
     """
 
     shape: type[Any]

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from rapport.contracts import codec
 from rapport.contracts.events import Tick
 from rapport.contracts.topics import CONVERSATIONS, key_of
-from rapport.kit.kafka_login import login
+from rapport.kit.broker.kafka_login import login
 
 log = logging.getLogger("rapport.scorer.ticks")
 

@@ -1,1 +1,1 @@
-"""`rapport verify`: what the log says, recomputed by the scorer's own handlers, held against the views in MongoDB."""
+"""`rapport verify`: recomputes what the log says by the scorer's own handlers, and compares the views in MongoDB."""

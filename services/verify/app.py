@@ -1,4 +1,4 @@
-"""`rapport verify`: replay to the end of the log, compare, and look again at what differs until that is certain."""
+"""`rapport verify`: replays the log to its end, compares, and compares again what differs until that is certain."""
 
 import asyncio
 import contextlib
@@ -19,15 +19,15 @@ from pymongo.errors import PyMongoError
 
 from rapport.contracts.topics import CATALOGUE
 from rapport.domain.times import utc
-from rapport.kit import kafka as kit_kafka
 from rapport.kit import mongo
+from rapport.kit.broker import kafka as kit_kafka
 from rapport.kit.mongo import Document
 from services.scorer.fenced.state import Store
 from services.verify.compare import KINDS, Comparison, Difference
+from services.verify.expected import Expected
 from services.verify.figures import FIGURES
 from services.verify.following import Following
-from services.verify.groups import Passages
-from services.verify.ledger import Expected
+from services.verify.groups import Rounds
 from services.verify.log import SOURCES, Log, UnverifiableError, name, partitions
 from services.verify.progress import steps
 from services.verify.replay import Replay
@@ -40,7 +40,7 @@ log = logging.getLogger("rapport.verify")
 AGREES, DIFFERS, UNDONE = 0, 1, 2
 """Exit codes."""
 MOST_OPEN = 200_000
-"""Subjects that differ, above which the comparison is not carried further before these are decided."""
+"""With more differences than this, the comparison stops until they are decided."""
 LOOK_SECONDS = 0.5
 _SOURCE_NAMES = frozenset(topic.name for topic in SOURCES)
 
@@ -55,10 +55,10 @@ class Wanted:
     grace: float
     """The scorer's `breach_grace_seconds`."""
     settle: float
-    """How long what differs must not change before it is a difference."""
+    """How long something has to differ unchanged before it counts as a difference."""
     brand: str | None = None
     keep: Path | None = None
-    """Where the replayed rows stay, to go on from next time; without it they are in a temporary folder."""
+    """Where the replayed rows stay, to continue from next time; without it they are in a temporary folder."""
 
 
 class Summary(Struct, kw_only=True):
@@ -81,7 +81,7 @@ class Summary(Struct, kw_only=True):
 
 
 def verify(wanted: Wanted, tell: Callable[[Difference | Summary], None]) -> int:
-    """Does it, tells each difference and last the summary, and gives the exit code."""
+    """Verifies, tells each difference and last the summary, and gives the exit code."""
     for library in ("aiokafka", "kafka", "pymongo"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
@@ -106,7 +106,7 @@ def _words(error: BaseException, wanted: Wanted) -> str:
     if isinstance(error, PyMongoError):
         return f"MongoDB at {mongo.shown(wanted.mongodb)}: {said}"
     if not isinstance(error, OSError):
-        log.error("a fault of verify's, or of the handlers", exc_info=error)
+        log.error("a fault in verify or in the handlers", exc_info=error)
     return said
 
 
@@ -117,7 +117,7 @@ class _Verification:
         self._ended = threading.Event()
 
     async def run(self) -> tuple[list[Difference], Summary]:
-        """From the log's beginning to what is to be told of it."""
+        """The differences, and the summary."""
         wanted = self._wanted
         await asyncio.to_thread(_check_topics, wanted.kafka)
         with steps() as self._steps, _store(wanted.keep) as store, mongo.client(wanted.mongodb) as client:
@@ -135,23 +135,23 @@ class _Verification:
         expected = self._replay.expected
         comparison = Comparison(expected, database, self._wanted.brand, self._log.cut)
         settling = Settling(comparison, comparison.hour, self._wanted.settle)
-        passages = Passages(self._log)
+        rounds = Rounds(self._log)
         await self._catch_up()
-        await self._catch_up()  # what came meanwhile, so that less differs at first
+        await self._catch_up()  # what arrived meanwhile, so that less differs at first
         why: str | None = None
         try:
             complete = False
             while not (complete or len(settling)):
-                complete = await asyncio.to_thread(self._compare, comparison, settling, passages.begun + 1)
-                await self._settle(settling, passages)
+                complete = await asyncio.to_thread(self._compare, comparison, settling, rounds.begun + 1)
+                await self._settle_differences(settling, rounds)
             if not complete:
-                why = f"so much differs that the rest was not compared: are the grace of {self._wanted.grace:g} s and "
-                why += f"the database {self._wanted.database} the right ones?"
+                why = "so much differs that the rest was not compared. "
+                why += f"Is a grace of {self._wanted.grace:g} s right, and {self._wanted.database} the right database?"
         except UnverifiableError as error:
             why = str(error)
         finally:
-            await passages.stop()
-        differences, undecided = settling.outcome(passages.done)
+            await rounds.stop()
+        differences, undecided = settling.outcome(rounds.done)
         why = why or _kept_changing(undecided)
         if why is None and not differences:
             differences, why = await self._verify_figures(database)
@@ -168,7 +168,7 @@ class _Verification:
         )
 
     async def _verify_figures(self, database: Database[Document]) -> tuple[list[Difference], str | None]:
-        """Compares what is made from the views; gives what differs, and why it could not be done."""
+        """Compares what the upkeep makes from the views; gives what differs, and why it could not be done."""
         brand = self._wanted.brand
         brands = [brand] if brand is not None else await asyncio.to_thread(database["brands"].distinct, "_id")
         following = Following(database, brands, self._wanted.settle)
@@ -192,12 +192,12 @@ class _Verification:
                         return
 
     async def _catch_up(self, *, tell: bool = True) -> None:
-        """Replays to the ends as they now are."""
+        """Replays to the ends as they are now."""
         ends = await self._log.ends()
         left = await self._log.left(ends)
         with self._steps.step("reading the log", left) if tell else contextlib.nullcontext() as step:
             for wanted in (
-                # The dead letters first: of some records only they say that they were not processed.
+                # The dead letters first: for some records, nothing else says that they were not processed.
                 {each: end for each, end in ends.items() if each.topic not in _SOURCE_NAMES},
                 {each: end for each, end in ends.items() if each.topic in _SOURCE_NAMES},
             ):
@@ -207,29 +207,29 @@ class _Verification:
                         step.advance(len(records))
         self._replay.passed(await self._log.positions())
 
-    def _compare(self, comparison: Comparison, settling: Settling, passage: int) -> bool:
-        """Compares everything; False where so much differs that it stopped."""
+    def _compare(self, comparison: Comparison, settling: Settling, number: int) -> bool:
+        """Compares everything; False where so much differs that it stopped. `number`: the next round that begins."""
         for what in KINDS:
             self._compared[what] = 0
             with self._steps.step(f"comparing {plural(what)}", comparison.size(what)) as step:
                 for many, differing in comparison.whole(what):
                     self._compared[what] += many
                     step.advance(many)
-                    settling.add(differing, passage)
+                    settling.add(differing, number)
                     if len(settling) > MOST_OPEN or self._ended.is_set():
                         return False
         return True
 
-    async def _settle(self, settling: Settling, passages: Passages) -> None:
-        """Follows the log until what differs agrees or will stay."""
-        if not len(settling) or settling.decided(passages.done):
+    async def _settle_differences(self, settling: Settling, rounds: Rounds) -> None:
+        """Follows the log until what differs agrees, or will certainly stay different."""
+        if not len(settling) or settling.decided(rounds.done):
             return
         with self._steps.step(_looking(len(settling), "things")) as step:
-            while len(settling) and not settling.decided(passages.done):
+            while len(settling) and not settling.decided(rounds.done):
                 step.now(_looking(len(settling), "things"))
-                passages.turn(_reached(self._replay.standing))
-                following = passages.begun + 1
-                hours = await asyncio.to_thread(settling.hours, passages.done, following)
+                rounds.advance(_reached(self._replay.standing))
+                following = rounds.begun + 1
+                hours = await asyncio.to_thread(settling.hours, rounds.done, following)
                 await self._catch_up(tell=False)
                 await asyncio.to_thread(settling.look_again, hours, following)
                 await asyncio.sleep(LOOK_SECONDS)
@@ -238,11 +238,13 @@ class _Verification:
 def _kept_changing(undecided: Sequence[tuple[str, str]]) -> str | None:
     if not undecided:
         return None
-    return f"{len(undecided):,} things kept changing and never agreed with the log, such as {' '.join(undecided[0])}"
+    return (
+        f"{len(undecided):,} things kept changing and never agreed with the log, for example {' '.join(undecided[0])}"
+    )
 
 
 def _looking(many: int, what: str) -> str:
-    return f"looking again at {many:,} {what} that differ"
+    return f"rechecking {many:,} {what} that differ"
 
 
 def _reached(standing: Standing) -> Mapping[TopicPartition, int]:
@@ -261,12 +263,10 @@ def _counts(expected: Expected, brand: str | None) -> dict[str, dict[str, int]]:
 
 
 def _check_topics(bootstrap: str) -> None:
-    missing = kit_kafka.missing_topics(bootstrap, CATALOGUE)
-    if missing:
-        raise UnverifiableError(f"the broker has no topic {', '.join(sorted(missing))}")
-    wrong = kit_kafka.wrong_partitions(bootstrap, CATALOGUE)
-    if wrong:
-        raise UnverifiableError(f"partition counts do not fit the catalogue: {wrong}")
+    try:
+        kit_kafka.check_topics(bootstrap, CATALOGUE)
+    except LookupError as error:
+        raise UnverifiableError(str(error)) from error
 
 
 @contextlib.contextmanager

@@ -1,16 +1,16 @@
-"""What MongoDB shows, held against what the log says: each difference by its subject and field.
+"""Compares what MongoDB shows with what the log says, and names each difference by its subject and field.
 
-Engagements and exchanges reach the row of a follower in an order that no topic tells; whatever it was, the row ends the
-same, its `version` too: that counts what was news of some fact, and all that is told of one fact comes from one
-partition. So does a whole exchange, with its revision. Left out is what the projector adds and nothing is told from:
+No topic tells in which order engagements and exchanges reached the row of a follower. The row ends the same in any
+order, and so does its `version`: that counts news of facts, and all news of one fact comes from one partition. So does
+a whole exchange, with its revision. Not compared is what the projector adds for itself:
 
 - `written_at` and `arrived`, when it wrote a document; `stage_noted` of a follower, and its `stage` and `stage_until`,
   which are among the figures (`services.verify.figures`).
 - `drawn` and `summed` of an hour. They number the recounts. An hour without counts is as good as none.
 
-An interaction whose id is in several partitions is right in the shape of any of them; nobody reads them in one order.
-Its hour counts it in the shape that MongoDB has.
-How many interactions a brand has of each kind is not asked apart: it follows, once each of them is there as it should.
+An interaction whose id is in several partitions may have the shape of any of them, because partitions have no common
+order. Its hour counts it in the shape that MongoDB has. How many interactions a brand has of each kind is not compared
+separately: it follows once each interaction is right.
 """
 
 import logging
@@ -23,8 +23,8 @@ from pymongo.database import Database
 
 from rapport.contracts.topics import ALERTS
 from rapport.kit.mongo import Document
-from services.api.projection.documents import hour_id
-from services.verify.ledger import Expected, alerts_partition
+from services.api.interactions.documents import hour_id
+from services.verify.expected import Expected, alerts_partition
 
 log = logging.getLogger("rapport.verify")
 
@@ -58,12 +58,12 @@ class Difference(Struct, frozen=True):
 
 
 class Comparison:
-    """All of MongoDB's queries are here."""
+    """Queries MongoDB and compares."""
 
     def __init__(
         self, expected: Expected, database: Database[Document], brand: str | None, cut: frozenset[str]
     ) -> None:
-        """`brand` limits it; `cut`: the partitions (by name) of which retention removed the beginning."""
+        """`brand` limits it; `cut`: the partitions (by name) whose beginning retention removed."""
         self._expected = expected
         self._database = database
         self._brand = brand
@@ -81,9 +81,9 @@ class Comparison:
         )
 
     def whole(self, what: str) -> Iterator[tuple[int, dict[str, list[Difference]]]]:
-        """Compares everything of a kind; gives how many were looked at, and those that differ, part by part."""
+        """Compares everything of a kind; gives how many were compared, and those that differ, part by part."""
         if what == "alert record":
-            self._look_from_where_alerts_are_kept()
+            self._find_first_kept_alerts()
         for ids in self._expected.ids(what, self._brand):
             for start in range(0, len(ids), AT_ONCE):
                 some = ids[start : start + AT_ONCE]
@@ -133,7 +133,7 @@ class Comparison:
     def _document(self, what: str, id: str, document: Document | None) -> list[Difference]:
         try:
             wanted = self._hour(id) if what == "hour" else self._expected.documents(what, id)
-        except Exception as error:  # one subject that cannot be told does not stop the others
+        except Exception as error:  # one subject that cannot be recomputed does not stop the others
             log.exception("%s %s cannot be recomputed", what, id)
             return [Difference(what, str(id), None, document, f"cannot be recomputed: {type(error).__name__}")]
         if what == "hour":
@@ -157,9 +157,9 @@ class Comparison:
         try:
             return self._expected.gives(what, id)
         except Exception:
-            return False  # compared below, where it is told
+            return False  # compared below, which reports it
 
-    def _look_from_where_alerts_are_kept(self) -> None:
+    def _find_first_kept_alerts(self) -> None:
         """Alerts of one partition of `conversations` are in order, so what is missing below the first is cut off."""
         self._kept_from.clear()
         if not self._cut:

@@ -1,4 +1,4 @@
-"""What differs among the figures, looked at again until it agrees or is sure to stay."""
+"""Figures that differ, compared again until they agree or will certainly stay different."""
 
 import logging
 import time
@@ -10,15 +10,16 @@ from pymongo.errors import ConnectionFailure
 
 from rapport.kit.mongo import Document
 from rapport.kit.parts import halves
-from services.api.upkeep.trail import LATER
+from services.api.projector.upkeep.change_feed import TWICE_WITHIN
 from services.verify.compare import Difference, fields_between
-from services.verify.figures import AT_ONCE, FIGURES, Facts, Figure
+from services.verify.figures import FIGURES
+from services.verify.figures.figure import AT_ONCE, Facts, Figure
 from services.verify.settle import MOVING_FACTOR
 
 log = logging.getLogger("rapport.verify")
 
-WAITED = LATER.total_seconds()
-"""Seconds after which the upkeep looks a second time at what it may have read too early."""
+WAITED = TWICE_WITHIN.total_seconds()
+"""Seconds after which the upkeep has looked a second time at what it may have read too early."""
 
 Both = tuple[Document | None, Document | None]
 """What is stored, and what should be."""
@@ -32,7 +33,7 @@ class _Open:
     def __init__(self, stored: Document | None, wanted: Document | None, now: float) -> None:
         self.stored, self.wanted = stored, wanted
         self.before = [wanted]
-        """What it should have been at some time since it is looked at: it may be that late."""
+        """What it should have been at some time since it was first compared: it may be that late."""
         self.changed = self.began = now
 
 
@@ -55,7 +56,7 @@ class Following:
         self._clock = clock
         self._open: dict[Subject, _Open] = {}
         self._failed: dict[tuple[str, str], Difference] = {}
-        """Brands of which it cannot be told what should be there, by figure."""
+        """Brands for which a figure cannot be recomputed, by figure."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -65,7 +66,7 @@ class Following:
         return self._database[self._figures[what].collection].count_documents({"brand": {"$in": self._brands}})
 
     def whole(self, what: str) -> Iterator[int]:
-        """Compares everything of a figure; gives how many were looked at, part by part."""
+        """Compares everything of a figure; gives how many were compared, part by part."""
         figure = self._figures[what]
         for brand in self._brands:
             for ids in self._ids(figure, brand):
@@ -77,7 +78,7 @@ class Following:
                 yield len(both)
 
     def _ids(self, figure: Figure, brand: str) -> Iterator[list[str]]:
-        """What has to be compared of a brand; one brand of which that cannot be told does not stop the others."""
+        """What has to be compared of a brand. Where that cannot be recomputed, the other brands go on."""
         try:
             yield from figure.ids(self._facts(brand))
         except ConnectionFailure:
@@ -88,7 +89,7 @@ class Following:
             self._failed[figure.what, brand] = Difference(figure.what, brand, None, None, why)
 
     def _both(self, figure: Figure, brand: str, ids: Sequence[str]) -> dict[str, Both]:
-        """What is stored and what should be; what cannot be recomputed is told as a difference."""
+        """What is stored and what should be; what cannot be recomputed counts as a difference."""
         found: dict[str, Both] = {}
 
         def compare(some: Sequence[str]) -> None:
@@ -102,15 +103,15 @@ class Following:
         return found
 
     def look_again(self) -> None:
-        """Compares again what differs, and forgets what agrees or shows what was right a moment before."""
+        """Compares again what differs, and drops what agrees or shows what was right a moment before."""
         parts: dict[tuple[str, str], list[str]] = {}
         for what, brand, one in self._open:
             parts.setdefault((what, brand), []).append(one)
         for (what, brand), ids in parts.items():
             for start in range(0, len(ids), AT_ONCE):
-                self._look(what, brand, ids[start : start + AT_ONCE])
+                self._compare_again(what, brand, ids[start : start + AT_ONCE])
 
-    def _look(self, what: str, brand: str, ids: list[str]) -> None:
+    def _compare_again(self, what: str, brand: str, ids: list[str]) -> None:
         both = self._both(self._figures[what], brand, ids)
         now = self._clock()
         for one in ids:

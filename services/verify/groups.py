@@ -1,4 +1,4 @@
-"""When scorer and projector are through with what was replayed, so that what still differs will not come by itself."""
+"""Waits until scorer and projector have processed what was replayed: what differs after that will not go away."""
 
 import asyncio
 import contextlib
@@ -13,11 +13,11 @@ from services.verify.log import Log, UnverifiableError, name
 
 LOOK_SECONDS = 0.3
 PATIENCE_SECONDS = 60.0
-"""A group that has to go on and commits nothing for so long is not at work."""
+"""A group that has work and commits nothing for this long is not running."""
 
 
-class Passages:
-    """Follows the groups past one replayed position after the other: passage 1, 2, …; one at a time."""
+class Rounds:
+    """Waits for one replayed position after the other: round 1, 2, …; one at a time."""
 
     def __init__(self, log: Log) -> None:
         """Looks at the groups through `log`."""
@@ -25,10 +25,10 @@ class Passages:
         self._task: asyncio.Task[None] | None = None
         self.begun = 0
         self.done = 0
-        """The last passage of which the views show everything."""
+        """The last round whose records the views show completely."""
 
-    def turn(self, reached: Mapping[TopicPartition, int]) -> None:
-        """Begins the next passage, to `reached` (the offset after the last record), where none is under way.
+    def advance(self, reached: Mapping[TopicPartition, int]) -> None:
+        """Begins the next round, to `reached` (the offset after the last record), where none is under way.
 
         Raises UnverifiableError where a group stands still.
         """
@@ -38,21 +38,21 @@ class Passages:
             self._task.result()
             self.done = self.begun
         self.begun += 1
-        self._task = asyncio.create_task(self._pass(dict(reached)))
+        self._task = asyncio.create_task(self._run(dict(reached)))
 
     async def stop(self) -> None:
-        """Gives up the passage under way."""
+        """Gives up the round under way."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _pass(self, reached: Mapping[TopicPartition, int]) -> None:
-        await self._past(SCORER_GROUP, reached)
-        # What came of it is written now, and the relationships have to hear of it.
+    async def _run(self, reached: Mapping[TopicPartition, int]) -> None:
+        await self._wait_until_past(SCORER_GROUP, reached)
+        # Its results are written now, and the relationships agent has to process them.
         exchanges = await self._lasts(EXCHANGES)
-        await self._past(SCORER_GROUP, exchanges)
+        await self._wait_until_past(SCORER_GROUP, exchanges)
         views = await self._lasts(ALERTS, RELATIONSHIPS_CHANGELOG)
-        await self._past(PROJECTOR_GROUP, {**reached, **exchanges, **views})
+        await self._wait_until_past(PROJECTOR_GROUP, {**reached, **exchanges, **views})
 
     async def _lasts(self, *topics: Topic) -> dict[TopicPartition, int]:
         try:
@@ -60,9 +60,9 @@ class Passages:
                 return await self._log.lasts(topics)
         except TimeoutError as error:
             names = " and ".join(topic.name for topic in topics)
-            raise UnverifiableError(f"the end of {names} cannot be read: is the broker there?") from error
+            raise UnverifiableError(f"the end of {names} cannot be read: is the broker running?") from error
 
-    async def _past(self, group: str, wanted: Mapping[TopicPartition, int]) -> None:
+    async def _wait_until_past(self, group: str, wanted: Mapping[TopicPartition, int]) -> None:
         moved, before = time.monotonic(), None
         behind = dict.fromkeys(wanted, 0)
         while True:
@@ -76,7 +76,7 @@ class Passages:
             elif time.monotonic() - moved > PATIENCE_SECONDS:
                 each, at = next(iter(behind.items()))
                 raise UnverifiableError(
-                    f"the group {group} stands at {at} of {name(each)} for {PATIENCE_SECONDS:.0f} s and has to reach "
-                    f"{wanted[each]}: what differs may only be late. Is it running, and is it well?"
+                    f"the group {group} has been at {at} of {name(each)} for {PATIENCE_SECONDS:.0f} s and has to reach "
+                    f"{wanted[each]}: what differs may only be late. Is it running?"
                 )
             await asyncio.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""The topics as they are read here: what is committed, each partition in order, to given ends. Nothing is written."""
+"""Reads the topics: what is committed, each partition in order, to given ends. Writes nothing."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ from rapport.contracts.topics import (
     Topic,
 )
 from rapport.domain.times import utc
-from rapport.kit.kafka_login import login
+from rapport.kit.broker.kafka_login import login
 
 SOURCES = (CONVERSATIONS, ENGAGEMENTS)
 """What everything is recomputed from."""
@@ -31,7 +31,7 @@ FOLLOWED = (
 MOST_RECORDS = 500
 """Given at once, as many as the scorer takes into one transaction."""
 STALLED_SECONDS = 60.0
-"""Without a record for so long, though there are some, the broker is away or a transaction hangs."""
+"""If no record comes for this long although there are some, the broker is away or a transaction hangs."""
 _POLL_MS = 500
 _BACK = 8
 
@@ -39,7 +39,7 @@ _SOURCE_NAMES = frozenset(topic.name for topic in SOURCES)
 
 
 class UnverifiableError(RuntimeError):
-    """It cannot be done. The text says why, and what a person can do."""
+    """Verifying is not possible. The text says why, and what a person can do."""
 
 
 def partitions(topics: Iterable[Topic]) -> list[TopicPartition]:
@@ -90,18 +90,18 @@ class Log:
             if position is not None and not first[partition] <= position <= end[partition]:
                 raise UnverifiableError(
                     f"what is kept was read from {name(partition)} up to {position}, but the log now holds "
-                    f"{first[partition]} to {end[partition]}: it was cut or recreated meanwhile, so nothing follows "
-                    "from what is kept. Begin anew with an empty folder"
+                    f"{first[partition]} to {end[partition]}: it was cut or recreated meanwhile, so what is kept is "
+                    "useless. Start again with an empty folder"
                 )
             self._reader.seek(partition, first[partition] if position is None else position)
             if position is None and first[partition] > 0 and partition.topic in _SOURCE_NAMES:
                 lost.append(f"{name(partition)} {await self._since(partition, first[partition], end[partition])}")
         if lost:
             raise UnverifiableError(
-                f"retention has removed the beginning of {', '.join(lost)}. An exchange can rest on a comment, a "
-                "decision or a policy from before, and a relationship on what was taken back since, so what is left "
-                "gives others than there were, and a difference would mean nothing. Verify with --keep DIR from early "
-                "on: it goes on from what it had recomputed, as long as it runs more often than records are removed"
+                f"retention has removed the beginning of {', '.join(lost)}. Exchanges can depend on comments, "
+                "decisions and policies from before, and relationships on what was taken back since, so a difference "
+                "would mean nothing. Verify with --keep DIR from early on: it continues from what it had recomputed, "
+                "as long as it runs more often than records are removed"
             )
         self.cut = frozenset(name(partition) for partition in every if first[partition] > 0)
 
@@ -150,8 +150,8 @@ class Log:
                 moved = time.monotonic()
             elif time.monotonic() - moved > STALLED_SECONDS:
                 raise UnverifiableError(
-                    f"{name(behind[0])} ends at {ends[behind[0]]} and gives nothing from {before[0]} on for "
-                    f"{STALLED_SECONDS:.0f} s: is the broker there?"
+                    f"{name(behind[0])} ends at {ends[behind[0]]} and has given nothing from {before[0]} on for "
+                    f"{STALLED_SECONDS:.0f} s: is the broker running?"
                 )
 
     async def lasts(self, topics: Iterable[Topic]) -> dict[TopicPartition, int]:

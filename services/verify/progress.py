@@ -1,4 +1,4 @@
-"""How far verifying is, on stderr: bars on a terminal, else a plain line now and then."""
+"""Progress on stderr: bars on a terminal, otherwise a plain line now and then."""
 
 import contextlib
 import time
@@ -12,7 +12,7 @@ EVERY_SECONDS = 10.0
 
 
 class Step:
-    """One thing that is being done. `total` of None: nobody knows how much it is."""
+    """One thing that is being done. `total` is None where nobody knows how much it is."""
 
     def __init__(self, steps: "Steps", what: str, total: int | None) -> None:
         self._steps = steps
@@ -33,7 +33,7 @@ class Step:
             self._steps.say(f"{self._what}: {self._done:,} of {max(self._total, self._done):,}")
 
     def now(self, what: str) -> None:
-        """The step is called otherwise from now on."""
+        """Renames the step."""
         self._what = what
         if self._steps.bars is not None and self._task is not None:
             self._steps.bars.update(self._task, description=what)
@@ -54,7 +54,7 @@ class Step:
 
 
 class Steps:
-    """Made by `steps()`. Safe to use from several threads, as far as each step is used by one."""
+    """Made by `steps()`. Safe to use from several threads, if each step is used by one."""
 
     def __init__(self, bars: Progress | None, console: Console, clock: Callable[[], float]) -> None:
         self.bars = bars

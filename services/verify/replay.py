@@ -1,12 +1,12 @@
-"""The log, told again to the scorer's own handlers: records in; rows, and a ledger of what the views should show, out.
+"""The log, replayed by the scorer's own handlers: records in; rows, and a ledger of what the views should show, out.
 
 What the relationships agent writes back into `conversations` (stages, blocks) is taken from there, where it has its
 place among the other records; what the handler would write here is left out.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import msgspec
 
@@ -20,13 +20,16 @@ from rapport.contracts.topics import (
     EXCHANGES,
     EXCHANGES_DEAD,
 )
-from rapport.kit.dead_letters import PLACE, REASON
-from services.scorer.exchanges import ExchangesHandler
-from services.scorer.fenced.agent import Handler, Record
+from rapport.kit.broker.dead_letters import PLACE, REASON
+from services.scorer.exchanges.handler import ExchangesHandler
+from services.scorer.fenced.agent import Record
+from services.scorer.fenced.applying import Applied
 from services.scorer.fenced.batch import Batch, Headers
 from services.scorer.fenced.state import Store
-from services.scorer.relationships import RelationshipsHandler
-from services.verify.ledger import Expected, Ledger
+from services.scorer.relationships.handler import RelationshipsHandler
+from services.verify.expected import Expected
+from services.verify.lane import Lane, named, named_event
+from services.verify.ledger import Ledger
 from services.verify.log import UnverifiableError
 from services.verify.rows import STANDING, Part, Standing, write
 
@@ -50,74 +53,6 @@ class _Told:
     headers: Headers
 
 
-class _Step(NamedTuple):
-    batch: Batch
-    done: int
-    failed: dict[int, str]
-    """Why, by the place of the record."""
-
-
-class _Lane:
-    """One partition of one agent, record by record as `services.scorer.fenced.lane` does it."""
-
-    def __init__(self, part: Part, handler: Handler, clock: int, refused: Collection[str]) -> None:
-        """`refused`: which records (`where`) the log itself refused."""
-        self.part = part
-        self.clock = clock
-        self.handler = handler
-        self._refused = refused
-        handler.open(cast(Store, part))
-
-    def steps(self, records: Sequence[Record]) -> Iterator[_Step]:
-        """What comes of the records, in steps, each to be written before the next is asked for."""
-        rest = records
-        while rest:
-            step, more = self._apply(rest)
-            yield step
-            self.handler.committed()
-            rest = rest[step.done :]
-            if more:
-                yield from self.due()
-
-    def due(self) -> Iterator[_Step]:
-        """Everything that is due at the clock."""
-        more = True
-        while more:
-            batch = Batch(self.part)
-            more = self.handler.sweep(self.clock, batch)
-            yield _Step(batch, 0, {})
-            self.handler.committed()
-
-    def _apply(self, records: Sequence[Record]) -> tuple[_Step, bool]:
-        """Applies the records up to one after which more is due than goes along, and says whether that is so."""
-        failed: dict[int, str] = {}
-        if self._refused:
-            refused = [place for place, record in enumerate(records) if where(record) in self._refused]
-            failed = dict.fromkeys(refused, "the log refuses what this record would write")
-        while True:
-            batch, clock = Batch(self.part), self.clock
-            for place, record in enumerate(records):
-                clock = max(clock, record.timestamp)
-                if place not in failed:
-                    try:
-                        self.handler.apply(record, clock, batch)
-                    except codec.NewerError as error:
-                        raise UnverifiableError(
-                            f"a later version wrote {where(record)}; verify with that version: {error}"
-                        ) from error
-                    except Exception as error:
-                        failed[place] = f"{type(error).__name__}: {error}"
-                        break
-                if self.handler.sweep(clock, batch):
-                    self.clock = clock
-                    done = place + 1
-                    return _Step(batch, done, {at: why for at, why in failed.items() if at < done}), True
-            else:
-                self.clock = clock
-                return _Step(batch, len(records), failed), False
-            self.handler.rolled_back()
-
-
 class Replay:
     """Takes the records of the log, each partition's in order, and keeps what follows in `store`."""
 
@@ -139,32 +74,32 @@ class Replay:
         if self.standing.grace != grace:
             raise UnverifiableError(
                 f"what is kept was recomputed with a grace of {self.standing.grace / 1000:g} s, not "
-                f"{grace / 1000:g} s: begin anew with an empty folder"
+                f"{grace / 1000:g} s: start again with an empty folder"
             )
         refused = self.standing.refused
         self._exchanges = [
-            _Lane(Part(store, f"exchanges{number}"), ExchangesHandler(grace), clock, refused)
+            Lane(Part(store, f"exchanges{number}"), ExchangesHandler(grace), clock, refused)
             for number, clock in enumerate(self.standing.clocks)
         ]
         self._relationships = [
-            _Lane(Part(store, f"relationships{number}"), RelationshipsHandler(), 0, refused)
+            Lane(Part(store, f"relationships{number}"), RelationshipsHandler(), 0, refused)
             for number in range(EXCHANGES.partitions)
         ]
         self.expected = Expected(ledger, [lane.part for lane in self._relationships])
         for number, lane in enumerate(self._exchanges):
-            self._converse(number, [], lane.due())
+            self._replay_conversations(number, [], lane.due())
 
     def take(self, records: Sequence[Any]) -> None:
         """Takes records of one partition. Raises UnverifiableError where they say that the replay went wrong."""
         topic, partition = records[0].topic, records[0].partition
         if topic == CONVERSATIONS.name:
-            self._converse(partition, records, self._exchanges[partition].steps(records))
+            self._replay_conversations(partition, records, self._exchanges[partition].steps(records))
         elif topic == ENGAGEMENTS.name:
             lane = self._relationships[partition]
             for step in lane.steps(records):
                 taken = records[: step.done]
-                self._take_in(taken)
-                self._fail(taken, step)
+                self._note_taken(taken)
+                self._note_dead(taken, step)
                 self._write(taken, [(lane, step.batch)])
         else:
             for record in records:
@@ -174,7 +109,7 @@ class Replay:
                 try:
                     self._ledger.alert_record(record)
                 except codec.UndecodableError as error:
-                    raise UnverifiableError(f"{where(record)} cannot be read: {error}") from error
+                    raise UnverifiableError(f"{named(record)} cannot be read: {error}") from error
             self._write(records, [])
 
     def passed(self, positions: dict[str, int]) -> None:
@@ -182,12 +117,12 @@ class Replay:
         self.standing.read = positions
         self._write([], [])
 
-    def _converse(self, number: int, records: Sequence[Any], steps: Iterator[_Step]) -> None:
+    def _replay_conversations(self, number: int, records: Sequence[Any], steps: Iterator[Applied]) -> None:
         lane, rest = self._exchanges[number], records
         for step in steps:
             taken, rest = rest[: step.done], rest[step.done :]
-            self._take_in(taken)
-            self._fail(taken, step)
+            self._note_taken(taken)
+            self._note_dead(taken, step)
             told: dict[int, list[_Told]] = {}
             for output in step.batch.outputs:
                 if output.topic == ALERTS.name:
@@ -204,31 +139,31 @@ class Replay:
                 listener = self._relationships[partition]
                 hearing = listener.steps(events)
                 heard = next(hearing)
-                self._fail(events, heard)
+                self._note_dead(events, heard)
                 changed.append((listener, heard.batch))
                 left.append((listener, hearing, events[heard.done :]))
             self.standing.clocks[number] = lane.clock
             self._write(taken, changed)
             for listener, hearing, events in left:
-                self._hear(listener, hearing, events)
+                self._finish(listener, hearing, events)
 
-    def _hear(self, listener: _Lane, hearing: Iterator[_Step], events: Sequence[_Told]) -> None:
-        """What an agent has to do beyond the first step, such as to sum up everybody with new numbers."""
+    def _finish(self, listener: Lane, hearing: Iterator[Applied], events: Sequence[_Told]) -> None:
+        """Whatever an agent does beyond the first step, such as to sum up everybody with new numbers."""
         for heard in hearing:
-            self._fail(events[: heard.done], heard)
+            self._note_dead(events[: heard.done], heard)
             events = events[heard.done :]
             self._write([], [(listener, heard.batch)])
 
-    def _take_in(self, taken: Sequence[Any]) -> None:
+    def _note_taken(self, taken: Sequence[Any]) -> None:
         if taken:
             self._ledger.interactions(taken)
             self.standing.note([record.timestamp for record in taken])
 
-    def _fail(self, taken: Sequence[Record], step: _Step) -> None:
-        for place, why in step.failed.items():
-            self._ledger.dead(where(taken[place]), taken[place].key, why)
+    def _note_dead(self, taken: Sequence[Record], step: Applied) -> None:
+        for place, why in step.dead.items():
+            self._ledger.dead(named(taken[place]), taken[place].key, why)
 
-    def _write(self, taken: Sequence[Any], changed: list[tuple[_Lane, Batch]]) -> None:
+    def _write(self, taken: Sequence[Any], changed: list[tuple[Lane, Batch]]) -> None:
         if taken:
             self.standing.next[f"{taken[-1].topic}:{taken[-1].partition}"] = taken[-1].offset + 1
         self._ledger.batch.keep(STANDING, self.standing)
@@ -245,7 +180,7 @@ class Replay:
             self._ledger.letter("put aside", place, record.key)
             return
         if record.topic == EXCHANGES_DEAD.name:
-            place = _named(record)
+            place = named_event(record)
         else:
             place = headers.get(PLACE, b"?").decode("utf-8", "replace")
         self._ledger.letter("dead letter", place, record.key)
@@ -253,19 +188,6 @@ class Replay:
             source, _, offset = place.rpartition(":")
             if self.standing.next.get(source, 0) > int(offset if offset.isdigit() else 0):
                 raise UnverifiableError(
-                    f"the log refused what {place} would write, which was not known when it was recomputed: begin anew"
+                    f"the log refused what {place} would write, which was not known when it was recomputed: start again"
                 )
             self.standing.refused.append(place)
-
-
-def where(record: Record) -> str:
-    """How a dead letter names the record it was."""
-    if record.topic == EXCHANGES.name:
-        return _named(record)
-    return f"{record.topic}:{record.partition}:{record.offset}"
-
-
-def _named(record: Record) -> str:
-    """An event of `exchanges`, which has no offset here: by its key and its id."""
-    parts = record.key or b"", dict(record.headers).get("ce_id") or b""
-    return ":".join([EXCHANGES.name, *(part.decode("utf-8", "replace") for part in parts)])

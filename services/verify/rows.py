@@ -1,14 +1,20 @@
-"""Where the replay keeps its rows: one RocksDB, in which each part's keys begin with its name."""
+"""The replay's rows: one RocksDB, in which each part's keys begin with its name; and the shapes of the ledger's."""
 
 from collections.abc import Iterable, Iterator
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from rapport.contracts.rows import row_key
 from services.scorer.fenced.batch import Batch
 from services.scorer.fenced.state import Store
 
 STANDING = row_key("standing")
+_NOTHING = Raw(b"null")
+
+KindCounts = dict[str, int]
+"""Interactions of an hour by kind."""
+HourCounts = dict[str, KindCounts]
+"""What a follower did, by hour."""
 
 
 class Part:
@@ -66,3 +72,46 @@ class Standing(Struct):
             self.records += len(times)
             self.first = min(times) if self.first is None else min(self.first, *times)
             self.last = max(times) if self.last is None else max(self.last, *times)
+
+
+class Shown(Struct, omit_defaults=True):
+    """An interaction: the first record of its id in each partition that has one (nearly always one)."""
+
+    where: str
+    value: Raw
+    others: list[tuple[str, Raw]] = []
+
+
+class Newest(Struct):
+    """The newest snapshot of an exchange."""
+
+    brand: str
+    revision: int
+    value: Raw
+
+
+class Said(Struct, omit_defaults=True):
+    """An alert: the `place`-th of a partition of `conversations`, -1 where no record says it; how often it is in
+    `alerts`."""
+
+    brand: str
+    lane: int = 0
+    place: int = -1
+    value: Raw = _NOTHING
+    times: int = 0
+
+
+class Letter(Struct, omit_defaults=True):
+    """A dead letter: why it has to be there, if it has to; how often it is."""
+
+    brand: str | None = None
+    because: str | None = None
+    times: int = 0
+
+
+class Shared(Struct):
+    """An interaction whose id is in several partitions may be in an hour."""
+
+
+class Erased(Struct):
+    """Somebody was erased."""

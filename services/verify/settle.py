@@ -1,4 +1,4 @@
-"""What differed in a log that moves on: looked at again and again, until it agrees or is sure to stay as it is."""
+"""What differs while the log goes on: compared again and again, until it agrees or will certainly stay different."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from services.verify.compare import AT_ONCE, Comparison, Difference, Found
 
 MOVING_FACTOR = 10
-"""What still changes after that many times the settling time is left undecided."""
+"""What still changes after this many times the settling time stays undecided."""
 
 Subject = tuple[str, str]
 """Its kind and its id."""
@@ -15,15 +15,15 @@ Subject = tuple[str, str]
 class _Open:
     """One subject that differs."""
 
-    def __init__(self, differences: list[Difference], passage: int, now: float) -> None:
+    def __init__(self, differences: list[Difference], number: int, now: float) -> None:
         self.differences = differences
-        self.passage = passage
-        """The first one that began after this last changed."""
+        self.round = number
+        """The first round that began after this last changed."""
         self.changed = self.began = now
         self.low: dict[str, int] | None = None
         """Of an hour: counts that must be in MongoDB by now."""
         self.next_low: tuple[int, dict[str, int]] | None = None
-        """Counts that must be there once a passage is done."""
+        """Counts that must be there once a round is done, and its number."""
 
 
 class Settling:
@@ -46,17 +46,17 @@ class Settling:
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, differing: Mapping[str, list[Difference]], passage: int) -> None:
-        """Takes in what differs by id. `passage`: the next one that begins."""
+    def add(self, differing: Mapping[str, list[Difference]], number: int) -> None:
+        """Takes in what differs by id. `number`: the next round that begins."""
         now = self._clock()
         for one, differences in differing.items():
-            self._open[(differences[0].what, one)] = _Open(differences, passage, now)
+            self._open[(differences[0].what, one)] = _Open(differences, number, now)
 
-    def hours(self, done: int, passage: int) -> Found:
+    def hours(self, done: int, number: int) -> Found:
         """MongoDB's documents of the hours that differ; to be read before the log is replayed further.
 
         An hour that is being counted is never quite as the log has it. So it is right where it lies between what the
-        log had when a passage began that is done by now, and what the log has after it was read.
+        log had when a round began that is done by now, and what the log has after it was read.
         """
         ids = [one for what, one in self._open if what == "hour"]
         for one in ids:
@@ -64,11 +64,11 @@ class Settling:
             if each.next_low is not None and each.next_low[0] <= done:
                 each.low, each.next_low = each.next_low[1], None
             if each.next_low is None:
-                each.next_low = (passage, self._hour(one))
+                each.next_low = (number, self._hour(one))
         return self._comparison.found("hour", ids)
 
-    def look_again(self, hours: Found, passage: int) -> None:
-        """Compares again what differs, and forgets what agrees. `hours`: what `hours` gave."""
+    def look_again(self, hours: Found, number: int) -> None:
+        """Compares again what differs, and drops what agrees. `hours`: what `hours` gave."""
         for what, ids in self._parts():
             found = hours if what == "hour" else None
             now_differing = self._comparison.some(what, ids, found)
@@ -79,7 +79,7 @@ class Settling:
                 if differences is None or (what == "hour" and self._between(each, hours, one)):
                     del self._open[(what, one)]
                 elif differences != each.differences:
-                    each.differences, each.changed, each.passage = differences, now, passage
+                    each.differences, each.changed, each.round = differences, now, number
 
     def decided(self, done: int) -> bool:
         """Whether nothing that is left will change by itself, or has been changing for too long."""
@@ -94,7 +94,7 @@ class Settling:
         return [difference for _, each in stay for difference in each.differences], moving
 
     def _stays(self, each: _Open, done: int, now: float) -> bool:
-        return done >= each.passage and now - each.changed >= self._settle
+        return done >= each.round and now - each.changed >= self._settle
 
     def _moves(self, each: _Open, now: float) -> bool:
         return now - each.changed < self._settle and now - each.began >= MOVING_FACTOR * self._settle

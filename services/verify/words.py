@@ -1,4 +1,4 @@
-"""What verifying found, in words for a person."""
+"""Differences and summary in plain sentences."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -46,13 +46,14 @@ def difference(found: Difference) -> str:
     """One difference, in a line."""
     name = f"{found.what} {found.id}"
     if found.what in RECORDS:
-        return f"{name}: the topic has it {_times(found.mongodb)}, and by the log it should have it {_times(found.log)}"
+        is_, should_be = _times(found.mongodb), _times(found.log)
+        return f"{name}: the topic has it {is_}; according to the log it should have it {should_be}"
     if found.field is not None:
         is_, should_be = _shown(found.mongodb), _shown(found.log)
-        return f"{name}: {found.field} is {is_} in MongoDB, and by the log it should be {should_be}"
+        return f"{name}: {found.field} is {is_} in MongoDB; according to the log it should be {should_be}"
     if found.mongodb is None:
-        return f"{name}: MongoDB lacks it, and by the log it should be {_shown(found.log)}"
-    return f"{name}: MongoDB has it, and nothing in the log makes it: {_shown(found.mongodb)}"
+        return f"{name}: MongoDB lacks it; according to the log it should be {_shown(found.log)}"
+    return f"{name}: MongoDB has it, but nothing in the log explains it: {_shown(found.mongodb)}"
 
 
 def summary(said: Any) -> Iterator[str]:
@@ -66,7 +67,7 @@ def summary(said: Any) -> Iterator[str]:
         yield f"{brand}: {', '.join(counted(many, kind) for kind, many in sorted(counts.items()))}."
     many = said.differences
     if not many:
-        yield "Everything that is shown is as the log says."
+        yield "Everything shown agrees with the log."
     else:
         yield "One difference." if many == 1 else f"{many:,} differences."
 

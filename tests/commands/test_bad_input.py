@@ -26,6 +26,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "watch": ("nobody.example",),
     "topics": ("--kafka", "127.0.0.1:1", "--replication", "1"),
     "verify": (),
+    "backup": ("backup",),
+    "restore": ("backup", "--yes"),
+    "rebuild": ("--yes",),
     "erase": ("museum", "bluesky", "did:plc:ada", "--yes"),
     "stack up": (),
     "stack down": (),
@@ -41,11 +44,18 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "keys revoke": ("abc",),
     "positions list": (),
     "positions accept": ("--yes",),
+    "secrets key": ("2027",),
+    "secrets seal": (),
+    "doctor": (),
+    "dlt list": (),
+    "dlt show": ("rapport.conversations.v1.rapport-scorer.dlt:0:0",),
+    "dlt replay": ("rapport.conversations.v1.rapport-scorer.dlt:0:0", "--yes"),
     **{process.name: () for process in PROCESSES},
 }
 """Good arguments of each command: what it needs to get as far as its surroundings."""
 PROGRESS = ("kafka: ", "mongodb: ")
 """What `up` says while it starts."""
+OF_KAFKA = [name for name in ARGUMENTS if name.split()[0] in ("positions", "dlt")]
 OF_THE_API = [name for name in ARGUMENTS if name.split()[0] in ("brands", "accounts", "keys", "erase")]
 
 
@@ -115,24 +125,36 @@ def test_a_missing_argument(name: str) -> None:
     assert "Missing" in one_sentence(run(*name.split()))
 
 
-@pytest.mark.parametrize("name", ["", "stack", "brands", "accounts", "keys", "positions"])
+@pytest.mark.parametrize("name", ["", "stack", "brands", "accounts", "keys", "positions", "dlt"])
 def test_a_command_that_is_not_there(name: str) -> None:
     assert "'nonsense'" in one_sentence(run(*name.split(), "nonsense"))
 
 
 @pytest.mark.parametrize(
-    "name", [*OF_THE_API, "status", "verify", "stack status", "stack down", "positions list", "positions accept"]
+    "name",
+    [
+        *OF_THE_API,
+        *OF_KAFKA,
+        "status",
+        "verify",
+        "doctor",
+        "backup",
+        "restore",
+        "rebuild",
+        "stack status",
+        "stack down",
+    ],
 )
 def test_a_folder_on_which_nothing_runs(name: str, tmp_path: Path) -> None:
     if name == "stack down":  # nothing to end is no failure, and it says so
-        assert run("stack", "down", "--data", str(tmp_path / "data")).stdout == "nothing of it was running\n"
+        assert run("stack", "down", "--data", str(tmp_path / "data")).stdout == "nothing was running\n"
         return
     said = one_sentence(run(*name.split(), *ARGUMENTS[name], "--data", str(tmp_path / "missing")))
     assert str(tmp_path / "missing") in said
     assert not (tmp_path / "missing").exists(), "asking makes nothing"
 
 
-@pytest.mark.parametrize("name", ["positions list", "positions accept"])
+@pytest.mark.parametrize("name", OF_KAFKA)
 def test_a_kafka_that_is_not_running(name: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "rapport.cli", *name.split(), *ARGUMENTS[name], "--kafka", "127.0.0.1:1"],
@@ -142,7 +164,8 @@ def test_a_kafka_that_is_not_running(name: str) -> None:
         check=False,
     )
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[1:] == ["rapport: Kafka at 127.0.0.1:1 does not answer"]
+    progress = 1 if name.startswith("positions") else 0
+    assert ended.stderr.splitlines()[progress:] == ["rapport: Kafka at 127.0.0.1:1 does not answer"]
 
 
 @pytest.mark.parametrize("name", OF_THE_API)
@@ -174,7 +197,7 @@ def test_an_id_that_would_lead_elsewhere(name: str, monkeypatch: pytest.MonkeyPa
     words = [".." if word in ("museum", "museum-desk", "abc") else word for word in ARGUMENTS[name]]
     said = one_sentence(run(*name.split(), *words))
     in_path = name not in ("brands add", "brands list", "keys add", "keys list")
-    assert ("'..' is not an id" in said) == in_path, said
+    assert ("'..' is not a valid id" in said) == in_path, said
 
 
 @pytest.mark.parametrize("name", ["up", "stack up", "demo"])

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rapport.cli import app
-from rapport.local import line
-from rapport.local.line import Line
+from rapport.local import running_installation
+from rapport.local.running_installation import RunningInstallation
 from services.verify.app import Wanted
 
 
@@ -27,6 +27,6 @@ def test_the_grace_is_that_of_the_installation_unless_another_is_named(
     monkeypatch.setattr("services.verify.app.verify", verified)
     monkeypatch.delenv("RAPPORT_BREACH_GRACE_SECONDS", raising=False)
     addresses = ("http://a:1", "http://i:2", "http://a:1/", "k:3", "mongodb://m")
-    line.note(tmp_path, Line(*addresses, "rp_admin", {}, breach_grace_seconds=noted))
+    running_installation.note(tmp_path, RunningInstallation(*addresses, "rp_admin", {}, breach_grace_seconds=noted))
     assert CliRunner().invoke(app, ["verify", "--data", str(tmp_path), *given]).exit_code == 0
     assert [each.grace for each in asked] == [grace]

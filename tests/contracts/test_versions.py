@@ -204,7 +204,7 @@ def test_a_brand_that_cannot_be_read_stays_as_it_was_and_says_so(newer: Any) -> 
     brands.take(record({**ACME, "revision": 2}))
     brands.take(newer)
     assert brands.get("acme") is not None
-    assert (brands.unreadable("acme") is not None, brands.hidden()) == (True, [])
+    assert (brands.unreadable("acme") is not None, brands.hidden()) == (True, ["acme"])
     brands.take(record({**ACME, "revision": 4}))
     assert (brands.unreadable("acme"), brands.hidden()) == (None, [])
     brands.take(newer)

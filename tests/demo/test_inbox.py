@@ -15,7 +15,8 @@ from rapport.contracts import codec
 from rapport.contracts.events import Notice
 from rapport.contracts.topics import ALERTS, REMINDERS
 from rapport.demo import inbox_page
-from rapport.demo.inbox import Inbox, Received
+from rapport.demo.inbox import Inbox
+from rapport.demo.inbox_page import Received
 from services.notifier.channels.webhook import body_of, signed
 
 EVENT = {

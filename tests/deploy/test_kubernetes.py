@@ -1,33 +1,25 @@
-"""The Kubernetes manifests: the right processes, the catalogue's topics, and nobody with more rights than needed."""
+"""The base for Kubernetes: the right processes, each with what it needs and no more."""
 
 import shutil
-import subprocess
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
-from rapport.contracts.topics import CATALOGUE, SCORER_PARTITIONS
-from rapport.local.manifests import kafka_topics
+from rapport.contracts.topics import CONVERSATIONS
 from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
+from tests.deploy.resources import Resource, built, check
 
 BASE = Path(__file__).parents[2] / "deploy" / "k8s" / "base"
-SCHEMALESS = {"KafkaTopic"}
-"""Kinds of other projects: the validator passes them unseen, so they are counted here and compared elsewhere."""
 KINDS = {
     "ConfigMap": 1,
     "Deployment": 4,
-    "KafkaTopic": len(CATALOGUE),
     "PersistentVolumeClaim": 1,
     "PodDisruptionBudget": 4,
     "Service": 5,
     "StatefulSet": 1,
 }
-
-Resource = dict[str, Any]
 
 
 def resources() -> list[Resource]:
@@ -65,18 +57,15 @@ every_process = pytest.mark.parametrize("process", PROCESSES, ids=lambda process
 def test_every_manifest_is_valid_and_none_is_overlooked() -> None:
     assert Counter(each["kind"] for each in resources()) == KINDS
     for each in resources():
-        if each["kind"] not in SCHEMALESS:
-            kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+        check(each)
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on the PATH")
 def test_kustomize_builds_the_same_resources_with_a_version_of_the_image() -> None:
-    built = subprocess.run(["kubectl", "kustomize", str(BASE)], capture_output=True, text=True, timeout=60, check=True)
-    documents = list(yaml.safe_load_all(built.stdout))
+    documents = built(BASE)
     assert Counter(each["kind"] for each in documents) == KINDS
     for each in documents:
-        if each["kind"] not in SCHEMALESS:
-            kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+        check(each)
         if each["kind"] in ("Deployment", "StatefulSet"):
             (only,) = each["spec"]["template"]["spec"]["containers"]
             assert only["image"].startswith("rapport:")
@@ -135,7 +124,7 @@ def test_a_pod_meets_the_restricted_standard_and_has_no_token(process: Process) 
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert all(set(volume) <= {"name", "emptyDir", "persistentVolumeClaim"} for volume in spec["volumes"])
+    assert all(set(volume) <= {"name", "emptyDir", "persistentVolumeClaim", "secret"} for volume in spec["volumes"])
 
 
 @every_process
@@ -155,7 +144,7 @@ def test_what_a_process_keeps_is_on_a_volume_that_outlives_the_pod(process: Proc
     mounts = {mount["mountPath"]: mount["name"] for mount in container(process)["volumeMounts"]}
     lasting = {volume["name"] for volume in pod(process)["volumes"] if "persistentVolumeClaim" in volume}
     lasting |= {claim["metadata"]["name"] for claim in workload(process)["spec"].get("volumeClaimTemplates", [])}
-    assert {mounts[path] for path in mounts if path != "/tmp"} == lasting
+    assert {mounts[path] for path in mounts if path not in ("/tmp", "/sealing")} == lasting
     assert ("/data" in mounts) == ("RAPPORT_DATA" in process.settings)
 
 
@@ -163,17 +152,6 @@ def test_the_scorer_is_a_static_member_by_its_pods_name_and_no_more_of_them_than
     scorer = next(process for process in PROCESSES if process.name == "scorer")
     found = workload(scorer)
     assert found["kind"] == "StatefulSet"
-    assert found["spec"]["replicas"] <= SCORER_PARTITIONS
+    assert found["spec"]["replicas"] <= CONVERSATIONS.partitions
     environment = {each["name"]: each for each in container(scorer)["env"]}
     assert environment["RAPPORT_INSTANCE"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
-
-
-def test_the_topics_are_those_of_the_catalogue() -> None:
-    assert (BASE / "topics.yaml").read_text() == kafka_topics()
-    found = {each["metadata"]["name"]: each["spec"] for each in yaml.safe_load_all(kafka_topics())}
-    assert set(found) == {topic.name for topic in CATALOGUE}
-    for topic in CATALOGUE:
-        spec = found[topic.name]
-        assert (spec["partitions"], spec["replicas"]) == (topic.partitions, 3)
-        assert spec["config"]["min.insync.replicas"] == "2"
-        assert spec["config"].items() >= topic.config.items()

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from rapport.local import jars
+from rapport.local.servers import jars
 
 ROOT = Path(__file__).parents[2]
 HOST = re.compile(r"://|\b[a-z0-9-]+\.(?:org|com|io|net)/", re.IGNORECASE)

@@ -15,9 +15,9 @@ from typer.main import get_command
 
 from rapport.cli import app
 from rapport.demo.closing import to_connect, what_happens_next, where_to_look
-from rapport.local.line import Line
+from rapport.local.running_installation import RunningInstallation
 from tests.docs.blocks import ROOT, Shell, blocks, commands
-from tests.local.waiting import until
+from tests.waiting import until
 
 PAGES = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 REFUSED = re.compile(r'"status": ?[45]\d\d')
@@ -118,7 +118,7 @@ def test_every_make_target_of_the_first_pages_exists(page: str) -> None:
 
 
 def test_the_demonstration_ends_by_saying_what_to_look_at_and_what_to_paste() -> None:
-    line = Line("http://a:1", "http://i:2", "http://a:1/", "k:3", "m", "rp_admin", {})
+    line = RunningInstallation("http://a:1", "http://i:2", "http://a:1/", "k:3", "m", "rp_admin", {})
     now = datetime(2026, 1, 1, tzinfo=UTC)
     follower = {"name": "Mira Kaplan", "handle": "mira", "platform_id": "7"}
     waiting = [
@@ -131,7 +131,7 @@ def test_the_demonstration_ends_by_saying_what_to_look_at_and_what_to_paste() ->
         for s in (-5, 25, 65, 90)
     ]
     said = list(what_happens_next(waiting, {"harbour": "Harbour Roasters"}, now, now))
-    assert said[0].startswith("In 25 seconds: Mira Kaplan has waited a day for an answer from Harbour Roasters.")
+    assert said[0].startswith("In 25 seconds: Mira Kaplan will have waited a day for an answer from Harbour Roasters.")
     assert said[1].startswith("In 65 seconds: ")
     assert said[2].startswith("In 2 minutes: a post")
     assert len(said) == 4

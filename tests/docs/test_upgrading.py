@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from rapport.contracts.topics import BRANDS, CATALOGUE
-from services.api.projection import batch
+from services.api.projector import batch
 from services.notifier import consumer
 from services.scorer.agents import agents
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from rapport.domain.published import BROUGHT, Fact, standing
+from rapport.domain.mix.posts import BROUGHT, PostFact, standing
 
 
-def brought(facts: Iterable[Fact], removals: Iterable[Fact]) -> dict[str, int]:
+def brought(facts: Iterable[PostFact], removals: Iterable[PostFact]) -> dict[str, int]:
     """How many comments, reactions and shares stand."""
     counts = dict.fromkeys(BROUGHT.values(), 0)
     for each in standing(facts, removals):

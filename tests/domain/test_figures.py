@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import services
 from rapport.domain.figures import counted, noun, percent, whole_percent
-from services.api.portal import wording
+from services.api.web import wording
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,21 @@ import contextlib
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from rapport.contracts.business_hours import Calendar
 from rapport.contracts.rows import FollowerRow
-from rapport.domain import answering, business_time, community, consistency, decay, effect, outreach, relationship, why
-from rapport.domain.business_time import Calendar
-from rapport.domain.community import Condition, Facts
+from rapport.domain import consistency, outreach
+from rapport.domain.campaigns import effect
+from rapport.domain.communities import community
+from rapport.domain.communities.community import Condition, Facts
 from rapport.domain.consistency import Due, Span
-from rapport.domain.counting import Fact, count, stage_on, standing
-from rapport.domain.policy import Subject, terms
-from rapport.domain.relationship import DEFAULT
+from rapport.domain.policies import business_time
+from rapport.domain.policies.policy import Subject, terms
+from rapport.domain.relationships import answering, decay, relationship, why
+from rapport.domain.relationships.counting import CountedFact, count, stage_on, standing
+from rapport.domain.relationships.relationship import DEFAULT
 from rapport.domain.times import clamped, day_in_range, in_range, local, ms, shifted, utc
 
 FARTHEST = 86_399_999
@@ -59,7 +62,7 @@ def test_a_relationship_is_counted_whenever_its_facts_are_from(
     row = FollowerRow(
         brand="b", platform="p", follower="f", revision=0, first_seen=utc(ms(one)), last_seen=utc(ms(other))
     )
-    known: Fact | None = None
+    known: CountedFact | None = None
     for number, at in enumerate((one, other)):
         known = count(row, known if number else None, (number, ""), kind, at) or known
     sums, bought = standing(row)
@@ -126,11 +129,3 @@ def test_a_community_is_judged_whenever_its_people_were_seen(first: int, last: i
 def test_outreach_is_worded_whenever_somebody_was_last_seen(at: datetime, now: datetime) -> None:
     for each in outreach.WHYS:
         assert outreach.words(outreach.Reason(each, at, comments=3), now)
-
-
-@pytest.mark.parametrize("half_life", [0.5, 7.0, 60.0, 3650.0])
-@given(moments, moments)
-def test_decay_never_overflows(half_life: float, at: int, now: int) -> None:
-    one = decay.weight_at(at, half_life)
-    assert 0.0 <= one < float("inf")
-    assert decay.value_at(one, now, half_life) >= 0.0

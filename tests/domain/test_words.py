@@ -9,11 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rapport.domain import words
-from rapport.domain.campaign import has_word, tagged
-from rapport.domain.community import condition, holds
-from rapport.domain.mix import Rule, matches
-from rapport.domain.policy import says
-from tests.domain.test_community import NOW, facts_of
+from rapport.domain.campaigns.campaign import has_word, tagged
+from rapport.domain.communities.community import condition, holds
+from rapport.domain.mix.labels import LabelRule, matches
+from rapport.domain.policies.policy import says
+from tests.domain.communities.drawn import NOW
+from tests.domain.communities.test_community import facts_of
 
 NFD = unicodedata.normalize("NFD", "café")
 FOUND = [
@@ -68,7 +69,7 @@ def test_a_word_is_found_however_it_is_written_and_in_every_place_that_looks_for
     assert words.has(text, word)
     assert has_word(word, text)
     assert says(text, [word])
-    assert matches(Rule(label="business", word=word), text)
+    assert matches(LabelRule(label="business", word=word), text)
     if words.flaw(word) is None:
         assert holds(condition("words", "wrote", word), facts_of(texts=(text,)), NOW)
 
@@ -78,7 +79,7 @@ def test_another_word_is_not_found(word: str, text: str) -> None:
     assert not words.has(text, word)
     assert not has_word(word, text)
     assert not says(text, [word])
-    assert not matches(Rule(label="business", word=word), text)
+    assert not matches(LabelRule(label="business", word=word), text)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_hashtags_are_read_as_the_platforms_read_them(text: str, found: set[str]
     for tag in found:
         assert tagged(tag, text)
         assert tagged(f"#{tag}".upper(), text)
-        assert matches(Rule(label="business", hashtag=tag), text)
+        assert matches(LabelRule(label="business", hashtag=tag), text)
 
 
 @pytest.mark.parametrize(

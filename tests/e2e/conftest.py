@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from rapport.local.installation import Installation
-from rapport.local.line import Line
+from rapport.local.running_installation import RunningInstallation
 from tests.platforms.bluesky.network import Network, Person
 from tests.services.api.conftest import api, prepared, views
 from tests.services.notifier.receivers import MailReceiver, WebhookReceiver
-from tests.services.scorer.worker import until
+from tests.waiting import until
 
 __all__ = ["api", "prepared", "views"]
 
@@ -24,7 +24,7 @@ PROGRESS: Callable[[str, str], None] = lambda *_: None  # noqa: E731
 class Agency:
     """Everything that runs, and what came out of it."""
 
-    line: Line
+    line: RunningInstallation
     mails: MailReceiver
     webhooks: WebhookReceiver
     api: httpx.Client

@@ -8,22 +8,20 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pymongo.database import Database
 
-from rapport.contracts.controls import Rule, When
+from rapport.contracts.business_hours import Calendar
+from rapport.contracts.controls import PolicyRule, When
 from rapport.contracts.events import Actor, DecisionRef, FirstComment, FollowerRef, Object, PolicyRef, Step
-from rapport.domain.business_time import Calendar
-from rapport.domain.counting import sum_up
-from rapport.domain.policy import Terms
-from rapport.domain.relationship import DEFAULT
+from rapport.domain.policies.policy import Terms
+from rapport.domain.relationships.counting import sum_up
+from rapport.domain.relationships.relationship import DEFAULT
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
-from services.api.projection import views
-from services.api.projection.batch import Batch
-from services.api.projection.documents import (
-    alert_document,
-    exchange_document,
-    follower_document,
-    interaction_document,
-)
+from services.api.alerts.documents import alert_document
+from services.api.exchanges.documents import exchange_document
+from services.api.followers.documents import follower_document
+from services.api.interactions.documents import interaction_document
+from services.api.projector import views
+from services.api.projector.batch import Batch
 from tests.services.api import samples
 
 BRAND = "aurora"
@@ -42,7 +40,9 @@ SUPPORT = Calendar(
         "fri": (("09:00", "18:00"),),
     },
 )
-RULE = Rule(target_seconds=4 * 3600, when=When(kind="comment"), calendar="support", escalate_after_seconds=(3600,))
+RULE = PolicyRule(
+    target_seconds=4 * 3600, when=When(kind="comment"), calendar="support", escalate_after_seconds=(3600,)
+)
 
 _PEOPLE = (
     "Mira Okafor",

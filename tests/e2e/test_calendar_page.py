@@ -11,7 +11,7 @@ from rapport.kit.mongo import Document
 from tests.e2e import portal_data
 from tests.e2e.browser import browser
 from tests.e2e.test_portal import Opened, opened
-from tests.services.api import calendar_data
+from tests.services.api.calendar import data as calendar_data
 from tests.services.api.conftest import Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
@@ -37,11 +37,11 @@ def test_a_month_shows_what_was_planned_and_what_became_of_it(opened: Opened) ->
         entry = page.locator("a.cal-entry", has_text=text)
         expect(entry.get_by_text(status, exact=True)).to_be_visible()
     free = page.locator(".cal-unplanned", has_text="Good morning everybody")
-    free.get_by_text("Which plan is it?").click()
+    free.get_by_text("Match to a planned post").click()
     # The one that has a post may have the wrong one, and comes after those that have none.
     expect(free.get_by_label("Plan").locator("option[value=roast]")).to_have_count(1)
     free.get_by_label("Plan").select_option(value="gone")
-    free.get_by_role("button", name="Say so").click()
+    free.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("link", name="Week", exact=True)).to_have_attribute("aria-current", "true")
 
 
@@ -52,26 +52,26 @@ def test_a_post_is_planned_in_a_form_which_says_what_is_wrong_beside_the_field_a
     page = opened(PATH)
     page.get_by_role("link", name="Plan a post").click()
     at = datetime.now(UTC) + timedelta(days=1)
-    page.get_by_label("When").fill(f"{at:%Y-%m-%d}T10:30")
+    page.get_by_label("Time (").fill(f"{at:%Y-%m-%d}T10:30")
     page.get_by_label("Owner").fill("Grace")
     page.get_by_label("Campaign").fill("none")
-    page.get_by_role("button", name="Plan it").click()
-    expect(page.locator("#text-wrong")).to_have_text("A post has a text or a medium.")
+    page.get_by_role("button", name="Schedule").click()
+    expect(page.locator("#text-wrong")).to_have_text("A post needs text or media.")
     expect(page.locator("#campaign-wrong")).to_have_text("The brand has no campaign 'none'.")
     expect(page.get_by_label("Owner")).to_have_value("Grace")
     page.get_by_label("Campaign").fill("")
     page.get_by_label("Text", exact=True).fill("Words for tomorrow")
     page.get_by_label("image").check()
-    page.get_by_role("button", name="Plan it").click()
+    page.get_by_role("button", name="Schedule").click()
     page.locator("a.cal-entry", has_text="Words for tomorrow").click()
     expect(page.get_by_label("image")).to_be_checked()
-    page.get_by_role("button", name="Refuse").click()
-    expect(page.locator("#why-wrong")).to_contain_text("characters why.")
-    page.get_by_label("Why not").fill("too many words")
-    page.get_by_role("button", name="Refuse").click()
-    expect(page.get_by_role("region", name="The client")).to_contain_text("too many words")
+    page.get_by_role("button", name="Decline").click()
+    expect(page.locator("#why-wrong")).to_contain_text("Give a reason")
+    page.get_by_label("Reason for declining").fill("too many words")
+    page.get_by_role("button", name="Decline").click()
+    expect(page.get_by_role("region", name="Client approval")).to_contain_text("too many words")
     page.get_by_role("button", name="Approve").click()
-    expect(page.get_by_role("region", name="The client")).to_contain_text("Approved by administrator")
+    expect(page.get_by_role("region", name="Client approval")).to_contain_text("Approved by administrator")
 
 
 @pytest.mark.usefixtures("filled")

@@ -11,7 +11,7 @@ from pymongo.database import Database
 
 from rapport.kit.mongo import Document
 from tests.e2e.browser import browser
-from tests.services.api import campaign_data
+from tests.services.api.campaigns import data as campaign_data
 from tests.services.api.conftest import ADMIN_KEY, Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
@@ -78,17 +78,17 @@ def test_a_giveaway_is_drawn_once_somebody_has_ticked_that_they_are_sure(opened:
     page.get_by_label("A public value").fill("3 17 22")
     if scripts:
         # Without this the browser asks by itself.
-        page.get_by_label("I am sure").evaluate("box => box.removeAttribute('required')")
+        page.get_by_label("this draw is final").evaluate("box => box.removeAttribute('required')")
         page.get_by_role("button", name="Draw").click()
-        expect(page.get_by_role("alert")).to_contain_text("Tick that it can be drawn once only")
+        expect(page.get_by_role("alert")).to_contain_text("Confirm that this draw is final")
         expect(page.get_by_label("A public value")).to_have_value("3 17 22")
-    page.get_by_label("I am sure").check()
+    page.get_by_label("this draw is final").check()
     page.get_by_role("button", name="Draw").click()
     winners = page.get_by_role("region", name="Winners")
     expect(winners.locator(".cmp-winners > li")).to_have_count(2)
     winners.get_by_text("Cannot be reached?").first.click()
-    winners.get_by_label("Why the next in reserve").first.fill("No answer for a week.")
-    winners.get_by_role("button", name="Give the place away").first.click()
+    winners.get_by_label("Reason for replacing").first.fill("No answer for a week.")
+    winners.get_by_role("button", name="Replace this winner").first.click()
     expect(winners.locator(".cmp-winners > li")).to_have_count(3)
     expect(winners).to_contain_text("No answer for a week.")
     winners.get_by_role("link", name="The proof").click()
@@ -104,25 +104,25 @@ def test_the_form_says_beside_each_field_what_is_wrong_and_keeps_what_was_typed(
     page.get_by_label("Ends").fill(f"{now + timedelta(days=2):%Y-%m-%dT%H:%M}")
     page.get_by_label("Winners").fill("0")
     page.get_by_role("textbox", name="Hashtag").fill("two words")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create").click()
     for name, sentence in (("hashtag", "A hashtag is one word of letters and digits."),):
         expect(page.locator(f"#{name}-wrong")).to_contain_text(sentence)
         expect(page.locator(f"#{name}")).to_have_attribute("aria-invalid", "true")
         expect(page.locator(f"#{name}")).to_have_attribute("aria-describedby", f"{name}-wrong")
     expect(page.get_by_role("textbox", name="Hashtag")).to_have_value("two words")
     page.get_by_role("textbox", name="Hashtag").fill("#CupOfItsOwn")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create").click()
     for name, sentence in (
         ("ends", "The campaign would end before it starts."),
         ("winners", "At least one winner is needed."),
-        ("requirements", "Say at least one thing that an entry needs."),
+        ("requirements", "An entry needs at least one requirement."),
     ):
         expect(page.locator(f"#{name}-wrong")).to_contain_text(sentence)
     expect(page.get_by_label("Name", exact=True)).to_have_value("A cup of its own")
     page.get_by_label("Ends").fill(f"{now + timedelta(days=4):%Y-%m-%dT%H:%M}")
     page.get_by_label("Winners").fill("1")
     page.get_by_label("a comment on a post").check()
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="A cup of its own")).to_be_visible()
     expect(page.locator("main")).to_contain_text("#CupOfItsOwn")
     assert page.url.endswith("/campaigns/a-cup-of-its-own")
@@ -137,13 +137,13 @@ def test_a_survey_is_made_answered_by_its_form_and_shown_with_intervals(opened: 
     first = page.get_by_role("group", name="Question 1")
     first.get_by_label("Question", exact=True).fill("When shall we open?")
     first.get_by_label("Answers to choose from").fill("Early: seven, 7\nLate: seven, 9")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create").click()
     expect(page.locator("#starts-wrong")).to_contain_text("This date is in the past. Save anyway?")
     page.get_by_label("Save it with a start in the past").check()
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create").click()
     expect(page.locator("[id='q1.options-wrong']")).to_contain_text("“seven” would choose more than one option.")
     first.get_by_label("Answers to choose from").fill("Early: seven, 7\nLate: nine, 9")
-    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Create").click()
     page.get_by_role("link", name="The public form").click()
     form = page.url.partition("/s/")[2]
     visitor = opened(f"/s/{form}", key=None, scripts=False)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.conftest import Agency
 from tests.platforms.bluesky.network import Network
-from tests.services.scorer.worker import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.e2e]
 

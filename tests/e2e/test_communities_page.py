@@ -12,7 +12,8 @@ from rapport.kit.mongo import Document
 from tests.e2e import portal_data
 from tests.e2e.browser import browser
 from tests.e2e.test_portal import Opened, opened
-from tests.services.api import campaign_data, community_data
+from tests.services.api.campaigns import data as campaign_data
+from tests.services.api.communities import data as community_data
 from tests.services.api.conftest import Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
@@ -47,20 +48,20 @@ def test_a_community_is_picked_condition_by_condition_and_fills_by_itself(
     words.get_by_label("Word or phrase").fill("coffee")
     _add(page, "Stage")
     stage = page.get_by_role("group", name="Condition 2: Stage")
-    stage.get_by_label("How it is compared").select_option(label="is at least")
+    stage.get_by_label("Comparison").select_option(label="is at least")
     stage.get_by_label("Stage", exact=True).select_option(label="Buys")
     _add(page, "Last seen")
     page.get_by_role("group", name="Condition 3: Last seen").get_by_label("Days").fill("30")
     expect(words.get_by_label("Word or phrase")).to_have_value("coffee")
-    stage.get_by_role("button", name="Take away condition 2").click()
+    stage.get_by_role("button", name="Remove condition 2").click()
     expect(page.get_by_role("group", name="Condition")).to_have_count(2)
     page.get_by_role("button", name="Try it", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("followers seen last match")
     page.get_by_text("The same rule as text").click()
     expect(page.get_by_label("Rule")).to_have_value('wrote "coffee" and last seen within 30 days')
-    page.get_by_role("button", name="Make it", exact=True).click()
+    page.get_by_role("button", name="Create", exact=True).click()
     expect(page).to_have_url(re.compile(r"/communities/coffee-trust$"))
-    expect(page.get_by_role("status")).to_contain_text("being looked through")
+    expect(page.get_by_role("status")).to_contain_text("being checked")
     community_data.turn(views)
     page.reload()
     expect(page.locator(".com-count")).to_have_text("6 members")
@@ -78,19 +79,19 @@ def test_what_is_wrong_is_said_beside_its_field_and_what_was_typed_stays(opened:
     trust = page.get_by_role("group", name="Condition 1: Trust")
     comments = page.get_by_role("group", name="Condition 2: Comments")
     trust.get_by_label("Number").fill("high")
-    page.get_by_role("button", name="Make it", exact=True).click()
-    expect(trust).to_contain_text("“trust” is compared with a whole number from 0 to 100, and “high” is none.")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(trust).to_contain_text("“trust” is compared with a whole number from 0 to 100, not with “high”.")
     expect(trust.get_by_label("Number")).to_have_value("high")
     expect(trust.get_by_label("Number")).to_have_attribute("aria-invalid", "true")
-    expect(comments).to_contain_text("This needs a value.")
-    trust.get_by_label("How it is compared").select_option(label="is at least")
+    expect(comments).to_contain_text("Enter a value.")
+    trust.get_by_label("Comparison").select_option(label="is at least")
     trust.get_by_label("Number").fill("0")
     comments.get_by_role("button").click()
-    page.get_by_role("button", name="Make it", exact=True).click()
+    page.get_by_role("button", name="Create", exact=True).click()
     expect(page.locator("#rows")).to_contain_text("This matches everyone, so it makes no community.")
     trust.get_by_label("Number").fill("10")
-    page.get_by_role("button", name="Make it", exact=True).click()
-    expect(page.locator("#name-wrong")).to_contain_text("A name of 1 to 200 characters is needed.")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.locator("#name-wrong")).to_contain_text("Enter a name of 1 to 200 characters.")
 
 
 @pytest.mark.usefixtures("filled")
@@ -108,12 +109,12 @@ def test_a_wrong_text_is_marked_under_the_place(opened: Opened) -> None:
     text.fill("trust > 3 and\nstage is at least likes")
     page.get_by_role("button", name="Save the text").click()
     expect(page.locator(".com-rule")).to_have_text("trust > 3 and stage is at least likes")
-    page.get_by_role("link", name="Change it").click()
+    page.get_by_role("link", name="Edit", exact=True).click()
     expect(page.get_by_role("group", name="Condition 2: Stage")).to_be_visible()
     page.get_by_text("The same rule as text").click()
     text.fill("trust > 4")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator("#text-wrong")).to_contain_text("This was changed, and what is picked above would be taken.")
+    expect(page.locator("#text-wrong")).to_contain_text("You changed this text, but you saved the conditions.")
     expect(text).to_have_value("trust > 4")
 
 

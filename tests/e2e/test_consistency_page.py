@@ -8,7 +8,8 @@ from rapport.kit.mongo import Document
 from tests.e2e import portal_data
 from tests.e2e.browser import browser
 from tests.e2e.test_portal import Opened, opened
-from tests.services.api import calendar_data, facts
+from tests.services.api import facts
+from tests.services.api.calendar import data as calendar_data
 from tests.services.api.conftest import Served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
@@ -30,17 +31,17 @@ def filled(api: Served, opened: Opened, views: Database[Document]) -> None:
 def test_a_rhythm_is_set_and_the_score_is_there(opened: Opened) -> None:
     page = opened(CONSISTENCY)
     tile = page.locator(".tile").filter(has_text="Score")
-    expect(tile).to_contain_text("Nobody said yet how many posts a week there should be")
+    expect(tile).to_contain_text("Set a rhythm to get a score")
     page.get_by_label("The brand").fill("3,5")
     page.get_by_label("acme on bluesky").fill("2")
     page.get_by_role("button", name="Save").click()
     expect(tile).to_contain_text("of 100")
     expect(page.get_by_label("The brand")).to_have_value("3.5")
-    expect(page.locator(".tile").filter(has_text="Rhythm kept")).to_contain_text("3.5 a week wanted")
+    expect(page.locator(".tile").filter(has_text="Rhythm kept")).to_contain_text("target 3.5 a week")
     expect(page.locator(".tile").filter(has_text="On time")).to_contain_text("33 %")
     expect(page.locator(".tile").filter(has_text="On time")).to_contain_text("of 3 planned posts, so between")
     account = page.get_by_role("row", name="acme bluesky")
-    expect(account).to_contain_text("2 a week wanted")
+    expect(account).to_contain_text("target 2 a week")
     page.get_by_role("link", name="30 days").click()
     expect(page.locator(".con-weeks tbody tr")).not_to_have_count(0)
     expect(page.locator(".con-weeks")).to_contain_text("of 3.5")
@@ -52,7 +53,7 @@ def test_a_rhythm_of_nothing_is_said_beside_its_field_and_stays_in_the_form(open
     page.get_by_label("The brand").fill("0")
     page.get_by_label("acme on bluesky").fill("often")
     page.get_by_role("button", name="Save").click()
-    wrong = "⚠ A rhythm is a number above 0 and up to 200."
+    wrong = "⚠ Enter a number above 0 and at most 200."
     expect(page.get_by_role("alert")).to_have_text([wrong, wrong])
     expect(page.get_by_label("The brand")).to_have_value("0")
     expect(page.get_by_label("acme on bluesky")).to_have_value("often")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -10,11 +11,10 @@ from pymongo.database import Database
 
 from rapport.contracts.controls import Heartbeat
 from rapport.domain.times import ms
-from rapport.kit.mongo import Document
-from rapport.local.stack import Running
-from services.api.projection import views as writing
-from services.api.projection.batch import Batch
-from services.api.projection.documents import heartbeat_document
+from rapport.local.servers.stack import Running
+from services.api.listening.documents import heartbeat_document
+from services.api.projector import views as writing
+from services.api.projector.batch import Batch
 from tests.e2e.browser import browser
 from tests.services.api.conftest import ADMIN_KEY, Served, serve, settings_for
 
@@ -24,7 +24,7 @@ __all__ = ["browser"]
 STALE_MS = 30_000
 
 
-def beat(views: Database[Document], **lacks: tuple[str, ...]) -> None:
+def beat(views: Database[Any], **lacks: tuple[str, ...]) -> None:
     """A heartbeat of now, as the projector writes it."""
     document = heartbeat_document(Heartbeat(instance="ingest-1", **lacks), ms(datetime.now(UTC)))
     writing.write(views, Batch(heartbeats={"ingest-1": document}))
@@ -49,7 +49,7 @@ def visit(browser: Browser, api: Served, path: str = "/brands/acme", *, scripts:
 
 
 @pytest.fixture
-def stoppable(stack: Running, views: Database[Document]) -> Iterator[tuple[Served, Iterator[Served]]]:
+def stoppable(stack: Running, views: Database[Any]) -> Iterator[tuple[Served, Iterator[Served]]]:
     """An API, and what ends it when it goes on."""
     running = serve(settings_for(stack.kafka, stack.mongodb, views.name), ready=True)
     yield next(running), running
@@ -57,12 +57,12 @@ def stoppable(stack: Running, views: Database[Document]) -> Iterator[tuple[Serve
 
 
 def test_an_account_that_was_never_connected_is_not_live_until_it_is(
-    browser: Browser, api: Served, views: Database[Document]
+    browser: Browser, api: Served, views: Database[Any]
 ) -> None:
     api.brand("acme")
     page = visit(browser, api)
     live, off = page.locator("[data-live]"), page.locator("#not-connected")
-    expect(off).to_have_text("Not connected: the brand has no account yet")
+    expect(off).to_have_text("Not connected: this brand has no account yet")
     expect(live).to_have_count(0)
     account = {"id": "acme-1", "platform": "youtube", "handle": "acme.tv", "connected_at": "2026-01-01T00:00:00Z"}
     assert api.client.post("/v1/brands/acme/accounts", json=account).status_code == 201
@@ -79,7 +79,7 @@ def test_an_account_that_was_never_connected_is_not_live_until_it_is(
 
 
 def test_a_page_is_not_live_any_more_when_its_server_is_gone(
-    browser: Browser, stoppable: tuple[Served, Iterator[Served]], views: Database[Document]
+    browser: Browser, stoppable: tuple[Served, Iterator[Served]], views: Database[Any]
 ) -> None:
     api, running = stoppable
     connect(api)
@@ -101,7 +101,7 @@ def _since() -> re.Pattern[str]:
 
 
 def test_a_page_that_cannot_update_itself_does_not_call_itself_live(
-    browser: Browser, api: Served, views: Database[Document]
+    browser: Browser, api: Served, views: Database[Any]
 ) -> None:
     connect(api)
     beat(views)

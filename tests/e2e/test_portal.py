@@ -12,10 +12,9 @@ from pymongo.database import Database
 
 from rapport.contracts.controls import Decided, FollowerErased
 from rapport.contracts.events import DecisionRef
-from rapport.kit.mongo import Document
-from rapport.local.stack import Running
-from services.api.ids import follower_ref
-from services.api.projection.documents import exchange_document
+from rapport.local.servers.stack import Running
+from services.api.exchanges.documents import exchange_document
+from services.api.http.ids import follower_ref
 from tests.e2e import portal_data
 from tests.e2e.browser import browser
 from tests.services.api import samples
@@ -45,7 +44,7 @@ Opened: TypeAlias = Callable[..., Page]
 
 
 @pytest.fixture
-def opened(browser: Browser, api: Served, views: Database[Document]) -> Iterator[Opened]:
+def opened(browser: Browser, api: Served, views: Database[Any]) -> Iterator[Opened]:
     """Opens a page in a browser of its own, logged in unless `key` is None; fails on any error in the console."""
     portal_data.fill(views)
     contexts = []
@@ -99,7 +98,7 @@ def test_a_wrong_key_is_refused_in_words(opened: Opened) -> None:
     page = opened("/login", key=None)
     page.get_by_label("Key").fill("rp_test_wrong_" + "0" * 64)
     page.get_by_label("Key").press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("unknown, has expired or was revoked")
+    expect(page.get_by_role("alert")).to_contain_text("unknown, expired or revoked")
     assert page.context.cookies() == []
 
 
@@ -108,7 +107,7 @@ def test_a_session_ends_with_its_key_and_cannot_be_forged(opened: Opened, api: S
     page = opened(f"/brands/{portal_data.OTHER}", key=key)
     expect(page.get_by_role("heading", level=1)).to_have_text("Harbour Books")
     page.goto(f"/brands/{portal_data.BRAND}")
-    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Page not found")
     (cookie,) = page.context.cookies()
     value = cookie["value"]
     assert api.with_key(None).get("/", cookies={"rapport_session": value}).status_code == 200
@@ -184,7 +183,7 @@ def test_the_brand_page_shows_what_waits_and_counts_down(opened: Opened) -> None
 
 
 def test_what_the_projector_writes_appears_without_a_reload_and_keeps_focus_and_chart(
-    opened: Opened, views: Database[Document]
+    opened: Opened, views: Database[Any]
 ) -> None:
     page = opened(f"/brands/{portal_data.BRAND}")
     expect(page.locator("#chart canvas")).to_be_visible()
@@ -218,19 +217,19 @@ def test_no_page_scrolls_sideways_and_text_is_legible(opened: Opened, scheme: st
 def test_an_exchange_says_in_words_why_it_was_due_when_it_was(opened: Opened) -> None:
     for width in WIDTHS:
         page = opened(f"/brands/{portal_data.BRAND}/exchanges/friday", width=width)
-        clock = page.locator("section", has=page.get_by_role("heading", name="The clock"))
+        clock = page.locator("section", has=page.get_by_role("heading", name="Clock"))
         expect(clock).to_contain_text("18:05. Support hours were closed until Monday")
         expect(clock).to_contain_text("so the 4 hours would have run out on Monday at 13:00.")
         expect(clock).to_contain_text("Grace answered on Monday at 12:00, in time, after 3 hours of support hours.")
         expect(clock.locator("dt", has_text="Closed")).to_be_visible()
         expect(clock.locator("div", has_text="Escalation").locator("dd")).to_contain_text("14:00")
         page.goto(f"/brands/{portal_data.BRAND}/exchanges/open-0")
-        expect(page.locator(".step-escalation")).to_contain_text("Not everything from the platform had arrived")
+        expect(page.locator(".step-escalation")).to_contain_text("Some data from the platform was missing")
 
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_somebody_says_that_no_reply_is_needed_and_takes_it_back(
-    opened: Opened, api: Served, stack: Running, views: Database[Document], scripts: bool
+    opened: Opened, api: Served, stack: Running, views: Database[Any], scripts: bool
 ) -> None:
     brand = own_brand()
     api.brand(brand)
@@ -238,12 +237,12 @@ def test_somebody_says_that_no_reply_is_needed_and_takes_it_back(
     open_one = samples.exchange("one", brand, datetime.now(UTC) - timedelta(hours=1))
     views["exchanges"].insert_one(exchange_document(open_one, 1))
     page = opened(f"/brands/{brand}/exchanges/one", key=key, width=390, scripts=scripts)
-    why = page.get_by_label("Why it needs none")
+    why = page.get_by_label("Reason")
     why.fill("They rang us.")
     page.get_by_label("It is spam").check()
     page.get_by_label("It is spam").uncheck()
     page.get_by_role("button", name="No reply needed").click()
-    expect(page.get_by_role("status")).to_contain_text("Your decision is noted")
+    expect(page.get_by_role("status")).to_contain_text("Your decision is saved")
     assert page.evaluate(CONTRAST) == []
     (decided,) = _decided(stack, brand)
     assert (decided.exchange, decided.why, decided.spam, decided.by) == ("one", "They rang us.", False, "test")
@@ -257,7 +256,7 @@ def test_somebody_says_that_no_reply_is_needed_and_takes_it_back(
     decision = page.locator("section", has=page.get_by_role("heading", name="No reply needed"))
     expect(decision).to_contain_text("They rang us.")
     decision.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("status")).to_contain_text("Your decision is noted")
+    expect(page.get_by_role("status")).to_contain_text("Your decision is saved")
     assert [each.undone for each in _decided(stack, brand)] == [False, True]
     views["exchanges"].replace_one({"_id": "one"}, exchange_document(structs.replace(open_one, revision=3), 1))
     if not scripts:
@@ -265,7 +264,7 @@ def test_somebody_says_that_no_reply_is_needed_and_takes_it_back(
     expect(why).to_be_visible()
 
 
-def test_what_is_wrong_about_a_decision_is_said_beside_it(opened: Opened, views: Database[Document]) -> None:
+def test_what_is_wrong_about_a_decision_is_said_beside_it(opened: Opened, views: Database[Any]) -> None:
     page = opened(f"/brands/{portal_data.BRAND}/exchanges/open-2", width=390)
     form = page.locator("form.decide")
     form.evaluate("form => { form.noValidate = true; form.why.removeAttribute('maxlength') }")
@@ -276,15 +275,15 @@ def test_what_is_wrong_about_a_decision_is_said_beside_it(opened: Opened, views:
     assert page.evaluate(CONTRAST) == []
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     form.evaluate("form => form.why.removeAttribute('maxlength')")
-    page.get_by_label("Why it needs none").fill("w" * 501)
+    page.get_by_label("Reason").fill("w" * 501)
     page.get_by_role("button", name="No reply needed").click()
     expect(form.get_by_role("alert")).to_contain_text("This has 501 characters; 500 is the most.")
-    expect(page.get_by_label("Why it needs none")).to_have_value("w" * 501)
-    expect(page.get_by_label("Why it needs none")).to_have_attribute("aria-describedby", "why-wrong")
+    expect(page.get_by_label("Reason")).to_have_value("w" * 501)
+    expect(page.get_by_label("Reason")).to_have_attribute("aria-describedby", "why-wrong")
     page.goto(f"/brands/{portal_data.BRAND}/exchanges/open-2?noted=no-reply-needed&at=1")
     expect(page.get_by_role("status")).to_have_count(0)
     views["exchanges"].update_one({"_id": "open-2"}, {"$set": {"state": "answered", "answered_at": datetime.now(UTC)}})
-    page.get_by_label("Why it needs none").fill("too late")
+    page.get_by_label("Reason").fill("too late")
     page.get_by_role("button", name="No reply needed").click()
     expect(page.get_by_role("alert")).to_contain_text("This exchange was answered, so there is nothing to decide.")
 
@@ -325,21 +324,21 @@ def test_somebody_says_who_is_the_same_person_and_takes_it_back(opened: Opened, 
     path = f"/brands/{portal_data.BRAND}/followers"
     other = follower_ref("bluesky", "did:plc:2")
     page = opened(f"{path}/{FOLLOWER}")
-    card = page.get_by_role("region", name="The same person")
-    expect(card).to_contain_text("Linked to nobody")
-    card.get_by_label("Who else it is").fill(f"{api.url}{path}/{FOLLOWER}")
+    card = page.get_by_role("region", name="Linked profiles")
+    expect(card).to_contain_text("Not linked")
+    card.get_by_label("Other profile").fill(f"{api.url}{path}/{FOLLOWER}")
     card.get_by_label("How you know").fill("She told me.")
     card.get_by_role("button", name="Link").click()
     expect(card.get_by_role("alert")).to_have_text("A follower is the same person as itself already.")
     expect(card.get_by_label("How you know")).to_have_value("She told me.")
-    card.get_by_label("Who else it is").fill(f"{api.url}{path}/{other}")
+    card.get_by_label("Other profile").fill(f"{api.url}{path}/{other}")
     card.get_by_role("button", name="Link").click()
     expect(card).to_contain_text("Linked by administrator: She told me.")
     card.get_by_role("link").click()
     expect(page).to_have_url(re.compile(re.escape(other)))
     expect(card.get_by_role("link")).to_have_attribute("href", f"{path}/{FOLLOWER}")
     card.get_by_role("button", name="Unlink").click()
-    expect(card).to_contain_text("Linked to nobody")
+    expect(card).to_contain_text("Not linked")
     assert api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"] == []
 
 
@@ -352,19 +351,19 @@ def test_a_person_is_forgotten_once_somebody_wrote_their_name(opened: Opened, ap
     path = f"/brands/{portal_data.BRAND}/followers"
     page = opened(f"{path}/{FOLLOWER}")
     page.get_by_text("Forget this person").click()
-    page.get_by_label("To be sure").fill("yes")
+    page.get_by_label("To confirm").fill("yes")
     page.get_by_role("button", name="Forget for good").click()
-    expect(page.get_by_role("alert")).to_have_text("That is not their name. Write it as it stands above, or copy it.")
-    expect(page.get_by_label("To be sure")).to_have_value("yes")
-    page.get_by_label("To be sure").fill(page.get_by_role("heading", level=1).inner_text().upper())
+    expect(page.get_by_role("alert")).to_have_text("That is not their name. Type it as shown above, or copy it.")
+    expect(page.get_by_label("To confirm")).to_have_value("yes")
+    page.get_by_label("To confirm").fill(page.get_by_role("heading", level=1).inner_text().upper())
     page.get_by_role("button", name="Forget for good").click()
-    expect(page.get_by_role("heading", name="Followers")).to_be_visible()
+    expect(page.get_by_role("heading", name="People")).to_be_visible()
     assert erased() == [[*some, "did:plc:0"] for some in before]
 
 
 def test_a_file_of_links_is_looked_at_first_and_taken_once_somebody_agrees(opened: Opened, api: Served) -> None:
     page = opened(f"/brands/{portal_data.BRAND}/followers")
-    page.get_by_role("link", name="Who is the same person").click()
+    page.get_by_role("link", name="Link profiles").click()
     rows = (
         "platform_a,follower_a,platform_b,follower_b,why",
         "bluesky,did:plc:1,bluesky,did:plc:2,she said so",
@@ -374,10 +373,10 @@ def test_a_file_of_links_is_looked_at_first_and_taken_once_somebody_agrees(opene
     page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("status")).to_contain_text("1 good row, 1 bad. Nothing is linked yet.")
-    expect(page.get_by_role("cell", name="there is no 'nobody' on bluesky here")).to_be_visible()
+    expect(page.get_by_role("cell", name="'nobody' on bluesky is not a follower here")).to_be_visible()
     assert api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"] == []
     page.get_by_role("button", name="Link the 1 good row").click()
-    expect(page.get_by_role("status")).to_contain_text("1 linked, 1 left out.")
+    expect(page.get_by_role("status")).to_contain_text("1 linked, 1 skipped.")
     (link,) = api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"]
     assert (link["why"], link["source"]) == ("she said so", "import")
     page.locator("input[type=file]").set_input_files({**file, "buffer": b"a,b"})  # type: ignore[arg-type]
@@ -391,10 +390,10 @@ def test_a_followers_page_says_what_changed_and_what_would_raise_the_stage(opene
         expect(page.get_by_role("region", name=heading, exact=True)).to_be_visible()
     warmest = page.get_by_role("region", name="Warming").get_by_role("link").first
     warmest.click()
-    expect(page.get_by_role("heading", name="The relationship")).to_be_visible()
+    expect(page.get_by_role("heading", name="Relationship")).to_be_visible()
     expect(page.locator(".mover-points").first).to_contain_text("in 7 days")
     page.goto(f"/brands/{portal_data.BRAND}/followers/{follower_ref('bluesky', 'did:plc:0')}")
-    expect(page.get_by_text("What would raise it")).to_be_visible()
+    expect(page.get_by_text("What would raise the stage")).to_be_visible()
 
 
 def test_hostile_text_is_text(opened: Opened) -> None:
@@ -422,7 +421,7 @@ def test_the_policy_of_content_forbids_everything_but_ones_own(api: Served) -> N
 def test_everything_can_be_reached_by_keyboard(opened: Opened) -> None:
     page = opened(f"/brands/{portal_data.BRAND}")
     page.keyboard.press("Tab")
-    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    expect(page.get_by_text("Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
     reached = []

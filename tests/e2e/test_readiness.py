@@ -8,24 +8,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from rapport.contracts.topics import ALERTS
-from rapport.kit import kafka
+from rapport.kit.broker import kafka
+from rapport.kit.broker.member import GroupConsumer, described
 from rapport.kit.health import Health
-from rapport.kit.member import GroupConsumer, described
 from rapport.local import ports
-from rapport.local.stack import Running, Stack
+from rapport.local.servers.stack import Running, Stack
 from rapport.processes import PROCESSES, Process
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -35,15 +35,6 @@ ENDS = 150.0
 FEW_SECONDS = 9.0
 ADMIN_KEY = "rp_test_admin_" + "0123456789abcdef" * 4
 GROUPS = {process.name: f"rapport-{process.name}" for process in PROCESSES}
-
-
-def until(what: str, found: Callable[[], Any], seconds: float) -> Any:
-    """The first true value of a condition."""
-    end = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
-    return value
 
 
 @dataclass
@@ -100,14 +91,14 @@ class Whole:
     def ready(self) -> None:
         """Returns once all are."""
         for service in self.services:
-            until(f"{service.process.name} is ready, not {service.says()}", lambda: service.says()[0] == 200, BACK)  # noqa: B023
+            until(lambda: service.says()[0] == 200, f"{service.process.name} is ready, not {service.says()}", BACK)  # noqa: B023
 
     def say_no_soon(self, services: list[Service], word: str) -> None:
         """All of them do, each within 15 s from now."""
         end = time.monotonic() + SOON
         for service in services:
             what = f"{service.process.name} names {word}"
-            until(what, lambda: service.says_no(word), max(0.1, end - time.monotonic()))  # noqa: B023
+            until(lambda: service.says_no(word), what, max(0.1, end - time.monotonic()))  # noqa: B023
 
     def none_ended(self) -> None:
         """An outage is no reason to end."""
@@ -137,7 +128,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
         port, internal = ports.usual_or_free(0), ports.usual_or_free(0)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
-            **servers.kafka_login().environment(),
+            **servers.kafka_login().variables(),
             "RAPPORT_PORT": str(port),
             "RAPPORT_INTERNAL_PORT": str(internal),
             "RAPPORT_KAFKA": servers.kafka,
@@ -215,7 +206,7 @@ def test_a_full_disk_is_named_by_all_that_keep_files(whole: Whole) -> None:
         end = time.monotonic() + SOON
         for service in keep:
             what = f"{service.process.name} names its disk"
-            until(what, lambda: service.ended() or service.says_no("disk"), max(0.1, end - time.monotonic()))  # noqa: B023
+            until(lambda: service.ended() or service.says_no("disk"), what, max(0.1, end - time.monotonic()))  # noqa: B023
     finally:
         for pid, limits in before.items():
             with contextlib.suppress(ProcessLookupError):
@@ -234,6 +225,27 @@ def test_whoever_was_stopped_past_its_session_is_a_member_again(whole: Whole) ->
     whole.none_ended()
 
 
+def test_whoever_is_set_to_another_number_of_partitions_does_nothing_and_says_so(whole: Whole) -> None:
+    for service in whole.services:
+        service.end()
+        service.environment["RAPPORT_PARTITIONS"] = "5"
+        service.start()
+    try:
+        for service in whole.services:
+            until(
+                lambda: service.says_no(f"{ALERTS.name} has 4 instead of 5"),  # noqa: B023
+                lambda: f"{service.process.name} says why, not {service.says()}",  # noqa: B023
+                BACK,
+            )
+        whole.none_ended()
+    finally:
+        for service in whole.services:
+            service.end()
+            del service.environment["RAPPORT_PARTITIONS"]
+            service.start()
+    whole.ready()
+
+
 @pytest.mark.faults
 def test_whoever_lost_its_group_for_good_says_so_and_ends_to_be_started_again(whole: Whole) -> None:
     groups = _groups(whole)
@@ -244,7 +256,7 @@ def test_whoever_lost_its_group_for_good_says_so_and_ends_to_be_started_again(wh
                 strangers.enter_context(_stranger(whole.servers.kafka, group))
         whole.say_no_soon([service for service, _ in groups], "group")
         for service, _ in groups:
-            until(f"{service.process.name} has ended", lambda: service.ended() is not None, ENDS)  # noqa: B023
+            until(lambda: service.ended() is not None, f"{service.process.name} has ended", ENDS)  # noqa: B023
             assert service.ended() != 0
     for service, _ in groups:
         service.start()
@@ -271,7 +283,7 @@ def _stopped_and_dropped(whole: Whole, groups: list[tuple[Service, str]]) -> Ite
     try:
         for _, group in groups:
             describe = described(whole.servers.kafka, group)
-            until(f"{group} has nobody", lambda: not describe().members, BACK)  # noqa: B023
+            until(lambda: not describe().members, f"{group} has nobody", BACK)  # noqa: B023
             describe.close()
         yield
     finally:
@@ -294,7 +306,7 @@ def _stranger(bootstrap: str, group: str) -> Iterator[None]:
     thread.start()
     describe = described(bootstrap, group)
     try:
-        until("the stranger is in", lambda: describe().state == "Stable", BACK)
+        until(lambda: describe().state == "Stable", "the stranger is in", BACK)
         yield
     finally:
         stop.set()

@@ -14,13 +14,13 @@ from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
 from rapport.contracts.topics import CATALOGUE, Topic
-from rapport.kit import kafka
-from rapport.kit.kafka_login import login
+from rapport.kit.broker import kafka
+from rapport.kit.broker.kafka_login import login
 from rapport.local import child, ports
-from rapport.local.broker import Broker
 from rapport.local.child import Child
-from rapport.local.stack import Running
-from tests.services.scorer.worker import until
+from rapport.local.servers.broker import Broker
+from rapport.local.servers.stack import Running
+from tests.waiting import until
 
 _START_SECONDS = 90.0
 _STOP_SECONDS = 30.0

@@ -11,7 +11,8 @@ from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import through
 from tests.faults.worker import SABOTAGE, Crew, Worker
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import produce
+from tests.waiting import until
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec import structs
 
-from rapport.contracts.controls import Rule
+from rapport.contracts.controls import PolicyRule
 from rapport.contracts.events import Interaction
 from tests.faults.broker import OwnBroker
-from tests.services.scorer.story import HOUR, interaction
-from tests.services.scorer.test_fenced_batches import broker_now, day, send_policy
+from tests.services.scorer.story import HOUR, day, interaction
+from tests.services.scorer.worker import broker_now, send_policy
 
 
 def history(seed: int, many: int, now: int) -> list[Interaction]:
@@ -28,7 +28,7 @@ def history(seed: int, many: int, now: int) -> list[Interaction]:
 def begin(broker: OwnBroker, **rule: Any) -> int:
     """Gives brand `acme` a policy, by default three hours for an answer, and gives the broker's now (ms)."""
     now = broker_now(broker.running)
-    send_policy(broker.running, Rule(**{"target_seconds": 3 * 3600, **rule}), now - 24 * HOUR)
+    send_policy(broker.running, PolicyRule(**{"target_seconds": 3 * 3600, **rule}), now - 24 * HOUR)
     return now
 
 

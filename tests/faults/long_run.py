@@ -11,18 +11,18 @@ from pathlib import Path
 
 from kafka import TopicPartition
 
-from rapport.contracts.controls import Rule
+from rapport.contracts.controls import PolicyRule
 from rapport.contracts.events import Interaction
 from rapport.contracts.topics import ALERTS, EXCHANGES, Topic
-from rapport.kit import kafka
-from rapport.local.stack import Running
+from rapport.kit.broker import kafka
+from rapport.local.servers.stack import Running
 from tests.faults.history import history
 from tests.faults.oracle import finish, through, wrong
 from tests.faults.worker import Crew, Worker
 from tests.services.scorer.story import HOUR
-from tests.services.scorer.test_fenced_batches import broker_now, send_policy
-from tests.services.scorer.worker import produce, read_all, until
+from tests.services.scorer.worker import broker_now, produce, read_all, send_policy
 from tests.services.verify.world import Outcome, Projector, verify
+from tests.waiting import until
 
 SESSION_SECONDS = 6
 _TARGET_SECONDS = 4.5 * 3600
@@ -59,7 +59,7 @@ def long_run(
         dice = random.Random(f"long run {seed}")
         now = broker_now(running)
         send_policy(
-            running, Rule(target_seconds=round(_TARGET_SECONDS), escalate_after_seconds=(600,)), now - 24 * HOUR
+            running, PolicyRule(target_seconds=round(_TARGET_SECONDS), escalate_after_seconds=(600,)), now - 24 * HOUR
         )
         run, ledger, seeds = LongRun(), list[Interaction](), count(seed * 1_000)
         began = time.monotonic()

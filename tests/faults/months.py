@@ -9,8 +9,8 @@ from rapport.contracts import codec
 from rapport.contracts.controls import Heartbeat, ScoringSet
 from rapport.contracts.events import CONVERSATIONAL, Interaction, Parent, Tick
 from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, key_of, partition_of
-from rapport.domain.relationship import DEFAULT
-from rapport.kit import kafka
+from rapport.domain.relationships.relationship import DEFAULT
+from rapport.kit.broker import kafka
 from services.scorer.pruning import LOOK_EVERY, PASS_EVERY
 from tests.services.scorer.story import DAY, HOUR, interaction
 

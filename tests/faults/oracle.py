@@ -28,28 +28,28 @@ from rapport.contracts.topics import (
     EXCHANGES_DEAD,
     RELATIONSHIPS_CHANGELOG,
     SCORER_GROUP,
-    SCORER_PARTITIONS,
     Topic,
 )
-from rapport.domain.counting import COUNT_ONCE, thing_of
-from rapport.kit import kafka
-from rapport.kit.kafka_login import login
-from services.scorer.exchanges import ExchangesHandler
+from rapport.domain.relationships.counting import COUNT_ONCE, thing_of
+from rapport.kit.broker import kafka
+from rapport.kit.broker.kafka_login import login
+from services.scorer.exchanges.handler import ExchangesHandler
 from services.scorer.fenced.agent import Handler
 from services.scorer.fenced.batch import Batch, Output
 from services.scorer.fenced.state import POSITION, Position
-from services.scorer.relationships import RelationshipsHandler
+from services.scorer.relationships.handler import RelationshipsHandler
 from services.scorer.rows import ROWS_FORMAT
 from tests.faults.worker import Worker
 from tests.services.scorer.story import Rows
-from tests.services.scorer.worker import read_all, until
+from tests.services.scorer.worker import read_all
+from tests.waiting import until
 
 TOGETHER = 100
 """Records that the model takes in one go: rows that many of them change are then decoded once."""
 SOURCES: dict[str, tuple[Topic, ...]] = {"exchanges": (CONVERSATIONS,), "relationships": (ENGAGEMENTS, EXCHANGES)}
 CHANGELOGS = {"exchanges": EXCHANGES_CHANGELOG, "relationships": RELATIONSHIPS_CHANGELOG}
 DEAD_LETTERS = (CONVERSATIONS_DEAD, ENGAGEMENTS_DEAD, EXCHANGES_DEAD)
-PARTITIONS = range(SCORER_PARTITIONS)
+PARTITIONS = range(CONVERSATIONS.partitions)
 _MARKER = b"\x00marker"
 _SHOWN = 300
 _ENDINGS = 5

@@ -11,7 +11,7 @@ from typing import Any
 import faust
 from faust.sensors.metrics import performance_metrics
 
-from services.scorer.app import credentials
+from services.scorer.worker import credentials
 from tests.faults import answers
 
 EVENTS, COUNTS, SAID = "plain.events", "plain-counts-changelog", "plain.said"

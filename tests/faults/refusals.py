@@ -6,7 +6,7 @@ from rapport.contracts.topics import ALERTS, EXCHANGES
 from tests.faults.broker import OwnBroker
 from tests.faults.oracle import SOURCES, committed
 from tests.faults.worker import Worker
-from tests.services.scorer.worker import until
+from tests.waiting import until
 
 
 def of_agent(name: str) -> set[tuple[str, int]]:

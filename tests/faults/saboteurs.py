@@ -15,14 +15,16 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from rapport.domain import publication
-from rapport.kit import kafka
-from rapport.kit.kafka_login import login
-from services.scorer import agents, app, exchanges, passage, pruning, rows
-from services.scorer.fenced import lane, state, transaction
+from rapport.domain.exchanges import publication
+from rapport.kit.broker import kafka
+from rapport.kit.broker.kafka_login import login
+from services.scorer import agents, pruning, walk, worker
+from services.scorer.exchanges import handler, threads
+from services.scorer.fenced import lane, producer, state, transaction
 from services.scorer.fenced.batch import Batch
 from services.scorer.fenced.state import POSITION, Position
 from services.scorer.fenced.watchdog import Watchdog
+from services.scorer.rows.exchanges import HeardRow
 from tests.faults import answers
 
 # Faults.
@@ -92,24 +94,24 @@ def stalls(moment: str, armed: str, seconds: float) -> None:
 
 def transactions_last(milliseconds: int) -> None:
     """The broker gives a transaction up that is open for longer."""
-    transaction.TRANSACTION_TIMEOUT_MS = milliseconds
+    producer.TRANSACTION_TIMEOUT_MS = milliseconds
 
 
-def looks_take(seconds: float) -> None:
-    """Looking at a thread takes a while."""
+def reviews_take(seconds: float) -> None:
+    """Reviewing a thread takes a while."""
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
-        def look(*given: Any) -> None:
+        def review(*given: Any) -> None:
             time.sleep(seconds)
             real(*given)
 
-        return look
+        return review
 
-    _instead(exchanges.ExchangesHandler, "_look", wrap)
+    _instead(threads.Threads, "review", wrap)
 
 
 def parts_take(seconds: float) -> None:
-    """Each part of a passage through rows takes a while."""
+    """Each part of a walk through rows takes a while."""
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
         def following(self: Any) -> Any:
@@ -118,13 +120,13 @@ def parts_take(seconds: float) -> None:
 
         return following
 
-    _instead(passage.Passage, "next", wrap)
+    _instead(walk.Walk, "next", wrap)
 
 
 def impatient(seconds: float) -> None:
     """The watchdog waits for as long only."""
-    app.Watchdog = lambda _: Watchdog(seconds)  # type: ignore[assignment,misc]
-    app.LOOK_SECONDS = 0.5
+    worker.Watchdog = lambda _: Watchdog(seconds)  # type: ignore[assignment,misc]
+    worker.CHECK_SECONDS = 0.5
 
 
 def passes_after(seconds: float) -> None:
@@ -154,7 +156,16 @@ def late(armed: str) -> None:
 
         return begin
 
+    def passing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def passed(self: Any, *given: Any) -> None:
+            # It travels behind the chunks, so it does not overtake those that wait.
+            if not (self.agent.name == "exchanges" and Path(armed).exists()):
+                real(self, *given)
+
+        return passed
+
     _instead(lane.Lane, "put", putting)
+    _instead(lane.Lane, "passed", passing)
     _instead(lane.Lane, "start", starting)
 
 
@@ -214,10 +225,10 @@ def early_commit() -> None:
     lane.MOST_RECORDS = 20
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
-        async def transact(self: Any, batch: Batch, position: Position, records: list[Any]) -> None:
-            await real(self, Batch(self._store), position, records)
+        async def transact(self: Any, batch: Batch, position: Position) -> None:
+            await real(self, Batch(self._store), position)
             await asyncio.sleep(0.2)
-            await real(self, batch, position, [])
+            await real(self, batch, position)
 
         return transact
 
@@ -237,10 +248,10 @@ def disk_first() -> None:
     """Rows are on the disk before they are in the changelog."""
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
-        async def transact(self: Any, batch: Batch, position: Position, records: list[Any]) -> None:
+        async def transact(self: Any, batch: Batch, position: Position) -> None:
             self._store.write(batch.changes(), self._store.marker() or 0)
             await asyncio.sleep(0.2)
-            await real(self, batch, position, records)
+            await real(self, batch, position)
 
         return transact
 
@@ -249,8 +260,8 @@ def disk_first() -> None:
 
 def no_position() -> None:
     """Partitions are read from their beginning, and whatever the log gives is applied, processed or not."""
-    real = app.read_from
-    app.read_from = lambda faust, offsets, session: real(faust, dict.fromkeys(offsets, 0), session)
+    real = worker.read_from
+    worker.read_from = lambda faust, offsets, session: real(faust, dict.fromkeys(offsets, 0), session)
 
     async def commit(self: Any, records: list[Any]) -> None:
         while records:
@@ -284,10 +295,10 @@ def deaf() -> None:
 def unfenced() -> None:
     """Each process has transactional ids of its own, so nobody fences anybody."""
 
-    def producer(**named: Any) -> AIOKafkaProducer:
+    def made(**named: Any) -> AIOKafkaProducer:
         return AIOKafkaProducer(**{**named, "transactional_id": f"{named['transactional_id']}-{os.getpid()}"})
 
-    transaction.AIOKafkaProducer = producer
+    producer.AIOKafkaProducer = made
 
 
 def swallows() -> None:
@@ -302,7 +313,7 @@ def swallows() -> None:
 
         return apply
 
-    _instead(exchanges.ExchangesHandler, "apply", wrap)
+    _instead(handler.ExchangesHandler, "apply", wrap)
 
 
 def trusting() -> None:
@@ -319,7 +330,7 @@ def trusting() -> None:
         return found or Position(next={}, clock=0)
 
     lane.restore, lane.check_position = restore, check  # type: ignore[assignment]
-    kafka.wrong_partitions = lambda *_: ""
+    kafka.check_topics = lambda *_: None
 
 
 def stale() -> None:
@@ -356,7 +367,7 @@ def waits_for_the_last_record() -> None:
 
 def deathless() -> None:
     """Nothing ends the worker."""
-    app.Worker._crashed = lambda *_: None  # type: ignore[method-assign]
+    worker.Worker._crashed = lambda *_: None  # type: ignore[method-assign]
 
 
 def stays_before_markers() -> None:
@@ -394,7 +405,7 @@ def rude() -> None:
     async def stop(self: Any) -> None:
         os._exit(3)
 
-    app.Worker.stop = stop  # type: ignore[method-assign]
+    worker.Worker.stop = stop  # type: ignore[method-assign]
 
 
 def own_clock() -> None:
@@ -405,8 +416,8 @@ def own_clock() -> None:
             self, *(max(each, int(time.time() * 1000)) if isinstance(each, int) else each for each in given)
         )
 
-    _instead(exchanges.ExchangesHandler, "apply", wrap)
-    _instead(exchanges.ExchangesHandler, "sweep", wrap)
+    _instead(handler.ExchangesHandler, "apply", wrap)
+    _instead(handler.ExchangesHandler, "sweep", wrap)
 
 
 def counts_ticks() -> None:
@@ -423,8 +434,8 @@ def counts_ticks() -> None:
     def sweeping(real: Callable[..., Any]) -> Callable[..., Any]:
         return lambda self, clock, batch: real(self, clock + extra.get(id(self), 0), batch)
 
-    _instead(exchanges.ExchangesHandler, "apply", wrap)
-    _instead(exchanges.ExchangesHandler, "sweep", sweeping)
+    _instead(handler.ExchangesHandler, "apply", wrap)
+    _instead(handler.ExchangesHandler, "sweep", sweeping)
 
 
 def forgetful() -> None:
@@ -433,16 +444,16 @@ def forgetful() -> None:
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
         def opening(self: Any, stored: Any) -> Any:
             yield from real(self, stored)
-            yield from self._deadlines.filling([])
+            yield from self.threads._deadlines.filling([])
 
         return opening
 
-    _instead(exchanges.ExchangesHandler, "opening", wrap)
+    _instead(handler.ExchangesHandler, "opening", wrap)
 
 
 def sure() -> None:
     """Every breach is confirmed."""
-    rows.Heard.silent_about = lambda *_: False  # type: ignore[method-assign]
+    HeardRow.silent_about = lambda *_: False  # type: ignore[method-assign]
 
 
 def boundless() -> None:
@@ -452,23 +463,26 @@ def boundless() -> None:
 
 def at_once() -> None:
     """Everything due is swept in one transaction."""
-    exchanges.MOST_SWEPT = 10**9
+    threads.MOST_REVIEWED = 10**9
 
 
 def offsets_apart() -> None:
     """Offsets are committed as soon as a batch is taken, in a transaction of their own."""
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
-        async def transact(self: Any, batch: Batch, position: Position, records: list[Any]) -> None:
+        async def transact(self: Any, batch: Batch, position: Position) -> None:
             agent = self._agent
             name = f"apart-{agent.name}-{self._partition}"
             async with (
                 AIOKafkaProducer(bootstrap_servers=agent.bootstrap, transactional_id=name, **login()) as producer,
                 producer.transaction(),
             ):
-                offsets = {TopicPartition(each.topic, each.partition): each.offset + 1 for each in records}
+                offsets = {
+                    TopicPartition(source.rpartition(":")[0], self._partition): offset
+                    for source, offset in position.next.items()
+                }
                 await producer.send_offsets_to_transaction(offsets, agent.group)
-            await real(self, batch, position, records)
+            await real(self, batch, position)
 
         return transact
 

@@ -8,15 +8,16 @@ from kafka import KafkaProducer
 
 from rapport.contracts.events import Interaction
 from rapport.contracts.topics import CATALOGUE, RELATIONSHIPS_CHANGELOG, Topic
-from rapport.kit import kafka
-from rapport.kit.kafka_login import login
+from rapport.kit.broker import kafka
+from rapport.kit.broker.kafka_login import login
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import CHANGELOGS, PARTITIONS, Log, check, through
 from tests.faults.refusals import of_agent, refuses
 from tests.faults.worker import Worker
 from tests.services.scorer.story import interaction
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import produce
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 

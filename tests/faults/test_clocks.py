@@ -10,19 +10,21 @@ import pytest
 from rapport.contracts import codec
 from rapport.contracts.controls import Heartbeat
 from rapport.contracts.events import Alert, Interaction, Tick
-from rapport.contracts.rows import THREAD, parts_of
+from rapport.contracts.rows import parts_of
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES_CHANGELOG
-from rapport.kit import kafka
-from services.scorer.exchanges import MOST_SWEPT
+from rapport.kit.broker import kafka
+from services.scorer.exchanges.threads import MOST_REVIEWED
 from services.scorer.fenced.lane import MOST_RECORDS
 from services.scorer.fenced.state import POSITION
 from services.scorer.fenced.transaction import MOST_PARTS
+from services.scorer.rows.exchanges import THREAD
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import PARTITIONS, Log, check, through
 from tests.faults.worker import Crew, Worker
 from tests.services.scorer.story import HOUR, interaction
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import produce
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
@@ -63,7 +65,7 @@ def test_what_fell_due_while_all_workers_were_down_fires_once_in_bounded_transac
     crew.end()
     assert Counter(alert.step for alert in alerts(broker.kafka)) == {"escalation": 8_000}, "the highest step alone"
     check(broker.kafka, ledger, crew.workers)
-    assert max(swept(broker.kafka)) <= MOST_PARTS * MOST_SWEPT + MOST_RECORDS
+    assert max(swept(broker.kafka)) <= MOST_PARTS * MOST_REVIEWED + MOST_RECORDS
 
 
 def swept(bootstrap: str) -> list[int]:

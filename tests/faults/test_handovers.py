@@ -13,7 +13,8 @@ from tests.faults.history import begin, history
 from tests.faults.oracle import Log, check, through
 from tests.faults.worker import Crew, Worker
 from tests.services.scorer.story import interaction
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import produce
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 

@@ -10,7 +10,8 @@ from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import check, through
 from tests.faults.worker import Worker
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import produce
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 

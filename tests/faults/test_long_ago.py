@@ -14,7 +14,7 @@ from tests.faults.history import begin
 from tests.faults.months import LONG, OUR_TIME, WHO, first_day, taken_back, teller
 from tests.faults.oracle import PARTITIONS, Log, check, through
 from tests.faults.worker import Worker
-from tests.services.scorer.worker import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rapport.local.stack import Stack
+from rapport.local.servers.stack import Stack
 from tests.faults.long_run import aloud, long_run
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]

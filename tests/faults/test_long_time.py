@@ -22,11 +22,11 @@ from rapport.contracts.topics import ENGAGEMENTS, EXCHANGES, Topic
 from rapport.local import installation as local
 from rapport.local.errors import StackError
 from rapport.local.installation import Installation
-from rapport.local.stack import Stack
-from services.api.ids import follower_ref
+from rapport.local.servers.stack import Stack
+from services.api.http.ids import follower_ref
 from tests.faults.broker import begin_and_end
 from tests.services.notifier.receivers import WebhookReceiver
-from tests.services.scorer.worker import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
@@ -91,7 +91,7 @@ class Ages:
         running = stack.up(bound=True, any_port=True)
         try:
             with pytest.MonkeyPatch.context() as patched:
-                for name, value in running.kafka_login().environment().items():
+                for name, value in running.kafka_login().variables().items():
                     patched.setenv(name, value)
                 for topic in (ENGAGEMENTS, EXCHANGES):
                     empty = partial(_is_empty, running.kafka, topic)

@@ -9,12 +9,12 @@ import pytest
 from kafka import TopicPartition
 
 from rapport.contracts.topics import CONVERSATIONS
-from rapport.kit import kafka
+from rapport.kit.broker import kafka
 from services.ingest import heartbeat
 from services.ingest.broker import Broker
 from tests.faults.broker import OwnBroker
 from tests.faults.worker import Worker
-from tests.services.scorer.worker import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 

@@ -5,12 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from rapport.contracts.topics import CONVERSATIONS, EXCHANGES, SCORER_GROUP
-from rapport.kit import kafka
+from rapport.kit.broker import kafka
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import check, finish, through, wrong
 from tests.faults.worker import Worker
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import produce
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 

@@ -22,16 +22,16 @@ from kafka.admin import NewTopic
 from rocksdict import Options, Rdict
 
 from rapport.contracts.topics import Topic
-from rapport.kit.kafka_login import login
+from rapport.kit.broker.kafka_login import login
 from rapport.local import ports
 from tests.faults.broker import OwnBroker
 from tests.faults.plain import COUNTS, EVENTS, GROUP, SAID
 from tests.faults.test_changelog import CLEANER, COMPACTED_AT_ONCE
-from tests.services.scorer.worker import until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
-CHANGELOG = Topic(COUNTS, ("key",), (), (), partitions=1)
+CHANGELOG = Topic(COUNTS, ("key",), (), (), single=True)
 
 
 class PlainWorker:
@@ -266,7 +266,7 @@ def test_rule_8_a_changelog_that_does_not_end_with_a_row_is_never_read_to_its_en
     worker.wipe()
     worker.start()
     send(broker, ADA)
-    with pytest.raises(AssertionError, match="in vain"):
+    with pytest.raises(AssertionError, match="not within"):
         until(lambda: offset(broker) == 2, "it goes on", 30)
 
 

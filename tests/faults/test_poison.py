@@ -6,14 +6,15 @@ import pytest
 
 from rapport.contracts import codec
 from rapport.contracts.topics import CONVERSATIONS, CONVERSATIONS_DEAD, ENGAGEMENTS, EXCHANGES, Topic, key_of
-from rapport.kit import kafka
-from rapport.kit.dead_letters import PLACE
+from rapport.kit.broker import kafka
+from rapport.kit.broker.dead_letters import PLACE
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import DEAD_LETTERS, Log, check, through
 from tests.faults.worker import Worker
 from tests.services.scorer.story import interaction
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import produce
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 

@@ -8,10 +8,9 @@ import pytest
 from kafka import TopicPartition
 
 from rapport.contracts.topics import CATALOGUE
-from rapport.kit import kafka
-from rapport.local.stack import Running
+from rapport.kit.broker import kafka
+from rapport.local.servers.stack import Running
 from services.notifier.sender import AT_ONCE_PER_CHANNEL
-from services.verify import following
 from tests.faults.long_run import aloud
 from tests.faults.replicas.cluster import LOOKED_AGAIN_AFTER, REPLICAS, Cluster, Replica, cluster
 from tests.faults.replicas.fortnight import CountingInbox, Fortnight
@@ -30,12 +29,6 @@ CHANNELS = 8
 """Two of each of four brands."""
 BEFORE = "d2b2531"
 """The newest version whose producers were not replaced after a failure, and whose brands had no revision."""
-
-
-@pytest.fixture(autouse=True)
-def looked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`verify` knows how soon the upkeep looks again here."""
-    monkeypatch.setattr(following, "WAITED", LOOKED_AGAIN_AFTER.total_seconds())
 
 
 @pytest.fixture
@@ -137,7 +130,7 @@ def _all_right(replicas: Cluster, fortnight: Fortnight, steps: Steps) -> None:
     aloud("is all right?")
     fortnight.until_right()
     steps.until_right()
-    outcome = verify(replicas.running, settle=10, grace=GRACE_SECONDS)
+    outcome = verify(replicas.running, settle=10, grace=GRACE_SECONDS, again=LOOKED_AGAIN_AFTER.total_seconds())
     assert (outcome.differences, outcome.code) == ([], 0), outcome.summary
     assert fortnight.wrong == []
     assert _dead_letters(replicas.running) == {}

@@ -19,14 +19,15 @@ from rapport.contracts.events import ExchangeSnapshot, Interaction
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES
 from rapport.domain.erasing import ERASED
 from rapport.domain.times import utc
-from rapport.kit import kafka
+from rapport.kit.broker import kafka
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import Log, check, through
 from tests.faults.test_clocks import alerts, comments
 from tests.faults.worker import Worker
 from tests.services.scorer.story import interaction
-from tests.services.scorer.worker import produce, read_all, until
+from tests.services.scorer.worker import produce, read_all
+from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
@@ -69,6 +70,20 @@ def busy(many: int) -> Iterator[None]:
             other.wait()
 
 
+def impatient(start: Start, slow: str) -> Worker:
+    """A ready worker that is `slow` at something, with a watchdog that soon loses its patience."""
+    worker = start(broken=f"{slow}; saboteurs.impatient(15)", session_seconds=6)
+    until(worker.ready, "the worker is ready")
+    return worker
+
+
+def end(broker: OwnBroker, worker: Worker) -> None:
+    """Ends a worker, which still has to be the one that was started, after it has processed everything."""
+    assert worker.exit_code() is None, worker.said()
+    until(lambda: through(broker.kafka), "everything is processed")
+    worker.end()
+
+
 @pytest.mark.red("transactions_last(1_000)")
 @pytest.mark.parametrize(("runs", "stands"), [(0.02, 0.18), (1, 4)], ids=["a tenth of the time", "in bursts"])
 def test_a_worker_that_gets_little_cpu_is_slow_and_neither_differs_nor_opens_its_lanes_again(
@@ -92,8 +107,7 @@ def test_thousands_that_are_overdue_at_a_start_are_worked_through_by_one_worker_
     broker: OwnBroker, start: Start
 ) -> None:
     # Each thread takes a while, and all of one partition longer than the watchdog's patience.
-    worker = start(broken="looks_take(0.003); saboteurs.impatient(15)", session_seconds=6)
-    until(worker.ready, "the worker is ready")
+    worker = impatient(start, "reviews_take(0.003)")
     now = begin(broker, target_seconds=20, warn_at=())
     ledger = comments(MANY, now)
     produce(broker.kafka, ledger)
@@ -103,9 +117,7 @@ def test_thousands_that_are_overdue_at_a_start_are_worked_through_by_one_worker_
     restarted = time.time() * 1000
     worker.start()
     until(lambda: worker.exit_code() is not None or len(alerts(broker.kafka)) == MANY, "the last has fired", 300)
-    assert worker.exit_code() is None, worker.said()
-    until(lambda: through(broker.kafka), "everything is processed")
-    worker.end()
+    end(broker, worker)
     told = sorted(at for record in read_all(broker.kafka, ALERTS) if (at := record.timestamp) > restarted)
     waits = [after - before for before, after in itertools.pairwise(told)]
     assert max(waits) < (told[-1] - told[0]) / 2, "alerts go out all the time"
@@ -122,8 +134,7 @@ def test_thousands_that_are_overdue_at_a_start_are_worked_through_by_one_worker_
 def test_many_who_are_erased_from_a_brand_with_many_threads_are_worked_through_by_one_worker(
     broker: OwnBroker, start: Start
 ) -> None:
-    worker = start(broken="parts_take(0.1); saboteurs.impatient(15)", session_seconds=6)
-    until(worker.ready, "the worker is ready")
+    worker = impatient(start, "parts_take(0.1)")
     now = begin(broker, target_seconds=3_600, warn_at=())
     ledger = [
         interaction("comment", f"c{n}", now, follower=f"p{n}", thread=f"post-{n}", conversation=f"post-{n}")
@@ -140,9 +151,7 @@ def test_many_who_are_erased_from_a_brand_with_many_threads_are_worked_through_b
     producer.flush()
     producer.close()
     until(lambda: worker.exit_code() is not None or erased(broker, ledger[:100]), "all of them are gone", 240)
-    assert worker.exit_code() is None, worker.said()
-    until(lambda: through(broker.kafka), "everything is processed")
-    worker.end()
+    end(broker, worker)
     check(broker.kafka, ledger, [worker])
 
 

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.services.scorer.worker import Scorer, until
+from tests.services.scorer.worker import Scorer
+from tests.waiting import until
 
 SABOTAGE = "RAPPORT_TEST_SABOTAGE"
 """A call of a function of `saboteurs` that breaks every worker, so that the tests fail."""

@@ -15,14 +15,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rapport.contracts import codec, rows
-from rapport.contracts.controls import Rule
+from rapport.contracts.controls import PolicyRule
 from rapport.contracts.events import Account
-from rapport.domain import business_time, community, community_text
+from rapport.domain import local_times
+from rapport.domain.communities import community
+from rapport.domain.communities import text as community_text
+from rapport.domain.policies import business_time
 from rapport.kit import mail_address
-from services.api import connections, cursors, holidays, ids, local_times, plan_times, stored, tables
-from services.api.problems import ProblemError
+from services.api.accounts import connections
+from services.api.calendar import times as plan_times
+from services.api.http import ids, paging
+from services.api.http.files import tables
+from services.api.http.problems import ProblemError
+from services.api.policies.holidays import service as holidays
+from services.api.storage import stored
 from services.ingest import submission
-from services.ingest.connectors import bluesky_frames, bluesky_source
+from services.ingest.connectors.bluesky import frames as bluesky_frames
+from services.ingest.connectors.bluesky import source as bluesky_source
 from services.notifier import outbox
 from services.notifier.channels import DeliveryError, webhook
 
@@ -136,53 +145,59 @@ CASES: dict[str, Case] = {
         (codec.UndecodableError,),
     ),
     "rapport/contracts/rows.py:parts_of": Case(rows.parts_of, as_json(plain), (msgspec.DecodeError,)),
-    "rapport/domain/business_time.py:zone": Case(business_time.zone, words, (ValueError, OSError)),
-    "rapport/domain/community.py:condition": Case(
+    "rapport/domain/policies/business_time.py:zone": Case(business_time.zone, words, (ValueError, OSError)),
+    "rapport/domain/communities/community.py:condition": Case(
         lambda value: community.condition(*value),
         st.tuples(words, words, st.integers() | words),
         (ValueError,),
     ),
-    "rapport/domain/community_text.py:parse": Case(community_text.parse, words, (community_text.RuleError,)),
-    "rapport/domain/community_text.py:from_plain": Case(community_text.from_plain, plain, (community_text.RuleError,)),
+    "rapport/domain/communities/text.py:parse": Case(community_text.parse, words, (community_text.RuleError,)),
+    "rapport/domain/communities/text.py:from_plain": Case(
+        community_text.from_plain, plain, (community_text.RuleError,)
+    ),
     "rapport/kit/mail_address.py:in_ascii": Case(mail_address.in_ascii, words, (ValueError,)),
-    "services/api/connections.py:check": Case(
+    "services/api/accounts/connections.py:check": Case(
         lambda connection: connections.check("bluesky", connection),
         st.dictionaries(st.sampled_from(["service", "jetstream", "did"]) | words, words),
         (ProblemError,),
     ),
-    "services/api/cursors.py:decode": Case(
-        lambda value: cursors.decode("kind", value, (int, str)), words, (ProblemError,)
+    "services/api/http/paging.py:decode": Case(
+        lambda value: paging.decode("kind", value, (int, str)), words, (ProblemError,)
     ),
-    "services/api/cursors.py:place": Case(lambda value: cursors.place("kind", value), words, (ProblemError,)),
-    "services/api/holidays.py:holidays": Case(
+    "services/api/http/paging.py:position": Case(lambda value: paging.position("kind", value), words, (ProblemError,)),
+    "services/api/policies/holidays/service.py:holidays": Case(
         lambda value: holidays.holidays(value, date(2026, 1, 1), date(2027, 12, 31)), ics_lines, (ValueError,)
     ),
-    "services/api/ids.py:follower_parts": Case(ids.follower_parts, words, (ValueError,)),
-    "services/api/local_times.py:read": Case(
+    "services/api/http/ids.py:follower_parts": Case(ids.follower_parts, words, (ValueError,)),
+    "rapport/domain/local_times.py:read": Case(
         lambda text: local_times.read(text, ZoneInfo("Europe/Berlin")), typed, (ValueError,)
     ),
-    "services/api/plan_times.py:read": Case(
+    "services/api/calendar/times.py:read": Case(
         lambda made: plan_times.read(made[0], ZoneInfo("Europe/Berlin"), made[1]),
         st.tuples(typed, st.none() | st.sampled_from(get_args(plan_times.Order))),
         (ValueError,),
     ),
-    "services/api/stored.py:read": Case(lambda value: stored.read(value, Rule), plain, (codec.NewerError,)),
-    "services/api/stored.py:read_whole": Case(lambda value: stored.read_whole(value, Rule), plain, (codec.NewerError,)),
-    "services/api/tables.py:read": Case(
+    "services/api/storage/stored.py:read": Case(
+        lambda value: stored.read(value, PolicyRule), plain, (codec.NewerError,)
+    ),
+    "services/api/storage/stored.py:read_whole": Case(
+        lambda value: stored.read_whole(value, PolicyRule), plain, (codec.NewerError,)
+    ),
+    "services/api/http/files/tables.py:read": Case(
         lambda raw: list(tables.read(raw, ("id", "text"), ("id",), 100)),
         st.binary() | words.map(lambda text: ("id,text\n" + text).encode("utf-8", "surrogatepass")),
         (ProblemError,),
     ),
-    "services/ingest/connectors/bluesky_frames.py:from_jetstream": Case(
+    "services/ingest/connectors/bluesky/frames.py:from_jetstream": Case(
         bluesky_frames.from_jetstream, jetstream, (bluesky_frames.FrameError,)
     ),
-    "services/ingest/connectors/bluesky_frames.py:from_jetstream_v2": Case(
+    "services/ingest/connectors/bluesky/frames.py:from_jetstream_v2": Case(
         bluesky_frames.from_jetstream_v2, jetstream_v2, (bluesky_frames.FrameError, bluesky_frames.StreamError)
     ),
-    "services/ingest/connectors/bluesky_frames.py:from_repos": Case(
+    "services/ingest/connectors/bluesky/frames.py:from_repos": Case(
         bluesky_frames.from_repos, st.binary(), (bluesky_frames.FrameError, bluesky_frames.StreamError)
     ),
-    "services/ingest/connectors/bluesky_source.py:source_of": Case(
+    "services/ingest/connectors/bluesky/source.py:source_of": Case(
         bluesky_source.source_of,
         st.dictionaries(st.sampled_from(["service", "jetstream", "did"]), words | words.map("wss://".__add__)),
         (bluesky_source.UnusableConnectionError,),
@@ -201,21 +216,34 @@ CASES: dict[str, Case] = {
 }
 ELSEWHERE = {
     "rapport/kit/health.py:serve": "its host is the operator's setting",
-    "rapport/kit/kafka.py:missing_topics": "its servers are the operator's setting",
-    "rapport/kit/kafka.py:shortfalls": "its servers are the operator's setting",
-    "rapport/kit/kafka.py:raise_settings": "its servers are the operator's setting",
-    "rapport/kit/kafka.py:admin": "its servers are the operator's setting",
-    "rapport/kit/member.py:described": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka.py:check_topics": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka.py:missing_topics": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka.py:shortfalls": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka.py:raise_settings": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka.py:admin": "its servers are the operator's setting",
+    "rapport/kit/broker/member.py:described": "its servers are the operator's setting",
+    "rapport/kit/broker/dead_letter_box.py:latest": "tests/commands/log/test_dlt.py feeds it letters of strangers",
+    "rapport/kit/broker/dead_letter_box.py:opened": "tests/commands/log/test_dlt.py feeds it letters of strangers",
+    "rapport/kit/broker/dead_letter_box.py:send_again": "tests/commands/log/test_dlt.py feeds it letters of strangers",
+    "services/backup/positions.py:beginnings": "its servers are the operator's setting",
+    "services/backup/positions.py:check_idle": "its servers are the operator's setting",
+    "services/backup/positions.py:cluster_id": "its servers are the operator's setting",
+    "services/backup/positions.py:committed": "its servers are the operator's setting",
+    "services/backup/positions.py:fitting": "its servers are the operator's setting",
+    "services/backup/positions.py:put": "its servers are the operator's setting",
+    "services/backup/rebuild.py:rebuild": "its servers are the operator's setting",
+    "services/backup/restore.py:plan": "tests/services/backup/test_archive.py feeds its readers files of others",
+    "services/backup/restore.py:restore": "tests/services/backup/test_archive.py feeds it files of others",
+    "services/backup/settings.py:take_newer": "its servers are the operator's setting",
+    "services/backup/take.py:take": "its servers are the operator's setting",
+    "services/doctor/rights.py:look": "its servers are the operator's setting",
     "services/scorer/positions.py:look": "its servers are the operator's setting",
     "services/scorer/positions.py:accept": "its servers are the operator's setting",
-    "rapport/domain/draw.py:drawn": "reads what the product made",
+    "rapport/domain/campaigns/draw.py:drawn": "reads what the product made",
     "rapport/domain/identity.py:check": "reads ids that are stored",
-    "services/api/community_facts.py:rule_of": "reads what is stored, with services/api/stored.py",
-    "services/api/proposals.py:stored": "reads what is stored, with services/api/stored.py",
-    "services/api/repositories/scorings.py:stored": "reads what is stored, with services/api/stored.py",
-    "services/api/upkeep/sparing.py:spared": "takes the name of a task",
-    "services/api/upkeep/sparing.py:sparing": "takes the name of a task",
-    "services/notifier/channels/mail.py:compose": "tests/services/notifier/test_mail.py feeds it hostile text",
+    "services/api/projector/upkeep/isolation.py:isolate_each": "takes the name of a task",
+    "services/api/projector/upkeep/isolation.py:isolated": "takes the name of a task",
+    "services/notifier/channels/mail.py:compose": "tests/services/notifier/channels/test_mail.py feeds it hostile text",
 }
 """Functions that look as if they read something from outside, and where they stand instead."""
 

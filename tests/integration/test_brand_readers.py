@@ -14,12 +14,12 @@ import pytest
 from rapport.contracts import codec
 from rapport.contracts.events import Account, Brand, MailChannel
 from rapport.contracts.topics import BRANDS, key_of
-from rapport.kit import kafka
+from rapport.kit.broker import kafka
 from rapport.kit.health import Health
-from rapport.local.stack import Running
+from rapport.local.servers.stack import Running
 from services.ingest.directory import Directory as IngestDirectory
 from services.notifier.directory import Directory as NotifierDirectory
-from tests.services.ingest.service import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -113,15 +113,15 @@ def test_an_older_record_that_comes_last_is_passed_over(stack: Running, log: Log
         log.write("newer", revision=7)
         log.write("older", revision=6)
         log.write("other", revision=1)
-        until("the newer one", lambda: knows("newer"))
+        until(lambda: knows("newer"), "the newer one")
         log.write("newest", revision=8)
-        until("the newest one", lambda: knows("newest"))
+        until(lambda: knows("newest"), "the newest one")
         log.write("older", revision=6)
         log.write("same", revision=8)  # what was stored since is told under the same revision
-        until("the last of the same revision", lambda: knows("same"))
+        until(lambda: knows("same"), "the last of the same revision")
         assert not knows("older")
     with READERS[reader](stack.kafka, log.brand) as knows:
-        until("what the first reader knew", lambda: knows("same"))
+        until(lambda: knows("same"), "what the first reader knew")
         assert not knows("older")
 
 
@@ -129,16 +129,16 @@ def test_an_older_record_that_comes_last_is_passed_over(stack: Running, log: Log
 def test_records_from_before_there_were_revisions_are_read(stack: Running, log: Log, reader: str) -> None:
     with READERS[reader](stack.kafka, log.brand) as knows:
         log.write("first")
-        until("one without any", lambda: knows("first"))
+        until(lambda: knows("first"), "one without any")
         log.write("second", event=f"{log.brand}/4")
         log.write("late", event=f"{log.brand}/3")
-        until("one that has it in its id", lambda: knows("second"))
+        until(lambda: knows("second"), "one that has it in its id")
         assert not knows("late")
         log.write("third", revision=5)
-        until("one that has it as a field", lambda: knows("third"))
+        until(lambda: knows("third"), "one that has it as a field")
         log.write("late", event=f"{log.brand}/4")
         log.write("unknown")
-        until("one that does not say", lambda: knows("unknown"))
+        until(lambda: knows("unknown"), "one that does not say")
         assert not knows("late")
 
 
@@ -152,4 +152,4 @@ def test_a_record_that_nothing_can_be_made_of_stops_no_reader(stack: Running, lo
         log.write_raw(b"", b"{}", "")
         log.write_raw(b"", None, "")
         log.write("better", revision=2)
-        until("the next good one", lambda: knows("better"))
+        until(lambda: knows("better"), "the next good one")

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from rapport.domain.relationship import WEIGHTS
-from services.api.ids import follower_ref
+from rapport.domain.relationships.relationship import WEIGHTS
+from services.api.http.ids import follower_ref
 from tests.services.api.conftest import serve, settings_for
 from tests.services.scorer.story import DAY, HOUR, interaction
-from tests.services.scorer.test_fenced_batches import broker_now
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import broker_now, produce
 from tests.services.verify.world import world
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 

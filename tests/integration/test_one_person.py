@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from rapport.contracts.controls import PolicyVersion, Rule, When
+from rapport.contracts.controls import PolicyRule, PolicyVersion, When
 from rapport.domain.times import utc
-from services.api.ids import follower_ref
+from services.api.http.ids import follower_ref
 from tests.services.api.conftest import serve, settings_for
 from tests.services.scorer.story import HOUR, interaction
-from tests.services.scorer.test_fenced_batches import broker_now
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import broker_now, produce
 from tests.services.verify.world import world
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.stack
 def test_a_buyer_in_the_shop_is_answered_as_a_buyer_where_she_comments(tmp_path: Path) -> None:
     with world(tmp_path) as found:
         now = broker_now(found.running)
-        rules = (Rule(when=When(stage=("buys",)), target_seconds=4 * 3600), Rule(target_seconds=86_400))
+        rules = (PolicyRule(when=When(stage=("buys",)), target_seconds=4 * 3600), PolicyRule(target_seconds=86_400))
         found.control(PolicyVersion(brand="acme", version=1, effective_from=utc(now - 24 * HOUR), rules=rules))
         bought = structs.replace(interaction("purchase", "p1", now - HOUR, amount="9.90"), platform="shop")
         produce(found.running.kafka, [bought, interaction("share", "s1", now - HOUR)])

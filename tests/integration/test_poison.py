@@ -19,14 +19,15 @@ from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 
 from rapport.contracts.topics import CATALOGUE, Topic
-from rapport.kit import kafka
-from rapport.kit.dead_letters import PLACE, REASON, put
-from rapport.kit.kafka_login import login
-from rapport.kit.producer import Producer
+from rapport.kit.broker import kafka
+from rapport.kit.broker.dead_letters import PLACE, REASON, put
+from rapport.kit.broker.kafka_login import login
+from rapport.kit.broker.producer import Producer
 from rapport.local.ports import usual_or_free
-from rapport.local.stack import Running
+from rapport.local.servers.stack import Running
 from tests.faults.broker import OwnBroker
-from tests.services.scorer.worker import Scorer, until
+from tests.services.scorer.worker import Scorer
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -135,7 +136,9 @@ def scorer(broker: str, folder: Path) -> Iterator[None]:
 Start = Callable[[str, str, str, Path], contextlib.AbstractContextManager[None]]
 WRITERS: dict[str, Start] = {
     "notifier": lambda broker, mongodb, database, _: process("services.notifier.app", broker, mongodb, database),
-    "projector": lambda broker, mongodb, database, _: process("services.api.projector", broker, mongodb, database),
+    "projector": lambda broker, mongodb, database, _: process(
+        "services.api.projector.process", broker, mongodb, database
+    ),
     "scorer": lambda broker, _mongodb, _database, folder: scorer(broker, folder),
 }
 
@@ -177,7 +180,7 @@ def test_poison_lies_in_the_dead_letters_and_the_process_goes_on(
 
 
 def test_a_topic_that_takes_less_than_usual_gets_the_reason_and_the_place(stack: Running) -> None:
-    small = Topic(f"small-{uuid4().hex}", ("key",), (), (), 1, {"max.message.bytes": "5000"})
+    small = Topic(f"small-{uuid4().hex}", ("key",), (), (), config={"max.message.bytes": "5000"}, single=True)
     kafka.create_topics(stack.kafka, 1, [small])
     producer = Producer(lambda: kafka.producer(stack.kafka, "test"))
     came = [Came(b"k", b"v" * size, offset=number) for number, size in enumerate((10, 100_000, 20))]

@@ -12,8 +12,9 @@ import pytest
 
 from rapport.commands.processes import _MODULES
 from rapport.contracts.topics import CATALOGUE, DAY_MS, KEPT_DAYS, Topic
-from rapport.kit import kafka, mongo
-from rapport.local.stack import Running
+from rapport.kit import mongo
+from rapport.kit.broker import kafka
+from rapport.local.servers.stack import Running
 from services.notifier import outbox
 
 pytestmark = pytest.mark.stack
@@ -27,8 +28,8 @@ def make(stack: Running) -> Callable[..., Topic]:
 
     def made(now: dict[str, str], wanted: dict[str, str]) -> Topic:
         name = f"kept-{uuid.uuid4().hex}"
-        kafka.create_topics(stack.kafka, 1, [Topic(name, ("key",), (), (), 1, now)])
-        return Topic(name, ("key",), (), (), 1, wanted)
+        kafka.create_topics(stack.kafka, 1, [Topic(name, ("key",), (), (), config=now, single=True)])
+        return Topic(name, ("key",), (), (), config=wanted, single=True)
 
     return made
 
@@ -79,7 +80,7 @@ def test_every_process_looks_at_all_topics_when_it_starts() -> None:
         name: importlib.import_module("services.ingest.directory" if name == "ingest" else module)
         for name, (module, _) in _MODULES.items()
     }
-    looks = re.compile(r"kafka\.wait_until_there\([\w.]+, CATALOGUE, |kafka\.tell_shortfalls, .*?look")
+    looks = re.compile(r"kafka\.wait_until_there\([\w.]+, CATALOGUE, [\w.]+, [\w.]+, [\w.]+\)")
     for name, module in modules.items():
         assert module.__file__ is not None
         assert looks.search(Path(module.__file__).read_text()), name
@@ -87,9 +88,9 @@ def test_every_process_looks_at_all_topics_when_it_starts() -> None:
 
 def test_deliveries_of_an_older_version_are_kept_for_longer_from_now_on(stack: Running, database: str) -> None:
     with mongo.client(stack.mongodb) as client:
-        rows = client[database][outbox.DELIVERIES]
+        rows = outbox.deliveries(client[database])
         rows.create_index("created_at", name="kept", expireAfterSeconds=90 * 24 * 3600)
-        rows.insert_one({"_id": "x", "created_at": datetime.now(UTC)})
+        client[database][rows.name].insert_one({"_id": "x", "created_at": datetime.now(UTC)})
         for _ in range(2):
             outbox.prepare(rows)
         assert rows.index_information()["kept"]["expireAfterSeconds"] == outbox.KEPT.total_seconds()

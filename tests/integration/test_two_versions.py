@@ -33,17 +33,19 @@ from rapport.contracts.topics import (
     key_of,
     partition_of,
 )
-from rapport.kit import kafka, mongo
-from rapport.kit.dead_letters import PLACE
+from rapport.kit import mongo
+from rapport.kit.broker import kafka
+from rapport.kit.broker.dead_letters import PLACE
 from rapport.local.ports import usual_or_free
-from rapport.local.stack import Running
+from rapport.local.servers.stack import Running
 from services.notifier.directory import BRAND_UNREADABLE, CHANNEL_UNKNOWN
 from tests.faults.broker import OwnBroker
 from tests.services.ingest.service import Ingest, brand_with, helpdesk
 from tests.services.notifier.conftest import World, an_alert
 from tests.services.notifier.receivers import MailReceiver, WebhookReceiver
 from tests.services.scorer.story import T0, interaction
-from tests.services.scorer.worker import Scorer, produce, read_all, until
+from tests.services.scorer.worker import Scorer, produce, read_all
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -66,8 +68,8 @@ codec._DECODERS["rapport.alert.v2"] = codec._DECODERS["rapport.alert.v1"]
 """
 LOOKS_AGAIN_SOON = """
 from datetime import timedelta
-from services.notifier import outbox
-outbox.WAITS_FOR = timedelta(seconds=1)
+from services.notifier import claims, outbox
+claims.WAITS_FOR = timedelta(seconds=1)
 """
 
 
@@ -157,7 +159,7 @@ class Projector:
             "RAPPORT_MONGODB": mongodb,
             "RAPPORT_DATABASE": database,
         }
-        code = f"{before}\nfrom services.api.projector import run; run()"
+        code = f"{before}\nfrom services.api.projector.process import run; run()"
         self.process = subprocess.Popen([sys.executable, "-c", code], env=environment)
 
     def stop(self) -> None:

@@ -1,11 +1,15 @@
 """The internal port: probes and metrics, and clients that never finish."""
 
+import asyncio
 import contextlib
+import re
 import socket
+import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from rapport.kit import health
 from rapport.kit.health import Health
@@ -23,7 +27,31 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 def test_it_says_whether_the_process_lives_and_can_work(port: int) -> None:
     assert httpx.get(f"http://127.0.0.1:{port}/readyz").text == "kafka\n"
     assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 503
-    assert "python_info" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert "python_info" in metrics
+    assert re.search(r'^rapport_build_info\{python="3[.\d]+",version="[^"]+"\} 1.0$', metrics, re.M)
+    assert "\nrapport_ready 0.0\n" in metrics
+
+
+@pytest.mark.anyio
+async def test_a_loop_that_is_held_up_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "BEAT_SECONDS", 0.01)
+
+    def slow() -> float:
+        above, within = (
+            REGISTRY.get_sample_value("rapport_event_loop_lag_seconds_bucket", {"le": le}) for le in ("+Inf", "0.25")
+        )
+        assert above is not None
+        assert within is not None
+        return above - within
+
+    before = slow()
+    beating = asyncio.create_task(health.Loop().beat())
+    await asyncio.sleep(0.02)
+    time.sleep(0.4)  # noqa: ASYNC251 - what must not happen
+    await asyncio.sleep(0.02)
+    beating.cancel()
+    assert slow() == before + 1
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /rea", b"GET /readyz HTTP/1.1\r\na: b\r\n"])

@@ -1,11 +1,24 @@
 """What is said of a flood of messages, and how lines look whatever is logged."""
 
+import hashlib
+import json
 import logging
+import os
 import re
 import subprocess
 import sys
 
-from rapport.kit.log import LONGEST_MESSAGE, LONGEST_TRACEBACK, OneLine, Seldom
+from rapport.kit.log import (
+    LONGEST_MESSAGE,
+    LONGEST_TRACEBACK,
+    MANY,
+    SELDOM_SECONDS,
+    JsonLine,
+    OneLine,
+    Seldom,
+    about,
+    pseudonym,
+)
 
 
 def record(name: str, message: str, *parts: object) -> logging.LogRecord:
@@ -72,9 +85,57 @@ thread = threading.Thread(target=lambda: [].pop())
 thread.start(); thread.join()
 raise RuntimeError("one\\ntwo")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    for how in ("text", "json", ""):
+        environment = {**os.environ, "RAPPORT_LOG": how}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
-    lines = done.stderr.splitlines()
-    assert done.returncode == 1
-    assert len(lines) == 3
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (WARNING|CRITICAL) rapport.tests ", line) for line in lines)
+        lines = done.stderr.splitlines()
+        assert done.returncode == 1
+        assert len(lines) == 3
+        if how == "text":
+            expected = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (WARNING|CRITICAL) rapport.tests "
+            assert all(re.match(expected, line) for line in lines)
+        else:  # not a terminal
+            events = [json.loads(line) for line in lines]
+            assert [each["level"] for each in events] == ["WARNING", "CRITICAL", "CRITICAL"]
+            assert {(each["service"], each["logger"]) for each in events} == {("tests", "rapport.tests")}
+            assert events[0]["message"] == r"hi\nthere"
+            assert "IndexError" in events[1]["error"]
+
+
+def test_a_line_of_json_says_what_it_is_about_and_holds_hostile_text_harmlessly() -> None:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        said = logging.LogRecord("rapport.api", logging.ERROR, "", 0, "from %s", (HOSTILE,), sys.exc_info())
+    said.created = 1_764_374_400.25
+    vars(said).update(about(interaction='at://x/"\n}{', delivery="d1"))
+    line = JsonLine("api").format(said)
+
+    line.encode()
+    assert line.isprintable()
+    found = json.loads(line)
+    assert found.keys() == {"at", "level", "service", "logger", "message", "error", "interaction", "delivery"}
+    assert (found["at"], found["interaction"], found["delivery"]) == ("2025-11-29T00:00:00.250Z", r'at://x/"\n}{', "d1")
+    assert found["error"].endswith(r"forged\x1b[2J\x00\u202e | b\ud800")
+
+
+def test_a_flood_of_one_message_is_cut_and_counted_and_others_are_still_heard() -> None:
+    now = [0.0]
+    seldom = Seldom(lambda: now[0])
+    heard = [seldom.filter(record("rapport.projector", "sent to the dead letters: %s", n)) for n in range(5 * MANY)]
+    assert (sum(heard), heard[MANY - 1 : MANY + 1]) == (MANY, [True, False])
+    assert seldom.filter(record("rapport.projector", "stopped"))
+    assert seldom.filter(record("rapport.scorer", "sent to the dead letters: %s", 1))
+    now[0] = SELDOM_SECONDS + 1
+    next_one = record("rapport.projector", "sent to the dead letters: %s", "x")
+    assert seldom.filter(next_one)
+    assert next_one.getMessage() == f"sent to the dead letters: x ({4 * MANY} more like this)"
+
+
+def test_a_person_is_named_in_no_line_but_the_same_person_can_be_found_again() -> None:
+    one, other = "acme/bluesky/did:plc:x", "acme/bluesky/did:plc:y"
+    assert pseudonym(one) != pseudonym(other)
+    assert pseudonym(one) == f"#{hashlib.sha256(one.encode()).hexdigest()[:12]}"
+    assert pseudonym("\ud800")

@@ -14,14 +14,14 @@ from typing import Any
 import psutil
 import pytest
 
-from rapport.local import child, line, private
+from rapport.local import child, private_files, running_installation
 from rapport.local.errors import StackError
 from rapport.local.installation import Installation
+from rapport.local.servers.stack import Running, Stack
 from rapport.local.service import Service
-from rapport.local.stack import Running, Stack
 from rapport.processes import PROCESSES
 from tests.local.test_installation import here, is_ready
-from tests.local.waiting import until
+from tests.waiting import until
 
 SIZE = "900m"
 """Kafka's and MongoDB's first files take some 450 MB."""
@@ -155,7 +155,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[
             if not all(one.alive() for one in servers) or not servers:
                 servers[:] = [child.start([], self.data / "logs" / "kafka.log", {}, signal.SIGKILL)]
             try:
-                line.write_private(self.data / "stack.json", b"{}")
+                private_files.write_private(self.data / "stack.json", b"{}")
             except OSError:
                 child.stop(servers, 5)
                 raise
@@ -175,7 +175,14 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[
 
 @pytest.mark.parametrize(
     "place",
-    [(line, "note"), (line, "write_private"), (private, "opened"), (private, "claim"), (child, "start"), (Stack, "up")],
+    [
+        (running_installation, "note"),
+        (private_files, "write_private"),
+        (private_files, "opened"),
+        (private_files, "claim"),
+        (child, "start"),
+        (Stack, "up"),
+    ],
     ids=lambda place: f"{place[0].__name__.rpartition('.')[2]}.{place[1]}",
 )
 @pytest.mark.usefixtures("stand_ins")
@@ -212,7 +219,7 @@ def test_no_keeper_ends_wherever_the_disk_is_full(
         disk.full = False
 
         def runs() -> bool:
-            noted = line.status(tmp_path / "data")
+            noted = running_installation.status(tmp_path / "data")
             return noted is not None and len(noted.pids) == len(before) and not before & set(noted.pids.values())
 
         until(runs, "all of it to run again")
@@ -240,7 +247,7 @@ def test_servers_that_were_started_again_are_noted_whatever_is_noted_meanwhile(
         os.kill(before, signal.SIGKILL)
 
         def is_noted() -> bool:
-            noted = line.status(tmp_path / "data")
+            noted = running_installation.status(tmp_path / "data")
             return noted is not None and noted.pids["kafka"] == stand_ins[0].pid != before
 
         until(is_noted, "the new server to be noted")
@@ -256,7 +263,7 @@ def _settled(installation: Installation, place: tuple[Any, str], disk: Disk) -> 
 def test_a_folder_that_cannot_be_made_for_want_of_room_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "mkdir", Disk.guarded(_full(), Path.mkdir))
     with pytest.raises(StackError, match="cannot hold the data: No space left on device"):
-        private.claim(tmp_path / "data")
+        private_files.claim(tmp_path / "data")
 
 
 def _full() -> Disk:

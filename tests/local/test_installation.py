@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from typer.testing import CliRunner, Result
@@ -19,18 +21,19 @@ from typer.testing import CliRunner, Result
 from rapport.cli import app
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit import mongo
-from rapport.kit.kafka import missing_topics
-from rapport.kit.kafka_login import KafkaLogin
+from rapport.kit.broker.kafka import missing_topics
+from rapport.kit.broker.kafka_login import KafkaLogin
 from rapport.local import child
 from rapport.local.service import delay_seconds
 from rapport.processes import PROCESSES
-from tests.local.test_private import open_to_others
-from tests.local.waiting import until
+from tests.local.test_private_files import open_to_others
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
 RAPPORT = [sys.executable, "-m", "rapport.cli"]
 SERVICES = {process.name for process in PROCESSES}
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 @dataclass
@@ -120,6 +123,21 @@ def test_the_line_has_every_address_the_key_and_every_pid_and_all_are_ready(up: 
     assert up.status() == up.line
 
 
+def test_every_metric_that_the_docs_name_is_served_by_the_process_that_they_name(up: Up) -> None:
+    served = {name: httpx.get(f"{url}/metrics").text for name, url in up.line["internal"].items()}
+    table = OPERATIONS.read_text().partition("| process | metrics to watch |")[2].partition("\n\n")[0]
+    found = 0
+    for row in table.splitlines()[2:]:
+        processes, metrics = row.strip("| ").split(" | ")
+        for process in SERVICES if processes == "all" else processes.split(", "):
+            for name in re.findall(r"`(rapport_|…_)(\w+)`", metrics):
+                metric = f"rapport_{process}_{name[1]}" if name[0] == "…_" else "".join(name)
+                if (metric, process) != ("rapport_event_loop_lag_seconds", "projector"):
+                    assert f"# TYPE {metric} " in served[process], (process, metric)
+                    found += 1
+    assert found > 40
+
+
 def test_the_admin_key_is_kept_where_only_its_owner_reads_it(up: Up) -> None:
     for name in ("admin_key", "installation.json"):
         assert stat.S_IMODE((up.data / name).stat().st_mode) == 0o600
@@ -135,7 +153,7 @@ def test_no_password_is_on_a_command_line_or_in_a_log(up: Up) -> None:
     shown = [" ".join(psutil.Process(pid).cmdline()) for pid in up.status()["pids"].values()]
     shown += [path.read_text(errors="replace") for path in (up.data / "logs").iterdir()]
     secrets = [path.read_text() for path in (up.data / "secrets").iterdir() if path.name != "kafka_user"]
-    assert len(secrets) == 3
+    assert len(secrets) == 4
     secrets.append(up.line["admin_key"])
     assert [secret for secret in secrets if any(secret in text for text in shown)] == []
 
@@ -229,7 +247,7 @@ def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(tmp_path: 
     assert failed.returncode == 1
     assert failed.stdout == ""
     assert "api ends each time it is started" in failed.stderr
-    assert "RAPPORT_ADMIN_KEY is no key" in failed.stderr
+    assert "RAPPORT_ADMIN_KEY is not a valid key" in failed.stderr
 
 
 def test_the_delay_before_another_start_doubles_up_to_ten_seconds() -> None:

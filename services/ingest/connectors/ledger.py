@@ -1,21 +1,20 @@
-"""What a connector has to remember: how far it has read each stream, and what it saw under each address.
+"""What a connector remembers: how far it has read each stream, and what it saw under each address.
 
-One SQLite file. Both are written in one transaction, and only after the broker has everything up to there, so that
-after a crash the stream is read again from a place before which nothing is missing.
+One SQLite file per platform. Positions and what was seen are written in one transaction, and only after the broker has
+everything up to there. So after a crash the stream is read again from a position before which nothing is missing.
 """
 
-import contextlib
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, fields
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from services.ingest.connectors.bluesky_facts import Seen
+from rapport.contracts.events import Kind
+from services.ingest.connectors.file import open_file, transaction
 
 KEPT = timedelta(days=90)
-"""So long after its deletion a record is still known: as long as the log keeps what came of it. Before it is deleted it
-stays, for a deletion may come after years, and names nothing but an address."""
+"""How long a deleted record is still known: as long as the log keeps what came of it. Until it is deleted it stays,
+because a deletion may come years later and names nothing but an address."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
@@ -24,16 +23,33 @@ CREATE TABLE IF NOT EXISTS seen (
   gone_at INTEGER,
   PRIMARY KEY (uri, account)
 ) WITHOUT ROWID;
-DROP INDEX IF EXISTS seen_at;  -- of older versions, which forgot what stood
+DROP INDEX IF EXISTS seen_at;  -- of older versions, which also forgot what was not deleted
 CREATE INDEX IF NOT EXISTS seen_follower ON seen (follower);
 CREATE TABLE IF NOT EXISTS cursor (source TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
-DROP TABLE IF EXISTS handle;  -- of older versions, which verified nothing
-CREATE TABLE IF NOT EXISTS verified (did TEXT PRIMARY KEY, handle TEXT NOT NULL, asked_at INTEGER NOT NULL)
-  WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS joined (source TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (source, account))
   WITHOUT ROWID;
 """
 _GONE = "CREATE INDEX IF NOT EXISTS gone ON seen (gone_at) WHERE gone_at IS NOT NULL"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is noted of a record: enough to know what it was when only its address is named again.
+
+    `uri` is its address on the platform, `rev` the version that was seen.
+    """
+
+    uri: str
+    account: str
+    kind: Kind
+    conversation: str
+    thread: str | None
+    post: str | None
+    follower: str
+    parent: str | None
+    rev: str
+
+
 _COLUMNS = ", ".join(field.name for field in fields(Seen))
 
 
@@ -41,16 +57,13 @@ class Ledger:
     """For one thread. Raises sqlite3.Error where the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = sqlite3.connect(path, isolation_level=None)
-        # A crash of the process loses nothing; one of the machine at most the newest commits, which are read again.
-        self._file.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        self._file = open_file(path, _SCHEMA)
         if "gone_at" not in {row[1] for row in self._file.execute("PRAGMA table_info(seen)")}:
             self._file.execute("ALTER TABLE seen ADD COLUMN gone_at INTEGER")
         self._file.execute(_GONE)
 
     def close(self) -> None:
-        """Ends its use."""
+        """Closes the file."""
         self._file.close()
 
     def position(self, source: str) -> int | None:
@@ -59,7 +72,7 @@ class Ledger:
         return int(row[0]) if row else None
 
     def forget(self, source: str) -> None:
-        """Drops a stream's position, because the server says that it never was there."""
+        """Drops a stream's position, because the server says that it never reached it."""
         self._file.execute("DELETE FROM cursor WHERE source = ?", (source,))
 
     def joined(self, source: str) -> set[str]:
@@ -67,68 +80,73 @@ class Ledger:
         return {row[0] for row in self._file.execute("SELECT account FROM joined WHERE source = ?", (source,))}
 
     def join(self, source: str, accounts: Iterable[str], position: int | None) -> None:
-        """Notes for which accounts a stream is read now, and from where."""
-        with self._together():
+        """Notes which accounts a stream is read for now, and from where."""
+        with transaction(self._file):
             self._file.execute("DELETE FROM joined WHERE source = ?", (source,))
             self._file.executemany("INSERT INTO joined VALUES (?, ?)", [(source, account) for account in accounts])
             self._move(source, position)
 
     def find(self, uri: str) -> list[Seen]:
-        """What was noted under an at-uri, by account."""
+        """What was noted under an address, by account."""
         rows = self._file.execute(f"SELECT {_COLUMNS} FROM seen WHERE uri = ?", (uri,))  # noqa: S608 - our own columns
         return [Seen(*row) for row in rows]
 
     def known_to(self, follower: str) -> set[str]:
-        """The accounts that something of a person was noted for."""
+        """The accounts for which something by a person was noted."""
         rows = self._file.execute("SELECT DISTINCT account FROM seen WHERE follower = ?", (follower,))
         return {row[0] for row in rows}
 
     def keep(
         self, source: str, position: int | None, seen: Iterable[Seen], now: datetime, gone: Iterable[str] = ()
     ) -> None:
-        """Notes what was seen, which at-uris are gone, and how far the stream was read: all of it or nothing."""
+        """Notes what was seen, which addresses are gone, and how far the stream was read: all of it or nothing."""
         at = int(now.timestamp())
         marks = ",".join("?" * 10)
-        with self._together():
+        with transaction(self._file):
             self._file.executemany(
                 f"INSERT OR REPLACE INTO seen ({_COLUMNS}, seen_at) VALUES ({marks})",  # noqa: S608 - our own columns
-                [(*astuple(one), at) for one in seen],
+                [(*astuple(record), at) for record in seen],
             )
             self._file.executemany("UPDATE seen SET gone_at = ? WHERE uri = ?", [(at, uri) for uri in gone])
             self._move(source, position)
+
+    def prune(self, now: datetime) -> int:
+        """Drops what was deleted more than 90 days ago, and returns how much that was."""
+        before = int((now - KEPT).timestamp())
+        return self._file.execute("DELETE FROM seen WHERE gone_at < ?", (before,)).rowcount
 
     def _move(self, source: str, position: int | None) -> None:
         if position is not None:
             self._file.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (source, position))
 
-    @contextlib.contextmanager
-    def _together(self) -> Iterator[None]:
-        self._file.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._file.execute("ROLLBACK")
-            raise
-        self._file.execute("COMMIT")
 
-    def handles(self, dids: Iterable[str], asked_since: datetime) -> dict[str, str]:
-        """Handles verified since then, by DID; empty where a DID has none that leads back to it."""
-        wanted = list(dids)
-        marks = ",".join("?" * len(wanted))
-        rows = self._file.execute(
-            f"SELECT did, handle FROM verified WHERE did IN ({marks}) AND asked_at >= ?",  # noqa: S608 - marks only
-            (*wanted, int(asked_since.timestamp())),
-        )
-        return dict(rows.fetchall())
+class UnsavedLedger:
+    """The ledger as it will be: what it holds, and on top of that what was seen since and is not saved yet."""
 
-    def name(self, handles: Mapping[str, str], now: datetime) -> None:
-        """Notes handles by DID, as of now."""
-        rows = [(did, handle, int(now.timestamp())) for did, handle in handles.items()]
-        with self._together():
-            self._file.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?)", rows)
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._noted: dict[str, dict[str, Seen]] = {}
+        self.gone: set[str] = set()
+        """Addresses whose records were deleted."""
 
-    def prune(self, now: datetime) -> int:
-        """Drops what was deleted more than 90 days ago, and gives how many."""
-        before = int((now - KEPT).timestamp())
-        self._file.execute("DELETE FROM verified WHERE asked_at < ?", (before,))
-        return self._file.execute("DELETE FROM seen WHERE gone_at < ?", (before,)).rowcount
+    def find(self, uri: str) -> dict[str, Seen]:
+        """What was noted under an address, by account."""
+        return {record.account: record for record in self._ledger.find(uri)} | self._noted.get(uri, {})
+
+    def of(self, account: str, uri: str) -> Seen | None:
+        """What was noted under an address for one account."""
+        return self.find(uri).get(account)
+
+    def known_to(self, follower: str) -> set[str]:
+        """The accounts for which something by a person was noted."""
+        unsaved = {record.account for record in self.noted() if record.follower == follower}
+        return self._ledger.known_to(follower) | unsaved
+
+    def note(self, seen: Seen) -> None:
+        """Adds what is to be saved."""
+        self.gone.discard(seen.uri)  # the same path can be written to again
+        self._noted.setdefault(seen.uri, {})[seen.account] = seen
+
+    def noted(self) -> list[Seen]:
+        """All that is to be saved."""
+        return [seen for by_account in self._noted.values() for seen in by_account.values()]

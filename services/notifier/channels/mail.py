@@ -1,4 +1,4 @@
-"""Alerts by mail, through the installation's mail server."""
+"""Sends alerts by mail, through the installation's mail server."""
 
 import contextlib
 import hashlib
@@ -31,7 +31,7 @@ PERMANENT = 500  # SMTP replies from here on mean that the same message will be 
 
 @dataclass(frozen=True, repr=False)
 class MailServer:
-    """Where mail is handed in."""
+    """The server that takes the mail."""
 
     scheme: str
     host: str
@@ -77,9 +77,9 @@ _POLICY = _AsWritten(linesep="\r\n", refold_source="none")
 
 
 def compose(id: str, about: str, sender: str, to: str, message: Message, at: datetime) -> EmailMessage:
-    """The mail of a delivery: text and HTML, with a Message-ID derived from the delivery's `id`, so that a repetition
-    shows as the same mail. Mails about one thing (an exchange, a planned post) share a thread. Raises DeliveryError for
-    an address that cannot work.
+    """The mail of a delivery: text and HTML. Its Message-ID comes from the delivery's `id`, so that a repeated mail is
+    recognised as the same one. Mails about the same thing (an exchange, a planned post) share a thread.
+    Raises DeliveryError for an address that cannot work.
     """
     name, sending = parseaddr(sender)
     try:
@@ -89,7 +89,7 @@ def compose(id: str, about: str, sender: str, to: str, message: Message, at: dat
     try:
         sending = in_ascii(sending)
     except MailAddressError as error:
-        # The installation's to repair, and then these mails shall still go out.
+        # The operator can repair this, and then these mails should still go out.
         raise DeliveryError(f"RAPPORT_MAIL_FROM is not a mail address: {error}") from error
     host = sending.rpartition("@")[2]
     mail = EmailMessage(policy=_POLICY)
@@ -111,8 +111,8 @@ def message_id(name: str, host: str) -> str:
 
 
 def send(server: MailServer, mail: EmailMessage, timeout: float) -> None:
-    """Hands a mail in. Blocks for up to `timeout` seconds in all, plus what it takes to look the server's name up and
-    to say goodbye. Raises DeliveryError.
+    """Hands a mail over. Blocks for up to `timeout` seconds in all, plus the time to look up the server's name and to
+    say goodbye. Raises DeliveryError.
     """
     until = time.monotonic() + timeout
     try:
@@ -126,20 +126,20 @@ def send(server: MailServer, mail: EmailMessage, timeout: float) -> None:
         why = f"mail refused: {error.smtp_code} {_shown(error.smtp_error)}"
         raise DeliveryError(why, for_good=error.smtp_code >= PERMANENT) from error
     except smtplib.SMTPResponseException as error:
-        # Login or sender refused: the installation's to repair, and then these mails shall still go out.
-        log.error("the mail server refuses us: %d %s", error.smtp_code, _shown(error.smtp_error))
+        # Login or sender refused: the operator can repair this, and then these mails should still go out.
+        log.error("the mail server refused us: %d %s", error.smtp_code, _shown(error.smtp_error))
         raise DeliveryError(f"the installation's mail server refused it with {error.smtp_code}") from error
     except (smtplib.SMTPException, OSError) as error:
-        log.error("the mail server at %s:%d fails: %s: %s", server.host, server.port, type(error).__name__, error)
+        log.error("the mail server at %s:%d failed: %s: %s", server.host, server.port, type(error).__name__, error)
         if time.monotonic() >= until:
             raise DeliveryError(f"the installation's mail server took longer than {timeout:g} s") from error
-        raise DeliveryError("the installation's mail server does not answer as it should") from error
+        raise DeliveryError("the installation's mail server does not answer properly") from error
 
 
 @contextlib.contextmanager
 def _connected(server: MailServer, until: float) -> Iterator[smtplib.SMTP]:
-    with contextlib.closing(_Line()) as line:
-        session = _Session(server, line, until)
+    with contextlib.closing(_Cutter()) as cutter:
+        session = _Session(server, cutter, until)
         try:
             if server.scheme == "smtp+starttls":
                 session.starttls(context=ssl.create_default_context())
@@ -147,8 +147,8 @@ def _connected(server: MailServer, until: float) -> Iterator[smtplib.SMTP]:
                 session.login(server.user, server.password or "")
             yield session
         finally:
-            # The server has taken the mail, or it has not. Whatever it says to a goodbye changes nothing about that.
-            line.cut_at(time.monotonic() + GOODBYE_SECONDS)
+            # The server has taken the mail or it has not. Its answer to a goodbye changes nothing.
+            cutter.cut_at(time.monotonic() + GOODBYE_SECONDS)
             with contextlib.suppress(smtplib.SMTPException, OSError, ValueError):
                 session.quit()
             session.close()
@@ -157,21 +157,21 @@ def _connected(server: MailServer, until: float) -> Iterator[smtplib.SMTP]:
 class _Session(smtplib.SMTP):
     """A session that ends at one moment, however many steps it takes and however slowly each is answered."""
 
-    def __init__(self, server: MailServer, line: "_Line", until: float) -> None:
-        self._line = line
+    def __init__(self, server: MailServer, cutter: "_Cutter", until: float) -> None:
+        self._cutter = cutter
         self._until = until
         self._tls = ssl.create_default_context() if server.scheme == "smtps" else None
         super().__init__(server.host, server.port)
 
     def _get_socket(self, host: str, port: int, _timeout: float) -> socket.socket:
         connection = _connection(host, port, self._until)
-        self._line.hold(connection)
-        self._line.cut_at(self._until)
+        self._cutter.hold(connection)
+        self._cutter.cut_at(self._until)
         return connection if self._tls is None else self._tls.wrap_socket(connection, server_hostname=host)
 
 
-class _Line:
-    """A handle on a connection that stays the same under TLS, with which another thread can cut it."""
+class _Cutter:
+    """Lets another thread cut a connection. The handle stays the same when TLS starts."""
 
     def __init__(self) -> None:
         self._handle: socket.socket | None = None
@@ -182,7 +182,7 @@ class _Line:
         self._handle = connection.dup()
 
     def cut_at(self, moment: float) -> None:
-        """Cuts it at a moment of the monotonic clock, and no longer at the one that was set before."""
+        """Cuts it at a moment of the monotonic clock, instead of the one set before."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = threading.Timer(max(0.0, moment - time.monotonic()), self._cut)
@@ -190,7 +190,7 @@ class _Line:
         self._timer.start()
 
     def close(self) -> None:
-        """Lets go."""
+        """Lets go of it."""
         if self._timer is not None:
             self._timer.cancel()
         if self._handle is not None:
@@ -203,7 +203,7 @@ class _Line:
 
 
 def _connection(host: str, port: int, until: float) -> socket.socket:
-    """A connection to the first address that takes one. Raises OSError."""
+    """A connection to the first address that accepts one. Raises OSError."""
     failure = OSError("the mail server's name has no address")
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         left = until - time.monotonic()

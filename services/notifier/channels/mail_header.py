@@ -1,7 +1,7 @@
-"""Text in a mail's header, by RFC 2047.
+"""Text in mail headers (RFC 2047).
 
-The standard library is not used for it: its folding loses blanks between encoded words and makes words that are too
-long (Python 3.11.2 and 3.11.7).
+The standard library is no help: its folding loses blanks between encoded words and makes words that are too long
+(Python 3.11.2 and 3.11.7).
 """
 
 import base64
@@ -20,9 +20,9 @@ _PLAIN = re.compile(r"[!-~]+( [!-~]+)*")
 
 
 def header_text(name: str, text: str, *, always: bool = False) -> str:
-    """A text as the value of the header `name`, folded. Decoded it is the same text, as one clean line.
+    """A text as the value of the header `name`, folded. Decoded, it is the same text as one clean line.
 
-    `always` encodes it whatever it holds: a display name could hold what has a meaning in an address.
+    `always` encodes it whatever it holds: a display name could hold characters that mean something in an address.
     """
     shown = one_line(text, LONGEST_TEXT)
     taken = len(name) + 2
@@ -34,7 +34,7 @@ def header_text(name: str, text: str, *, always: bool = False) -> str:
 
 
 def _folded(text: str, taken: int) -> str | None:
-    """Plain text, broken at its blanks; None where a word is too long for a line."""
+    """Plain text, broken at its blanks; None if a word is too long for a line."""
     lines, room = [""], LONGEST_LINE - taken
     for word in text.split(" "):
         if len(word) > room:
@@ -48,9 +48,9 @@ def _folded(text: str, taken: int) -> str | None:
 
 
 def _encoded(text: str, taken: int) -> list[str]:
-    """The text as encoded words, of whole characters each. Readers drop the blanks between encoded words.
+    """The text as encoded words, each of whole characters. Readers drop the blanks between encoded words.
 
-    Every part of the text is encoded, so that no blank lies between an encoded word and a plain one.
+    All of the text is encoded, so that no blank is between an encoded word and a plain one.
     """
     words: list[str] = []
     part = b""

@@ -1,4 +1,4 @@
-"""Alerts as signed HTTP POSTs, after the Standard Webhooks specification."""
+"""Sends alerts as signed HTTP POSTs, as the Standard Webhooks specification says."""
 
 import binascii
 import email.utils
@@ -12,7 +12,7 @@ import msgspec
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from rapport.contracts.events import Alert, Notice, WebhookChannel
-from rapport.kit.outgoing import Guard, GuardedHttp, RefusedAddressError, described
+from rapport.kit.http.outgoing import Guard, GuardedHttp, RefusedAddressError, described
 from rapport.kit.text import marked, plain
 from services.notifier.channels import DeliveryError
 
@@ -20,7 +20,7 @@ log = logging.getLogger("rapport.notifier.webhook")
 
 USER_AGENT = "Rapport/1"
 _WORDS = frozenset({"handle", "name", "text", "owner"})
-"""Fields that hold what people wrote. All others identify something."""
+"""Fields that hold what people wrote. All others are identifiers."""
 GONE = 410
 
 
@@ -50,7 +50,7 @@ class Sender:
             **signed(id, channel.secret, body, now),
         }
         try:
-            # The status says all; a body could be endless.
+            # The status is enough; a body could be endless.
             status, answered, _ = await self._http.send("POST", channel.url, headers, body)
         except RefusedAddressError as error:
             raise DeliveryError(described(error), for_good=True) from error
@@ -63,7 +63,7 @@ class Sender:
 
 
 def judge(status: int, retry_after: str | None, now: datetime) -> None:
-    """Returns for 2xx; raises DeliveryError for the rest. A redirect is a failure: it was not what the client gave."""
+    """Returns for 2xx, raises DeliveryError for everything else. A redirect fails: the client gave another address."""
     if 200 <= status < 300:
         return
     if status == GONE:
@@ -73,7 +73,7 @@ def judge(status: int, retry_after: str | None, now: datetime) -> None:
 
 
 def seconds_of(retry_after: str | None, now: datetime) -> float | None:
-    """The seconds in a Retry-After header, which holds seconds or an HTTP date; None where there is no sense in it."""
+    """The seconds of a Retry-After header, which holds seconds or an HTTP date; None if it makes no sense."""
     if retry_after is None:
         return None
     if retry_after.strip().isascii() and retry_after.strip().isdigit():
@@ -86,19 +86,19 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
 
 
 def signed(id: str, secret: str, body: bytes, at: datetime) -> dict[str, str]:
-    """The three Standard Webhooks headers. Raises DeliveryError for a secret that is none."""
+    """The three Standard Webhooks headers. Raises DeliveryError if the secret is not valid."""
     try:
         signature = Webhook(secret).sign(id, at, body.decode())
     except (binascii.Error, EmptyWebhookSecretError, ValueError) as error:
-        raise DeliveryError("the channel's secret is not whsec_ and base64", for_good=True) from error
+        raise DeliveryError("the channel's secret is not valid: it must be whsec_ and base64", for_good=True) from error
     return {"webhook-id": id, "webhook-timestamp": str(int(at.timestamp())), "webhook-signature": signature}
 
 
 def body_of(notice: Notice, link: str) -> bytes:
-    """What is posted: `{"type", "timestamp", "data": what is told and its `link`}`; the same each time.
+    """The body of the POST: `{"type", "timestamp", "data": the notice and its `link`}`; the same each time.
 
-    `type` is `alert.<step>`, or `post.missing`. Texts are cleaned, since receivers put them into chats and mails; in
-    ids and addresses a character that cannot be seen is U+FFFD.
+    `type` is `alert.<step>`, or `post.missing`. Texts are cleaned, because receivers put them into chats and mails. In
+    ids and addresses an invisible character becomes U+FFFD.
     """
     data = _cleaned({**msgspec.to_builtins(notice), "link": link})
     stamp = msgspec.to_builtins(notice.created_at)

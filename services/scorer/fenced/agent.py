@@ -1,4 +1,4 @@
-"""What somebody gives who wants their records processed: topics, a folder, and a handler."""
+"""An agent: topics, a folder, and a handler that processes its records."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -68,11 +68,11 @@ class Agent:
     """The dead-letter topic of each source."""
     handler: Callable[[int], Handler]
     stale_after: int
-    """Age (ms of log time) from which on local rows are read anew: less than the tombstones of the changelog live."""
+    """Age (ms of log time) from which local rows are read again: less than the changelog keeps tombstones."""
     turns: Turns = field(default_factory=Turns)
     """Shared by all agents of a process."""
     rows_format: int = 0
-    """Of the rows as this version writes them. Where a later version has written, this one keeps its hands off."""
+    """Of the rows as this version writes them. It does not touch rows that a later version has written."""
     put_aside: frozenset[str] = frozenset()
     """Records (`<topic>:<partition>:<offset>`) that are not waited at: they go to the dead letters."""
     session_seconds: float = 10.0

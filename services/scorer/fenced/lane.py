@@ -18,15 +18,16 @@ from prometheus_client import Counter, Gauge
 from rapport.contracts.codec import NewerError
 from services.scorer.fenced.agent import Agent, Record
 from services.scorer.fenced.position import check_position
+from services.scorer.fenced.producer import Producer, forgotten, lost
 from services.scorer.fenced.state import StaleError, Store, position_of, restore
-from services.scorer.fenced.transaction import Producer, Transactions, forgotten, lost
+from services.scorer.fenced.transaction import Transactions
 
 log = logging.getLogger("rapport.scorer.lane")
 
 MOST_RECORDS = 500
 """Per transaction: enough to make its fixed cost small, few enough that handling them does not hold up other lanes."""
 FULL = 4_000
-"""Records waiting in a lane above which its partitions are paused, and below half of which they go on."""
+"""With more records waiting than this, a lane pauses its partitions; below half of it they go on."""
 PASSED_SECONDS = 30.0
 """After which a lane without work notes that it is past markers. A transaction of its own, so not after each record."""
 MOST_OPENINGS = 3
@@ -36,6 +37,10 @@ _SESSIONS = 1.5
 """Sessions within which the group tells a lane that its partition is another's."""
 
 RESTORED = Counter("rapport_scorer_restored_rows", "Changelog records read while restoring.", ["agent"])
+TO_RESTORE = Gauge(
+    "rapport_scorer_restoring_records", "Changelog records still to be read while restoring.", ["agent", "partition"]
+)
+ROWS_BYTES = Gauge("rapport_scorer_rows_bytes", "Size of the rows in RocksDB.", ["agent", "partition"])
 OPENED_AGAIN = Counter("rapport_scorer_reopened_lanes", "Lanes opened again because their producer failed.", ["agent"])
 WAITING = Gauge("rapport_scorer_waiting_records", "Records that wait in lanes.", ["agent", "partition"])
 
@@ -82,6 +87,7 @@ class Lane:
         self._ending = False
         self._busy = False
         self._transactions: Transactions | None = None
+        self._store: Store | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -111,6 +117,11 @@ class Lane:
         """Whether it restores, or has records that are not processed."""
         return self.waits_for is None and (not self.ready or bool(self._waiting) or self._busy)
 
+    def measure(self) -> None:
+        """Sets the metric of how large its rows are."""
+        if self._store is not None:
+            ROWS_BYTES.labels(self.agent.name, str(self.partition)).set(self._store.size())
+
     async def close(self) -> None:
         """Lets the transaction under way end, then gives everything back. What waits is left for the next owner.
 
@@ -138,6 +149,10 @@ class Lane:
 
     def _moved(self, many: int) -> None:
         self.done += many
+
+    def _restored(self, many: int, left: int) -> None:
+        self.done += many
+        TO_RESTORE.labels(self.agent.name, str(self.partition)).set(left)
 
     def _flow(self) -> None:
         waiting = len(self._waiting)
@@ -211,13 +226,13 @@ class Lane:
             store = Store(folder)
             changelog = TopicPartition(agent.changelog, self.partition)
             try:
-                rows = await restore(store, agent.bootstrap, changelog, agent.stale_after, self._moved)
+                rows = await restore(store, agent.bootstrap, changelog, agent.stale_after, self._restored)
             except StaleError:
-                log.warning("%s[%d] was away for too long; its rows are read anew", agent.name, self.partition)
+                log.warning("%s[%d] was away for too long; its rows are read again", agent.name, self.partition)
                 store.close()
                 shutil.rmtree(folder)
                 store = Store(folder)
-                rows = await restore(store, agent.bootstrap, changelog, agent.stale_after, self._moved)
+                rows = await restore(store, agent.bootstrap, changelog, agent.stale_after, self._restored)
             RESTORED.labels(agent.name).inc(rows)
             sources = [TopicPartition(source, self.partition) for source in agent.sources]
             found = position_of(store)
@@ -236,6 +251,7 @@ class Lane:
                 "%s[%d] ready after %.1f s: %d rows restored, at %s",
                 agent.name, self.partition, time.monotonic() - began, rows, position.next or "the beginning",
             )  # fmt: skip
+            self._store = store
             transactions = self._transactions = Transactions(
                 agent, self.partition, producer, store, handler, position, self._moved
             )
@@ -260,6 +276,10 @@ class Lane:
                 await transactions.move()
         finally:
             self.ready, self._ending = False, True
+            self._store = None
+            for metric in (WAITING, TO_RESTORE, ROWS_BYTES):
+                # The partition's next owner may be another worker.
+                metric.remove(agent.name, str(self.partition))
             try:
                 await producer.stop()
             finally:

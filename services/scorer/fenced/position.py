@@ -7,7 +7,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from rapport.kit.kafka_login import login
+from rapport.kit.broker.kafka_login import login
 from services.scorer.fenced.state import Position, RefusedError
 
 ACCEPT = "`rapport positions accept` does so, and says what is lost"

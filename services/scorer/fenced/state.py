@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
 from rocksdict import AccessType, BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteBatch
 
-from rapport.kit.kafka_login import login
+from rapport.kit.broker.kafka_login import login
 
 log = logging.getLogger("rapport.scorer.state")
 
@@ -25,10 +25,11 @@ _CACHE_BYTES = 256 * 2**20
 _cache: list[Cache] = []
 """The one block cache of the process, made when first needed."""
 _CHUNK = 2_000
+_SIZES = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
 
 
 class StaleError(Exception):
-    """The local rows are so old that deletions since may be gone from the changelog: they have to be read anew."""
+    """The local rows are so old that later deletions may be gone from the changelog: they have to be read again."""
 
 
 class RefusedError(RuntimeError):
@@ -119,15 +120,21 @@ class Store:
             yield chunk
             after = chunk[-1][0]
 
+    def size(self) -> int:
+        """Bytes on disk and in memory that is still to be written to disk."""
+        return sum(self._database.property_int_value(name) or 0 for name in _SIZES)
+
     def close(self) -> None:
         """Closes the database; what was written stays."""
         self._database.close()
 
 
 async def restore(
-    store: Store, bootstrap: str, changelog: TopicPartition, stale_after: int, read: Callable[[int], object]
+    store: Store, bootstrap: str, changelog: TopicPartition, stale_after: int, read: Callable[[int, int], object]
 ) -> int:
-    """Reads what `store` lacks from the changelog and gives the number of records read; `read` hears of each part.
+    """Reads what `store` lacks from the changelog and gives the number of records.
+
+    `read` is called after each part, with the number of records in it and that of offsets still to be read.
 
     Call it when nobody else can write the changelog any more. It ends when the reader's position reaches the end, which
     moves past transaction markers and past what compaction took away. Raises RefusedError where the changelog lost what
@@ -161,6 +168,7 @@ async def restore(
         position = first if marker is None else marker
         consumer.seek(changelog, position)
         count = 0
+        read(0, max(0, end - position))
         here = position_of(store)
         while position < end:
             found = await consumer.getmany(changelog, timeout_ms=500, max_records=5_000)
@@ -172,7 +180,7 @@ async def restore(
             if changes or position > (store.marker() or 0):
                 store.write(changes, position)
             count += len(changes)
-            read(len(changes))
+            read(len(changes), max(0, end - position))
         return count
     finally:
         await consumer.stop()

@@ -3,120 +3,39 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    InvalidProducerIdMapping,
-    InvalidTxnState,
-    KafkaError,
-    MessageSizeTooLargeError,
-    OutOfOrderSequenceNumber,
-    ProducerFenced,
-    RecordListTooLargeError,
-    UnknownProducerId,
-)
+from aiokafka import TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from prometheus_client import Counter, Histogram
 
-from rapport.contracts.codec import NewerError
-from rapport.kit import dead_letters
-from rapport.kit.kafka_login import login
+from rapport.kit.broker import dead_letters
 from services.scorer.fenced.agent import Agent, Handler, Record
+from services.scorer.fenced.applying import apply
 from services.scorer.fenced.batch import Batch, Output
+from services.scorer.fenced.producer import Producer
 from services.scorer.fenced.state import POSITION, Position, Store
-from services.scorer.fenced.turns import Turn
 
 log = logging.getLogger("rapport.scorer.transaction")
 
-TRANSACTION_TIMEOUT_MS = 60_000
-"""After which the broker gives an open transaction up. Long, because a worker that gets little CPU takes its time; the
-next owner of a partition gives up what its predecessor left open at once, so readers seldom wait for this."""
 MOST_PARTS = 40
 """Parts of what is due that go into one transaction."""
 HELD_SECONDS = 1.0
-"""How long parts are gathered for it: alerts wait for its end. What is said is the same however the parts are split."""
-_BATCH_BYTES = 512 * 1024
-
+"""How long parts are gathered for it, because alerts wait for its end. The outcome does not depend on the split."""
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-_FORGOTTEN = (InvalidProducerIdMapping, UnknownProducerId)
-_LOST = (*_FORGOTTEN, ProducerFenced, InvalidProducerEpoch, InvalidTxnState, OutOfOrderSequenceNumber)
 
 RECORDS = Counter("rapport_scorer_records", "Records processed.", ["agent"])
 DEAD = Counter("rapport_scorer_dead_letters", "Records put into a dead-letter topic.", ["agent"])
+BATCH_RECORDS = Histogram(
+    "rapport_scorer_batch_records",
+    "Records processed in one transaction.",
+    ["agent"],
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500),
+)
 TRANSACTION_SECONDS = Histogram(
     "rapport_scorer_transaction_seconds", "From the first record taken to the transaction committed.", ["agent"]
 )
-
-
-def lost(error: BaseException) -> bool:
-    """Whether a producer can do no more, but a new one of the same partition can.
-
-    A transactional id that was idle for a week is forgotten by the broker, for instance. What was under way is not in
-    the log, and what is in the log is not in doubt.
-    """
-    return any(isinstance(each, _LOST) for each in _causes(error))
-
-
-def forgotten(error: BaseException) -> bool:
-    """Whether that is because the broker forgot the producer, so that nobody else can have taken its place."""
-    return any(isinstance(each, _FORGOTTEN) for each in _causes(error))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    known: BaseException | None = error
-    while known is not None:
-        yield known
-        known = known.__cause__  # aiokafka wraps most of its errors
-
-
-class Producer:
-    """The transactional producer of a partition: whoever starts it last is the only one that can write."""
-
-    def __init__(self, agent: Agent, partition: int) -> None:
-        self._agent = agent
-        self._partition = partition
-        self.kafka = self._made()
-
-    def _made(self) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
-            bootstrap_servers=self._agent.bootstrap,
-            transactional_id=f"{self._agent.application}-{self._agent.name}-{self._partition}",
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            max_batch_size=_BATCH_BYTES,
-            acks="all",
-            **login(),
-        )
-
-    async def start(self) -> None:
-        await self.kafka.start()
-
-    async def renew(self) -> None:
-        """Gives the transaction up and begins with a new producer.
-
-        After a refused batch aiokafka (0.14) counts on from it, and the broker takes nothing more: out of sequence.
-        Raises ProducerFenced where the partition had another owner in between: what it wrote is not in the rows here.
-        """
-        before = self._generation
-        await self.kafka.abort_transaction()
-        await self.stop()
-        self.kafka = self._made()
-        await self.kafka.start()
-        if self._generation != (before[0], before[1] + 1):
-            raise ProducerFenced
-
-    @property
-    def _generation(self) -> tuple[int, int]:
-        """The producer's id and epoch. Each start of anyone with the same transactional id raises the epoch by one."""
-        manager: Any = self.kafka._txn_manager
-        return manager.producer_id, manager.producer_epoch
-
-    async def stop(self) -> None:
-        try:
-            await asyncio.wait_for(self.kafka.stop(), timeout=5)
-        except (TimeoutError, KafkaError) as error:
-            log.warning("%s[%d] could not end its producer: %r", self._agent.name, self._partition, error)
 
 
 class Transactions:
@@ -132,7 +51,8 @@ class Transactions:
         position: Position,
         moved: Callable[[int], object],
     ) -> None:
-        """`moved` hears of each record applied, each part done of what is due, and each transaction of records."""
+        """`moved` is called for each record applied, each part done of what is due, and each transaction of records."""
+        DEAD.labels(agent.name)  # there before it first counts, or its first would not show
         self._agent = agent
         self._partition = partition
         self._producer = producer
@@ -173,6 +93,7 @@ class Transactions:
             with TRANSACTION_SECONDS.labels(self._agent.name).time():
                 done = await self._some(fresh)
             RECORDS.labels(self._agent.name).inc(done)
+            BATCH_RECORDS.labels(self._agent.name).observe(done)
             self._moved(1)
             fresh = fresh[done:]
 
@@ -228,47 +149,22 @@ class Transactions:
 
         One that cannot be processed is dead-lettered, and the rest applied afresh.
         """
-        dead: dict[int, str] = {}
-        some = list(records)
         async with self._agent.turns.turn() as turn:
-            while (done := await self._tried(some, dead, turn)) is None:
-                self._handler.rolled_back()
-        return done
+            for applied in apply(
+                records, self._position.clock, self._handler, self._store, dead={}, put_aside=self._agent.put_aside,
+                bury=lambda record, reason, batch: batch.emit(self._dead_letter(record, reason)), failed=self._failed,
+            ):  # fmt: skip
+                if applied is not None:
+                    return applied.batch, applied.done, applied.more
+                await turn.pause()
+                self._moved(1)
+        raise AssertionError("applying ends with what was applied")
 
-    async def _tried(self, records: list[Record], dead: dict[int, str], turn: Turn) -> tuple[Batch, int, bool] | None:
-        """As `_apply`; None where one more record was found that cannot be processed, which is then in `dead`.
-
-        What is in front of a record that only a later version can process goes ahead. Raises NewerError at that record.
-        """
-        batch = Batch(self._store)
-        clock = self._position.clock
-        for place, record in enumerate(records):
-            await turn.pause()
-            self._moved(1)
-            clock = max(clock, record.timestamp)
-            if place in dead:
-                batch.emit(self._dead_letter(record, dead[place]))
-            else:
-                try:
-                    self._handler.apply(record, clock, batch)
-                except NewerError as error:
-                    if dead_letters.place_of(record) in self._agent.put_aside:
-                        dead[place] = f"put aside: {error}"
-                        return None
-                    if place:
-                        del records[place:]  # those in front of it, afresh: this one may have changed rows already
-                        return None
-                    raise NewerError(f"{dead_letters.place_of(record)}: {error}") from error
-                except Exception as error:
-                    log.exception(
-                        "%s %s:%d offset %d cannot be processed",
-                        self._agent.name, record.topic, record.partition, record.offset,
-                    )  # fmt: skip
-                    dead[place] = f"{type(error).__name__}: {error}"
-                    return None
-            if self._handler.sweep(clock, batch):
-                return batch, place + 1, True
-        return batch, len(records), False
+    def _failed(self, record: Record) -> None:
+        log.exception(
+            "%s %s:%d offset %d cannot be processed",
+            self._agent.name, record.topic, record.partition, record.offset,
+        )  # fmt: skip
 
     def _after(self, records: Iterable[Record]) -> Position:
         known = self._position

@@ -20,7 +20,7 @@ from faust import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from rapport.kit.kafka_login import login
+from rapport.kit.broker.kafka_login import login
 
 _ASK_SECONDS = 5.0
 CHUNK = 500
@@ -28,7 +28,7 @@ CHUNK = 500
 _WAIT_SECONDS = 1.0
 _WAIT_FOR_LANES_SECONDS = 0.1
 PASS_SECONDS = 1.0
-"""How often it is asked how far the partitions are passed of which nothing came."""
+"""How often partitions without new records are asked how far they were read."""
 
 
 class Chunk(NamedTuple):
@@ -103,7 +103,7 @@ class FencedConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
-    def begin_anew(self) -> None:
+    def stop_fetching(self) -> None:
         """Fetches nothing until lanes say from where."""
         self._wanted.clear()
         self._sessions.clear()
@@ -223,9 +223,9 @@ def member_id(app: Any) -> str | None:
     return str(consumer._coordinator.member_id) if consumer is not None else None
 
 
-def begin_anew(app: Any) -> None:
-    """Fetches nothing any more until lanes say from where."""
-    cast(FencedConsumer, app.consumer).begin_anew()
+def stop_fetching(app: Any) -> None:
+    """Stops fetching until lanes say from where."""
+    cast(FencedConsumer, app.consumer).stop_fetching()
 
 
 def read_from(app: Any, offsets: Mapping[TP, int], session: object) -> None:

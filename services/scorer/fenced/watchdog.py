@@ -1,4 +1,4 @@
-"""Notices work that is there and not done: a worker that lives, keeps its partitions, and gets nowhere."""
+"""Notices work that is not done: a worker that is alive and keeps its partitions, but makes no progress."""
 
 from collections.abc import Hashable
 
@@ -24,5 +24,5 @@ class Watchdog:
         return stood if stood > self._patience else None
 
     def forget(self) -> None:
-        """Begins anew, for instance with other partitions."""
+        """Forgets everything, for instance because the partitions changed."""
         self._seen.clear()

@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 
 from rapport.local.installation import Installation
-from rapport.local.line import Line
-from services.api.ids import follower_ref
+from rapport.local.running_installation import RunningInstallation
+from services.api.http.ids import follower_ref
 from tests.faults.hostile import strangers
 from tests.services.ingest.jetstream import Jetstream
 from tests.services.notifier.receivers import WebhookReceiver
@@ -61,7 +61,7 @@ class HostileRun:
 class Client:
     """A client of the agency with an account behind the door."""
 
-    def __init__(self, line: Callable[[], Line], brand: str) -> None:
+    def __init__(self, line: Callable[[], RunningInstallation], brand: str) -> None:
         self.brand = brand
         self._line = line
         found = line()
@@ -153,7 +153,7 @@ async def hostile_run(
     With `hostile` off the other client's interactions are what any client's are: what to compare figures with.
     """
 
-    def line() -> Line:
+    def line() -> RunningInstallation:
         found = installation.status()
         assert found is not None
         return found
@@ -240,7 +240,7 @@ async def _talk(run: HostileRun, calm: Client, end: float, answered: dict[str, b
     await asyncio.gather(*pending)
 
 
-async def _look(run: HostileRun, calm: Client, line: Callable[[], Line], end: float) -> None:
+async def _look(run: HostileRun, calm: Client, line: Callable[[], RunningInstallation], end: float) -> None:
     """Somebody of the calm client looks at the views and the pages all the time."""
     things = cycle([*(("/v1", f"/{view}") for view in VIEWS), *(("", page) for page in PAGES)])
     async with httpx.AsyncClient(base_url=line().api, timeout=60, follow_redirects=True) as browser:
@@ -339,7 +339,7 @@ async def _ask(run: HostileRun, attacked: Client, end: float) -> None:
 
 
 async def _kill(
-    run: HostileRun, line: Callable[[], Line], seconds: float, end: float, say: Callable[[str], None]
+    run: HostileRun, line: Callable[[], RunningInstallation], seconds: float, end: float, say: Callable[[str], None]
 ) -> None:
     """Each process is killed once, at even distances, and is back before the next."""
     for number, name in enumerate(KILLED, 1):

@@ -13,7 +13,7 @@ from tests.faults.hostile.run import KILLED, hostile_run
 from tests.faults.long_run import aloud
 from tests.services.notifier.receivers import WebhookReceiver
 
-pytestmark = [pytest.mark.stack, pytest.mark.faults]
+pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.timeout(2_400)]
 
 SETTINGS = {
     "RAPPORT_WEBHOOK_ALLOW_PRIVATE": "true",
@@ -34,7 +34,9 @@ def test_who_is_not_attacked_notices_nothing(tmp_path: Path) -> None:
         assert sum(run.hostile.values()) > 500
         assert set(run.killed) == set(KILLED)
         command = ["-m", "rapport.cli", "verify", "--data", str(data), "--json"]
-        verified = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=900, check=False)
+        verified = subprocess.run(
+            [sys.executable, *command], capture_output=True, text=True, timeout=1_800, check=False
+        )
         assert verified.stdout.strip(), verified.stderr
         *differences, summary = [json.loads(line) for line in verified.stdout.splitlines()]
         assert (differences, summary["differences"], verified.returncode) == ([], 0, 0), verified.stderr

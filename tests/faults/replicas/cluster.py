@@ -14,10 +14,10 @@ import httpx
 
 from rapport.local import ports
 from rapport.local.child import last_lines
-from rapport.local.stack import Running, Stack
+from rapport.local.servers.stack import Running, Stack
 from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
 from tests.faults.worker import SABOTAGE
-from tests.services.scorer.worker import until
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 REPLICAS = {"notifier": 2, "projector": 2, "scorer": 3, "ingest": 2, "api": 2}
@@ -26,15 +26,18 @@ READY_SECONDS = 120.0
 END_SECONDS = 60.0
 _ASK_SECONDS = 5.0
 LOOKED_AGAIN_AFTER = timedelta(seconds=30)
-"""When the upkeep looks a second time at what other projectors were writing. Usually 10 minutes, which takes long."""
+"""How long the upkeep waits before it reads what changed a second time. Usually 10 minutes, which takes long."""
 _LOOKED_AGAIN = f"""
 from datetime import timedelta
-from services.api.upkeep import trail
-trail.LATER = timedelta(seconds={LOOKED_AGAIN_AFTER.total_seconds()})
+try:
+    from services.api.projector.upkeep import change_feed as following
+except ImportError:  # the version before
+    from services.api.upkeep import trail as following
+following.LATER = timedelta(seconds={LOOKED_AGAIN_AFTER.total_seconds()})
 """
 _GUARDED = f"""
 import runpy
-runpy.run_path({str(ROOT / "rapport" / "kit" / "kafka_threads.py")!r})["guard"]()
+runpy.run_path({str(ROOT / "rapport" / "kit" / "broker" / "kafka_threads.py")!r})["guard"]()
 """
 """For a version that can be stuck for good at its start: what an upgrade mends must not stop the test of it."""
 _RUN = """

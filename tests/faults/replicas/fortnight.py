@@ -18,10 +18,11 @@ import httpx
 from rapport.demo import check
 from rapport.demo.campaigns import campaigns
 from rapport.demo.client import Api, ndjson, signature
-from rapport.demo.feed import Body
-from rapport.demo.generator import Recording, record
-from rapport.demo.inbox import Inbox, Received
+from rapport.demo.inbox import Inbox
+from rapport.demo.inbox_page import Received
 from rapport.demo.plans import plans, unfound
+from rapport.demo.recording.feed import Body
+from rapport.demo.recording.generator import Recording, record
 from tests.faults.replicas.cluster import Cluster, Replica, until_none
 
 AHEAD = timedelta(seconds=60)

@@ -5,17 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 from rapport.contracts import codec
-from services.notifier import outbox
+from services.notifier import claims
 
 
 def claims_hold_nobody_off() -> None:
     """What a notifier sends may be claimed by others meanwhile."""
-    real: Callable[..., Any] = outbox.claim
+    real: Callable[..., Any] = claims.claim
 
     async def claim(rows: Any, channel_type: str, now: Any, lease: Any, busy: Any) -> Any:
         return await real(rows, channel_type, now, timedelta(0), busy)
 
-    vars(outbox)["claim"] = claim
+    vars(claims)["claim"] = claim
 
 
 def brands_of_a_new_type() -> None:

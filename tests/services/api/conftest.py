@@ -13,14 +13,14 @@ from pydantic import SecretStr
 from pymongo.database import Database
 
 from rapport.kit import mongo
+from rapport.kit.http.serving import Limits
 from rapport.kit.mongo import Document
-from rapport.kit.serving import Limits
-from rapport.local.stack import Running
+from rapport.local.servers.stack import Running
 from services.api import app as app_module
 from services.api.app import create_app
-from services.api.repositories import indexes
 from services.api.settings import ApiSettings
-from tests.services.api.waiting import until
+from services.api.storage import indexes
+from tests.waiting import until
 
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients that never speak TLS: httpx would read all certificate authorities for each."""

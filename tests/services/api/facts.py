@@ -9,13 +9,15 @@ from pymongo.database import Database
 from rapport.contracts.events import Actor, Interaction, Object, Parent
 from rapport.contracts.rows import FollowerRow
 from rapport.kit.mongo import Document
-from services.api.projection import hourly
-from services.api.projection import views as writing
-from services.api.projection.batch import Batch
-from services.api.projection.documents import follower_document, interaction_document
-from services.api.upkeep import beginnings, posts
-from services.api.upkeep.loop import Desk
-from services.api.upkeep.trail import LATER
+from services.api.followers.documents import follower_document
+from services.api.interactions.documents import interaction_document
+from services.api.mix import upkeep as mix
+from services.api.new_relationships import upkeep as new_relationships
+from services.api.projector import hourly
+from services.api.projector import views as writing
+from services.api.projector.batch import Batch
+from services.api.projector.upkeep.change_feed import LATER
+from services.api.projector.upkeep.loop import TaskRun
 from tests.services.api import samples
 
 DERIVED = ("posts", "beginnings", "new_days")
@@ -31,17 +33,17 @@ def write(views: Database[Document], *events: Interaction | FollowerRow) -> None
             document = interaction_document(event)
             batch.interactions[document["_id"]] = document
         else:
-            document = follower_document(event, 1)
-            batch.followers[document["_id"]] = document
+            follower = follower_document(event, 1)
+            batch.followers[follower["_id"]] = follower
     assert writing.write(views, batch) == {}
     hourly.recount_parts(views, batch.parts)
 
 
 def upkeep(views: Database[Document], now: datetime | None = None) -> None:
     """One turn of each task."""
-    desk = Desk(views, None, now or datetime.now(UTC))
-    beginnings.follow(desk)
-    posts.follow(desk)
+    run = TaskRun(views, None, now or datetime.now(UTC))
+    new_relationships.follow(run)
+    mix.follow(run)
 
 
 def turns(views: Database[Document]) -> None:

@@ -8,16 +8,19 @@ from typing import Any
 from pymongo.database import Database
 
 from rapport.kit.mongo import Document
-from services.api import portal
 from services.api.app import create_app
-from services.api.ids import follower_ref
+from services.api.http.ids import follower_ref
 from services.api.settings import ApiSettings
+from services.api.web import frame
 from tests.e2e import portal_data
-from tests.services.api import calendar_data, campaign_data, community_data, taken
+from tests.services.api import taken
+from tests.services.api.calendar import data as calendar_data
+from tests.services.api.campaigns import data as campaign_data
+from tests.services.api.communities import data as community_data
 from tests.services.api.conftest import Served
 
 BRAND = portal_data.BRAND
-TEMPLATES = Path(portal.__file__).parent / "templates"
+TEMPLATES = sorted(Path(frame.__file__).parents[1].glob("*/templates/*.html"))
 
 VALUES = (
     "", " ", "\0", "a\0b", "a\nb", "http://[", "//[::", "/\\[", "9999-12-26", "9999-12-31", "0001-01-01", "2026-02-30",
@@ -71,5 +74,5 @@ def pages(method: str) -> Iterator[Any]:
 
 def form_fields() -> list[str]:
     """Every name of a field in the templates."""
-    found = {name for file in TEMPLATES.glob("*.html") for name in re.findall(r'name="([^"{]+)"', file.read_text())}
+    found = {name for file in TEMPLATES for name in re.findall(r'name="([^"{]+)"', file.read_text())}
     return sorted(found)

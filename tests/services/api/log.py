@@ -7,7 +7,7 @@ from kafka import TopicPartition
 from rapport.contracts import codec
 from rapport.contracts.events import Brand
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, Topic, key_of
-from rapport.kit import kafka
+from rapport.kit.broker import kafka
 
 
 def everything(bootstrap: str, topic: Topic) -> list[Any]:

@@ -18,11 +18,11 @@ from rapport.contracts.events import (
     Step,
 )
 from rapport.contracts.rows import FollowerRow
-from rapport.domain.decay import weight_at
-from rapport.domain.relationship import DEFAULT, DIMENSIONS, HALF_LIFE_DAYS
+from rapport.domain.relationships.decay import weight_at
+from rapport.domain.relationships.relationship import DEFAULT, DIMENSIONS, HALF_LIFE_DAYS
 from rapport.domain.times import ms
 from rapport.kit.mongo import Document
-from services.api.projection.documents import follower_document, stage_fields
+from services.api.followers.documents import follower_document, stage_fields
 
 PLATFORM = "bluesky"
 

@@ -5,21 +5,21 @@ import zoneinfo
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from pymongo.database import Database
 
 import services
-from rapport.kit.mongo import Document
-from services.api.periods import days_between, midnight, span_of
-from services.api.portal.pages import CHART_DAYS
-from services.api.projection import views as writing
-from services.api.projection.batch import Batch
-from services.api.projection.documents import exchange_document
+from services.api.exchanges.documents import exchange_document
+from services.api.http.periods import days_between, midnight, span_of
+from services.api.overview.pages import CHART_DAYS
+from services.api.projector import views as writing
+from services.api.projector.batch import Batch
 from tests.services.api import samples
 from tests.services.api.conftest import Served
-from tests.services.api.portal_session import logged_in
+from tests.services.api.web.portal_session import logged_in
 
 ZONES = (
     "America/Ciudad_Juarez", "America/Coyhaique", "Asia/Almaty", "Asia/Kathmandu", "Australia/Lord_Howe",
@@ -31,7 +31,7 @@ A_MOMENT = timedelta(milliseconds=1)
 @pytest.mark.stack
 @pytest.mark.parametrize("name", ZONES)
 def test_the_chart_has_each_exchange_on_the_day_that_its_zone_says(
-    api: Served, views: Database[Document], name: str
+    api: Served, views: Database[Any], name: str
 ) -> None:
     assert api.client.post("/v1/brands", json={"id": "b", "name": "B", "timezone": name}).status_code == 201
     zone = ZoneInfo(name)

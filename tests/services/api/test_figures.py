@@ -6,21 +6,23 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from rapport.domain.counting import sum_up
-from rapport.domain.relationship import DEFAULT
-from rapport.kit import kafka
+from rapport.domain.relationships.counting import sum_up
+from rapport.domain.relationships.relationship import DEFAULT
+from rapport.kit.broker import kafka
 from rapport.kit.mongo import Document
-from rapport.local.stack import Running
-from services.api.ids import follower_ref
-from services.api.upkeep.loop import Desk
-from services.api.upkeep.tasks import TASKS
-from services.api.upkeep.trail import LATER
+from rapport.local.servers.stack import Running
+from services.api.http.ids import follower_ref
+from services.api.projector.upkeep.change_feed import LATER
+from services.api.projector.upkeep.loop import TaskRun
+from services.api.projector.upkeep.tasks import TASKS
 from services.verify import following
 from services.verify.figures import FIGURES
 from services.verify.following import Following
-from tests.services.api import calendar_data, campaign_data, facts, samples
+from tests.services.api import facts, samples
+from tests.services.api.answering.test_answering import exchanged
+from tests.services.api.calendar import data as calendar_data
+from tests.services.api.campaigns import data as campaign_data
 from tests.services.api.conftest import Served
-from tests.services.api.test_answering import exchanged
 
 pytestmark = pytest.mark.stack
 
@@ -58,7 +60,7 @@ def filled(stack: Running, api: Served, views: Database[Document]) -> Database[D
     producer = kafka.producer(stack.kafka, "test")
     for turn in range(4):
         for task in TASKS:
-            task.run(Desk(views, producer, datetime.now(UTC) + turn * (LATER + timedelta(seconds=1))))
+            task.run(TaskRun(views, producer, datetime.now(UTC) + turn * (LATER + timedelta(seconds=1))))
     producer.close()
     return views
 

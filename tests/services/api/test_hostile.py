@@ -16,10 +16,12 @@ from starlette.routing import Route
 from rapport.kit.mongo import Document
 from rapport.kit.text import plain
 from services.api.app import create_app
-from services.api.ids import follower_ref
-from services.api.spreadsheet import unguarded
+from services.api.http.files.spreadsheet import unguarded
+from services.api.http.ids import follower_ref
 from tests.e2e import portal_data
-from tests.services.api import calendar_data, campaign_data, community_data
+from tests.services.api.calendar import data as calendar_data
+from tests.services.api.campaigns import data as campaign_data
+from tests.services.api.communities import data as community_data
 from tests.services.api.conftest import ADMIN_KEY, Served, settings_for
 
 pytestmark = pytest.mark.stack

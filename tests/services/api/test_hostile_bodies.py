@@ -14,8 +14,8 @@ import pytest
 from pymongo.database import Database
 
 from rapport.kit.mongo import Document
-from rapport.local.stack import Running
-from services.api import body_sizes
+from rapport.local.servers.stack import Running
+from services.api.http.files import sizes as body_sizes
 from tests.services.api import hostile
 from tests.services.api.conftest import ADMIN_KEY, Served, serve, settings_for
 
@@ -116,7 +116,7 @@ def test_no_body_of_any_route_holds_the_loop(
     turns: tuple[Served, Turns], views: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, counted = turns
-    monkeypatch.setattr("services.api.holidays.SECONDS_ALLOWED", 0.5)
+    monkeypatch.setattr("services.api.policies.holidays.service.SECONDS_ALLOWED", 0.5)
     known = hostile.ids(views)
     api.client.timeout = httpx.Timeout(120)
     document = api.client.get("/v1/openapi.json").json()

@@ -10,21 +10,22 @@ from bson import Decimal128, Int64
 from pymongo.database import Database
 
 from rapport.contracts.codec import NewerError
-from rapport.contracts.controls import Rule, When
+from rapport.contracts.controls import PolicyRule, When
+from rapport.contracts.scoring import Scoring
 from rapport.contracts.topics import BRANDS, key_of
-from rapport.domain import community
-from rapport.domain.community_text import RuleError, from_plain
-from rapport.domain.relationship import Scoring
-from rapport.kit import kafka, mongo
+from rapport.domain.communities import community
+from rapport.domain.communities.text import RuleError, from_plain
+from rapport.kit import mongo
+from rapport.kit.broker import kafka
 from rapport.kit.mongo import Document
-from rapport.local.stack import Running
-from services.api.broker import Broker
-from services.api.publisher import Publisher
-from services.api.repositories.outgoing import Outgoing
-from services.api.stored import read, read_whole
+from rapport.local.servers.stack import Running
+from services.api.publishing.broker import Broker
+from services.api.publishing.repository import Outgoing
+from services.api.publishing.service import Publisher
+from services.api.storage.stored import read, read_whole
 from tests.services.api.conftest import ADMIN_KEY, Served, own_brand
 from tests.services.api.log import controls, everything
-from tests.services.api.test_publisher import publish_all
+from tests.services.api.publishing.test_publisher import publish_all
 
 SLACK = {"type": "slack", "id": "room", "room": 7}
 
@@ -100,13 +101,13 @@ def test_a_policy_that_this_version_cannot_pass_on_whole_is_left_to_the_later_on
 
 
 def test_what_is_passed_on_is_passed_on_whole_or_not_at_all() -> None:
-    rules = tuple[Rule, ...]
+    rules = tuple[PolicyRule, ...]
     known = [{"target_seconds": 60, "when": {"platform": "bluesky"}, "warn_at": [0.5]}]
-    assert read_whole(known, rules) == (Rule(target_seconds=60, when=When(platform="bluesky"), warn_at=(0.5,)),)
+    assert read_whole(known, rules) == (PolicyRule(target_seconds=60, when=When(platform="bluesky"), warn_at=(0.5,)),)
     for later in ({"target_seconds": 60, "who": "x"}, {"target_seconds": 60, "when": {"language": "de"}}):
         with pytest.raises(NewerError):
             read_whole([later], rules)
-    assert read([{"target_seconds": 60, "who": "x"}], rules) == (Rule(target_seconds=60),)
+    assert read([{"target_seconds": 60, "who": "x"}], rules) == (PolicyRule(target_seconds=60),)
     with pytest.raises(NewerError):
         read_whole({**json.loads(json.dumps({"version": 1})), "humour": 3}, Scoring)
 
@@ -121,7 +122,7 @@ def test_what_is_passed_on_is_passed_on_whole_or_not_at_all() -> None:
 )
 def test_a_rule_of_a_community_waits_where_it_is_stored_and_is_refused_where_it_is_given(rule: dict[str, Any]) -> None:
     with pytest.raises(NewerError):
-        read(rule, community.Rule)  # type: ignore[arg-type]
+        read(rule, community.CommunityRule)  # type: ignore[arg-type]
     with pytest.raises(RuleError):
         from_plain(rule)
 

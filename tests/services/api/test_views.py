@@ -6,25 +6,23 @@ from zoneinfo import ZoneInfo
 import pytest
 from pymongo.database import Database
 
+from rapport.contracts.business_hours import WEEKDAYS
 from rapport.contracts.events import Actor, DecisionRef, ExchangeState, FollowerRef, PolicyRef
-from rapport.domain.business_time import WEEKDAYS
-from rapport.domain.relationship import stage
+from rapport.domain.relationships.relationship import stage
 from rapport.domain.times import ms
 from rapport.kit.mongo import Document
-from services.api.ids import follower_ref
-from services.api.projection import views as writing
-from services.api.projection.batch import Batch
-from services.api.projection.documents import (
-    alert_document,
-    exchange_document,
-    follower_document,
-    interaction_document,
-)
-from services.api.upkeep.loop import Desk
-from services.api.upkeep.stages import fall
+from services.api.alerts.documents import alert_document
+from services.api.exchanges.documents import exchange_document
+from services.api.followers.documents import follower_document
+from services.api.followers.upkeep import fall
+from services.api.http.ids import follower_ref
+from services.api.interactions.documents import interaction_document
+from services.api.projector import views as writing
+from services.api.projector.batch import Batch
+from services.api.projector.upkeep.loop import TaskRun
 from tests.services.api import samples
 from tests.services.api.conftest import Served
-from tests.services.api.portal_session import logged_in
+from tests.services.api.web.portal_session import logged_in
 
 pytestmark = pytest.mark.stack
 
@@ -72,7 +70,7 @@ def test_open_exchanges_come_by_due_time_then_ended_ones_the_latest_first(
         samples.exchange("soonest", "aurora", NOW - 5 * HOUR),
         samples.exchange("old", "aurora", NOW - 90 * HOUR, state="answered", answered_at=NOW),
         samples.exchange("new", "aurora", NOW - 80 * HOUR, state="cancelled", cancelled_because="deleted"),
-        samples.exchange("merged", "aurora", NOW - 80 * HOUR, state="superseded", superseded_by="a"),
+        samples.exchange("merged", "aurora", NOW - 80 * HOUR, state="superseded"),
         samples.exchange("foreign", "harbour", NOW - 4 * HOUR),
     )
     assert [each["id"] for each in _all(api, "/v1/brands/aurora/exchanges", limit)] == [
@@ -192,7 +190,7 @@ def test_one_exchange_tells_why_it_is_due_and_what_happened(api: Served, views: 
     with logged_in(api) as portal:
         for page in ("/brands/aurora", "/brands/aurora/exchanges/one"):
             shown = " ".join(re.sub(r"<[^>]*>", " ", portal.get(page).text).split())
-            assert "webhook crm skipped: “Overdue” came first" in shown
+            assert "Webhook “ crm ”: skipped , replaced by “Overdue”" in shown
 
 
 def test_a_decision_is_shown_with_who_took_it_when_and_why(api: Served, views: Database[Document]) -> None:
@@ -284,7 +282,7 @@ def test_stages_are_those_of_the_domain_when_written_and_when_they_fall_by_thems
     assert written() == told(now)
     assert set(written().values()) == {"new", "knows", "likes", "trusts", "buys"}
     later = now + timedelta(days=31)
-    fall(Desk(views, None, later))
+    fall(TaskRun(views, None, later))
     assert written() == told(later) != told(now)
     fell = {name for name, held in told(now).items() if told(later)[name] != held}
     movers = api.client.get("/v1/brands/aurora/movers?limit=50").json()

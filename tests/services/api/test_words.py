@@ -8,16 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
-from rapport.domain.campaign import has_word, tagged
-from rapport.domain.community import All, condition, matches
-from rapport.domain.mix import Rule
-from rapport.domain.mix import matches as labels
-from rapport.domain.policy import says
-from rapport.domain.survey import Option, Question, chosen
-from services.api import schemas
-from services.api.schemas.common import Input
-from tests.domain.test_community import NOW, facts_of
-from tests.services.api.campaign_data import LATER, ROAST
+import services.api
+from rapport.domain.campaigns.campaign import has_word, tagged
+from rapport.domain.campaigns.survey import Option, Question, chosen
+from rapport.domain.communities.community import All, condition, matches
+from rapport.domain.mix.labels import LabelRule
+from rapport.domain.mix.labels import matches as labels
+from rapport.domain.policies.policy import says
+from services.api.http.schemas import Input
+from tests.domain.communities.drawn import NOW
+from tests.domain.communities.test_community import facts_of
+from tests.services.api.campaigns.data import LATER, ROAST
 from tests.services.api.conftest import Served
 
 BRAND = "aurora"
@@ -90,9 +91,9 @@ PLACES: dict[str, Place] = {
     "When.words": (_policy, lambda word: says(word, [word])),
     "MixRule.hashtag": (
         _mix("hashtag"),
-        lambda tag: labels(Rule(label="business", hashtag=_bare(tag)), f"#{_bare(tag)}"),
+        lambda tag: labels(LabelRule(label="business", hashtag=_bare(tag)), f"#{_bare(tag)}"),
     ),
-    "MixRule.word": (_mix("word"), lambda word: labels(Rule(label="business", word=word), word)),
+    "MixRule.word": (_mix("word"), lambda word: labels(LabelRule(label="business", word=word), word)),
     "RequirementInput.word": (_giveaway, lambda word: has_word(word, word)),
     "Terms.hashtag": (_hashtag, lambda tag: tagged(_bare(tag), f"#{_bare(tag)}")),
     "OptionInput.label": (
@@ -137,8 +138,8 @@ def test_what_is_accepted_can_match_and_the_rest_is_refused_with_words(api: Serv
 
 
 def test_no_place_that_takes_words_is_left_out() -> None:
-    for module in pkgutil.iter_modules(schemas.__path__):
-        importlib.import_module(f"{schemas.__name__}.{module.name}")
+    for module in pkgutil.walk_packages(services.api.__path__, "services.api."):
+        importlib.import_module(module.name)
     models, found = [Input], set()
     while models:
         model = models.pop()

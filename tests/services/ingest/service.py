@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,20 +19,13 @@ from kafka import TopicPartition
 from rapport.contracts import codec
 from rapport.contracts.events import Account, Brand, Interaction
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, ENGAGEMENTS, key_of
-from rapport.kit import kafka
-from rapport.kit.kafka_login import KafkaLogin
+from rapport.kit.broker import kafka
+from rapport.kit.broker.kafka_login import KafkaLogin
 from rapport.local.ports import usual_or_free
+from tests.waiting import until
 
 DEADLINE = 60.0
 CONNECTED_AT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def until(what: str, found: Callable[[], bool], deadline: float = DEADLINE) -> None:
-    """Waits for a condition. Fails, saying which, when it does not come true."""
-    end = time.monotonic() + deadline
-    while not found():
-        assert time.monotonic() < end, f"waited {deadline:.0f} s for {what}"
-        time.sleep(0.02)
 
 
 def brand_with(*accounts: Account, id: str | None = None) -> Brand:
@@ -75,7 +67,7 @@ class Ingest:
         self.instance = f"ingest-{uuid4().hex[:12]}"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
-            **KafkaLogin().environment(),
+            **KafkaLogin().variables(),
             "RAPPORT_KAFKA": bootstrap,
             "RAPPORT_PORT": str(port),
             "RAPPORT_INTERNAL_PORT": str(internal),
@@ -102,7 +94,7 @@ class Ingest:
     def ready(self, deadline: float = DEADLINE) -> Self:
         """Waits until it says that it is ready."""
         try:
-            until("ingest to be ready", lambda: self.status("/readyz") == 200, deadline)
+            until(lambda: self.status("/readyz") == 200, "ingest to be ready", deadline)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log.read_text()[-3000:]}") from None
         return self
@@ -145,7 +137,7 @@ class Ingest:
 
     def knows(self, account: Account) -> None:
         """Waits until the account can send. An empty batch is taken and changes nothing."""
-        until(f"account {account.id} to be known", lambda: self.post(account, []).status_code == 202)
+        until(lambda: self.post(account, []).status_code == 202, f"account {account.id} to be known")
 
 
 def signature(raw: bytes, secret: str) -> str:
@@ -188,10 +180,10 @@ class Log:
 
     def wait_for(self, brand: str, *ids: str) -> list[Interaction]:
         """The brand's interactions once all of these ids are among them."""
-        until(f"{ids} in the log", lambda: set(ids) <= {one.id for one in self.interactions(brand)})
+        until(lambda: set(ids) <= {one.id for one in self.interactions(brand)}, f"{ids} in the log")
         return self.interactions(brand)
 
     def wait(self, brand: str, what: str, found: Callable[[list[Interaction]], bool]) -> list[Interaction]:
         """The brand's interactions once `found` says so of them."""
-        until(what, lambda: found(self.interactions(brand)))
+        until(lambda: found(self.interactions(brand)), what)
         return self.interactions(brand)

@@ -13,11 +13,12 @@ import msgspec
 import pytest
 
 from rapport.contracts.events import Account, Brand
-from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, SCORER_PARTITIONS, key_of, partition_of
-from rapport.kit.asgi import DISCARDED
+from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, key_of, partition_of
+from rapport.kit.http.asgi import DISCARDED
 from services.ingest.door import LARGEST_BODY
 from services.ingest.submission import MOST_ITEMS, MOST_REJECTED
-from tests.services.ingest.service import Ingest, Log, brand_with, helpdesk, publish, signature, until
+from tests.services.ingest.service import Ingest, Log, brand_with, helpdesk, publish, signature
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -70,7 +71,7 @@ def test_an_accepted_comment_is_in_its_partition_when_the_answer_arrives(
     [(record, interaction)] = log.decoded(brand.id)
     key = key_of(brand.id, "helpdesk", "post-1")
     assert (record.topic, record.key) == (CONVERSATIONS.name, key)
-    assert record.partition == partition_of(key, SCORER_PARTITIONS)
+    assert record.partition == partition_of(key, CONVERSATIONS.partitions)
     assert dict(record.headers)["ce_id"] == b"comment-1"
     assert interaction.account == account.id
     assert (interaction.conversation, interaction.thread, interaction.object.id) == ("post-1", "post-1", "comment-1")
@@ -116,7 +117,7 @@ def test_the_old_secret_of_a_rotation_ends_with_the_overlap(ingest: Ingest, stac
     rotated = msgspec.structs.replace(account, id=f"{account.id}-rotated", old_secrets_until=end)
     publish(stack.kafka, brand_with(rotated))
     ingest.knows(rotated)
-    until("the end of the old secret", lambda: ingest.post(rotated, [], secret="old").status_code == 401)
+    until(lambda: ingest.post(rotated, [], secret="old").status_code == 401, "the end of the old secret")
     assert datetime.now(UTC) >= end
     assert ingest.post(rotated, [], secret="new").status_code == 202
 
@@ -172,6 +173,7 @@ def test_one_wrong_item_refuses_the_whole_batch_and_each_is_named(ingest: Ingest
     document = problem(ingest.post(account, batch), 422)
     named = [(one["index"], one.get("id"), one["where"]) for one in document["rejected"]]
     assert named == [(1, "c2", "kind"), (2, "c3", "actor.id"), (4, None, "")]
+    assert [(one["index"], one.get("id"), one["field"]) for one in document["errors"]] == named
     assert "shout" in document["rejected"][0]["why"]
     assert "3 of 5" in document["detail"]
     assert "none was taken" in document["detail"]
@@ -267,7 +269,7 @@ def test_a_new_account_and_a_removed_one_take_effect_while_running(stack: Any, i
     publish(stack.kafka, late)
     ingest.knows(late.accounts[0])
     publish(stack.kafka, brand_with(id=late.id))
-    until("the account to be gone", lambda: ingest.post(late.accounts[0], []).status_code == 401)
+    until(lambda: ingest.post(late.accounts[0], []).status_code == 401, "the account to be gone")
 
 
 def test_metrics_count_what_was_taken_and_refused_and_name_nobody(ingest: Ingest, account: Account) -> None:

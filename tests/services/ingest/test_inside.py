@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from rapport.contracts.events import Account
 from tests.services.ingest.jetstream import Jetstream
-from tests.services.ingest.service import CONNECTED_AT, Ingest, brand_with, publish, until
+from tests.services.ingest.service import CONNECTED_AT, Ingest, brand_with, publish
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -33,8 +34,8 @@ def test_ingest_calls_no_address_inside_however_it_is_spelled(stack: Any, tmp_pa
             ingest.ready()
             names = {f"{host}:{port}" for host in hosts}
             until(
-                "every address to be refused",
                 lambda: all(f"bluesky {name}: refused: " in ingest.log.read_text() for name in names),
+                "every address to be refused",
             )
             assert "Traceback" not in ingest.log.read_text()
         finally:

@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rapport.local.stack import Running, Stack
-from tests.services.ingest.service import Ingest, Log, brand_with, helpdesk, publish, until
+from rapport.local.servers.stack import Running, Stack
+from tests.services.ingest.service import Ingest, Log, brand_with, helpdesk, publish
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -55,13 +56,13 @@ def test_silent_kafka_is_a_503_within_bounded_time_and_all_is_well_once_it_is_ba
             assert answer.status_code == 503
             assert answer.headers["content-type"] == "application/problem+json"
             assert int(answer.headers["retry-after"]) > 0
-            until("readyz to say so", lambda: ingest.status("/readyz") == 503)
+            until(lambda: ingest.status("/readyz") == 503, "readyz to say so")
             assert "kafka" in httpx.get(f"{ingest.internal_url}/readyz").text
             assert ingest.status("/healthz") == 200
         finally:
             os.kill(broker, signal.SIGCONT)
         ingest.ready()
-        until("an acknowledgement", lambda: ingest.post(account, {**COMMENT, "id": "after"}).status_code == 202)
+        until(lambda: ingest.post(account, {**COMMENT, "id": "after"}).status_code == 202, "an acknowledgement")
         log.wait_for(brand.id, "before", "after")
         assert ingest.stop() == 0
     finally:
@@ -76,11 +77,11 @@ def test_without_kafka_at_the_start_it_lives_waits_says_so_and_ends_when_told(tm
         ingest = Ingest(address, tmp_path)
         try:
             ingest.start()
-            until("healthz", lambda: ingest.status("/healthz") == 200)
+            until(lambda: ingest.status("/healthz") == 200, "healthz")
             assert ingest.status("/readyz") == 503
-            until("the door", lambda: _answers(ingest))  # its port opens a moment after the internal one
+            until(lambda: _answers(ingest), "the door")  # its port opens a moment after the internal one
             assert ingest.post(helpdesk(), []).status_code == 503
-            until("a clear line", lambda: f"Kafka at {address} is not reachable" in ingest.log.read_text())
+            until(lambda: f"Kafka at {address} is not reachable" in ingest.log.read_text(), "a clear line")
             assert ingest.stop() == 0
         finally:
             ingest.close()

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -18,10 +17,11 @@ from pymongo import MongoClient
 from rapport.contracts import codec
 from rapport.contracts.events import Alert, Brand, Channel, FirstComment, FollowerRef, MissingPost, Notice, Step
 from rapport.contracts.topics import ALERTS, BRANDS, REMINDERS, key_of, partition_of
-from rapport.kit import kafka
+from rapport.kit.broker import kafka
 from rapport.kit.mongo import Document
-from services.notifier.outbox import DELIVERIES
+from services.notifier.outbox import Row, deliveries
 from tests.services.notifier.receivers import MailReceiver, WebhookReceiver, free_port
+from tests.waiting import until
 
 SEND_SECONDS = 2.0
 
@@ -34,17 +34,6 @@ class Servers(Protocol):
 
     @property
     def mongodb(self) -> str: ...
-
-
-def eventually(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-    """The first true value of `condition`; fails with `what` when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
 @dataclass
@@ -60,7 +49,7 @@ class World:
     def __post_init__(self) -> None:
         self._producer = kafka.producer(self.servers.kafka, "tests")
         self._client: MongoClient[Document] = MongoClient(self.servers.mongodb, tz_aware=True)
-        self.rows = self._client[self.database][DELIVERIES]
+        self.rows = deliveries(self._client[self.database])
 
     def start(self, *, wait: bool = True, before: str = "", **env: str) -> "Notifier":
         """`before` is Python to be run in the process first: what makes it another version."""
@@ -82,7 +71,7 @@ class World:
         self.processes.append(process)
         notifier = Notifier(process, port)
         if wait:
-            eventually(notifier.ready, "the notifier is ready")
+            until(notifier.ready, "the notifier is ready")
         return notifier
 
     def brand(self, *channels: Channel, id: str | None = None, since: dict[str, datetime] | None = None) -> str:
@@ -117,18 +106,18 @@ class World:
             timeout=30
         )
 
-    def row(self, alert: Notice, channel: str) -> Document | None:
+    def row(self, alert: Notice, channel: str) -> Row | None:
         return self.rows.find_one({"_id": f"{alert.id}/{channel}"})
 
-    def row_when(self, alert: Notice, channel: str, what: str, condition: Callable[[Document], bool]) -> Document:
-        def found() -> Document | None:
+    def row_when(self, alert: Notice, channel: str, what: str, condition: Callable[[Row], bool]) -> Row:
+        def found() -> Row | None:
             row = self.row(alert, channel)
             return row if row is not None and condition(row) else None
 
-        row: Document = eventually(found, f"{alert.id}/{channel}: {what}; it is {self.row(alert, channel)}")
+        row: Row = until(found, f"{alert.id}/{channel}: {what}; it is {self.row(alert, channel)}")
         return row
 
-    def ended(self, alert: Notice, channel: str) -> Document:
+    def ended(self, alert: Notice, channel: str) -> Row:
         return self.row_when(alert, channel, "ended", lambda row: row["status"] != "pending")
 
     def end_all(self) -> None:

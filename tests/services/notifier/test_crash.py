@@ -10,9 +10,10 @@ from kafka.errors import KafkaError
 
 from rapport.contracts.events import MailChannel, WebhookChannel
 from rapport.contracts.topics import NOTIFIER_GROUP
-from rapport.kit import kafka
-from tests.services.notifier.conftest import World, an_alert, eventually
+from rapport.kit.broker import kafka
+from tests.services.notifier.conftest import World, an_alert
 from tests.services.notifier.receivers import SECRET, Answer, MailReceiver, free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -25,7 +26,7 @@ def test_a_notifier_killed_between_claim_and_mark_is_followed_by_one_that_sends_
     brand = world.brand(world.receiver.channel("hook", "/killed"))
     doomed = world.start(RAPPORT_ALLOW_PRIVATE="true", RAPPORT_SEND_SECONDS="5")
     alert = world.alert(brand)
-    eventually(lambda: world.receiver.posts["/killed"], "the receiver was called")
+    until(lambda: world.receiver.posts["/killed"], "the receiver was called")
     doomed.kill()
     row = world.row(alert, "hook")
     assert row is not None
@@ -60,7 +61,7 @@ def test_a_notifier_that_is_told_to_end_finishes_what_it_sends_and_exits_with_0(
     world.receiver.answers["/ending"] = [Answer(until=release)]
     notifier = world.start(RAPPORT_ALLOW_PRIVATE="true", RAPPORT_SEND_SECONDS="20")
     alert = world.alert(world.brand(world.receiver.channel("hook", "/ending")))
-    eventually(lambda: world.receiver.posts["/ending"], "the receiver was called")
+    until(lambda: world.receiver.posts["/ending"], "the receiver was called")
 
     notifier.process.send_signal(signal.SIGTERM)
     release.set()
@@ -91,7 +92,7 @@ def test_without_servers_a_notifier_lives_says_what_is_missing_and_can_be_ended(
         wait=False, RAPPORT_MONGODB=f"mongodb://127.0.0.1:{nowhere}/", RAPPORT_KAFKA=f"127.0.0.1:{nowhere}"
     )
 
-    eventually(lambda: notifier.get("/healthz")[0] == 200, "it lives")
+    until(lambda: notifier.get("/healthz")[0] == 200, "it lives")
     assert notifier.get("/readyz") == (503, "kafka, mongodb\n")
     notifier.process.send_signal(signal.SIGTERM)
     assert notifier.process.wait(30) == 0
@@ -129,7 +130,7 @@ def test_a_group_whose_offsets_are_gone_tells_nothing_twice_and_nothing_old_to_a
     assert notifier.process.wait(30) == 0
     admin = kafka.admin(world.servers.kafka)
     try:
-        eventually(lambda: _deleted(admin, NOTIFIER_GROUP), "the group is gone")
+        until(lambda: _deleted(admin, NOTIFIER_GROUP), "the group is gone")
     finally:
         admin.close()
 
@@ -142,7 +143,7 @@ def test_a_group_whose_offsets_are_gone_tells_nothing_twice_and_nothing_old_to_a
 
     for channel in ("hook", "late", "young"):
         assert world.ended(after, channel)["status"] == "delivered"
-    eventually(lambda: world.rows.count_documents({"brand": brand, "status": "pending"}) == 0, "nothing waits")
+    until(lambda: world.rows.count_documents({"brand": brand, "status": "pending"}) == 0, "nothing waits")
     assert sorted(post.id for post in world.receiver.posts["/again"]) == sorted(
         f"{alert.id}/hook" for alert in (*told, after)
     )

@@ -1,17 +1,23 @@
 """Alerts from the log through a real notifier to real receivers."""
 
 import threading
+import uuid
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from rapport.contracts.events import MailChannel, WebhookChannel
 from rapport.contracts.topics import ALERTS_DEAD
-from rapport.kit import kafka
+from rapport.kit.broker import kafka
+from rapport.local.servers.stack import Running
 from services.notifier import abilities
-from tests.services.notifier.conftest import Notifier, World, a_missing_post, an_alert, eventually
-from tests.services.notifier.receivers import SECRET, Answer
+from tests.faults.broker import OwnBroker
+from tests.services.notifier.conftest import Notifier, World, a_missing_post, an_alert
+from tests.services.notifier.receivers import SECRET, Answer, MailReceiver, WebhookReceiver
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -34,6 +40,7 @@ def test_an_alert_reaches_each_channel_of_its_brand_once_though_the_log_holds_it
         for channel in ("team", "hook"):
             row = world.ended(one, channel)
             assert (row["status"], row["attempts"], row["last_error"]) == ("delivered", 1, None)
+            assert row["delivered_at"] is not None
             assert row["delivered_at"] >= row["created_at"]
     posts = world.receiver.posts["/once"]
     assert sorted(post.id for post in posts) == sorted([f"{alert.id}/hook", f"{after.id}/hook"])
@@ -120,7 +127,7 @@ def test_a_receiver_that_does_not_answer_holds_up_no_other(world: World, notifie
     slow = world.brand(world.receiver.channel("hook", "/slow"))
     fine = world.brand(world.receiver.channel("hook", "/fine"))
     waiting = [world.alert(slow) for _ in range(20)]
-    eventually(lambda: world.receiver.posts["/slow"], "the slow receiver was called")
+    until(lambda: world.receiver.posts["/slow"], "the slow receiver was called")
 
     assert world.ended(world.alert(fine), "hook")["status"] == "delivered"
     row = world.row_when(waiting[0], "hook", "tried", lambda row: row["attempts"] >= 1)
@@ -134,7 +141,7 @@ def test_a_waiting_delivery_goes_to_where_the_channel_now_is(world: World, notif
     world.receiver.answers["/old"] = [Answer(500) for _ in range(50)]
     brand = world.brand(world.receiver.channel("hook", "/old"))
     alert = world.alert(brand)
-    eventually(lambda: world.receiver.posts["/old"], "the old address was called")
+    until(lambda: world.receiver.posts["/old"], "the old address was called")
 
     world.brand(world.receiver.channel("hook", "/new"), id=brand)
 
@@ -146,7 +153,7 @@ def test_a_waiting_delivery_to_a_removed_channel_fails_and_says_so(world: World,
     world.receiver.answers["/removed"] = [Answer(500) for _ in range(50)]
     brand = world.brand(world.receiver.channel("hook", "/removed"))
     alert = world.alert(brand)
-    eventually(lambda: world.receiver.posts["/removed"], "the receiver was called")
+    until(lambda: world.receiver.posts["/removed"], "the receiver was called")
 
     world.brand(id=brand)
 
@@ -157,13 +164,26 @@ def test_a_waiting_delivery_to_a_removed_channel_fails_and_says_so(world: World,
 def test_an_alert_of_a_brand_without_channels_is_counted(world: World, notifier: Notifier) -> None:
     alert = world.alert(world.brand())
 
-    eventually(lambda: 'rapport_notifier_alerts_total{outcome="unheard"}' in notifier.get("/metrics")[1], "counted")
+    until(lambda: 'rapport_notifier_alerts_total{outcome="unheard"}' in notifier.get("/metrics")[1], "counted")
     assert world.rows.find_one({"alert": alert.id}) is None
 
 
-def test_a_record_that_is_no_alert_goes_to_the_dead_letters_and_the_next_is_delivered(
-    world: World, notifier: Notifier
-) -> None:
+@pytest.fixture
+def alone(stack: Running, tmp_path: Path) -> Iterator[World]:
+    """With a broker of its own: a record that nobody can read stops every projector that meets it."""
+    broker = OwnBroker(tmp_path / "broker")
+    servers = Running(broker.kafka, stack.mongodb)
+    found = World(servers, f"notifier_{uuid.uuid4().hex[:8]}", MailReceiver(), WebhookReceiver())
+    try:
+        yield found
+    finally:
+        found.close()
+        broker.end()
+
+
+def test_a_record_that_is_no_alert_goes_to_the_dead_letters_and_the_next_is_delivered(alone: World) -> None:
+    world = alone
+    world.start(RAPPORT_ALLOW_PRIVATE="true")
     brand = world.brand(world.receiver.channel("hook", "/after-poison"))
     poison = f'{{"id": "{brand}"}}'.encode()
     world.publish_raw(brand, poison)
@@ -173,7 +193,7 @@ def test_a_record_that_is_no_alert_goes_to_the_dead_letters_and_the_next_is_deli
     consumer = kafka.consumer(world.servers.kafka, None, "tests")
     consumer.subscribe([ALERTS_DEAD.name])
     try:
-        letter = eventually(
+        letter = until(
             lambda: next((one for found in consumer.poll(500).values() for one in found if one.value == poison), None),
             "the dead letter",
         )

@@ -39,7 +39,7 @@ def sent(
     brand: str,
     channel: Channel,
     send: Callable[[str, Notice, Channel], Any] = nothing,
-) -> dict[str, Any]:
+) -> outbox.Row:
     """The row of an alert once the first attempt has ended."""
     alert = an_alert(brand)
     outbox.prepare(world.rows)
@@ -58,7 +58,7 @@ def sent(
 
     async def story() -> None:
         async with mongo.async_client(world.servers.mongodb) as client:
-            rows = client[world.database][outbox.DELIVERIES]
+            rows = outbox.async_deliveries(client[world.database])
             sender = Sender("webhook", send, rows, directory, lease=timedelta(minutes=1), at_once=4)
             async with running(sender), asyncio.timeout(30):
                 while not await rows.count_documents({"alert": alert.id, "attempts": 1}):  # noqa: ASYNC110
@@ -111,4 +111,4 @@ def test_a_failure_for_good_at_an_address_that_was_changed_since_is_tried_again(
             raise DeliveryError("gone", for_good=True)
 
     row = sent(world, directory, brand, old, gone)
-    assert (row["status"], row["last_error"]) == ("pending", "gone; the channel was changed meanwhile")
+    assert (row["status"], row["last_error"]) == ("pending", "gone; the channel has been changed since")

@@ -7,7 +7,7 @@ import pytest
 
 from rapport.contracts import codec
 from rapport.contracts.topics import ALERTS, ALERTS_DEAD
-from rapport.kit.producer import Producer
+from rapport.kit.broker.producer import Producer
 from services.notifier.consumer import _decoded
 
 

@@ -10,7 +10,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from rapport.contracts.events import Alert, MailChannel, UnknownChannel, WebhookChannel
 from rapport.kit import mongo
-from services.notifier import outbox
+from services.notifier import claims, outbox
 from tests.services.notifier.conftest import Servers, an_alert
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -29,7 +29,7 @@ def filled(stack: Servers, database: str) -> Callable[..., None]:
 
     def insert(alert: Alert, *channels: Any, now: datetime = NOW) -> None:
         with mongo.client(stack.mongodb) as client:
-            rows = client[database][outbox.DELIVERIES]
+            rows = outbox.deliveries(client[database])
             outbox.prepare(rows)
             outbox.insert(rows, [outbox.Told(alert, channels)], now)
 
@@ -43,7 +43,7 @@ def within(stack: Servers, database: str) -> Callable[[Callable[[Rows], Awaitabl
     def run(story: Callable[[Rows], Awaitable[T]]) -> T:
         async def connected() -> T:
             async with mongo.async_client(stack.mongodb) as client:
-                return await story(client[database][outbox.DELIVERIES])
+                return await story(outbox.async_deliveries(client[database]))
 
         return asyncio.run(connected())
 
@@ -55,10 +55,10 @@ def test_a_claimed_row_is_not_claimed_again_before_its_lease_ends(filled: Any, w
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        first = await outbox.claim(rows, "webhook", NOW, LEASE, [])
+        first = await claims.claim(rows, "webhook", NOW, LEASE, [])
         assert first is not None
-        assert await outbox.claim(rows, "webhook", NOW + LEASE - timedelta(seconds=1), LEASE, []) is None
-        second = await outbox.claim(rows, "webhook", NOW + LEASE, LEASE, [])
+        assert await claims.claim(rows, "webhook", NOW + LEASE - timedelta(seconds=1), LEASE, []) is None
+        second = await claims.claim(rows, "webhook", NOW + LEASE, LEASE, [])
         assert second is not None
         assert (second.id, second.token) == (first.id, first.token + 1)
 
@@ -72,15 +72,15 @@ def test_a_failure_that_an_owner_reports_after_its_lease_was_taken_over_changes_
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        stalled = await outbox.claim(rows, "webhook", NOW, LEASE, [])
-        new = await outbox.claim(rows, "webhook", NOW + LEASE, LEASE, [])
+        stalled = await claims.claim(rows, "webhook", NOW, LEASE, [])
+        new = await claims.claim(rows, "webhook", NOW + LEASE, LEASE, [])
         assert stalled is not None
         assert new is not None
-        assert not await outbox.failed(rows, stalled, "too late to say so")
-        assert not await outbox.postponed(rows, stalled, "too late to say so", NOW)
-        assert not await outbox.renewed(rows, stalled, NOW + 9 * LEASE)
-        assert await outbox.delivered(rows, new, NOW + LEASE)
-        assert not await outbox.delivered(rows, stalled, NOW)
+        assert not await claims.failed(rows, stalled, "too late to say so")
+        assert not await claims.postponed(rows, stalled, "too late to say so", NOW)
+        assert not await claims.renewed(rows, stalled, NOW + 9 * LEASE)
+        assert await claims.delivered(rows, new, NOW + LEASE)
+        assert not await claims.delivered(rows, stalled, NOW)
         row = await rows.find_one({"_id": new.id})
         assert row is not None
         assert (row["status"], row["attempts"], row["last_error"]) == ("delivered", 1, None)
@@ -93,13 +93,13 @@ def test_what_has_arrived_is_marked_whoever_holds_the_claim_by_now(filled: Any, 
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        slow = await outbox.claim(rows, "webhook", NOW, LEASE, [])
-        new = await outbox.claim(rows, "webhook", NOW + LEASE, LEASE, [])
+        slow = await claims.claim(rows, "webhook", NOW, LEASE, [])
+        new = await claims.claim(rows, "webhook", NOW + LEASE, LEASE, [])
         assert slow is not None
         assert new is not None
-        assert await outbox.delivered(rows, slow, NOW + LEASE)
-        assert not await outbox.failed(rows, new, "it has arrived meanwhile")
-        assert not await outbox.postponed(rows, new, "it has arrived meanwhile", NOW)
+        assert await claims.delivered(rows, slow, NOW + LEASE)
+        assert not await claims.failed(rows, new, "it has arrived meanwhile")
+        assert not await claims.postponed(rows, new, "it has arrived meanwhile", NOW)
         row = await rows.find_one({"_id": new.id})
         assert row is not None
         assert (row["status"], row["attempts"], row["last_error"]) == ("delivered", 1, None)
@@ -112,11 +112,11 @@ def test_a_claim_that_is_renewed_is_not_claimed_by_others(filled: Any, within: A
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        first = await outbox.claim(rows, "webhook", NOW, LEASE, [])
+        first = await claims.claim(rows, "webhook", NOW, LEASE, [])
         assert first is not None
-        assert await outbox.renewed(rows, first, NOW + 2 * LEASE)
-        assert await outbox.claim(rows, "webhook", NOW + LEASE, LEASE, []) is None
-        assert await outbox.claim(rows, "webhook", NOW + 2 * LEASE, LEASE, []) is not None
+        assert await claims.renewed(rows, first, NOW + 2 * LEASE)
+        assert await claims.claim(rows, "webhook", NOW + LEASE, LEASE, []) is None
+        assert await claims.claim(rows, "webhook", NOW + 2 * LEASE, LEASE, []) is not None
 
     within(story)
 
@@ -129,10 +129,10 @@ def test_the_rows_of_a_busy_channel_are_passed_over(filled: Any, within: Any) ->
     async def story(rows: Rows) -> None:
         later = NOW + timedelta(seconds=2)
         busy = [("acme", "hook"), ("acme", "other")]
-        found = await outbox.claim(rows, "webhook", later, LEASE, busy)
+        found = await claims.claim(rows, "webhook", later, LEASE, busy)
         assert found is not None
         assert found.id == "b/hook"
-        assert await outbox.claim(rows, "webhook", later, LEASE, busy) is None
+        assert await claims.claim(rows, "webhook", later, LEASE, busy) is None
 
     within(story)
 
@@ -143,9 +143,9 @@ def test_inserting_again_leaves_a_row_as_it_is(filled: Any, within: Any) -> None
     filled(alert, HOOK)
 
     async def deliver(rows: Rows) -> None:
-        claim = await outbox.claim(rows, "webhook", NOW, LEASE, [])
+        claim = await claims.claim(rows, "webhook", NOW, LEASE, [])
         assert claim is not None
-        await outbox.delivered(rows, claim, NOW)
+        await claims.delivered(rows, claim, NOW)
 
     within(deliver)
     filled(alert, HOOK, MAIL)
@@ -161,9 +161,9 @@ def test_claims_and_counts_use_an_index(filled: Any, within: Any) -> None:
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        assert await outbox.pending(rows) == {"webhook": 1}
+        assert await outbox.pending(rows) == {"webhook": outbox.Waiting(1, NOW)}
         query = {"status": "pending", "channel_type": "webhook", "next_attempt_at": {"$lte": NOW}}
-        plan = await rows.find(query).sort("next_attempt_at", 1).explain()
+        plan: Any = await rows.find(query).sort("next_attempt_at", 1).explain()
         assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
         assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"])
 
@@ -171,21 +171,21 @@ def test_claims_and_counts_use_an_index(filled: Any, within: Any) -> None:
 
 
 def test_a_first_failure_is_tried_again_within_seconds() -> None:
-    drawn = [outbox.next_attempt(1, NOW, NOW, None) for _ in range(200)]
+    drawn = [claims.next_attempt(1, NOW, NOW, None) for _ in range(200)]
 
     assert all(at is not None and timedelta() <= at - NOW <= timedelta(seconds=5) for at in drawn)
     assert len(set(drawn)) > 100
 
 
 def test_waits_grow_but_stay_below_four_hours() -> None:
-    drawn = [outbox.next_attempt(60, NOW, NOW, None) for _ in range(200)]
+    drawn = [claims.next_attempt(60, NOW, NOW, None) for _ in range(200)]
 
     assert all(at is not None and at - NOW <= timedelta(hours=4) for at in drawn)
     assert max(at for at in drawn if at is not None) - NOW > timedelta(hours=1)
 
 
 def test_what_the_receiver_asks_for_is_the_least_wait() -> None:
-    at = outbox.next_attempt(1, NOW, NOW, 3600)
+    at = claims.next_attempt(1, NOW, NOW, 3600)
 
     assert at is not None
     assert at >= NOW + timedelta(hours=1)
@@ -194,12 +194,12 @@ def test_what_the_receiver_asks_for_is_the_least_wait() -> None:
 def test_a_receiver_that_stays_away_is_given_up_after_three_days() -> None:
     day_three = NOW + timedelta(days=2, hours=19)
 
-    assert outbox.next_attempt(40, NOW, day_three, None) is not None
-    assert outbox.next_attempt(40, NOW, NOW + timedelta(days=3, seconds=1), None) is None
+    assert claims.next_attempt(40, NOW, day_three, None) is not None
+    assert claims.next_attempt(40, NOW, NOW + timedelta(days=3, seconds=1), None) is None
 
 
 def test_a_receiver_that_asks_for_years_is_given_up_without_an_overflow() -> None:
-    assert outbox.next_attempt(1, NOW, NOW + timedelta(hours=1), 1e300) is None
+    assert claims.next_attempt(1, NOW, NOW + timedelta(hours=1), 1e300) is None
 
 
 def test_a_simulated_absence_of_two_days_is_bridged() -> None:
@@ -207,10 +207,10 @@ def test_a_simulated_absence_of_two_days_is_bridged() -> None:
     back, now, attempts = NOW + timedelta(days=2), NOW, 0
     while now < back:
         attempts += 1
-        following = outbox.next_attempt(attempts, NOW, now, None)
+        following = claims.next_attempt(attempts, NOW, now, None)
         assert following is not None
         now = following
-    assert now < NOW + outbox.TRIED_FOR
+    assert now < NOW + claims.TRIED_FOR
     assert attempts < 100
 
 
@@ -218,7 +218,7 @@ def test_a_simulated_absence_of_two_days_is_bridged() -> None:
 def test_an_alert_whose_brand_became_unreadable_again_meanwhile_still_waits(stack: Servers, database: str) -> None:
     alert = an_alert("acme")
     with mongo.client(stack.mongodb) as client:
-        rows = client[database][outbox.DELIVERIES]
+        rows = outbox.deliveries(client[database])
         outbox.prepare(rows)
         outbox.insert(rows, [outbox.Told(alert, (outbox.UNROUTED,))], NOW)
         [waiting] = outbox.unrouted(rows, "acme")
@@ -229,7 +229,7 @@ def test_an_alert_whose_brand_became_unreadable_again_meanwhile_still_waits(stac
 @pytest.mark.stack
 def test_a_channel_whose_type_is_called_unrouted_is_no_alert_without_channels(stack: Servers, database: str) -> None:
     with mongo.client(stack.mongodb) as client:
-        rows = client[database][outbox.DELIVERIES]
+        rows = outbox.deliveries(client[database])
         outbox.prepare(rows)
         outbox.insert(rows, [outbox.Told(an_alert("acme"), (UnknownChannel(id="x", type="unrouted"),))], NOW)
         assert outbox.unrouted_brands(rows) == []

@@ -9,7 +9,7 @@ from pymongo.errors import AutoReconnect
 
 from rapport.contracts.events import Channel, Notice, WebhookChannel
 from rapport.kit import mongo
-from services.notifier import outbox
+from services.notifier import claims, outbox
 from services.notifier.sender import Sender
 from tests.services.notifier.conftest import Servers, an_alert
 
@@ -32,17 +32,17 @@ class OneChannel:
 def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers, database: str) -> None:
     now = datetime.now(UTC)
     with mongo.client(stack.mongodb) as client:
-        rows = client[database][outbox.DELIVERIES]
+        rows = outbox.deliveries(client[database])
         outbox.prepare(rows)
         outbox.insert(rows, [outbox.Told(an_alert("young"), [HOOK])], now)
-        outbox.insert(rows, [outbox.Told(an_alert("old"), [HOOK])], now - outbox.TRIED_FOR + timedelta(seconds=1))
+        outbox.insert(rows, [outbox.Told(an_alert("old"), [HOOK])], now - claims.TRIED_FOR + timedelta(seconds=1))
 
     async def fault(id: str, notice: Notice, channel: Channel) -> None:
         raise RuntimeError("secret detail")
 
     async def story() -> dict[str, Any]:
         async with mongo.async_client(stack.mongodb) as client:
-            rows = client[database][outbox.DELIVERIES]
+            rows = outbox.async_deliveries(client[database])
             sender = Sender("webhook", fault, rows, OneChannel(), lease=LEASE, at_once=4)  # type: ignore[arg-type]
             still = {"$or": [{"attempts": 0}, {"brand": "old", "status": "pending"}]}
             stop = asyncio.Event()
@@ -59,7 +59,7 @@ def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers,
     assert found["young"]["attempts"] >= 1
     assert found["young"]["status"] == "pending"
     assert found["old"]["status"] == "failed"
-    assert {row["last_error"] for row in found.values()} == {"a fault of ours; it is in the notifier's log"}
+    assert {row["last_error"] for row in found.values()} == {"an internal error; see the notifier's log"}
 
 
 def test_what_arrived_while_mongodb_is_away_is_marked_when_it_is_back_and_not_sent_again(
@@ -67,16 +67,16 @@ def test_what_arrived_while_mongodb_is_away_is_marked_when_it_is_back_and_not_se
 ) -> None:
     sent: list[str] = []
     away = iter(range(3))
-    real = outbox.delivered
+    real = claims.delivered
 
-    async def marked(rows: Any, claim: outbox.Claim, now: datetime) -> bool:
+    async def marked(rows: Any, claim: claims.Claim, now: datetime) -> bool:
         if next(away, None) is not None:
             raise AutoReconnect("away")
         return await real(rows, claim, now)
 
-    monkeypatch.setattr(outbox, "delivered", marked)
+    monkeypatch.setattr(claims, "delivered", marked)
     with mongo.client(stack.mongodb) as client:
-        rows = client[database][outbox.DELIVERIES]
+        rows = outbox.deliveries(client[database])
         outbox.prepare(rows)
         outbox.insert(rows, [outbox.Told(an_alert("acme"), [HOOK])], datetime.now(UTC))
 
@@ -85,7 +85,7 @@ def test_what_arrived_while_mongodb_is_away_is_marked_when_it_is_back_and_not_se
 
     async def story() -> None:
         async with mongo.async_client(stack.mongodb) as client:
-            rows = client[database][outbox.DELIVERIES]
+            rows = outbox.async_deliveries(client[database])
             long = timedelta(minutes=5)
             sender = Sender("webhook", arrive, rows, OneChannel(), lease=long, at_once=4)  # type: ignore[arg-type]
             stop = asyncio.Event()

@@ -10,12 +10,13 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from rapport.contracts.events import Alert, Channel, Step, WebhookChannel
 from rapport.kit import mongo
-from rapport.kit.mongo import Document
-from services.notifier import outbox
-from services.notifier.outbox import Claim, Told
+from services.notifier import claims, outbox
+from services.notifier.claims import Claim
+from services.notifier.outbox import Told
 from services.notifier.steps import Turn, turn
-from tests.services.notifier.conftest import Servers, World, an_alert, eventually
+from tests.services.notifier.conftest import Servers, World, an_alert
 from tests.services.notifier.receivers import Answer
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -34,20 +35,20 @@ class Outbox:
         self._mongodb = mongodb
         self._database = database
         with mongo.client(mongodb) as client:
-            outbox.prepare(client[database][outbox.DELIVERIES])
+            outbox.prepare(outbox.deliveries(client[database]))
 
     def insert(self, step: Step, minute: int, *, offset: int = 0, exchange: str = "e", to: Channel = HOOK) -> Alert:
         alert = an_alert("acme", step, exchange=exchange, created_at=NOW + timedelta(minutes=minute))
         with mongo.client(self._mongodb) as client:
-            outbox.insert(client[self._database][outbox.DELIVERIES], [Told(alert, (to,), offset)], NOW)
+            outbox.insert(outbox.deliveries(client[self._database]), [Told(alert, (to,), offset)], NOW)
         return alert
 
-    def tell(self, story: Callable[[Rows], Awaitable[None]]) -> dict[str, Document]:
+    def tell(self, story: Callable[[Rows], Awaitable[None]]) -> dict[str, outbox.Row]:
         """Runs a story and gives the rows by step."""
 
-        async def connected() -> dict[str, Document]:
+        async def connected() -> dict[str, outbox.Row]:
             async with mongo.async_client(self._mongodb) as client:
-                rows = client[self._database][outbox.DELIVERIES]
+                rows = outbox.async_deliveries(client[self._database])
                 await story(rows)
                 return {row["step"]: row async for row in rows.find()}
 
@@ -59,25 +60,30 @@ def box(stack: Servers, database: str) -> Outbox:
     return Outbox(stack.mongodb, database)
 
 
+@pytest.fixture
+def answered_late(box: Outbox) -> Outbox:
+    """With an exchange that was overdue, and answered five minutes later."""
+    box.insert("breach", 0)
+    box.insert("resolved", 5)
+    return box
+
+
 async def claimed(rows: Rows, step: str, at: datetime = NOW) -> Claim:
     """Claims the row of a step, passing over the others as if their channels were busy."""
     await rows.update_many({"status": "pending", "lease.until": None}, {"$set": {"next_attempt_at": at + LEASE}})
     await rows.update_one({"step": step}, {"$set": {"next_attempt_at": at - LEASE}})
-    claim = await outbox.claim(rows, "webhook", at, LEASE, [])
+    claim = await claims.claim(rows, "webhook", at, LEASE, [])
     assert claim is not None
     assert claim.step == step
     return claim
 
 
-def test_a_step_that_is_claimed_after_a_later_one_is_there_is_skipped(box: Outbox) -> None:
-    box.insert("breach", 0)
-    box.insert("resolved", 5)
-
+def test_a_step_that_is_claimed_after_a_later_one_is_there_is_skipped(answered_late: Outbox) -> None:
     async def story(rows: Rows) -> None:
         assert await turn(rows, await claimed(rows, "breach"), NOW) is Turn.SKIPPED
         assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.SEND
 
-    found = box.tell(story)
+    found = answered_late.tell(story)
     assert (found["breach"]["status"], found["breach"]["overtaken_by"]) == ("skipped", "resolved")
     assert (found["breach"]["attempts"], found["breach"]["lease"]["until"]) == (0, None)
 
@@ -98,32 +104,26 @@ def test_the_last_step_skips_all_that_wait_before_it(box: Outbox) -> None:
     box.tell(story)
 
 
-def test_a_step_waits_while_the_one_before_it_is_being_sent(box: Outbox) -> None:
-    box.insert("breach", 0)
-    box.insert("resolved", 5)
-
+def test_a_step_waits_while_the_one_before_it_is_being_sent(answered_late: Outbox) -> None:
     async def story(rows: Rows) -> None:
         sending = await claimed(rows, "breach")
         assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.WAIT
         row = await rows.find_one({"step": "resolved"})
         assert row is not None
-        assert (row["status"], row["attempts"], row["next_attempt_at"]) == ("pending", 0, NOW + outbox.GIVEN_BACK_FOR)
-        assert await outbox.delivered(rows, sending, NOW)
+        assert (row["status"], row["attempts"], row["next_attempt_at"]) == ("pending", 0, NOW + claims.GIVEN_BACK_FOR)
+        assert await claims.delivered(rows, sending, NOW)
         assert await turn(rows, await claimed(rows, "resolved", NOW + LEASE), NOW) is Turn.SEND
 
-    assert box.tell(story)["breach"]["status"] == "delivered"
+    assert answered_late.tell(story)["breach"]["status"] == "delivered"
 
 
-def test_the_step_of_an_owner_that_died_holds_up_the_next_for_a_lease_at_most(box: Outbox) -> None:
-    box.insert("breach", 0)
-    box.insert("resolved", 5)
-
+def test_the_step_of_an_owner_that_died_holds_up_the_next_for_a_lease_at_most(answered_late: Outbox) -> None:
     async def story(rows: Rows) -> None:
         await claimed(rows, "breach")
         assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.WAIT
         assert await turn(rows, await claimed(rows, "resolved", NOW + LEASE), NOW + LEASE) is Turn.SEND
 
-    assert box.tell(story)["breach"]["status"] == "skipped"
+    assert answered_late.tell(story)["breach"]["status"] == "skipped"
 
 
 def test_steps_of_one_moment_are_in_the_order_of_the_log(box: Outbox) -> None:
@@ -136,27 +136,21 @@ def test_steps_of_one_moment_are_in_the_order_of_the_log(box: Outbox) -> None:
     assert box.tell(story)["breach"]["overtaken_by"] == "resolved"
 
 
-def test_rows_from_before_there_was_an_order_are_put_in_order_by_their_time(box: Outbox) -> None:
-    box.insert("breach", 0)
-    box.insert("resolved", 5)
-
+def test_rows_from_before_there_was_an_order_are_put_in_order_by_their_time(answered_late: Outbox) -> None:
     async def story(rows: Rows) -> None:
         await rows.update_many({}, {"$unset": {"offset": 1, "overtaken_by": 1}})
         assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.SEND
 
-    assert box.tell(story)["breach"]["status"] == "skipped"
+    assert answered_late.tell(story)["breach"]["status"] == "skipped"
 
 
-def test_a_row_that_holds_no_alert_is_left_to_the_sender(box: Outbox) -> None:
-    box.insert("breach", 0)
-    box.insert("resolved", 5)
-
+def test_a_row_that_holds_no_alert_is_left_to_the_sender(answered_late: Outbox) -> None:
     async def story(rows: Rows) -> None:
         await rows.update_one({"step": "breach"}, {"$unset": {"payload.created_at": 1}})
         assert await turn(rows, await claimed(rows, "breach"), NOW) is Turn.SEND
         assert await turn(rows, await claimed(rows, "resolved"), NOW) is Turn.SEND
 
-    box.tell(story)
+    answered_late.tell(story)
 
 
 @pytest.fixture(scope="module")
@@ -208,4 +202,4 @@ def test_steps_arrive_in_order_however_many_notifiers_there_are(notifiers: World
     for sequence in told.values():
         assert sequence == sorted(sequence, key=[str(step) for step in steps].index)
         assert sequence[-1] == "resolved"
-    eventually(lambda: world.rows.count_documents({"brand": brand, "status": "pending"}) == 0, "nothing waits")
+    until(lambda: world.rows.count_documents({"brand": brand, "status": "pending"}) == 0, "nothing waits")

@@ -115,8 +115,8 @@ def test_a_missing_post_is_told_with_what_was_planned() -> None:
     message = wording.message_for(missing, "Acme", link, missing.created_at)
     later = wording.message_for(missing, "Acme", link, missing.created_at + timedelta(hours=1))
 
-    assert message.subject == "Not published: a post of Acme on Bluesky was planned 30 minutes ago"
-    assert later.subject == "Not published: a post of Acme on Bluesky was planned 1 hour 30 minutes ago"
+    assert message.subject == "Not published: a post for Acme on Bluesky was planned 30 minutes ago"
+    assert later.subject == "Not published: a post for Acme on Bluesky was planned 1 hour 30 minutes ago"
     assert "> Monday\n> is here" in message.text
     assert "Owner: Grace Bcc: x" in message.text
     assert "https://portal.example/brands/acme/calendar/monday" in message.text

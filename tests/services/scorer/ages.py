@@ -12,7 +12,7 @@ from rapport.contracts.events import CONVERSATIONAL, Interaction
 from rapport.contracts.rows import FOLLOWER, FollowerRow, parts_of, row_key
 from services.scorer.fenced.batch import Batch
 from services.scorer.pruning import LOOK_EVERY, Pruner
-from services.scorer.relationships import RelationshipsHandler
+from services.scorer.relationships.handler import RelationshipsHandler
 from tests.services.scorer.story import DAY, Dialogue, FakeRecord
 
 LONG = 91 * DAY

@@ -1,17 +1,32 @@
 """Interactions, records and a lane without Kafka, for telling a partition's story in a test."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from rapport.contracts import codec
-from rapport.contracts.controls import AccountConnected, FollowerAway, PolicyVersion, Rule
+from rapport.contracts.controls import (
+    AccountConnected,
+    FollowerAway,
+    PolicyRule,
+    PolicyVersion,
+    ScoringSet,
+)
 from rapport.contracts.events import Actor, Alert, ExchangeSnapshot, Interaction, Kind, Object, Parent, Spoken, Tick
-from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES
+from rapport.contracts.rows import FOLLOWER, FollowerRow, row_key
+from rapport.contracts.scoring import Scoring
+from rapport.contracts.topics import (
+    ALERTS,
+    CONVERSATIONS,
+    EXCHANGES,
+)
 from rapport.domain.times import ms, utc
-from services.scorer.exchanges import ExchangesHandler
+from services.scorer.exchanges.handler import ExchangesHandler
 from services.scorer.fenced.batch import Batch, Output
-from services.scorer.relationships import RelationshipsHandler
+from services.scorer.relationships.handler import RelationshipsHandler
 
 T0 = ms(utc(1_790_000_000_000))
 HOUR = 3_600_000
@@ -135,7 +150,9 @@ class Story:
         """Time passes."""
         self.tell(Tick(), at, "rapport.tick.v1")
 
-    def policy(self, at: int, *rules: Rule, version: int = 1, effective_from: int | None = None, **more: Any) -> None:
+    def policy(
+        self, at: int, *rules: PolicyRule, version: int = 1, effective_from: int | None = None, **more: Any
+    ) -> None:
         """A new version of the brand's policy; `calendars` by name."""
         effective = utc(effective_from or at)
         self.control(PolicyVersion(brand="acme", version=version, effective_from=effective, rules=rules, **more), at)
@@ -198,3 +215,66 @@ class Dialogue(Story):
             found = codec.decode(codec.type_of(output.headers), output.value)
             self.told.append(found)
             self.control(found, at)
+
+
+def day(seed: int, many: int, now: int) -> list[Interaction]:
+    """Comments, replies, deletions and reactions of some followers, shuffled within an hour, some sent twice."""
+    dice = random.Random(seed)
+    found: list[tuple[float, Interaction]] = []
+    for number in range(many):
+        at = now - 5 * HOUR + number * 10_000
+        follower, post = f"f{dice.randrange(many // 8 + 1)}", f"post-{dice.randrange(40)}"
+        where = {"follower": follower, "thread": post, "conversation": post}
+        kind = dice.choice(["comment", "comment", "reply", "delete", "reaction", "follow", "share"])
+        if kind == "reply":
+            made = interaction(
+                "reply", f"s{seed}-{number}", at, parent=f"s{seed}-{dice.randrange(number + 1)}", **where
+            )
+        elif kind == "delete":
+            made = interaction("delete", f"s{seed}-{number}", at, of=f"s{seed}-{dice.randrange(number + 1)}", **where)
+        else:
+            made = interaction(kind, f"s{seed}-{number}", at, text="It is a nice day", **where)  # type: ignore[arg-type]
+        for _ in range(1 + (dice.random() < 0.1)):
+            found.append((at + dice.random() * HOUR, made))
+    return [made for _, made in sorted(found, key=lambda each: each[0])]
+
+
+class People:
+    """A partition of relationships that is told records one by one."""
+
+    def __init__(self) -> None:
+        self.rows = Rows()
+        self.reopen()
+
+    def reopen(self) -> None:
+        """As another worker would find it."""
+        self.handler = RelationshipsHandler()
+        self.handler.open(self.rows)  # type: ignore[arg-type]
+
+    def tell(self, event: object, at: int = T0, type: str = "rapport.interaction.v1") -> bool:
+        """One record; gives whether more is due."""
+        batch = Batch(self.rows)
+        self.handler.apply(record(event, at, type), at, batch)
+        return self._commit(batch, at)
+
+    def sweep(self, at: int = T0) -> bool:
+        """A transaction without records."""
+        return self._commit(Batch(self.rows), at)
+
+    def _commit(self, batch: Batch, at: int) -> bool:
+        more = self.handler.sweep(at, batch)
+        self.rows.take(batch)
+        self.handler.committed()
+        return more
+
+    def set(self, scoring: Scoring) -> bool:
+        """New numbers."""
+        return self.tell(ScoringSet(scoring=scoring), type="rapport.control.v1")
+
+    def row(self, name: str = "ada") -> FollowerRow:
+        """A follower's row."""
+        return msgspec.json.decode(self.rows[row_key(FOLLOWER, "acme", "generic", name)], type=FollowerRow)
+
+    def trust(self, name: str = "ada") -> float:
+        """The landmark sum of a follower's trust."""
+        return sum(self.row(name).contributions["trust"].values())

@@ -13,7 +13,7 @@ from hypothesis import given, settings, target
 from hypothesis import strategies as st
 from msgspec import structs
 
-from rapport.contracts.controls import Rule
+from rapport.contracts.controls import PolicyRule
 from rapport.contracts.events import Interaction, Kind, Parent
 from rapport.contracts.rows import FOLLOWER, parts_of
 from tests.services.scorer.ages import Ages, nothing_leaves
@@ -101,7 +101,7 @@ def years(draw: st.DrawFn) -> list[Told]:
 def lived(happened: list[Told]) -> Ages:
     """What comes of it."""
     ages = Ages()
-    ages.policy(T0 - DAY, Rule(target_seconds=6 * 3600, warn_at=(0.5,)))
+    ages.policy(T0 - DAY, PolicyRule(target_seconds=6 * 3600, warn_at=(0.5,)))
     arriving = [(each.at, each) for each in happened]
     arriving += [(each.at + each.again, each) for each in happened if each.again is not None]
     for at, each in sorted(arriving, key=lambda one: one[0]):

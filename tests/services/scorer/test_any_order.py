@@ -10,10 +10,10 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rapport.contracts.controls import Decided, Rule
+from rapport.contracts.controls import Decided, PolicyRule
 from rapport.contracts.events import Interaction, Kind
 from rapport.contracts.rows import FollowerRow
-from rapport.domain.counting import Fact, count
+from rapport.domain.relationships.counting import CountedFact, count
 from rapport.domain.times import ms, utc
 from tests.services.scorer.story import DAY, HOUR, T0, Story, interaction
 
@@ -166,7 +166,7 @@ def test_any_order_and_any_repetition_end_in_the_exchanges_of_the_model(
     pauses = data.draw(st.lists(st.integers(0, 5 * HOUR), min_size=len(arriving), max_size=len(arriving)))
     story = Story()
     # In force long before anything happened, so that every comment has the same target.
-    story.policy(T0, Rule(target_seconds=TARGET // 1000), effective_from=T0 - DAY)
+    story.policy(T0, PolicyRule(target_seconds=TARGET // 1000), effective_from=T0 - DAY)
     clock = T0
     for told, pause in zip(arriving, pauses, strict=True):
         clock += pause
@@ -213,7 +213,7 @@ def test_facts_in_any_order_and_any_number_give_the_same_relationship_to_the_las
         row = FollowerRow(
             brand="acme", platform="generic", follower="ada", revision=0, first_seen=utc(T0), last_seen=utc(T0)
         )
-        known: dict[int, Fact] = {}
+        known: dict[int, CountedFact] = {}
         for moment, kind, thing in arriving:
             newer = count(row, known.get(thing), (moment, str(moment)), kind, utc(T0 + moment * 7 * HOUR))
             if newer is not None:

@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from rapport.contracts.controls import FollowerErased, Rule
+from rapport.contracts.controls import FollowerErased, PolicyRule
 from rapport.contracts.events import Tick
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES, key_of, partition_of
 from rapport.domain.erasing import ERASED
 from rapport.domain.times import utc
-from services.scorer.erasures import GATHER
-from services.scorer.exchanges import ExchangesHandler
+from services.scorer.exchanges.erasures import GATHER
+from services.scorer.exchanges.handler import ExchangesHandler
 from services.scorer.fenced.batch import Batch
-from tests.services.scorer.story import DAY, HOUR, T0, Rows, Story, interaction, record
-from tests.services.scorer.test_relationships import People
+from tests.services.scorer.story import DAY, HOUR, T0, People, Rows, Story, interaction, record
 
 CONTROL = "rapport.control.v1"
 
@@ -26,7 +25,7 @@ def gone(follower: str = "ada") -> FollowerErased:
 
 
 def erase(story: Story, at: int) -> None:
-    """A follower is erased, and the passage that looks for what is left of them is over."""
+    """A follower is erased, and the walk that looks for what is left of them is over."""
     story.control(gone(), at)
     story.tick(at + GATHER)
 
@@ -73,7 +72,7 @@ def test_what_was_open_ends_without_a_word_of_what_was_said_and_its_clock_with_i
 
 def test_what_was_missed_before_stays_missed_and_what_was_answered_stays_answered() -> None:
     story = Story()
-    story.policy(T0, Rule(target_seconds=3600, warn_at=()))
+    story.policy(T0, PolicyRule(target_seconds=3600, warn_at=()))
     story.tell(interaction("comment", "c1", T0 + 1, text="secret"), T0 + 1)
     story.tell(interaction("comment", "c2", T0 + 1, thread="post-2"), T0 + 1)
     story.tell(interaction("reply", "r2", T0 + 2, parent="c2", thread="post-2"), T0 + 2)
@@ -149,7 +148,7 @@ class _Counted(Rows):
         return super().chunks(prefix)
 
 
-def test_a_hundred_who_are_erased_together_are_looked_for_in_one_passage_and_later_ones_in_another() -> None:
+def test_a_hundred_who_are_erased_together_are_looked_for_in_one_walk_and_later_ones_in_another() -> None:
     story = Story(rows=_Counted())
     for number in range(120):
         story.tell(interaction("comment", f"c{number}", T0, follower=f"p{number}", thread=f"post-{number}"), T0)
@@ -168,7 +167,7 @@ def test_a_hundred_who_are_erased_together_are_looked_for_in_one_passage_and_lat
     assert story.rows.passes == 2  # type: ignore[attr-defined]
 
 
-def test_alerts_that_are_due_do_not_wait_for_a_passage() -> None:
+def test_alerts_that_are_due_do_not_wait_for_a_walk() -> None:
     rows = _Counted()
     story = Story(rows=rows)
     for number in range(1_000):

@@ -10,11 +10,11 @@ from rapport.contracts import codec
 from rapport.contracts.codec import NewerError
 from rapport.contracts.topics import CONVERSATIONS, CONVERSATIONS_DEAD
 from services.scorer.agents import agents
-from services.scorer.exchanges import ExchangesHandler
+from services.scorer.exchanges.handler import ExchangesHandler
 from services.scorer.fenced.batch import Batch
 from services.scorer.fenced.state import Position
 from services.scorer.fenced.transaction import Transactions
-from services.scorer.rows import ObjectRow
+from services.scorer.rows.exchanges import ObjectRow
 from tests.services.scorer.story import T0, FakeRecord, Rows, interaction, record
 
 PLACE = f"{CONVERSATIONS.name}:0:1"

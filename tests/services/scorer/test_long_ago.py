@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from rapport.contracts.controls import Rule
+from rapport.contracts.controls import PolicyRule
 from rapport.contracts.events import Interaction, Kind, Parent
 from rapport.domain.times import utc
 from tests.services.scorer.ages import LONG, Ages, nothing_leaves
@@ -17,7 +17,7 @@ LATER = T0 + LONG
 def begun() -> Ages:
     """A brand that answers within six hours."""
     ages = Ages()
-    ages.policy(T0 - DAY, Rule(target_seconds=6 * 3600, warn_at=()))
+    ages.policy(T0 - DAY, PolicyRule(target_seconds=6 * 3600, warn_at=()))
     return ages
 
 

@@ -4,14 +4,14 @@ import pytest
 
 from rapport.contracts.controls import FollowerErased
 from rapport.contracts.events import ExchangeSnapshot, Interaction
-from rapport.contracts.rows import FollowerRow, parts_of
-from rapport.domain.counting import KEPT_DAYS, Fact, Thing, count, counts
-from rapport.domain.publication import FOLD_AFTER, Thread, is_history
+from rapport.contracts.rows import parts_of
+from rapport.domain.exchanges.publication import FOLD_AFTER, Thread, is_history
+from rapport.domain.relationships.counting import Thing
 from rapport.domain.times import utc
 from services.scorer import lifetimes
 from services.scorer.fenced.batch import Batch
 from services.scorer.pruning import KEPT, LOOK_EVERY, PASS_EVERY
-from services.scorer.rows import Messages, ObjectRow
+from services.scorer.rows.exchanges import MessagesRow, ObjectRow
 from tests.services.scorer.ages import Ages
 from tests.services.scorer.story import DAY, HOUR, T0, Rows, interaction
 
@@ -140,8 +140,8 @@ def test_a_deleted_comment_stays_while_something_in_its_thread_is_open() -> None
 
 def test_who_writes_in_a_thread_of_messages_stays_known() -> None:
     kind = lifetimes.messages(nobody)
-    assert kind.stays(KEY, Messages(follower="ada"))
-    assert kind.is_over(KEY, Messages(), T0, Batch(Rows()))
+    assert kind.stays(KEY, MessagesRow(follower="ada"))
+    assert kind.is_over(KEY, MessagesRow(), T0, Batch(Rows()))
 
 
 def test_a_thing_stays_while_a_record_of_it_stands() -> None:
@@ -153,24 +153,6 @@ def test_a_thing_stays_while_a_record_of_it_stands() -> None:
     ):
         assert kind.stays(KEY, thing) == stays
         assert kind.is_over(KEY, thing, T0, Batch(Rows())) != stays
-
-
-def test_a_fact_counts_for_good_if_it_is_an_interaction_and_as_long_as_its_day_if_it_is_not() -> None:
-    row = FollowerRow(
-        brand="acme", platform="generic", follower="ada", revision=0, first_seen=utc(T0), last_seen=utc(T0)
-    )
-    comment = count(row, None, (1, ""), "comment", utc(T0))
-    missed = count(row, None, (1, ""), "unanswered", utc(T0))
-    assert comment is not None
-    assert missed is not None
-    assert counts(row, comment)
-    assert counts(row, missed)
-    assert not counts(row, Fact((1, "")))
-    count(row, None, (1, ""), "comment", utc(T0 + KEPT_DAYS * DAY))
-    assert counts(row, missed)
-    count(row, None, (1, ""), "comment", utc(T0 + (KEPT_DAYS + 1) * DAY))
-    assert not counts(row, missed)
-    assert counts(row, comment)
 
 
 def test_a_thread_is_history_30_days_after_the_end_of_the_last_that_was_asked_in_it() -> None:

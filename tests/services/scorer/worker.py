@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,19 @@ import httpx
 from kafka import TopicPartition
 
 from rapport.contracts import codec
+from rapport.contracts.controls import PolicyRule, PolicyVersion
 from rapport.contracts.events import CONVERSATIONAL, Interaction
-from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, Topic, key_of, partition_of
-from rapport.kit import kafka
+from rapport.contracts.topics import (
+    CONVERSATIONS,
+    ENGAGEMENTS,
+    Topic,
+    key_of,
+    partition_of,
+)
+from rapport.domain.times import utc
+from rapport.kit.broker import kafka
 from rapport.local import ports
-
-DEADLINE = 120.0
-
-
-def until(condition: Callable[[], bool], what: str, deadline: float = DEADLINE) -> None:
-    """Waits for a condition; fails with what it waited for."""
-    end = time.monotonic() + deadline
-    while not condition():
-        assert time.monotonic() < end, f"waited {deadline:.0f} s in vain until {what}"
-        time.sleep(0.05)
+from rapport.local.servers.stack import Running
 
 
 class Scorer:
@@ -131,3 +129,30 @@ def processed(bootstrap: str, group: str, topics: Iterable[Topic]) -> bool:
         return all((consumer.committed(partition) or 0) > offset for partition, offset in last.items())
     finally:
         consumer.close()
+
+
+def broker_now(running: Running) -> int:
+    """The broker's idea of now (ms): the append time of a record."""
+    producer = kafka.producer(running.kafka, "test")
+    found: int = (
+        producer.send(CONVERSATIONS.name, b"{}", key=b"now", partition=0, headers=[("ce_type", b"rapport.tick.v1")])
+        .get(30)
+        .timestamp
+    )
+    producer.close()
+    return found
+
+
+def send_policy(running: Running, rule: PolicyRule, effective_from: int) -> None:
+    """Writes a policy into every partition, as the API would."""
+    policy = PolicyVersion(brand="acme", version=1, effective_from=utc(effective_from), rules=(rule,))
+    producer = kafka.producer(running.kafka, "test")
+    for partition in range(CONVERSATIONS.partitions):
+        producer.send(
+            CONVERSATIONS.name,
+            codec.encode(policy),
+            key=b"control",
+            partition=partition,
+            headers=codec.headers("rapport.control.v1", id="1", source="/test"),
+        ).get(30)
+    producer.close()

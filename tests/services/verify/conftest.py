@@ -7,10 +7,10 @@ import pytest
 from rapport.contracts.controls import Decided, Heartbeat
 from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS
 from rapport.domain.times import utc
-from tests.services.scorer.test_fenced_batches import broker_now
-from tests.services.scorer.worker import produce, until
+from tests.services.scorer.worker import broker_now, produce
 from tests.services.verify import days
 from tests.services.verify.world import World, world
+from tests.waiting import until
 
 
 @pytest.fixture(scope="session")
@@ -42,4 +42,5 @@ def busy_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         found.control(last, days.disconnected(now))
         produce(found.running.kafka, days.busy(2, 900, now))
         found.through()
+        found.read_twice()
         yield found

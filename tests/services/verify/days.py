@@ -4,20 +4,19 @@ import random
 
 from msgspec import structs
 
+from rapport.contracts.business_hours import WEEKDAYS, Calendar, Hours
 from rapport.contracts.controls import (
     Absence,
     AccountConnected,
     AccountDisconnected,
     FollowerAway,
+    PolicyRule,
     PolicyVersion,
-    Rule,
     When,
 )
 from rapport.contracts.events import Actor, Interaction
-from rapport.domain.business_time import WEEKDAYS, Calendar, Hours
 from rapport.domain.times import utc
-from tests.services.scorer.story import DAY, HOUR, interaction
-from tests.services.scorer.test_fenced_batches import day
+from tests.services.scorer.story import DAY, HOUR, day, interaction
 
 _ALL_DAY: Hours = (("00:00", "24:00"),)
 
@@ -33,10 +32,12 @@ def policies(now: int) -> list[PolicyVersion]:
         version=1,
         effective_from=utc(now - 2 * DAY),
         rules=(
-            Rule(when=When(words=("urgent",)), target_seconds=1800, warn_at=(0.5,), escalate_after_seconds=(600, 3600)),
-            Rule(when=When(empty=True), target_seconds=None),
-            Rule(when=When(stage=("likes", "trusts", "buys")), target_seconds=3600),
-            Rule(target_seconds=3 * 3600, calendar="always"),
+            PolicyRule(
+                when=When(words=("urgent",)), target_seconds=1800, warn_at=(0.5,), escalate_after_seconds=(600, 3600)
+            ),
+            PolicyRule(when=When(empty=True), target_seconds=None),
+            PolicyRule(when=When(stage=("likes", "trusts", "buys")), target_seconds=3600),
+            PolicyRule(target_seconds=3 * 3600, calendar="always"),
         ),
         calendars={"always": calendar},
     )
@@ -44,10 +45,10 @@ def policies(now: int) -> list[PolicyVersion]:
         brand="acme",
         version=2,
         effective_from=utc(now - 90 * 60_000),
-        rules=(Rule(target_seconds=1200, escalate_after_seconds=(1800,), automatic_answers=True),),
+        rules=(PolicyRule(target_seconds=1200, escalate_after_seconds=(1800,), automatic_answers=True),),
     )
     third = PolicyVersion(
-        brand="acme", version=3, effective_from=utc(now - 30 * 60_000), rules=(Rule(target_seconds=60),)
+        brand="acme", version=3, effective_from=utc(now - 30 * 60_000), rules=(PolicyRule(target_seconds=60),)
     )
     return [first, second, third]
 

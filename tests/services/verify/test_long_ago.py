@@ -7,15 +7,15 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from rapport.contracts.controls import PolicyVersion, Rule
+from rapport.contracts.controls import PolicyRule, PolicyVersion
 from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS
 from rapport.domain.times import utc
-from rapport.kit.kafka_login import login
+from rapport.kit.broker.kafka_login import login
 from tests.faults.months import LONG, OUR_TIME, WHO, first_day, taken_back, teller
 from tests.services.scorer.story import DAY
-from tests.services.scorer.test_fenced_batches import broker_now
-from tests.services.scorer.worker import until
+from tests.services.scorer.worker import broker_now
 from tests.services.verify.world import World, world
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -40,7 +40,7 @@ def test_what_is_taken_back_after_91_days_is_gone_from_the_views_and_verify_find
     admin.close()
     now = broker_now(own_world.running)
     later = now + LONG
-    rules = (Rule(target_seconds=6 * 3600, warn_at=()),)
+    rules = (PolicyRule(target_seconds=6 * 3600, warn_at=()),)
     own_world.control(PolicyVersion(brand="acme", version=1, effective_from=utc(now - DAY), rules=rules))
     with teller(own_world.running.kafka) as tell:
         tell.some(first_day(now), now + 1)

@@ -26,8 +26,8 @@ from rapport.contracts.topics import (
     key_of,
     partition_of,
 )
-from rapport.domain.addressing import topic_of
-from rapport.domain.counting import KEPT_DAYS
+from rapport.domain.exchanges.addressing import topic_of
+from rapport.domain.relationships.counting import KEPT_DAYS
 from rapport.domain.times import utc
 from rapport.kit.mongo import Document
 from services.scorer.fenced.state import Store
@@ -159,7 +159,7 @@ def test_what_the_log_refused_for_its_size_counts_as_not_processed(store: Store)
 def test_a_refusal_that_comes_after_the_record_was_replayed_cannot_be_made_good(store: Store) -> None:
     replay = Replay(store, 0)
     replay.take([overdue(0)])
-    with pytest.raises(UnverifiableError, match="begin anew"):
+    with pytest.raises(UnverifiableError, match="start again"):
         replay.take([letter(overdue(0), CONVERSATIONS_DEAD, "MessageSizeTooLargeError: the log refuses it")])
 
 

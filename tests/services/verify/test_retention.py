@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
-from rapport.contracts.controls import PolicyVersion, Rule
+from rapport.contracts.controls import PolicyRule, PolicyVersion
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, ENGAGEMENTS
 from rapport.domain.times import utc
-from rapport.kit import kafka
-from rapport.kit.kafka_login import login
-from tests.services.scorer.story import DAY, HOUR, interaction
-from tests.services.scorer.test_fenced_batches import broker_now, day
-from tests.services.scorer.worker import produce
+from rapport.kit.broker import kafka
+from rapport.kit.broker.kafka_login import login
+from tests.services.scorer.story import DAY, HOUR, day, interaction
+from tests.services.scorer.worker import broker_now, produce
 from tests.services.verify.world import World, world
 
 pytestmark = pytest.mark.stack
@@ -46,7 +45,7 @@ def cut_off(world: World, before: dict[TopicPartition, int]) -> None:
 
 def test_in_a_cut_log_it_goes_on_from_what_it_kept_or_refuses_and_says_why(own_world: World, tmp_path: Path) -> None:
     now = broker_now(own_world.running)
-    rules = (Rule(target_seconds=3 * 3600),)
+    rules = (PolicyRule(target_seconds=3 * 3600),)
     own_world.control(PolicyVersion(brand="acme", version=1, effective_from=utc(now - DAY), rules=rules))
     produce(own_world.running.kafka, day(1, 400, now))
     own_world.through()
@@ -75,4 +74,4 @@ def test_in_a_cut_log_it_goes_on_from_what_it_kept_or_refuses_and_says_why(own_w
     cut_off(own_world, ends(own_world))
     gone = own_world.verify("--keep", str(tmp_path / "kept"))
     assert gone.code == 2
-    assert "Begin anew with an empty folder" in gone.said
+    assert "Start again with an empty folder" in gone.said

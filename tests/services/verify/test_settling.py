@@ -46,12 +46,12 @@ class _Story:
     def begin(self, what: str, *ids: str) -> None:
         self.settling.add(self.views.some(what, ids), 1)
 
-    def look(self, after: float, *, passage: int, done: int = 0, log: Document | None = None) -> None:
+    def look(self, after: float, *, number: int, done: int = 0, log: Document | None = None) -> None:
         """After some seconds: MongoDB's hours are read, the log goes on, all is compared again."""
         self.now += after
-        hours = self.settling.hours(done, passage)
+        hours = self.settling.hours(done, number)
         self.views.log.update(log or {})
-        self.settling.look_again(hours, passage)
+        self.settling.look_again(hours, number)
 
     def differ(self, done: int) -> list[str]:
         assert self.settling.decided(done)
@@ -62,10 +62,10 @@ def test_what_agrees_later_is_no_difference() -> None:
     story = _Story()
     story.views.log["x"] = "answered"
     story.begin("exchange", "x")
-    story.look(1, passage=2)
+    story.look(1, number=2)
     assert len(story.settling) == 1
     story.views.mongodb["x"] = "answered"
-    story.look(1, passage=2)
+    story.look(1, number=2)
     assert story.differ(0) == []
 
 
@@ -74,7 +74,7 @@ def test_a_difference_is_one_only_when_it_settled_and_scorer_and_projector_are_p
     story.views.log["x"] = "answered"
     story.begin("exchange", "x")
     assert not story.settling.decided(1)
-    story.look(SETTLE + 1, passage=2)
+    story.look(SETTLE + 1, number=2)
     assert not story.settling.decided(0)
     assert story.differ(1) == ["x"]
 
@@ -84,10 +84,10 @@ def test_what_changes_has_to_settle_anew_and_to_be_passed_anew() -> None:
     story.views.log["x"] = "answered"
     story.begin("exchange", "x")
     story.views.mongodb["x"] = "open"
-    story.look(SETTLE - 1, passage=3)
-    story.look(2, passage=4)
+    story.look(SETTLE - 1, number=3)
+    story.look(2, number=4)
     assert not story.settling.decided(9)
-    story.look(SETTLE, passage=5)
+    story.look(SETTLE, number=5)
     assert not story.settling.decided(2)
     assert story.differ(3) == ["x"]
 
@@ -99,7 +99,7 @@ def test_what_never_rests_is_left_undecided_in_the_end() -> None:
     story.begin("exchange", "x")
     for number in range(int(SETTLE * MOVING_FACTOR)):
         assert not story.settling.decided(0)
-        story.look(1, passage=number, log={"x": number + 1})
+        story.look(1, number=number, log={"x": number + 1})
     assert story.settling.decided(0)
     assert story.settling.outcome(0) == ([], [("exchange", "x")])
 
@@ -108,11 +108,11 @@ def test_an_hour_that_is_being_counted_is_right_between_what_must_and_what_can_b
     story = _Story()
     story.views.mongodb["h"], story.views.log["h"] = {"comment": 5}, {"comment": 7}
     story.begin("hour", "h")
-    story.look(1, passage=2, log={"h": {"comment": 9}})
+    story.look(1, number=2, log={"h": {"comment": 9}})
     story.views.mongodb["h"] = {"comment": 8}
-    story.look(1, passage=2, done=1, log={"h": {"comment": 11}})
-    assert len(story.settling) == 1  # the 7 are only known to be passed with the second passage
-    story.look(1, passage=3, done=2, log={"h": {"comment": 12}})
+    story.look(1, number=2, done=1, log={"h": {"comment": 11}})
+    assert len(story.settling) == 1  # the 7 are only known to be passed with the second round
+    story.look(1, number=3, done=2, log={"h": {"comment": 12}})
     assert len(story.settling) == 0
 
 
@@ -121,7 +121,7 @@ def test_an_hour_below_what_must_or_above_what_can_be_counted_is_wrong() -> None
         story = _Story()
         story.views.mongodb["h"], story.views.log["h"] = wrong, {"comment": 7}
         story.begin("hour", "h")
-        story.look(1, passage=2, log={"h": {"comment": 10}})
-        story.look(1, passage=3, done=2, log={"h": {"comment": 11}})
-        story.look(SETTLE, passage=4, done=3)
+        story.look(1, number=2, log={"h": {"comment": 10}})
+        story.look(1, number=3, done=2, log={"h": {"comment": 11}})
+        story.look(SETTLE, number=4, done=3)
         assert story.differ(4) == ["h"]

@@ -22,9 +22,9 @@ from services.verify import groups
 from services.verify.figures import FIGURES
 from services.verify.settle import Settling
 from tests.services.scorer.story import HOUR, interaction
-from tests.services.scorer.test_fenced_batches import broker_now
-from tests.services.scorer.worker import produce, read_all, until
+from tests.services.scorer.worker import broker_now, produce, read_all
 from tests.services.verify.world import World
+from tests.waiting import until
 
 pytestmark = pytest.mark.stack
 
@@ -248,11 +248,11 @@ def test_while_interactions_keep_coming_all_that_differs_at_first_agrees_in_the_
     now, ended, differed = broker_now(busy_world.running), threading.Event(), threading.Event()
     add = Settling.add
 
-    def continued(self: Settling, differing: Any, passage: int) -> None:
+    def continued(self: Settling, differing: Any, number: int) -> None:
         if differing and not differed.is_set():
             differed.set()
             busy_world.projector.process.send_signal(signal.SIGCONT)
-        add(self, differing, passage)
+        add(self, differing, number)
 
     def keep_coming() -> None:
         number = 0
@@ -295,7 +295,7 @@ def test_what_a_process_that_stands_still_has_not_done_yet_is_no_difference(
     finally:
         child.send_signal(signal.SIGCONT)
     assert (outcome.code, outcome.differences, outcome.summary["verified"]) == (2, [], False)
-    assert f"the group rapport-{process} stands at" in outcome.summary["why"]
+    assert f"the group rapport-{process} has been at" in outcome.summary["why"]
     until(lambda: busy_world.verify().code == 0, "all agrees again")
 
 
@@ -361,7 +361,7 @@ def test_people_read_a_line_per_difference_and_what_was_compared(busy_world: Wor
         result = CliRunner().invoke(app, ["verify", "--grace", "0", "--settle", "1", "--brand", "zeta"], env=servers)
     assert result.exit_code == 1
     first, replayed, compared, counts, last = result.stdout.splitlines()
-    assert first == f'exchange {changed}: answered_by is "Grace" in MongoDB, and by the log it should be nothing'
+    assert first == f'exchange {changed}: answered_by is "Grace" in MongoDB; according to the log it should be nothing'
     assert replayed.startswith("Read ")
     assert " records of the log, from 20" in replayed
     assert " exchanges, " in compared

@@ -47,7 +47,7 @@ def test_a_summary_reads_as_sentences() -> None:
         "Read 18,204 records of the log, from 2026-11-02T08:15:00Z to 2026-11-09T17:40:12Z.",
         "Compared: 9,120 interactions, 1 exchange.",
         "acme: 4,100 comments, 1 reply.",
-        "Everything that is shown is as the log says.",
+        "Everything shown agrees with the log.",
     ]
     assert list(words.summary(Summary(verified=True))) == ["The log is empty, so there is nothing to compare."]
 
@@ -60,15 +60,15 @@ def test_without_a_terminal_a_step_says_a_line_at_its_start_and_now_and_then() -
             now[0] = EVERY_SECONDS
             step.advance(500)
             step.advance(500)
-        with shown.step("looking again at 3 things that differ") as step:
-            step.now("looking again at 2 things that differ")
+        with shown.step("rechecking 3 things that differ") as step:
+            step.now("rechecking 2 things that differ")
             now[0] += EVERY_SECONDS
-            step.now("looking again at 1 things that differ")
+            step.now("rechecking 1 things that differ")
     assert said.getvalue().splitlines() == [
         "reading the log: 2,000 in all",
         "reading the log: 1,000 of 2,000",
-        "looking again at 3 things that differ",
-        "looking again at 1 things that differ",
+        "rechecking 3 things that differ",
+        "rechecking 1 things that differ",
     ]
 
 

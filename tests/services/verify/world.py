@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 from pymongo.database import Database
@@ -18,15 +19,27 @@ from rapport.cli import app
 from rapport.contracts import codec
 from rapport.contracts.controls import Control, FollowerAway
 from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, EXCHANGES, SCORER_GROUP, key_of, partition_of
-from rapport.kit import kafka, mongo
+from rapport.kit import mongo
+from rapport.kit.broker import kafka
 from rapport.kit.mongo import Document
 from rapport.local import ports
-from rapport.local.stack import Running, Stack
+from rapport.local.servers.stack import Running, Stack
 from services.ingest.broker import control_record
-from tests.services.scorer.worker import Scorer, processed, until
+from services.verify import following
+from tests.services.scorer.worker import Scorer, processed
+from tests.waiting import until
 
 GRACE = "0"
 """Seconds, of the scorer that the world has."""
+AGAIN_SECONDS = 3.0
+"""How long the upkeep waits before it reads what changed a second time. Usually 10 minutes."""
+_PROJECTOR = f"""
+from datetime import timedelta
+from services.api.projector.process import run
+from services.api.projector.upkeep import change_feed
+change_feed.LATER = timedelta(seconds={AGAIN_SECONDS})
+run()
+"""
 
 
 @dataclass
@@ -45,13 +58,17 @@ class Outcome:
         return {(each["what"], each["id"], each["field"]) for each in self.differences}
 
 
-def verify(running: Running, *arguments: str, settle: float = 1.5, grace: str = GRACE) -> Outcome:
-    """Runs the command, for which no environment but these servers counts."""
-    result = CliRunner().invoke(
-        app,
-        ["verify", "--json", "--settle", str(settle), "--grace", grace, *arguments],
-        env={"RAPPORT_KAFKA": running.kafka, "RAPPORT_MONGODB": running.mongodb},
-    )
+def verify(
+    running: Running, *arguments: str, settle: float = 1.5, grace: str = GRACE, again: float = AGAIN_SECONDS
+) -> Outcome:
+    """Runs the command, for which no environment but these servers counts. `again`: `AGAIN_SECONDS` of the upkeep."""
+    # Twice what the upkeep waits, and its turns, which take longer on a busy machine.
+    with patch.object(following, "WAITED", 2 * again + 30.0):
+        result = CliRunner().invoke(
+            app,
+            ["verify", "--json", "--settle", str(settle), "--grace", grace, *arguments],
+            env={"RAPPORT_KAFKA": running.kafka, "RAPPORT_MONGODB": running.mongodb},
+        )
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     sys.stderr.write(result.stderr)  # shown where the test fails
     *differences, summary = [json.loads(line) for line in result.stdout.splitlines()]
@@ -71,7 +88,9 @@ class Projector:
         }
         with (folder / "projector.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from services.api.projector import run; run()"], env=environment, stderr=log
+                [sys.executable, "-c", _PROJECTOR],
+                env=environment,
+                stderr=log,
             )
 
     def ready(self) -> bool:
@@ -147,6 +166,16 @@ class World:
             lambda: processed(self.running.kafka, SCORER_GROUP, [CONVERSATIONS, ENGAGEMENTS, EXCHANGES]),
             "everything is processed",
         )
+
+    def read_twice(self) -> None:
+        """Returns once the upkeep has read everything a second time. Until then it would take up what a test changes
+        in MongoDB by hand, and not see how that is changed back."""
+
+        def through() -> bool:
+            trails = list(self.views["trails"].find())
+            return bool(trails) and all(each["again"] == each["until"] == each["fresh"] for each in trails)
+
+        until(through, "the upkeep has read everything twice")
 
 
 @contextmanager

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.connectors.bluesky_facts import Seen
-from services.ingest.connectors.ledger import KEPT, Ledger
+from services.ingest.connectors.ledger import KEPT, Ledger, Seen
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SEEN = Seen("at://a/b/c", "acme", "comment", "acme:fan", "thread", None, "fan", None, "rev1")

@@ -1,0 +1,60 @@
+"""The API and the portal."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from deploy.grafana.panels import Query, filled, graph, page, runbooks
+from deploy.grafana.parts import loop, percentiles, quantile, rate
+
+
+def board() -> Dashboard:
+    """The API and the portal."""
+    empty = page("rapport-api", "Rapport: API and portal", "Requests, errors and slow counts.")
+    return filled(
+        empty,
+        [
+            (
+                "Requests",
+                [
+                    graph(
+                        "By status",
+                        "Requests served.",
+                        "reqps",
+                        Query(rate("rapport_api_requests_total", "status"), "{{status}}"),
+                    ),
+                    runbooks(
+                        graph(
+                            "Errors",
+                            "Requests that ended with an error of ours, by route.",
+                            "reqps",
+                            Query(
+                                rate("rapport_api_requests_total", "route, status", 'status=~"5.."'),
+                                "{{route}} {{status}}",
+                            ),
+                        ),
+                        "RapportApiErrors",
+                    ),
+                    runbooks(
+                        percentiles("Duration", "Of all requests.", "rapport_api_request_seconds"), "RapportApiSlow"
+                    ),
+                    graph(
+                        "Slowest routes",
+                        "The 99th percentile of the slowest five.",
+                        "s",
+                        Query(f"topk(5, {quantile(0.99, 'rapport_api_request_seconds', 'route')})", "{{route}}"),
+                    ),
+                ],
+            ),
+            (
+                "Process",
+                [
+                    graph(
+                        "Slow counts",
+                        "hit: cached; stale: cached, and computed again; miss: waited for.",
+                        "cps",
+                        Query(rate("rapport_api_counts_total", "cache"), "{{cache}}"),
+                    ),
+                    loop("api"),
+                ],
+            ),
+        ],
+    )

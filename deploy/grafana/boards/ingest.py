@@ -1,0 +1,101 @@
+"""What comes in, by platform."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from deploy.grafana.panels import Query, filled, graph, number, page, runbooks
+from deploy.grafana.parts import loop, percentiles, rate
+
+
+def board() -> Dashboard:
+    """What comes in, by platform."""
+    empty = page("rapport-ingest", "Rapport: ingest", "What comes in from the platforms.")
+    return filled(
+        empty,
+        [
+            (
+                "Now",
+                [
+                    runbooks(
+                        number(
+                            "Streams away",
+                            "Streams that are not connected.",
+                            "short",
+                            "count(rapport_ingest_connector_connected{$E} == 0) or vector(0)",
+                            bad_from=1,
+                        ),
+                        "RapportPlatformAway",
+                    ),
+                    number(
+                        "Accounts",
+                        "Accounts that are connected.",
+                        "short",
+                        "sum(max by (platform) (rapport_ingest_accounts{$E}))",
+                    ),
+                    number(
+                        "Brands not readable",
+                        "Brands that this version cannot read.",
+                        "short",
+                        "max(rapport_ingest_hidden_brands{$E}) or vector(0)",
+                        bad_from=1,
+                    ),
+                    runbooks(
+                        number(
+                            "Not acknowledged",
+                            "Batches that Kafka did not acknowledge in the last hour.",
+                            "short",
+                            "sum(increase(rapport_ingest_produce_failures_total{$E}[1h])) or vector(0)",
+                            bad_from=1,
+                        ),
+                        "RapportProduceFailing",
+                    ),
+                ],
+            ),
+            (
+                "By platform",
+                [
+                    runbooks(
+                        graph(
+                            "Accepted",
+                            "Interactions acknowledged by Kafka.",
+                            "cps",
+                            Query(rate("rapport_ingest_interactions_accepted_total", "platform"), "{{platform}}"),
+                        ),
+                        "RapportIngestQuiet",
+                    ),
+                    graph(
+                        "Refused",
+                        "Interactions that could not be taken, by reason.",
+                        "cps",
+                        Query(
+                            rate("rapport_ingest_interactions_rejected_total", "platform, reason"),
+                            "{{platform}} {{reason}}",
+                        ),
+                    ),
+                    percentiles(
+                        "Lag", "From when it happened until ingest saw it.", "rapport_ingest_lag_seconds", "platform"
+                    ),
+                    graph(
+                        "Behind the stream",
+                        "How old the newest event read from a stream is.",
+                        "s",
+                        Query(
+                            "time() - max by (source) (rapport_ingest_stream_position_timestamp_seconds{$E} > 0)",
+                            "{{source}}",
+                        ),
+                    ),
+                ],
+            ),
+            (
+                "The door",
+                [
+                    graph(
+                        "Requests",
+                        "Requests to the generic door, by outcome.",
+                        "reqps",
+                        Query(rate("rapport_ingest_requests_total", "outcome"), "{{outcome}}"),
+                    ),
+                    loop("ingest"),
+                ],
+            ),
+        ],
+    )

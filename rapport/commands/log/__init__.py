@@ -1,0 +1,1 @@
+"""Commands about what Kafka and MongoDB hold."""

@@ -1,0 +1,135 @@
+"""Interactions in the form of the generic door, with the keys that bring comment and answer together."""
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rapport.demo.recording.cast import DemoAccount, DemoBrand
+from rapport.demo.recording.people import Person
+
+Body = dict[str, Any]
+
+BY_PAIR = frozenset({"mastodon", "bluesky"})
+"""Platforms that name the author of the parent. There a conversation is a pair, elsewhere it is the post."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One interaction, and when it happened."""
+
+    at: datetime
+    body: Body
+
+
+@dataclass(frozen=True)
+class Post:
+    """A post of the brand; `draws` is how much of the audience's attention it gets."""
+
+    id: str
+    at: datetime
+    draws: float
+
+
+@dataclass(frozen=True)
+class Said:
+    """A comment, mention or message, as an answer needs to know it."""
+
+    id: str
+    at: datetime
+    person: Person
+    keys: dict[str, str]
+    tone: str
+
+
+class Feed:
+    """Everything that happens on one account."""
+
+    def __init__(self, brand: DemoBrand, account: DemoAccount, draw: random.Random) -> None:
+        self.brand = brand
+        self.account = account
+        self.facts: list[Fact] = []
+        self._draw = draw
+        self._numbers = 0
+
+    def new_id(self, what: str) -> str:
+        """An id that is unique within the account."""
+        self._numbers += 1
+        return f"{self.account.id}/{what}/{self._numbers:05d}{self._draw.randrange(16**6):06x}"
+
+    def add(self, kind: str, person: Person, at: datetime, id: str, **more: Any) -> Fact:
+        """Adds an interaction; fields that are None are left out."""
+        body: Body = {
+            "id": id,
+            "kind": kind,
+            "actor": person.actor(),
+            "occurred_at": at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            **{name: value for name, value in more.items() if value is not None},
+        }
+        fact = Fact(at, body)
+        self.facts.append(fact)
+        return fact
+
+    def publish(self, at: datetime, text: str, media: list[str], draws: float) -> Post:
+        """A post of the brand."""
+        name = self.new_id("post")
+        person = self._draw.choice(self.brand.team)
+        self.add("post", person, at, name, object=self._object(name), text=text, media=media, language="en")
+        return Post(name, at, draws)
+
+    def comment(self, person: Person, post: Post, at: datetime, text: str, tone: str) -> Said:
+        """A comment below a post."""
+        return self._say("comment", person, at, text, tone, self._keys(person, post.id, post.id))
+
+    def mention(self, person: Person, at: datetime, text: str) -> Said:
+        """A post by someone else that mentions the brand, a thread of its own."""
+        name = self.new_id("mention")
+        return self._say("mention", person, at, text, "praise", self._keys(person, name, None), name)
+
+    def message(self, person: Person, at: datetime, text: str) -> Said:
+        """A private message; all of them with one account are one thread."""
+        keys = {"conversation": f"{self.account.id}:{person.id}", "thread": f"messages:{self.account.id}"}
+        return self._say("message", person, at, text, "question", keys)
+
+    def _say(
+        self,
+        kind: str,
+        person: Person,
+        at: datetime,
+        text: str,
+        tone: str,
+        keys: dict[str, str],
+        given: str | None = None,
+    ) -> Said:
+        name = given or self.new_id(kind)
+        self.add(kind, person, at, name, object=self._object(name), text=text, **keys)
+        return Said(name, at, person, keys, tone)
+
+    def reply(self, to: Said, at: datetime, text: str) -> Fact:
+        """The brand's answer."""
+        name = self.new_id("reply")
+        person = self._draw.choice(self.brand.team)
+        parent = {"id": to.id, "actor": to.person.id}
+        return self.add("reply", person, at, name, object=self._object(name), parent=parent, text=text, **to.keys)
+
+    def remove(self, said: Said, at: datetime) -> None:
+        """The follower deletes it."""
+        self.add("delete", said.person, at, f"{said.id}#deleted", object={"id": said.id}, **said.keys)
+
+    def hide(self, said: Said, at: datetime) -> None:
+        """The brand hides it."""
+        self.add("hide", self.brand.team[0], at, f"{said.id}#hidden", object={"id": said.id}, **said.keys)
+
+    def edit(self, said: Said, at: datetime, text: str) -> None:
+        """The follower edits it."""
+        self.add("edit", said.person, at, f"{said.id}#edited", object={"id": said.id}, text=text, **said.keys)
+
+    def _keys(self, person: Person, thread: str, post: str | None) -> dict[str, str]:
+        if self.account.platform in BY_PAIR:
+            keys = {"conversation": f"{self.account.id}:{person.id}", "thread": thread}
+        else:
+            keys = {"conversation": thread, "thread": thread}
+        return keys if post is None else {**keys, "post": post}
+
+    def _object(self, id: str) -> dict[str, str]:
+        return {"id": id, "url": f"https://{self.account.platform}.example/{id}"}

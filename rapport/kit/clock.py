@@ -1,0 +1,9 @@
+"""The machine's clock, for services that may read it."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The UTC time in whole milliseconds, as MongoDB stores it."""
+    at = datetime.now(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

@@ -1,0 +1,70 @@
+"""Accounts: what is confirmed to be in the log, which is all that readers see, and what is on its way there."""
+
+from typing import cast
+
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import DuplicateKeyError
+
+from services.api.accounts.documents import AccountChanges, AccountDocument, NewestAccount
+from services.api.brands.documents import UnconfirmedBrandDocument
+from services.api.storage.tenants import Database, Tenants
+
+
+def newest(account: AccountDocument) -> NewestAccount:
+    """An account as it will be once everything stored of it is confirmed."""
+    found = {
+        "disconnected_at": None,
+        "old_secrets_until": None,
+        "staff": [],
+        **account,
+        **(account.get("pending") or {}),
+    }
+    return cast("NewestAccount", found)
+
+
+class Accounts:
+    """The accounts of some tenants."""
+
+    def __init__(self, database: Database, tenants: Tenants) -> None:
+        self._accounts: AsyncCollection[AccountDocument] = database["accounts"]
+        self._brands: AsyncCollection[UnconfirmedBrandDocument] = database["brands"]
+        self._tenants = tenants
+
+    async def connected(self, brand: str) -> list[AccountDocument]:
+        """A brand's connected accounts by id, as confirmed."""
+        query = {"$and": [{"brand": brand, "published": True, "disconnected_at": None}, self._tenants.filter()]}
+        return await self._accounts.find(query).sort("_id").to_list()
+
+    async def find(self, brand: str, id: str) -> AccountDocument | None:
+        """One account as stored, connected or not, confirmed or not."""
+        return await self._accounts.find_one({"$and": [{"_id": id, "brand": brand}, self._tenants.filter()]})
+
+    async def add(self, id: str, account: AccountChanges) -> bool:
+        """Stores a new account, unconfirmed. False if any account has this id."""
+        stored = {"_id": id, **account, "secret_shown": False, "published": False, "pending": None, "revision": 1}
+        try:
+            await self._accounts.insert_one(cast("AccountDocument", stored))
+        except DuplicateKeyError:
+            return False
+        await self._raise_revision(account["brand"])
+        return True
+
+    async def change(self, account: AccountDocument, changes: AccountChanges) -> bool:
+        """Stores changes of `account` (as `find` gave it), unconfirmed. False if it has changed since."""
+        revision = account.get("revision")
+        result = await self._accounts.update_one(
+            {"$and": [{"_id": account["_id"], "revision": revision}, self._tenants.filter()]},
+            {"$set": {"pending": {**(account.get("pending") or {}), **changes}, "revision": (revision or 0) + 1}},
+        )
+        if not result.matched_count:
+            return False
+        await self._raise_revision(account["brand"])
+        return True
+
+    async def secret_shown(self, id: str) -> None:
+        """Notes that the account's secret was given out."""
+        await self._accounts.update_one({"_id": id}, {"$set": {"secret_shown": True}})
+
+    async def _raise_revision(self, brand: str) -> None:
+        """The brand's record in the log holds its accounts, so it has to be written again."""
+        await self._brands.update_one({"_id": brand}, {"$inc": {"revision": 1}})

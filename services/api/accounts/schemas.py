@@ -1,0 +1,81 @@
+"""Accounts on the platforms."""
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+
+from services.api.http.schemas import AccountId, Id, Input, Utc
+
+MOST_STAFF = 200
+
+
+LONGEST_OVERLAP_SECONDS = 7 * 86_400
+"""A leaked secret must not stay valid for long. A week is enough to update every sender."""
+
+
+Handle = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+Connection = Annotated[
+    dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        Annotated[str, StringConstraints(max_length=2048)],
+    ],
+    Field(max_length=20, description="What the platform's connector needs."),
+]
+
+
+Staff = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=256)]],
+    Field(max_length=MOST_STAFF, description="The platform's ids of people who work for the brand."),
+]
+
+
+class AccountInput(Input):
+    """A brand's account on a platform. Interactions before `connected_at` (default: now) alert nobody."""
+
+    id: AccountId
+    platform: Id
+    handle: Handle
+    connected_at: Utc | None = None
+    connection: Annotated[Connection, Field(default_factory=dict)]
+    staff: Annotated[Staff, Field(default_factory=list)]
+
+
+class AccountChange(Input):
+    """Changes of an account. What is absent or null stays."""
+
+    handle: Handle | None = None
+    connection: Connection | None = None
+    staff: Staff | None = None
+
+
+class Account(BaseModel):
+    """A brand's account on a platform."""
+
+    id: str
+    platform: str
+    handle: str
+    staff: list[str]
+    connected_at: AwareDatetime
+    disconnected_at: AwareDatetime | None
+
+
+class NewAccount(Account):
+    """An account and, this once, the secret that signs its interactions at the generic door."""
+
+    door_secret: str
+
+
+class RotationInput(Input):
+    """How long the previous secret stays valid, so that senders can be updated one by one."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS)] = 86_400
+
+
+class RotatedSecret(BaseModel):
+    """An account's new secret, this once, and until when the previous one is valid."""
+
+    id: str
+    door_secret: str
+    old_secret_until: AwareDatetime

@@ -1,0 +1,216 @@
+"""Matches published posts with planned ones, and reminds of planned posts that are missing.
+
+Whenever a post or a plan of an account changes, all of the account's posts and plans are matched again from what is
+stored, so the order in which they came does not matter. A reminder of a missing post is sent to the log until the
+broker has it. Its id depends on the plan and its time alone.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from rapport.contracts import codec
+from rapport.contracts.events import MissingPost
+from rapport.contracts.topics import REMINDERS, key_of, partition_of
+from rapport.domain.calendar.editorial import Plan, Published, is_missing, matched
+from rapport.domain.mix.posts import excerpt
+from rapport.kit.mongo import Document
+from services.api.calendar.documents import (
+    CalendarRules,
+    CalendarSettingsDocument,
+    MatchByHand,
+    PlannedPost,
+    PlanOfPost,
+    rules_of,
+)
+from services.api.calendar.repository import MATCH
+from services.api.projector.upkeep import rebuild_queue
+from services.api.projector.upkeep.isolation import isolated
+from services.api.projector.upkeep.loop import Task, TaskRun
+
+AT_ONCE = 500
+SEND_SECONDS = 30
+_POST = dict.fromkeys(("account", "published_at", "text", "post", "url"), 1)
+
+
+class _Found(TypedDict, total=False):
+    """What the upkeep writes of a planned post that was published, or no longer is."""
+
+    published: str | None
+    published_at: datetime | None
+    missing_since: None
+
+
+def _planned(database: Database[Any]) -> Collection[PlannedPost]:
+    return database["planned_posts"]
+
+
+def _plans(database: Database[Any]) -> Collection[PlanOfPost]:
+    return database["post_plans"]
+
+
+def follow(run: TaskRun) -> None:
+    """Matches the accounts that changed, notes which posts are missing, and sends reminders."""
+    rebuild_queue.work_off(run, MATCH, lambda each: match(run.database, each["brand"], each["account"]))
+    for brand in run.brands():
+        # A post that seems to be missing may be waiting to be built or matched.
+        waiting = {"what": {"$in": [MATCH, "post"]}, "brand": brand}
+        with isolated("calendar", brand):
+            if run.database["stale"].find_one(waiting, {"_id": 1}) is None:
+                _miss(run, brand)
+    _tell(run)
+
+
+def _rules(database: Database[Any], brand: str) -> CalendarRules:
+    settings: Collection[CalendarSettingsDocument] = database["calendar_settings"]
+    return rules_of(settings.find_one({"_id": brand}))
+
+
+def match(database: Database[Any], brand: str, account: str) -> None:
+    """Stores the plan of each of an account's posts, and of each plan the post that was published."""
+    its = {"brand": brand, "account": account}
+    wanted = made(database, brand, account)
+    plans = _plans(database)
+    stored = {each["_id"]: each for each in plans.find(its).hint("account")}
+    writes: list[ReplaceOne[PlanOfPost] | DeleteOne] = [
+        ReplaceOne({"_id": name}, each, upsert=True) for name, each in wanted.items() if stored.get(name) != each
+    ]
+    writes += [DeleteOne({"_id": name}) for name in stored.keys() - wanted.keys()]
+    if writes:
+        plans.bulk_write(writes, ordered=False)
+    posts = database["posts"].find({"_id": {"$in": list(wanted)}}, {"published_at": 1})
+    published_at: dict[str, datetime] = {each["_id"]: each["published_at"] for each in posts}
+    post_of = {each["plan"]: name for name, each in wanted.items()}
+    changes: list[UpdateOne] = []
+    for plan in _planned(database).find(its, {"plan": 1, "published": 1, "published_at": 1}).hint("account"):
+        post = post_of.get(plan["plan"])
+        found: _Found = {"published": post, "published_at": published_at.get(post) if post is not None else None}
+        if plan["published"] != found["published"] or plan["published_at"] != found["published_at"]:
+            if post is not None:
+                found["missing_since"] = None
+            changes.append(UpdateOne({"_id": plan["_id"]}, {"$set": found}))
+    if changes:
+        _planned(database).bulk_write(changes, ordered=False)
+
+
+def made(database: Database[Any], brand: str, account: str) -> dict[str, PlanOfPost]:
+    """What `post_plans` must contain for an account, by the post's `_id`."""
+    its: Document = {"brand": brand, "account": account}
+    planned = _planned(database).find({**its, "state": "planned"}).hint("account").to_list()
+    if not planned:
+        return {}
+    window = timedelta(seconds=_rules(database, brand)["window_seconds"])
+    matches: Collection[MatchByHand] = database["post_matches"]
+    by_hand = {each["_id"]: each["plan"] for each in matches.find(its).hint("account")}
+    span = {"$gte": planned[0]["planned_at"] - window, "$lte": planned[-1]["planned_at"] + window}
+    names = [each["post"] for each in planned if each["post"] is not None]
+    posts: dict[str, Document] = {}
+    for query in (
+        {**its, "published_at": span},
+        {"_id": {"$in": list(by_hand)}, "account": account},
+        {"brand": brand, "platform": planned[0]["platform"], "post": {"$in": names}},
+    ):
+        posts |= {each["_id"]: each for each in database["posts"].find(query, _POST)}
+    found = matched([_plan(each) for each in planned], map(_published, posts.values()), by_hand, window)
+    labels = {each["plan"]: each["label"] for each in planned}
+    return {
+        name: {
+            "_id": name, "brand": brand, "account": account, "plan": each.plan, "how": each.how,
+            "label": labels[each.plan], "by_hand": each.how == "hand",
+        }
+        for name, each in found.items()
+    }  # fmt: skip
+
+
+def _plan(planned: PlannedPost) -> Plan:
+    return Plan(planned["plan"], planned["account"], planned["planned_at"], planned["text"], planned["post"])
+
+
+def _published(post: Mapping[str, Any]) -> Published:
+    names = tuple(name for name in (post["post"], post["url"]) if name is not None)
+    return Published(post["_id"], post["account"], post["published_at"], post["text"] or "", names)
+
+
+def _miss(run: TaskRun, brand: str) -> None:
+    """Notes what should be out by now. Nobody is reminded of a post that was already late when it was stored."""
+    grace = timedelta(seconds=_rules(run.database, brand)["grace_seconds"])
+    query = {
+        "brand": brand,
+        "state": "planned",
+        "published": None,
+        "missing_since": None,
+        "planned_at": {"$lte": run.now - grace},
+        "approval": {"$in": ["not_needed", "approved"]},
+    }
+    writes = [
+        UpdateOne(
+            {"_id": each["_id"], "revision": each["revision"], "published": None, "missing_since": None},
+            {
+                "$set": {
+                    "missing_since": run.now,
+                    "untold": each["told"] != reminder_id(each) and each["created_at"] < each["planned_at"] + grace,
+                }
+            },
+        )
+        for each in _planned(run.database).find(query).hint("missing").limit(AT_ONCE)
+        if is_missing(each["state"], each["approval"], each["planned_at"], grace, run.now, published=False)
+    ]
+    if writes:
+        _planned(run.database).bulk_write(writes, ordered=False)
+
+
+def reminder_id(planned: PlannedPost) -> str:
+    """The id of a reminder, which depends on the plan and its time."""
+    named = "\x1f".join((planned["brand"], planned["plan"], planned["planned_at"].isoformat()))
+    return hashlib.sha256(named.encode()).hexdigest()[:20]
+
+
+def _tell(run: TaskRun) -> None:
+    for each in _planned(run.database).find({"untold": True}).hint("untold").limit(AT_ONCE).to_list():
+        run.renew_lease()
+        with isolated("calendar", each["_id"]):
+            name = reminder_id(each)
+            if each["missing_since"] is not None:
+                _send(run, each, each["missing_since"], name)
+            _planned(run.database).update_one(
+                {"_id": each["_id"], "revision": each["revision"]}, {"$set": {"told": name, "untold": False}}
+            )
+
+
+def _send(run: TaskRun, planned: PlannedPost, missing_since: datetime, name: str) -> None:
+    """Returns once the broker has it."""
+    missing = MissingPost(
+        id=name,
+        brand=planned["brand"],
+        created_at=missing_since,
+        platform=planned["platform"],
+        account=planned["account"],
+        plan=planned["plan"],
+        planned_at=planned["planned_at"],
+        text=excerpt(planned["text"]) or None,
+        owner=planned["owner"],
+    )
+    key = key_of(missing.brand)
+    headers = codec.headers("rapport.missing-post.v1", id=name, source="/rapport/projector")
+    run.producer.send(
+        REMINDERS.name,
+        codec.encode(missing),
+        key=key,
+        partition=partition_of(key, REMINDERS.partitions),
+        headers=headers,
+    ).get(SEND_SECONDS)
+
+
+def of_post(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> set[str]:
+    """The accounts that must be matched again because of a changed post."""
+    if before is not None and after is not None and all(before[name] == after[name] for name in _POST):
+        return set()
+    return {each["account"] for each in (before, after) if each is not None}
+
+
+TASK = Task("calendar", timedelta(seconds=5), follow)

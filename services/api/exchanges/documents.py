@@ -1,0 +1,95 @@
+"""Exchanges as stored."""
+
+from datetime import datetime
+from typing import NotRequired, TypedDict, cast
+
+from rapport.contracts.events import ExchangeSnapshot, ExchangeState
+from services.api.storage.versions import plain, version_of
+
+
+class FollowerRefDocument(TypedDict):
+    """A follower as exchanges and alerts name one."""
+
+    id: str
+    handle: NotRequired[str | None]
+    name: NotRequired[str | None]
+
+
+class FirstCommentDocument(TypedDict):
+    """The comment that opened an exchange."""
+
+    id: str
+    url: NotRequired[str | None]
+    text: NotRequired[str | None]
+
+
+class DecisionDocument(TypedDict):
+    """Who decided that no reply is needed, when, and why."""
+
+    by: str
+    at: datetime
+    why: str
+
+
+class PolicyRefDocument(TypedDict):
+    """The policy version and the index of the rule that set the clock."""
+
+    version: int
+    rule: int
+
+
+class ExchangeOutcome(TypedDict):
+    """What is read of an exchange to tell how it ended."""
+
+    _id: str
+    brand: str
+    platform: str
+    follower: FollowerRefDocument
+    state: ExchangeState
+    opened_at: datetime
+    due_at: datetime
+    backfilled: bool
+    breached_at: datetime | None
+    cancelled_because: NotRequired[str | None]
+
+
+class AnsweredExchange(TypedDict):
+    """What is read of an answered exchange for medians. A value that it lacks may be null or missing."""
+
+    answered_at: datetime
+    response_seconds: NotRequired[float | None]
+    business_seconds: NotRequired[float | None]
+
+
+class ExchangeDocument(ExchangeOutcome):
+    """`exchanges`: the latest `rapport.contracts.events.ExchangeSnapshot` of each exchange, without its defaults."""
+
+    account: str
+    conversation: str
+    thread: str
+    first: FirstCommentDocument
+    comments: int
+    revision: int
+    policy: PolicyRefDocument
+    stage_wanted: bool
+    version: int
+    """The epoch above the revision; only a higher one replaces what is stored."""
+    decision: NotRequired[DecisionDocument | None]
+    answered_at: NotRequired[datetime | None]
+    answered_by: NotRequired[str | None]
+    response_seconds: NotRequired[float | None]
+    business_seconds: NotRequired[float | None]
+    written_at: NotRequired[datetime]
+    """Set by MongoDB."""
+
+
+def exchange_document(snapshot: ExchangeSnapshot, epoch: int) -> ExchangeDocument:
+    """An exchange as stored. Fields that queries filter by are always there."""
+    fields = plain(snapshot)
+    del fields["fact"]
+    fields["_id"] = fields.pop("id")
+    fields["backfilled"] = snapshot.backfilled
+    fields["breached_at"] = snapshot.breached_at
+    fields["stage_wanted"] = snapshot.stage_wanted
+    fields["version"] = version_of(epoch, snapshot.revision)
+    return cast("ExchangeDocument", fields)

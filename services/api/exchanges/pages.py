@@ -1,0 +1,158 @@
+"""The pages of exchanges and their forms."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from rapport.domain.times import ms
+from services.api.brands.documents import BrandDocument
+from services.api.exchanges import decisions
+from services.api.exchanges.schemas import ExchangesQuery
+from services.api.exchanges.service import exchange_detail, page_of_exchanges
+from services.api.http.context import Context, ContextDep
+from services.api.http.problems import ProblemError, not_found
+from services.api.http.schemas import LONGEST_WHY
+from services.api.keys.service import Principal
+from services.api.storage.tenants import Tenants
+from services.api.web import wording
+from services.api.web.form_fields import TypedText
+from services.api.web.forms import FormRoute
+from services.api.web.frame import (
+    HEADERS,
+    Brand,
+    Cursor,
+    Editor,
+    Visitor,
+    named,
+    page,
+    sentence,
+)
+
+router = APIRouter(include_in_schema=False, route_class=FormRoute)
+
+PAGE_SHOWN = 25
+
+NO_REPLY_NEEDED, REPLY_NEEDED = "no-reply-needed", "reply-needed"
+SHOWN_WITHIN = timedelta(seconds=60)
+"""How long the page says that a decision is on its way. It takes a second or two."""
+
+
+@router.get("/brands/{brand}/exchanges/{id}")
+async def exchange_page(
+    id: str, brand: Brand, who: Visitor, context: ContextDep, noted: str = "", at: int = 0
+) -> HTMLResponse:
+    """One exchange. `noted` is what was decided `at` (ms), shown until the exchange shows it."""
+    recent = at > ms(datetime.now(UTC) - SHOWN_WITHIN)
+    return await _exchange(context, brand, id, who, noted=noted if recent else "", at=at)
+
+
+async def _exchange(
+    context: Context,
+    brand: BrandDocument,
+    id: str,
+    who: Principal,
+    status: int = 200,
+    *,
+    noted: str = "",
+    at: int = 0,
+    wrong: str = "",
+    why: str = "",
+    spam: bool = False,
+) -> HTMLResponse:
+    """The page. `wrong`: what is wrong with the decision that was sent, with its `why` and `spam`."""
+    zone = brand["settings"]["timezone"]
+    found = await exchange_detail(context.database, Tenants.one(brand["_id"]), id, zone, datetime.now(UTC))
+    if found is None:
+        raise not_found("exchange")
+    to_come = {NO_REPLY_NEEDED: found.state == "open", REPLY_NEEDED: found.decision is not None}
+    return page(
+        "exchanges/exchange.html",
+        status,
+        who=who,
+        brand=named(brand),
+        exchange=found,
+        noted=f"noted={noted}&at={at}" if to_come.get(noted) else "",
+        wrong=wrong,
+        why=why,
+        spam=spam,
+    )
+
+
+@router.post("/brands/{brand}/exchanges/{id}/no-reply-needed")
+async def decide_that_no_reply_is_needed(
+    id: str,
+    brand: Brand,
+    who: Editor,
+    context: ContextDep,
+    why: TypedText = "",
+    spam: Annotated[bool, Form()] = False,
+) -> Response:
+    """The form of an exchange's page."""
+    reason = why.replace("\r\n", "\n").strip()
+    if not reason:
+        wrong = "Say in a few words why it needs no reply."
+    elif len(reason) > LONGEST_WHY:
+        wrong = f"This has {len(reason)} characters; {LONGEST_WHY} is the most."
+    else:
+        tenants = Tenants.one(brand["_id"])
+        try:
+            await decisions.no_reply_needed(context, tenants, id, who.name, reason, spam)
+        except ProblemError as error:
+            return await _refused(context, brand, id, who, error, why=why, spam=spam)
+        return _noted(brand, id, NO_REPLY_NEEDED)
+    return await _exchange(context, brand, id, who, 422, wrong=wrong, why=why, spam=spam)
+
+
+@router.post("/brands/{brand}/exchanges/{id}/reply-needed")
+async def decide_that_a_reply_is_needed(id: str, brand: Brand, who: Editor, context: ContextDep) -> Response:
+    """The button that undoes a decision."""
+    try:
+        await decisions.reply_needed(context, Tenants.one(brand["_id"]), id, who.name)
+    except ProblemError as error:
+        return await _refused(context, brand, id, who, error)
+    return _noted(brand, id, REPLY_NEEDED)
+
+
+async def _refused(
+    context: Context, brand: BrandDocument, id: str, who: Principal, error: ProblemError, **sent: Any
+) -> HTMLResponse:
+    if error.status == 404:
+        raise error
+    return await _exchange(context, brand, id, who, error.status, wrong=sentence(error), **sent)
+
+
+def _noted(brand: BrandDocument, id: str, what: str) -> Response:
+    path = f"/brands/{brand['_id']}/exchanges/{quote(id, safe='')}"
+    return RedirectResponse(f"{path}?noted={what}&at={ms(datetime.now(UTC))}", 303, headers=HEADERS)
+
+
+@router.get("/brands/{brand}/exchanges")
+async def exchanges_page(
+    brand: Brand,
+    who: Visitor,
+    context: ContextDep,
+    state: str = "",
+    backfilled: bool | None = None,
+    cursor: Cursor = None,
+) -> HTMLResponse:
+    """Exchanges of a brand: all, those in one state, or those from before or after the account was connected."""
+    query = ExchangesQuery.model_validate(
+        {
+            "state": state if state in wording.STATES else None,
+            "backfilled": backfilled,
+            "cursor": cursor,
+            "limit": PAGE_SHOWN,
+        }
+    )
+    found = await page_of_exchanges(context.database, Tenants.one(brand["_id"]), query, datetime.now(UTC))
+    return page(
+        "exchanges/exchanges.html",
+        who=who,
+        brand=named(brand),
+        found=found,
+        state=query.state or "",
+        backfilled=backfilled,
+    )

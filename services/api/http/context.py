@@ -1,0 +1,37 @@
+"""What requests share within a process."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+from pymongo.asynchronous.database import AsyncDatabase
+
+from rapport.kit.health import Health
+from rapport.kit.mongo import Document
+from rapport.kit.sealing import Sealer
+from services.api.http.rates import Rates
+from services.api.publishing.service import Publisher
+
+
+@dataclass(frozen=True)
+class Context:
+    """Made once per process, by `app.create_app`."""
+
+    database: AsyncDatabase[Document]
+    publisher: Publisher
+    health: Health
+    admin_key: str | None
+    environment: str
+    signing_secret: bytes
+    """Signs what surveys' forms carry."""
+    sealer: Sealer = field(default_factory=Sealer)
+    """Seals what is stored of others' secrets."""
+    rates: Rates = field(default_factory=Rates)
+
+
+def _context(request: Request) -> Context:
+    found: Context = request.app.state.context
+    return found
+
+
+ContextDep = Annotated[Context, Depends(_context)]

@@ -1,0 +1,26 @@
+"""Puts pydantic's errors into words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.api.http.schemas import ACCOUNT_ID_PATTERN, ID_PATTERN
+
+WORDS = {
+    ID_PATTERN: "use 1 to 63 lower-case letters, digits, - and _, beginning with a letter or digit",
+    ACCOUNT_ID_PATTERN: "use 1 to 128 letters, digits and . _ : @ -, beginning with a letter or digit",
+    r"^\S+$": "a hashtag has no spaces",
+    r"^[!-~]+$": "use ASCII characters only, without spaces",
+    r"^[0-9a-f]{64}$": "use the 64 digits and letters from a to f that an entry has",
+    r"^\w[\w -]{0,62}$": "use 1 to 63 letters, digits, spaces, - and _, beginning with a letter or digit",
+    "^(week|month)$": "use week or month",
+}
+"""By the pattern that was not matched."""
+
+
+def said(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in words."""
+    if error["type"] == "string_pattern_mismatch":
+        words = WORDS.get(error["ctx"]["pattern"])
+        if words is not None:
+            return words
+    return str(error["msg"]).removeprefix("Value error, ")

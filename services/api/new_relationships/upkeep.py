@@ -1,0 +1,249 @@
+"""Notes how each relationship began, and counts how many began on each day.
+
+Both follow from `followers`, `interactions` and `accounts` alone.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from pymongo import ReplaceOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from rapport.domain.mix.posts import PostFact, beginning, excerpt, is_new
+from rapport.kit.mongo import Document, in_transaction
+from services.api.accounts.documents import AccountDocument
+from services.api.followers.documents import ListedFollower
+from services.api.http.periods import day_of, span_of
+from services.api.interactions.documents import InteractionDocument
+from services.api.interactions.repository import FACT, fact_of
+from services.api.mix import brought
+from services.api.new_relationships.documents import BeginningDocument, NewDayDocument
+from services.api.projector.upkeep import rebuild_queue
+from services.api.projector.upkeep.change_feed import ChangeFeed
+from services.api.projector.upkeep.isolation import isolate_each, isolated
+from services.api.projector.upkeep.loop import Task, TaskRun
+
+FOLLOWERS_AT_ONCE = 200
+"""Followers per query of interactions."""
+FOLLOWER = dict.fromkeys(("brand", "platform", "follower", "first_seen"), 1)
+"""The fields of a follower that its beginning needs."""
+
+
+def follow(run: TaskRun) -> None:
+    """Looks at followers that changed and beginnings whose interaction arrived, then counts the changed days."""
+    deadline = time.monotonic() + rebuild_queue.TURN_SECONDS
+    confirmed = {"_id": {"$gt": ""}, "settings": {"$ne": None}}
+    for brand in run.database["brands"].find(confirmed, {"settings.timezone": 1}):
+        with isolated("beginnings", brand["_id"]):
+            while _follow_brand(run, brand["_id"], brand["settings"]["timezone"]) and time.monotonic() < deadline:
+                pass
+    rebuild_queue.work_off(run, "day", lambda each: _count(run.database, each["brand"], each["day"]))
+
+
+def _follow_brand(run: TaskRun, brand: str, zone: str) -> bool:
+    """Looks at a part of what changed, and says whether there is more."""
+    connected = connections(run.database, brand)
+    changed = ChangeFeed(run, "beginnings", brand, "followers", "written_at")
+    if changed.based_on({"zone": zone, "connected": connected}):
+        days = _days(run.database).find({"brand": brand}, {"day": 1}).to_list()
+        rebuild_queue.add(run, "day", ({"brand": brand, "day": each["day"]} for each in days))
+    hours = ChangeFeed(run, "beginnings-sought", brand, "hourly", "drawn")
+    anew = changed.anew
+    recounted = [each["hour"] for each in hours.changed({"hour": 1})]
+    followers = cast("list[ListedFollower]", changed.changed(FOLLOWER)) + _sought(run.database, brand, recounted)
+    for start in range(0, len(followers), FOLLOWERS_AT_ONCE):
+        run.renew_lease()
+        some = followers[start : start + FOLLOWERS_AT_ONCE]
+        isolate_each("beginnings", some, lambda few: _begin(run, few, zone, connected, anew=anew))
+    changed.done()
+    hours.done()
+    return changed.more or hours.more
+
+
+def connections(database: Database[Any], brand: str) -> dict[str, dict[str, datetime]]:
+    """When each account was first connected, by platform and account."""
+    accounts: Collection[AccountDocument] = database["accounts"]
+    found: dict[str, dict[str, datetime]] = {}
+    for each in accounts.find({"brand": brand, "published": True}).sort("_id"):
+        at = min(each.get("connections") or [each["connected_at"]])
+        found.setdefault(each["platform"], {})[each["_id"]] = at
+    return found
+
+
+def _sought(database: Database[Any], brand: str, hours: list[datetime]) -> list[ListedFollower]:
+    """The followers first seen in these hours whose first interaction was missing."""
+    if not hours:
+        return []
+    within = [{"at": {"$gte": hour, "$lt": hour + timedelta(hours=1)}} for hour in hours]
+    found = _beginnings(database).find({"brand": brand, "sought": True, "$or": within}, {"_id": 1}).hint("sought")
+    followers: Collection[ListedFollower] = database["followers"]
+    return followers.find({"_id": {"$in": [each["_id"] for each in found]}}, FOLLOWER).to_list()
+
+
+def _beginnings(database: Database[Any]) -> Collection[BeginningDocument]:
+    return database["beginnings"]
+
+
+def _days(database: Database[Any]) -> Collection[NewDayDocument]:
+    return database["new_days"]
+
+
+def _begin(
+    run: TaskRun,
+    followers: Sequence[ListedFollower],
+    zone: str,
+    connected: Mapping[str, Mapping[str, datetime]],
+    *,
+    anew: bool,
+) -> None:
+    """Writes the beginnings that changed, and has the counts that they change made again."""
+    beginnings = _beginnings(run.database)
+    ids = [each["_id"] for each in followers]
+
+    def write(session: ClientSession) -> None:
+        wanted = made(run.database, followers, connected)
+        known = {each["_id"]: each for each in beginnings.find({"_id": {"$in": ids}}, session=session)}
+        changed = [each for each in wanted.values() if known.get(each["_id"]) != each]
+        counted = list(wanted.values()) if anew else changed
+        both = [*counted, *(known[each["_id"]] for each in changed if each["_id"] in known)]
+        if anew:
+            days = {(each["brand"], day_of(each["at"], zone)) for each in both}
+        else:
+            days = _add_to_days(run.database, ((known.get(each["_id"]), each) for each in changed), zone, session)
+        rebuild_queue.add(run, "day", ({"brand": brand, "day": day} for brand, day in sorted(days)), session)
+        posts = {(each["brand"], each["platform"], each["post"]) for each in both if each["post"] is not None}
+        named = ({"brand": brand, "platform": platform, "post": post} for brand, platform, post in sorted(posts))
+        rebuild_queue.add(run, "post", named, session)
+        if changed:
+            writes = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in changed]
+            beginnings.bulk_write(writes, ordered=False, session=session)
+        brought.add_new(run.database, ((known.get(each["_id"]), each) for each in changed), session)
+
+    in_transaction(run.database, write)
+
+
+def _add_to_days(
+    database: Database[Any],
+    changes: Iterable[tuple[BeginningDocument | None, BeginningDocument]],
+    zone: str,
+    session: ClientSession,
+) -> set[tuple[str, str]]:
+    """Adds to the counts of days. Returns the days, with their brand, that have to be counted again.
+
+    These are days without a count so far, and days that lose something, so that no count of nothing stays.
+    """
+    many: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    loses: set[tuple[str, str]] = set()
+    for before, after in changes:
+        if before is not None:
+            loses.add((before["brand"], day_of(before["at"], zone)))
+        many[after["brand"], day_of(after["at"], zone)][after["platform"]] += after["new"]
+    again = set(loses)
+    for (brand, day), platforms in sorted(many.items()):
+        its = {"_id": f"{brand}/{day}", "zone": zone}
+        more = {"$inc": {f"platforms.{platform}": count for platform, count in platforms.items() if count}}
+        if (brand, day) in loses or not _days(database).update_one(its, more, session=session).matched_count:
+            again.add((brand, day))
+    return again
+
+
+def made(
+    database: Database[Any], followers: Iterable[ListedFollower], connected: Mapping[str, Mapping[str, datetime]]
+) -> dict[str, BeginningDocument]:
+    """The beginnings of followers (read with the fields of `FOLLOWER`), by id. `connected` is from `connections`."""
+    listed = list(followers)
+    told = firsts(database, listed, FACT)
+    return {
+        each["_id"]: begun(each, map(fact_of, told[each["_id"]]), connected.get(each["platform"], {}))
+        for each in listed
+    }
+
+
+def firsts(
+    database: Database[Any], followers: Iterable[ListedFollower], fields: Document
+) -> dict[str, list[InteractionDocument]]:
+    """The interactions of each follower (by `_id`) at the moment when it was first seen, with these fields."""
+    interactions: Collection[InteractionDocument] = database["interactions"]
+    found: dict[str, list[InteractionDocument]] = {}
+    of_platform: dict[tuple[str, str], list[ListedFollower]] = defaultdict(list)
+    for each in followers:
+        found[f"{each['brand']}/{each['platform']}/{each['follower']}"] = []
+        of_platform[each["brand"], each["platform"]].append(each)
+    for (brand, platform), some in of_platform.items():
+        seen = {each["follower"]: each["first_seen"] for each in some}
+        # These two lists find them on the index, and little else: few act at the moment when another was first seen.
+        query = {
+            "brand": brand,
+            "platform": platform,
+            "follower": {"$in": sorted(seen)},
+            "occurred_at": {"$in": sorted(set(seen.values()))},
+        }
+        for interaction in interactions.find(query, fields).hint("timeline"):
+            follower = interaction["follower"]
+            if interaction["occurred_at"] == seen[follower]:
+                found[f"{brand}/{platform}/{follower}"].append(interaction)
+    return found
+
+
+def begun(follower: ListedFollower, facts: Iterable[PostFact], connected: Mapping[str, datetime]) -> BeginningDocument:
+    """The beginning of a follower, from what they did when first seen. Pure."""
+    first = beginning(facts)
+    at = follower["first_seen"]
+    document: BeginningDocument = {
+        "_id": follower["_id"],
+        "brand": follower["brand"],
+        "platform": follower["platform"],
+        "follower": follower["follower"],
+        "at": at,
+        "new": is_new(at, first.account if first else None, connected),
+        "kind": first.kind if first else None,
+        "account": first.account if first else None,
+        "post": first.post if first else None,
+        "url": first.url if first else None,
+        "interaction": first.id if first else None,
+        "text": excerpt(first.text) if first else None,
+    }
+    if first is None:
+        document["sought"] = True
+    return document
+
+
+def _count(database: Database[Any], brand: str, day: str) -> None:
+    """Counts a day again, in a transaction that conflicts with others that add to it."""
+
+    def write(session: ClientSession) -> None:
+        document = counted(database, brand, day, session)
+        if document is not None:
+            _days(database).replace_one({"_id": document["_id"]}, document, upsert=True, session=session)
+
+    in_transaction(database, write)
+
+
+def counted(
+    database: Database[Any], brand: str, day: str, session: ClientSession | None = None
+) -> NewDayDocument | None:
+    """The count of a day; None if there is no such brand."""
+    found = database["brands"].find_one({"_id": brand}, {"settings.timezone": 1}, session=session)
+    if found is None or not found["settings"]:
+        return None
+    zone = found["settings"]["timezone"]
+    start, end = span_of(day, day, ZoneInfo(zone))
+    platforms = database["beginnings"].aggregate(
+        [
+            {"$match": {"brand": brand, "new": True, "at": {"$gte": start, "$lt": end}}},
+            {"$group": {"_id": "$platform", "count": {"$sum": 1}}},
+        ],
+        hint="new",
+        session=session,
+    )
+    counts = {each["_id"]: each["count"] for each in platforms}
+    return {"_id": f"{brand}/{day}", "brand": brand, "day": day, "zone": zone, "platforms": counts}
+
+
+TASK = Task("beginnings", timedelta(seconds=5), follow)

@@ -1,1 +1,0 @@
-"""From the log to the views in MongoDB: decode, write idempotently, recount, commit."""

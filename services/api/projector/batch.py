@@ -1,0 +1,202 @@
+"""Decodes the records of a poll and sorts them by view. No I/O."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from rapport.contracts import codec
+from rapport.contracts.controls import FollowerErased, Heartbeat
+from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
+from rapport.contracts.rows import EPOCH, EPOCH_HEADER, ERASED, FOLLOWER, FollowerRow, parts_of
+from rapport.contracts.topics import (
+    ALERTS,
+    CONVERSATIONS,
+    ENGAGEMENTS,
+    EXCHANGES,
+    RELATIONSHIPS_CHANGELOG,
+)
+from rapport.kit.broker.dead_letters import place_of
+from rapport.kit.log import about
+from services.api.alerts.documents import AlertDocument, alert_document
+from services.api.exchanges.documents import ExchangeDocument, exchange_document
+from services.api.followers.documents import NewFollower, follower_document
+from services.api.interactions.documents import (
+    InteractionDocument,
+    ProfileDocument,
+    follower_id,
+    interaction_document,
+    profile_document,
+)
+from services.api.listening.documents import HeartbeatDocument, heartbeat_document
+from services.api.projector.hourly import Part
+
+INTERACTION_TYPE = "rapport.interaction.v1"
+TICK_TYPE = "rapport.tick.v1"
+CONTROL_TYPE = "rapport.control.v1"
+
+_followers = msgspec.json.Decoder(FollowerRow)
+
+SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES, RELATIONSHIPS_CHANGELOG)
+PUT_ASIDE = frozenset({CONVERSATIONS.name, ENGAGEMENTS.name})
+"""Topics that outsiders write to. Unreadable records there go to the dead letters.
+
+Records of a later version of Rapport do not: they wait for a projector of that version, as in any other topic.
+"""
+
+
+class UnreadableError(Exception):
+    """A record that this version cannot read, and why."""
+
+    def __init__(self, record: Any, why: str) -> None:
+        super().__init__(f"{record.topic} partition {record.partition} offset {record.offset}: {why}")
+        self.record = record
+        self.why = why
+
+    @property
+    def its(self) -> dict[str, dict[str, str]]:
+        """What lines of the log about it are about: the record's CloudEvents id, if it has one."""
+        told = {name: value for name, value in self.record.headers or () if name == "ce_id" and value is not None}
+        return about(interaction=told["ce_id"].decode(errors="replace")) if told else {}
+
+
+@dataclass
+class Batch:
+    """What to write: the newest version of each `_id`. `None` removes a follower."""
+
+    interactions: dict[str, InteractionDocument] = field(default_factory=dict)
+    exchanges: dict[str, ExchangeDocument] = field(default_factory=dict)
+    followers: dict[str, NewFollower | None] = field(default_factory=dict)
+    alerts: dict[str, AlertDocument] = field(default_factory=dict)
+    profiles: dict[str, ProfileDocument] = field(default_factory=dict)
+    erased: list[FollowerErased] = field(default_factory=list)
+    erased_names: set[str] = field(default_factory=set)
+    """`<brand>/<name>` of people whom the scorer's rows mark as erased."""
+    heartbeats: dict[str, HeartbeatDocument] = field(default_factory=dict)
+    """The latest of each ingest process."""
+    parts: set[Part] = field(default_factory=set)
+    """The parts of hours to recount; known once the interactions are stored."""
+    sources: dict[str, Any] = field(default_factory=dict)
+    """The record of each interaction, for its dead letter."""
+    unreadable: list[UnreadableError] = field(default_factory=list)
+    """Records that are left out: they go to the dead letters if their topic has any, and to the process's log."""
+    halts: list[UnreadableError] = field(default_factory=list)
+    """Where a partition cannot go on: at a record of a later version, or at an unreadable one of the scorer."""
+
+
+def read(polled: Mapping[Any, Iterable[Any]], put_aside: Collection[str] = ()) -> Batch:
+    """Sorts the records of a poll. A partition in `halts` is read only up to that record.
+
+    A record in `put_aside` (`<topic>:<partition>:<offset>`) halts nothing.
+    """
+    batch = Batch()
+    for partition, records in polled.items():
+        add = _READERS[partition.topic]
+        for record in records:
+            try:
+                add(batch, record)
+            except (msgspec.DecodeError, UnicodeDecodeError, codec.UndecodableError, ValueError) as error:
+                unreadable = UnreadableError(record, str(error))
+                poison = partition.topic in PUT_ASIDE and not isinstance(error, codec.NewerError)
+                if poison or place_of(record) in put_aside:
+                    batch.unreadable.append(unreadable)
+                else:
+                    batch.halts.append(unreadable)
+                    break
+            except Exception as error:  # decoded but unusable: the others must not wait for it
+                batch.unreadable.append(UnreadableError(record, f"{type(error).__name__}: {error}"))
+    return batch
+
+
+def _add_interaction(batch: Batch, record: Any) -> None:
+    found = codec.type_of(record.headers)
+    if found == TICK_TYPE:
+        return
+    if found == CONTROL_TYPE:
+        _add_control(batch, record)
+        return
+    if found != INTERACTION_TYPE:
+        codec.decode(found, record.value)
+        raise codec.UndecodableError(f"a {found}, but only interactions and control records belong here")
+    interaction: Interaction = codec.decode(found, record.value)
+    document = interaction_document(interaction)
+    # The first record of an id wins, as in the scorer.
+    if document["_id"] not in batch.interactions:
+        batch.interactions[document["_id"]] = document
+        batch.sources[document["_id"]] = record
+    profile = profile_document(interaction)
+    if profile is not None:
+        known = batch.profiles.get(profile["_id"])
+        if known is None or known["version"] < profile["version"]:
+            batch.profiles[profile["_id"]] = profile
+
+
+def _add_control(batch: Batch, record: Any) -> None:
+    """Takes erasures and heartbeats. Other control records are for the scorer, which dead-letters unreadable ones.
+
+    An unknown kind may be for the projector too, so it is waited for.
+    """
+    try:
+        control = codec.decode(CONTROL_TYPE, record.value)
+    except codec.NewerError:
+        raise
+    except codec.UndecodableError:
+        return
+    if isinstance(control, FollowerErased):
+        batch.erased.append(control)
+    elif isinstance(control, Heartbeat):
+        document = heartbeat_document(control, record.timestamp)
+        known = batch.heartbeats.get(document["_id"])
+        if known is None or known["version"] < document["version"]:
+            batch.heartbeats[document["_id"]] = document
+
+
+def _add_alert(batch: Batch, record: Any) -> None:
+    alert: Alert = codec.decode(codec.type_of(record.headers), record.value)
+    batch.alerts[alert.id] = alert_document(alert)
+
+
+def _epoch(record: Any) -> int:
+    for name, value in record.headers:
+        if name == EPOCH_HEADER:
+            return int(value)
+    return EPOCH
+
+
+def _add_exchange(batch: Batch, record: Any) -> None:
+    snapshot = codec.decode(codec.type_of(record.headers), record.value)
+    if not isinstance(snapshot, ExchangeSnapshot):
+        return  # for the relationships agent; the read side has the interaction itself
+    document = exchange_document(snapshot, _epoch(record))
+    known = batch.exchanges.get(snapshot.id)
+    if known is None or known["version"] < document["version"]:
+        batch.exchanges[snapshot.id] = document
+
+
+def _add_follower(batch: Batch, record: Any) -> None:
+    parts = parts_of(record.key)
+    if parts[0] == ERASED and record.value is not None:
+        batch.erased_names.add("/".join(parts[1:]))
+    if parts[0] != FOLLOWER:
+        return
+    if record.value is None:
+        brand, platform, follower = parts[1:]
+        batch.followers[follower_id(brand, platform, follower)] = None
+        return
+    row = _followers.decode(record.value)
+    if not row.met:
+        return  # somebody whom the brand wrote to, and who has done nothing yet
+    document = follower_document(row, _epoch(record))
+    known = batch.followers.get(document["_id"])
+    if known is None or known["version"] < document["version"]:
+        batch.followers[document["_id"]] = document
+
+
+_READERS = {
+    CONVERSATIONS.name: _add_interaction,
+    ENGAGEMENTS.name: _add_interaction,
+    ALERTS.name: _add_alert,
+    EXCHANGES.name: _add_exchange,
+    RELATIONSHIPS_CHANGELOG.name: _add_follower,
+}

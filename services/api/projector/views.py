@@ -1,0 +1,150 @@
+"""Writes a batch to MongoDB. Writing it again, or an older one later, changes nothing."""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import DeleteOne, InsertOne, UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from rapport.contracts.topics import RELATIONSHIPS_CHANGELOG
+from rapport.domain.relationships.relationship import STAGES
+from rapport.kit.log import pseudonym
+from rapport.kit.mongo import Document
+from rapport.kit.parts import parts
+from services.api.followers.documents import NewFollower, StagedFollower, stage_fields
+from services.api.interactions.documents import InteractionDocument
+from services.api.projector import erasing, metrics
+from services.api.projector.arrived import WHEN_INSERTED, stamp
+from services.api.projector.batch import Batch
+from services.api.projector.hourly import DUPLICATE_KEY, Part, part_of
+from services.api.scoring import repository as scorings
+
+log = logging.getLogger("rapport.projector")
+
+IDS_AT_ONCE = 1_000
+
+
+class RefusedError(Exception):
+    """MongoDB will never accept a document of the scorer. The message says which one, and why."""
+
+
+def write(database: Database[Document], batch: Batch) -> dict[str, str]:
+    """Writes the batch, sets its `parts`, and gives the interactions (by `_id`) that MongoDB refused, with its reason.
+
+    Raises PyMongoError if MongoDB is unavailable. The whole batch can then be written again.
+    """
+    erasing.note(database, batch)
+    erasing.leave_out(database, batch)
+    arriving: dict[str, Document] = {
+        name: {**each, "arrived": WHEN_INSERTED} for name, each in batch.interactions.items()
+    }
+    refused = _insert(database, "interactions", arriving)
+    batch.parts = _parts(database, batch)
+    for name, why in _insert(database, "alerts", batch.alerts).items():
+        raise RefusedError(f"alert {name}: {why}")
+    _upsert(database, "listening", batch.heartbeats)
+    _upsert(database, "exchanges", batch.exchanges)
+    _upsert(database, "profiles", batch.profiles)
+    _upsert(database, "followers", _staged(database, batch.followers))
+    return refused
+
+
+def _parts(database: Database[Any], batch: Batch) -> set[Part]:
+    """The parts of hours that the batch's interactions belong to.
+
+    That includes interactions that were there already: the process that stored them may have ended before counting.
+    """
+    fields = dict.fromkeys(("brand", "hour", "arrived"), 1)
+    interactions: Collection[InteractionDocument] = database["interactions"]
+    found: set[Part] = set()
+    for some in parts(batch.interactions, IDS_AT_ONCE):
+        stored = interactions.find({"_id": {"$in": some}}, fields).to_list()
+        before = [each for each in stored if "arrived" not in each]
+        if before:
+            stamp(database, [each["_id"] for each in before])
+            again = interactions.find({"_id": {"$in": [each["_id"] for each in before]}}, fields)
+            stored += again.to_list()
+        found |= {part_of(each) for each in stored}
+    return found
+
+
+def _staged(
+    database: Database[Document], followers: Mapping[str, NewFollower | None]
+) -> dict[str, StagedFollower | None]:
+    """Adds each follower's current stage."""
+    now = datetime.now(UTC)
+    known = scorings.known(database, {each["scoring"] for each in followers.values() if each is not None})
+    found: dict[str, StagedFollower | None] = {}
+    for key, each in followers.items():
+        try:
+            found[key] = None if each is None else {**each, **stage_fields(each, known[each["scoring"]], now)}
+        except Exception:  # one row without a stage must not stop the others
+            log.exception("follower %s is left out: its stage cannot be computed", pseudonym(key))
+            metrics.DEAD_LETTERS.labels(RELATIONSHIPS_CHANGELOG.name).inc()
+    return found
+
+
+def noted(stage: str | None) -> Document:
+    """An expression for `stage_noted`: the stage before, when it changed, and when it fell. Kept while the stage stays.
+
+    MongoDB evaluates it, so that the stage and the note change together, whoever writes the follower.
+    """
+    before = "$stage_noted.stage"
+    fell = {"$lt": [STAGES.index(stage), {"$indexOfArray": [list(STAGES), before]}]}
+    moved = {
+        "stage": stage,
+        "from": {"$ifNull": [before, None]},
+        "at": "$$NOW",
+        "fell_at": {"$cond": [fell, "$$NOW", None]},
+    }
+    return {"$cond": [{"$eq": [before, stage]}, "$stage_noted", moved]}
+
+
+def _insert(
+    database: Database[Document], collection: str, documents: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Inserts facts. They never change, so what is there already stays."""
+    if not documents:
+        return {}
+    try:
+        database[collection].bulk_write([InsertOne(dict(document)) for document in documents.values()], ordered=False)
+    except BulkWriteError as error:
+        if error.details["writeConcernErrors"]:
+            raise
+        return {
+            failure["op"]["_id"]: str(failure["errmsg"])
+            for failure in error.details["writeErrors"]
+            if failure["code"] != DUPLICATE_KEY
+        }
+    return {}
+
+
+def _upsert(database: Database[Document], collection: str, documents: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Writes rows. Only a newer `version` replaces what is there; `written_at` says when it did."""
+    if not documents:
+        return
+    writes: list[DeleteOne | UpdateOne] = []
+    for key, document in documents.items():
+        if document is None:
+            writes.append(DeleteOne({"_id": key}))
+            continue
+        newer = {"$gt": [document["version"], {"$ifNull": ["$version", -1]}]}
+        # $literal, because what people write can begin with a dollar sign.
+        own: Document = {"written_at": "$$NOW"}
+        if document.get("stage") is not None:
+            own["stage_noted"] = noted(document["stage"])
+        written = {"$mergeObjects": [{"$literal": document}, own]}
+        replacement = {"$replaceWith": {"$cond": [newer, written, "$$ROOT"]}}
+        writes.append(UpdateOne({"_id": key}, [replacement], upsert=True))
+    try:
+        database[collection].bulk_write(writes, ordered=False)
+    except BulkWriteError as error:
+        # Two upserts of a new _id can collide. On the next try the second one finds the first.
+        final = [failure for failure in error.details["writeErrors"] if failure["code"] != DUPLICATE_KEY]
+        if final:
+            raise RefusedError(f"{collection} {final[0]['op'].get('q')}: {final[0]['errmsg']}") from error
+        raise

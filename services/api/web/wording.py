@@ -1,0 +1,133 @@
+"""How the portal writes times, durations, states and names."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rapport.domain.figures import duration, listed, percent
+from rapport.domain.naming import by_name
+from rapport.domain.platforms import platform_name
+from rapport.domain.times import local
+from rapport.kit.text import plain
+from services.api.listening.service import Heard
+
+__all__ = ["percent"]
+
+STATES = {
+    "open": "Open",
+    "answered": "Answered in time",
+    "answered_late": "Answered late",
+    "cancelled": "Cancelled",
+    "superseded": "Merged",
+}
+CANCELLED = {
+    "deleted": "Deleted",
+    "hidden": "Hidden",
+    "blocked": "Follower blocked",
+    "disconnected": "Account disconnected",
+    "no_reply_needed": "No reply needed",
+    "spam": "Spam",
+    "erased": "Person erased",
+}
+STAGES = {"new": "New", "knows": "Knows", "likes": "Likes", "trusts": "Trusts", "buys": "Buys"}
+STEPS = {
+    "warning": "Due soon",
+    "breach": "Overdue",
+    "escalation": "Escalated, still overdue",
+    "retracted": "Retracted",
+    "resolved": "Resolved",
+}
+KINDS = {
+    "comment": "commented",
+    "mention": "mentioned the brand",
+    "message": "wrote a message",
+    "reply": "replied",
+    "reaction": "reacted",
+    "share": "shared",
+    "follow": "followed",
+    "post": "posted",
+    "edit": "edited",
+    "delete": "deleted",
+    "hide": "hid",
+    "unhide": "showed again",
+    "block": "blocked the brand",
+    "vote": "voted",
+    "entry": "took part",
+    "purchase": "bought",
+}
+
+
+def moment(at: datetime, zone: str) -> str:
+    """A time in a zone: `Mon 23 Nov, 19:12`."""
+    return local(at, ZoneInfo(zone)).strftime("%a %-d %b, %H:%M")
+
+
+def clock(at: datetime, zone: str) -> str:
+    """The time of day in a zone: `19:12`."""
+    return local(at, ZoneInfo(zone)).strftime("%H:%M")
+
+
+def alert_said(step: str, at: datetime, due_at: datetime, unconfirmed: bool, zone: str) -> str:
+    """An alert in a sentence or two."""
+    due = moment(due_at, zone)
+    said = {
+        "warning": f"Still unanswered, and due {due}.",
+        "breach": f"Nobody answered by {due}.",
+        "escalation": f"Nobody answered within {duration((at - due_at).total_seconds())} after it was due.",
+        "retracted": "It was not overdue after all.",
+        "resolved": "It was resolved after it was due.",
+    }[step]
+    return f"{said} Some data from the platform was missing, so there may be an answer." if unconfirmed else said
+
+
+def hearing(heard: Heard, zone: str) -> str:
+    """Why a brand's page is not live; empty if it is."""
+    handles = listed([f"{each['handle']} on {platform_name(each['platform'])}" for each in heard.accounts])
+    match heard.hearing:
+        case "no_account":
+            return "Not connected: this brand has no account yet"
+        case "silent":
+            return "Not connected" if heard.since is None else f"Not connected since {moment(heard.since, zone)}"
+        case "disconnected":
+            return f"Not connected: {handles}"
+        case "behind":
+            return f"Catching up: {handles}"
+    return ""
+
+
+def until(at: datetime, now: datetime) -> str:
+    """The time left: `in 3 h 12 min`, `12 min overdue`. The page's script keeps it current."""
+    seconds = (at - now).total_seconds()
+    return f"in {duration(seconds)}" if seconds >= 0 else f"{duration(-seconds)} overdue"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago a time is: `5 min ago`."""
+    seconds = (now - at).total_seconds()
+    return "just now" if seconds < 1 else f"{duration(seconds).split(' ')[0]} {duration(seconds).split(' ')[1]} ago"
+
+
+def span(seconds: float | None) -> str:
+    """A duration, or a dash."""
+    return "–" if seconds is None else duration(seconds)
+
+
+def shown_name(name: str | None, handle: str | None, platform_id: str) -> str:
+    """A follower's name, handle or, failing both, the platform's id."""
+    return by_name(platform_id, handle, name)
+
+
+def shown(value: Any) -> Any:
+    """Cleans text from outside just before a template shows it."""
+    return plain(value) if type(value) is str else value
+
+
+def initials(name: str) -> str:
+    """One or two letters for a name."""
+    words = [word for word in name.split() if word[0].isalnum()]
+    return "".join(word[0] for word in words[:2]).upper() or "?"
+
+
+def link(url: str | None) -> str | None:
+    """The address if it is safe to link to. What people wrote can be anything, such as `javascript:`."""
+    return url if url and url.startswith(("https://", "http://")) else None

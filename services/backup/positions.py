@@ -1,0 +1,141 @@
+"""Where the groups that write to MongoDB are in the log, and how they are put elsewhere.
+
+A group's positions are in Kafka. After MongoDB was restored they are ahead of it: what lies between would be missing.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.errors import KafkaError, NoError
+from kafka.structs import OffsetAndMetadata
+
+from rapport.contracts.topics import NOTIFIER_GROUP, PROJECTOR_GROUP, Topic
+from rapport.kit.broker import kafka
+from rapport.kit.broker.member import described
+from services.api.projector.batch import SOURCES as PROJECTED
+from services.notifier.consumer import SOURCES as NOTIFIED
+
+GROUPS: Mapping[str, tuple[Topic, ...]] = {PROJECTOR_GROUP: PROJECTED, NOTIFIER_GROUP: NOTIFIED}
+Positions = dict[str, dict[str, int]]
+"""By group and `<topic>:<partition>`: the offset of the next record."""
+
+
+class BusyError(Exception):
+    """A group is still at work, so its positions cannot be changed."""
+
+
+class ElsewhereError(Exception):
+    """The log does not have these positions: it is another one, or was recreated."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Records between a position and the log's beginning, which retention removed."""
+
+    group: str
+    place: str
+    records: int
+
+
+def cluster_id(bootstrap: str) -> str:
+    """The id of a Kafka cluster. Raises KafkaError."""
+    with contextlib.closing(kafka.admin(bootstrap)) as admin:
+        return str(admin.describe_cluster()["cluster_id"])
+
+
+def committed(bootstrap: str) -> Positions:
+    """Where the groups are; 0 where one has no position. Raises KafkaError."""
+    return {group: _of_group(bootstrap, group, _partitions(topics)) for group, topics in GROUPS.items()}
+
+
+def check_idle(bootstrap: str, groups: Mapping[str, object] = GROUPS) -> None:
+    """Raises BusyError if a group has members, and KafkaError."""
+    for group in groups:
+        asked = described(bootstrap, group)
+        try:
+            members = asked().members
+        finally:
+            asked.close()
+        if members:
+            raise BusyError(
+                f"{len(members)} of the group {group} are at work: stop all projectors and notifiers, and the API too. "
+                "One that was killed is listed for 10 s more"
+            )
+
+
+def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
+    """The positions as the log has them now, and what is gone before them.
+
+    Raises ElsewhereError if the log ends before one or lacks its partition, and KafkaError.
+    """
+    found: Positions = {}
+    gaps: list[Gap] = []
+    with contextlib.closing(kafka.admin(bootstrap)) as admin:
+        for group, topics in GROUPS.items():
+            partitions = _partitions(topics)
+            names = {_name(each) for each in partitions}
+            if names != wanted.get(group, {}).keys():
+                raise ElsewhereError(
+                    f"the positions of {group} are of other partitions. Is RAPPORT_PARTITIONS as it was?"
+                )
+            firsts, ends = (_offsets(admin, partitions, which) for which in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
+            found[group] = {}
+            for each in partitions:
+                at = wanted[group][_name(each)]
+                if at > ends[each]:
+                    raise ElsewhereError(
+                        f"{_name(each)} ends at {ends[each]}, before the position {at}: the topic was recreated"
+                    )
+                if 0 < at < firsts[each]:
+                    gaps.append(Gap(group, _name(each), firsts[each] - at))
+                found[group][_name(each)] = max(at, firsts[each])
+    return found, gaps
+
+
+def beginnings(bootstrap: str, topics: tuple[Topic, ...]) -> dict[str, int]:
+    """The first offset of each partition. Raises KafkaError."""
+    with contextlib.closing(kafka.admin(bootstrap)) as admin:
+        return {_name(each): at for each, at in _offsets(admin, _partitions(topics), OffsetSpec.EARLIEST).items()}
+
+
+def put(bootstrap: str, wanted: Positions) -> None:
+    """Puts groups without members where `wanted` says. Raises KafkaError."""
+    with contextlib.closing(kafka.admin(bootstrap)) as admin:
+        for group, places in wanted.items():
+            offsets = {_partition(name): OffsetAndMetadata(at, "", -1) for name, at in places.items()}
+            results = admin.alter_group_offsets(group, offsets)
+            for each, outcome in results.items():
+                if outcome is not NoError:
+                    raise KafkaError(f"the position of {group} in {_name(each)} was refused: {outcome.__name__}")
+
+
+def _of_group(bootstrap: str, group: str, partitions: list[TopicPartition]) -> dict[str, int]:
+    # A consumer that never joins: unlike the admin client, it waits for a coordinator that is just being elected.
+    consumer = kafka.consumer(bootstrap, group, "rapport-backup")
+    try:
+        return {_name(each): consumer.committed(each) or 0 for each in partitions}
+    finally:
+        consumer.close()
+
+
+def _offsets(admin: Any, partitions: list[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
+    # A consumer's own question leaves out partitions whose leader it has to look up first (kafka-python 3.0.12).
+    found = admin.list_partition_offsets(dict.fromkeys(partitions, which))
+    return {each: found[each].offset for each in partitions}
+
+
+def _partitions(topics: tuple[Topic, ...]) -> list[TopicPartition]:
+    return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+
+
+def _name(partition: TopicPartition) -> str:
+    return f"{partition.topic}:{partition.partition}"
+
+
+def _partition(name: str) -> TopicPartition:
+    topic, _, number = name.rpartition(":")
+    return TopicPartition(topic, int(number))

@@ -1,0 +1,3 @@
+"""Bluesky."""
+
+PLATFORM = "bluesky"

@@ -1,0 +1,227 @@
+"""Turns a change on Bluesky into an interaction with one brand's account. Pure.
+
+- A post whose parent or root is by the brand is a `comment`, also where it answers another follower: it stands in the
+  brand's thread. If it mentions the brand as well, it is still one comment.
+- A post that mentions the brand elsewhere is a `mention`. A quote of the brand's post is a `share`, because it speaks
+  to the follower's own public; one that mentions the brand is a `mention`.
+- The brand's own post is a `reply` where its parent is by someone else, or where it continues such a reply; any other
+  is a `post`, self-threads included.
+- What the brand's account itself likes, shares or follows of others is recorded as the staff's. It is outreach, and
+  nobody's interaction with the brand. What staff like from their own accounts is their own affair.
+- A conversation is the pair of brand and follower, a thread the root's at-uri.
+- A delete names only the path; the rest comes from what the ledger noted when the record was first seen.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from rapport.contracts.controls import FollowerAway
+from rapport.contracts.events import Account, Actor, Interaction, Kind, Object, Parent
+from rapport.domain.exchanges.addressing import Occurred, occurred, occurred_live
+from services.ingest.connectors.bluesky import PLATFORM
+from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, REPOST, Change, Fate
+from services.ingest.connectors.bluesky.records import Post, Record, Reference
+from services.ingest.connectors.ledger import Seen
+
+_KINDS: dict[str, Kind] = {LIKE: "reaction", REPOST: "share", FOLLOW: "follow"}
+_TOGGLES = frozenset(_KINDS.values())
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A brand's account that a stream is read for. `own` are the DIDs of all accounts of the brand."""
+
+    brand: str
+    account: Account
+    did: str
+    own: frozenset[str]
+
+
+def written(
+    record: Record, watched: Watched, find: Callable[[str], Seen | None], observed_at: datetime
+) -> tuple[Interaction, Seen] | None:
+    """The interaction of a created or updated record with an account, and what to note of it. None where it is none.
+
+    `find` gives what was noted of an at-uri for this account. An update of what was never seen counts as new.
+    """
+    change = record.change
+    if change.did != watched.did and change.did in watched.own:
+        return None  # another account of the brand is not a follower
+    seen = _classified(record, watched, find)
+    if seen is None:
+        before = find(change.uri)
+        if before is None or change.operation != "update":
+            return None
+        seen = before  # edited until nothing in it names the brand any more
+    before = find(change.uri)
+    edited = change.operation == "update" and before is not None and before.rev != change.rev
+    if edited and change.collection != POST:
+        return None  # a like with another time is the same like
+    post, claimed = record.post, record.claimed_at
+    if edited:
+        time = occurred(change.at, "platform", observed_at)
+    else:
+        time = _written_at(claimed, change, watched, observed_at)
+    interaction = Interaction(
+        id=f"{change.uri}#edit-{change.rev}" if edited else f"{change.uri}#{change.cid}",
+        brand=watched.brand,
+        platform=PLATFORM,
+        account=watched.account.id,
+        kind="edit" if edited else seen.kind,
+        actor=_actor(change.did, watched),
+        object=Object(change.uri, Reference.to(change.uri).url),
+        conversation=seen.conversation,
+        thread=seen.thread,
+        post=seen.post,
+        parent=_parent(seen, record, watched),
+        occurred_at=time.at,
+        occurred_at_source=time.source,
+        claimed_at=claimed if claimed is not None and claimed != time.at and not edited else None,
+        clamped=time.clamped,
+        observed_at=observed_at,
+        text=post.text if post else None,
+        media=post.media if post else (),
+        language=post.language if post else None,
+        reaction="like" if seen.kind == "reaction" else None,
+        staff=_is_outreach(seen, change, watched),
+    )
+    return interaction, before if edited and before else seen
+
+
+def deleted(change: Change, seen: Seen, watched: Watched, observed_at: datetime) -> Interaction:
+    """The interaction of a deleted record that was noted before: an undoing of a toggle, a `delete` of words."""
+    time = occurred(change.at, "platform", observed_at)
+    undo = seen.kind in _TOGGLES
+    return Interaction(
+        id=f"{change.uri}#delete-{change.rev}",
+        brand=watched.brand,
+        platform=PLATFORM,
+        account=watched.account.id,
+        kind=seen.kind if undo else "delete",
+        undo=undo,
+        actor=_actor(change.did, watched),
+        object=Object(change.uri, Reference.to(change.uri).url),
+        conversation=seen.conversation,
+        thread=seen.thread,
+        post=seen.post,
+        parent=Parent(seen.parent, seen.follower) if seen.parent and _is_outreach(seen, change, watched) else None,
+        reaction="like" if seen.kind == "reaction" else None,
+        occurred_at=time.at,
+        occurred_at_source=time.source,
+        clamped=time.clamped,
+        observed_at=observed_at,
+        staff=_is_outreach(seen, change, watched),
+    )
+
+
+def away(brand: str, fate: Fate) -> FollowerAway:
+    """What became of the account of one of a brand's followers."""
+    return FollowerAway(
+        id=f"{fate.did}#{fate.how}-{fate.at.isoformat()}",
+        brand=brand,
+        platform=PLATFORM,
+        follower=fate.did,
+        at=fate.at,
+        how=fate.how,
+    )
+
+
+def _written_at(claimed: datetime | None, change: Change, watched: Watched, observed_at: datetime) -> Occurred:
+    """When a new record was written. What came before the account was connected has its author's time."""
+    if change.at < watched.account.connected_at:
+        return occurred(claimed, "author", observed_at)
+    return occurred_live(claimed, change.at, observed_at)
+
+
+def _is_outreach(seen: Seen, change: Change, watched: Watched) -> bool:
+    return change.did == watched.did and seen.kind in _TOGGLES
+
+
+def _classified(record: Record, watched: Watched, find: Callable[[str], Seen | None]) -> Seen | None:
+    change, subject = record.change, record.subject
+    if record.post is not None:
+        if change.did == watched.did:
+            return _by_brand(change, record.post, watched, find)
+        if change.did in watched.account.staff:
+            in_brands_thread = record.post.root is not None and record.post.root.author == watched.did
+            seen = _by_brand(change, record.post, watched, find) if in_brands_thread else None
+            return seen if seen is not None and seen.kind == "reply" else None
+        return _by_follower(change, record.post, watched)
+    if subject is None:
+        return None
+    kind = _KINDS[change.collection]
+    whose = subject.author
+    if change.did == watched.did:
+        others = whose is not None and whose not in watched.own and whose not in watched.account.staff
+        return _noted(change, watched, kind, parent=subject.uri, follower=whose) if others else None
+    if change.did in watched.account.staff or whose != watched.did:
+        return None
+    return _noted(change, watched, kind, post=subject.uri if subject.url else None)
+
+
+def _by_follower(change: Change, post: Post, watched: Watched) -> Seen | None:
+    root = post.root.uri if post.root else change.uri
+    parent = post.parent.uri if post.parent else None
+    brands = post.root is not None and post.root.author == watched.did
+    if brands or (post.parent is not None and post.parent.author == watched.did):
+        return _noted(change, watched, "comment", thread=root, post=root if brands else None, parent=parent)
+    if watched.did in post.mentions:
+        return _noted(change, watched, "mention", thread=root, parent=parent)
+    if post.quote is not None and post.quote.author == watched.did:
+        return _noted(change, watched, "share", post=post.quote.uri)
+    return None
+
+
+def _by_brand(change: Change, post: Post, watched: Watched, find: Callable[[str], Seen | None]) -> Seen:
+    root, parent = post.root, post.parent
+    if root is None or parent is None:
+        return _noted(change, watched, "post", thread=change.uri)
+    brands = root.uri if root.author == watched.did else None
+    follower, answered = parent.author, parent.uri
+    if follower is None or follower in watched.own:
+        continued = find(parent.uri)
+        if continued is not None and continued.kind == "reply":
+            # The second part of a long answer answers what the first part did.
+            follower, answered = continued.follower, continued.parent or parent.uri
+        else:
+            follower, answered = root.author, root.uri
+    if follower is None or follower in watched.own:
+        return _noted(change, watched, "post", thread=root.uri, post=brands, parent=parent.uri)
+    return _noted(change, watched, "reply", thread=root.uri, post=brands, parent=answered, follower=follower)
+
+
+def _noted(
+    change: Change,
+    watched: Watched,
+    kind: Kind,
+    *,
+    thread: str | None = None,
+    post: str | None = None,
+    parent: str | None = None,
+    follower: str | None = None,
+) -> Seen:
+    follower = follower or change.did
+    return Seen(
+        uri=change.uri,
+        account=watched.account.id,
+        kind=kind,
+        conversation=f"{watched.did}:{follower}",
+        thread=thread,
+        post=post,
+        follower=follower,
+        parent=parent,
+        rev=change.rev,
+    )
+
+
+def _parent(seen: Seen, record: Record, watched: Watched) -> Parent | None:
+    if seen.parent is not None and _is_outreach(seen, record.change, watched):
+        return Parent(seen.parent, seen.follower)
+    if seen.parent is None or record.post is None:
+        return None
+    return Parent(seen.parent, seen.follower if seen.kind == "reply" else Reference.to(seen.parent).author)
+
+
+def _actor(did: str, watched: Watched) -> Actor:
+    return Actor(did, handle=watched.account.handle if did == watched.did else None)

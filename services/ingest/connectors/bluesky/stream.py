@@ -1,0 +1,301 @@
+"""Reads one of Bluesky's streams into the log, from where it was left and across every break."""
+
+import asyncio
+import contextlib
+import math
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+from msgspec.structs import replace
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import WebSocketException
+
+from rapport.contracts.controls import FollowerAway
+from rapport.contracts.events import Interaction
+from rapport.kit import backoff
+from rapport.kit.broker.producer import NotAcknowledgedError
+from rapport.kit.http import websocket
+from rapport.kit.http.outgoing import RefusedAddressError
+from rapport.kit.log import about
+from services.ingest import metrics
+from services.ingest.connectors.bluesky import PLATFORM
+from services.ingest.connectors.bluesky.frames import Change, Fate, FrameError, StreamError
+from services.ingest.connectors.bluesky.handles import Handles
+from services.ingest.connectors.bluesky.normalise import Watched, away, deleted, written
+from services.ingest.connectors.bluesky.records import read
+from services.ingest.connectors.bluesky.source import Source, start_of
+from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.intake import Intake
+from services.ingest.connectors.ledger import Ledger, UnsavedLedger
+
+LARGEST_FRAME = 8 * 1_048_576
+"""Bytes. A commit may carry 2 MB of blocks, and older servers sent up to 5."""
+USER_AGENT = "rapport"
+FRAMES_WAITING = 1_000
+"""How many frames are read ahead of the broker; then the server has to wait."""
+FRAMES_AT_ONCE = 500
+POSITION_SECONDS = 1.0
+"""How often the position of a stream is saved when it brings nothing for any account."""
+BEHIND_SECONDS = 60.0
+"""A stream whose newest frame is older than this when it is read has not caught up yet."""
+STILL_SECONDS = 10.0
+"""Unless nothing has come for this long: then there is nothing more to come, on a quiet server."""
+STEADY_SECONDS = 30.0
+"""A connection that lasted this long was a good one: the next try waits as little as the first."""
+
+Raw = str | bytes
+
+
+class Stream:
+    """Reads one source for all accounts that are connected to it. Its failures do not affect other streams."""
+
+    def __init__(self, source: Source, ledger: Ledger, handles: Handles, shared: Shared) -> None:
+        self._source = source
+        self._ledger = ledger
+        self._handles = handles
+        self._guard = shared.guard
+        self._now = shared.now
+        self._log = shared.log
+        self._intake = Intake(PLATFORM, source.name, shared.broker, shared.log)
+        self._watched: tuple[Watched, ...] = ()
+        self._by_did: dict[str, tuple[Watched, ...]] = {}
+        self._reopen = asyncio.Event()
+        self._connected = False
+        self._late = math.inf
+        self._took_at = 0.0
+        self._taking_since: float | None = None
+        self._kept_at = 0.0
+        self._clock = asyncio.get_running_loop().time
+        self._task: asyncio.Task[None] | None = None
+
+    def watch(self, watched: Sequence[Watched]) -> None:
+        """Reads for exactly these accounts from now on. For a new account, a stream that keeps the past is reopened at
+        the time when the account was connected.
+        """
+        self._watched = tuple(watched)
+        by_did: dict[str, tuple[Watched, ...]] = {}
+        for one in watched:
+            by_did[one.did] = (*by_did.get(one.did, ()), one)
+        self._by_did = by_did
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        elif self._source.timed and self._new():
+            self._reopen.set()
+        self._say(self._connected)
+
+    def disconnected(self) -> set[str]:
+        """The accounts for which nothing is being read, because the stream is not open."""
+        return set() if self._connected else {one.account.id for one in self._watched}
+
+    def behind(self) -> set[str]:
+        """The accounts whose interactions may not all be in the log."""
+        now = self._clock()
+        if self._taking_since is not None:
+            catching_up = max(self._late, now - self._taking_since) > BEHIND_SECONDS
+        else:
+            catching_up = self._late > BEHIND_SECONDS and now - self._took_at < STILL_SECONDS
+        if self._connected and not self._reopen.is_set() and not catching_up:
+            return set()
+        return {one.account.id for one in self._watched}
+
+    def stop(self) -> None:
+        """Ends it without waiting."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def ended(self) -> None:
+        """Waits for its end after `stop`."""
+        if self._task is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def _new(self) -> list[Watched]:
+        joined = self._ledger.joined(self._source.address)
+        return [one for one in self._watched if one.account.id not in joined]
+
+    async def _run(self) -> None:
+        clock = self._clock
+        delays = backoff.delays()
+        try:
+            while True:
+                began = clock()
+                why = await self._attempt()
+                self._say(False)
+                if self._reopen.is_set():
+                    continue
+                if clock() - began > STEADY_SECONDS:
+                    delays = backoff.delays()
+                delay = next(delays)
+                self._log.warning("bluesky %s: %s; connecting again in %.1f s", self._source.name, why, delay)
+                await asyncio.sleep(delay)
+        finally:
+            metrics.CONNECTED.labels(PLATFORM, self._source.name).set(0)
+
+    async def _attempt(self) -> str:
+        """Reads until the stream breaks, and returns the reason."""
+        try:
+            await self._read()
+        except StreamError as error:
+            if error.name == "FutureCursor":
+                # There is another server behind the address, and our position means nothing to it.
+                self._ledger.forget(self._source.address)
+            return f"the server ended the stream ({error})"
+        except RefusedAddressError as error:
+            return str(error)
+        except (OSError, TimeoutError, WebSocketException, NotAcknowledgedError) as error:
+            return f"{type(error).__name__}: {error}"
+        except Exception as error:  # a bug must not end this stream, let alone the others
+            self._log.exception("bluesky %s", self._source.name)
+            return f"an internal error: {error}"
+        return "the stream ended"
+
+    async def _read(self) -> None:
+        self._reopen.clear()
+        position = self._open_at()
+        async with websocket.connected(
+            self._guard,
+            self._source.url(position),
+            max_size=LARGEST_FRAME,
+            subprotocols=self._source.subprotocols,
+            user_agent_header=USER_AGENT,
+        ) as connection:
+            self._log.info("bluesky %s: connected, reading from %s", self._source.name, position or "now")
+            # What happened since the last read is on its way. Until its first frame, the stream counts as behind.
+            self._late, self._took_at = math.inf, self._clock()
+            self._say(True)
+            frames: asyncio.Queue[Raw] = asyncio.Queue(FRAMES_WAITING)
+            tasks = [
+                asyncio.create_task(_receive(connection, frames)),
+                asyncio.create_task(self._take_all(frames)),
+                asyncio.create_task(self._reopen.wait()),
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            for task in done:
+                task.result()
+
+    def _open_at(self) -> int | None:
+        """Where to read from. It is noted together with the accounts."""
+        position = self._ledger.position(self._source.address)
+        if self._source.timed:
+            for one in self._new():
+                position = start_of(position, one.account.connected_at, self._now())
+        self._ledger.join(self._source.address, [one.account.id for one in self._watched], position)
+        return position
+
+    async def _take_all(self, frames: asyncio.Queue[Raw]) -> None:
+        while True:
+            batch = [await frames.get()]
+            while len(batch) < FRAMES_AT_ONCE and not frames.empty():
+                batch.append(frames.get_nowait())
+            self._taking_since = self._clock()
+            try:
+                await self._take(batch)
+            finally:
+                self._taking_since = None
+
+    async def _take(self, batch: Sequence[Raw]) -> None:
+        """Puts frames into the log in order, and only then saves the position and the ledger."""
+        unsaved = UnsavedLedger(self._ledger)
+        happened: list[Interaction] = []
+        fates: list[FollowerAway] = []
+        position: int | None = None
+        latest: datetime | None = None
+        for raw in batch:
+            try:
+                frame = self._source.read(raw)
+            except StreamError:
+                raise
+            except Exception as error:  # one frame must not stop those behind it, whatever is in it
+                metrics.REJECTED.labels(PLATFORM, "frame").inc()
+                known = isinstance(error, FrameError)
+                self._log.error("bluesky %s: a frame is skipped: %.300s", self._source.name, error, exc_info=not known)
+                continue
+            if frame.notice:
+                self._log.warning("bluesky %s says %s", self._source.name, frame.notice)
+            if frame.position is not None:
+                position = frame.position
+            if frame.at is not None:
+                latest = frame.at
+                metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
+            for change in frame.changes:
+                happened.extend(self._read_change(change, unsaved))
+            if frame.fate is not None:
+                fates.extend(self._told(frame.fate, unsaved))
+        appended = await self._intake.append(await self._named(happened), fates)
+        clock = self._clock()
+        if latest is not None:
+            self._late, self._took_at = (self._now() - latest).total_seconds(), clock
+        if appended or unsaved.gone or clock - self._kept_at >= POSITION_SECONDS:
+            self._ledger.keep(self._source.address, position, unsaved.noted(), self._now(), unsaved.gone)
+            self._kept_at = clock
+
+    def _told(self, fate: Fate, unsaved: UnsavedLedger) -> list[FollowerAway]:
+        """What became of a person's account, for each brand that they ever had to do with."""
+        known = unsaved.known_to(fate.did)
+        brands = {one.brand for one in self._watched if one.account.id in known and fate.did not in one.own}
+        return [away(brand, fate) for brand in sorted(brands)]
+
+    def _read_change(self, change: Change, unsaved: UnsavedLedger) -> list[Interaction]:
+        """The interactions of a change; none if it cannot be read. A stranger wrote it, and others wait behind it."""
+        try:
+            return self._interactions(change, unsaved)
+        except sqlite3.Error:
+            raise  # the ledger's file, not the change
+        except Exception:
+            metrics.REJECTED.labels(PLATFORM, "change").inc()
+            its = about(interaction=change.uri)
+            self._log.exception("bluesky %s: %.300s is skipped", self._source.name, change.uri, extra=its)
+            return []
+
+    def _interactions(self, change: Change, unsaved: UnsavedLedger) -> list[Interaction]:
+        """The interaction of a change with each account that it concerns."""
+        now = self._now()
+        if change.operation == "delete":
+            noted = unsaved.find(change.uri)
+            if noted:
+                unsaved.gone.add(change.uri)
+            return [
+                deleted(change, noted[one.account.id], one, now) for one in self._watched if one.account.id in noted
+            ]
+        record = read(change)
+        if record is None:
+            return []
+        concerned = [one for did in record.concerns for one in self._by_did.get(did, ())]
+        if change.operation == "update":
+            # An edit may take the brand's name out of a post that had it.
+            before = unsaved.find(change.uri)
+            concerned += [one for one in self._watched if one.account.id in before and one not in concerned]
+        found: list[Interaction] = []
+        for one in concerned:
+            fact = written(record, one, partial(unsaved.of, one.account.id), now)
+            if fact is not None:
+                interaction, seen = fact
+                unsaved.note(seen)
+                found.append(interaction)
+        return found
+
+    async def _named(self, interactions: Sequence[Interaction]) -> list[Interaction]:
+        """Adds the handles of those who did it, where they are known."""
+        nameless = {one.actor.id for one in interactions if one.actor.handle is None}
+        handles = await self._handles.of(nameless, self._now()) if nameless else {}
+        return [
+            replace(one, actor=replace(one.actor, handle=handles[one.actor.id])) if one.actor.id in handles else one
+            for one in interactions
+        ]
+
+    def _say(self, connected: bool) -> None:
+        self._connected = connected
+        metrics.CONNECTED.labels(PLATFORM, self._source.name).set(connected)
+        metrics.FOLLOWED.labels(PLATFORM, self._source.name).set(len(self._watched) if connected else 0)
+
+
+async def _receive(connection: ClientConnection, frames: asyncio.Queue[Raw]) -> None:
+    async for raw in connection:
+        await frames.put(raw)

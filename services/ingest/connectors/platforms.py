@@ -1,0 +1,45 @@
+"""The platforms that ingest reads. A new one is named here and nowhere else outside its package."""
+
+import asyncio
+from collections.abc import Mapping
+
+from rapport.kit.config import OutgoingSettings
+from services.ingest.connectors import bluesky
+from services.ingest.connectors.bluesky.connector import Bluesky
+from services.ingest.connectors.bluesky.settings import BlueskySettings
+from services.ingest.connectors.connector import Accounts, Connector, Shared
+
+
+class PlatformSettings(BlueskySettings, OutgoingSettings):
+    """What the platforms' connectors are configured with."""
+
+
+def connectors(settings: PlatformSettings, shared: Shared) -> dict[str, Connector]:
+    """A connector for each platform, reading nothing yet."""
+    return {
+        bluesky.PLATFORM: Bluesky(settings, shared),
+    }
+
+
+class Platforms:
+    """All platforms read as one: each connector gets the accounts of its platform. For one event loop."""
+
+    def __init__(self, connectors: Mapping[str, Connector]) -> None:
+        self._connectors = connectors
+
+    def follow(self, accounts: Accounts) -> None:
+        """Reads from now on for exactly these accounts, as far as their platforms have a connector."""
+        for platform, connector in self._connectors.items():
+            connector.follow({name: known for name, known in accounts.items() if known[1].platform == platform})
+
+    def behind(self) -> set[str]:
+        """The ids of accounts whose interactions may not all be in the log."""
+        return set().union(*(connector.behind() for connector in self._connectors.values()))
+
+    def disconnected(self) -> set[str]:
+        """Of these, the accounts for which nothing is being read."""
+        return set().union(*(connector.disconnected() for connector in self._connectors.values()))
+
+    async def close(self) -> None:
+        """Ends all reading."""
+        await asyncio.gather(*(connector.close() for connector in self._connectors.values()))

@@ -1,0 +1,167 @@
+"""Claims on rows of the outbox: whoever holds one may send, and notes what came of it."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import ASCENDING, ReturnDocument
+from pymongo.asynchronous.collection import AsyncCollection
+
+from rapport.kit.log import about
+from rapport.kit.mongo import Document
+from services.notifier.outbox import Row
+
+FIRST_RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 4 * 3600.0
+TRIED_FOR = timedelta(days=3)
+"""A receiver may be down over a weekend. After that, an alert is old news."""
+GIVEN_BACK_FOR = timedelta(seconds=1)
+"""How soon to look again at a step that waits for the one before it."""
+WAITS_FOR = timedelta(minutes=1)
+"""How soon to look again at a delivery that waits for a later version."""
+Lane = tuple[str, str]
+"""A brand and its channel: all that one slow receiver may hold up."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row that we may send until its lease ends. `token` keeps a former owner from noting a failure."""
+
+    id: str
+    token: int
+    brand: str
+    channel: str
+    attempts: int
+    created_at: datetime
+    told_from: datetime
+    payload: dict[str, Any]
+    """The alert."""
+    step: str
+    offset: int
+
+    @property
+    def lane(self) -> Lane:
+        return self.brand, self.channel
+
+    @property
+    def its(self) -> dict[str, dict[str, str]]:
+        """What lines of the log about it are about: the delivery, and the comment where it is about one."""
+        first = self.payload.get("first")
+        return about(delivery=self.id, **({"interaction": first["id"]} if first else {}))
+
+
+async def claim(
+    rows: AsyncCollection[Row], channel_type: str, now: datetime, lease: timedelta, busy: Iterable[Lane]
+) -> Claim | None:
+    """Takes the row that has been due longest, unless its channel is among `busy`; None where none is due.
+
+    A claimed row is due again when its lease ends, so another process picks up the work of one that died.
+    """
+    query: Document = {"status": "pending", "channel_type": channel_type, "next_attempt_at": {"$lte": now}}
+    excluded = [{"brand": brand, "channel": channel} for brand, channel in busy]
+    if excluded:
+        query["$nor"] = excluded
+    row = await rows.find_one_and_update(
+        query,
+        {"$set": {"next_attempt_at": now + lease, "lease.until": now + lease}, "$inc": {"lease.token": 1}},
+        sort=[("next_attempt_at", ASCENDING)],
+        return_document=ReturnDocument.AFTER,
+        hint="due",
+    )
+    if row is None:
+        return None
+    return Claim(
+        id=row["_id"],
+        token=row["lease"]["token"],
+        brand=row["brand"],
+        channel=row["channel"],
+        attempts=row["attempts"],
+        created_at=row["created_at"],
+        told_from=row["told_from"],
+        payload=row["payload"],
+        step=row["step"],
+        offset=row.get("offset", 0),
+    )
+
+
+async def renewed(rows: AsyncCollection[Row], claim: Claim, until: datetime) -> bool:
+    """Holds a claim until then. False if it is no longer ours."""
+    result = await rows.update_one(_ours(claim), {"$set": {"next_attempt_at": until, "lease.until": until}})
+    return result.matched_count == 1
+
+
+async def delivered(rows: AsyncCollection[Row], claim: Claim, now: datetime) -> bool:
+    """Marks a row as delivered, whoever holds the claim by now: what has arrived must not be sent again.
+
+    False if it was marked as delivered before.
+    """
+    result = await rows.update_one(
+        {"_id": claim.id, "status": {"$ne": "delivered"}},
+        {
+            "$set": {"status": "delivered", "delivered_at": now, "last_error": None, "lease.until": None},
+            "$inc": {"attempts": 1},
+        },
+    )
+    return result.modified_count == 1
+
+
+async def failed(rows: AsyncCollection[Row], claim: Claim, why: str) -> bool:
+    """Marks a claim as failed for good. False if the claim is no longer ours."""
+    return await _mark(rows, claim, {"status": "failed", "last_error": why})
+
+
+async def postponed(rows: AsyncCollection[Row], claim: Claim, why: str, until: datetime) -> bool:
+    """Gives a claim back, to be tried again at `until`. False if the claim is no longer ours."""
+    return await _mark(rows, claim, {"next_attempt_at": until, "last_error": why})
+
+
+async def skipped(rows: AsyncCollection[Row], claim: Claim, overtaken_by: str) -> bool:
+    """Marks a claim as not to be sent because there is a later step. False if the claim is no longer ours."""
+    return await skip(rows, _ours(claim), overtaken_by)
+
+
+async def skip(rows: AsyncCollection[Row], which: Document, overtaken_by: str) -> bool:
+    """Marks the row that matches `which` as not to be sent. False if none does."""
+    changes = {"status": "skipped", "overtaken_by": overtaken_by, "lease.until": None}
+    result = await rows.update_one(which, {"$set": changes})
+    return result.modified_count == 1
+
+
+async def given_back(rows: AsyncCollection[Row], claim: Claim, now: datetime) -> bool:
+    """Gives a claim back without an attempt. False if the claim is no longer ours."""
+    changes = {"next_attempt_at": now + GIVEN_BACK_FOR, "lease.until": None}
+    result = await rows.update_one(_ours(claim), {"$set": changes})
+    return result.modified_count == 1
+
+
+async def waits(rows: AsyncCollection[Row], claim: Claim, why: str, until: datetime) -> bool:
+    """Gives a claim back without an attempt, with the reason. False if the claim is no longer ours."""
+    changes = {"next_attempt_at": until, "last_error": why, "lease.until": None}
+    result = await rows.update_one(_ours(claim), {"$set": changes})
+    return result.modified_count == 1
+
+
+async def _mark(rows: AsyncCollection[Row], claim: Claim, changes: dict[str, Any]) -> bool:
+    result = await rows.update_one(_ours(claim), {"$set": {**changes, "lease.until": None}, "$inc": {"attempts": 1}})
+    return result.modified_count == 1
+
+
+def _ours(claim: Claim) -> Document:
+    return {"_id": claim.id, "status": "pending", "lease.token": claim.token}
+
+
+def next_attempt(attempts: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:
+    """When to try again after `attempts` failures, including this one; None once it has been tried for long enough.
+
+    Full jitter (a uniform draw below a doubling limit), so that a receiver that comes back is not hit by all at once.
+    Never sooner than the `retry_after` seconds that the receiver asked for.
+    """
+    limit = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, 30))
+    wait = random.uniform(0, limit)  # noqa: S311 - jitter is no secret
+    give_up_at = created_at + TRIED_FOR
+    # A receiver cannot ask for longer than we would try, nor make a date overflow.
+    asked = min(retry_after or 0.0, TRIED_FOR.total_seconds())
+    at = now + timedelta(seconds=max(wait, asked))
+    return at if at <= give_up_at else None

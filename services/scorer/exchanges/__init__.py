@@ -1,0 +1,1 @@
+"""The exchanges agent: comments and answers in, exchanges and alerts out."""

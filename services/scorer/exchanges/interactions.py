@@ -1,0 +1,243 @@
+"""What an interaction changes: comments, replies and removals become facts of the thread they belong to."""
+
+from collections.abc import Callable
+from typing import cast
+
+from rapport.contracts.events import SPOKEN, FollowerRef, Interaction, Spoken
+from rapport.domain.exchanges.exchange import Answer, Comment
+from rapport.domain.exchanges.publication import FOLD_AFTER, Thread
+from rapport.domain.policies import policy
+from rapport.domain.times import ms, utc
+from services.scorer.exchanges.records import exchange_record
+from services.scorer.exchanges.threads import Threads
+from services.scorer.fenced.batch import Batch
+from services.scorer.rows.erased import is_erased
+from services.scorer.rows.exchanges import (
+    MessagesRow,
+    ObjectRow,
+    SpokenKind,
+    WaitingReply,
+    messages_key,
+    object_key,
+    thread_key,
+)
+
+EXCERPT = 280
+"""Characters of a comment that its alert and its exchange carry; the whole text is with the interaction."""
+PARENT_MAY_TAKE = 7 * 86_400_000
+"""How long (ms of log time) a reply waits for the comment it answers."""
+MOST_WAITING = 50
+
+
+def take_in(event: Interaction, appended: int, threads: Threads, clock: int, batch: Batch) -> None:
+    """Takes in an interaction. `appended` and `clock` in ms of log time."""
+    if event.staff and event.kind in SPOKEN:
+        return  # staff among themselves: nobody waits
+    change = _CHANGES.get(event.kind)
+    if change is not None:
+        change(_Interaction(event, appended, threads, clock, batch))
+
+
+class _Interaction:
+    """One interaction on its way into the rows."""
+
+    def __init__(self, event: Interaction, appended: int, threads: Threads, clock: int, batch: Batch) -> None:
+        self._event = event
+        self._appended = appended
+        self._threads = threads
+        self._clock = clock
+        self._batch = batch
+
+    def comment(self) -> None:
+        event, clock = self._event, self._clock
+        if is_erased(self._batch, event.brand, event.platform, event.actor.id):
+            return
+        key = self._key(event.object.id)
+        known = self._object(key)
+        if known.role is not None:
+            return  # sent twice
+        at = ms(event.occurred_at)
+        thread_id, linked = self._thread_of_comment()
+        waiting = [reply for reply in known.waiting if self._appended - reply.appended <= PARENT_MAY_TAKE]
+        removed, because = known.removed()
+        known.role, known.thread, known.follower, known.waiting = "comment", thread_id, event.actor.id, []
+        known.account, known.at, known.kind = event.account, at, cast(SpokenKind, event.kind)
+        self._keep(key, known)
+        if event.kind == "message":
+            waiting += self._met_in_messages(thread_id)
+        thread = self._thread(thread_id, event.actor.id)
+        if at >= thread.named_at:
+            thread.named_at = at
+            thread.follower = FollowerRef(id=event.actor.id, handle=event.actor.handle, name=event.actor.name)
+        if at > thread.closed_until and at > clock - FOLD_AFTER:
+            thread.comments.append(
+                Comment(
+                    id=event.object.id, kind=event.kind, at=at, appended=self._appended, account=event.account,
+                    conversation=event.conversation, url=event.object.url,
+                    text=event.text[:EXCERPT] if event.text else None, bot=event.actor.bot,
+                    empty=policy.is_empty(event.text, event.media), removed=removed, removed_because=because,
+                )
+            )  # fmt: skip
+        self._tell_relationship(event.object.id, known, key, thread.follower)
+        for reply in waiting:
+            self._answer(thread, reply, event.object.id)
+        if linked:
+            for object_id in [event.object.id, *(reply.id for reply in waiting)]:
+                self._adopt(object_id, thread)
+        self._threads.publish(thread, clock, self._batch)
+
+    def reply(self) -> None:
+        event = self._event
+        key = self._key(event.object.id)
+        known = self._object(key)
+        if known.role is not None:
+            return
+        known.role, known.kind, known.account, known.at = "answer", "reply", event.account, ms(event.occurred_at)
+        reply = WaitingReply(
+            id=event.object.id, at=known.at, by=event.actor.id, appended=self._appended, automatic=event.automatic
+        )
+        self._keep(key, known)
+        parent = None
+        if event.parent is not None:
+            parent_key = self._key(event.parent.id)
+            parent = self._object(parent_key)
+            if parent.thread is None and event.parent.actor is not None and event.thread is not None:
+                parent = ObjectRow(thread=event.thread, follower=event.parent.actor)
+            elif parent.thread is None or parent.follower is None:
+                parent.waiting = [*parent.waiting, reply][-MOST_WAITING:]
+                self._keep(parent_key, parent)
+                return
+        elif event.thread is not None:
+            its_messages = messages_key(event.brand, event.platform, event.thread)
+            messages = self._batch.row(its_messages, MessagesRow) or MessagesRow()
+            if messages.follower is None:
+                messages.waiting = [*messages.waiting, reply][-MOST_WAITING:]
+                self._keep(its_messages, messages)
+                return
+            parent = ObjectRow(thread=event.thread, follower=messages.follower)
+        if parent is None or parent.thread is None or parent.follower is None:
+            raise ValueError("a reply that names neither a parent nor a thread answers nobody")
+        thread = self._thread(parent.thread, parent.follower)
+        self._answer(thread, reply, event.parent.id if event.parent else None)
+        if event.thread is None:
+            self._adopt(event.object.id, thread)
+        self._threads.publish(thread, self._clock, self._batch)
+
+    def remove(self) -> None:
+        event = self._event
+        key = self._key(event.object.id)
+        known = self._object(key)
+        before = known.removed()
+        at = ms(event.occurred_at)
+        if event.kind == "delete":
+            known.deleted = at if known.deleted is None else min(known.deleted, at)
+        else:
+            version = (at, event.id, event.kind == "hide")
+            known.hidden = version if known.hidden is None else max(known.hidden, version)
+        self._keep(key, known)
+        after = known.removed()
+        if known.role is None or known.thread is None or known.follower is None or after == before:
+            return
+        thread = self._thread(known.thread, known.follower)
+        for comment in thread.comments:
+            if comment.id == event.object.id:
+                comment.removed, comment.removed_because = after
+        if (before[0] is None) != (after[0] is None):
+            self._tell_relationship(event.object.id, known, key, thread.follower)
+        self._threads.publish(thread, self._clock, self._batch)
+
+    def _answer(self, thread: Thread, reply: WaitingReply, parent: str | None) -> None:
+        """Adds a reply of the brand to the thread it belongs to, and tells the relationship."""
+        key = self._key(reply.id)
+        known = self._batch.row(key, ObjectRow) or ObjectRow(role="answer", kind="reply", at=reply.at)
+        known.thread, known.follower = thread.thread, thread.follower.id
+        self._keep(key, known)
+        if all(answer.id != reply.id for answer in thread.answers):
+            thread.answers.append(
+                Answer(id=reply.id, at=reply.at, by=reply.by, parent=parent, automatic=reply.automatic)
+            )
+        self._tell_relationship(reply.id, known, key, thread.follower)
+
+    def _thread_of_comment(self) -> tuple[str, bool]:
+        """The thread of a comment, and whether only links between parents say so.
+
+        A comment whose parent is not known yet begins under the parent's id; `_adopt` brings it home.
+        """
+        event = self._event
+        if event.thread is not None:
+            return event.thread, False
+        if event.parent is None:
+            return event.object.id, True
+        parent = self._batch.row(self._key(event.parent.id), ObjectRow)
+        return (parent.thread if parent and parent.thread else event.parent.id), True
+
+    def _adopt(self, object_id: str, home: Thread) -> None:
+        """Brings home what began under an object's id because the object itself was not known yet."""
+        if object_id == home.thread:
+            return
+        key = thread_key(home.brand, home.platform, object_id, home.follower.id)
+        stray = self._batch.row(key, Thread)
+        if stray is None:
+            return
+        for stray_id in [*(comment.id for comment in stray.comments), *(answer.id for answer in stray.answers)]:
+            moved_key = self._key(stray_id)
+            moved = self._batch.row(moved_key, ObjectRow)
+            if moved is not None:
+                moved.thread = home.thread
+                self._keep(moved_key, moved)
+        home.comments = [*home.comments, *stray.comments]
+        home.answers = [*home.answers, *stray.answers]
+        home.decisions = [*home.decisions, *stray.decisions]
+        home.blocks = [*home.blocks, *stray.blocks]
+        home.aways = [*home.aways, *(away for away in stray.aways if away not in home.aways)]
+        home.published = [*home.published, *stray.published]
+        home.sent = [*home.sent, *stray.sent]
+        home.closed_until = max(home.closed_until, stray.closed_until)
+        if stray.named_at > home.named_at:
+            home.named_at, home.follower = stray.named_at, stray.follower
+        self._threads.drop(key, self._batch)
+
+    def _met_in_messages(self, thread: str) -> list[WaitingReply]:
+        """Notes who writes in a thread of messages; the replies that waited for that."""
+        key = messages_key(self._event.brand, self._event.platform, thread)
+        messages = self._batch.row(key, MessagesRow) or MessagesRow()
+        if messages.follower is not None:
+            return []
+        waiting, messages.follower, messages.waiting = messages.waiting, self._event.actor.id, []
+        self._keep(key, messages)
+        return waiting
+
+    def _tell_relationship(self, object_id: str, known: ObjectRow, key: bytes, who: FollowerRef) -> None:
+        """Tells the relationship of a comment or a reply, or that it is gone or back."""
+        known.revision += 1
+        self._keep(key, known)
+        spoken = Spoken(
+            brand=self._event.brand, platform=self._event.platform, account=known.account, follower=who,
+            kind=known.kind, object=object_id, occurred_at=utc(known.at), revision=known.revision,
+            undone=known.removed()[0] is not None,
+        )  # fmt: skip
+        self._batch.emit(exchange_record(spoken, f"{object_id}:{known.revision}"))
+
+    def _key(self, object_id: str) -> bytes:
+        return object_key(self._event.brand, self._event.platform, object_id)
+
+    def _object(self, key: bytes) -> ObjectRow:
+        return self._batch.row(key, ObjectRow) or ObjectRow()
+
+    def _thread(self, thread: str, follower: str) -> Thread:
+        return self._threads.known(self._event.brand, self._event.platform, thread, follower, self._batch)
+
+    def _keep(self, key: bytes, row: ObjectRow | MessagesRow) -> None:
+        row.seen = self._clock
+        self._batch.keep(key, row)
+
+
+_CHANGES: dict[str, Callable[[_Interaction], None]] = {
+    **dict.fromkeys(SPOKEN, _Interaction.comment),
+    "reply": _Interaction.reply,
+    "delete": _Interaction.remove,
+    "hide": _Interaction.remove,
+    "unhide": _Interaction.remove,
+}
+"""What changes by the kind. The others change nothing here: reactions, for instance, which are the most; or an edit,
+which changes the text that the read side keeps, while the clock runs on."""

@@ -1,0 +1,1 @@
+"""The relationships agent: what followers do in, the state of each relationship out."""

@@ -1,0 +1,31 @@
+"""How many partitions an installation has."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import ValidationError
+
+from rapport import partitions
+from rapport.contracts.topics import ALERTS_DEAD, BRANDS, CATALOGUE, CONVERSATIONS
+from rapport.kit.config import ServiceSettings
+
+
+@pytest.fixture(autouse=True)
+def _read_again() -> Iterator[None]:
+    partitions.of_installation.cache_clear()
+    yield
+    partitions.of_installation.cache_clear()
+
+
+def test_every_topic_but_the_brands_has_as_many_as_the_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_PARTITIONS", "48")
+    assert {topic.partitions for topic in CATALOGUE if topic is not BRANDS} == {48}
+    assert (BRANDS.partitions, CONVERSATIONS.partitions, ALERTS_DEAD.partitions) == (1, 48, 48)
+
+
+@pytest.mark.parametrize("given", ["0", "-4", "513", "4.5", "four", "", "4,8", "1e2"])
+def test_another_number_is_refused_and_named(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("RAPPORT_PARTITIONS", given)
+    for read in (partitions.of_installation, lambda: ServiceSettings(port=1)):
+        with pytest.raises(ValidationError, match="partitions"):
+            read()

@@ -1,0 +1,259 @@
+"""All processes with servers that ask for TLS, SCRAM and rights: each does its work, and none can do another's."""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+from kafka import TopicPartition
+from kafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+from pymongo.errors import PyMongoError
+from typer.testing import CliRunner
+
+from rapport.cli import app
+from rapport.contracts.rights import GROUPS, OPERATOR, Right
+from rapport.contracts.topics import CATALOGUE, CONVERSATIONS, ENGAGEMENTS
+from rapport.kit import mongo
+from rapport.kit.broker import kafka
+from rapport.kit.sealing import PREFIX, Sealer, new_key
+from rapport.local import ports
+from rapport.processes import PROCESSES
+from tests.secured import SecuredKafka, SecuredMongoDB
+from tests.waiting import until
+
+pytestmark = pytest.mark.stack
+
+USERS = [process.name for process in PROCESSES]
+ADMIN_KEY = "rp_test_admin_" + "0123456789abcdef" * 4
+
+
+@dataclass
+class Secured:
+    """Everything that runs."""
+
+    broker: SecuredKafka
+    mongodb: SecuredMongoDB
+    addresses: dict[str, str]
+    probes: dict[str, str]
+    logs: Path
+
+    def ready(self, process: str) -> bool:
+        """Whether a process says so."""
+        try:
+            return httpx.get(f"{self.probes[process]}/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def log(self, process: str) -> str:
+        """What it said."""
+        return (self.logs / f"{process}.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """Every process, as a user of its own, with the rights that the catalogue gives it."""
+    folder = tmp_path_factory.mktemp("secured")
+    authority = trustme.CA()
+    with ExitStack() as ending:
+        (folder / "kafka").mkdir()
+        broker = SecuredKafka(folder / "kafka", authority, [*USERS, OPERATOR])
+        ending.callback(broker.end)
+        (folder / "mongodb").mkdir()
+        mongodb = SecuredMongoDB(folder / "mongodb", authority)
+        ending.callback(mongodb.end)
+        found = Secured(broker, mongodb, {}, {}, folder)
+        (folder / "sealing.keys").write_text(new_key("first"))
+        for process in PROCESSES:
+            port, internal = ports.usual_or_free(0), ports.usual_or_free(0)
+            environment = {
+                **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
+                **broker.variables(process.name),
+                "RAPPORT_PORT": str(port),
+                "RAPPORT_INTERNAL_PORT": str(internal),
+                "RAPPORT_MONGODB": mongodb.uri,
+                "RAPPORT_DATA": str(folder / process.name),
+                "RAPPORT_ADMIN_KEY": ADMIN_KEY,
+                "RAPPORT_PLC_DIRECTORY": "http://127.0.0.1:1",
+                "RAPPORT_TICK_SECONDS": "0.5",
+                "RAPPORT_SEALING_KEYS": str(folder / "sealing.keys"),
+            }
+            with (folder / f"{process.name}.log").open("ab") as log:
+                started = subprocess.Popen(
+                    [sys.executable, "-m", "rapport.cli", process.name], env=environment, stderr=log, stdout=log
+                )
+            ending.callback(started.wait)
+            ending.callback(started.kill)
+            found.addresses[process.name] = f"http://127.0.0.1:{port}"
+            found.probes[process.name] = f"http://127.0.0.1:{internal if process.internal_port else port}"
+        for process in PROCESSES:
+            name = process.name
+            until(lambda: found.ready(name), lambda: f"{name} is ready: {found.log(name)[-3000:]}")  # noqa: B023
+        yield found
+
+
+def test_a_message_becomes_an_exchange_and_its_answer_is_counted(secured: Secured) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    with httpx.Client(base_url=secured.addresses["api"], headers=headers, timeout=30) as api:
+
+        def asked(verb: str, path: str, body: Any = None) -> Any:
+            answer = api.request(verb, f"/v1{path}", json=body)
+            assert answer.is_success, answer.text
+            return answer.json()
+
+        asked("POST", "/brands", {"id": "acme", "name": "Acme", "timezone": "UTC"})
+        its = {"id": "acme-help", "platform": "helpdesk", "handle": "Help desk", "connected_at": "2026-01-01T00:00:00Z"}
+        secret = asked("POST", "/brands/acme/accounts", its)["door_secret"]
+
+        def told(**interaction: Any) -> bool:
+            body = json.dumps(interaction).encode()
+            signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+            answer = httpx.post(
+                f"{secured.addresses['ingest']}/v1/interactions",
+                content=body,
+                headers={
+                    "X-Rapport-Account": "acme-help",
+                    "X-Rapport-Signature-256": f"sha256={signature}",
+                    "Content-Type": "application/json",
+                },
+                timeout=30,
+            )
+            return answer.status_code == 202
+
+        def states() -> list[str]:
+            return [each["state"] for each in asked("GET", "/brands/acme/exchanges")["items"]]
+
+        question = {"id": "1", "kind": "message", "actor": {"id": "bo"}, "text": "Broken!", "conversation": "t1"}
+        until(lambda: told(**question), lambda: f"the door knows the account: {secured.log('ingest')[-2000:]}")
+        until(lambda: states() == ["open"], lambda: f"the API shows it: {secured.log('scorer')[-2000:]}")
+        reply = {"id": "2", "kind": "reply", "actor": {"id": "mira"}, "text": "On its way.", "conversation": "t1"}
+        assert told(**reply)
+        until(lambda: states() == ["answered"], "the API shows the answer")
+    with mongo.client(secured.mongodb.uri) as client:
+        (account,) = client["rapport"]["accounts"].find()
+        assert [each.startswith(PREFIX) for each in account["door_secrets"]] == [True]
+    variables = {"RAPPORT_API_URL": secured.addresses["api"], "RAPPORT_KEY": ADMIN_KEY}
+    sealed = CliRunner().invoke(app, ["secrets", "seal"], env=variables)
+    assert (sealed.exit_code, sealed.stdout) == (0, "0 secrets sealed again, with the key first\n")
+    made = CliRunner().invoke(app, ["secrets", "key", "second"])
+    assert len(Sealer.of(_file(secured.logs / "second", made.stdout)).keys) == 1
+    assert CliRunner().invoke(app, ["secrets", "key", "No!"]).exit_code == 1
+
+
+def _file(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_process_can_write_only_what_the_catalogue_says(
+    secured: Secured, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in secured.broker.variables(user).items():
+        monkeypatch.setenv(name, value)
+    with closing(kafka.producer(secured.broker.kafka, "test")) as producer:
+        for topic in CATALOGUE:
+            if user in topic.writers:
+                continue
+            with pytest.raises(TopicAuthorizationFailedError):
+                producer.send(topic.name, b"{}", key=b"x", partition=0).get(30)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_process_can_read_only_what_the_catalogue_says(
+    secured: Secured, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in secured.broker.variables(user).items():
+        monkeypatch.setenv(name, value)
+    with closing(kafka.consumer(secured.broker.kafka, None, "test")) as reader:
+        for topic in CATALOGUE:
+            partition = TopicPartition(topic.name, 0)
+            reader.assign([partition])
+            reader.seek(partition, 0)
+            if user in topic.readers:
+                reader.poll(1_000)
+                continue
+            with pytest.raises(TopicAuthorizationFailedError):
+                until(lambda: reader.poll(1_000) and None, "an answer", 20)
+    for owner, group in GROUPS.items():
+        if owner != user:
+            with (
+                closing(kafka.consumer(secured.broker.kafka, group, "test")) as reader,
+                pytest.raises(GroupAuthorizationFailedError),
+            ):
+                reader.committed(TopicPartition(CONVERSATIONS.name, 0))
+
+
+def test_the_operator_finds_everything_well(secured: Secured) -> None:
+    variables = {**secured.broker.variables(OPERATOR), "RAPPORT_MONGODB": secured.mongodb.uri}
+
+    def wrong() -> set[str]:
+        result = CliRunner().invoke(app, ["doctor", "--json"], env=variables)
+        return {f"{each['what']}: {each['detail']}" for each in json.loads(result.stdout) if each["state"] == "wrong"}
+
+    def rights() -> set[str]:
+        result = CliRunner().invoke(app, ["doctor", "--json"], env=variables)
+        return {each["detail"] for each in json.loads(result.stdout) if each["what"] == "rights"}
+
+    until(lambda: not wrong(), lambda: f"nothing is wrong: {wrong()}")
+    assert rights() == {"each process may do what it needs, and no more"}
+    needed = Right("topic", ENGAGEMENTS.name, ("Write",))
+    with secured.broker.changed("ingest", lose=needed, gain=Right("topic", "rapport.", ("Write",), prefix=True)):
+        said = {
+            f"ingest may not WRITE topic {ENGAGEMENTS.name}",
+            "ingest may WRITE topic rapport.*, which it does not need",
+        }
+        until(lambda: rights() == said, lambda: f"the doctor sees it: {rights()}")
+    assert CliRunner().invoke(app, ["dlt", "list"], env=variables).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"RAPPORT_KAFKA_TLS": "false", "RAPPORT_KAFKA_CA": None},
+        {"RAPPORT_KAFKA_CA": None},
+        {"RAPPORT_KAFKA_PASSWORD": "wrong"},
+        {"RAPPORT_KAFKA_USER": "nobody"},
+        {"RAPPORT_KAFKA_MECHANISM": "PLAIN"},
+    ],
+    ids=lambda changed: ",".join(changed),
+)
+def test_without_the_right_login_nothing_is_told(
+    secured: Secured, changed: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**secured.broker.variables("ingest"), **changed}.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    with pytest.raises((KafkaError, OSError)):
+        kafka.missing_topics(secured.broker.kafka, CATALOGUE)
+
+
+def test_every_process_says_when_the_authorities_that_it_trusts_end(secured: Secured) -> None:
+    for process in PROCESSES:
+        metrics = httpx.get(f"{secured.probes[process.name]}/metrics", timeout=10).text
+        for server in process.needs:
+            (said,) = re.findall(
+                rf'^rapport_certificate_expires_timestamp_seconds{{certificate="{server}-ca"}} (.+)$', metrics, re.M
+            )
+            assert float(said) > time.time(), process.name
+
+
+def test_a_mongodb_with_tls_answers_nobody_without(secured: Secured) -> None:
+    for uri in (secured.mongodb.plain, f"{secured.mongodb.plain}&tls=true"):
+        with mongo.client(uri) as client, pytest.raises(PyMongoError):
+            client.admin.command("ping")
+    with mongo.client(secured.mongodb.uri) as client:
+        assert client.admin.command("ping")["ok"] == 1

@@ -1,0 +1,272 @@
+"""The editorial calendar over HTTP, with the upkeep that finds which post is which planned one."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import icalendar
+import pytest
+from pymongo.database import Database
+
+from rapport.contracts import codec
+from rapport.contracts.events import MissingPost
+from rapport.contracts.topics import REMINDERS
+from rapport.kit.broker import kafka
+from rapport.kit.mongo import Document
+from rapport.local.servers.stack import Running
+from services.api.calendar import upkeep as calendar
+from services.api.http.ids import follower_ref
+from services.api.projector.upkeep.loop import TaskRun
+from tests.services.api import facts
+from tests.services.api.conftest import Served, own_brand
+from tests.services.api.log import everything
+
+pytestmark = pytest.mark.stack
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+HOUR = timedelta(hours=1)
+TEXT = "A new roast from Guji is in the shop"
+
+
+@pytest.fixture
+def brand(api: Served, views: Database[Document]) -> str:
+    """A brand with an account on Bluesky."""
+    name = own_brand()
+    api.brand(name)
+    account = {"id": f"{name}-sky", "platform": "bluesky", "handle": "acme", "connected_at": "2026-01-01T00:00:00Z"}
+    answer = api.client.post(f"/v1/brands/{name}/accounts", json=account)
+    assert answer.status_code == 201, answer.text
+    return name
+
+
+def terms(brand: str, at: datetime = NOW - HOUR, **more: Any) -> dict[str, Any]:
+    """A planned post."""
+    return {"account": f"{brand}-sky", "planned_at": at.isoformat(), "text": TEXT, **more}
+
+
+def plan(api: Served, brand: str, id: str = "guji", **more: Any) -> dict[str, Any]:
+    """Plans one."""
+    answer = api.client.post(f"/v1/brands/{brand}/calendar/posts", json={"id": id, **terms(brand, **more)})
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def status(api: Served, brand: str, id: str = "guji") -> str:
+    """Where a planned post stands."""
+    found = api.client.get(f"/v1/brands/{brand}/calendar/posts/{id}").json()
+    return str(found["status"])
+
+
+def upkeep(views: Database[Document], stack: Running, now: datetime = NOW) -> None:
+    """One turn of the upkeep of posts, then of the calendar."""
+    facts.upkeep(views)
+    producer = kafka.producer(stack.kafka, "test")
+    calendar.follow(TaskRun(views, producer, now))
+    producer.close()
+
+
+def published(brand: str, id: str = "one", at: datetime = NOW - HOUR, text: str = TEXT, **more: Any) -> Any:
+    """The interaction that tells a post."""
+    return facts.post(id, brand, at, text, account=f"{brand}-sky", **more)
+
+
+def reminders(stack: Running, brand: str) -> list[MissingPost]:
+    """What was told of a brand's missing posts."""
+    told = (codec.decode(codec.type_of(each.headers), each.value) for each in everything(stack.kafka, REMINDERS))
+    return [each for each in told if each.brand == brand]
+
+
+def ref(brand: str, views: Database[Document], id: str = "one") -> str:
+    """A post's id in lists."""
+    post = views["posts"].find_one({"post": f"at://{id}"})
+    assert post is not None
+    return follower_ref("bluesky", post["_id"].removeprefix(f"{brand}/bluesky/"))
+
+
+def test_a_published_post_is_found_for_its_plan_and_has_its_label_in_whatever_order_they_come(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    facts.write(views, published(brand, at=NOW - HOUR + timedelta(minutes=5), text=f"{TEXT} #coffee"))
+    upkeep(views, stack)
+    plan(api, brand, label="business")
+    upkeep(views, stack)
+    upkeep(views, stack)
+    found = api.client.get(f"/v1/brands/{brand}/calendar/posts/guji").json()
+    assert (found["status"], found["published"]) == ("on_time", ref(brand, views))
+    post = views["posts"].find_one({"brand": brand})
+    assert post is not None
+    assert (post["label"], post["label_by"]) == ("business", "plan")
+    plan(api, brand, "later", at=NOW - timedelta(minutes=20), text="Our team at work this morning")
+    facts.write(views, published(brand, "two", NOW, "Our team at work this morning"))
+    upkeep(views, stack)
+    assert status(api, brand, "later") == "late"
+    facts.write(views, facts.about("two", "gone", brand, NOW, kind="delete"))
+    upkeep(views, stack)
+    upkeep(views, stack, NOW + HOUR)
+    assert status(api, brand, "later") == "missing"
+    facts.write(views, facts.about("one", "edited", brand, NOW, kind="edit", text="Something else altogether, sorry"))
+    upkeep(views, stack)
+    upkeep(views, stack)
+    assert views["post_plans"].count_documents({}) == 0
+
+
+def test_what_is_planned_and_does_not_come_is_told_once_for_each_time_that_it_was_planned_for(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at, owner="Grace")
+    upkeep(views, stack, at + timedelta(minutes=29))
+    assert (status(api, brand), reminders(stack, brand)) == ("planned", [])
+    for minutes in (31, 40):
+        upkeep(views, stack, at + timedelta(minutes=minutes))
+    assert status(api, brand) == "missing"
+    (told,) = reminders(stack, brand)
+    assert (told.plan, told.planned_at, told.text, told.owner) == ("guji", at, TEXT, "Grace")
+    api.client.put(f"/v1/brands/{brand}/calendar/posts/guji", json=terms(brand, at + HOUR))
+    assert status(api, brand) == "planned"
+    upkeep(views, stack, at + 2 * HOUR)
+    assert len(reminders(stack, brand)) == 2
+    facts.write(views, published(brand, at=at + 2 * HOUR))
+    upkeep(views, stack, at + 3 * HOUR)
+    assert (status(api, brand), len(reminders(stack, brand))) == ("late", 2)
+
+
+def test_nobody_is_told_of_what_was_late_when_it_was_planned_or_is_not_to_be_published(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    plan(api, brand, "past", at=NOW - 2 * HOUR)
+    plan(api, brand, "draft", at=NOW + HOUR, state="draft")
+    api.client.put(f"/v1/brands/{brand}/calendar/settings", json={"approval_required": True})
+    plan(api, brand, "unapproved", at=NOW + HOUR)
+    upkeep(views, stack, NOW + 5 * HOUR)
+    assert [status(api, brand, each) for each in ("past", "draft", "unapproved")] == ["missing", "draft", "waiting"]
+    assert reminders(stack, brand) == []
+
+
+def test_the_client_approves_or_refuses_and_what_was_approved_is_approved_anew_once_it_changed(
+    api: Served, brand: str
+) -> None:
+    path = f"/v1/brands/{brand}/calendar/posts/guji"
+    api.client.put(f"/v1/brands/{brand}/calendar/settings", json={"approval_required": True})
+    plan(api, brand, at=NOW + HOUR)
+    refused = api.client.post(f"{path}/refuse", json={"why": "too loud"}).json()
+    assert (refused["status"], refused["approval_why"]) == ("refused", "too loud")
+    approved = api.client.post(f"{path}/approve").json()
+    assert (approved["status"], approved["approval"], approved["approval_why"]) == ("planned", "approved", None)
+    same = api.client.put(path, json=terms(brand, NOW + HOUR, owner="Ada")).json()
+    assert same["approval"] == "approved"
+    changed = api.client.put(path, json=terms(brand, NOW + HOUR, text="Quite another text")).json()
+    assert (changed["approval"], changed["approval_by"], changed["status"]) == ("wanted", None, "waiting")
+
+
+def test_a_match_is_corrected_by_hand_and_the_correction_taken_back(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    plan(api, brand)
+    plan(api, brand, "other", text="Not a word of it in common", at=NOW)
+    facts.write(views, published(brand))
+    upkeep(views, stack)
+    path = f"/v1/brands/{brand}/calendar/matches/{ref(brand, views)}"
+    assert api.client.put(path, json={"plan": "other"}).status_code == 200
+    upkeep(views, stack)
+    assert (status(api, brand), status(api, brand, "other")) == ("missing", "early")
+    assert api.client.put(path, json={"plan": None}).status_code == 200
+    upkeep(views, stack)
+    days = api.client.get(f"/v1/brands/{brand}/calendar", params={"from": (NOW - HOUR).date().isoformat()}).json()
+    assert [each["id"] for each in days["unplanned"]] == [ref(brand, views)]
+    assert api.client.delete(path).status_code == 200
+    upkeep(views, stack)
+    assert status(api, brand) == "on_time"
+    for wanted, field in (({"plan": "nobody"}, "plan"), ({}, "plan")):
+        answer = api.client.put(path, json=wanted)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+def test_a_calendar_comes_in_parts_in_order_of_time_with_nothing_twice_and_nothing_left_out(
+    api: Served, views: Database[Document], stack: Running, brand: str, limit: int
+) -> None:
+    day = (NOW - 40 * HOUR).replace(hour=6, minute=0, second=0)
+    for number, hours in enumerate((0, 1, 1, 3, 5)):
+        plan(api, brand, f"p{number}", at=day + hours * HOUR, text=f"Words of number {number} {'abcde'[number] * 9}")
+    # The first two have their plans; then come some that nobody planned, one at the very time of a plan.
+    found = ("Words of number 0 aaaaaaaaa", "Words of number 1 bbbbbbbbb", "Free", "Free", "Free")
+    for number, (hours, text) in enumerate(zip((0, 1, 1, 2, 9), found, strict=True)):
+        facts.write(views, published(brand, f"o{number}", day + hours * HOUR, text))
+    upkeep(views, stack)
+    plans, posts, cursor, parts = [], [], None, 0
+    while parts == 0 or cursor is not None:
+        params: dict[str, str | int] = {"from": day.date().isoformat(), "limit": limit}
+        if cursor is not None:
+            params["cursor"] = cursor
+        part = api.client.get(f"/v1/brands/{brand}/calendar", params=params).json()
+        plans += [(each["planned_at"], each["id"]) for each in part["planned"]]
+        posts += [(each["published_at"], each["id"]) for each in part["unplanned"]]
+        cursor, parts = part["next"], parts + 1
+    assert [name for _, name in plans] == ["p0", "p1", "p2", "p3", "p4"]
+    assert [name for _, name in posts] == [ref(brand, views, f"o{number}") for number in (2, 3, 4)]
+    assert parts == -(-10 // limit)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"account": "nobody"}, "account"),
+        ({"campaign": "none"}, "campaign"),
+        ({"text": " "}, "text"),
+        ({"planned_at": "tomorrow"}, "planned_at"),
+        ({"media": ["smell"]}, "media.0"),
+        ({"label": "other"}, "label"),
+    ],
+)
+def test_a_bad_plan_is_refused_with_the_field(api: Served, brand: str, change: dict[str, Any], field: str) -> None:
+    answer = api.client.post(f"/v1/brands/{brand}/calendar/posts", json={**terms(brand), **change})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
+def test_a_file_is_taken_only_where_it_is_agreed_to_every_bad_row_is_named_and_an_export_comes_back(
+    api: Served, views: Database[Document], brand: str
+) -> None:
+    path = f"/v1/brands/{brand}/calendar"
+    rows = (
+        "id,planned_at,account,text,media,label",
+        f"one,2026-12-01T09:00:00+01:00,{brand}-sky,'=1+1 is two,image video,personal",
+        f"two,soon,{brand}-sky,hello,,",
+        "three,2026-12-01T09:00:00Z,nobody,hello,,",
+        f"one,2026-12-02T09:00:00Z,{brand}-sky,again,,",
+        f",2026-12-03T09:00:00Z,{brand}-sky,hello,,,too many",
+    )
+    headers = {"Content-Type": "text/csv"}
+    looked = api.client.post(f"{path}/import", content="\n".join(rows), headers=headers).json()
+    assert (looked["good"], looked["added"]) == (1, 0)
+    assert [(each["line"], each["column"]) for each in looked["bad"]] == [
+        (3, "planned_at"), (4, "account"), (5, "id"), (6, None),
+    ]  # fmt: skip
+    assert views["planned_posts"].count_documents({}) == 0
+    agreed = api.client.post(f"{path}/import?agree=true", content="\n".join(rows), headers=headers).json()
+    assert (agreed["added"], agreed["changed"]) == (1, 0)
+    found = api.client.get(f"{path}/posts/one").json()
+    assert (found["text"], found["media"], found["planned_at"]) == (
+        "=1+1 is two", ["image", "video"], "2026-12-01T08:00:00Z",
+    )  # fmt: skip
+    exported = api.client.get(f"{path}/export").text
+    assert "'=1+1 is two" in exported
+    again = api.client.post(f"{path}/import?agree=true", content=exported, headers=headers).json()
+    assert (again["good"], again["bad"], again["changed"]) == (1, [], 1)
+    assert api.client.get(f"{path}/posts/one").json()["text"] == "=1+1 is two"
+    answer = api.client.post(f"{path}/import", content="a,b", headers=headers)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "file")
+
+
+def test_who_has_the_feeds_address_reads_the_calendar_until_there_is_a_new_one(api: Served, brand: str) -> None:
+    plan(api, brand, at=NOW + HOUR)
+    plan(api, brand, "off", at=NOW + HOUR, state="cancelled")
+    address = api.client.post(f"/v1/brands/{brand}/calendar/feed").json()["path"]
+    with api.with_key(None) as anybody:
+        answer = anybody.get(address)
+        assert answer.headers["content-type"].startswith("text/calendar")
+        (event,) = icalendar.Calendar.from_ical(answer.text).walk("VEVENT")
+        assert event["summary"] == f"bluesky: {TEXT}"
+        assert event.decoded("dtstart") == NOW + HOUR
+        api.client.post(f"/v1/brands/{brand}/calendar/feed", params={"replace": True})
+        assert anybody.get(address).status_code == 404

@@ -1,0 +1,38 @@
+import httpx
+import pytest
+
+from services.api.http.files.sizes import LARGEST_BODY
+from tests.services.api.conftest import Served
+
+pytestmark = pytest.mark.stack
+
+
+def _is_problem(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert document["status"] == status
+    assert document["type"].startswith("urn:rapport:problem:")
+    assert document["title"]
+    assert document["detail"]
+
+
+def test_every_error_is_a_problem_document(api: Served) -> None:
+    _is_problem(api.client.get("/v1/nothing"), 404)
+    _is_problem(api.client.delete("/v1/brands"), 405)
+    _is_problem(api.client.post("/v1/brands", content=b"{"), 422)
+    _is_problem(api.client.post("/v1/brands", content=b'{"id": "a", "name": "\\ud800"}'), 422)
+    _is_problem(api.client.post("/v1/brands", content=b"[" * 100_000), 422)
+    _is_problem(api.client.post("/v1/brands", content=b" " * (LARGEST_BODY + 1)), 413)
+
+
+def test_the_api_says_that_it_lives_and_is_ready_and_counts_its_requests(api: Served) -> None:
+    with api.with_key(None) as client:
+        assert client.get("/healthz").text == "ok\n"
+        assert httpx.get(f"{api.internal_url}/readyz").text == "ready\n"
+        client.get("/v1/brands/somebody/overview")
+        for internal in ("/readyz", "/metrics"):
+            assert client.get(internal).status_code == 404
+        metrics = httpx.get(f"{api.internal_url}/metrics").text
+    assert 'rapport_api_requests_total{method="GET",route="/v1/brands/{brand}/overview",status="401"}' in metrics
+    assert "somebody" not in metrics

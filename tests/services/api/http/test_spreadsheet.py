@@ -1,0 +1,64 @@
+"""Cells of exports: no spreadsheet computes what people wrote."""
+
+import ast
+import csv
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rapport.kit.text import plain
+from services.api.http.files.spreadsheet import cell, lines, unguarded
+
+SIGNS = "=+-@|%＝＋－＠％｜﹢﹣﹦﹫⁺⁻⁼−–"
+BEFORE = [
+    *("", " ", "\u00a0", "\u3000", "\t", "\r", "\n", "\r\n", "\u2028", "\x0b", "\x0c", "\x85"),
+    *("\u200b", "\ufeff", "\u200d", " \u2060 ", "\x00", "\u202e"),
+]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_formula_is_text_whatever_stands_before_it(sign: str, before: str) -> None:
+    written = cell(f"{before}{sign}HYPERLINK(1)")
+    assert written.startswith("'")
+    assert unguarded(written) == plain(f"{before}{sign}HYPERLINK(1)")
+
+
+@pytest.mark.parametrize("text", ["\tx", "\rx", "\nx"])
+def test_a_cell_that_begins_with_a_tab_or_a_line_break_is_guarded(text: str) -> None:
+    assert cell(text).startswith("'")
+
+
+@pytest.mark.parametrize("text", ["Ada", "a=b", "Müller & Söhne", "🙂", "5 % off", "", "“quoted”"])
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert cell(text) == text
+
+
+def test_numbers_and_times_are_no_formulas() -> None:
+    assert [cell(value) for value in (-5, 1.5, None, datetime(2026, 1, 2, tzinfo=UTC))] == [
+        "-5",
+        "1.5",
+        "",
+        "2026-01-02T00:00:00+00:00",
+    ]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_is_exported_is_read_back_clean(text: str) -> None:
+    (row,) = csv.reader(io.StringIO(lines([[text, "end"]]), newline=""))
+    assert [unguarded(row[0]), row[1]] == [plain(text), "end"]
+
+
+def test_every_csv_is_written_here() -> None:
+    root = Path(__file__).parents[4]
+    writers = set()
+    for folder in ("services", "rapport"):
+        for path in (root / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Attribute) and node.attr in ("writer", "DictWriter"):
+                    writers.add(str(path.relative_to(root)))
+    assert writers == {"services/api/http/files/spreadsheet.py"}

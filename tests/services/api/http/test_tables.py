@@ -1,0 +1,155 @@
+"""Files of tables as spreadsheets write them, and the times in them."""
+
+import contextlib
+from datetime import UTC, datetime
+from typing import get_args
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.api.calendar import times as plan_times
+from services.api.calendar.times import Order
+from services.api.http.files.sizes import LARGEST_FILE
+from services.api.http.files.tables import Row, Table, read
+from services.api.http.problems import ProblemError
+
+COLUMNS = ("id", "at", "text")
+ROWS = [Row(2, {"id": "a1", "at": "x", "text": "grün; teuer, „gut“\nzweite Zeile"}), Row(4, {"at": "y"})]
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def table(raw: str | bytes, needed: tuple[str, ...] = ("at",)) -> Table:
+    return read(raw if isinstance(raw, bytes) else raw.encode(), COLUMNS, needed, 5)
+
+
+def refused(raw: str | bytes) -> str:
+    with pytest.raises(ProblemError) as found:
+        table(raw)
+    [problem] = found.value.errors
+    return problem.why
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("before", ["", "sep={}\n"])
+def test_every_spreadsheets_habits_are_read(separator: str, encoding: str, end: str, before: str) -> None:
+    cell = '"grün; teuer, „gut“\nzweite Zeile"'
+    lines = [separator.join(("ID", " at", "Text ", "")), separator.join(("a1", "x", cell, "")), f"{separator}y"]
+    raw = (before.format(separator) + end.join([*lines, "", separator * 2, ""])).encode(encoding)
+    found = table(raw)
+    skipped = 1 if before else 0
+    assert found.rows == [row._replace(line=row.line + skipped) for row in ROWS]
+    assert found.separator == {",": "comma", ";": "semicolon", "\t": "tab"}[separator]
+    assert found.encoding == {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16"}.get(encoding, "Windows-1252")
+
+
+def test_a_row_has_the_line_that_it_begins_on() -> None:
+    rows = table('at,text\n1,"a\nb\nc"\n\n2,x\n3,"y"z\n4,never read\n').rows
+    assert [(row.line, bool(row.broken)) for row in rows] == [(2, False), (6, False), (7, True)]
+    assert "has to be followed by a separator" in str(rows[2].broken)
+    rows = table('at;text\n1;x\n2;"never closed\n3;y\n').rows
+    assert [(row.line, row.broken) for row in rows][1:] == [
+        (3, "from here on this is not CSV: a quotation mark is opened here and never closed")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        ('"', "line 1: a quotation mark is opened here and never closed"),
+        ("", "it is empty"),
+        ("\ufeff", "it is empty"),
+        ("sep=;\n", "it is empty"),
+        ("at,text,text\n1,a,b", "line 1 has the column text twice"),
+        ("at,text,TEXT\n1,a,b", "line 1 has the column text twice"),
+        ("at,txt\n1,a", "line 1: unknown column txt; did you mean text?"),
+        ("text\nx", "line 1 has to name the columns id, at, text; missing: at"),
+        ("at\n1\n2\n3\n4\n5\n6\n", "it has more than 5 rows; send it in parts"),
+        (b"at\n\x81\x8d", "it is not text: from byte 3 on it is neither UTF-8 nor Windows-1252"),
+        (b"\xff\xfea", "it is not text: from byte 2 on it is neither UTF-16 nor Windows-1252"),
+        (b"at\n" + b"x" * LARGEST_FILE, "it has more than 1,048,576 bytes; send it in parts"),
+    ],
+)
+def test_what_is_no_such_table_is_refused_in_words(raw: str | bytes, why: str) -> None:
+    assert refused(raw) == why
+
+
+def test_more_cells_than_names_are_told() -> None:
+    assert table("at,text\n1,a,b").rows[0].broken == "it has more cells than the first line"
+
+
+@given(st.text(max_size=60) | st.binary(max_size=60))
+def test_whatever_is_sent_is_read_or_refused(raw: str | bytes) -> None:
+    with contextlib.suppress(ProblemError):
+        table(raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass"), ())
+
+
+@given(st.text(alphabet='atex,;\t"\n\r ', max_size=40))
+def test_whatever_is_quoted_is_read_or_refused(raw: str) -> None:
+    with contextlib.suppress(ProblemError):
+        table("at,text\n" + raw)
+
+
+NEW_YEARS_EVE = datetime(2026, 12, 31, 8, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-12-31T09:00:00+01:00",
+        "2026-12-31T08:00Z",
+        "2026-12-31 09:00",
+        "2026-12-31T09:00:00",
+        "31.12.2026 09:00",
+        "31.12.2026, 9:00 Uhr",
+        "31.12.2026 09:00:00",
+        "12/31/2026 9:00 AM",
+        "12/31/2026, 09:00",
+        "31/12/2026 09:00",
+        " 12/31/2026 9:00 a.m. ",
+    ],
+)
+def test_times_of_several_countries_are_local_ones(written: str) -> None:
+    assert plan_times.read(written, BERLIN, plan_times.order_of([written])) == NEW_YEARS_EVE
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        *((each, "a time is needed") for each in ("202612010900", "1765000000", "2026-12-31", "31.12.26 09:00", "")),
+        *((each, "no such day") for each in ("31.02.2026 09:00", "13/31/2026 09:00", "2026-12-31 24:00")),
+        ("12/31/2026 13:00 PM", "13 o'clock"),
+        ("28.03.2027 02:30", "there is no such time"),
+        ("31.10.2027 02:30", "comes twice"),
+        ("03/04/2027 09:00", "say which in this file"),
+        ("1500-01-01 09:00", "a year from 1971 to 9998"),
+        ("9999-12-31T23:59:59-01:00", "a year from 1971 to 9998"),
+    ],
+)  # fmt: skip
+def test_other_times_are_refused_in_words(written: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        plan_times.read(written, BERLIN, plan_times.order_of([written]))
+
+
+@pytest.mark.parametrize(
+    ("written", "order"),
+    [
+        (["03/04/2027 09:00", "12/31/2026 09:00"], "month-first"),
+        (["03/04/2027 09:00", "31/12/2026 09:00"], "day-first"),
+        (["03/04/2027 09:00"], None),
+        (["12/31/2026 09:00", "31/12/2026 09:00"], None),
+        (["13/13/2026 09:00", "31.12.2026 09:00"], "day-first"),
+    ],
+)
+def test_one_date_of_a_file_can_show_which_way_round_they_are(written: list[str], order: Order | None) -> None:
+    assert plan_times.order_of(written) == order
+
+
+@given(st.text(alphabet="0123456789/.-: TZAPMapmUhr+", max_size=24))
+def test_whatever_time_is_written_it_is_read_or_refused(written: str) -> None:
+    for order in get_args(Order):
+        with contextlib.suppress(ValueError):
+            assert 1970 < plan_times.read(written, BERLIN, order).year < 9999

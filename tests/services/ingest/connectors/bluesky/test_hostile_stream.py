@@ -1,0 +1,238 @@
+"""Whatever a stranger writes into one record, what stands beside it in the stream arrives."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import libipld
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import json as decoder
+from msgspec import structs
+
+from rapport.contracts.controls import FollowerAway
+from rapport.contracts.events import Account, Interaction
+from rapport.kit.broker.producer import Record
+from rapport.kit.http.outgoing import Guard
+from services.ingest import metrics
+from services.ingest.broker import LARGEST_VALUE
+from services.ingest.connectors.bluesky import records as bluesky_records
+from services.ingest.connectors.bluesky import stream as bluesky_stream
+from services.ingest.connectors.bluesky.frames import POST, Change, FrameError, from_repos
+from services.ingest.connectors.bluesky.normalise import Watched
+from services.ingest.connectors.bluesky.source import Source, Wire
+from services.ingest.connectors.bluesky.stream import Stream
+from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.ledger import Ledger
+from tests.services.ingest.jetstream import as_v2, commit
+
+NOW = datetime(2026, 11, 27, 22, 46, tzinfo=UTC)
+NOW_US = int(NOW.timestamp()) * 1_000_000
+BRAND, FAN, MALLORY = "did:plc:brand", "did:plc:fan", "did:plc:mallory"
+BRANDS_POST = {"uri": f"at://{BRAND}/{POST}/root", "cid": "x"}
+ACCOUNT = Account(
+    id="acme-bsky", platform="bluesky", handle="acme.example", connected_at=NOW - timedelta(days=9), door_secrets=()
+)
+EDGES = [
+    "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00Z", "1500-06-01T00:00:00Z",
+    "9999-12-31T23:59:59Z", "1970-12-31T23:59:59Z", "9999-01-01T00:00:00Z", "2026-11-27T22:46:00", "yesterday",
+    "", None, 7,
+]  # fmt: skip
+
+
+class NobodysHandles:
+    async def of(self, _dids: Any, _now: datetime) -> dict[str, str]:
+        return {}
+
+
+class Kept:
+    """A broker that takes everything."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    async def append(self, records: Sequence[Record]) -> None:
+        self.records += records
+
+    def interactions(self) -> list[Interaction]:
+        return [decoder.decode(record.value, type=Interaction) for record in self.records]
+
+
+def post(did: str, rkey: str, **more: Any) -> dict[str, Any]:
+    record = {
+        "text": "hello",
+        "createdAt": "2026-11-27T22:45:59Z",
+        "reply": {"root": BRANDS_POST, "parent": BRANDS_POST},
+        **more,
+    }
+    return commit(did, NOW_US, POST, rkey, record)
+
+
+def taken(folder: Path, frames: list[Any], wire: Wire = "jetstream") -> list[Interaction]:
+    """What of some frames, taken as one batch, is in the log."""
+    return taken_by(folder, frames, wire).interactions()
+
+
+def taken_by(folder: Path, frames: list[Any], wire: Wire, account: Account = ACCOUNT, did: str = BRAND) -> Kept:
+    kept = Kept()
+
+    async def take() -> None:
+        ledger = Ledger(folder / "bluesky.sqlite")
+        source = Source("ws://127.0.0.1/subscribe", wire)
+        log = logging.getLogger("test")
+        log.propagate = False
+        shared = Shared(folder, kept, lambda: NOW, log, Guard(allow_private=True))  # type: ignore[arg-type]
+        stream = Stream(source, ledger, NobodysHandles(), shared)  # type: ignore[arg-type]
+        watched = Watched("acme", account, did, frozenset({did}))
+        stream._watched, stream._by_did = (watched,), {did: (watched,)}
+        stream._kept_at = stream._clock()  # so that nothing is kept only because it is time to
+        await stream._take([each if isinstance(each, str) else json.dumps(each) for each in frames])
+        ledger.close()
+
+    asyncio.run(take())
+    return kept
+
+
+@pytest.mark.parametrize("wire", ["jetstream", "jetstream_v2"])
+@pytest.mark.parametrize("claimed", EDGES)
+def test_an_unusable_time_is_taken_as_that_of_receipt_and_what_follows_arrives(
+    claimed: Any, wire: Wire, tmp_path: Path
+) -> None:
+    events = [post(FAN, "a"), post(MALLORY, "bad", createdAt=claimed), post(FAN, "b")]
+    frames = [as_v2(each, number) for number, each in enumerate(events)] if wire == "jetstream_v2" else events
+    found = {each.object.id.rpartition("/")[2]: each for each in taken(tmp_path, frames, wire)}
+    assert list(found) == ["a", "bad", "b"]
+    assert (found["bad"].occurred_at, found["bad"].occurred_at_source) == (NOW, "receipt")
+
+
+@pytest.mark.parametrize("wire", ["jetstream", "jetstream_v2"])
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "1500-01-01T00:00:00Z"])
+def test_a_frame_of_an_impossible_time_is_skipped(at: str, wire: Wire, tmp_path: Path) -> None:
+    bad: dict[str, Any] = post(MALLORY, "bad")
+    if wire == "jetstream_v2":
+        bad = as_v2(bad, 1)
+        bad["payload"] |= {"time": at, "witnessedAt": at}
+    else:
+        bad["time_us"] = -62_135_596_800_000_000 if at < "1600" else 2**62
+    good = post(FAN, "b")
+    found = taken(tmp_path, [bad, as_v2(good, 2) if wire == "jetstream_v2" else good], wire)
+    assert [each.object.id.rpartition("/")[2] for each in found] == ["b"]
+
+
+def test_a_record_that_is_too_large_for_the_log_is_left_out_of_the_batch_and_counted(tmp_path: Path) -> None:
+    before = metrics.REJECTED.labels("bluesky", "invalid")._value.get()
+    found = taken(tmp_path, [post(MALLORY, "x" * 600), post(FAN, "b")])
+    assert [each.object.id.rpartition("/")[2] for each in found] == ["b"]
+    assert metrics.REJECTED.labels("bluesky", "invalid")._value.get() == before + 1
+
+
+def test_a_change_that_nobody_foresaw_is_skipped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = bluesky_records.read
+
+    def breaks(change: Change) -> Any:
+        if change.did == MALLORY:
+            raise ZeroDivisionError
+        return read(change)
+
+    monkeypatch.setattr(bluesky_stream, "read", breaks)
+    before = metrics.REJECTED.labels("bluesky", "change")._value.get()
+    found = taken(tmp_path, [post(FAN, "a"), post(MALLORY, "bad"), post(FAN, "b")])
+    assert [each.object.id.rpartition("/")[2] for each in found] == ["a", "b"]
+    assert metrics.REJECTED.labels("bluesky", "change")._value.get() == before + 1
+
+
+def test_a_deletion_is_noted_also_where_the_account_that_it_concerned_is_no_longer_connected(tmp_path: Path) -> None:
+    assert len(taken(tmp_path, [post(FAN, "a")])) == 1
+    other = structs.replace(ACCOUNT, id="other-bsky")
+    gone = commit(FAN, NOW_US + 1, POST, "a", operation="delete")
+    assert taken_by(tmp_path, [gone], "jetstream", other, "did:plc:other").records == []
+    ledger = Ledger(tmp_path / "bluesky.sqlite")
+    assert ledger.prune(NOW + timedelta(days=89)) == 0
+    assert ledger.prune(NOW + timedelta(days=91)) == 1
+    ledger.close()
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30) | st.sampled_from(EDGES),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["text", "createdAt", "reply", "facets", "embed", "langs", "subject"]), _ANYTHING, max_size=7
+    ),
+    st.text(max_size=700),
+    st.text(max_size=40),
+)
+def test_nothing_in_a_record_keeps_its_neighbours_out(
+    tmp_path_factory: pytest.TempPathFactory, record: dict[str, Any], rkey: str, did: str
+) -> None:
+    bad = commit(did, NOW_US, POST, rkey, {"reply": {"root": BRANDS_POST, "parent": BRANDS_POST}, **record})
+    found = taken(tmp_path_factory.mktemp("ledger"), [post(FAN, "a"), bad, post(FAN, "b")])
+    names = [each.object.id for each in found]
+    assert names[0].endswith("/a")
+    assert names[-1].endswith("/b")
+    assert all(len(record) < LARGEST_VALUE for record in names)
+
+
+def fates(folder: Path, frames: list[Any], wire: Wire) -> list[Any]:
+    kept = taken_by(folder, frames, wire)
+    return [decoder.decode(each.value, type=FollowerAway) for each in kept.records if b'"control"' in each.value]
+
+
+def account_event(did: str, wire: Wire, **account: Any) -> dict[str, Any]:
+    if wire == "jetstream_v2":
+        payload = {"$type": "network.bsky.jetstream.subscribeEvents#account", "seq": 2, "did": did, **account}
+        return {"$type": "message", "payload": {**payload, "time": NOW.isoformat(), "witnessedAt": NOW.isoformat()}}
+    return {"did": did, "time_us": NOW_US, "kind": "account", "account": {"did": did, "seq": 1, **account}}
+
+
+@pytest.mark.parametrize("wire", ["jetstream", "jetstream_v2"])
+@pytest.mark.parametrize(
+    ("account", "how"),
+    [
+        ({"active": False, "status": "deleted"}, "deleted"),
+        ({"active": False, "status": "takendown"}, "deleted"),
+        ({"active": False, "status": "suspended"}, "suspended"),
+        ({"active": False, "status": "deactivated"}, "suspended"),
+        ({"active": True}, "back"),
+        ({"active": False, "status": "throttled"}, None),
+        ({"active": False}, None),
+        ({}, None),
+    ],
+)
+def test_what_becomes_of_a_followers_account_is_told_and_of_others_not(
+    account: dict[str, Any], how: str | None, wire: Wire, tmp_path: Path
+) -> None:
+    said = post(FAN, "a")
+    frames = [as_v2(said, 1) if wire == "jetstream_v2" else said]
+    frames += [account_event(did, wire, **account) for did in (FAN, MALLORY, BRAND)]
+    found = fates(tmp_path, frames, wire)
+    assert [(each.follower, each.how, each.at) for each in found] == ([(FAN, how, NOW)] if how else [])
+
+
+def test_version_2_of_jetstream_is_asked_for_what_becomes_of_accounts() -> None:
+    asked = parse_qs(urlsplit(Source("wss://host/x", "jetstream_v2").url(None)).query)
+    assert asked["kinds"] == ["commit", "account"]
+
+
+@pytest.mark.parametrize("wrong", [["3k"], {"a": 1}, 2**63, None])
+@pytest.mark.parametrize("field", ["repo", "rev"])
+def test_a_commit_whose_repo_or_rev_is_not_text_is_refused_before_the_ledger_has_to_keep_it(
+    field: str, wrong: object
+) -> None:
+    delete = {"path": f"{POST}/root", "action": "delete", "cid": None}
+    body = {"seq": 7, "time": NOW.isoformat(), "repo": FAN, "rev": "3k", "ops": [delete], "blocks": b""}
+    header = libipld.encode_dag_cbor({"op": 1, "t": "#commit"})
+    assert from_repos(header + libipld.encode_dag_cbor(body)).changes
+    with pytest.raises(FrameError, match="repo or rev"):
+        from_repos(header + libipld.encode_dag_cbor({**body, field: wrong}))

@@ -1,0 +1,69 @@
+"""Connections of accounts and what is asked of their streams."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.ingest.connectors.bluesky.source import (
+    FARTHEST_BACK,
+    REWIND_EVENTS,
+    REWIND_US,
+    UnusableConnectionError,
+    source_of,
+    start_of,
+)
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DID = "did:plc:acme"
+
+
+def url(position: int | None = None, **connection: str) -> str:
+    source = source_of({"did": DID, **connection})
+    assert source is not None
+    return source.url(position)
+
+
+def test_a_service_is_asked_for_its_repositories_in_any_spelling() -> None:
+    wanted = "wss://pds.example/xrpc/com.atproto.sync.subscribeRepos"
+    for given in ("https://pds.example", "wss://pds.example/", wanted):
+        assert url(service=given) == wanted
+    assert url(service="http://localhost:2583").startswith("ws://localhost:2583/xrpc/")
+
+
+def test_a_position_is_rewound_and_never_below_nothing() -> None:
+    assert url(REWIND_EVENTS + 7, service="wss://pds.example").endswith("?cursor=7")
+    assert url(7, service="wss://pds.example").endswith("?cursor=0")
+    assert f"cursor={10**15}" in url(10**15 + REWIND_US, jetstream="wss://jetstream.example")
+
+
+def test_no_connection_is_no_source() -> None:
+    assert source_of({}) is None
+    assert source_of({"did": DID}) is None
+
+
+@pytest.mark.parametrize(
+    ("connection", "named"),
+    [
+        ({"service": "wss://a.example"}, "did"),
+        ({"service": "wss://a.example", "did": "acme.example"}, "did"),
+        ({"service": "a.example", "did": DID}, "connection.service"),
+        ({"jetstream": "ftp://a.example", "did": DID}, "connection.jetstream"),
+        ({"service": "wss://a.example", "jetstream": "wss://b.example", "did": DID}, "both"),
+    ],
+)
+def test_an_unusable_connection_is_refused_with_the_reason(connection: dict[str, str], named: str) -> None:
+    with pytest.raises(UnusableConnectionError, match=named):
+        source_of(connection)
+
+
+def test_a_new_account_starts_when_it_was_connected_within_a_day() -> None:
+    hour_ago, month_ago = NOW - timedelta(hours=1), NOW - timedelta(days=30)
+
+    def us(at: datetime) -> int:
+        return int(at.timestamp()) * 1_000_000
+
+    assert start_of(None, hour_ago, NOW) == us(hour_ago)
+    assert start_of(us(NOW), hour_ago, NOW) == us(hour_ago)
+    assert start_of(us(NOW), month_ago, NOW) == us(NOW - FARTHEST_BACK)
+    assert start_of(us(month_ago), hour_ago, NOW) == us(month_ago)
+    assert start_of(None, NOW + timedelta(days=1), NOW) == us(NOW)

@@ -1,0 +1,22 @@
+"""Waiting for a condition, with a deadline."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DEADLINE = 120.0
+"""Seconds. Only a test that fails waits this long."""
+POLL_SECONDS = 0.05
+
+
+def until(condition: Callable[[], T | None], what: str | Callable[[], str], seconds: float = DEADLINE) -> T:
+    """The first true value of `condition`. Fails, saying `what` it waited for, when that takes too long."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what if isinstance(what, str) else what()}"
+        time.sleep(POLL_SECONDS)
