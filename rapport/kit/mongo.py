@@ -49,8 +49,8 @@ def in_transaction(database: Database[Document], work: Callable[[ClientSession],
 
 def probe(name: str, uri: str) -> Probe:
     """Probes whether a primary answers, with a client of its own."""
-    for name, value in parse_qsl(uri.partition("?")[2]):
-        if name.lower() == "tlscafile":
+    for option, value in parse_qsl(uri.partition("?")[2]):
+        if option.lower() == "tlscafile":
             certificates.watch("mongodb-ca", Path(value))
     asked: MongoClient[Document] = MongoClient(uri, **{**_OPTIONS, "socketTimeoutMS": CONNECT_MS, "maxPoolSize": 1})
     return Probe(name, lambda: asked.admin.command("ping"), close=asked.close)

@@ -97,8 +97,11 @@ class Whole:
         """All of them do, each within 15 s from now."""
         end = time.monotonic() + SOON
         for service in services:
-            what = f"{service.process.name} names {word}"
-            until(lambda: service.says_no(word), what, max(0.1, end - time.monotonic()))  # noqa: B023
+            until(
+                lambda: service.says_no(word),  # noqa: B023
+                lambda: f"{service.process.name} names {word}, not {service.says()}",  # noqa: B023
+                max(0.1, end - time.monotonic()),
+            )
 
     def none_ended(self) -> None:
         """An outage is no reason to end."""
