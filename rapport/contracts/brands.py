@@ -49,28 +49,35 @@ class Brands:
         """The ids of brands whose newest record cannot be read, so that they may have more than is known of them."""
         return [msgspec.json.decode(key)[0] for key in list(self._unreadable)]
 
+    def revision(self, id: str) -> int:
+        """The highest revision of a brand that was seen; 0 where none said."""
+        return self._revisions.get(key_of(id), 0)
+
     def __iter__(self) -> Iterator[Brand]:
         return iter(list(self._brands.values()))
 
     def __len__(self) -> int:
         return len(self._brands)
 
-    def take(self, record: Any) -> None:
-        """Takes in a record of the topic. One that cannot be read leaves the brand as it was."""
+    def take(self, record: Any) -> Brand | None:
+        """Takes in a record of the topic, and returns the brand if it is now as the record says.
+
+        One that cannot be read leaves the brand as it was.
+        """
         key = record.key or b""
         if record.value is None:
             for known in (self._brands, self._revisions, self._unknown, self._unreadable):
                 known.pop(key, None)
-            return
+            return None
         try:
             sealed, unknown = _read(record)
             brand = self._unsealed(sealed)
         except codec.UndecodableError as error:
             self._note_unreadable(key, record, error)
-            return
+            return None
         revision = revision_of(brand, record.headers)
         if self._is_older(key, revision, record):
-            return
+            return None
         if unknown:
             log.warning(
                 "brand %s has channels that this version cannot use, and their alerts wait for a later one: %s",
@@ -80,6 +87,7 @@ class Brands:
         self._revisions[key] = self._revisions.get(key, 0) if revision is None else revision
         self._unknown[key] = unknown
         self._unreadable.pop(key, None)
+        return brand
 
     def _unsealed(self, brand: Brand) -> Brand:
         try:

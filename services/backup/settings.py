@@ -13,14 +13,14 @@ from kafka import TopicPartition
 from pymongo.database import Database
 
 from rapport.contracts import codec
-from rapport.contracts.brands import revision_of
+from rapport.contracts.brands import Brands
 from rapport.contracts.controls import PolicyVersion, ScoringSet
 from rapport.contracts.events import Account, Brand
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, Topic
 from rapport.domain.times import utc
 from rapport.kit.broker import kafka as brokers
 
-BRAND, CONTROL = "rapport.brand.v1", "rapport.control.v1"
+CONTROL = "rapport.control.v1"
 _OF_RECORD = frozenset({"id", "accounts", "revision", "channels_since"})
 _OF_ACCOUNT = frozenset(Account.__struct_fields__)
 
@@ -34,23 +34,22 @@ def take_newer(kafka: str, database: Database[Any], since: int) -> list[str]:
     Raises KafkaError, PyMongoError.
     """
     found: list[str] = []
-    newest: dict[str, tuple[int, Brand, Any]] = {}
+    brands = Brands()
+    newest: dict[str, Any] = {}
 
     def brand(record: Any) -> None:
-        if record.value is None or codec.type_of(record.headers) != BRAND:
-            return
-        read, _ = codec.read_brand(record.value)
-        revision = revision_of(read, record.headers) or 0
-        if read.id not in newest or revision >= newest[read.id][0]:
-            newest[read.id] = (revision, read, record)
+        read = brands.take(record)
+        if read is not None:
+            newest[read.id] = record
 
     def control(record: Any) -> None:
         if record.value is not None and codec.type_of(record.headers) == CONTROL:
             found.extend(_control(database, codec.decode(CONTROL, record.value), record))
 
     _each(kafka, BRANDS, 0, brand)
-    for revision, read, record in newest.values():
-        if _brand(database, revision, read, record):
+    for read in brands:
+        revision = brands.revision(read.id)
+        if _brand(database, revision, read, newest[read.id]):
             found.append(f"client {read.id}, revision {revision}")
     _each(kafka, CONVERSATIONS, since, control)
     return found

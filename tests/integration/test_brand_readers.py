@@ -14,9 +14,11 @@ import pytest
 from rapport.contracts import codec
 from rapport.contracts.events import Account, Brand, MailChannel
 from rapport.contracts.topics import BRANDS, key_of
+from rapport.kit import mongo
 from rapport.kit.broker import kafka
 from rapport.kit.health import Health
 from rapport.local.servers.stack import Running
+from services.backup.settings import take_newer
 from services.ingest.directory import Directory as IngestDirectory
 from services.notifier.directory import Directory as NotifierDirectory
 from tests.waiting import until
@@ -26,11 +28,13 @@ pytestmark = pytest.mark.stack
 SERVICES = Path(__file__).parents[2] / "services"
 Knows = Callable[[str], bool]
 """Whether the account and the channel of this name, of the brand under test, are known."""
+AFTER_ALL = 2**40
+"""An offset after everything, where only brands are of interest."""
 
 
 @contextlib.contextmanager
-def ingest(bootstrap: str, brand: str) -> Iterator[Knows]:
-    directory = IngestDirectory(bootstrap, Health(), logging.getLogger("test"))
+def ingest(stack: Running, brand: str) -> Iterator[Knows]:
+    directory = IngestDirectory(stack.kafka, Health(), logging.getLogger("test"))
     directory.start()
     try:
         yield lambda name: directory.account(f"{brand}-{name}") is not None
@@ -39,8 +43,8 @@ def ingest(bootstrap: str, brand: str) -> Iterator[Knows]:
 
 
 @contextlib.contextmanager
-def notifier(bootstrap: str, brand: str) -> Iterator[Knows]:
-    directory = NotifierDirectory.caught_up(bootstrap)
+def notifier(stack: Running, brand: str) -> Iterator[Knows]:
+    directory = NotifierDirectory.caught_up(stack.kafka)
 
     def knows(name: str) -> bool:
         directory.catch_up()
@@ -52,7 +56,27 @@ def notifier(bootstrap: str, brand: str) -> Iterator[Knows]:
         directory.close()
 
 
-READERS = {"services/ingest/directory.py": ingest, "services/notifier/directory.py": notifier}
+@contextlib.contextmanager
+def restore(stack: Running, brand: str) -> Iterator[Knows]:
+    name = f"restored_{uuid.uuid4().hex}"
+    with mongo.client(stack.mongodb) as client:
+
+        def knows(account: str) -> bool:
+            client.drop_database(name)  # it is done once, after MongoDB was restored
+            take_newer(stack.kafka, client[name], AFTER_ALL)
+            return client[name]["accounts"].count_documents({"_id": f"{brand}-{account}", "disconnected_at": None}) == 1
+
+        try:
+            yield knows
+        finally:
+            client.drop_database(name)
+
+
+READERS = {
+    "services/backup/settings.py": restore,
+    "services/ingest/directory.py": ingest,
+    "services/notifier/directory.py": notifier,
+}
 
 
 def test_every_reader_is_here() -> None:
@@ -109,7 +133,7 @@ def log(stack: Running) -> Iterator[Log]:
 
 @pytest.mark.parametrize("reader", READERS)
 def test_an_older_record_that_comes_last_is_passed_over(stack: Running, log: Log, reader: str) -> None:
-    with READERS[reader](stack.kafka, log.brand) as knows:
+    with READERS[reader](stack, log.brand) as knows:
         log.write("newer", revision=7)
         log.write("older", revision=6)
         log.write("other", revision=1)
@@ -120,14 +144,14 @@ def test_an_older_record_that_comes_last_is_passed_over(stack: Running, log: Log
         log.write("same", revision=8)  # what was stored since is told under the same revision
         until(lambda: knows("same"), "the last of the same revision")
         assert not knows("older")
-    with READERS[reader](stack.kafka, log.brand) as knows:
+    with READERS[reader](stack, log.brand) as knows:
         until(lambda: knows("same"), "what the first reader knew")
         assert not knows("older")
 
 
 @pytest.mark.parametrize("reader", READERS)
 def test_records_from_before_there_were_revisions_are_read(stack: Running, log: Log, reader: str) -> None:
-    with READERS[reader](stack.kafka, log.brand) as knows:
+    with READERS[reader](stack, log.brand) as knows:
         log.write("first")
         until(lambda: knows("first"), "one without any")
         log.write("second", event=f"{log.brand}/4")
@@ -144,7 +168,7 @@ def test_records_from_before_there_were_revisions_are_read(stack: Running, log: 
 
 @pytest.mark.parametrize("reader", READERS)
 def test_a_record_that_nothing_can_be_made_of_stops_no_reader(stack: Running, log: Log, reader: str) -> None:
-    with READERS[reader](stack.kafka, log.brand) as knows:
+    with READERS[reader](stack, log.brand) as knows:
         log.write("good", revision=1)
         log.write_raw(key_of(log.brand), b"\xff", "x/y/" + "9" * 5000)
         log.write_raw(key_of(log.brand), b"{}", "")
