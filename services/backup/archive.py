@@ -12,10 +12,10 @@ import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 
 import msgspec
-from bson import CodecOptions, decode_file_iter
+from bson import CodecOptions
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from msgspec import Struct
@@ -24,6 +24,9 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 """Documents stay as they are stored, with every type and the order of their fields."""
+LARGEST_MANIFEST = 4 * 1024 * 1024
+LARGEST_DOCUMENT = 16 * 1024 * 1024 + 16 * 1024
+"""Bytes. MongoDB stores none that are larger."""
 _COLLECTION = re.compile("[a-z][a-z_]{0,62}")
 _CHUNK = 1 << 20
 
@@ -97,9 +100,12 @@ class Writer:
 def checked(folder: Path) -> Manifest:
     """The manifest of a backup of which every file was read and is as it was written. Raises BadBackupError."""
     try:
-        content = (folder / MANIFEST).read_bytes()
+        with (folder / MANIFEST).open("rb") as file:
+            content = file.read(LARGEST_MANIFEST + 1)
     except OSError as error:
         raise BadBackupError(f"{folder} is not a backup: {MANIFEST} cannot be read ({error.strerror})") from error
+    if len(content) > LARGEST_MANIFEST:
+        raise BadBackupError(f"{folder / MANIFEST} is not the manifest of a backup: it is larger than 4 MiB")
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -121,7 +127,11 @@ def documents(folder: Path, collection: str) -> Iterator[RawBSONDocument]:
     path = _file(folder, collection)
     try:
         with gzip.open(path, "rb") as file:
-            yield from decode_file_iter(cast(BinaryIO, file), RAW)
+            while length := file.read(4):
+                size = int.from_bytes(length, "little")
+                if not 5 <= size <= LARGEST_DOCUMENT:
+                    raise BadBackupError(f"{path} cannot be read: a document of {size:,} bytes")
+                yield RawBSONDocument(length + file.read(size - 4))
     except (OSError, EOFError, zlib.error, BSONError) as error:
         raise BadBackupError(f"{path} cannot be read: {type(error).__name__}: {error}") from error
 

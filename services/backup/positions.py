@@ -114,12 +114,8 @@ def put(bootstrap: str, wanted: Positions) -> None:
 
 
 def _of_group(bootstrap: str, group: str, partitions: list[TopicPartition]) -> dict[str, int]:
-    # A consumer that never joins: unlike the admin client, it waits for a coordinator that is just being elected.
-    consumer = kafka.consumer(bootstrap, group, "rapport-backup")
-    try:
-        return {_name(each): consumer.committed(each) or 0 for each in partitions}
-    finally:
-        consumer.close()
+    found = kafka.committed(bootstrap, group, partitions)
+    return {_name(each): found.get(each, 0) for each in partitions}
 
 
 def _offsets(admin: Any, partitions: list[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:

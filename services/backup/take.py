@@ -11,8 +11,9 @@ from pymongo.database import Database
 from services.backup import positions
 from services.backup.archive import RAW, Manifest, Writer
 
-LEFT_OUT = frozenset({"sessions"})
-"""Sessions of the portal: restored, those that were logged out since would be valid again."""
+LEFT_OUT = frozenset({"leases", "sessions"})
+"""Restored, the lease of a projector that is gone would hold up another one's upkeep, and sessions of the portal that
+were logged out since would be valid again."""
 
 
 def take(kafka: str, database: Database[Any], folder: Path, told: Callable[[str, int], object]) -> Manifest:

@@ -67,6 +67,11 @@ def _changed(folder: Path, **fields: Any) -> None:
     (folder / MANIFEST).write_text(json.dumps({**manifest, **fields}))
 
 
+def _endless_manifest(folder: Path) -> None:
+    with (folder / MANIFEST).open("ab") as file:
+        file.truncate(archive.LARGEST_MANIFEST + 1)
+
+
 def _foreign(folder: Path) -> None:
     _changed(folder, what="holiday pictures")
 
@@ -100,10 +105,14 @@ def _rewritten(content: bytes) -> Callable[[Path], None]:
         (_lose, "cannot be read"),
         (_half_a_manifest, "is not the manifest of a backup"),
         (_no_manifest, "is not a backup"),
+        (_endless_manifest, "is larger than 4 MiB"),
         (_foreign, "is not the manifest of a backup"),
         (_later, "has the format 2"),
         (_elsewhere, "which Rapport cannot have"),
         (_rewritten(b"no BSON at all"), "cannot be read"),
+        (_rewritten(b"\xff\xff\xff\x7f"), "a document of 2,147,483,647 bytes"),
+        (_rewritten(b"\x00\x00\x00\x00"), "a document of 0 bytes"),
+        (_rewritten(bson.encode({"_id": 1}) + b"\x05"), "cannot be read"),
         (_rewritten(bson.encode({"_id": 1}) * 2), "has 2 documents, and the manifest says 1"),
     ],
 )
