@@ -30,7 +30,7 @@ def seal(data: client.Place = None, as_json: Json = False) -> None:
         print_json(done)
     else:
         many = "1 secret" if done["secrets"] == 1 else f"{done['secrets']} secrets"
-        typer.echo(f"{many} sealed again, with the key {done['key']}")
+        typer.echo(f"{many} sealed again, with the key {done['sealed_with']}")
         for brand, why in done["failed"].items():
             typer.echo(f"but those of {brand} are as they were: {why}", err=True)
     if done["failed"]:

@@ -118,14 +118,9 @@ def _group(
         found.wrong(what, f"nobody reads {', '.join(lacking[:5])}{' …' if len(lacking) > 5 else ''}")
     else:
         found.fine(what, f"{counted(len(seen.members), 'member')}, all partitions read")
-    with contextlib.closing(kafka.admin(bootstrap)) as admin:
-        offsets = _offsets(admin, group)
-    lag = sum(max(0, ends[each] - offsets[each]) for each in _partitions(topics) if each in offsets and each in ends)
+    offsets = kafka.committed(bootstrap, group, _partitions(topics))
+    lag = sum(max(0, ends[each] - offsets[each]) for each in offsets if each in ends)
     (found.doubtful if lag > MUCH_LAG else found.fine)(f"lag of {group}", f"{lag:,} records")
-
-
-def _offsets(admin: Any, group: str) -> dict[TopicPartition, int]:
-    return {each: known.offset for each, known in admin.list_group_offsets(group)[group].items() if known.offset >= 0}
 
 
 def _ticks(reader: Any, ends: Mapping[TopicPartition, int], found: Findings) -> None:

@@ -221,6 +221,7 @@ ELSEWHERE = {
     "rapport/kit/broker/kafka.py:shortfalls": "its servers are the operator's setting",
     "rapport/kit/broker/kafka.py:raise_settings": "its servers are the operator's setting",
     "rapport/kit/broker/kafka.py:admin": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka.py:committed": "its servers are the operator's setting",
     "rapport/kit/broker/member.py:described": "its servers are the operator's setting",
     "rapport/kit/broker/dead_letter_box.py:latest": "tests/commands/log/test_dlt.py feeds it letters of strangers",
     "rapport/kit/broker/dead_letter_box.py:opened": "tests/commands/log/test_dlt.py feeds it letters of strangers",

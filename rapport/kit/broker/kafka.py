@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from prometheus_client import Gauge
@@ -309,6 +309,19 @@ def abandon(found: Any) -> None:
             found.close(timeout=1)
 
     threading.Thread(target=end, name="abandoned producer", daemon=True).start()
+
+
+def committed(bootstrap: str, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where a group is, by partition; partitions without a position are left out. Raises KafkaError.
+
+    It waits for a coordinator that is just being elected, unlike the admin client, and does not join the group.
+    """
+    asked = consumer(bootstrap, group, "rapport-positions")
+    try:
+        found = {each: asked.committed(each) for each in partitions}
+        return {each: at for each, at in found.items() if at is not None}
+    finally:
+        asked.close()
 
 
 def consumer(bootstrap: str, group: str | None, client_id: str, **more: Any) -> Any:

@@ -28,7 +28,7 @@ async def seal_secrets(who: Admin, context: ContextDep) -> SealedAgain:
     if not sealer.keys:
         raise ProblemError(409, "conflict", "the API has no RAPPORT_SEALING_KEYS, so secrets are stored as they are")
     secrets = Secrets(context.database, sealer)
-    done = SealedAgain(key=sealer.keys[0][0], secrets=0, failed={})
+    done = SealedAgain(sealed_with=sealer.keys[0][0], secrets=0, failed={})
     for brand in await secrets.brands():
         try:
             many = None

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 class SealedAgain(BaseModel):
     """What was done."""
 
-    key: str
+    sealed_with: str
     """The id of the key that everything is sealed with now."""
     secrets: int
     """How many were sealed with another key before, or not at all."""

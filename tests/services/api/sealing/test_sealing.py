@@ -131,7 +131,7 @@ def test_secrets_get_the_new_key_also_those_that_had_none_and_all_stay_the_same(
     both = keys(tmp_path, NEW, OLD)
     with api(servers, views, both) as served:
         done = served.client.post("/v1/secrets/seal", json={}).json()
-        assert done == {"key": "new", "secrets": 4, "failed": {}}
+        assert done == {"sealed_with": "new", "secrets": 4, "failed": {}}
         assert served.client.post("/v1/secrets/seal", json={}).json()["secrets"] == 0
         few = served.with_key(served.key([plain], "admin"))
         assert few.post("/v1/secrets/seal", json={}).status_code == 403
