@@ -26,20 +26,21 @@ class Process:
         return self.internal_port or self.port
 
 
+_TRACED = ("RAPPORT_TRACES", "RAPPORT_TRACES_SHARE")
 _PUBLIC = ("RAPPORT_INTERNAL_PORT", "RAPPORT_TRUSTED_PROXIES")
 
 COMMON_SETTINGS = ("RAPPORT_HOST", "RAPPORT_PORT", "RAPPORT_KAFKA", "RAPPORT_PARTITIONS")
 
 PROCESSES: tuple[Process, ...] = (
-    Process("ingest", 8001, ("kafka",), ("RAPPORT_DATA", "RAPPORT_SEALING_KEYS", *_PUBLIC), 8011),
-    Process("scorer", 8002, ("kafka",), ("RAPPORT_DATA", "RAPPORT_INSTANCE")),
+    Process("ingest", 8001, ("kafka",), ("RAPPORT_DATA", "RAPPORT_SEALING_KEYS", *_TRACED, *_PUBLIC), 8011),
+    Process("scorer", 8002, ("kafka",), ("RAPPORT_DATA", "RAPPORT_INSTANCE", *_TRACED)),
     Process(
         "notifier",
         8003,
         ("kafka", "mongodb"),
-        ("RAPPORT_MONGODB", "RAPPORT_SMTP", "RAPPORT_PORTAL", "RAPPORT_SEALING_KEYS"),
+        ("RAPPORT_MONGODB", "RAPPORT_SMTP", "RAPPORT_PORTAL", "RAPPORT_SEALING_KEYS", *_TRACED),
     ),
-    Process("projector", 8004, ("kafka", "mongodb"), ("RAPPORT_MONGODB",)),
+    Process("projector", 8004, ("kafka", "mongodb"), ("RAPPORT_MONGODB", *_TRACED)),
     Process(
         "api",
         8000,

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
@@ -92,6 +93,31 @@ class DataSettings(ServiceSettings):
     """A service that keeps files of its own (scorer state, stream cursors) under `data`."""
 
     data: Path = Path("data")
+
+
+class TracedSettings(ServiceSettings):
+    """A service that takes part in the trace of an interaction."""
+
+    traces: str = ""
+    """The collector that traces are sent to, such as `http://collector:4318`; without it, there are none."""
+    traces_share: float = Field(default=1.0, gt=0, le=1, allow_inf_nan=False)
+    """The share of interactions that are traced. Services with the same share trace the same ones."""
+
+    @field_validator("traces")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+        except ValueError:
+            usable = False
+        if value and not usable:
+            raise ValueError("it is not an address such as http://collector:4318")
+        if value and (parts.username is not None or parts.query or parts.fragment):
+            raise ValueError(
+                "it has more than scheme, host, port and path; logins belong into OTEL_EXPORTER_OTLP_HEADERS"
+            )
+        return value
 
 
 class OutgoingSettings(ServiceSettings):

@@ -2,10 +2,10 @@
 
 from pydantic import SecretStr
 
-from rapport.kit.config import MongoSettings, PublicSettings, ReaderSettings, SealingSettings
+from rapport.kit.config import MongoSettings, PublicSettings, ReaderSettings, SealingSettings, TracedSettings
 
 
-class ProjectorSettings(MongoSettings, ReaderSettings):
+class ProjectorSettings(MongoSettings, ReaderSettings, TracedSettings):
     """The projector's, from `RAPPORT_…`."""
 
     port: int = 8004

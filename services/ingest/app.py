@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from rapport.kit import health as probes
+from rapport.kit import tracing
 from rapport.kit.broker import kafka
 from rapport.kit.health import Health
 from rapport.kit.http.asgi import App, Caught, Scope
@@ -130,6 +131,7 @@ def run() -> None:
     settings = IngestSettings()
     log = set_up("ingest")
     log.info("ingest starts: %s", settings.described())
+    tracing.set_up("ingest", settings.traces, settings.traces_share)
     if settings.allow_private:
         log.warning(
             "RAPPORT_ALLOW_PRIVATE is set: accounts may be read from private addresses; never set it in production"

@@ -16,6 +16,7 @@ from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Interaction
 from rapport.contracts.topics import ENGAGEMENTS, key_of, partition_of
 from rapport.domain.exchanges import addressing
+from rapport.kit import tracing
 from rapport.kit.broker.producer import ACKNOWLEDGED_WITHIN_SECONDS, NotAcknowledgedError, Producer, Record
 from rapport.kit.probe import Probe
 from services.ingest import metrics
@@ -31,14 +32,21 @@ def record_of(interaction: Interaction) -> Record:
     """The record of an interaction: its topic, key and partition by the rules of the catalogue."""
     topic = addressing.topic_of(interaction.kind)
     key = addressing.key(interaction)
+    span = tracing.begin_origin(
+        "receive", interaction.brand, interaction.platform, interaction.id, kind=interaction.kind
+    )
     return Record(
         topic=topic.name,
         partition=partition_of(key, topic.partitions),
         key=key,
         value=codec.encode(interaction),
-        headers=codec.headers(
-            "rapport.interaction.v1", id=interaction.id, source=SOURCE, time=interaction.occurred_at.isoformat()
-        ),
+        headers=[
+            *codec.headers(
+                "rapport.interaction.v1", id=interaction.id, source=SOURCE, time=interaction.occurred_at.isoformat()
+            ),
+            *(() if span is None else (span.here.header,)),
+        ],
+        span=span,
     )
 
 
@@ -92,6 +100,12 @@ class _Batch:
             self.loop.call_soon_threadsafe(tell)
 
 
+def _end(records: Sequence[Record], error: str | None = None) -> None:
+    for record in records:
+        if record.span is not None:
+            record.span.end(error)
+
+
 class Broker:
     """Appends interactions. The producer is used from one thread of its own, because its `send` may block."""
 
@@ -120,6 +134,14 @@ class Broker:
         """Returns once the broker has all of `records`. Raises NotAcknowledgedError after `within` seconds."""
         if not records:
             return
+        try:
+            await self._append(records, within)
+        except NotAcknowledgedError as error:
+            _end(records, str(error))
+            raise
+        _end(records)
+
+    async def _append(self, records: Sequence[Record], within: float) -> None:
         if self._waiting + len(records) > WAITING_RECORDS:
             metrics.UNACKNOWLEDGED.labels("overflow").inc()
             raise NotAcknowledgedError(f"{self._waiting} records already wait for the broker")

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rapport.contracts.events import Account, Interaction
+from rapport.kit import tracing
 from rapport.kit.broker.producer import NotAcknowledgedError, Record
 from rapport.kit.health import Health
 from rapport.kit.http.asgi import Bodies, FullError, GoneError, TooLargeError
@@ -95,6 +96,10 @@ class Door:
         except RejectedError as error:
             metrics.REJECTED.labels(account.platform, "invalid").inc(error.count)
             raise _rejected(error) from None
+        caller = tracing.named(request.headers.get("traceparent", ""))
+        for _, record in read_items:
+            if record.span is not None:
+                record.span.link = caller
         try:
             await self._broker.append([record for _, record in read_items])
         except NotAcknowledgedError as error:

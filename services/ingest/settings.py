@@ -4,11 +4,11 @@ import socket
 
 from pydantic import Field
 
-from rapport.kit.config import DataSettings, PublicSettings, SealingSettings
+from rapport.kit.config import DataSettings, PublicSettings, SealingSettings, TracedSettings
 from services.ingest.connectors.platforms import PlatformSettings
 
 
-class IngestSettings(PublicSettings, DataSettings, PlatformSettings, SealingSettings):
+class IngestSettings(PublicSettings, DataSettings, PlatformSettings, SealingSettings, TracedSettings):
     """The cursors of the streams, and what was seen on them, are kept in `data`/ingest."""
 
     port: int = 8001

@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from rapport.contracts.events import Alert, Channel, MailChannel, Notice, WebhookChannel
 from rapport.contracts.topics import BRANDS, CATALOGUE
-from rapport.kit import backoff, mongo
+from rapport.kit import backoff, mongo, tracing
 from rapport.kit.broker import kafka
 from rapport.kit.broker.member import GroupLostError
 from rapport.kit.health import Health, Loop, serve
@@ -42,6 +42,7 @@ def run() -> None:
     log = set_up("notifier")
     settings = NotifierSettings()
     log.info("settings %s", settings.described())
+    tracing.set_up("notifier", settings.traces, settings.traces_share)
     if settings.allow_private:
         log.warning("RAPPORT_ALLOW_PRIVATE is set: webhooks may reach private addresses; never set it in production")
     if settings.smtp is None:

@@ -40,6 +40,8 @@ class Claim:
     """The alert."""
     step: str
     offset: int
+    trace: str
+    """The span that it comes from, as `traceparent` has it; empty where it is not traced."""
 
     @property
     def lane(self) -> Lane:
@@ -83,6 +85,7 @@ async def claim(
         payload=row["payload"],
         step=row["step"],
         offset=row.get("offset", 0),
+        trace=row.get("trace", ""),
     )
 
 

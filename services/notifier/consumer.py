@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 from rapport.contracts import codec
 from rapport.contracts.events import Alert, Brand, Channel, MissingPost, Notice, UnknownChannel
 from rapport.contracts.topics import ALERTS, ALERTS_DEAD, NOTIFIER_GROUP, REMINDERS, REMINDERS_DEAD
-from rapport.kit import backoff
+from rapport.kit import backoff, tracing
 from rapport.kit.broker import dead_letters, kafka
 from rapport.kit.broker.halts import Halts
 from rapport.kit.broker.member import GroupConsumer
@@ -96,6 +96,7 @@ class AlertConsumer:
         # A brand's channels were written before there could be an alert for it, so read those first.
         self._directory.catch_up()
         notices: list[Told] = []
+        spans: list[tracing.Span] = []
         for records in polled.values():
             for record in records:
                 try:
@@ -105,8 +106,15 @@ class AlertConsumer:
                     break
                 if notice is not None:
                     _observe(notice, record.timestamp)
-                    notices.append(Told(notice, self._channels(notice), record.offset))
+                    span = tracing.begin("take", tracing.of_record(record.headers))
+                    trace = None
+                    if span is not None:
+                        spans.append(span)
+                        trace = span.here.text
+                    notices.append(Told(notice, self._channels(notice), record.offset, trace))
         if self._insert(notices, consumer, halts):
+            for span in spans:
+                span.end()
             consumer.commit()
             self._wake()
 

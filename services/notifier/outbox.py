@@ -70,6 +70,8 @@ class NewRow(TypedDict):
     """Of the alert in its partition of the log."""
     overtaken_by: NotRequired[str | None]
     """The later step that caused this one to be skipped."""
+    trace: NotRequired[str]
+    """The span that it comes from, as `traceparent` has it."""
 
 
 class Row(NewRow):
@@ -96,6 +98,8 @@ class Told(NamedTuple):
     channels: Sequence[Channel | UnknownChannel]
     offset: int = 0
     """Of its record. It orders notices of the same moment."""
+    trace: str | None = None
+    """The span that the notice comes from, where it is traced."""
 
 
 def type_of(channel: Channel | UnknownChannel) -> str:
@@ -184,7 +188,7 @@ def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> NewRow
     notice = told.notice
     step = notice.step if isinstance(notice, Alert) else MISSING
     late_from = notice.due_at if isinstance(notice, Alert) and step == "breach" else notice.created_at
-    return {
+    row: NewRow = {
         "alert": notice.id,
         "brand": notice.brand,
         "channel": channel.id,
@@ -202,6 +206,9 @@ def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> NewRow
         "offset": told.offset,
         "overtaken_by": None,
     }
+    if told.trace is not None:
+        row["trace"] = told.trace
+    return row
 
 
 def unrouted_brands(rows: Collection[Row]) -> list[str]:
@@ -218,7 +225,7 @@ def unrouted(rows: Collection[Row], brand: str) -> list[Told]:
     for row in found:
         # One that is left out goes on waiting, for a version that can also read the alert.
         with contextlib.suppress(msgspec.ValidationError):
-            waiting.append(Told(notice_of(row["payload"]), (), row.get("offset", 0)))
+            waiting.append(Told(notice_of(row["payload"]), (), row.get("offset", 0), row.get("trace")))
     return waiting
 
 

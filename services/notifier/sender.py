@@ -14,7 +14,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from rapport.contracts.events import Channel, Notice
-from rapport.kit import backoff
+from rapport.kit import backoff, tracing
 from services.notifier import claims, metrics, outbox, steps
 from services.notifier.channels import DeliveryError
 from services.notifier.directory import Directory
@@ -126,6 +126,10 @@ class Sender:
             log.info("delivery %s, the %s of its exchange: %s", claim.id, claim.step, turn.value, extra=claim.its)
             return
         channel: Channel | None = None
+        span = tracing.begin(
+            "deliver", tracing.named(claim.trace), "client", channel=self._type, step=claim.step,
+            attempt=claim.attempts + 1,
+        )  # fmt: skip
         try:
             channel = self._known(claim) or await self._looked_up(claim)
             if why := self._directory.cannot_tell(claim.brand, claim.channel):
@@ -136,11 +140,14 @@ class Sender:
             async with self._held(claim):
                 await self._send(claim.id, _notice_in(claim), channel)
         except DeliveryError as error:
+            _end(span, str(error))
             await self._note_failure(claim, await self._confirmed(error, claim, channel))
         except Exception as error:  # counted as an attempt, so that a delivery that we cannot handle ends at some point
             log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error, extra=claim.its)
+            _end(span, "an internal error")
             await self._note_failure(claim, DeliveryError("an internal error; see the notifier's log"))
         else:
+            _end(span)
             now = datetime.now(UTC)
             ours = await self._mark_delivered(claim, now)
             metrics.LATENESS.labels(self._type).observe(max(0.0, (now - claim.told_from).total_seconds()))
@@ -252,6 +259,11 @@ class Sender:
 
     def _count(self, status: str, ours: bool) -> None:
         metrics.ATTEMPTS.labels(self._type, status if ours else "lost").inc()
+
+
+def _end(span: tracing.Span | None, error: str | None = None) -> None:
+    if span is not None:
+        span.end(error)
 
 
 def _notice_in(claim: claims.Claim) -> Notice:

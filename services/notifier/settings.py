@@ -4,12 +4,12 @@ from email.utils import parseaddr
 
 from pydantic import Field, SecretStr, field_validator
 
-from rapport.kit.config import MongoSettings, OutgoingSettings, ReaderSettings, SealingSettings
+from rapport.kit.config import MongoSettings, OutgoingSettings, ReaderSettings, SealingSettings, TracedSettings
 from rapport.kit.mail_address import in_ascii
 from services.notifier.channels.mail import MailServer
 
 
-class NotifierSettings(MongoSettings, OutgoingSettings, ReaderSettings, SealingSettings):
+class NotifierSettings(MongoSettings, OutgoingSettings, ReaderSettings, SealingSettings, TracedSettings):
     """RAPPORT_… of `rapport notifier`."""
 
     port: int = 8003

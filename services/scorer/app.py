@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from rapport.contracts.topics import CATALOGUE
-from rapport.kit import health
+from rapport.kit import health, tracing
 from rapport.kit import log as logs
 from rapport.kit.broker import kafka
 from rapport.kit.probe import Probe, room_in
@@ -90,8 +90,10 @@ def run() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     settings = ScorerSettings()
     log.info("settings: %s", settings.described())
+    tracing.set_up("scorer", settings.traces, settings.traces_share)
     # Not asyncio.run: it would wait for tasks and threads of Faust's that may never end. What was committed is safe in
     # the log, and the next owner of the partitions does the rest.
     code = asyncio.new_event_loop().run_until_complete(_serve(settings))
+    tracing.end()
     logging.shutdown()
     os._exit(code)

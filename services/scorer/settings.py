@@ -4,10 +4,10 @@ import socket
 
 from pydantic import Field
 
-from rapport.kit.config import DataSettings, ReaderSettings
+from rapport.kit.config import DataSettings, ReaderSettings, TracedSettings
 
 
-class ScorerSettings(DataSettings, ReaderSettings):
+class ScorerSettings(DataSettings, ReaderSettings, TracedSettings):
     """From `RAPPORT_…`; see `docs/operations.md` for each."""
 
     port: int = 8002

@@ -3,8 +3,6 @@
 The expressions are those of the rules. Their waiting times are cut to seconds: nobody waits ten minutes for a test.
 """
 
-import hashlib
-import hmac
 import json
 import os
 import signal
@@ -29,6 +27,7 @@ from rapport.contracts.topics import ALERTS, CONVERSATIONS, ENGAGEMENTS
 from rapport.local import ports, running_installation
 from rapport.local.running_installation import RunningInstallation
 from tests.deploy.prometheus import tool
+from tests.services.ingest.service import tell
 from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -201,12 +200,12 @@ def test_without_kafka_what_ingest_writes_is_not_acknowledged(watched: Watched) 
         account = {"id": "quiet-help", "platform": "helpdesk", "handle": "Help"}
         secret = api.post("/brands/quiet/accounts", json=account).json()["door_secret"]
     message = {"id": "1", "kind": "message", "actor": {"id": "bo"}, "text": "Hello?"}
-    until(lambda: _told(watched.line.ingest, secret, message) == 202, "the door takes it")
+    until(lambda: _status(watched, secret, message) == 202, "the door takes it")
     with watched.frozen("kafka"):
         # The sender hears 503 in the end, and may send it again.
-        until(lambda: _told(watched.line.ingest, secret, {**message, "id": "2"}) == 503, "the door says no")
+        until(lambda: _status(watched, secret, {**message, "id": "2"}) == 503, "the door says no")
         watched.fires("RapportProduceFailing")
-    until(lambda: _told(watched.line.ingest, secret, {**message, "id": "2"}) == 202, "the door takes it again")
+    until(lambda: _status(watched, secret, {**message, "id": "2"}) == 202, "the door takes it again")
 
 
 def test_the_first_dead_letter_of_a_process_is_told(watched: Watched) -> None:
@@ -247,12 +246,6 @@ def test_a_key_that_soon_expires_is_told(watched: Watched) -> None:
     watched.fires("RapportKeyExpires", key=made.json()["id"])
 
 
-def _told(door: str, secret: str, interaction: dict[str, Any]) -> int:
-    """The door's answer to a signed interaction."""
-    body = json.dumps(interaction).encode()
-    headers = {
-        "X-Rapport-Account": "quiet-help",
-        "X-Rapport-Signature-256": f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}",
-        "Content-Type": "application/json",
-    }
-    return httpx.post(f"{door}/v1/interactions", content=body, headers=headers, timeout=60).status_code
+def _status(watched: Watched, secret: str, interaction: dict[str, Any]) -> int:
+    """What the door answers to a signed interaction."""
+    return tell(watched.line.ingest, "quiet-help", secret, interaction).status_code

@@ -19,12 +19,12 @@ OVERLAYS = ("dev", "prod")
 KINDS = {
     "dev": {
         "ConfigMap": 1, "Deployment": 4, "Kafka": 1, "KafkaNodePool": 2, "KafkaTopic": len(CATALOGUE), "KafkaUser": 7,
-        "MongoDBCommunity": 1, "Namespace": 1, "NetworkPolicy": 9, "PersistentVolumeClaim": 1, "PodDisruptionBudget": 4,
-        "Service": 5, "StatefulSet": 1,
+        "MongoDBCommunity": 1, "Namespace": 1, "NetworkPolicy": 10, "PersistentVolumeClaim": 1,
+        "PodDisruptionBudget": 4, "Service": 5, "StatefulSet": 1,
     },
     "prod": {
         "ConfigMap": 10, "Deployment": 4, "ExternalSecret": 4, "HTTPRoute": 2, "Kafka": 1, "KafkaNodePool": 2,
-        "KafkaTopic": len(CATALOGUE), "KafkaUser": 7, "LimitRange": 1, "Namespace": 1, "NetworkPolicy": 9,
+        "KafkaTopic": len(CATALOGUE), "KafkaUser": 7, "LimitRange": 1, "Namespace": 1, "NetworkPolicy": 10,
         "PersistentVolumeClaim": 1, "PodDisruptionBudget": 4, "PodMonitor": 5, "PriorityClass": 1, "PrometheusRule": 1,
         "ResourceQuota": 1, "ScaledObject": 2, "Secret": 1, "Service": 5, "StatefulSet": 1, "TriggerAuthentication": 1,
     },

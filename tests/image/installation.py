@@ -1,8 +1,5 @@
 """The services of the image in containers, as an installation has them, beside a local Kafka and MongoDB."""
 
-import hashlib
-import hmac
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from rapport.local import ports
 from rapport.local.servers.stack import Running
 from rapport.processes import Process
 from tests.image.engine import CommandError, Engine
+from tests.services.ingest.service import tell
 from tests.waiting import until
 
 ADMIN_KEY = "rp_test_admin_" + "0123456789abcdef" * 4
@@ -122,19 +120,8 @@ class ImageInstallation:
             self._engine.docker("rm", "--force", "--volumes", *left)
 
     def _told(self, secret: str, interaction: dict[str, Any]) -> bool:
-        body = json.dumps(interaction).encode()
-        signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        answer = httpx.post(
-            f"http://{ports.LOOPBACK}:{self._port['ingest']}/v1/interactions",
-            content=body,
-            headers={
-                "X-Rapport-Account": "acme-help",
-                "X-Rapport-Signature-256": f"sha256={signature}",
-                "Content-Type": "application/json",
-            },
-            timeout=30,
-        )
-        return answer.status_code == 202
+        door = f"http://{ports.LOOPBACK}:{self._port['ingest']}"
+        return tell(door, "acme-help", secret, interaction).status_code == 202
 
     def _refusal(self, *arguments: str) -> str | None:
         """Why a command of the engine fails; None if it does not."""

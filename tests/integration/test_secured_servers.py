@@ -1,7 +1,5 @@
 """All processes with servers that ask for TLS, SCRAM and rights: each does its work, and none can do another's."""
 
-import hashlib
-import hmac
 import json
 import os
 import re
@@ -31,6 +29,7 @@ from rapport.kit.sealing import PREFIX, Sealer, new_key
 from rapport.local import ports
 from rapport.processes import PROCESSES
 from tests.secured import SecuredKafka, SecuredMongoDB
+from tests.services.ingest.service import tell
 from tests.waiting import until
 
 pytestmark = pytest.mark.stack
@@ -117,19 +116,7 @@ def test_a_message_becomes_an_exchange_and_its_answer_is_counted(secured: Secure
         secret = asked("POST", "/brands/acme/accounts", its)["door_secret"]
 
         def told(**interaction: Any) -> bool:
-            body = json.dumps(interaction).encode()
-            signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-            answer = httpx.post(
-                f"{secured.addresses['ingest']}/v1/interactions",
-                content=body,
-                headers={
-                    "X-Rapport-Account": "acme-help",
-                    "X-Rapport-Signature-256": f"sha256={signature}",
-                    "Content-Type": "application/json",
-                },
-                timeout=30,
-            )
-            return answer.status_code == 202
+            return tell(secured.addresses["ingest"], "acme-help", secret, interaction).status_code == 202
 
         def states() -> list[str]:
             return [each["state"] for each in asked("GET", "/brands/acme/exchanges")["items"]]

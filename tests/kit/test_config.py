@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from rapport.kit.config import ReaderSettings
+from rapport.kit.config import ReaderSettings, TracedSettings
 
 
 def test_records_to_put_aside_are_taken_as_readiness_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,3 +31,35 @@ def test_what_is_no_place_of_a_record_stops_the_start(wrong: str, monkeypatch: p
     monkeypatch.setenv("RAPPORT_PUT_ASIDE", f"rapport.alerts.v1:0:0,{wrong}")
     with pytest.raises(ValidationError, match=r"put_aside\n.*entry 2 is not"):
         ReaderSettings(port=1)
+
+
+@pytest.mark.parametrize("right", ["", "http://collector:4318", "https://[::1]:4318/otlp", "http://collector"])
+def test_traces_go_to_an_address(right: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_TRACES", right)
+    assert TracedSettings(port=1).traces == right
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "collector:4318",
+        "http://",
+        "http://[",
+        "http://a:99999",
+        "ftp://a",
+        "http://me:secret@a:4318",
+        "http://a/?b",
+        "x",
+    ],
+)
+def test_what_is_no_address_for_traces_stops_the_start(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_TRACES", wrong)
+    with pytest.raises(ValidationError, match=r"traces\n"):
+        TracedSettings(port=1)
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "1.01", "nan", "inf", "half"])
+def test_the_share_of_traces_is_a_share(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_TRACES_SHARE", wrong)
+    with pytest.raises(ValidationError, match=r"traces_share\n"):
+        TracedSettings(port=1)

@@ -12,6 +12,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from rapport.kit.broker import kafka
+from rapport.kit.tracing import Span
 
 _FAILURES = (KafkaError, OSError, ValueError, AssertionError)
 """What `send` raises. kafka-python asserts where a producer is closed or a record cannot be sent."""
@@ -33,6 +34,8 @@ class Record:
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes]]
+    span: Span | None = None
+    """Ends once the record is in the log."""
 
 
 class Sent:

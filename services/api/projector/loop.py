@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from rapport.contracts.topics import CONVERSATIONS, CONVERSATIONS_UNSEEN, ENGAGEMENTS, ENGAGEMENTS_UNSEEN
-from rapport.kit import backoff
+from rapport.kit import backoff, tracing
 from rapport.kit.broker import dead_letters
 from rapport.kit.broker.halts import Halts
 from rapport.kit.broker.member import GroupConsumer
@@ -92,6 +92,12 @@ class Projector:
             self._recount_and_commit()
 
     def _take(self, polled: dict[TopicPartition, list[Any]]) -> None:
+        spans = [
+            span
+            for records in polled.values()
+            for record in records
+            if (span := tracing.begin("show", tracing.of_record(record.headers), topic=record.topic)) is not None
+        ]
         batch = batches.read(polled, self._put_aside_at)
         self._halt(batch.halts)
         refused = self._until_written(batch)
@@ -99,6 +105,8 @@ class Projector:
         self._dirty |= batch.parts
         self._uncommitted = True
         self._observe(polled, batch)
+        for span in spans:
+            span.end()
 
     def _until_written(self, batch: Batch) -> dict[str, str]:
         """Writes the batch, waiting for MongoDB as long as needed, and gives what MongoDB refused."""

@@ -10,7 +10,7 @@ from threading import Event, Thread
 from pymongo.errors import PyMongoError
 
 from rapport.contracts.topics import CATALOGUE, PROJECTOR_GROUP
-from rapport.kit import backoff, health, mongo
+from rapport.kit import backoff, health, mongo, tracing
 from rapport.kit.broker import kafka
 from rapport.kit.broker.member import GroupConsumer, GroupLostError
 from rapport.kit.broker.producer import Producer
@@ -46,6 +46,7 @@ def run() -> None:
     # It warns of every fetch that takes a tenth of a second to unpack, which is normal on a busy log.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     logger.info("settings: %s", settings.described())
+    tracing.set_up("projector", settings.traces, settings.traces_share)
     stop = Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())

@@ -15,6 +15,7 @@ from rapport.domain.exchanges.connection import Connection
 from rapport.domain.exchanges.exchange import Comment, Rules
 from rapport.domain.exchanges.publication import Thread
 from rapport.domain.policies import policy
+from rapport.kit import tracing
 from rapport.kit.log import pseudonym
 from services.scorer.exchanges.deadlines import Deadlines
 from services.scorer.exchanges.records import alert_record, exchange_record
@@ -146,7 +147,9 @@ class Threads:
     def put_out_alerts(self, batch: Batch) -> None:
         """Puts out the alerts of one record, those that were due first in front."""
         for alert in sorted(self._alerts, key=lambda alert: (alert.due_at, alert.id)):
-            batch.emit(alert_record(alert))
+            origin = tracing.origin(alert.brand, alert.platform, alert.first.id)
+            span = batch.begin("decide", origin, step=alert.step, exchange=alert.exchange)
+            batch.emit(alert_record(alert), span)
         self._alerts.clear()
 
     def committed(self) -> None:

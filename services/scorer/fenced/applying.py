@@ -53,6 +53,7 @@ def apply(
             if number in dead:
                 bury(record, dead[number], batch)
             else:
+                batch.applies(record.headers)
                 try:
                     handler.apply(record, now, batch)
                 except NewerError as error:
@@ -67,6 +68,7 @@ def apply(
                     failed(record)
                     dead[number] = f"{type(error).__name__}: {error}"
                     break
+            batch.applied()
             if handler.sweep(now, batch):
                 yield _applied(batch, number + 1, True, now, dead)
                 return

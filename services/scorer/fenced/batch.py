@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from rapport.contracts.codec import NewerError
+from rapport.kit import tracing
+from rapport.kit.tracing import Place, Span
 
 T = TypeVar("T")
 
@@ -52,6 +54,9 @@ class Batch:
         self._rows: dict[bytes, Any] = {}
         self._changed: dict[bytes, None] = {}
         self.outputs: list[Output] = []
+        self.spans: list[Span] = []
+        """They end once the batch is in the log."""
+        self._cause: Span | None = None
 
     def row(self, key: bytes, shape: type[T]) -> T | None:
         """The row of `key`: the same object for the whole batch. Say `keep` after changing it.
@@ -87,9 +92,27 @@ class Batch:
         self._rows[key] = None
         self._changed[key] = None
 
-    def emit(self, output: Output) -> None:
-        """Puts a record out."""
+    def emit(self, output: Output, cause: Span | None = None) -> None:
+        """Puts a record out, in the trace of its cause, by default that of the record that is being applied."""
+        cause = cause or self._cause
+        if cause is not None:
+            output = output._replace(headers=(*output.headers, cause.here.header))
         self.outputs.append(output)
+
+    def begin(self, name: str, parent: Place | None, **attributes: str | int) -> Span | None:
+        """Begins a span that ends once the batch is in the log. None if it is not traced."""
+        span = tracing.begin(name, parent, "consumer", **attributes)
+        if span is not None:
+            self.spans.append(span)
+        return span
+
+    def applies(self, headers: Headers) -> None:
+        """What is put out from now on comes from a record with these headers."""
+        self._cause = self.begin("score", tracing.of_record(headers))
+
+    def applied(self) -> None:
+        """What is put out from now on does not come from a record."""
+        self._cause = None
 
     @property
     def empty(self) -> bool:

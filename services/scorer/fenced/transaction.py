@@ -216,6 +216,8 @@ class Transactions:
             source: offset for source, offset in self._passed.items() if offset > (position.reached(source) or 0)
         }
         self._handler.committed()
+        for span in batch.spans:
+            span.end(agent=agent.name)
         dead = sum(1 for output in batch.outputs if output.topic in agent.dead_letters.values())
         if dead:
             DEAD.labels(agent.name).inc(dead)

@@ -129,15 +129,19 @@ class Ingest:
 
     def post(self, account: Account, body: Any, *, secret: str | None = None, **headers: str) -> httpx.Response:
         """Sends a body (as it is where it is bytes, else as JSON), signed with the account's newest secret."""
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        signed = signature(raw, secret or account.door_secrets[0])
-        given = {"X-Rapport-Account": account.id, "X-Rapport-Signature-256": signed}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(f"{self.url}/v1/interactions", content=raw, headers=given, timeout=60)
+        return tell(self.url, account.id, secret or account.door_secrets[0], body, **headers)
 
     def knows(self, account: Account) -> None:
         """Waits until the account can send. An empty batch is taken and changes nothing."""
         until(lambda: self.post(account, []).status_code == 202, f"account {account.id} to be known")
+
+
+def tell(door: str, account: str, secret: str, body: Any, **headers: str) -> httpx.Response:
+    """Sends a body (as it is where it is bytes, else as JSON) to a door, signed with a secret of the account."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    given = {"X-Rapport-Account": account, "X-Rapport-Signature-256": signature(raw, secret)}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.post(f"{door}/v1/interactions", content=raw, headers=given, timeout=60)
 
 
 def signature(raw: bytes, secret: str) -> str:
