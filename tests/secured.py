@@ -17,11 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 from kafka import KafkaAdminClient
 from kafka.admin import (
     ACL,
-    ACLOperation,
     ACLPermissionType,
     ACLResourcePatternType,
     ResourcePattern,
-    ResourceType,
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
@@ -29,22 +27,16 @@ from kafka.errors import KafkaError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from rapport.contracts.rights import Right, rights
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit.broker import kafka
 from rapport.kit.broker.kafka_login import login
 from rapport.local import child, ports
 from rapport.local.servers.broker import Broker
 from rapport.local.servers.mongod import REPLICA_SET, Mongod
+from services.doctor.rights import Grant, needed
 from tests.waiting import until
 
 MECHANISM = "SCRAM-SHA-512"
-_KINDS = {
-    "topic": ResourceType.TOPIC,
-    "group": ResourceType.GROUP,
-    "transactionalId": ResourceType.TRANSACTIONAL_ID,
-    "cluster": ResourceType.CLUSTER,
-}
 
 
 class SecuredKafka:
@@ -101,23 +93,21 @@ class SecuredKafka:
                 ]
             )
             assert set(told.values()) == {None}, told
-            made = admin.create_acls(
-                [each for user in self.passwords for right in rights(user) for each in _acls(user, right)]
-            )
+            made = admin.create_acls([each for user in self.passwords for each in _acls(user, needed(user))])
             assert not made["failed"], made
         finally:
             admin.close()
 
     @contextmanager
-    def changed(self, user: str, lose: Right, gain: Right) -> Iterator[None]:
+    def changed(self, user: str, lose: Grant, gain: Grant) -> Iterator[None]:
         """Meanwhile a user has one right less, and one more."""
         admin = KafkaAdminClient(bootstrap_servers=self.admin_address, **login())
         try:
-            admin.delete_acls(_acls(user, lose))
-            admin.create_acls(_acls(user, gain))
+            admin.delete_acls(_acls(user, [lose]))
+            admin.create_acls(_acls(user, [gain]))
             yield
-            admin.delete_acls(_acls(user, gain))
-            admin.create_acls(_acls(user, lose))
+            admin.delete_acls(_acls(user, [gain]))
+            admin.create_acls(_acls(user, [lose]))
         finally:
             admin.close()
 
@@ -198,19 +188,16 @@ def _certificate(authority: trustme.CA, path: Path) -> Path:
     return path
 
 
-def _acls(user: str, right: Right) -> list[ACL]:
-    pattern = ACLResourcePatternType.PREFIXED if right.prefix else ACLResourcePatternType.LITERAL
+def _acls(user: str, grants: Iterable[Grant]) -> list[ACL]:
     return [
         ACL(
             principal=f"User:{user}",
             host="*",
-            operation=ACLOperation[_snake(operation)],
+            operation=each.operation,
             permission_type=ACLPermissionType.ALLOW,
-            resource_pattern=ResourcePattern(_KINDS[right.kind], right.name, pattern),
+            resource_pattern=ResourcePattern(
+                each.kind, each.name, ACLResourcePatternType.PREFIXED if each.prefix else ACLResourcePatternType.LITERAL
+            ),
         )
-        for operation in right.operations
+        for each in grants
     ]
-
-
-def _snake(operation: str) -> str:
-    return "".join(f"_{each}" if each.isupper() and at else each for at, each in enumerate(operation)).upper()

@@ -16,18 +16,20 @@ import httpx
 import pytest
 import trustme
 from kafka import TopicPartition
+from kafka.admin import ACLOperation, ResourceType
 from kafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 from pymongo.errors import PyMongoError
 from typer.testing import CliRunner
 
 from rapport.cli import app
-from rapport.contracts.rights import GROUPS, OPERATOR, Right
+from rapport.contracts.rights import GROUPS, OPERATOR
 from rapport.contracts.topics import CATALOGUE, CONVERSATIONS, ENGAGEMENTS
 from rapport.kit import mongo
 from rapport.kit.broker import kafka
 from rapport.kit.sealing import PREFIX, Sealer, new_key
 from rapport.local import ports
 from rapport.processes import PROCESSES
+from services.doctor.rights import Grant
 from tests.secured import SecuredKafka, SecuredMongoDB
 from tests.services.ingest.service import tell
 from tests.waiting import until
@@ -195,11 +197,12 @@ def test_the_operator_finds_everything_well(secured: Secured) -> None:
 
     until(lambda: not wrong(), lambda: f"nothing is wrong: {wrong()}")
     assert rights() == {"each process may do what it needs, and no more"}
-    needed = Right("topic", ENGAGEMENTS.name, ("Write",))
-    with secured.broker.changed("ingest", lose=needed, gain=Right("topic", "rapport.", ("Write",), prefix=True)):
+    lost = Grant(ResourceType.TOPIC, ENGAGEMENTS.name, False, ACLOperation.WRITE)
+    gained = Grant(ResourceType.TOPIC, "rapport.", True, ACLOperation.DELETE)
+    with secured.broker.changed("ingest", lose=lost, gain=gained):
         said = {
             f"ingest may not WRITE topic {ENGAGEMENTS.name}",
-            "ingest may WRITE topic rapport.*, which it does not need",
+            "ingest may DELETE topic rapport.*, which it does not need",
         }
         until(lambda: rights() == said, lambda: f"the doctor sees it: {rights()}")
     assert CliRunner().invoke(app, ["dlt", "list"], env=variables).exit_code == 0
