@@ -7,6 +7,7 @@ from typing import Any
 
 from kafka import TopicPartition
 from kafka.errors import KafkaError
+from kafka.protocol.broker_version_data import infer_broker_version_from_api_versions
 
 from rapport.contracts import codec
 from rapport.contracts.topics import (
@@ -33,6 +34,7 @@ GROUPS: Mapping[str, Sequence[Topic]] = {
     PROJECTOR_GROUP: PROJECTED,
     NOTIFIER_GROUP: NOTIFIED,
 }
+OLDEST = (4, 0)
 MUCH_LAG = 10_000
 """Records. An import makes more, and so does an outage."""
 TICK_SECONDS = 60.0
@@ -80,6 +82,9 @@ def _partitions(topics: Iterable[Topic]) -> list[TopicPartition]:
 
 def _replicas(bootstrap: str, topics: Sequence[Topic], found: Findings) -> None:
     with contextlib.closing(kafka.admin(bootstrap)) as admin:
+        # A broker does not tell its version, only what it can do.
+        version = infer_broker_version_from_api_versions(admin.api_versions())
+        found.check("kafka's version", version >= OLDEST, ".".join(map(str, version)))
         brokers = len(admin.describe_cluster()["brokers"])
         behind, single = [], []
         for topic in admin.describe_topics([topic.name for topic in topics]):
