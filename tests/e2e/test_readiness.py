@@ -4,15 +4,12 @@ import contextlib
 import os
 import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -22,9 +19,9 @@ from rapport.contracts.topics import ALERTS
 from rapport.kit.broker import kafka
 from rapport.kit.broker.member import GroupConsumer, described
 from rapport.kit.health import Health
-from rapport.local import ports
 from rapport.local.servers.stack import Running, Stack
-from rapport.processes import PROCESSES, Process
+from rapport.processes import PROCESSES
+from tests.processes import ADMIN_KEY, Service, planned
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
@@ -33,52 +30,7 @@ SOON = 15.0
 BACK = 90.0
 ENDS = 150.0
 FEW_SECONDS = 9.0
-ADMIN_KEY = "rp_test_admin_" + "0123456789abcdef" * 4
 GROUPS = {process.name: f"rapport-{process.name}" for process in PROCESSES}
-
-
-@dataclass
-class Service:
-    """One process of the installation, as its supervisor sees it."""
-
-    process: Process
-    environment: dict[str, str]
-    log: Path
-    url: str
-    probes: str
-    running: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.running = subprocess.Popen(
-                [sys.executable, "-m", "rapport.cli", self.process.name], env=self.environment, stderr=log, stdout=log
-            )
-
-    def send(self, number: signal.Signals) -> None:
-        assert self.running is not None
-        self.running.send_signal(number)
-
-    def ended(self) -> int | None:
-        assert self.running is not None
-        return self.running.poll()
-
-    def end(self) -> None:
-        if self.running is not None:
-            self.running.send_signal(signal.SIGCONT)
-            self.running.kill()
-            self.running.wait()
-
-    def says(self) -> tuple[int, str]:
-        """Status and text of `/readyz`; 0 where nothing answers."""
-        try:
-            answer = httpx.get(f"{self.probes}/readyz", timeout=5)
-        except httpx.TransportError as error:
-            return 0, repr(error)
-        return answer.status_code, answer.text.strip()
-
-    def says_no(self, word: str) -> bool:
-        status, text = self.says()
-        return status == 503 and word in text
 
 
 @dataclass
@@ -126,23 +78,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
         patch.delenv("RAPPORT_MONGODB", raising=False)
         stack = Stack(folder / "stack")
         servers = stack.up(bound=True, any_port=True)
-    services = []
-    for process in PROCESSES:
-        port, internal = ports.usual_or_free(0), ports.usual_or_free(0)
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
-            **servers.kafka_login().variables(),
-            "RAPPORT_PORT": str(port),
-            "RAPPORT_INTERNAL_PORT": str(internal),
-            "RAPPORT_KAFKA": servers.kafka,
-            "RAPPORT_MONGODB": servers.mongodb,
-            "RAPPORT_DATA": str(folder / process.name),
-            "RAPPORT_ADMIN_KEY": ADMIN_KEY,
-            "RAPPORT_PLC_DIRECTORY": "http://127.0.0.1:1",
-        }
-        probes = f"http://127.0.0.1:{internal if process.internal_port else port}"
-        log = folder / f"{process.name}.log"
-        services.append(Service(process, environment, log, f"http://127.0.0.1:{port}", probes))
+    its = {
+        **servers.kafka_login().variables(), "RAPPORT_KAFKA": servers.kafka, "RAPPORT_MONGODB": servers.mongodb
+    }  # fmt: skip
+    services = planned(folder, {process.name: its for process in PROCESSES})
     found = Whole(servers, services)
     try:
         for service in services:

@@ -1,10 +1,7 @@
 """All processes with servers that ask for TLS, SCRAM and rights: each does its work, and none can do another's."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -27,9 +24,9 @@ from rapport.contracts.topics import CATALOGUE, CONVERSATIONS, ENGAGEMENTS
 from rapport.kit import mongo
 from rapport.kit.broker import kafka
 from rapport.kit.sealing import PREFIX, Sealer, new_key
-from rapport.local import ports
 from rapport.processes import PROCESSES
 from services.doctor.rights import Grant
+from tests.processes import ADMIN_KEY, Service, planned
 from tests.secured import SecuredKafka, SecuredMongoDB
 from tests.services.ingest.service import tell
 from tests.waiting import until
@@ -37,7 +34,6 @@ from tests.waiting import until
 pytestmark = pytest.mark.stack
 
 USERS = [process.name for process in PROCESSES]
-ADMIN_KEY = "rp_test_admin_" + "0123456789abcdef" * 4
 
 
 @dataclass
@@ -46,20 +42,16 @@ class Secured:
 
     broker: SecuredKafka
     mongodb: SecuredMongoDB
-    addresses: dict[str, str]
-    probes: dict[str, str]
-    logs: Path
+    services: dict[str, Service]
+    folder: Path
 
-    def ready(self, process: str) -> bool:
-        """Whether a process says so."""
-        try:
-            return httpx.get(f"{self.probes[process]}/readyz", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
+    def url(self, process: str) -> str:
+        """Where a process does what it is for."""
+        return self.services[process].url
 
     def log(self, process: str) -> str:
         """What it said."""
-        return (self.logs / f"{process}.log").read_text()
+        return self.services[process].log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -74,39 +66,28 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         (folder / "mongodb").mkdir()
         mongodb = SecuredMongoDB(folder / "mongodb", authority)
         ending.callback(mongodb.end)
-        found = Secured(broker, mongodb, {}, {}, folder)
         (folder / "sealing.keys").write_text(new_key("first"))
-        for process in PROCESSES:
-            port, internal = ports.usual_or_free(0), ports.usual_or_free(0)
-            environment = {
-                **{name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")},
-                **broker.variables(process.name),
-                "RAPPORT_PORT": str(port),
-                "RAPPORT_INTERNAL_PORT": str(internal),
-                "RAPPORT_MONGODB": mongodb.uri,
-                "RAPPORT_DATA": str(folder / process.name),
-                "RAPPORT_ADMIN_KEY": ADMIN_KEY,
-                "RAPPORT_PLC_DIRECTORY": "http://127.0.0.1:1",
-                "RAPPORT_TICK_SECONDS": "0.5",
-                "RAPPORT_SEALING_KEYS": str(folder / "sealing.keys"),
-            }
-            with (folder / f"{process.name}.log").open("ab") as log:
-                started = subprocess.Popen(
-                    [sys.executable, "-m", "rapport.cli", process.name], env=environment, stderr=log, stdout=log
-                )
-            ending.callback(started.wait)
-            ending.callback(started.kill)
-            found.addresses[process.name] = f"http://127.0.0.1:{port}"
-            found.probes[process.name] = f"http://127.0.0.1:{internal if process.internal_port else port}"
-        for process in PROCESSES:
-            name = process.name
-            until(lambda: found.ready(name), lambda: f"{name} is ready: {found.log(name)[-3000:]}")  # noqa: B023
+        its = {
+            "RAPPORT_MONGODB": mongodb.uri,
+            "RAPPORT_TICK_SECONDS": "0.5",
+            "RAPPORT_SEALING_KEYS": str(folder / "sealing.keys"),
+        }
+        services = planned(folder, {user: {**broker.variables(user), **its} for user in USERS})
+        found = Secured(broker, mongodb, {each.process.name: each for each in services}, folder)
+        for service in services:
+            ending.callback(service.end)
+            service.start()
+        for service in services:
+            until(
+                lambda: service.says()[0] == 200,  # noqa: B023
+                lambda: f"{service.process.name} is ready: {found.log(service.process.name)[-3000:]}",  # noqa: B023
+            )
         yield found
 
 
 def test_a_message_becomes_an_exchange_and_its_answer_is_counted(secured: Secured) -> None:
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
-    with httpx.Client(base_url=secured.addresses["api"], headers=headers, timeout=30) as api:
+    with httpx.Client(base_url=secured.url("api"), headers=headers, timeout=30) as api:
 
         def asked(verb: str, path: str, body: Any = None) -> Any:
             answer = api.request(verb, f"/v1{path}", json=body)
@@ -118,7 +99,7 @@ def test_a_message_becomes_an_exchange_and_its_answer_is_counted(secured: Secure
         secret = asked("POST", "/brands/acme/accounts", its)["door_secret"]
 
         def told(**interaction: Any) -> bool:
-            return tell(secured.addresses["ingest"], "acme-help", secret, interaction).status_code == 202
+            return tell(secured.url("ingest"), "acme-help", secret, interaction).status_code == 202
 
         def states() -> list[str]:
             return [each["state"] for each in asked("GET", "/brands/acme/exchanges")["items"]]
@@ -132,11 +113,11 @@ def test_a_message_becomes_an_exchange_and_its_answer_is_counted(secured: Secure
     with mongo.client(secured.mongodb.uri) as client:
         (account,) = client["rapport"]["accounts"].find()
         assert [each.startswith(PREFIX) for each in account["door_secrets"]] == [True]
-    variables = {"RAPPORT_API_URL": secured.addresses["api"], "RAPPORT_KEY": ADMIN_KEY}
+    variables = {"RAPPORT_API_URL": secured.url("api"), "RAPPORT_KEY": ADMIN_KEY}
     sealed = CliRunner().invoke(app, ["secrets", "seal"], env=variables)
     assert (sealed.exit_code, sealed.stdout) == (0, "0 secrets sealed again, with the key first\n")
     made = CliRunner().invoke(app, ["secrets", "key", "second"])
-    assert len(Sealer.of(_file(secured.logs / "second", made.stdout)).keys) == 1
+    assert len(Sealer.of(_file(secured.folder / "second", made.stdout)).keys) == 1
     assert CliRunner().invoke(app, ["secrets", "key", "No!"]).exit_code == 1
 
 
@@ -233,7 +214,7 @@ def test_without_the_right_login_nothing_is_told(
 
 def test_every_process_says_when_the_authorities_that_it_trusts_end(secured: Secured) -> None:
     for process in PROCESSES:
-        metrics = httpx.get(f"{secured.probes[process.name]}/metrics", timeout=10).text
+        metrics = httpx.get(f"{secured.services[process.name].probes}/metrics", timeout=10).text
         for server in process.needs:
             (said,) = re.findall(
                 rf'^rapport_certificate_expires_timestamp_seconds{{certificate="{server}-ca"}} (.+)$', metrics, re.M
