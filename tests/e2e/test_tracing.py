@@ -114,7 +114,7 @@ def test_an_interaction_can_be_followed_from_the_door_to_the_delivery(
             return answer.json()
 
         said("POST", "/brands", {"id": "acme", "name": "Acme", "timezone": "UTC"})
-        said("PUT", "/brands/acme/policy", {"rules": [{"target_seconds": 3}]})
+        said("PUT", "/brands/acme/policy", {"rules": [{"target_seconds": 3, "warn_at": []}]})
         webhook = webhooks.channel("crm", "/acme")
         channel = {"type": "webhook", "id": "crm", "url": webhook.url, "secret": webhook.secret}
         said("PUT", "/brands/acme/channels", {"channels": [channel]})
