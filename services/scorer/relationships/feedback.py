@@ -20,10 +20,11 @@ def tell_block(row: FollowerRow, block: BlockState, batch: Batch) -> None:
     row.block = block
     for key in batch.keys(open_of(row.brand, row.platform, row.follower)):
         exchange = batch.row(key, OpenExchangeRow)
-        if exchange is None or exchange.blocked != block.lifted:
-            continue  # it knows already
+        if exchange is None or (exchange.blocked and not block.lifted):
+            continue  # it is over already
+        # The end of a block is told also where nobody has answered yet that it began: a next one may come before that.
         batch.emit(_block_record(row, exchange, block))
-        if block.lifted:
+        if exchange.blocked:
             batch.drop(key)
 
 

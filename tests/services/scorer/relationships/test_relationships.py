@@ -19,6 +19,7 @@ from rapport.domain.relationships.relationship import DEFAULT
 from rapport.domain.times import utc
 from services.scorer.exchanges.handler import ExchangesHandler
 from services.scorer.fenced.batch import Batch
+from services.scorer.relationships.handler import RelationshipsHandler
 from tests.services.scorer.story import DAY, HOUR, T0, Dialogue, People, Rows, interaction, record
 
 KEY = row_key(FOLLOWER, "acme", "generic", "ada")
@@ -141,3 +142,34 @@ def test_of_a_persons_news_the_highest_revision_holds_and_its_end_takes_all_of_i
     linked = people.row().person
     assert linked is not None
     assert (linked.person, linked.sums) == (None, {})
+
+
+@pytest.mark.parametrize("order", [("end", "lift", "again"), ("lift", "end", "again"), ("lift", "again", "end")])
+def test_the_end_of_a_block_is_told_however_late_the_exchange_says_that_it_has_heard_of_it(
+    order: tuple[str, ...],
+) -> None:
+    story = Dialogue()
+    story.tell(interaction("comment", "c1", T0), T0)
+    block = interaction("block", "b1", T0 + HOUR)
+    story.engage(block, T0 + HOUR)
+    begun, ended = story.snapshots
+    assert (begun.state, ended.cancelled_because) == ("open", "blocked")
+    news = {
+        "begin": begun,
+        "block": block,
+        "end": ended,
+        "lift": interaction("block", "b2", T0 + 2 * HOUR, of="b1", undo=True),
+        "again": interaction("block", "b3", T0 + 3 * HOUR, of="b1"),
+    }
+    handler, rows, told = RelationshipsHandler(), Rows(), []
+    for name in ("begin", "block", *order):
+        batch, event = Batch(rows), news[name]
+        kind = "rapport.interaction.v1" if isinstance(event, Interaction) else "rapport.exchange.v1"
+        handler.apply(record(event, T0 + DAY, kind), T0 + DAY, batch)
+        rows.take(batch)
+        handler.committed()
+        told += [codec.decode(codec.type_of(each.headers), each.value).id for each in batch.outputs]
+    # Otherwise what was written between the two blocks would count as written while blocked. What is over already asks
+    # when something is written again, so it need not be told of the next one.
+    assert told[:2] == ["b1", "b2"]
+    assert told[2:] in ([], ["b2"], ["b3"])
