@@ -49,7 +49,7 @@ def cluster_id(bootstrap: str) -> str:
 
 def committed(bootstrap: str) -> Positions:
     """Where the groups are; 0 where one has no position. Raises KafkaError."""
-    return {group: _of_group(bootstrap, group, _partitions(topics)) for group, topics in GROUPS.items()}
+    return {group: _of_group(bootstrap, group, kafka.partitions(topics)) for group, topics in GROUPS.items()}
 
 
 def check_idle(bootstrap: str, groups: Mapping[str, object] = GROUPS) -> None:
@@ -76,8 +76,8 @@ def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
     gaps: list[Gap] = []
     with contextlib.closing(kafka.admin(bootstrap)) as admin:
         for group, topics in GROUPS.items():
-            partitions = _partitions(topics)
-            names = {_name(each) for each in partitions}
+            partitions = kafka.partitions(topics)
+            names = {kafka.name_of(each) for each in partitions}
             if names != wanted.get(group, {}).keys():
                 raise ElsewhereError(
                     f"the positions of {group} are of other partitions. Is RAPPORT_PARTITIONS as it was?"
@@ -85,21 +85,24 @@ def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
             firsts, ends = (_offsets(admin, partitions, which) for which in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
             found[group] = {}
             for each in partitions:
-                at = wanted[group][_name(each)]
+                at = wanted[group][kafka.name_of(each)]
                 if at > ends[each]:
                     raise ElsewhereError(
-                        f"{_name(each)} ends at {ends[each]}, before the position {at}: the topic was recreated"
+                        f"{kafka.name_of(each)} ends at {ends[each]}, before the position {at}: the topic was recreated"
                     )
                 if 0 < at < firsts[each]:
-                    gaps.append(Gap(group, _name(each), firsts[each] - at))
-                found[group][_name(each)] = max(at, firsts[each])
+                    gaps.append(Gap(group, kafka.name_of(each), firsts[each] - at))
+                found[group][kafka.name_of(each)] = max(at, firsts[each])
     return found, gaps
 
 
 def beginnings(bootstrap: str, topics: tuple[Topic, ...]) -> dict[str, int]:
     """The first offset of each partition. Raises KafkaError."""
     with contextlib.closing(kafka.admin(bootstrap)) as admin:
-        return {_name(each): at for each, at in _offsets(admin, _partitions(topics), OffsetSpec.EARLIEST).items()}
+        return {
+            kafka.name_of(each): at
+            for each, at in _offsets(admin, kafka.partitions(topics), OffsetSpec.EARLIEST).items()
+        }
 
 
 def put(bootstrap: str, wanted: Positions) -> None:
@@ -110,26 +113,20 @@ def put(bootstrap: str, wanted: Positions) -> None:
             results = admin.alter_group_offsets(group, offsets)
             for each, outcome in results.items():
                 if outcome is not NoError:
-                    raise KafkaError(f"the position of {group} in {_name(each)} was refused: {outcome.__name__}")
+                    raise KafkaError(
+                        f"the position of {group} in {kafka.name_of(each)} was refused: {outcome.__name__}"
+                    )
 
 
 def _of_group(bootstrap: str, group: str, partitions: list[TopicPartition]) -> dict[str, int]:
     found = kafka.committed(bootstrap, group, partitions)
-    return {_name(each): found.get(each, 0) for each in partitions}
+    return {kafka.name_of(each): found.get(each, 0) for each in partitions}
 
 
 def _offsets(admin: Any, partitions: list[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
     # A consumer's own question leaves out partitions whose leader it has to look up first (kafka-python 3.0.12).
     found = admin.list_partition_offsets(dict.fromkeys(partitions, which))
     return {each: found[each].offset for each in partitions}
-
-
-def _partitions(topics: tuple[Topic, ...]) -> list[TopicPartition]:
-    return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
-
-
-def _name(partition: TopicPartition) -> str:
-    return f"{partition.topic}:{partition.partition}"
 
 
 def _partition(name: str) -> TopicPartition:

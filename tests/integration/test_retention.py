@@ -14,6 +14,7 @@ from rapport.commands.processes import _MODULES
 from rapport.contracts.topics import CATALOGUE, DAY_MS, KEPT_DAYS, Topic
 from rapport.kit import mongo
 from rapport.kit.broker import kafka
+from rapport.kit.health import Health
 from rapport.local.servers.stack import Running
 from services.notifier import outbox
 
@@ -55,7 +56,7 @@ def test_a_topic_that_keeps_too_little_is_named_at_the_start_and_raised(
     wanted = {"cleanup.policy": "delete", "retention.ms": str(90 * DAY_MS)}
     topic = make({"retention.ms": str(30 * DAY_MS)}, wanted)
     with caplog.at_level(logging.ERROR):
-        kafka.wait_until_there(stack.kafka, [topic], logging.getLogger("test"), lambda _: None)
+        kafka.wait_until_there(stack.kafka, [topic], logging.getLogger("test"), lambda _: None, Health())
     assert f"retention.ms of {topic.name} is {30 * DAY_MS}, and should be {90 * DAY_MS}" in caplog.text
 
     assert kafka.raise_settings(stack.kafka, [topic]) == [topic.name]

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import Any, Protocol
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
@@ -92,6 +93,16 @@ class Asked:
             self._admin = None
 
 
+def partitions(topics: Iterable[Topic]) -> list[TopicPartition]:
+    """All partitions of topics."""
+    return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+
+
+def name_of(partition: TopicPartition) -> str:
+    """A partition as it is named in words, rows and files."""
+    return f"{partition.topic}:{partition.partition}"
+
+
 def probe(name: str, bootstrap: str) -> Probe:
     """Probes whether a broker answers."""
     asked = Asked(bootstrap, lambda found: found.describe_cluster())
@@ -101,14 +112,11 @@ def probe(name: str, bootstrap: str) -> Probe:
 def check_topics(bootstrap: str, topics: Iterable[Topic]) -> None:
     """Raises LookupError if the broker lacks a topic or one has another number of partitions, and KafkaError."""
     wanted = {topic.name: topic.partitions for topic in topics}
-    asked = admin(bootstrap)
-    try:
+    with closing(admin(bootstrap)) as asked:
         missing = wanted.keys() - set(asked.list_topics())
         if missing:
             raise LookupError(f"the broker has no topic {', '.join(sorted(missing))}; `rapport topics` creates them")
         told = {each["name"]: len(each["partitions"]) for each in asked.describe_topics(sorted(wanted))}
-    finally:
-        asked.close()
     wrong = [f"{name} has {told[name]} instead of {count}" for name, count in wanted.items() if told[name] != count]
     if wrong:
         raise LookupError(f"the partitions are not as many as RAPPORT_PARTITIONS says: {', '.join(wrong)}")
@@ -119,33 +127,31 @@ def wait_until_there(
     topics: Iterable[Topic],
     log: logging.Logger,
     wait: Callable[[float], object],
-    health: Health | None = None,
+    health: Health,
 ) -> None:
     """Returns once a broker answers at `bootstrap` and has all the topics. Logs what keeps less than promised.
 
     `health` is not ready meanwhile, and says which topics are not as they should be.
     """
     wanted = list(topics)
-    told: list[str] = []
+    why = ""
     if (authorities := KafkaLogin().kafka_ca) is not None:
         certificates.watch("kafka-ca", authorities)
+
+    def tell(now: str) -> None:
+        nonlocal why
+        health.ready(why)
+        why = now
+        if why:
+            health.unready(why)
 
     def attempt() -> None:
         try:
             check_topics(bootstrap, wanted)
         except LookupError as error:
-            clear()
-            told.append(str(error))
-            if health is not None:
-                health.unready(told[0])
+            tell(str(error))
             raise
-        clear()
-
-    def clear() -> None:
-        while told:
-            why = told.pop()
-            if health is not None:
-                health.ready(why)
+        tell("")
 
     backoff.until(attempt, what=f"Kafka at {bootstrap}", log=log, errors=(KafkaError, OSError, LookupError), wait=wait)
     tell_shortfalls(bootstrap, wanted, log)
@@ -171,17 +177,13 @@ def missing_topics(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | No
 
     `who` is the login to use instead of this process's own.
     """
-    asked = admin(bootstrap, who=who)
-    try:
+    with closing(admin(bootstrap, who=who)) as asked:
         return {topic.name for topic in topics} - set(asked.list_topics())
-    finally:
-        asked.close()
 
 
 def shortfalls(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | None = None) -> list[str]:
     """Which settings of topics and brokers keep less than they should, in words. Raises KafkaError. `who` as above."""
-    asked = admin(bootstrap, who=who)
-    try:
+    with closing(admin(bootstrap, who=who)) as asked:
         found = [
             f"{name} of {topic} is {now}, and should be {wanted}"
             for topic, changes in _short_topics(asked, topics).items()
@@ -193,8 +195,6 @@ def shortfalls(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | None =
             if now is not None and int(now) < OFFSETS_KEPT_MINUTES:
                 found.append(f"{_OFFSETS_KEPT} of broker {broker} is {now}, and should be {OFFSETS_KEPT_MINUTES}")
         return found
-    finally:
-        asked.close()
 
 
 def raise_settings(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | None = None) -> list[str]:
@@ -202,8 +202,7 @@ def raise_settings(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | No
 
     Raises KafkaError. `who` as above.
     """
-    asked = admin(bootstrap, who=who)
-    try:
+    with closing(admin(bootstrap, who=who)) as asked:
         short = _short_topics(asked, topics)
         resources = [
             ConfigResource(
@@ -214,8 +213,6 @@ def raise_settings(bootstrap: str, topics: Iterable[Topic], who: KafkaLogin | No
         if resources:
             asked.alter_configs(resources)
         return sorted(short)
-    finally:
-        asked.close()
 
 
 def _short_topics(asked: Any, topics: Iterable[Topic]) -> dict[str, dict[str, tuple[str, str]]]:
@@ -256,8 +253,7 @@ def create_topics(
     bootstrap: str, replication: int, topics: Iterable[Topic], who: KafkaLogin | None = None
 ) -> list[str]:
     """Creates the missing topics, and returns their names. `who` as above."""
-    asked = admin(bootstrap, who=who)
-    try:
+    with closing(admin(bootstrap, who=who)) as asked:
         there = set(asked.list_topics())
         missing = [topic for topic in topics if topic.name not in there]
         if missing:
@@ -275,8 +271,6 @@ def create_topics(
                     ]
                 )
         return [topic.name for topic in missing]
-    finally:
-        asked.close()
 
 
 def producer(bootstrap: str, client_id: str) -> Any:
@@ -316,12 +310,9 @@ def committed(bootstrap: str, group: str, partitions: Iterable[TopicPartition]) 
 
     It waits for a coordinator that is just being elected, unlike the admin client, and does not join the group.
     """
-    asked = consumer(bootstrap, group, "rapport-positions")
-    try:
+    with closing(consumer(bootstrap, group, "rapport-positions")) as asked:
         found = {each: asked.committed(each) for each in partitions}
         return {each: at for each, at in found.items() if at is not None}
-    finally:
-        asked.close()
 
 
 def consumer(bootstrap: str, group: str | None, client_id: str, **more: Any) -> Any:
