@@ -185,7 +185,7 @@ class _Log:
     async def processed(self) -> None:
         """Returns once the worker is through with all that it reads."""
         reader = kafka.consumer(self._bootstrap, SCORER_GROUP, "bench")
-        parts = kafka.partitions((CONVERSATIONS, ENGAGEMENTS, EXCHANGES))
+        parts = kafka.partitions_of((CONVERSATIONS, ENGAGEMENTS, EXCHANGES))
         try:
             while True:
                 ends = reader.end_offsets(parts)

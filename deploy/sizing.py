@@ -43,7 +43,7 @@ REPLICAS = Assumption(3, "Copies in Kafka and MongoDB, as the promises assume")
 UNCOMPACTED = Assumption(
     2, "Kafka compacts a topic when half of it is outdated, so a changelog is up to twice its rows"
 )
-COMPACTION = Assumption(2, "RocksDB writes a file anew before it deletes the old one")
+COMPACTION = Assumption(2, "RocksDB deletes a file only after it has written its replacement")
 GROWTH = Assumption(1.5, "Changing the number of partitions is a migration: room for half as many workers again")
 RESTORE_HOURS = Assumption(
     0.5, "A scorer that lost its volume reads its changelogs again, and its startup probe waits half an hour"

@@ -21,5 +21,5 @@ class _Installation(BaseSettings):
 
 @cache
 def of_installation() -> int:
-    """The number, read once. Raises ValidationError if it is no number from 1 to `MOST`."""
+    """The number, read once. Raises ValidationError unless it is a number from 1 to `MOST`."""
     return _Installation().partitions

@@ -56,7 +56,7 @@ class Sealer:
                 raise ValueError(f"line {number} has the id {read[1]} again")
             found[read[1]] = base64.b64decode(read[2])
         if not found:
-            raise ValueError("there is no key in it")
+            raise ValueError("it has no key")
         return cls(tuple(found.items()))
 
     def seal(self, place: str, secret: str) -> str:

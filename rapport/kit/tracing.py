@@ -9,10 +9,11 @@ Nothing happens here until `set_up`; then `begin` and its like give spans, and N
 import atexit
 import hashlib
 import logging
+import random
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -79,7 +80,6 @@ class _Sending:
     share: float
     resource: "Resource"
     processor: "SpanProcessor"
-    new: "_Ids" = field(default_factory=lambda: _Ids())
 
     def send(self, span: Span, error: str | None) -> None:
         from opentelemetry.sdk.trace import ReadableSpan
@@ -99,16 +99,6 @@ class _Sending:
                 end_time=max(span.began, time.time_ns()),
             )
         )
-
-
-class _Ids:
-    def __init__(self) -> None:
-        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-
-        self._generator = RandomIdGenerator()
-
-    def span(self) -> int:
-        return self._generator.generate_span_id()
 
 
 _sending: _Sending | None = None
@@ -170,7 +160,8 @@ def begin(name: str, parent: Place | None, kind: Kind = "consumer", **attributes
     """Begins a span in the trace of its parent. None without one."""
     if parent is None or _sending is None:
         return None
-    return Span(name, kind, Place(parent.trace, _sending.new.span()), parent, _named(attributes), time.time_ns())
+    here = Place(parent.trace, random.getrandbits(64) or 1)
+    return Span(name, kind, here, parent, _named(attributes), time.time_ns())
 
 
 def of_record(headers: Iterable[tuple[str, bytes | None]]) -> Place | None:

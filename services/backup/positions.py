@@ -15,6 +15,7 @@ from kafka.structs import OffsetAndMetadata
 
 from rapport.contracts.topics import NOTIFIER_GROUP, PROJECTOR_GROUP, Topic
 from rapport.kit.broker import kafka
+from rapport.kit.broker.kafka import name_of, partitions_of
 from rapport.kit.broker.member import described
 from services.api.projector.batch import SOURCES as PROJECTED
 from services.notifier.consumer import SOURCES as NOTIFIED
@@ -49,7 +50,7 @@ def cluster_id(bootstrap: str) -> str:
 
 def committed(bootstrap: str) -> Positions:
     """Where the groups are; 0 where one has no position. Raises KafkaError."""
-    return {group: _of_group(bootstrap, group, kafka.partitions(topics)) for group, topics in GROUPS.items()}
+    return {group: _of_group(bootstrap, group, partitions_of(topics)) for group, topics in GROUPS.items()}
 
 
 def check_idle(bootstrap: str, groups: Mapping[str, object] = GROUPS) -> None:
@@ -76,8 +77,8 @@ def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
     gaps: list[Gap] = []
     with contextlib.closing(kafka.admin(bootstrap)) as admin:
         for group, topics in GROUPS.items():
-            partitions = kafka.partitions(topics)
-            names = {kafka.name_of(each) for each in partitions}
+            partitions = partitions_of(topics)
+            names = {name_of(each) for each in partitions}
             if names != wanted.get(group, {}).keys():
                 raise ElsewhereError(
                     f"the positions of {group} are of other partitions. Is RAPPORT_PARTITIONS as it was?"
@@ -85,24 +86,21 @@ def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
             firsts, ends = (_offsets(admin, partitions, which) for which in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
             found[group] = {}
             for each in partitions:
-                at = wanted[group][kafka.name_of(each)]
+                at = wanted[group][name_of(each)]
                 if at > ends[each]:
                     raise ElsewhereError(
-                        f"{kafka.name_of(each)} ends at {ends[each]}, before the position {at}: the topic was recreated"
+                        f"{name_of(each)} ends at {ends[each]}, before the position {at}: the topic was recreated"
                     )
                 if 0 < at < firsts[each]:
-                    gaps.append(Gap(group, kafka.name_of(each), firsts[each] - at))
-                found[group][kafka.name_of(each)] = max(at, firsts[each])
+                    gaps.append(Gap(group, name_of(each), firsts[each] - at))
+                found[group][name_of(each)] = max(at, firsts[each])
     return found, gaps
 
 
 def beginnings(bootstrap: str, topics: tuple[Topic, ...]) -> dict[str, int]:
     """The first offset of each partition. Raises KafkaError."""
     with contextlib.closing(kafka.admin(bootstrap)) as admin:
-        return {
-            kafka.name_of(each): at
-            for each, at in _offsets(admin, kafka.partitions(topics), OffsetSpec.EARLIEST).items()
-        }
+        return {name_of(each): at for each, at in _offsets(admin, partitions_of(topics), OffsetSpec.EARLIEST).items()}
 
 
 def put(bootstrap: str, wanted: Positions) -> None:
@@ -113,14 +111,12 @@ def put(bootstrap: str, wanted: Positions) -> None:
             results = admin.alter_group_offsets(group, offsets)
             for each, outcome in results.items():
                 if outcome is not NoError:
-                    raise KafkaError(
-                        f"the position of {group} in {kafka.name_of(each)} was refused: {outcome.__name__}"
-                    )
+                    raise KafkaError(f"the position of {group} in {name_of(each)} was refused: {outcome.__name__}")
 
 
 def _of_group(bootstrap: str, group: str, partitions: list[TopicPartition]) -> dict[str, int]:
     found = kafka.committed(bootstrap, group, partitions)
-    return {kafka.name_of(each): found.get(each, 0) for each in partitions}
+    return {name_of(each): found.get(each, 0) for each in partitions}
 
 
 def _offsets(admin: Any, partitions: list[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:

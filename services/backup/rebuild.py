@@ -23,8 +23,8 @@ POLLS = 5
 
 
 def rebuild(kafka: str, database: Database[Any]) -> tuple[datetime | None, list[str]]:
-    """Makes the projector begin anew. Gives the time of the oldest interaction or control record that is left in the
-    log, and the settings that were newer in it, in words.
+    """Makes the projector read the log from its beginning. Returns the time of the oldest interaction or control record
+    in it, and the settings that were newer in it, in words.
 
     Raises BusyError, KafkaError, PyMongoError; it can be done again.
     """
@@ -40,7 +40,7 @@ def rebuild(kafka: str, database: Database[Any]) -> tuple[datetime | None, list[
 
 
 def _recount(database: Database[Any], minute: int) -> None:
-    """Counts again what arrived since `minute`: interactions that are missing now arrive anew, in another part."""
+    """Counts again what arrived since `minute`: what is missing now will arrive again, in another part."""
     fields = {"brand": 1, "hour": 1, "minute": 1}
     dirty = {
         (each["brand"], each["hour"], each["minute"])

@@ -61,13 +61,13 @@ def look(bootstrap: str, found: Findings) -> None:
         found.all_fine("retention", kafka.shortfalls(bootstrap, there), "as long as promised")
         _replicas(bootstrap, there, found)
         with contextlib.closing(kafka.consumer(bootstrap, None, "rapport-doctor")) as reader:
-            ends = reader.end_offsets(kafka.partitions(there))
+            ends = reader.end_offsets(kafka.partitions_of(there))
             for group, topics in GROUPS.items():
                 with found.about(f"group {group}", KafkaError, OSError):
                     _group(bootstrap, group, [topic for topic in topics if topic in there], ends, found)
             if CONVERSATIONS in there:
                 _ticks(reader, ends, found)
-            letters = kafka.partitions(topic for topic in there if topic in DEAD_LETTERS)
+            letters = kafka.partitions_of(topic for topic in there if topic in DEAD_LETTERS)
             begins = reader.beginning_offsets(letters)
             dead = sum(ends[each] - begins[each] for each in letters)
             if dead:
@@ -119,14 +119,14 @@ def _group(
         found.wrong(what, f"nobody reads {', '.join(lacking[:5])}{' …' if len(lacking) > 5 else ''}")
     else:
         found.fine(what, f"{counted(len(seen.members), 'member')}, all partitions read")
-    offsets = kafka.committed(bootstrap, group, kafka.partitions(topics))
+    offsets = kafka.committed(bootstrap, group, kafka.partitions_of(topics))
     lag = sum(max(0, ends[each] - offsets[each]) for each in offsets if each in ends)
     (found.doubtful if lag > MUCH_LAG else found.fine)(f"lag of {group}", f"{lag:,} records")
 
 
 def _ticks(reader: Any, ends: Mapping[TopicPartition, int], found: Findings) -> None:
     """The scorer ticks in every partition, by the broker's clock."""
-    partitions = kafka.partitions([CONVERSATIONS])
+    partitions = kafka.partitions_of([CONVERSATIONS])
     now = time.time()
     since = reader.offsets_for_times(dict.fromkeys(partitions, int((now - TICK_SECONDS) * 1000)))
     left = {each for each in partitions if since[each] is not None}

@@ -80,8 +80,8 @@ def test_whatever_pretends_to_be_sealed_is_refused_with_a_sentence(rest: str) ->
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("", "there is no key in it"),
-        ("# only words\n", "there is no key in it"),
+        ("", "it has no key"),
+        ("# only words\n", "it has no key"),
         ("k " + "A" * 43, "line 1 is not"),
         ("\nUpper " + "A" * 43 + "=", "line 2 is not"),
         (f"k {KEY}\nk {KEY}", "line 2 has the id k again"),

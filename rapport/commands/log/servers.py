@@ -1,5 +1,6 @@
 """Which servers a command talks to."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,9 @@ import typer
 from rapport.commands.options import fail
 
 if TYPE_CHECKING:
+    from rapport.kit.broker.kafka_login import KafkaLogin
     from rapport.local.running_installation import RunningInstallation
+    from rapport.local.servers.stack import Running
 
 Kafka = Annotated[
     str | None,
@@ -29,22 +32,13 @@ def kafka_servers(kafka: str | None, data: Path) -> str:
     """The bootstrap servers that were named, else those of an installation that runs here."""
     if kafka is not None:
         return kafka
-    import os
-
-    from rapport.local.servers.stack import Stack
-
-    running = Stack(data).status()
-    if running is None:
-        fail(f"no Kafka runs on {data}: start it with `rapport stack up --data {data}`, or set RAPPORT_KAFKA")
-    os.environ.update(running.kafka_login().variables())  # where every Kafka client of this process looks for it
+    running = _stack(data, "no Kafka runs", "set RAPPORT_KAFKA")
     return running.kafka
 
 
 def installed(data: Path | None, code: int = 1) -> "RunningInstallation | None":
     """The installation that runs here; None if the environment names the servers. Exits with `code` without one."""
-    import os
-
-    if data is None and {"RAPPORT_KAFKA", "RAPPORT_MONGODB"} <= os.environ.keys():
+    if _environment_names_them(data):
         return None
     from rapport.local.running_installation import status
 
@@ -55,26 +49,34 @@ def installed(data: Path | None, code: int = 1) -> "RunningInstallation | None":
             f"no installation runs on {folder}: name its folder with --data, or set RAPPORT_KAFKA and RAPPORT_MONGODB",
             code,
         )
-    os.environ.update(running.kafka_login().variables())  # where every Kafka client of this process looks for it
+    _log_in(running.kafka_login())
     return running
 
 
 def servers_of(data: Path | None) -> tuple[str, str, str]:
     """Kafka's bootstrap servers, MongoDB's URI and the database's name; the services need not run."""
-    import os
-
     from rapport.kit.config import MongoSettings
-    from rapport.local.servers.stack import Stack
 
     settings = MongoSettings(port=0)
-    if data is None and {"RAPPORT_KAFKA", "RAPPORT_MONGODB"} <= os.environ.keys():
+    if _environment_names_them(data):
         return settings.kafka, settings.mongodb.get_secret_value(), settings.database
-    folder = data or Path("data")
+    running = _stack(data or Path("data"), "no Kafka and MongoDB run", "set RAPPORT_KAFKA and RAPPORT_MONGODB")
+    return running.kafka, running.mongodb, settings.database
+
+
+def _environment_names_them(data: Path | None) -> bool:
+    return data is None and {"RAPPORT_KAFKA", "RAPPORT_MONGODB"} <= os.environ.keys()
+
+
+def _stack(folder: Path, lacking: str, otherwise: str) -> "Running":
+    from rapport.local.servers.stack import Stack
+
     running = Stack(folder).status()
     if running is None:
-        fail(
-            f"no Kafka and MongoDB run on {folder}: start them with `rapport stack up --data {folder}`, or set "
-            "RAPPORT_KAFKA and RAPPORT_MONGODB"
-        )
-    os.environ.update(running.kafka_login().variables())  # where every Kafka client of this process looks for it
-    return running.kafka, running.mongodb, settings.database
+        fail(f"{lacking} on {folder}: run `rapport stack up --data {folder}`, or {otherwise}")
+    _log_in(running.kafka_login())
+    return running
+
+
+def _log_in(login: "KafkaLogin") -> None:
+    os.environ.update(login.variables())  # where every Kafka client of this process looks for it

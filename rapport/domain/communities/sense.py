@@ -118,7 +118,7 @@ def _go_together(one: tuple[Question, Case], other: tuple[Question, Case]) -> bo
 
 
 def _outcome(rule: CommunityRule, chosen: Mapping[Question, Case]) -> bool | None:
-    """Whether a rule matches a follower of whom only `chosen` is known; None where that depends on the rest."""
+    """Whether a rule matches a follower when only `chosen` is known; None if that depends on the rest."""
     match rule:
         case Not():
             inner = _outcome(rule.of, chosen)

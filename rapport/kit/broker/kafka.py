@@ -93,7 +93,7 @@ class Asked:
             self._admin = None
 
 
-def partitions(topics: Iterable[Topic]) -> list[TopicPartition]:
+def partitions_of(topics: Iterable[Topic]) -> list[TopicPartition]:
     """All partitions of topics."""
     return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
 
