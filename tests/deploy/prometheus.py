@@ -2,12 +2,18 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import httpx
 import pytest
+import yaml
 
+from rapport.local import ports
 from rapport.local.servers import jars
+from tests.waiting import until
 
 
 @cache
@@ -35,3 +41,44 @@ def _fetch(folder: Path) -> None:
     for package in folder.glob("prometheus_*.deb"):
         subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True)
         package.unlink()
+
+
+@contextmanager
+def scraping(internal: Mapping[str, str], rule_file: Path, folder: Path) -> Iterator[httpx.Client]:
+    """A Prometheus that scrapes every process of an installation every two seconds; a client of its API."""
+    jobs = [
+        {
+            "job_name": f"rapport-{name}",
+            "static_configs": [{"targets": [url.removeprefix("http://")], "labels": {"environment": "test"}}],
+        }
+        for name, url in internal.items()
+    ]
+    config = {
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
+        "rule_files": [str(rule_file)],
+        "scrape_configs": jobs,
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    port = ports.usual_or_free(0)
+    with (folder / "prometheus.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                tool("prometheus"), f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30) as client:
+            until(lambda: _answers(client), "Prometheus answers")
+            yield client
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/alerts").status_code == 200
+    except httpx.TransportError:
+        return False

@@ -9,13 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from deploy.grafana import build
 from deploy.prometheus import rules
 from rapport.demo.recording.cast import BRANDS
-from rapport.local import ports, running_installation
-from tests.deploy.prometheus import tool
+from rapport.local import running_installation
+from tests.deploy.prometheus import scraping
 from tests.waiting import until
 
 BRAND = "$brand"
@@ -106,35 +105,8 @@ def prometheus(
     demo: running_installation.RunningInstallation, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[httpx.Client]:
     """A Prometheus that scrapes it, with our rules."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    jobs = [
-        {
-            "job_name": f"rapport-{name}",
-            "static_configs": [{"targets": [url.removeprefix("http://")], "labels": {"environment": "test"}}],
-        }
-        for name, url in demo.internal.items()
-    ]
-    config = {
-        "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
-        "rule_files": [str(rules.FILE)],
-        "scrape_configs": jobs,
-    }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    port = ports.usual_or_free(0)
-    with (folder / "prometheus.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                tool("prometheus"), f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30) as client:
-            yield client
-    finally:
-        process.terminate()
-        process.wait(60)
+    with scraping(demo.internal, rules.FILE, tmp_path_factory.mktemp("prometheus")) as client:
+        yield client
 
 
 def _asked(prometheus: httpx.Client, expression: str) -> list[Any]:

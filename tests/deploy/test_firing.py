@@ -24,9 +24,9 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from deploy.grafana import build
 from deploy.prometheus import rules
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, ENGAGEMENTS
-from rapport.local import ports, running_installation
+from rapport.local import running_installation
 from rapport.local.running_installation import RunningInstallation
-from tests.deploy.prometheus import tool
+from tests.deploy.prometheus import scraping
 from tests.services.ingest.service import tell
 from tests.waiting import until
 
@@ -104,7 +104,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         line = until(lambda: running_installation.status(data), lambda: f"it runs: {(folder / 'up.log').read_text()}")
-        with _prometheus(folder, line) as prometheus:
+        with scraping(line.internal, _hurried(folder), folder) as prometheus:
             found = Watched(data, line, prometheus)
             until(lambda: _all_up(prometheus), "Prometheus reaches every process, and each is ready")
             yield found
@@ -120,47 +120,16 @@ def _all_up(prometheus: httpx.Client) -> bool:
     return [each["value"][1] for each in answer.json()["data"]["result"]] == ["1"]
 
 
-@contextmanager
-def _prometheus(folder: Path, line: RunningInstallation) -> Iterator[httpx.Client]:
+def _hurried(folder: Path) -> Path:
+    """The rules, with their waiting times cut."""
     content = rules.rules()
     for group in content["groups"]:
         for each in group["rules"]:
             if "alert" in each:
                 each["for"] = WAIT
-    (folder / "rules.yaml").write_text(yaml.safe_dump(content))
-    jobs = [
-        {"job_name": f"rapport-{name}", "static_configs": [{"targets": [url.removeprefix("http://")]}]}
-        for name, url in line.internal.items()
-    ]
-    config = {
-        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
-        "rule_files": [str(folder / "rules.yaml")],
-        "scrape_configs": jobs,
-    }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    port = ports.usual_or_free(0)
-    with (folder / "prometheus.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                tool("prometheus"), f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'tsdb'}", f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30) as client:
-            until(lambda: _answers(client), "Prometheus answers")
-            yield client
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _answers(client: httpx.Client) -> bool:
-    try:
-        return client.get("/alerts").status_code == 200
-    except httpx.TransportError:
-        return False
+    path = folder / "rules.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
 
 
 def test_none_of_them_fires_while_all_is_well(watched: Watched) -> None:

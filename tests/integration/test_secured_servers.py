@@ -126,12 +126,16 @@ def _file(path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("user", USERS)
-def test_a_process_can_write_only_what_the_catalogue_says(
-    secured: Secured, user: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in secured.broker.variables(user).items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(params=USERS)
+def user(secured: Secured, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each user in turn, as whom the test comes in."""
+    name: str = request.param
+    for variable, value in secured.broker.variables(name).items():
+        monkeypatch.setenv(variable, value)
+    return name
+
+
+def test_a_process_can_write_only_what_the_catalogue_says(secured: Secured, user: str) -> None:
     with closing(kafka.producer(secured.broker.kafka, "test")) as producer:
         for topic in CATALOGUE:
             if user in topic.writers:
@@ -140,12 +144,7 @@ def test_a_process_can_write_only_what_the_catalogue_says(
                 producer.send(topic.name, b"{}", key=b"x", partition=0).get(30)
 
 
-@pytest.mark.parametrize("user", USERS)
-def test_a_process_can_read_only_what_the_catalogue_says(
-    secured: Secured, user: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in secured.broker.variables(user).items():
-        monkeypatch.setenv(name, value)
+def test_a_process_can_read_only_what_the_catalogue_says(secured: Secured, user: str) -> None:
     with closing(kafka.consumer(secured.broker.kafka, None, "test")) as reader:
         for topic in CATALOGUE:
             partition = TopicPartition(topic.name, 0)

@@ -54,28 +54,36 @@ const tick = () => {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const SERIES = [["answered", "--good-fill"], ["answered_late", "--late-fill"], ["open", "--open-fill"]];
+const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" });
 let plot = null;
+
+// What the charts of days have in common: their measures, their axis of every so many days, and their axis of numbers.
+const framed = (element, data, range, every, wide) => {
+  const xs = data.days.map((_, index) => index);
+  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  const label = (index) => (Number.isInteger(index) && data.days[index] ? DAY.format(new Date(data.days[index])) : "");
+  return {
+    width: element.clientWidth,
+    height: 220,
+    cursor: { show: false },
+    legend: { show: false },
+    padding: [12, 22, 0, 0],
+    scales: { x: { time: false, range: [-0.6, xs.length - 0.4] }, y: { range } },
+    axes: [
+      { ...axis, grid: { show: false }, values: (_, splits) => splits.map(label), splits: () => xs.filter((index) => (xs.length - 1 - index) % every === 0) },
+      { ...axis, size: wide, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
+    ],
+  };
+};
 
 const draw = (element, data) => {
   const xs = data.days.map((_, index) => index);
   // Stacked bars: each is drawn from 0 to its sum, the tallest first, so that the others cover it.
   let sums = xs.map(() => 0);
   const stacks = SERIES.map(([name]) => { sums = sums.map((sum, index) => sum + data[name][index]); return sums; });
-  const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" });
-  const label = (index) => (Number.isInteger(index) && data.days[index] ? day.format(new Date(data.days[index])) : "");
-  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   const bars = uPlot.paths.bars({ size: [0.62, 42], radius: 0.15 });
   const options = {
-    width: element.clientWidth,
-    height: 220,
-    cursor: { show: false },
-    legend: { show: false },
-    padding: [12, 22, 0, 0],
-    scales: { x: { time: false, range: [-0.6, xs.length - 0.4] }, y: { range: (_, _low, high) => [0, Math.max(4, high * 1.05)] } },
-    axes: [
-      { ...axis, grid: { show: false }, values: (_, splits) => splits.map(label), splits: () => xs.filter((index) => (xs.length - 1 - index) % (element.clientWidth < 520 ? 4 : 2) === 0) },
-      { ...axis, size: 36, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
-    ],
+    ...framed(element, data, (_, _low, high) => [0, Math.max(4, high * 1.05)], element.clientWidth < 520 ? 4 : 2, 36),
     series: [{}, ...SERIES.map(([name, fill]) => ({ label: name, fill: colour(fill), stroke: colour(fill), width: 0, paths: bars, points: { show: false } })).reverse()],
   };
   if (plot) plot.destroy();
@@ -109,21 +117,10 @@ const chart = () => {
 // How many there were on each day, and the goal.
 const drawDays = (element, data, before) => {
   const xs = data.days.map((_, index) => index);
-  const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" });
-  const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   const bars = uPlot.paths.bars({ size: [0.7, 30], radius: 0.15 });
   const most = Math.max(4, ...data.counts, data.goal || 0);
   const options = {
-    width: element.clientWidth,
-    height: 220,
-    cursor: { show: false },
-    legend: { show: false },
-    padding: [12, 22, 0, 0],
-    scales: { x: { time: false, range: [-0.6, xs.length - 0.4] }, y: { range: [0, most * 1.08] } },
-    axes: [
-      { ...axis, grid: { show: false }, values: (_, splits) => splits.map((index) => day.format(new Date(data.days[index]))), splits: () => xs.filter((index) => (xs.length - 1 - index) % 7 === 0) },
-      { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] },
-    ],
+    ...framed(element, data, [0, most * 1.08], 7, 40),
     series: [
       {},
       { fill: colour("--accent"), stroke: colour("--accent"), width: 0, paths: bars, points: { show: false } },
