@@ -1,4 +1,4 @@
-"""The documentation's pictures of the portal, taken from a running demonstration: `make pictures` writes them anew."""
+"""The documentation's pictures of the portal, taken from a running demonstration: `make pictures` takes them again."""
 
 import contextlib
 import re

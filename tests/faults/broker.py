@@ -115,7 +115,7 @@ class OwnBroker:
         until(lambda: topic.name in kafka.missing_topics(self.kafka, CATALOGUE), f"{topic.name} is gone")
 
     def recreate(self, topic: Topic) -> None:
-        """Deletes a topic and makes it anew, empty."""
+        """Deletes a topic and creates it again, empty."""
         self.delete(topic)
         kafka.create_topics(self.kafka, 1, CATALOGUE)
         until(lambda: not kafka.missing_topics(self.kafka, CATALOGUE), f"{topic.name} is back")

@@ -54,13 +54,13 @@ def _follow_brand(run: TaskRun, brand: str, zone: str) -> bool:
         days = _days(run.database).find({"brand": brand}, {"day": 1}).to_list()
         rebuild_queue.add(run, "day", ({"brand": brand, "day": each["day"]} for each in days))
     hours = ChangeFeed(run, "beginnings-sought", brand, "hourly", "drawn")
-    anew = changed.anew
+    restarted = changed.restarted
     recounted = [each["hour"] for each in hours.changed({"hour": 1})]
     followers = cast("list[ListedFollower]", changed.changed(FOLLOWER)) + _sought(run.database, brand, recounted)
     for start in range(0, len(followers), FOLLOWERS_AT_ONCE):
         run.renew_lease()
         some = followers[start : start + FOLLOWERS_AT_ONCE]
-        isolate_each("beginnings", some, lambda few: _begin(run, few, zone, connected, anew=anew))
+        isolate_each("beginnings", some, lambda few: _begin(run, few, zone, connected, restarted=restarted))
     changed.done()
     hours.done()
     return changed.more or hours.more
@@ -100,7 +100,7 @@ def _begin(
     zone: str,
     connected: Mapping[str, Mapping[str, datetime]],
     *,
-    anew: bool,
+    restarted: bool,
 ) -> None:
     """Writes the beginnings that changed, and has the counts that they change made again."""
     beginnings = _beginnings(run.database)
@@ -110,9 +110,9 @@ def _begin(
         wanted = made(run.database, followers, connected)
         known = {each["_id"]: each for each in beginnings.find({"_id": {"$in": ids}}, session=session)}
         changed = [each for each in wanted.values() if known.get(each["_id"]) != each]
-        counted = list(wanted.values()) if anew else changed
+        counted = list(wanted.values()) if restarted else changed
         both = [*counted, *(known[each["_id"]] for each in changed if each["_id"] in known)]
-        if anew:
+        if restarted:
             days = {(each["brand"], day_of(each["at"], zone)) for each in both}
         else:
             days = _add_to_days(run.database, ((known.get(each["_id"]), each) for each in changed), zone, session)

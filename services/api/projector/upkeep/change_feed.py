@@ -77,7 +77,7 @@ class ChangeFeed:
         return True
 
     @property
-    def anew(self) -> bool:
+    def restarted(self) -> bool:
         """Whether it is still going through what was there when it started over."""
         return self._positions["anew"]
 

@@ -276,7 +276,7 @@ def test_it_refuses_to_start_where_the_rows_are_gone_and_says_what_to_do(own: Ru
 
 
 def recreate(own: Running, name: str) -> None:
-    """Deletes a topic and makes it anew, empty."""
+    """Deletes a topic and creates it again, empty."""
     admin = KafkaAdminClient(bootstrap_servers=own.kafka, **login())
     admin.delete_topics([name])
     until(lambda: name in kafka.missing_topics(own.kafka, CATALOGUE), "the topic is gone")
