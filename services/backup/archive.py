@@ -108,7 +108,7 @@ def checked(folder: Path) -> Manifest:
         raise BadBackupError(f"{folder / MANIFEST} is not the manifest of a backup: it is larger than 4 MiB")
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBackupError(f"{folder / MANIFEST} is not the manifest of a backup: {error}") from error
     if manifest.format != FORMAT:
         raise BadBackupError(f"{folder} has the format {manifest.format}, and this version reads {FORMAT} only")

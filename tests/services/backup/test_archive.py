@@ -72,6 +72,10 @@ def _endless_manifest(folder: Path) -> None:
         file.truncate(archive.LARGEST_MANIFEST + 1)
 
 
+def _deep_manifest(folder: Path) -> None:
+    (folder / MANIFEST).write_bytes(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
 def _foreign(folder: Path) -> None:
     _changed(folder, what="holiday pictures")
 
@@ -106,6 +110,7 @@ def _rewritten(content: bytes) -> Callable[[Path], None]:
         (_half_a_manifest, "is not the manifest of a backup"),
         (_no_manifest, "is not a backup"),
         (_endless_manifest, "is larger than 4 MiB"),
+        (_deep_manifest, "is not the manifest of a backup"),
         (_foreign, "is not the manifest of a backup"),
         (_later, "has the format 2"),
         (_elsewhere, "which Rapport cannot have"),
