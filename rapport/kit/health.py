@@ -103,7 +103,10 @@ def serve(host: str, port: int, health: Health, alive: Callable[[], bool] = lamb
 
     BUILD.labels(version("rapport"), python_version()).set(1)
     READY.set_function(lambda: not health.reasons())
-    server = _Server((host, port), Handler)
+    try:
+        server = _Server((host, port), Handler)
+    except OSError as error:
+        raise OSError(error.errno, f"{host}:{port} cannot be listened on: {error.strerror or error}") from error
     # How soon it ends when asked to. The default, half a second, would delay the end of each process.
     threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True).start()
     return server

@@ -69,6 +69,9 @@ def short_id(id: str) -> str:
     return shown if len(shown) <= LONGEST_SHORT_ID else f"{shown[:_SHORT_HEAD]}…{shown[-_SHORT_TAIL:]}"
 
 
+"".encode("unicode_escape")  # loaded now: a line that is logged while the interpreter ends could wait for it for good
+
+
 def escaped(text: str, limit: int) -> str:
     """A text for a log: one line of at most about `limit` characters, with `\\x1b` for what cannot be seen.
 

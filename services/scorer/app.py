@@ -31,8 +31,8 @@ async def _serve(settings: ScorerSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     beat = [time.monotonic()]
-    lag = asyncio.create_task(health.Loop().beat())
     server = health.serve(settings.host, settings.port, state, lambda: time.monotonic() - beat[0] < STALLED_SECONDS)
+    lag = asyncio.create_task(health.Loop().beat())
     try:
         there = asyncio.create_task(asyncio.to_thread(_wait_for_kafka, settings.kafka, stopping, loop, state))
         while not there.done():
@@ -59,7 +59,9 @@ async def _serve(settings: ScorerSettings) -> int:
         await worker.stop()
         return 0
     finally:
+        # A task that is still pending would be logged while the interpreter ends.
         lag.cancel()
+        await asyncio.wait([lag])
         server.shutdown()
 
 
