@@ -12,6 +12,7 @@ from rapport.commands.doctor import doctor
 from rapport.commands.erase import erase
 from rapport.commands.log import dlt, positions
 from rapport.commands.log.backup import backup, rebuild, restore
+from rapport.commands.log.partitions import partitions
 from rapport.commands.log.topics import topics
 from rapport.commands.sentences import Sentences
 from rapport.commands.up import status, up
@@ -44,7 +45,7 @@ def rapport(
     """Keeps an agency's clients in touch with the people who follow them."""
 
 
-for command in (demo, up, status, watch, topics, doctor, verify, erase, backup, restore, rebuild):
+for command in (demo, up, status, watch, topics, doctor, verify, erase, backup, restore, rebuild, partitions):
     app.command()(command)
 app.add_typer(stack.app, name="stack")
 app.add_typer(brands.app, name="brands")

@@ -28,7 +28,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from rapport.contracts.topics import CATALOGUE
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka_topics
 from rapport.kit.broker.kafka_login import login
 from rapport.local import child, ports
 from rapport.local.servers.broker import Broker
@@ -78,8 +78,8 @@ class SecuredKafka:
 
     def _answers(self) -> bool:
         try:
-            kafka.create_topics(self.admin_address, 1, CATALOGUE)
-            return not kafka.missing_topics(self.admin_address, CATALOGUE)
+            kafka_topics.create_topics(self.admin_address, 1, CATALOGUE)
+            return not kafka_topics.missing_topics(self.admin_address, CATALOGUE)
         except (KafkaError, OSError):
             return False
 

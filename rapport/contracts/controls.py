@@ -178,6 +178,18 @@ class FollowerErased(Struct, frozen=True, kw_only=True, tag_field="control", tag
     at: UtcTime
 
 
+class PartitionsAdded(Struct, frozen=True, kw_only=True, tag_field="control", tag="partitions"):
+    """The first record of each partition of `conversations` that was added when `was` became `now`.
+
+    What `at` (the next offset per `topic:partition`) leaves out came before that. From there on, a key's records are in
+    its new partition.
+    """
+
+    was: int
+    now: int
+    at: dict[str, int]
+
+
 Control: TypeAlias = (
     PolicyVersion
     | AccountConnected
@@ -190,4 +202,5 @@ Control: TypeAlias = (
     | ScoringSet
     | PersonTold
     | FollowerErased
+    | PartitionsAdded
 )

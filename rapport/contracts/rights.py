@@ -14,7 +14,7 @@ from rapport.processes import PROCESSES
 
 GROUPS = {"scorer": SCORER_GROUP, "notifier": NOTIFIER_GROUP, "projector": PROJECTOR_GROUP}
 OPERATOR = "operator"
-"""Whoever runs `rapport doctor`, `verify`, `dlt` and `topics`."""
+"""Whoever runs `rapport doctor`, `verify`, `dlt`, `topics`, `positions` and `partitions`."""
 SCALER = "scaler"
 """KEDA, which asks for the lag of groups."""
 USERS = (*(process.name for process in PROCESSES), OPERATOR, SCALER)

@@ -18,6 +18,9 @@ EPOCH = 1
 """Goes up when the scorer starts over with empty state, so that its low revisions replace the old high ones."""
 EPOCH_HEADER = "rapport_epoch"
 
+MOVED = ("rapport_moved", b"1")
+"""Header of a row's deletion where the row has only moved to another partition."""
+
 FOLLOWER = "follower"
 ERASED = "erased"
 

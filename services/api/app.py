@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit import backoff, mongo
 from rapport.kit import health as probes
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.producer import NotAcknowledgedError
 from rapport.kit.health import Health
 from rapport.kit.http.serving import Limits, Server
@@ -206,7 +206,7 @@ async def _publish(settings: ApiSettings, context: Context, broker: Broker) -> N
     loop, there = asyncio.get_running_loop(), asyncio.Event()
 
     def look() -> None:
-        kafka.wait_until_there(settings.kafka, CATALOGUE, log, time.sleep, context.health)
+        kafka_topics.wait_until_there(settings.kafka, CATALOGUE, log, time.sleep, context.health)
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(there.set)
 

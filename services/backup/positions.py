@@ -6,7 +6,6 @@ A group's positions are in Kafka. After MongoDB was restored they are ahead of i
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from kafka import TopicPartition
 from kafka.admin import OffsetSpec
@@ -14,7 +13,7 @@ from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
 from rapport.contracts.topics import NOTIFIER_GROUP, PROJECTOR_GROUP, Topic
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.kafka import name_of, partitions_of
 from rapport.kit.broker.member import described
 from services.api.projector.batch import SOURCES as PROJECTED
@@ -71,36 +70,43 @@ def check_idle(bootstrap: str, groups: Mapping[str, object] = GROUPS) -> None:
 def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
     """The positions as the log has them now, and what is gone before them.
 
-    Raises ElsewhereError if the log ends before one or lacks its partition, and KafkaError.
+    Partitions that were added since begin at their beginning: all that is in them came later. Raises ElsewhereError if
+    the log ends before a position or lacks its partition, and KafkaError.
     """
     found: Positions = {}
     gaps: list[Gap] = []
-    with contextlib.closing(kafka.admin(bootstrap)) as admin:
-        for group, topics in GROUPS.items():
-            partitions = partitions_of(topics)
-            names = {name_of(each) for each in partitions}
-            if names != wanted.get(group, {}).keys():
+    for group, topics in GROUPS.items():
+        partitions = partitions_of(topics)
+        known = wanted.get(group, {})
+        if not _of_as_many_or_fewer(known, topics):
+            raise ElsewhereError(f"the positions of {group} are of other partitions. Is RAPPORT_PARTITIONS as it was?")
+        firsts, ends = (
+            kafka_topics.offsets(bootstrap, partitions, which) for which in (OffsetSpec.EARLIEST, OffsetSpec.LATEST)
+        )
+        found[group] = {}
+        for each in partitions:
+            at = known.get(name_of(each), 0)
+            if at > ends[each]:
                 raise ElsewhereError(
-                    f"the positions of {group} are of other partitions. Is RAPPORT_PARTITIONS as it was?"
+                    f"{name_of(each)} ends at {ends[each]}, before the position {at}: the topic was recreated"
                 )
-            firsts, ends = (_offsets(admin, partitions, which) for which in (OffsetSpec.EARLIEST, OffsetSpec.LATEST))
-            found[group] = {}
-            for each in partitions:
-                at = wanted[group][name_of(each)]
-                if at > ends[each]:
-                    raise ElsewhereError(
-                        f"{name_of(each)} ends at {ends[each]}, before the position {at}: the topic was recreated"
-                    )
-                if 0 < at < firsts[each]:
-                    gaps.append(Gap(group, name_of(each), firsts[each] - at))
-                found[group][name_of(each)] = max(at, firsts[each])
+            if 0 < at < firsts[each]:
+                gaps.append(Gap(group, name_of(each), firsts[each] - at))
+            found[group][name_of(each)] = max(at, firsts[each])
     return found, gaps
+
+
+def _of_as_many_or_fewer(known: Mapping[str, int], topics: tuple[Topic, ...]) -> bool:
+    """Whether these are the positions of all topics, all with as many partitions as they have, or all with fewer."""
+    count = max((int(name.rpartition(":")[2]) + 1 for name in known), default=0)
+    wanted = {f"{topic.name}:{number}" for topic in topics for number in range(1 if topic.single else count)}
+    return known.keys() == wanted and count <= max(topic.partitions for topic in topics)
 
 
 def beginnings(bootstrap: str, topics: tuple[Topic, ...]) -> dict[str, int]:
     """The first offset of each partition. Raises KafkaError."""
-    with contextlib.closing(kafka.admin(bootstrap)) as admin:
-        return {name_of(each): at for each, at in _offsets(admin, partitions_of(topics), OffsetSpec.EARLIEST).items()}
+    found = kafka_topics.offsets(bootstrap, partitions_of(topics), OffsetSpec.EARLIEST)
+    return {name_of(each): at for each, at in found.items()}
 
 
 def put(bootstrap: str, wanted: Positions) -> None:
@@ -117,12 +123,6 @@ def put(bootstrap: str, wanted: Positions) -> None:
 def _of_group(bootstrap: str, group: str, partitions: list[TopicPartition]) -> dict[str, int]:
     found = kafka.committed(bootstrap, group, partitions)
     return {name_of(each): found.get(each, 0) for each in partitions}
-
-
-def _offsets(admin: Any, partitions: list[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
-    # A consumer's own question leaves out partitions whose leader it has to look up first (kafka-python 3.0.12).
-    found = admin.list_partition_offsets(dict.fromkeys(partitions, which))
-    return {each: found[each].offset for each in partitions}
 
 
 def _partition(name: str) -> TopicPartition:

@@ -22,7 +22,7 @@ from rapport.contracts.topics import (
     Topic,
 )
 from rapport.domain.figures import counted
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.group import STABLE
 from rapport.kit.broker.member import described
 from services.api.projector.batch import SOURCES as PROJECTED
@@ -45,7 +45,7 @@ ANSWER_SECONDS = 15.0
 def look(bootstrap: str, found: Findings) -> None:
     """Checks what can be asked of Kafka."""
     with found.about("kafka", KafkaError, OSError):
-        missing = kafka.missing_topics(bootstrap, CATALOGUE)
+        missing = kafka_topics.missing_topics(bootstrap, CATALOGUE)
         found.all_fine(
             "topics",
             (f"{name} is missing: `rapport topics` creates it" for name in sorted(missing)),
@@ -53,12 +53,12 @@ def look(bootstrap: str, found: Findings) -> None:
         )
         there = [topic for topic in CATALOGUE if topic.name not in missing]
         try:
-            kafka.check_topics(bootstrap, there)
+            kafka_topics.check_topics(bootstrap, there)
         except LookupError as error:
             found.wrong("partitions", str(error))
         else:
             found.fine("partitions", f"{CONVERSATIONS.partitions}, as RAPPORT_PARTITIONS says")
-        found.all_fine("retention", kafka.shortfalls(bootstrap, there), "as long as promised")
+        found.all_fine("retention", kafka_topics.shortfalls(bootstrap, there), "as long as promised")
         _replicas(bootstrap, there, found)
         with contextlib.closing(kafka.consumer(bootstrap, None, "rapport-doctor")) as reader:
             ends = reader.end_offsets(kafka.partitions_of(there))

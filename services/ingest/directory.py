@@ -12,7 +12,7 @@ from rapport.contracts.brands import Brands
 from rapport.contracts.events import Account
 from rapport.contracts.topics import BRANDS, CATALOGUE
 from rapport.kit import backoff
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.health import Health
 from rapport.kit.sealing import Sealer
 from services.ingest import metrics
@@ -67,7 +67,7 @@ class Directory:
         delays = backoff.delays()
         while not self._stop.is_set():
             try:
-                kafka.wait_until_there(self._bootstrap, CATALOGUE, self._log, self._wait, self._health)
+                kafka_topics.wait_until_there(self._bootstrap, CATALOGUE, self._log, self._wait, self._health)
                 self._follow()
             except _StoppedError:
                 return

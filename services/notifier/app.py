@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from rapport.contracts.events import Alert, Channel, MailChannel, Notice, WebhookChannel
 from rapport.contracts.topics import BRANDS, CATALOGUE
 from rapport.kit import backoff, mongo, tracing
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.member import GroupLostError
 from rapport.kit.health import Health, Loop, serve
 from rapport.kit.log import set_up
@@ -83,7 +83,7 @@ def _connect(settings: NotifierSettings, health: Health, stop: threading.Event, 
 
         backoff.until(prepare, what=what, log=log, errors=(PyMongoError,), wait=wait)
     health.ready("mongodb")
-    kafka.wait_until_there(settings.kafka, CATALOGUE, log, wait, health)
+    kafka_topics.wait_until_there(settings.kafka, CATALOGUE, log, wait, health)
     directory = backoff.until(
         lambda: Directory.caught_up(settings.kafka, settings.sealer),
         what=f"{BRANDS.name} at {settings.kafka}",

@@ -10,7 +10,7 @@ from typing import Any
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit import health, tracing
 from rapport.kit import log as logs
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.probe import Probe, room_in
 from services.scorer.fenced.state import RefusedError
 from services.scorer.settings import ScorerSettings
@@ -80,7 +80,7 @@ def _wait_for_kafka(
             time.sleep(0.05)
 
     try:
-        kafka.wait_until_there(bootstrap, CATALOGUE, log, wait, state)
+        kafka_topics.wait_until_there(bootstrap, CATALOGUE, log, wait, state)
     except _Stopped:
         return
 

@@ -69,12 +69,13 @@ async def _look(bootstrap: str, heard: Callable[[], object]) -> list[Found]:
     found = []
     for agent in _agents(bootstrap):
         for partition in range(CONVERSATIONS.partitions):
-            found += [Found(agent.name, each) for each in await _standings(agent, partition)]
+            found += [Found(agent.name, each) for each in await standings_of(agent, partition)]
             heard()
     return found
 
 
-async def _standings(agent: Agent, partition: int) -> list[Standing]:
+async def standings_of(agent: Agent, partition: int) -> list[Standing]:
+    """Where the sources of one partition of an agent stand, by its changelog. Raises KafkaError."""
     position = await _position(agent, partition)
     sources = [TopicPartition(source, partition) for source in agent.sources]
     return await standings(position, agent.bootstrap, agent.group, sources)
@@ -99,7 +100,7 @@ async def _move(agent: Agent, partition: int, producer: Producer, agreed: set[To
     if position is None:
         return
     offsets = {}
-    for standing in await _standings(agent, partition):
+    for standing in await standings_of(agent, partition):
         source = f"{standing.source.topic}:{partition}"
         if standing.source not in agreed or standing.trouble is None:
             continue

@@ -20,7 +20,7 @@ from pymongo.errors import PyMongoError
 from rapport.contracts.topics import CATALOGUE
 from rapport.domain.times import utc
 from rapport.kit import mongo
-from rapport.kit.broker import kafka as kit_kafka
+from rapport.kit.broker import kafka_topics
 from rapport.kit.mongo import Document
 from services.scorer.fenced.state import Store
 from services.verify.compare import KINDS, Comparison, Difference
@@ -29,7 +29,7 @@ from services.verify.figures import FIGURES
 from services.verify.following import Following
 from services.verify.groups import Rounds
 from services.verify.log import SOURCES, Log, UnverifiableError, name, partitions
-from services.verify.progress import steps
+from services.verify.progress import Step, steps
 from services.verify.replay import Replay
 from services.verify.rows import Standing
 from services.verify.settle import Settling
@@ -124,7 +124,8 @@ class _Verification:
             client.admin.command("ping")
             self._log = Log(wanted.kafka)
             try:
-                self._replay = Replay(store, round(wanted.grace * 1000))
+                added = await self._log.connect()
+                self._replay = Replay(store, round(wanted.grace * 1000), added)
                 await self._log.start(self._replay.standing.positions())
                 return await self._verify(client[wanted.database])
             finally:
@@ -196,16 +197,21 @@ class _Verification:
         ends = await self._log.ends()
         left = await self._log.left(ends)
         with self._steps.step("reading the log", left) if tell else contextlib.nullcontext() as step:
-            for wanted in (
-                # The dead letters first: for some records, nothing else says that they were not processed.
-                {each: end for each, end in ends.items() if each.topic not in _SOURCE_NAMES},
-                {each: end for each, end in ends.items() if each.topic in _SOURCE_NAMES},
-            ):
-                async for records in self._log.read(wanted):
-                    self._replay.take(records)
-                    if step is not None and records[0].topic in _SOURCE_NAMES:
-                        step.advance(len(records))
+            sources = {each: end for each, end in ends.items() if each.topic in _SOURCE_NAMES}
+            # The dead letters first: for some records, nothing else says that they were not processed.
+            await self._take({each: end for each, end in ends.items() if each not in sources}, step)
+            while (added := self._replay.next_addition) is not None:
+                there = [each for each in sources if each.partition < added.was]
+                await self._take({each: added.at.get(name(each), 0) for each in there}, step, exactly=True)
+                self._replay.add_partitions()
+            await self._take(sources, step)
         self._replay.passed(await self._log.positions())
+
+    async def _take(self, ends: Mapping[TopicPartition, int], step: Step | None, *, exactly: bool = False) -> None:
+        async for records in self._log.read(ends, exactly=exactly):
+            self._replay.take(records)
+            if step is not None and records[0].topic in _SOURCE_NAMES:
+                step.advance(len(records))
 
     def _compare(self, comparison: Comparison, settling: Settling, number: int) -> bool:
         """Compares everything; False where so much differs that it stopped. `number`: the next round that begins."""
@@ -264,7 +270,7 @@ def _counts(expected: Expected, brand: str | None) -> dict[str, dict[str, int]]:
 
 def _check_topics(bootstrap: str) -> None:
     try:
-        kit_kafka.check_topics(bootstrap, CATALOGUE)
+        kafka_topics.check_topics(bootstrap, CATALOGUE)
     except LookupError as error:
         raise UnverifiableError(str(error)) from error
 

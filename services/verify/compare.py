@@ -24,7 +24,8 @@ from pymongo.database import Database
 from rapport.contracts.topics import ALERTS
 from rapport.kit.mongo import Document
 from services.api.interactions.documents import hour_id
-from services.verify.expected import Expected, alerts_partition
+from services.verify.expected import Expected, alerts_partitions
+from services.verify.rows import Said
 
 log = logging.getLogger("rapport.verify")
 
@@ -167,7 +168,7 @@ class Comparison:
         for ids in self._expected.ids("alert", None):
             for said in map(self._expected.said, ids):
                 if said is not None and said.times and said.place >= 0:
-                    key = alerts_partition(said.brand), said.lane
+                    key = max(alerts_partitions(said.brand)), said.lane
                     self._kept_from[key] = min(said.place, self._kept_from.get(key, said.place))
 
     def _records(self, what: str, id: str) -> Iterator[Difference]:
@@ -175,7 +176,7 @@ class Comparison:
         if what == "alert record":
             said = self._expected.said(id)
             times, wanted = (said.times, int(said.place >= 0)) if said is not None else (0, 0)
-            gone = said is not None and self._is_gone(alerts_partition(said.brand), said.lane, said.place)
+            gone = said is not None and self._is_gone(said)
         else:
             letter = self._expected.letter(what, id)
             times, wanted = letter.times, int(letter.because is not None)
@@ -185,11 +186,12 @@ class Comparison:
         if times != wanted and not (gone and not times):
             yield Difference(what, id, "times", times, wanted)
 
-    def _is_gone(self, partition: int, lane: int, place: int) -> bool:
-        if f"{ALERTS.name}:{partition}" not in self._cut:
+    def _is_gone(self, said: Said) -> bool:
+        there = alerts_partitions(said.brand)
+        if self._cut.isdisjoint(f"{ALERTS.name}:{number}" for number in there):
             return False
-        first = self._kept_from.get((partition, lane))
-        return first is None or place < first
+        first = self._kept_from.get((max(there), said.lane))
+        return first is None or said.place < first
 
 
 def _hour_at(hour: str) -> datetime:

@@ -9,6 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from rapport.contracts import codec
+from rapport.contracts.controls import PartitionsAdded
 from rapport.contracts.topics import (
     ALERTS,
     CONVERSATIONS,
@@ -72,14 +74,26 @@ class Log:
         self.cut: frozenset[str] = frozenset()
         """Partitions of topics that are no source and lack their beginning."""
 
+    async def connect(self) -> list[PartitionsAdded]:
+        """Connects, and gives the additions of partitions that the log knows of, the first one first.
+
+        Raises KafkaError where no broker answers.
+        """
+        for client in (self._reader, self._probe, self._edge, self._admin):
+            await client.start()
+        found: list[PartitionsAdded] = []
+        count = CONVERSATIONS.partitions
+        while (added := await self._first_of(TopicPartition(CONVERSATIONS.name, count - 1))) is not None:
+            found.insert(0, added)
+            count = added.was
+        return found
+
     async def start(self, known: Mapping[str, int]) -> None:
         """Stands at `known` (next offset by partition's name), else at the beginning.
 
         Raises UnverifiableError where a source lacks its beginning, or the log does not hold what is known, and
         KafkaError where no broker answers.
         """
-        for client in (self._reader, self._probe, self._edge, self._admin):
-            await client.start()
         every = partitions(FOLLOWED)
         self._reader.assign(every)
         first = await self._reader.beginning_offsets(every)
@@ -128,8 +142,10 @@ class Log:
                 found += max(0, end - await self._reader.position(partition))
         return found
 
-    async def read(self, ends: Mapping[TopicPartition, int]) -> AsyncIterator[list[Any]]:
-        """What there is up to `ends`, at most MOST_RECORDS of one partition at once; what lies beyond may be among it.
+    async def read(self, ends: Mapping[TopicPartition, int], *, exactly: bool = False) -> AsyncIterator[list[Any]]:
+        """What there is up to `ends`, at most MOST_RECORDS of one partition at once.
+
+        What lies beyond may be among it, unless it is to be read up to there `exactly`.
 
         Raises UnverifiableError where retention removes records before they are read, or nothing comes.
         """
@@ -143,7 +159,10 @@ class Log:
                 found = await self._reader.getmany(*behind, timeout_ms=_POLL_MS, max_records=4 * MOST_RECORDS)
             except OffsetOutOfRangeError as error:
                 raise UnverifiableError(f"retention removed records before they were read here: {error}") from error
-            for records in found.values():
+            for partition, records in found.items():
+                if exactly and await self._reader.position(partition) > ends[partition]:
+                    records = [record for record in records if record.offset < ends[partition]]
+                    self._reader.seek(partition, ends[partition])
                 for start in range(0, len(records), MOST_RECORDS):
                     yield records[start : start + MOST_RECORDS]
             if before != [await self._reader.position(each) for each in behind]:
@@ -182,6 +201,21 @@ class Log:
         asked = list(wanted)
         found = await self._admin.list_consumer_group_offsets(group, partitions=asked)
         return {each: max(0, found[each].offset) if each in found else 0 for each in asked}
+
+    async def _first_of(self, partition: TopicPartition) -> PartitionsAdded | None:
+        """What the first record of a partition of `conversations` says of partitions that were added, if it does."""
+        first = (await self._edge.beginning_offsets([partition]))[partition]
+        end = (await self._edge.end_offsets([partition]))[partition]
+        self._probe.assign([partition])
+        self._probe.seek(partition, first)
+        while first == 0 and await self._probe.position(partition) < end:
+            for record in (await self._probe.getmany(partition, timeout_ms=_POLL_MS, max_records=1)).get(partition, ()):
+                try:
+                    event = codec.decode(codec.type_of(record.headers), record.value)
+                except codec.UndecodableError:
+                    return None
+                return event if isinstance(event, PartitionsAdded) else None
+        return None
 
     async def _since(self, partition: TopicPartition, first: int, end: int) -> str:
         if first >= end:

@@ -11,16 +11,17 @@ from typing import Any
 import msgspec
 
 from rapport.contracts import codec
+from rapport.contracts.controls import PartitionsAdded
 from rapport.contracts.topics import (
     ALERTS,
     CONVERSATIONS,
     CONVERSATIONS_UNSEEN,
     ENGAGEMENTS,
     ENGAGEMENTS_UNSEEN,
-    EXCHANGES,
     EXCHANGES_DEAD,
 )
 from rapport.kit.broker.dead_letters import PLACE, REASON
+from services.partitions.homes import homes
 from services.scorer.exchanges.handler import ExchangesHandler
 from services.scorer.fenced.agent import Record
 from services.scorer.fenced.applying import Applied
@@ -33,6 +34,8 @@ from services.verify.ledger import Ledger
 from services.verify.log import UnverifiableError
 from services.verify.rows import STANDING, Part, Standing, write
 
+_ROWS = b"["
+"""What the keys of rows begin with."""
 _OLD_OFFSET = "rapport_offset"
 """What named the place of a record that the projector put aside, in letters from before all were written alike."""
 _TOO_LARGE = (b"MessageSizeTooLargeError:", b"RecordListTooLargeError:")
@@ -56,8 +59,8 @@ class _Told:
 class Replay:
     """Takes the records of the log, each partition's in order, and keeps what follows in `store`."""
 
-    def __init__(self, store: Store, grace: int) -> None:
-        """`grace` (ms) as the scorer has it. Goes on where `store` stands.
+    def __init__(self, store: Store, grace: int, added: Sequence[PartitionsAdded] = ()) -> None:
+        """`grace` (ms) as the scorer has it; `added`: all that the log knows of. Goes on where `store` stands.
 
         Raises UnverifiableError where the store was filled with another grace.
         """
@@ -65,7 +68,7 @@ class Replay:
         ledger = Part(store, "ledger")
         self._ledger = Ledger(ledger)
         known = ledger.get(STANDING)
-        partitions = CONVERSATIONS.partitions
+        partitions = added[0].was if added else CONVERSATIONS.partitions
         self.standing = (
             Standing(grace=grace, clocks=[0] * partitions, alerts=[0] * partitions)
             if known is None
@@ -76,16 +79,66 @@ class Replay:
                 f"what is kept was recomputed with a grace of {self.standing.grace / 1000:g} s, not "
                 f"{grace / 1000:g} s: start again with an empty folder"
             )
-        refused = self.standing.refused
+        self._added = [each for each in added if each.now > self.partitions]
+        self._relationship_parts: list[Part] = []
+        self.expected = Expected(ledger, self._relationship_parts)
+        self._open()
+
+    @property
+    def partitions(self) -> int:
+        """How many there were at this place in the log."""
+        return len(self.standing.clocks)
+
+    @property
+    def next_addition(self) -> PartitionsAdded | None:
+        """The next time that partitions were added. Raises UnverifiableError where the log no longer knows it."""
+        if not self._added and self.partitions < CONVERSATIONS.partitions:
+            raise UnverifiableError(
+                f"what is kept was recomputed with {self.partitions} partitions, now there are "
+                f"{CONVERSATIONS.partitions}, and the record of how that came about has left the log: start again with "
+                "an empty folder"
+            )
+        return self._added[0] if self._added else None
+
+    def add_partitions(self) -> None:
+        """Adds partitions as the log did at this place; everything up to there has to be taken."""
+        added = self._added.pop(0)
+        was, now = added.was, added.now
+        for agent in ("exchanges", "relationships"):
+            for partition in range(was):
+                self._move_rows(agent, partition, was, now)
+        # Only with all rows moved: if it ends before, it begins again.
+        ancestors = [number % was for number in range(now)]
+        self.standing.clocks = [self.standing.clocks[each] for each in ancestors]
+        self.standing.alerts += [0] * (now - was)
+        self._write([], [])
+        self._open()
+
+    def _move_rows(self, agent: str, partition: int, was: int, now: int) -> None:
+        part = Part(self._store, f"{agent}{partition}")
+        left = []
+        for chunk in part.chunks(_ROWS):
+            for key, value in chunk:
+                wanted = list(homes(key, value, partition, was, now, part.get))
+                copies: list[tuple[bytes, bytes | None]] = [
+                    (f"{agent}{home}".encode() + key, value) for home in wanted if home != partition
+                ]
+                self._store.write(copies, 0)
+                if partition not in wanted:
+                    left.append(part.name + key)
+        self._store.write([(key, None) for key in left], 0)
+
+    def _open(self) -> None:
+        refused, grace = self.standing.refused, self.standing.grace
         self._exchanges = [
-            Lane(Part(store, f"exchanges{number}"), ExchangesHandler(grace), clock, refused)
+            Lane(Part(self._store, f"exchanges{number}"), ExchangesHandler(grace), clock, refused)
             for number, clock in enumerate(self.standing.clocks)
         ]
         self._relationships = [
-            Lane(Part(store, f"relationships{number}"), RelationshipsHandler(), 0, refused)
-            for number in range(EXCHANGES.partitions)
+            Lane(Part(self._store, f"relationships{number}"), RelationshipsHandler(), 0, refused)
+            for number in range(self.partitions)
         ]
-        self.expected = Expected(ledger, [lane.part for lane in self._relationships])
+        self._relationship_parts[:] = [lane.part for lane in self._relationships]
         for number, lane in enumerate(self._exchanges):
             self._replay_conversations(number, [], lane.due())
 
@@ -130,8 +183,10 @@ class Replay:
                     self.standing.alerts[number] += 1
                 else:
                     self._ledger.exchange(output)
-                    told.setdefault(output.partition, []).append(
-                        _Told(output.topic, output.partition, 0, lane.clock, output.key, output.value, output.headers)
+                    # The handler knows how many partitions there are today.
+                    partition = output.partition % self.partitions
+                    told.setdefault(partition, []).append(
+                        _Told(output.topic, partition, 0, lane.clock, output.key, output.value, output.headers)
                     )
             changed = [(lane, step.batch)]
             left = []

@@ -47,7 +47,7 @@ class Standing(Struct):
     grace: int
     """ms; another one gives other breaches."""
     clocks: list[int]
-    """ms, per partition of `conversations`."""
+    """ms, per partition of `conversations` that there were at this place in the log."""
     alerts: list[int]
     """How many alerts each partition of `conversations` gave."""
     next: dict[str, int] = {}

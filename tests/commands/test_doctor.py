@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from rapport.cli import app
 from rapport.contracts.topics import ENGAGEMENTS_DEAD, REMINDERS
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.kafka_login import login
 from services.api.storage import indexes
 from services.doctor.finding import Findings
@@ -74,7 +74,7 @@ def test_each_trouble_is_named_with_what_to_do(here: World) -> None:
         assert found["indexes"][1].startswith("exchanges.follower is missing")
         assert found["dead letters"] == ("doubtful", "1: `rapport dlt list` shows why")
     finally:
-        kafka.create_topics(here.running.kafka, 1, [REMINDERS])
+        kafka_topics.create_topics(here.running.kafka, 1, [REMINDERS])
         kafka_admin.close()
         indexes.create(here.views)
 

@@ -14,7 +14,7 @@ from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
 from rapport.contracts.topics import CATALOGUE, Topic
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.kafka_login import login
 from rapport.local import child, ports
 from rapport.local.child import Child
@@ -52,8 +52,8 @@ class OwnBroker:
 
     def _answers(self) -> bool:
         try:
-            kafka.create_topics(self.kafka, 1, CATALOGUE)
-            return not kafka.missing_topics(self.kafka, CATALOGUE)
+            kafka_topics.create_topics(self.kafka, 1, CATALOGUE)
+            return not kafka_topics.missing_topics(self.kafka, CATALOGUE)
         except (KafkaError, OSError):
             return False
 
@@ -112,13 +112,13 @@ class OwnBroker:
         """Deletes a topic."""
         with self.admin() as admin:
             admin.delete_topics([topic.name])
-        until(lambda: topic.name in kafka.missing_topics(self.kafka, CATALOGUE), f"{topic.name} is gone")
+        until(lambda: topic.name in kafka_topics.missing_topics(self.kafka, CATALOGUE), f"{topic.name} is gone")
 
     def recreate(self, topic: Topic) -> None:
         """Deletes a topic and creates it again, empty."""
         self.delete(topic)
-        kafka.create_topics(self.kafka, 1, CATALOGUE)
-        until(lambda: not kafka.missing_topics(self.kafka, CATALOGUE), f"{topic.name} is back")
+        kafka_topics.create_topics(self.kafka, 1, CATALOGUE)
+        until(lambda: not kafka_topics.missing_topics(self.kafka, CATALOGUE), f"{topic.name} is back")
 
     def ends(self, topic: Topic) -> dict[int, int]:
         """The end of what is committed in each partition."""

@@ -16,7 +16,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from rapport.domain.exchanges import publication
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka_topics
 from rapport.kit.broker.kafka_login import login
 from services.scorer import agents, pruning, walk, worker
 from services.scorer.exchanges import handler, threads
@@ -330,7 +330,7 @@ def trusting() -> None:
         return found or Position(next={}, clock=0)
 
     lane.restore, lane.check_position = restore, check  # type: ignore[assignment]
-    kafka.check_topics = lambda *_: None
+    kafka_topics.check_topics = lambda *_: None
 
 
 def stale() -> None:

@@ -8,7 +8,7 @@ from kafka import KafkaProducer
 
 from rapport.contracts.events import Interaction
 from rapport.contracts.topics import CATALOGUE, RELATIONSHIPS_CHANGELOG, Topic
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka_topics
 from rapport.kit.broker.kafka_login import login
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
@@ -138,8 +138,8 @@ def test_a_changelog_that_is_missing_or_was_recreated_is_no_ground_to_go_on(
     assert worked.exit_code() is None, "it waits for it"
     assert not worked.ready()
     worked.end()
-    kafka.create_topics(broker.kafka, 1, CATALOGUE)
-    until(lambda: not kafka.missing_topics(broker.kafka, CATALOGUE), "the topic is there, and empty")
+    kafka_topics.create_topics(broker.kafka, 1, CATALOGUE)
+    until(lambda: not kafka_topics.missing_topics(broker.kafka, CATALOGUE), "the topic is there, and empty")
     its = of_agent(next(agent for agent, each in CHANGELOGS.items() if each is topic))
     refuses(broker, worked, "the changelog was recreated or cut off", "restore the topic first", of=its)
     worked.wipe()

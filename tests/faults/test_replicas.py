@@ -81,7 +81,7 @@ def test_each_replica_is_restarted_then_machines_crash(
 ) -> None:
     replicas.start()
     steps = _each_replaced(replicas, fortnight, inbox)
-    _all_right(replicas, fortnight, steps)
+    all_right(replicas, fortnight, steps)
     assert inbox.twice() == []
 
     with fortnight.again():
@@ -89,7 +89,7 @@ def test_each_replica_is_restarted_then_machines_crash(
             aloud(f"machine {number} crashes")
             steps.step()
             replicas.crash([each for each in replicas.replicas if each.name.endswith(f"-{number}")])
-    _all_right(replicas, fortnight, steps)
+    all_right(replicas, fortnight, steps)
     # What was on its way when its notifier was killed may come again, once.
     assert all(times <= 2 for times in inbox.came.values())
     assert len(inbox.twice()) <= REPLICAS["notifier"] * AT_ONCE_PER_CHANNEL * CHANNELS
@@ -99,7 +99,7 @@ def test_each_replica_is_restarted_then_machines_crash(
 def test_each_replica_is_upgraded(replicas: Cluster, fortnight: Fortnight, inbox: CountingInbox, before: Path) -> None:
     replicas.start(before)
     steps = _each_replaced(replicas, fortnight, inbox)
-    _all_right(replicas, fortnight, steps)
+    all_right(replicas, fortnight, steps)
     assert inbox.twice() == []
 
 
@@ -125,7 +125,7 @@ def _each_replaced(replicas: Cluster, fortnight: Fortnight, inbox: CountingInbox
     return steps
 
 
-def _all_right(replicas: Cluster, fortnight: Fortnight, steps: Steps) -> None:
+def all_right(replicas: Cluster, fortnight: Fortnight, steps: Steps) -> None:
     """Every view is right by every API, and by `verify`; nobody was turned away, and no process ended by itself."""
     aloud("is all right?")
     fortnight.until_right()

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 
 from rapport.contracts.topics import CATALOGUE, Topic
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.dead_letters import PLACE, REASON, put
 from rapport.kit.broker.kafka_login import login
 from rapport.kit.broker.producer import Producer
@@ -181,7 +181,7 @@ def test_poison_lies_in_the_dead_letters_and_the_process_goes_on(
 
 def test_a_topic_that_takes_less_than_usual_gets_the_reason_and_the_place(stack: Running) -> None:
     small = Topic(f"small-{uuid4().hex}", ("key",), (), (), config={"max.message.bytes": "5000"}, single=True)
-    kafka.create_topics(stack.kafka, 1, [small])
+    kafka_topics.create_topics(stack.kafka, 1, [small])
     producer = Producer(lambda: kafka.producer(stack.kafka, "test"))
     came = [Came(b"k", b"v" * size, offset=number) for number, size in enumerate((10, 100_000, 20))]
     try:

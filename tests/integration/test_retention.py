@@ -13,7 +13,7 @@ import pytest
 from rapport.commands.processes import _MODULES
 from rapport.contracts.topics import CATALOGUE, DAY_MS, KEPT_DAYS, Topic
 from rapport.kit import mongo
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka_topics
 from rapport.kit.health import Health
 from rapport.local.servers.stack import Running
 from services.notifier import outbox
@@ -29,7 +29,7 @@ def make(stack: Running) -> Callable[..., Topic]:
 
     def made(now: dict[str, str], wanted: dict[str, str]) -> Topic:
         name = f"kept-{uuid.uuid4().hex}"
-        kafka.create_topics(stack.kafka, 1, [Topic(name, ("key",), (), (), config=now, single=True)])
+        kafka_topics.create_topics(stack.kafka, 1, [Topic(name, ("key",), (), (), config=now, single=True)])
         return Topic(name, ("key",), (), (), config=wanted, single=True)
 
     return made
@@ -46,8 +46,8 @@ def test_what_was_told_is_remembered_longer_than_the_log_has_it() -> None:
 
 
 def test_the_stack_keeps_topics_and_offsets_for_as_long_as_is_promised(stack: Running) -> None:
-    assert kafka.OFFSETS_KEPT_MINUTES * timedelta(minutes=1) >= KEPT_DAYS * DAY
-    assert kafka.shortfalls(stack.kafka, CATALOGUE) == []
+    assert kafka_topics.OFFSETS_KEPT_MINUTES * timedelta(minutes=1) >= KEPT_DAYS * DAY
+    assert kafka_topics.shortfalls(stack.kafka, CATALOGUE) == []
 
 
 def test_a_topic_that_keeps_too_little_is_named_at_the_start_and_raised(
@@ -56,23 +56,23 @@ def test_a_topic_that_keeps_too_little_is_named_at_the_start_and_raised(
     wanted = {"cleanup.policy": "delete", "retention.ms": str(90 * DAY_MS)}
     topic = make({"retention.ms": str(30 * DAY_MS)}, wanted)
     with caplog.at_level(logging.ERROR):
-        kafka.wait_until_there(stack.kafka, [topic], logging.getLogger("test"), lambda _: None, Health())
+        kafka_topics.wait_until_there(stack.kafka, [topic], logging.getLogger("test"), lambda _: None, Health())
     assert f"retention.ms of {topic.name} is {30 * DAY_MS}, and should be {90 * DAY_MS}" in caplog.text
 
-    assert kafka.raise_settings(stack.kafka, [topic]) == [topic.name]
-    assert kafka.shortfalls(stack.kafka, [topic]) == []
-    assert kafka.raise_settings(stack.kafka, [topic]) == []
+    assert kafka_topics.raise_settings(stack.kafka, [topic]) == [topic.name]
+    assert kafka_topics.shortfalls(stack.kafka, [topic]) == []
+    assert kafka_topics.raise_settings(stack.kafka, [topic]) == []
 
 
 @pytest.mark.parametrize("kept", [str(400 * DAY_MS), "-1"])
 def test_what_is_kept_for_longer_stays_so(stack: Running, make: Callable[..., Topic], kept: str) -> None:
     topic = make({"retention.ms": kept}, {"cleanup.policy": "delete", "retention.ms": str(90 * DAY_MS)})
-    assert kafka.shortfalls(stack.kafka, [topic]) == []
+    assert kafka_topics.shortfalls(stack.kafka, [topic]) == []
 
 
 def test_a_topic_that_deletes_what_should_be_compacted_is_named(stack: Running, make: Callable[..., Topic]) -> None:
     topic = make({"cleanup.policy": "delete"}, {"cleanup.policy": "compact"})
-    (said,) = kafka.shortfalls(stack.kafka, [topic])
+    (said,) = kafka_topics.shortfalls(stack.kafka, [topic])
     assert said == f"cleanup.policy of {topic.name} is delete, and should be compact"
 
 

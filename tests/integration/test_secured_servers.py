@@ -22,7 +22,7 @@ from rapport.cli import app
 from rapport.contracts.rights import GROUPS, OPERATOR
 from rapport.contracts.topics import CATALOGUE, CONVERSATIONS, ENGAGEMENTS
 from rapport.kit import mongo
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.sealing import PREFIX, Sealer, new_key
 from rapport.processes import PROCESSES
 from services.doctor.rights import Grant
@@ -208,7 +208,7 @@ def test_without_the_right_login_nothing_is_told(
         else:
             monkeypatch.setenv(name, value)
     with pytest.raises((KafkaError, OSError)):
-        kafka.missing_topics(secured.broker.kafka, CATALOGUE)
+        kafka_topics.missing_topics(secured.broker.kafka, CATALOGUE)
 
 
 def test_every_process_says_when_the_authorities_that_it_trusts_end(secured: Secured) -> None:

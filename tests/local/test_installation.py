@@ -21,8 +21,8 @@ from typer.testing import CliRunner, Result
 from rapport.cli import app
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit import mongo
-from rapport.kit.broker.kafka import missing_topics
 from rapport.kit.broker.kafka_login import KafkaLogin
+from rapport.kit.broker.kafka_topics import missing_topics
 from rapport.local import child
 from rapport.local.service import delay_seconds
 from rapport.processes import PROCESSES

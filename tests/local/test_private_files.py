@@ -16,7 +16,7 @@ from pymongo.errors import OperationFailure
 
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit import mongo
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka_topics
 from rapport.kit.broker.kafka_login import KafkaLogin, login
 from rapport.local import child, ports, private_files
 from rapport.local.errors import StackError
@@ -76,7 +76,7 @@ def test_kafka_refuses_a_client_without_the_password(servers: tuple[Path, Runnin
     options = {**login(running.kafka_login()), **who} if who else {}
     with pytest.raises(KafkaError):
         KafkaAdminClient(bootstrap_servers=running.kafka, bootstrap_timeout_ms=2_000, **options).list_topics()
-    assert kafka.missing_topics(running.kafka, CATALOGUE, running.kafka_login()) == set()
+    assert kafka_topics.missing_topics(running.kafka, CATALOGUE, running.kafka_login()) == set()
 
 
 @pytest.mark.stack
@@ -122,7 +122,7 @@ def test_the_data_of_a_version_without_passwords_is_taken_over(tmp_path: Path, m
     stack = Stack(tmp_path)
     running = stack.up(bound=True, any_port=True)
     try:
-        assert kafka.missing_topics(running.kafka, CATALOGUE, running.kafka_login()) == set()
+        assert kafka_topics.missing_topics(running.kafka, CATALOGUE, running.kafka_login()) == set()
         with mongo.client(running.mongodb) as client:
             assert client["rapport"]["brands"].find_one() == {"_id": "museum"}
         assert open_to_others(tmp_path) == []
@@ -155,7 +155,7 @@ def _fill_as_before(data: Path) -> None:
             client.admin.command("replSetInitiate", {"_id": mongod.REPLICA_SET, "members": [member]})
             until(lambda: bool(client.admin.command("hello").get("isWritablePrimary")), "a primary")
             client["rapport"]["brands"].insert_one({"_id": "museum"})
-        kafka.create_topics(f"127.0.0.1:{kafka_port}", 1, CATALOGUE, who=KafkaLogin())
+        kafka_topics.create_topics(f"127.0.0.1:{kafka_port}", 1, CATALOGUE, who=KafkaLogin())
     finally:
         child.stop(started, 30)
     for path in (data / "secrets").iterdir():

@@ -18,7 +18,7 @@ def topics(
     from kafka.errors import KafkaError
 
     from rapport.contracts.topics import CATALOGUE
-    from rapport.kit.broker.kafka import create_topics, raise_settings, shortfalls
+    from rapport.kit.broker.kafka_topics import create_topics, raise_settings, shortfalls
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:

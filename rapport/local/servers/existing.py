@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit import mongo as kit_mongo
 from rapport.kit.broker import kafka as kit_kafka
+from rapport.kit.broker import kafka_topics
 from rapport.kit.broker.kafka_login import login
 from rapport.local import ports
 from rapport.local.errors import StackError
@@ -33,8 +34,8 @@ def check_kafka(bootstrap: str, on_progress: Callable[[str], None]) -> None:
             )
         time.sleep(_POLL_SECONDS)
     try:
-        kit_kafka.create_topics(bootstrap, replication(bootstrap), CATALOGUE)
-        kit_kafka.raise_settings(bootstrap, CATALOGUE)
+        kafka_topics.create_topics(bootstrap, replication(bootstrap), CATALOGUE)
+        kafka_topics.raise_settings(bootstrap, CATALOGUE)
     except (KafkaError, OSError) as error:
         raise StackError(
             f"RAPPORT_KAFKA names {bootstrap}; something listens there, but the topics could not be created: "

@@ -20,7 +20,7 @@ from pymongo.errors import PyMongoError
 
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit import mongo as kit_mongo
-from rapport.kit.broker import kafka as kit_kafka
+from rapport.kit.broker import kafka_topics
 from rapport.kit.broker.kafka_login import KafkaLogin
 from rapport.local import child, ports, private_files
 from rapport.local.child import Child
@@ -183,10 +183,10 @@ class Stack:
             ours = server.child()
             if ours is None or not ours.listens(int(port)):
                 return False
-            kit_kafka.create_topics(address, 1, CATALOGUE, login)
-            if kit_kafka.missing_topics(address, CATALOGUE, login):
+            kafka_topics.create_topics(address, 1, CATALOGUE, login)
+            if kafka_topics.missing_topics(address, CATALOGUE, login):
                 return False
-            kit_kafka.raise_settings(address, CATALOGUE, login)
+            kafka_topics.raise_settings(address, CATALOGUE, login)
             return True
 
         self._until("Kafka", server, attempt, broker.log, (KafkaError, OSError))

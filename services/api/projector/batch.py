@@ -9,7 +9,7 @@ import msgspec
 from rapport.contracts import codec
 from rapport.contracts.controls import FollowerErased, Heartbeat
 from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
-from rapport.contracts.rows import EPOCH, EPOCH_HEADER, ERASED, FOLLOWER, FollowerRow, parts_of
+from rapport.contracts.rows import EPOCH, EPOCH_HEADER, ERASED, FOLLOWER, MOVED, FollowerRow, parts_of
 from rapport.contracts.topics import (
     ALERTS,
     CONVERSATIONS,
@@ -181,6 +181,8 @@ def _add_follower(batch: Batch, record: Any) -> None:
     if parts[0] != FOLLOWER:
         return
     if record.value is None:
+        if MOVED in record.headers:
+            return
         brand, platform, follower = parts[1:]
         batch.followers[follower_id(brand, platform, follower)] = None
         return

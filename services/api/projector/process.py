@@ -11,7 +11,7 @@ from pymongo.errors import PyMongoError
 
 from rapport.contracts.topics import CATALOGUE, PROJECTOR_GROUP
 from rapport.kit import backoff, health, mongo, tracing
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.member import GroupConsumer, GroupLostError
 from rapport.kit.broker.producer import Producer
 from rapport.kit.log import set_up
@@ -85,7 +85,7 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, sig
         lambda: indexes.create(database), what=f"MongoDB at {where}", log=logger, errors=(PyMongoError,), wait=wait
     )
     state.ready("mongodb")
-    kafka.wait_until_there(settings.kafka, CATALOGUE, logger, wait, state)
+    kafka_topics.wait_until_there(settings.kafka, CATALOGUE, logger, wait, state)
     producer = Producer(lambda: kafka.producer(settings.kafka, "rapport-projector"))
     Probe("kafka", producer.connect).start(state)
     consumer = GroupConsumer(

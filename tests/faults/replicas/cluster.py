@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from rapport.local import ports
 from rapport.local.child import last_lines
@@ -98,6 +99,16 @@ class Replica:
             return httpx.get(f"http://127.0.0.1:{self._probed}/readyz", timeout=_ASK_SECONDS).status_code == 200
         return False
 
+    def metric(self, name: str) -> float:
+        """A metric's value, summed up over its labels."""
+        text = httpx.get(f"http://127.0.0.1:{self._probed}/metrics", timeout=_ASK_SECONDS).text
+        samples = (each for family in text_string_to_metric_families(text) for each in family.samples)
+        return sum(each.value for each in samples if each.name == name)
+
+    def give(self, settings: Mapping[str, str]) -> None:
+        """Sets these from its next start on."""
+        self._environment.update(settings)
+
     def runs(self) -> bool:
         """Whether there is a process."""
         return self._running is not None and self._running.poll() is None
@@ -146,6 +157,11 @@ class Cluster:
     def of(self, name: str) -> list[Replica]:
         """The replicas of a process."""
         return [replica for replica in self.replicas if replica.process == name]
+
+    def give(self, settings: Mapping[str, str]) -> None:
+        """Sets these for every process, from its next start on."""
+        for replica in self.replicas:
+            replica.give(settings)
 
     def start(self, tree: Path | None = None) -> None:
         """Starts all, and returns once all are ready."""

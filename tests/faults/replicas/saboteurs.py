@@ -6,6 +6,7 @@ from typing import Any
 
 from rapport.contracts import codec
 from services.notifier import claims
+from services.partitions import change
 
 
 def claims_hold_nobody_off() -> None:
@@ -26,3 +27,8 @@ def brands_of_a_new_type() -> None:
         return real("rapport.brand.v2" if type == "rapport.brand.v1" else type, **more)
 
     vars(codec)["headers"] = headers
+
+
+def rows_stay() -> None:
+    """Partitions are added, and no row moves to them."""
+    vars(change)["homes"] = lambda _key, _value, partition, *_: (partition,)

@@ -9,7 +9,7 @@ import pytest
 
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit import mongo
-from rapport.kit.broker.kafka import missing_topics
+from rapport.kit.broker.kafka_topics import missing_topics
 from rapport.local.errors import StackError
 from rapport.local.servers import broker, mongod
 from rapport.local.servers.stack import Running, Stack

@@ -27,7 +27,7 @@ from rapport.contracts.topics import (
     RELATIONSHIPS_CHANGELOG,
     SCORER_GROUP,
 )
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.kafka_login import login
 from rapport.local.servers.stack import Running, Stack
 from services.scorer.fenced.batch import Batch
@@ -288,7 +288,7 @@ def recreate(own: Running, name: str) -> None:
     """Deletes a topic and creates it again, empty."""
     admin = KafkaAdminClient(bootstrap_servers=own.kafka, **login())
     admin.delete_topics([name])
-    until(lambda: name in kafka.missing_topics(own.kafka, CATALOGUE), "the topic is gone")
-    kafka.create_topics(own.kafka, 1, CATALOGUE)
-    until(lambda: not kafka.missing_topics(own.kafka, CATALOGUE), "the topic is back")
+    until(lambda: name in kafka_topics.missing_topics(own.kafka, CATALOGUE), "the topic is gone")
+    kafka_topics.create_topics(own.kafka, 1, CATALOGUE)
+    until(lambda: not kafka_topics.missing_topics(own.kafka, CATALOGUE), "the topic is back")
     admin.close()
