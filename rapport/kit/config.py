@@ -45,7 +45,7 @@ class ReaderSettings(ServiceSettings):
     @field_validator("put_aside")
     @classmethod
     def _places(cls, value: str) -> str:
-        for number, each in enumerate(_listed(value), 1):
+        for number, each in enumerate(listed(value), 1):
             if not _PLACE.fullmatch(each):
                 raise ValueError(f"entry {number} is not `<topic>:<partition>:<offset>`, such as {_EXAMPLE}")
         return value
@@ -53,7 +53,7 @@ class ReaderSettings(ServiceSettings):
     @property
     def places(self) -> frozenset[str]:
         """These records, one by one."""
-        return frozenset(_listed(self.put_aside))
+        return frozenset(listed(self.put_aside))
 
 
 class PublicSettings(ServiceSettings):
@@ -67,17 +67,18 @@ class PublicSettings(ServiceSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
-        for each in _listed(value):
+        for each in listed(value):
             ipaddress.ip_network(each)
         return value
 
     @property
     def proxies(self) -> list[str]:
         """The trusted proxies, one by one."""
-        return _listed(self.trusted_proxies)
+        return listed(self.trusted_proxies)
 
 
-def _listed(value: str) -> list[str]:
+def listed(value: str) -> list[str]:
+    """What a setting lists, separated by commas."""
     return [each.strip() for each in value.split(",") if each.strip()]
 
 

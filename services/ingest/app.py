@@ -25,10 +25,11 @@ from rapport.kit.log import set_up
 from rapport.kit.probe import Probe, room_in
 from services.ingest.broker import Broker
 from services.ingest.connectors.connector import Shared
-from services.ingest.connectors.platforms import Platforms, connectors
+from services.ingest.connectors.platforms import Platforms, connectors, hooks
 from services.ingest.directory import KAFKA_GONE, NOT_READ, Directory
 from services.ingest.door import Door
 from services.ingest.heartbeat import beat
+from services.ingest.hooks.endpoint import Hooks
 from services.ingest.settings import IngestSettings
 
 CLOSE_WITHIN = 10
@@ -99,6 +100,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
 
     directory = Directory(settings.kafka, health, log, settings.sealer)
     door = Door(directory, broker, health, utc_now)
+    pushed = Hooks(hooks(settings), directory, broker, health, utc_now, log)
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -106,6 +108,8 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/interactions", door.post, methods=["POST"]),
+            Route("/v1/platforms/{platform}", pushed.get, methods=["GET"]),
+            Route("/v1/platforms/{platform}", pushed.post, methods=["POST"]),
             Route("/healthz", healthz),
         ],
         exception_handlers={HTTPException: _http_problem},

@@ -58,7 +58,7 @@ class Door:
             async with self._bodies.whole(request.scope, request.receive, LARGEST_BODY) as body:
                 return await self._take(request, body)
         except TooLargeError as error:
-            raise _too_large(hang_up=error.hang_up) from None
+            raise too_large(LARGEST_BODY, hang_up=error.hang_up) from None
         except FullError:
             raise ProblemError(
                 503,
@@ -153,11 +153,12 @@ def signed(body: bytes, given: str, secrets: tuple[str, ...]) -> bool:
     return fits
 
 
-def _too_large(*, hang_up: bool) -> ProblemError:
+def too_large(most: int, *, hang_up: bool) -> ProblemError:
+    """413: more than `most` bytes."""
     return ProblemError(
         413,
         "too-large",
-        f"at most {LARGEST_BODY} bytes are taken at once; send it in several requests; nothing was taken",
+        f"at most {most} bytes are taken at once; send it in several requests; nothing was taken",
         # With the rest of the body left unread, the connection cannot serve another request.
         headers={"Connection": "close"} if hang_up else None,
         title="The body is too large",

@@ -7,6 +7,7 @@ ACCEPTED = Counter(
 )
 REJECTED = Counter("rapport_ingest_interactions_rejected_total", "Interactions refused", ("platform", "reason"))
 REQUESTS = Counter("rapport_ingest_requests_total", "Requests to the generic door by outcome", ("outcome",))
+DELIVERIES = Counter("rapport_ingest_deliveries_total", "Webhook deliveries by outcome", ("platform", "outcome"))
 LAG = Histogram(
     "rapport_ingest_lag_seconds",
     "Time between when it occurred and when we observed it",

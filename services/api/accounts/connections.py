@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.api.http import unknown_fields
 from services.api.http.problems import invalid
 
-READ = {"bluesky": ("did", "jetstream", "service")}
+READ = {"bluesky": ("did", "jetstream", "service"), "facebook": ("page",)}
 """What each platform's connector reads. Platforms without a connector are not checked."""
 STREAMS = ("jetstream", "service")
 

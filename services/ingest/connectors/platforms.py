@@ -8,9 +8,12 @@ from services.ingest.connectors import bluesky
 from services.ingest.connectors.bluesky.connector import Bluesky
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.connector import Accounts, Connector, Shared
+from services.ingest.connectors.facebook.hook import Facebook
+from services.ingest.connectors.facebook.settings import FacebookSettings
+from services.ingest.hooks.hook import Hook
 
 
-class PlatformSettings(BlueskySettings, OutgoingSettings):
+class PlatformSettings(BlueskySettings, FacebookSettings, OutgoingSettings):
     """What the platforms' connectors are configured with."""
 
 
@@ -19,6 +22,14 @@ def connectors(settings: PlatformSettings, shared: Shared) -> dict[str, Connecto
     return {
         bluesky.PLATFORM: Bluesky(settings, shared),
     }
+
+
+def hooks(settings: PlatformSettings) -> dict[str, Hook]:
+    """The platforms that push to us, as far as they are set up."""
+    found: list[Hook] = []
+    if settings.facebook_secrets.get_secret_value():
+        found.append(Facebook(settings))
+    return {hook.platform: hook for hook in found}
 
 
 class Platforms:

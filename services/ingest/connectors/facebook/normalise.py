@@ -1,0 +1,324 @@
+"""Turns Facebook's deliveries for Pages into interactions. Pure.
+
+- What somebody writes under a post of the Page is a `comment`; what the Page writes there in answer to somebody is a
+  `reply`. A comment of the Page that answers nobody, such as a link below its own post, says nothing.
+- What somebody posts on the Page's wall, and where somebody names the Page, is a `mention`.
+- The conversation is the post, because a reply names the comment that it answers and not who wrote that. Messages have
+  one with each person.
+- Facebook tells a like twice at times, as `like` and as `reaction`: both get the same id.
+
+Source: https://developers.facebook.com/docs/graph-api/webhooks/reference/page and
+https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from rapport.contracts.events import Actor, Interaction, Kind, Medium, Object, Parent
+from services.ingest.hooks.delivery import (
+    MOST_CHANGES,
+    About,
+    Delivery,
+    Id,
+    Lookup,
+    UnreadableError,
+    Watched,
+    decode,
+    id_of,
+    interaction,
+    time_of,
+)
+
+_POSTS = frozenset({"status", "post", "photo", "video", "album", "link", "event", "note", "reel", "story"})
+_MEDIA: dict[str, tuple[Medium, ...]] = {
+    "photo": ("image",), "album": ("image",), "video": ("video",), "reel": ("video",), "link": ("link",),
+}  # fmt: skip
+_ATTACHED: dict[str, Medium] = {"image": "image", "video": "video", "audio": "audio", "reel": "video"}
+_ADDED = frozenset({"add", "edit", "edited"})
+_EDITED = frozenset({"edit", "edited"})
+_REMOVED = frozenset({"remove", "delete"})
+
+
+class _Change(Struct):
+    field: str
+    value: Raw
+
+
+class _Entry(Struct):
+    id: Id
+    time: float | None = None
+    changes: list[Raw] = []
+    messaging: list[Raw] = []
+
+
+class _Envelope(Struct):
+    object: str
+    entry: list[_Entry]
+
+
+class _Person(Struct):
+    id: Id
+    name: str | None = None
+
+
+class _Feed(Struct, kw_only=True):
+    item: str
+    verb: str = "add"
+    by: _Person | None = field(default=None, name="from")
+    sender_id: Id | None = None
+    sender_name: str | None = None
+    post_id: Id | None = None
+    comment_id: Id | None = None
+    parent_id: Id | None = None
+    share_id: Id | None = None
+    created_time: float | None = None
+    message: str | None = None
+    reaction_type: str | None = None
+    published: int = 1
+    photo: str | None = None
+    photos: list[str] = []
+    video: str | None = None
+    link: str | None = None
+    sent: float | None = None
+    """The time of its entry."""
+
+    @property
+    def at(self) -> datetime | None:
+        """When it happened. `created_time` is that of the thing, so a change of it is as old as its notification."""
+        return time_of(self.created_time if self.verb == "add" or self.sent is None else self.sent)
+
+    @property
+    def actor(self) -> Actor | None:
+        """Who did it; None where Facebook does not say, as for people who did not allow it."""
+        if self.by is not None:
+            return Actor(id_of(self.by.id, "from.id"), name=self.by.name)
+        return Actor(str(self.sender_id), name=self.sender_name) if self.sender_id else None
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """What it shows beside its text."""
+        if self.item == "comment":
+            return (*(("image",) if self.photo or self.photos else ()), *(("video",) if self.video else ()))
+        return _MEDIA.get(self.item, ())
+
+
+class _Sender(Struct):
+    id: Id
+
+
+class _Attachment(Struct):
+    type: str = ""
+
+
+class _Message(Struct, kw_only=True):
+    mid: str
+    text: str | None = None
+    attachments: list[_Attachment] = []
+    is_echo: bool = False
+    is_deleted: bool = False
+    app_id: int | None = None
+
+
+class _Messaging(Struct, kw_only=True):
+    sender: _Sender
+    recipient: _Sender
+    timestamp: float | None = None
+    message: _Message | None = None
+
+
+def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
+    """What a delivery says, change by change. Raises UnreadableError where the whole is not one of a Page."""
+    envelope = decode(body, _Envelope)
+    if envelope.object != "page":
+        raise UnreadableError(f"object is {envelope.object!r}, not page")
+    delivery = Delivery()
+    left = MOST_CHANGES
+    for number, entry in enumerate(envelope.entry):
+        watched = lookup(str(entry.id))
+        for what, raws, read_one in (
+            ("changes", entry.changes, partial(_change, sent=entry.time)),
+            ("messaging", entry.messaging, _messaging),
+        ):
+            left -= len(raws)
+            if left < 0:
+                raise UnreadableError(f"more than {MOST_CHANGES} changes at once")
+            if not watched:
+                delivery.ignored["of an account that nobody connected"] += len(raws)
+                continue
+            for place, raw in enumerate(raws):
+                for one in watched:
+                    try:
+                        read_one(raw, one, observed_at, delivery)
+                    except Exception as error:  # what nobody foresaw must not hold up what comes with it
+                        delivery.failed(f"entry[{number}].{what}[{place}]", error)
+    return delivery
+
+
+def _change(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None) -> None:
+    change = decode(raw, _Change)
+    if change.field not in ("feed", "mention"):
+        delivery.ignored[change.field[:64]] += 1
+        return
+    feed = decode(change.value, _Feed)
+    feed.sent = sent
+    found = _mention(feed, watched, observed_at) if change.field == "mention" else _feed(feed, watched, observed_at)
+    if found is None:
+        delivery.ignored[f"{feed.item} {feed.verb}"[:64]] += 1
+    else:
+        delivery.interactions.append(found)
+
+
+def _feed(feed: _Feed, watched: Watched, observed_at: datetime) -> Interaction | None:
+    if feed.item == "comment":
+        return _comment(feed, watched, observed_at)
+    if feed.item in ("reaction", "like"):
+        return _reaction(feed, watched, observed_at)
+    if feed.item == "share":
+        return _share(feed, watched, observed_at)
+    if feed.item in _POSTS and feed.published:
+        return _post(feed, watched, observed_at)
+    return None
+
+
+def _comment(feed: _Feed, watched: Watched, observed_at: datetime) -> Interaction | None:
+    comment, post = id_of(feed.comment_id, "comment_id"), id_of(feed.post_id, "post_id")
+    about = About(Object(comment, _url(comment)), post, post, feed.at, post)
+    actor = feed.actor
+    if feed.verb in _REMOVED:
+        # The comment is gone, whoever took it away.
+        return interaction(
+            watched, observed_at, about, id=f"{comment}#delete", kind="delete", actor=actor or _page(watched)
+        )
+    if feed.verb in ("hide", "unhide"):
+        return _hiding(comment, feed, watched, observed_at, about)
+    if feed.verb not in _ADDED:
+        return None
+    # A person whom Facebook does not name waits for an answer like any other.
+    actor = actor or Actor(f"unknown:{comment}")
+    by_brand = watched.is_brand(actor.id) or watched.is_staff(actor.id)
+    answers = str(feed.parent_id) if feed.parent_id and str(feed.parent_id) != post else None
+    if by_brand and answers is None:
+        return None
+    edited = feed.verb in _EDITED
+    return interaction(
+        watched, observed_at, about,
+        id=f"{comment}#edit-{_stamp(feed)}" if edited else comment,
+        kind="edit" if edited else "reply" if by_brand else "comment",
+        actor=actor, parent=Parent(answers) if answers else None, text=feed.message, media=feed.media,
+    )  # fmt: skip
+
+
+def _reaction(feed: _Feed, watched: Watched, observed_at: datetime) -> Interaction | None:
+    actor, post = feed.actor, id_of(feed.post_id, "post_id")
+    undo = feed.verb in _REMOVED
+    # What the Page itself likes of others does not say whose it is.
+    if actor is None or watched.is_brand(actor.id) or watched.is_staff(actor.id) or not (undo or feed.verb in _ADDED):
+        return None
+    thing = str(feed.comment_id or post)
+    reaction = feed.reaction_type or "like"
+    what, when = ("undo", feed.sent) if undo else ("do", feed.created_time)
+    return interaction(
+        watched, observed_at, About(Object(thing), post, post, feed.at, post),
+        id=f"{thing}#{actor.id}#{reaction}-{what}-{int(when or 0)}",
+        kind="reaction", actor=actor, reaction=reaction, undo=undo,
+    )  # fmt: skip
+
+
+def _share(feed: _Feed, watched: Watched, observed_at: datetime) -> Interaction | None:
+    actor = feed.actor
+    if actor is None or watched.is_brand(actor.id) or watched.is_staff(actor.id):
+        return None
+    thing = id_of(feed.share_id or feed.post_id, "share_id or post_id")
+    undo = feed.verb in _REMOVED
+    about = About(Object(thing), thing, None, feed.at, str(feed.parent_id or feed.post_id or "") or None)
+    return interaction(
+        watched, observed_at, about, id=f"{thing}#share{'-undo' if undo else ''}", kind="share", actor=actor,
+        text=feed.message, undo=undo,
+    )  # fmt: skip
+
+
+def _post(feed: _Feed, watched: Watched, observed_at: datetime) -> Interaction | None:
+    post = id_of(feed.post_id, "post_id")
+    actor = feed.actor or _page(watched)
+    about = About(Object(post, _url(post)), post, post, feed.at)
+    if feed.verb in _REMOVED:
+        return interaction(watched, observed_at, about, id=f"{post}#delete", kind="delete", actor=actor)
+    if feed.verb in ("hide", "unhide"):
+        return _hiding(post, feed, watched, observed_at, about)
+    if feed.verb not in _ADDED:
+        return None
+    edited = feed.verb in _EDITED
+    kind: Kind = "post" if watched.is_brand(actor.id) or watched.is_staff(actor.id) else "mention"
+    return interaction(
+        watched, observed_at, about, id=f"{post}#edit-{_stamp(feed)}" if edited else post,
+        kind="edit" if edited else kind, actor=actor, text=feed.message, media=feed.media,
+    )  # fmt: skip
+
+
+def _mention(feed: _Feed, watched: Watched, observed_at: datetime) -> Interaction | None:
+    actor = feed.actor
+    thing = id_of(feed.comment_id or feed.post_id, "comment_id or post_id")
+    if actor is None or watched.is_brand(actor.id) or watched.is_staff(actor.id) or feed.verb not in _ADDED:
+        return None
+    thread = str(feed.post_id or thing)
+    return interaction(
+        watched, observed_at, About(Object(thing, _url(thing)), thread, thread, feed.at),
+        id=thing, kind="mention", actor=actor, text=feed.message, media=feed.media,
+    )  # fmt: skip
+
+
+def _messaging(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery) -> None:
+    """A private message, or the Page's answer to one, by whatever program it was written."""
+    found = decode(raw, _Messaging)
+    message = found.message
+    if message is None:
+        delivery.ignored["messaging without a message"] += 1
+        return
+    echo = message.is_echo
+    person = str(found.recipient.id if echo else found.sender.id)
+    thread = f"{watched.id}:{person}"
+    at = time_of(found.timestamp / 1000 if found.timestamp is not None else None)
+    kind: Kind = "delete" if message.is_deleted else "reply" if echo else "message"
+    delivery.interactions.append(
+        interaction(
+            watched,
+            observed_at,
+            About(Object(message.mid), thread, thread, at),
+            id=f"{message.mid}#delete" if message.is_deleted else message.mid,
+            kind=kind,
+            actor=_page(watched) if echo else Actor(person),
+            text=message.text,
+            media=_attached(message.attachments),
+        )
+    )
+
+
+def _hiding(thing: str, feed: _Feed, watched: Watched, observed_at: datetime, about: About) -> Interaction:
+    """Only the Page hides what stands on it."""
+    kind: Kind = "hide" if feed.verb == "hide" else "unhide"
+    return interaction(
+        watched, observed_at, about, id=f"{thing}#{kind}-{_stamp(feed)}", kind=kind, actor=_page(watched)
+    )
+
+
+def _page(watched: Watched) -> Actor:
+    return Actor(watched.id, name=watched.account.handle)
+
+
+def _url(thing: str) -> str:
+    return f"https://www.facebook.com/{thing}"
+
+
+def _attached(found: Sequence[_Attachment]) -> tuple[Medium, ...]:
+    return tuple(_ATTACHED.get(each.type, "link") for each in found)
+
+
+def _stamp(feed: _Feed) -> str:
+    """What tells one change of a thing from the next, and is the same where Facebook sends it again."""
+    words = msgspec.json.encode([feed.message, feed.photo, feed.video, feed.published])
+    return f"{int(feed.sent or feed.created_time or 0)}-{hashlib.sha256(words).hexdigest()[:12]}"

@@ -1,0 +1,111 @@
+"""What becomes of platforms' deliveries: each recorded one exactly, damaged ones without harm to those beside them."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rapport.contracts.events import Interaction
+from rapport.domain.exchanges.fitting import fit
+from services.ingest.broker import record_of
+from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError
+from tests.deliveries import FOLDER, HOOKS, OBSERVED_AT, Recorded, recorded
+
+RECORDED = list(recorded())
+
+
+@pytest.mark.parametrize("one", RECORDED, ids=lambda one: f"{one.platform}/{one.name}")
+def test_a_delivery_becomes_exactly_its_interactions(one: Recorded) -> None:
+    found = HOOKS[one.platform].read(one.body, one.lookup, OBSERVED_AT)
+    assert json.loads(msgspec.json.encode(found.interactions)) == one.expected
+    again = HOOKS[one.platform].read(one.body, one.lookup, OBSERVED_AT)
+    assert again.interactions == found.interactions, "sent again, it is the same"
+    for interaction in found.interactions:
+        record = record_of(fit(interaction))
+        msgspec.json.decode(record.value, type=Interaction)
+
+
+def test_each_platform_that_pushes_has_deliveries() -> None:
+    assert {one.platform for one in RECORDED} == HOOKS.keys()
+    assert {file.parent.name for file in FOLDER.glob("*/*.json")} == HOOKS.keys()
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a JSON value."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, each in inner for place in _places(each, (*path, key)))]
+
+
+def _with(value: Any, path: tuple[Any, ...], other: Any) -> Any:
+    if not path:
+        return other
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = _with(value[path[0]], path[1:], other)
+    return copy
+
+
+odd = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
+    st.sampled_from(["", "\x00", "9" * 600, "NaN", "0001-01-01T00:00:00Z", "-1", "1e400"]), st.just([]), st.just({}),
+    st.lists(st.integers(), max_size=3), st.dictionaries(st.text(max_size=5), st.none(), max_size=3),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("one", RECORDED, ids=lambda one: f"{one.platform}/{one.name}")
+@given(data=st.data())
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_stands_in_a_place_nothing_is_raised_and_nothing_of_others_is_invented(
+    one: Recorded, data: st.DataObject
+) -> None:
+    body = json.loads(one.body)
+    place = data.draw(st.sampled_from(_places(body)))
+    damaged = json.dumps(_with(body, place, data.draw(odd))).encode()
+    try:
+        found = HOOKS[one.platform].read(damaged, one.lookup, OBSERVED_AT)
+    except UnreadableError:
+        return
+    changes = len(damaged)
+    assert len(found.interactions) + found.unread <= changes
+    for interaction in found.interactions:
+        assert one.lookup(_id_of(one, interaction)), "only for accounts that are connected"
+
+
+def _id_of(one: Recorded, interaction: Interaction) -> str:
+    file = json.loads((FOLDER / one.platform / f"{one.name}.json").read_text())
+    accounts = {each.get("account", f"{one.platform}-roastery"): each["id"] for each in file["accounts"]}
+    return str(accounts[interaction.account])
+
+
+@pytest.mark.parametrize("platform", sorted(HOOKS))
+@given(body=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+@settings(max_examples=200, deadline=None)
+def test_what_is_no_delivery_at_all_is_refused(platform: str, body: bytes) -> None:
+    try:
+        found = HOOKS[platform].read(body, lambda _: (), OBSERVED_AT)
+    except UnreadableError:
+        return
+    assert found.interactions == []
+
+
+@pytest.mark.parametrize("platform", sorted(HOOKS))
+@pytest.mark.parametrize(
+    "body", [b"[" * 200_000, b'{"entry":' * 100_000, b'{"a":"' + b"x" * 2**20], ids=["lists", "objects", "long"]
+)
+def test_what_nests_deeply_or_never_ends_is_refused(platform: str, body: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        HOOKS[platform].read(body, lambda _: (), OBSERVED_AT)
+
+
+def test_so_many_changes_are_too_many_and_only_the_first_problems_are_named() -> None:
+    one = next(each for each in RECORDED if each.platform == "facebook" and each.name == "comment")
+    body = json.loads(one.body)
+    bad = {"field": "feed", "value": {"item": "comment"}}
+    body["entry"][0]["changes"] = [bad] * MOST_CHANGES
+    found = HOOKS["facebook"].read(json.dumps(body).encode(), one.lookup, OBSERVED_AT)
+    assert (found.unread, len(found.problems)) == (MOST_CHANGES, MOST_PROBLEMS)
+    body["entry"][0]["changes"].append(bad)
+    with pytest.raises(UnreadableError, match="at once"):
+        HOOKS["facebook"].read(json.dumps(body).encode(), one.lookup, OBSERVED_AT)
