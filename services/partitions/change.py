@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
-from kafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from kafka import TopicPartition as AdminPartition
 from kafka.admin import OffsetSpec
 
 from rapport.contracts import codec
@@ -178,6 +178,8 @@ class _Change:
     async def _waiting(self, standing: Standing, begin: int) -> int:
         """How many records wait that a new partition would need. Ticks and heartbeats come anew in each."""
         source, many = standing.source, 0
+        if begin >= standing.end:
+            return 0
         async with _reader(self._bootstrap) as reader:
             reader.assign([source])
             reader.seek(source, begin)
@@ -249,7 +251,7 @@ class _Change:
         key, value = key_of("partitions"), codec.encode(event)
         its_id = f"partitions:{self._was}:{self._now}"
         headers = codec.headers("rapport.control.v1", id=its_id, source="/rapport/partitions")
-        added = [TopicPartition(CONVERSATIONS.name, number) for number in range(self._was, self._now)]
+        added = [AdminPartition(CONVERSATIONS.name, number) for number in range(self._was, self._now)]
 
         def write() -> None:
             ends = kafka_topics.offsets(self._bootstrap, added, OffsetSpec.LATEST)
