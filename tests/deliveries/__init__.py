@@ -26,6 +26,13 @@ SETTINGS = PlatformSettings(
     port=0,
     facebook_secrets=SecretStr(f"{SECRET},{OLD_SECRET}"),
     facebook_verify_token=SecretStr(TOKEN),
+    instagram_secrets=SecretStr(f"{SECRET},{OLD_SECRET}"),
+    instagram_verify_token=SecretStr(TOKEN),
+    threads_secrets=SecretStr(f"{SECRET},{OLD_SECRET}"),
+    threads_verify_token=SecretStr(TOKEN),
+    linkedin_secrets=SecretStr(f"{SECRET},{OLD_SECRET}"),
+    x_secrets=SecretStr(f"{SECRET},{OLD_SECRET}"),
+    tiktok_secrets=SecretStr(f"{SECRET},{OLD_SECRET}"),
 )
 HOOKS: Mapping[str, Hook] = hooks(SETTINGS)
 
@@ -64,7 +71,7 @@ def lookup(platform: str, accounts: list[dict[str, Any]]) -> Lookup:
                 handle=each.get("handle", "Roastery"),
                 connected_at=datetime(2026, 1, 1, tzinfo=UTC),
                 door_secrets=(),
-                connection={HOOKS[platform].id_field: each["id"]},
+                connection={HOOKS[platform].id_field: each["id"], **each.get("connection", {})},
                 staff=tuple(each.get("staff", ())),
             ),
             id=each["id"],

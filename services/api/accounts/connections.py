@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from services.api.http import unknown_fields
 from services.api.http.problems import invalid
 
-READ = {"bluesky": ("did", "jetstream", "service"), "facebook": ("page",)}
+READ = {
+    "bluesky": ("did", "jetstream", "service"),
+    "facebook": ("page",),
+    "instagram": ("user",),
+    "linkedin": ("organization",),
+    "threads": ("user",),
+    "tiktok": ("business", "identifier"),
+    "x": ("user",),
+}
 """What each platform's connector reads. Platforms without a connector are not checked."""
 STREAMS = ("jetstream", "service")
 

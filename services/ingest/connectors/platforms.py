@@ -1,7 +1,7 @@
 """The platforms that ingest reads. A new one is named here and nowhere else outside its package."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rapport.kit.config import OutgoingSettings
 from services.ingest.connectors import bluesky
@@ -10,10 +10,29 @@ from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.connector import Accounts, Connector, Shared
 from services.ingest.connectors.facebook.hook import Facebook
 from services.ingest.connectors.facebook.settings import FacebookSettings
+from services.ingest.connectors.instagram.hook import Instagram
+from services.ingest.connectors.instagram.settings import InstagramSettings
+from services.ingest.connectors.linkedin.hook import LinkedIn
+from services.ingest.connectors.linkedin.settings import LinkedInSettings
+from services.ingest.connectors.threads.hook import Threads
+from services.ingest.connectors.threads.settings import ThreadsSettings
+from services.ingest.connectors.tiktok.hook import Tiktok
+from services.ingest.connectors.tiktok.settings import TiktokSettings
+from services.ingest.connectors.x.hook import X
+from services.ingest.connectors.x.settings import XSettings
 from services.ingest.hooks.hook import Hook
 
 
-class PlatformSettings(BlueskySettings, FacebookSettings, OutgoingSettings):
+class PlatformSettings(
+    BlueskySettings,
+    FacebookSettings,
+    InstagramSettings,
+    LinkedInSettings,
+    ThreadsSettings,
+    TiktokSettings,
+    XSettings,
+    OutgoingSettings,
+):
     """What the platforms' connectors are configured with."""
 
 
@@ -24,12 +43,13 @@ def connectors(settings: PlatformSettings, shared: Shared) -> dict[str, Connecto
     }
 
 
+_PUSHING: tuple[Callable[[PlatformSettings], Hook], ...] = (Facebook, Instagram, LinkedIn, Threads, Tiktok, X)
+
+
 def hooks(settings: PlatformSettings) -> dict[str, Hook]:
     """The platforms that push to us, as far as they are set up."""
-    found: list[Hook] = []
-    if settings.facebook_secrets.get_secret_value():
-        found.append(Facebook(settings))
-    return {hook.platform: hook for hook in found}
+    made = (platform(settings) for platform in _PUSHING)
+    return {hook.platform: hook for hook in made if hook.set_up}
 
 
 class Platforms:

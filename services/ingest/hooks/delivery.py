@@ -52,6 +52,10 @@ class Watched:
         """Whether somebody works for the brand, with an account of their own."""
         return actor in self.account.staff
 
+    def is_named(self, username: str | None) -> bool:
+        """Whether somebody is the account itself, by its handle. For where a platform gives a name and no id."""
+        return username is not None and username.casefold() == self.account.handle.removeprefix("@").casefold()
+
 
 Id: TypeAlias = str | int
 """Platforms write the same ids as strings or as numbers; here they are strings, always."""
@@ -119,6 +123,19 @@ def time_of(seconds: float | None) -> datetime | None:
     return at
 
 
+def iso_time_of(text: str | None) -> datetime | None:
+    """A platform's time in ISO 8601. Raises UnreadableError where it is none, or has no zone."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UnreadableError(f"{text!r:.60} is no time in ISO 8601") from error
+    if at.tzinfo is None or not in_range(at):
+        raise UnreadableError(f"{text!r:.60} is no time with a zone between 1971 and 9998")
+    return at
+
+
 @dataclass(frozen=True)
 class About:
     """What an interaction is about, and when it occurred as the platform says; None if it does not say."""
@@ -142,6 +159,7 @@ def interaction(
     parent: Parent | None = None,
     text: str | None = None,
     media: tuple[Medium, ...] = (),
+    language: str | None = None,
     reaction: str | None = None,
     undo: bool = False,
     automatic: bool = False,
@@ -153,5 +171,6 @@ def interaction(
         id=id, brand=watched.brand, platform=watched.account.platform, account=watched.account.id, kind=kind,
         actor=actor, object=about.object, conversation=about.conversation, thread=about.thread, post=about.post,
         occurred_at=time.at, occurred_at_source=time.source, clamped=time.clamped, observed_at=observed_at,
-        parent=parent, text=text, media=media, reaction=reaction, undo=undo, automatic=automatic, staff=staff,
+        parent=parent, text=text, media=media, language=language, reaction=reaction, undo=undo, automatic=automatic,
+        staff=staff,
     )  # fmt: skip

@@ -29,6 +29,8 @@ class Hook(Protocol):
     """Where an account's connection has the platform's id of the account."""
     largest_body: int
     """Bytes."""
+    set_up: bool
+    """Whether there is a secret to check deliveries with. Without one, none is taken."""
 
     def challenge(self, query: Mapping[str, str]) -> Answer:
         """The answer to a GET by which the platform makes sure that the address is ours. Raises UnsignedError."""

@@ -1,15 +1,65 @@
-"""What Facebook, Instagram and Threads have in common: how Meta makes sure of an address, and how it signs.
+"""What Facebook, Instagram and Threads have in common: how Meta makes sure of an address, how it signs, its envelope.
 
-Source: https://developers.facebook.com/docs/graph-api/webhooks/getting-started
+Source: https://developers.facebook.com/docs/graph-api/webhooks/getting-started and, for the envelopes,
+https://developers.facebook.com/docs/instagram-platform/webhooks/examples
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
 
+from msgspec import Raw, Struct
+
+from services.ingest.hooks.delivery import (
+    MOST_CHANGES,
+    Delivery,
+    Id,
+    Lookup,
+    UnreadableError,
+    Watched,
+    decode,
+    id_of,
+    time_of,
+)
 from services.ingest.hooks.hook import Answer, UnsignedError, fits, hexdigest
 
 LARGEST_BODY = 4 * 2**20
 """Bytes. A delivery has up to 1,000 changes, nearly all of them short."""
 _SIGNATURE = "x-hub-signature-256"
+_FIRST_MILLISECONDS = 10**11
+"""From here on a time is in milliseconds: as seconds it would lie in the year 5138, as milliseconds it is 1973."""
+
+
+class Change(Struct):
+    """What happened, and the name of what the app subscribed to."""
+
+    field: str
+    value: Raw
+
+
+class ReadOne(Protocol):
+    """Adds to the delivery what one change says to one account. Whatever it raises is a problem of this change."""
+
+    def __call__(
+        self, raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None
+    ) -> None:
+        """`sent` is the time of its entry: when Meta sent it, and not when it happened."""
+
+
+class _Envelope(Struct):
+    object: str
+    entry: list[Raw]
+
+
+class _Entry(Struct, kw_only=True):
+    id: Id
+    time: float | None = None
+    field: str | None = None
+    """Only in the flat envelope, in which an entry is a change by itself, with a `value`."""
+    changes: list[Raw] = []
+    messaging: list[Raw] = []
+    standby: list[Raw] = []
+    """Messages as well, while another program of the account has the conversation."""
 
 
 def challenge(query: Mapping[str, str], token: str) -> Answer:
@@ -28,3 +78,67 @@ def check(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> No
         raise UnsignedError("X-Hub-Signature-256 is missing")
     if not fits(given, [f"sha256={hexdigest(secret, body)}" for secret in secrets]):
         raise UnsignedError("X-Hub-Signature-256 is not the body's, with none of the app's secrets")
+
+
+def read(
+    body: bytes, what: str, lookup: Lookup, observed_at: datetime, change: ReadOne, messaging: ReadOne
+) -> Delivery:
+    """What a delivery says, change by change. Raises UnreadableError where the whole is not one about `what`.
+
+    `entry[]` has `changes[]{field,value}`, or `field` and `value` itself, and `messaging[]` or `standby[]`. Meta's
+    documents show the envelope also as the only item of a list.
+    """
+    listed = body.lstrip().startswith(b"[")
+    entries: list[Raw] = []
+    for envelope in decode(body, list[_Envelope]) if listed else [decode(body, _Envelope)]:
+        if envelope.object != what:
+            raise UnreadableError(f"object is {envelope.object!r}, not {what}")
+        entries += envelope.entry
+    delivery = Delivery()
+    left = MOST_CHANGES
+    for number, raw in enumerate(entries):
+        where = f"entry[{number}]"
+        try:
+            entry = decode(raw, _Entry)
+            watched, sent = lookup(id_of(entry.id, "id")), entry.time
+            found = _parts(where, raw, entry, change, messaging)
+        except UnreadableError as error:
+            delivery.failed(where, error)
+            watched, sent, found = (), None, []
+        left -= max(1, len(found))
+        if left < 0:
+            raise UnreadableError(f"more than {MOST_CHANGES} changes at once")
+        if found and not watched:
+            delivery.ignored["of an account that nobody connected"] += len(found)
+        for place, one, read_one in found:
+            for account in watched:
+                try:
+                    read_one(one, account, observed_at, delivery, sent)
+                except Exception as error:  # what nobody foresaw must not hold up what comes with it
+                    delivery.failed(place, error)
+    return delivery
+
+
+def _parts(where: str, raw: Raw, entry: _Entry, change: ReadOne, messaging: ReadOne) -> list[tuple[str, Raw, ReadOne]]:
+    """The changes of an entry: where each is, itself, and what reads it."""
+    return [
+        *([(where, raw, change)] if entry.field is not None else []),
+        *((f"{where}.changes[{place}]", one, change) for place, one in enumerate(entry.changes)),
+        *((f"{where}.messaging[{place}]", one, messaging) for place, one in enumerate(entry.messaging)),
+        *((f"{where}.standby[{place}]", one, messaging) for place, one in enumerate(entry.standby)),
+    ]
+
+
+def moment(number: float | None) -> datetime | None:
+    """A time that Meta writes in seconds at times and in milliseconds at others. Raises UnreadableError."""
+    if number is not None and number >= _FIRST_MILLISECONDS:
+        number /= 1000
+    return time_of(number)
+
+
+def sent_at(number: float | None) -> datetime | None:
+    """When Meta sent something, None where that cannot be read: nothing depends on it but a better guess."""
+    try:
+        return moment(number)
+    except UnreadableError:
+        return None

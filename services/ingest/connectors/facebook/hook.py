@@ -20,6 +20,7 @@ class Facebook:
 
     def __init__(self, settings: FacebookSettings) -> None:
         self._secrets = listed(settings.facebook_secrets.get_secret_value())
+        self.set_up = bool(self._secrets)
         self._token = settings.facebook_verify_token.get_secret_value()
 
     def challenge(self, query: Mapping[str, str]) -> Answer:

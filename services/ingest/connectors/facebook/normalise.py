@@ -3,62 +3,41 @@
 - What somebody writes under a post of the Page is a `comment`; what the Page writes there in answer to somebody is a
   `reply`. A comment of the Page that answers nobody, such as a link below its own post, says nothing.
 - What somebody posts on the Page's wall, and where somebody names the Page, is a `mention`.
-- The conversation is the post, because a reply names the comment that it answers and not who wrote that. Messages have
-  one with each person.
+- The conversation is the post, because a reply names the comment that it answers and not who wrote that.
+- Private messages are read as Instagram's are, by `meta_messages`.
 - Facebook tells a like twice at times, as `like` and as `reaction`: both get the same id.
 
-Source: https://developers.facebook.com/docs/graph-api/webhooks/reference/page and
-https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
+Source: https://developers.facebook.com/docs/graph-api/webhooks/reference/page
 """
 
 import hashlib
-from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from rapport.contracts.events import Actor, Interaction, Kind, Medium, Object, Parent
+from services.ingest.hooks import meta
 from services.ingest.hooks.delivery import (
-    MOST_CHANGES,
     About,
     Delivery,
     Id,
     Lookup,
-    UnreadableError,
     Watched,
     decode,
     id_of,
     interaction,
     time_of,
 )
+from services.ingest.hooks.meta_messages import messaging
 
 _POSTS = frozenset({"status", "post", "photo", "video", "album", "link", "event", "note", "reel", "story"})
 _MEDIA: dict[str, tuple[Medium, ...]] = {
     "photo": ("image",), "album": ("image",), "video": ("video",), "reel": ("video",), "link": ("link",),
 }  # fmt: skip
-_ATTACHED: dict[str, Medium] = {"image": "image", "video": "video", "audio": "audio", "reel": "video"}
 _ADDED = frozenset({"add", "edit", "edited"})
 _EDITED = frozenset({"edit", "edited"})
 _REMOVED = frozenset({"remove", "delete"})
-
-
-class _Change(Struct):
-    field: str
-    value: Raw
-
-
-class _Entry(Struct):
-    id: Id
-    time: float | None = None
-    changes: list[Raw] = []
-    messaging: list[Raw] = []
-
-
-class _Envelope(Struct):
-    object: str
-    entry: list[_Entry]
 
 
 class _Person(Struct):
@@ -107,60 +86,13 @@ class _Feed(Struct, kw_only=True):
         return _MEDIA.get(self.item, ())
 
 
-class _Sender(Struct):
-    id: Id
-
-
-class _Attachment(Struct):
-    type: str = ""
-
-
-class _Message(Struct, kw_only=True):
-    mid: str
-    text: str | None = None
-    attachments: list[_Attachment] = []
-    is_echo: bool = False
-    is_deleted: bool = False
-    app_id: int | None = None
-
-
-class _Messaging(Struct, kw_only=True):
-    sender: _Sender
-    recipient: _Sender
-    timestamp: float | None = None
-    message: _Message | None = None
-
-
 def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     """What a delivery says, change by change. Raises UnreadableError where the whole is not one of a Page."""
-    envelope = decode(body, _Envelope)
-    if envelope.object != "page":
-        raise UnreadableError(f"object is {envelope.object!r}, not page")
-    delivery = Delivery()
-    left = MOST_CHANGES
-    for number, entry in enumerate(envelope.entry):
-        watched = lookup(str(entry.id))
-        for what, raws, read_one in (
-            ("changes", entry.changes, partial(_change, sent=entry.time)),
-            ("messaging", entry.messaging, _messaging),
-        ):
-            left -= len(raws)
-            if left < 0:
-                raise UnreadableError(f"more than {MOST_CHANGES} changes at once")
-            if not watched:
-                delivery.ignored["of an account that nobody connected"] += len(raws)
-                continue
-            for place, raw in enumerate(raws):
-                for one in watched:
-                    try:
-                        read_one(raw, one, observed_at, delivery)
-                    except Exception as error:  # what nobody foresaw must not hold up what comes with it
-                        delivery.failed(f"entry[{number}].{what}[{place}]", error)
-    return delivery
+    return meta.read(body, "page", lookup, observed_at, _change, messaging)
 
 
 def _change(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None) -> None:
-    change = decode(raw, _Change)
+    change = decode(raw, meta.Change)
     if change.field not in ("feed", "mention"):
         delivery.ignored[change.field[:64]] += 1
         return
@@ -272,32 +204,6 @@ def _mention(feed: _Feed, watched: Watched, observed_at: datetime) -> Interactio
     )  # fmt: skip
 
 
-def _messaging(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery) -> None:
-    """A private message, or the Page's answer to one, by whatever program it was written."""
-    found = decode(raw, _Messaging)
-    message = found.message
-    if message is None:
-        delivery.ignored["messaging without a message"] += 1
-        return
-    echo = message.is_echo
-    person = str(found.recipient.id if echo else found.sender.id)
-    thread = f"{watched.id}:{person}"
-    at = time_of(found.timestamp / 1000 if found.timestamp is not None else None)
-    kind: Kind = "delete" if message.is_deleted else "reply" if echo else "message"
-    delivery.interactions.append(
-        interaction(
-            watched,
-            observed_at,
-            About(Object(message.mid), thread, thread, at),
-            id=f"{message.mid}#delete" if message.is_deleted else message.mid,
-            kind=kind,
-            actor=_page(watched) if echo else Actor(person),
-            text=message.text,
-            media=_attached(message.attachments),
-        )
-    )
-
-
 def _hiding(thing: str, feed: _Feed, watched: Watched, observed_at: datetime, about: About) -> Interaction:
     """Only the Page hides what stands on it."""
     kind: Kind = "hide" if feed.verb == "hide" else "unhide"
@@ -312,10 +218,6 @@ def _page(watched: Watched) -> Actor:
 
 def _url(thing: str) -> str:
     return f"https://www.facebook.com/{thing}"
-
-
-def _attached(found: Sequence[_Attachment]) -> tuple[Medium, ...]:
-    return tuple(_ATTACHED.get(each.type, "link") for each in found)
 
 
 def _stamp(feed: _Feed) -> str:

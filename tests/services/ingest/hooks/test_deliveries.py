@@ -12,7 +12,7 @@ from rapport.contracts.events import Interaction
 from rapport.domain.exchanges.fitting import fit
 from services.ingest.broker import record_of
 from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError
-from tests.deliveries import FOLDER, HOOKS, OBSERVED_AT, Recorded, recorded
+from tests.deliveries import FOLDER, HOOKS, OBSERVED_AT, Recorded, lookup, recorded
 
 RECORDED = list(recorded())
 
@@ -99,13 +99,34 @@ def test_what_nests_deeply_or_never_ends_is_refused(platform: str, body: bytes) 
         HOOKS[platform].read(body, lambda _: (), OBSERVED_AT)
 
 
-def test_so_many_changes_are_too_many_and_only_the_first_problems_are_named() -> None:
-    one = next(each for each in RECORDED if each.platform == "facebook" and each.name == "comment")
-    body = json.loads(one.body)
-    bad = {"field": "feed", "value": {"item": "comment"}}
-    body["entry"][0]["changes"] = [bad] * MOST_CHANGES
-    found = HOOKS["facebook"].read(json.dumps(body).encode(), one.lookup, OBSERVED_AT)
+def _full(platform: str, bad: dict[str, Any], changes: int) -> bytes:
+    """A delivery of so many changes, all damaged."""
+    if platform == "threads":
+        return json.dumps({"target_id": "7", "time": 1795953605, "values": [bad] * changes}).encode()
+    entry = {"id": "7", "time": 1795953605, "changes": [bad] * changes}
+    return json.dumps({"object": "page" if platform == "facebook" else platform, "entry": [entry]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("platform", "bad"),
+    [
+        ("facebook", {"field": "feed", "value": {"item": "comment"}}),
+        ("instagram", {"field": "comments", "value": {}}),
+        ("threads", {"field": "replies", "value": {}}),
+    ],
+)
+def test_so_many_changes_are_too_many_and_only_the_first_problems_are_named(platform: str, bad: dict[str, Any]) -> None:
+    seven = lookup(platform, [{"id": "7"}])
+    found = HOOKS[platform].read(_full(platform, bad, MOST_CHANGES), seven, OBSERVED_AT)
     assert (found.unread, len(found.problems)) == (MOST_CHANGES, MOST_PROBLEMS)
-    body["entry"][0]["changes"].append(bad)
     with pytest.raises(UnreadableError, match="at once"):
-        HOOKS["facebook"].read(json.dumps(body).encode(), one.lookup, OBSERVED_AT)
+        HOOKS[platform].read(_full(platform, bad, MOST_CHANGES + 1), seven, OBSERVED_AT)
+
+
+@pytest.mark.parametrize("platform", ["facebook", "instagram"])
+def test_entries_that_cannot_be_read_are_problems_and_count_as_changes(platform: str) -> None:
+    what = "page" if platform == "facebook" else platform
+    body = json.dumps({"object": what, "entry": [7] * MOST_CHANGES}).encode()
+    assert HOOKS[platform].read(body, lambda _: (), OBSERVED_AT).unread == MOST_CHANGES
+    with pytest.raises(UnreadableError, match="at once"):
+        HOOKS[platform].read(body.replace(b"[7", b"[7, 7"), lambda _: (), OBSERVED_AT)

@@ -1,0 +1,295 @@
+"""Turns LinkedIn's notifications about an organization's page into interactions. Pure.
+
+- What somebody writes under a post of the page is a `comment`; what the page or its staff write there in answer to
+  somebody is a `reply`. A comment of the page that answers nobody, such as a link below its own post, says nothing.
+- A post that names the page is a `mention`, and what the page writes under somebody else's post answers that post.
+- The conversation is the post, because a reply names the comment that it answers and not who wrote that.
+- LinkedIn writes the URN of a comment in two ways, `(activity:1,2)` and `(urn:li:activity:1,2)`: here it is the second.
+- `subscriber` is the member who allowed the notification, never who acted. Each such member of a page has their own
+  notification of the same thing, so ids are made of the thing and not of `notificationId`.
+- `lastModifiedAt` is in milliseconds since 1970.
+
+Source: https://learn.microsoft.com/en-us/linkedin/marketing/community-management/organizations/organization-social-action-notifications
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Raw, Struct
+
+from rapport.contracts.events import Actor, Interaction, Medium, Object, Parent
+from services.ingest.hooks.delivery import (
+    MOST_CHANGES,
+    About,
+    Delivery,
+    Id,
+    Lookup,
+    UnreadableError,
+    Watched,
+    decode,
+    id_of,
+    interaction,
+    time_of,
+)
+
+_TYPE = "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS"
+_ORGANIZATION = "urn:li:organization:"
+_COMPANY = "urn:li:company:"
+"""An older name of the same."""
+_COMMENT = re.compile(r"urn:li:comment:\((?:urn:li:)?(\w+:\w+),(\w+)\)")
+_LIKE = re.compile(r"urn:li:(?:like|reaction):\((?:urn:li:)?(\w+:[^,()]+),(?:urn:li:)?(.+)\)")
+_MEDIA: dict[str, tuple[Medium, ...]] = {
+    "IMAGE": ("image",), "VIDEO": ("video",), "LIVE_VIDEO": ("video",), "ARTICLE": ("link",),
+}  # fmt: skip
+
+
+class _Envelope(Struct):
+    type: str
+    notifications: list[Raw] = []
+
+
+class _Thing(Struct, kw_only=True):
+    """A post or a comment, as far as LinkedIn shows it."""
+
+    entity: Id | None = None
+    owner: Id | None = None
+    text: str | None = None
+    object: Id | None = None
+    parent_comment: Id | None = msgspec.field(default=None, name="parentComment")
+    media_category: str | None = msgspec.field(default=None, name="mediaCategory")
+
+
+class _Decorated(Struct):
+    share: _Thing | None = None
+    comment: _Thing | None = None
+
+
+class _Addressed(Struct, rename="camel"):
+    organizational_entity: Id | None = None
+
+
+class _Notification(Struct, kw_only=True, rename="camel"):
+    action: str
+    source_post: Id | None = None
+    decorated_source_post: _Thing | None = None
+    last_modified_at: float | None = None
+    generated_activity: Id | None = None
+    decorated_generated_activity: _Decorated | None = None
+
+    @property
+    def at(self) -> datetime | None:
+        """When it happened."""
+        return time_of(self.last_modified_at / 1000 if self.last_modified_at is not None else None)
+
+    @property
+    def post(self) -> str:
+        """The URN of the post that it happened to."""
+        return id_of(self.source_post, "sourcePost")
+
+    @property
+    def share(self) -> _Thing:
+        """The post that was made; nothing where LinkedIn does not show it."""
+        made = self.decorated_generated_activity
+        return (made.share if made else None) or _Thing()
+
+    @property
+    def comment(self) -> _Thing:
+        """The comment that was made or changed; nothing where LinkedIn does not show it."""
+        made = self.decorated_generated_activity
+        return (made.comment if made else None) or _Thing()
+
+
+def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
+    """What a delivery says, notification by notification. Raises UnreadableError where the whole is none."""
+    envelope = decode(body, _Envelope)
+    delivery = Delivery()
+    if envelope.type != _TYPE:
+        delivery.ignored[envelope.type[:64]] += 1
+        return delivery
+    if len(envelope.notifications) > MOST_CHANGES:
+        raise UnreadableError(f"more than {MOST_CHANGES} notifications at once")
+    for place, raw in enumerate(envelope.notifications):
+        where = f"notifications[{place}]"
+        try:
+            addressed = decode(raw, _Addressed)
+            watched = _watched(id_of(addressed.organizational_entity, "organizationalEntity"), lookup)
+        except Exception as error:  # what nobody foresaw must not hold up what comes with it
+            delivery.failed(where, error)
+            continue
+        if not watched:
+            delivery.ignored["of an account that nobody connected"] += 1
+        for one in watched:
+            try:
+                _read_one(raw, one, observed_at, delivery)
+            except Exception as error:  # as above
+                delivery.failed(where, error)
+    return delivery
+
+
+def _watched(organization: str, lookup: Lookup) -> Sequence[Watched]:
+    """The accounts of an organization, whether they were connected with its URN or its number. Theirs are URNs here."""
+    urn = _urn(organization)
+    forms = [urn]
+    if urn.startswith(_ORGANIZATION):
+        number = urn.removeprefix(_ORGANIZATION)
+        forms += [number, f"{_COMPANY}{number}"]
+    return [
+        replace(each, id=_urn(each.id), own=frozenset(map(_urn, each.own))) for form in forms for each in lookup(form)
+    ]
+
+
+def _urn(organization: str) -> str:
+    """The URN of an organization, given as such or as a number."""
+    if organization.isascii() and organization.isdigit():
+        return f"{_ORGANIZATION}{organization}"
+    if organization.startswith(_COMPANY):
+        return f"{_ORGANIZATION}{organization.removeprefix(_COMPANY)}"
+    return organization
+
+
+def _read_one(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery) -> None:
+    notification = decode(raw, _Notification)
+    read_one = _READERS.get(notification.action)
+    found = read_one(notification, watched, observed_at) if read_one else None
+    if found is None:
+        delivery.ignored[notification.action[:64]] += 1
+    else:
+        delivery.interactions.append(found)
+
+
+def _comment(found: _Notification, watched: Watched, observed_at: datetime) -> Interaction | None:
+    comment, about = _about_comment(found)
+    by = found.comment.owner
+    if found.action == "ADMIN_COMMENT":
+        actor = _actor(str(by or watched.id), watched)
+        by_brand = True
+    else:
+        # A person whom LinkedIn does not name waits for an answer like any other.
+        actor = _actor(str(by), watched) if by else Actor(f"unknown:{comment}")
+        by_brand = _by_brand(actor.id, watched)
+    parent = _answered(found)
+    if by_brand and parent is None:
+        parent = _post_answered(found, watched)
+        if parent is None:
+            return None
+    return interaction(
+        watched, observed_at, about, id=comment, kind="reply" if by_brand else "comment", actor=actor, parent=parent,
+        text=found.comment.text,
+    )  # fmt: skip
+
+
+def _edit(found: _Notification, watched: Watched, observed_at: datetime) -> Interaction:
+    comment, about = _about_comment(found)
+    by, text = found.comment.owner, found.comment.text
+    version = f"{int(found.last_modified_at or 0)}-{hashlib.sha256(msgspec.json.encode(text)).hexdigest()[:12]}"
+    return interaction(
+        watched, observed_at, about, id=f"{comment}#edit-{version}", kind="edit",
+        actor=_actor(str(by), watched) if by else Actor(f"unknown:{comment}"), parent=_answered(found), text=text,
+    )  # fmt: skip
+
+
+def _delete(found: _Notification, watched: Watched, observed_at: datetime) -> Interaction:
+    """The comment is gone, whoever took it away."""
+    comment, about = _about_comment(found)
+    actor = _actor(str(found.comment.owner or watched.id), watched)
+    return interaction(watched, observed_at, about, id=f"{comment}#delete", kind="delete", actor=actor)
+
+
+def _like(found: _Notification, watched: Watched, observed_at: datetime) -> Interaction | None:
+    """Who likes stands only in the URN of the like, where LinkedIn gives that."""
+    post = found.post
+    like = _LIKE.fullmatch(str(found.generated_activity or ""))
+    if like is None:
+        return None
+    actor, liked = _actor(f"urn:li:{like[1]}", watched), f"urn:li:{like[2]}"
+    if _by_brand(actor.id, watched):
+        return None
+    thing = _comment_urn(liked) if _COMMENT.fullmatch(liked) else post
+    return interaction(
+        watched, observed_at, About(Object(thing, _url(thing, post)), post, post, found.at, post),
+        id=f"{thing}#{actor.id}#like", kind="reaction", actor=actor, reaction="like",
+    )  # fmt: skip
+
+
+def _share(found: _Notification, watched: Watched, observed_at: datetime) -> Interaction | None:
+    share, post = found.share, found.post
+    thing = id_of(found.generated_activity or share.entity, "generatedActivity")
+    if share.owner is None or _by_brand(_urn(str(share.owner)), watched):
+        return None
+    return interaction(
+        watched, observed_at, About(Object(thing, _url(thing)), thing, None, found.at, post),
+        id=f"{thing}#share", kind="share", actor=Actor(str(share.owner)), text=share.text or None,
+        media=_MEDIA.get(share.media_category or "", ()),
+    )  # fmt: skip
+
+
+def _mention(found: _Notification, watched: Watched, observed_at: datetime) -> Interaction | None:
+    share = found.share
+    thing = id_of(found.generated_activity or share.entity or found.source_post, "generatedActivity")
+    thread = str(found.source_post or thing)
+    actor = _actor(str(share.owner), watched) if share.owner else Actor(f"unknown:{thing}")
+    if _by_brand(actor.id, watched):
+        return None
+    return interaction(
+        watched, observed_at, About(Object(thing, _url(thing)), thread, thread, found.at),
+        id=thing, kind="mention", actor=actor, text=share.text, media=_MEDIA.get(share.media_category or "", ()),
+    )  # fmt: skip
+
+
+_READERS = {
+    "COMMENT": _comment, "ADMIN_COMMENT": _comment, "COMMENT_EDIT": _edit, "COMMENT_DELETE": _delete,
+    "LIKE": _like, "SHARE": _share, "SHARE_MENTION": _mention,
+}  # fmt: skip
+
+
+def _about_comment(found: _Notification) -> tuple[str, About]:
+    """The URN of a comment, and where it belongs."""
+    comment = _comment_urn(id_of(found.generated_activity or found.comment.entity, "generatedActivity"))
+    return comment, About(Object(comment, _url(comment, found.post)), found.post, found.post, found.at, found.post)
+
+
+def _answered(found: _Notification) -> Parent | None:
+    """The comment that a comment answers. Its author is not named."""
+    for urn in (found.comment.parent_comment, found.comment.object):
+        if urn and _COMMENT.fullmatch(str(urn)):
+            return Parent(_comment_urn(str(urn)))
+    return None
+
+
+def _post_answered(found: _Notification, watched: Watched) -> Parent | None:
+    """The post that the page writes under, where that is somebody else's."""
+    owner = found.decorated_source_post.owner if found.decorated_source_post else None
+    if owner is None or _by_brand(_urn(str(owner)), watched):
+        return None
+    return Parent(found.post, str(owner))
+
+
+def _by_brand(actor: str, watched: Watched) -> bool:
+    """Whether somebody is the brand or works for it; of staff, the URN or the id in it may be noted."""
+    return watched.is_brand(actor) or watched.is_staff(actor) or watched.is_staff(actor.rpartition(":")[2])
+
+
+def _actor(urn: str, watched: Watched) -> Actor:
+    urn = _urn(urn)
+    return Actor(urn, name=watched.account.handle if urn == watched.id else None)
+
+
+def _comment_urn(urn: str) -> str:
+    found = _COMMENT.fullmatch(urn)
+    return f"urn:li:comment:(urn:li:{found[1]},{found[2]})" if found else urn
+
+
+def _url(thing: str, post: str | None = None) -> str:
+    """Where a post is to be seen, or a comment below it."""
+    comment = _COMMENT.fullmatch(thing)
+    if comment is None:
+        return f"https://www.linkedin.com/feed/update/{quote(thing, safe=':')}/"
+    at = quote(post or f"urn:li:{comment[1]}", safe=":")
+    return (
+        f"https://www.linkedin.com/feed/update/{at}/?commentUrn={quote(f'urn:li:comment:({comment[1]},{comment[2]})')}"
+    )

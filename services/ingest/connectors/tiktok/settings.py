@@ -1,0 +1,12 @@
+"""Settings of TikTok's webhooks."""
+
+from pydantic import SecretStr
+
+from rapport.kit.config import ServiceSettings
+
+
+class TiktokSettings(ServiceSettings):
+    """Without a secret, no delivery is taken."""
+
+    tiktok_secrets: SecretStr = SecretStr("")
+    """The app's secrets, separated by commas: the current one, and during a rotation the one before."""

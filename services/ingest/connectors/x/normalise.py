@@ -1,0 +1,438 @@
+"""Turns deliveries of the X Activity API, one event each, into interactions. Pure.
+
+- A post in answer to the brand's, or that mentions it in a conversation that the brand began, is a `comment`. One that
+  mentions it elsewhere is a `mention`. X may tell one post as both, an answer and a mention: it is the same then.
+- A repost of the brand's post is a `share`, and so is a quote, unless it mentions the brand.
+- The brand's own post is a `reply` where it answers somebody else, or continues such an answer; any other is a `post`.
+- What the brand itself likes, reposts or follows of others is recorded as the staff's: it is outreach.
+- A conversation is the pair of brand and follower, because X names the author of what is answered; a thread is X's
+  `conversation_id`. Private messages have one thread with each person.
+- Of a deletion X says only the post and its author. Only the brand's own are told.
+- An edit is a new post that lists the ones before. The first of them stays the id of the thing.
+- A like is told without who it was by. They are the one who comes with it beside the author of the liked post.
+- Follows and blocks come without a time and without an id of their own. So they occur when they are received, and the
+  delivery's `event_uuid` tells one from the next: it is all there is.
+- XChat's messages are encrypted: somebody wrote, and what they wrote is not known.
+
+Source: https://docs.x.com/x-api/activity/event-payloads
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from msgspec import Raw, Struct
+
+from rapport.contracts.events import Interaction, Kind, Medium, Object, Parent
+from services.ingest.connectors.x.posts import (
+    MEDIA,
+    Included,
+    Person,
+    Post,
+    actor,
+    milliseconds,
+    people_of,
+    readable,
+    url_of,
+)
+from services.ingest.hooks.delivery import (
+    MOST_CHANGES,
+    About,
+    Delivery,
+    Id,
+    Lookup,
+    UnreadableError,
+    Watched,
+    decode,
+    id_of,
+    interaction,
+)
+
+_NULL = Raw(b"null")
+_POSTS = frozenset({
+    "post.create", "post.mention.create", "post.reply.create", "post.quote.create", "post.repost.create",
+})  # fmt: skip
+_DIRECT = frozenset({"dm.received", "dm.sent"})
+
+
+class _Filter(Struct):
+    user_id: Id | None = None
+
+
+class _Data(Struct):
+    event_type: str
+    event_uuid: Id | None = None
+    filter: _Filter | None = None
+    payload: Raw = _NULL
+    includes: Raw = _NULL
+
+
+class _Envelope(Struct):
+    data: _Data
+
+
+class _Deleted(Struct):
+    id: Id
+    author_id: Id | None = None
+
+
+class _Like(Struct):
+    liked_tweet_id: Id | None = None
+    liked_tweet_author_id: Id | None = None
+    timestamp_ms: float | None = None
+
+
+class _Pair(Struct):
+    source: Person
+    target: Person
+
+
+class _Attached(Struct):
+    type: str = ""
+
+
+class _Attachment(Struct):
+    type: str = ""
+    media: _Attached | None = None
+
+
+class _MessageData(Struct):
+    text: str | None = None
+    attachment: _Attachment | None = None
+
+
+class _Target(Struct):
+    recipient_id: Id | None = None
+
+
+class _Written(Struct):
+    sender_id: Id | None = None
+    target: _Target | None = None
+    message_data: _MessageData | None = None
+
+
+class _DirectMessage(Struct):
+    id: Id
+    type: str = "message_create"
+    created_timestamp: float | None = None
+    message_create: _Written | None = None
+
+
+class _DirectMessages(Struct):
+    direct_message_events: list[Raw] = []
+    users: Raw = _NULL
+
+
+class _Chat(Struct):
+    id: Id
+    sender_id: Id | None = None
+    conversation_id: Id | None = None
+    created_at_msec: float | None = None
+
+
+class _Event:
+    """An event on its way to being interactions with one account."""
+
+    def __init__(self, data: _Data, included: Included, watched: Watched, observed_at: datetime) -> None:
+        self.type = data.event_type
+        self.uuid = data.event_uuid
+        self.payload = data.payload
+        self.included = included
+        self.watched = watched
+        self.observed_at = observed_at
+
+    def conversation(self, person: str) -> str:
+        """The pair of the brand's account and a follower."""
+        return f"{self.watched.id}:{person}"
+
+    def is_of_brand(self, person: str) -> bool:
+        """Whether somebody is the brand, by any of its accounts, or works for it."""
+        return self.watched.is_brand(person) or self.watched.is_staff(person)
+
+
+def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
+    """What a delivery says. Raises UnreadableError where it is no event."""
+    data = decode(body, _Envelope).data
+    delivery = Delivery()
+    if data.event_type not in _READERS and data.event_type not in _DIRECT:
+        delivery.ignored[data.event_type[:64]] += 1
+        return delivery
+    if data.filter is None or not data.filter.user_id:
+        delivery.failed("data.filter", UnreadableError("user_id is missing"))
+        return delivery
+    watched = lookup(str(data.filter.user_id))
+    if not watched:
+        delivery.ignored["of an account that nobody connected"] += 1
+        return delivery
+    included = Included(data.includes)
+    for one in watched:
+        event = _Event(data, included, one, observed_at)
+        if data.event_type in _DIRECT:
+            _direct_messages(event, delivery)
+            continue
+        try:
+            found = list(_READERS[data.event_type](event))
+        except Exception as error:  # what nobody foresaw must not make X send it for ever
+            delivery.failed("data.payload", error)
+            continue
+        delivery.interactions += found
+        if not found:
+            delivery.ignored[data.event_type] += 1
+    return delivery
+
+
+def _post(event: _Event) -> Iterator[Interaction]:
+    post = decode(event.payload, Post)
+    if post.author == event.watched.id:
+        yield from _by_brand(post, event)
+    elif event.watched.is_brand(post.author):
+        return  # another account of the brand is not a follower
+    elif event.watched.is_staff(post.author):
+        yield from _by_staff(post, event)
+    else:
+        yield from _by_follower(post, event)
+
+
+def _by_follower(post: Post, event: _Event) -> Iterator[Interaction]:
+    watched, follower, original = event.watched, post.author, post.original
+    reposted, quoted = post.reference("retweeted"), post.reference("quoted")
+    if reposted is not None:
+        yield _written(post, event, "share", follower, id=f"{post.id}#share", whose=reposted, words=False)
+        return
+    to_brand = str(post.in_reply_to_user_id or "") == watched.id or event.type == "post.reply.create"
+    named = event.type == "post.mention.create" or post.mentions(watched.id)
+    begun_by_brand = event.included.root_author(post) == watched.id
+    kind: Kind
+    whose: str | None
+    if to_brand or (named and begun_by_brand):
+        kind, whose, name = "comment", post.thread if begun_by_brand else None, original
+    elif named:
+        kind, whose, name = "mention", None, original
+    elif quoted is not None and event.type == "post.quote.create":
+        kind, whose, name = "share", quoted, f"{original}#share"
+    else:
+        return
+    # An edit can be the first that is heard of a post. Where it is not, the first one counts.
+    yield _written(post, event, kind, follower, id=name, whose=whose, parent=_parent(post, event.included))
+    if post.is_edit:
+        yield _written(post, event, "edit", follower, id=f"{original}#edit-{post.id}", whose=whose)
+
+
+def _by_brand(post: Post, event: _Event) -> Iterator[Interaction]:
+    watched, included = event.watched, event.included
+    reposted = post.reference("retweeted")
+    if reposted is not None:
+        whose = included.author(reposted)
+        if whose is not None and not event.is_of_brand(whose):
+            of = Parent(reposted, whose)
+            yield _written(post, event, "share", whose, id=f"{post.id}#share", parent=of, words=False, staff=True)
+        return
+    parent = _answered(post, event)
+    if parent is not None and parent.actor is None:
+        raise UnreadableError("in_reply_to_user_id is missing")
+    follower = parent.actor if parent is not None and parent.actor else watched.id
+    begun_by_brand = included.root_author(post) == watched.id
+    kind: Kind = "edit" if post.is_edit else "post" if parent is None else "reply"
+    yield _written(
+        post, event, kind, follower, id=f"{post.original}#edit-{post.id}" if post.is_edit else str(post.id),
+        whose=post.thread if parent is not None and begun_by_brand else None, parent=parent,
+    )  # fmt: skip
+
+
+def _by_staff(post: Post, event: _Event) -> Iterator[Interaction]:
+    """What staff write in answer to somebody is an answer; X tells it where it names the brand."""
+    parent = _parent(post, event.included)
+    if post.is_edit or parent is None or parent.actor is None or event.is_of_brand(parent.actor):
+        return
+    begun_by_brand = event.included.root_author(post) == event.watched.id
+    whose = post.thread if begun_by_brand else None
+    yield _written(post, event, "reply", parent.actor, id=str(post.id), whose=whose, parent=parent)
+
+
+def _answered(post: Post, event: _Event) -> Parent | None:
+    """Which post of somebody else the brand answers. The second part of an answer answers what the first part did."""
+    parent = _parent(post, event.included)
+    if parent is None or parent.actor is None or not event.watched.is_brand(parent.actor):
+        return parent
+    before = event.included.posts.get(parent.id)
+    continued = _parent(before, event.included) if before is not None else None
+    if continued is None or continued.actor is None or event.watched.is_brand(continued.actor):
+        return None
+    return continued
+
+
+def _parent(post: Post, included: Included) -> Parent | None:
+    answered, whose = post.answered, post.in_reply_to_user_id
+    return Parent(answered, str(whose) if whose else included.author(answered)) if answered else None
+
+
+def _written(
+    post: Post,
+    event: _Event,
+    kind: Kind,
+    follower: str,
+    *,
+    id: str,
+    whose: str | None = None,
+    parent: Parent | None = None,
+    words: bool = True,
+    staff: bool = False,
+) -> Interaction:
+    """A post as an interaction; a repost has no `words` of its own. `whose` is the brand's post that it belongs to."""
+    thing = post.original
+    return interaction(
+        event.watched, event.observed_at,
+        About(
+            Object(thing, url_of(thing)), event.conversation(follower),
+            None if kind == "share" else post.thread, post.created_at, whose,
+        ),
+        id=id, kind=kind, actor=actor(post.author, event.included.people, event.watched), parent=parent,
+        text=post.whole_text if words else None, media=post.media(event.included.media) if words else (),
+        language=post.language if words else None, staff=staff,
+    )  # fmt: skip
+
+
+def _deleted(event: _Event) -> Iterator[Interaction]:
+    post = decode(event.payload, _Deleted)
+    thing, author = str(post.id), id_of(post.author_id, "author_id")
+    if author != event.watched.id and event.is_of_brand(author):
+        return
+    about = About(Object(thing, url_of(thing)), event.conversation(author), None, None)
+    who = actor(author, event.included.people, event.watched)
+    yield interaction(event.watched, event.observed_at, about, id=f"{thing}#delete", kind="delete", actor=who)
+
+
+def _liked(event: _Event) -> Iterator[Interaction]:
+    """A like. `created_at` may be that of the liked post, so only `timestamp_ms` says when it was."""
+    like, watched = decode(event.payload, _Like), event.watched
+    thing = id_of(like.liked_tweet_id, "liked_tweet_id")
+    whose = id_of(like.liked_tweet_author_id, "liked_tweet_author_id")
+    inbound = whose == watched.id
+    others = [person for person in event.included.people if person != whose]
+    who = (others[0] if len(others) == 1 else None) if inbound else watched.id
+    if who is None or (event.is_of_brand(who) if inbound else event.is_of_brand(whose)):
+        return
+    about = About(
+        Object(thing, url_of(thing)), event.conversation(who if inbound else whose), None,
+        milliseconds(like.timestamp_ms), thing if inbound else None,
+    )  # fmt: skip
+    yield interaction(
+        watched, event.observed_at, about, id=f"{thing}#{who}#like", kind="reaction",
+        actor=actor(who, event.included.people, watched), parent=None if inbound else Parent(thing, whose),
+        reaction="like", staff=not inbound,
+    )  # fmt: skip
+
+
+def _followed(event: _Event) -> Iterator[Interaction]:
+    watched = event.watched
+    source, target, people = _pair(event)
+    inbound = target == watched.id
+    if (source != watched.id and not inbound) or event.is_of_brand(source if inbound else target):
+        return
+    undo = event.type == "follow.unfollow"
+    about = About(Object(target), event.conversation(source if inbound else target), None, None)
+    yield interaction(
+        watched, event.observed_at, about,
+        id=f"{source}:{target}#{'unfollow' if undo else 'follow'}-{id_of(event.uuid, 'event_uuid')}",
+        kind="follow", actor=actor(source, people, watched), parent=None if inbound else Parent(target, target),
+        undo=undo, staff=not inbound,
+    )  # fmt: skip
+
+
+def _blocked(event: _Event) -> Iterator[Interaction]:
+    """The brand blocks a follower, or lifts that. It is told of the follower, like every block."""
+    source, target, people = _pair(event)
+    if source != event.watched.id or event.is_of_brand(target):
+        return
+    undo = event.type == "block.unblock"
+    about = About(Object(target), event.conversation(target), None, None)
+    yield interaction(
+        event.watched, event.observed_at, about,
+        id=f"{source}:{target}#{'unblock' if undo else 'block'}-{id_of(event.uuid, 'event_uuid')}",
+        kind="block", actor=actor(target, people, event.watched), undo=undo,
+    )  # fmt: skip
+
+
+def _pair(event: _Event) -> tuple[str, str, dict[str, Person]]:
+    pair = decode(event.payload, _Pair)
+    source, target = pair.source.itself, pair.target.itself
+    ids = id_of(source.id, "source.id"), id_of(target.id, "target.id")
+    return *ids, {ids[0]: source, ids[1]: target}
+
+
+def _direct_messages(event: _Event, delivery: Delivery) -> None:
+    """Private messages that are not encrypted. Raises UnreadableError for too many."""
+    try:
+        found = decode(event.payload, _DirectMessages)
+    except UnreadableError as error:
+        delivery.failed("data.payload", error)
+        return
+    if len(found.direct_message_events) > MOST_CHANGES:
+        raise UnreadableError(f"more than {MOST_CHANGES} messages at once")
+    people = people_of((readable(found.users, dict[str, Raw]) or {}).values())
+    for place, raw in enumerate(found.direct_message_events):
+        try:
+            message = _direct_message(decode(raw, _DirectMessage), people, event)
+        except Exception as error:  # what nobody foresaw must not hold up what comes with it
+            delivery.failed(f"data.payload.direct_message_events[{place}]", error)
+            continue
+        if message is None:
+            delivery.ignored[event.type] += 1
+        else:
+            delivery.interactions.append(message)
+
+
+def _direct_message(found: _DirectMessage, people: dict[str, Person], event: _Event) -> Interaction | None:
+    if found.type != "message_create":
+        return None
+    written = found.message_create or _Written()
+    content = written.message_data or _MessageData()
+    sender = id_of(written.sender_id, "sender_id")
+    recipient = id_of(written.target.recipient_id if written.target else None, "recipient_id")
+    shown = content.attachment.media.type if content.attachment and content.attachment.media else ""
+    media: tuple[Medium, ...] = (MEDIA[shown],) if shown in MEDIA else ()
+    at = milliseconds(found.created_timestamp)
+    return _message(str(found.id), sender, recipient, at, event, people, content.text, media)
+
+
+def _chatted(event: _Event) -> Iterator[Interaction]:
+    """An encrypted message between two. `conversation_id` is both ids; that of a group is something else."""
+    chat = decode(event.payload, _Chat)
+    sender, both = id_of(chat.sender_id, "sender_id"), str(chat.conversation_id or "").split(":")
+    if len(both) != 2 or sender not in both:
+        return
+    recipient = both[1] if sender == both[0] else both[0]
+    at = milliseconds(chat.created_at_msec)
+    message = _message(str(chat.id), sender, recipient, at, event, event.included.people)
+    if message is not None:
+        yield message
+
+
+def _message(
+    id: str,
+    sender: str,
+    recipient: str,
+    at: datetime | None,
+    event: _Event,
+    people: dict[str, Person],
+    text: str | None = None,
+    media: tuple[Medium, ...] = (),
+) -> Interaction | None:
+    watched = event.watched
+    if watched.id not in (sender, recipient):
+        raise UnreadableError(f"it is between {sender} and {recipient}")
+    person = recipient if sender == watched.id else sender
+    if event.is_of_brand(person):
+        return None
+    thread = event.conversation(person)
+    return interaction(
+        watched, event.observed_at, About(Object(id), thread, thread, at), id=id,
+        kind="reply" if sender == watched.id else "message", actor=actor(sender, people, watched), text=text,
+        media=media,
+    )  # fmt: skip
+
+
+_READERS = {
+    **dict.fromkeys(_POSTS, _post), "post.delete": _deleted, "like.create": _liked,
+    "follow.follow": _followed, "follow.unfollow": _followed, "block.block": _blocked, "block.unblock": _blocked,
+    "chat.received": _chatted, "chat.sent": _chatted,
+}  # fmt: skip

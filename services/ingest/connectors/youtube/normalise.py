@@ -1,0 +1,239 @@
+"""Turns pages of `commentThreads.list` and `comments.list` into interactions. Pure.
+
+- What somebody writes under a video or post of the channel is a `comment`; what the channel writes there in answer to
+  somebody is a `reply`. A comment of the channel that answers nobody says nothing.
+- A thread comes with some of its replies; `comments.list` has all of them, without saying which video they are under.
+  `parentId` is the comment on top, also where a reply answers another reply.
+- A page repeats what earlier pages had. A fingerprint of each comment tells what is new and what was edited since:
+  `updatedAt`, and whether there is a picture. What was edited before it was first seen is only a comment.
+- The conversation is the video or post, because a reply does not name who wrote the comment above it. Comments on the
+  channel itself have the channel.
+- `textOriginal` is not sent to everybody. `textDisplay` is HTML unless the page was asked for with
+  `textFormat=plainText`.
+
+Source: https://developers.google.com/youtube/v3/docs/comments and
+https://developers.google.com/youtube/v3/docs/commentThreads
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+from msgspec import Raw, Struct
+
+from rapport.contracts.events import Actor, Interaction, Medium, Object, Parent, UtcTime
+from services.ingest.hooks.delivery import (
+    MOST_CHANGES,
+    About,
+    Delivery,
+    UnreadableError,
+    Watched,
+    decode,
+    id_of,
+    interaction,
+)
+
+
+class Fingerprint(NamedTuple):
+    """What was seen of a comment: when it was last changed (UTC; None where YouTube does not say), and a picture."""
+
+    updated_at: datetime | None
+    image: bool
+
+    def is_after(self, seen: "Fingerprint") -> bool:
+        """Whether the comment was changed since. A page may be older than the one before it."""
+        if self.updated_at is None or seen.updated_at is None or self.updated_at == seen.updated_at:
+            return self.image != seen.image
+        return self.updated_at > seen.updated_at
+
+
+Find: TypeAlias = Callable[[str], Fingerprint | None]
+"""What was last seen of the comment with an id; None where it never was."""
+
+
+class Thread(NamedTuple):
+    """A thread, by the id of the comment on top. `more` says that it has replies that its page does not."""
+
+    id: str
+    video: str | None
+    conversation: str
+    post: str | None
+    more: bool
+
+
+@dataclass
+class Page(Delivery):
+    """What a page has. `seen` has every comment that could be read, also those that say nothing or nothing new."""
+
+    seen: dict[str, Fingerprint] = field(default_factory=dict)
+    threads: list[Thread] = field(default_factory=list)
+    next: str | None = None
+    """The `pageToken` of the next page; None on the last one."""
+
+
+class _Items(Struct, rename="camel"):
+    items: list[Raw]
+    next_page_token: str | None = None
+
+
+class _ChannelId(Struct):
+    value: str | None = None
+
+
+class _CommentSnippet(Struct, kw_only=True, rename="camel"):
+    author_channel_id: _ChannelId | None = None
+    author_display_name: str | None = None
+    author_profile_image_url: str | None = None
+    author_channel_url: str | None = None
+    text_original: str | None = None
+    text_display: str | None = None
+    parent_id: str | None = None
+    published_at: UtcTime | None = None
+    updated_at: UtcTime | None = None
+    image_url: str | None = None
+
+
+class _Comment(Struct):
+    snippet: _CommentSnippet
+    id: str | None = None
+
+
+class _ThreadSnippet(Struct, kw_only=True, rename="camel"):
+    top_level_comment: Raw
+    channel_id: str | None = None
+    video_id: str | None = None
+    post_id: str | None = None
+    total_reply_count: int = 0
+
+
+class _Replies(Struct):
+    comments: list[Raw] = []
+
+
+class _Thread(Struct):
+    id: str
+    snippet: _ThreadSnippet
+    replies: _Replies | None = None
+
+
+def threads(body: bytes, watched: Watched, find: Find, observed_at: datetime) -> Page:
+    """A page of `commentThreads.list` with parts `snippet` and `replies`. Raises UnreadableError where it is none."""
+    page, items = _page(body)
+    left = MOST_CHANGES
+    for number, raw in enumerate(items):
+        where = f"items[{number}]"
+        try:
+            found = decode(raw, _Thread)
+            thread = _thread(found, watched)
+        except UnreadableError as error:
+            page.failed(where, error)
+            continue
+        if thread is None:
+            page.ignored["thread of another channel"] += 1
+            continue
+        page.threads.append(thread)
+        comments = [found.snippet.top_level_comment, *(found.replies.comments if found.replies else ())]
+        left -= len(comments)
+        if left < 0:
+            raise UnreadableError(f"more than {MOST_CHANGES} comments at once")
+        for place, comment in enumerate(comments):
+            inner = "topLevelComment" if place == 0 else f"replies[{place - 1}]"
+            _read(comment, thread, place > 0, f"{where}.{inner}", watched, find, observed_at, page)
+    return page
+
+
+def replies(body: bytes, thread: Thread, watched: Watched, find: Find, observed_at: datetime) -> Page:
+    """A page of `comments.list` for the replies to the comment on top of a thread. Raises UnreadableError."""
+    page, items = _page(body)
+    for number, raw in enumerate(items):
+        _read(raw, thread, True, f"items[{number}]", watched, find, observed_at, page)
+    return page
+
+
+def _page(body: bytes) -> tuple[Page, list[Raw]]:
+    found = decode(body, _Items)
+    if len(found.items) > MOST_CHANGES:
+        raise UnreadableError(f"more than {MOST_CHANGES} items at once")
+    return Page(next=found.next_page_token or None), found.items
+
+
+def _thread(found: _Thread, watched: Watched) -> Thread | None:
+    snippet = found.snippet
+    if snippet.channel_id and snippet.channel_id != watched.id:
+        return None
+    post = snippet.video_id or snippet.post_id
+    more = snippet.total_reply_count > (len(found.replies.comments) if found.replies else 0)
+    return Thread(id_of(found.id, "id"), snippet.video_id, post or watched.id, post, more)
+
+
+def _read(
+    raw: Raw,
+    thread: Thread,
+    is_reply: bool,
+    where: str,
+    watched: Watched,
+    find: Find,
+    observed_at: datetime,
+    page: Page,
+) -> None:
+    try:
+        found = decode(raw, _Comment)
+        comment, snippet = id_of(found.id, "id"), found.snippet
+        now = Fingerprint(snippet.updated_at or snippet.published_at, bool(snippet.image_url))
+        before = find(comment)
+        one = None
+        if before is None or now.is_after(before):
+            one = _comment(comment, snippet, thread, is_reply, watched, observed_at, now if before else None)
+    except Exception as error:  # what nobody foresaw must not hold up what comes with it
+        page.failed(where, error)
+        return
+    page.seen[comment] = now if before is None or now.is_after(before) else before
+    if one is not None:
+        page.interactions.append(one)
+
+
+def _comment(
+    comment: str,
+    snippet: _CommentSnippet,
+    thread: Thread,
+    is_reply: bool,
+    watched: Watched,
+    observed_at: datetime,
+    edited: Fingerprint | None,
+) -> Interaction | None:
+    actor = _actor(comment, snippet)
+    by_brand = watched.is_brand(actor.id) or watched.is_staff(actor.id)
+    if by_brand and not is_reply:
+        return None
+    media: tuple[Medium, ...] = ("image",) if snippet.image_url else ()
+    at = edited.updated_at if edited else snippet.published_at
+    return interaction(
+        watched, observed_at,
+        About(Object(comment, _url(comment, thread)), thread.conversation, thread.conversation, at, thread.post),
+        id=f"{comment}#edit-{_version(edited)}" if edited else comment,
+        kind="edit" if edited else "reply" if by_brand else "comment",
+        actor=actor, parent=Parent(snippet.parent_id or thread.id) if is_reply else None, media=media,
+        text=snippet.text_original or snippet.text_display or None,
+    )  # fmt: skip
+
+
+def _actor(comment: str, snippet: _CommentSnippet) -> Actor:
+    """Who wrote a comment. A person whom YouTube does not name waits for an answer like any other."""
+    shown = snippet.author_display_name or ""
+    is_handle = shown.startswith("@")  # mostly it is, and no name
+    author = snippet.author_channel_id.value if snippet.author_channel_id else None
+    return Actor(
+        author or f"unknown:{comment}",
+        handle=shown[1:] if is_handle else None, name=None if is_handle else shown or None,
+        avatar_url=snippet.author_profile_image_url or None, url=snippet.author_channel_url or None,
+    )  # fmt: skip
+
+
+def _url(comment: str, thread: Thread) -> str | None:
+    return f"https://www.youtube.com/watch?v={thread.video}&lc={comment}" if thread.video else None
+
+
+def _version(edited: Fingerprint) -> str:
+    at = edited.updated_at.isoformat() if edited.updated_at else "0"
+    return f"{at}-image" if edited.image else at

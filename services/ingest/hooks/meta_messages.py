@@ -1,0 +1,152 @@
+"""Private messages as Messenger and Instagram push them, in the same shape. Pure.
+
+- What a person writes is a `message`, what the account answers a `reply`, by whatever program it was written.
+- All messages with one person are one thread. A reply in it answers the person, so it needs no `parent`.
+- An answer to a story of the brand names the story as its `post`. Where somebody names the brand in a story of their
+  own, it comes as a message, and is answered like one.
+- Read, delivered, typed, clicked: nothing that anybody said.
+
+Source: https://developers.facebook.com/docs/messenger-platform/reference/webhook-events and
+https://developers.facebook.com/docs/instagram-platform/webhooks/examples
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Raw, Struct
+
+from rapport.contracts.events import Actor, Interaction, Kind, Medium, Object
+from services.ingest.hooks.delivery import About, Delivery, Id, Watched, decode, id_of, interaction
+from services.ingest.hooks.meta import moment
+
+_ATTACHED: dict[str, Medium] = {
+    "image": "image", "video": "video", "audio": "audio", "reel": "video", "ig_reel": "video",
+}  # fmt: skip
+
+
+class _Party(Struct):
+    id: Id
+
+
+class _Attachment(Struct):
+    type: str = ""
+
+
+class _Story(Struct):
+    id: Id | None = None
+
+
+class _ReplyTo(Struct):
+    story: _Story | None = None
+
+
+class _Message(Struct, kw_only=True):
+    mid: Id
+    text: str | None = None
+    attachments: list[_Attachment] = []
+    reply_to: _ReplyTo | None = None
+    is_echo: bool = False
+    is_deleted: bool = False
+    is_self: bool = False
+
+
+class _Edit(Struct, kw_only=True):
+    mid: Id
+    text: str | None = None
+    num_edit: int | None = None
+
+
+class _Reaction(Struct, kw_only=True):
+    mid: Id
+    action: str = ""
+    reaction: str | None = None
+    emoji: str | None = None
+
+
+class _Messaging(Struct, kw_only=True):
+    sender: _Party
+    recipient: _Party
+    timestamp: float | None = None
+    message: _Message | None = None
+    message_edit: _Edit | None = None
+    reaction: _Reaction | None = None
+
+
+def messaging(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None) -> None:  # noqa: ARG001
+    """Adds what one item of `messaging[]` says. `timestamp` is in milliseconds, in samples also in seconds."""
+    found = decode(raw, _Messaging)
+    one: Interaction | None = None
+    if found.message is not None and found.message.is_self:
+        delivery.ignored["a message of the account to itself"] += 1
+        return
+    if found.message is not None:
+        one = _message(found.message, found, watched, observed_at)
+    elif found.message_edit is not None:
+        one = _edit(found.message_edit, found, watched, observed_at)
+    elif found.reaction is not None:
+        one = _reaction(found.reaction, found, watched, observed_at)
+    if one is None:
+        delivery.ignored["messaging without a message"] += 1
+    else:
+        delivery.interactions.append(one)
+
+
+def _message(message: _Message, found: _Messaging, watched: Watched, observed_at: datetime) -> Interaction:
+    mid = id_of(message.mid, "mid")
+    by_brand, person = _parties(found, watched, echo=message.is_echo)
+    kind: Kind = "delete" if message.is_deleted else "reply" if by_brand else "message"
+    story = message.reply_to.story if message.reply_to else None
+    return interaction(
+        watched, observed_at, _about(mid, person, found, watched, str(story.id) if story and story.id else None),
+        id=f"{mid}#delete" if message.is_deleted else mid,
+        kind=kind, actor=_actor(watched, person, by_brand=by_brand), text=message.text,
+        media=_attached(message.attachments), staff=not by_brand and _is_ours(watched, person),
+    )  # fmt: skip
+
+
+def _edit(edit: _Edit, found: _Messaging, watched: Watched, observed_at: datetime) -> Interaction:
+    mid = id_of(edit.mid, "mid")
+    by_brand, person = _parties(found, watched)
+    version = edit.num_edit if edit.num_edit is not None else int(found.timestamp or 0)
+    return interaction(
+        watched, observed_at, _about(mid, person, found, watched), id=f"{mid}#edit-{version}", kind="edit",
+        actor=_actor(watched, person, by_brand=by_brand), text=edit.text,
+    )  # fmt: skip
+
+
+def _reaction(reaction: _Reaction, found: _Messaging, watched: Watched, observed_at: datetime) -> Interaction | None:
+    mid = id_of(reaction.mid, "mid")
+    by_brand, person = _parties(found, watched)
+    if by_brand or _is_ours(watched, person) or reaction.action not in ("react", "unreact"):
+        return None
+    undo = reaction.action == "unreact"
+    return interaction(
+        watched, observed_at, _about(mid, person, found, watched),
+        id=f"{mid}#{person}#{reaction.action}-{int(found.timestamp or 0)}", kind="reaction", actor=Actor(person),
+        reaction=reaction.emoji if reaction.reaction in (None, "other") else reaction.reaction, undo=undo,
+    )  # fmt: skip
+
+
+def _parties(found: _Messaging, watched: Watched, *, echo: bool = False) -> tuple[bool, str]:
+    """Whether the account itself wrote it, and the person on the other side."""
+    sender, recipient = id_of(found.sender.id, "sender.id"), id_of(found.recipient.id, "recipient.id")
+    by_brand = echo or sender == watched.id
+    return by_brand, recipient if by_brand else sender
+
+
+def _is_ours(watched: Watched, person: str) -> bool:
+    """Whether the person on the other side is of the brand, too."""
+    return watched.is_brand(person) or watched.is_staff(person)
+
+
+def _about(mid: str, person: str, found: _Messaging, watched: Watched, story: str | None = None) -> About:
+    thread = f"{watched.id}:{person}"
+    return About(Object(mid), thread, thread, moment(found.timestamp), story)
+
+
+def _actor(watched: Watched, person: str, *, by_brand: bool) -> Actor:
+    return Actor(watched.id, name=watched.account.handle) if by_brand else Actor(person)
+
+
+def _attached(found: Sequence[_Attachment]) -> tuple[Medium, ...]:
+    return tuple(_ATTACHED.get(each.type, "link") for each in found)
