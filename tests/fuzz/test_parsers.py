@@ -34,6 +34,7 @@ from services.ingest.connectors.bluesky import frames as bluesky_frames
 from services.ingest.connectors.bluesky import source as bluesky_source
 from services.notifier import outbox
 from services.notifier.channels import DeliveryError, webhook
+from tests.deliveries import HOOKS
 
 HERE = Path(__file__).resolve().parents[2]
 PRODUCT = ("rapport/contracts", "rapport/domain", "rapport/kit", "services")
@@ -216,12 +217,15 @@ CASES: dict[str, Case] = {
 }
 ELSEWHERE = {
     "rapport/kit/health.py:serve": "its host is the operator's setting",
-    "rapport/kit/broker/kafka.py:check_topics": "its servers are the operator's setting",
-    "rapport/kit/broker/kafka.py:missing_topics": "its servers are the operator's setting",
-    "rapport/kit/broker/kafka.py:shortfalls": "its servers are the operator's setting",
-    "rapport/kit/broker/kafka.py:raise_settings": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka_topics.py:check_topics": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka_topics.py:missing_topics": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka_topics.py:shortfalls": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka_topics.py:raise_settings": "its servers are the operator's setting",
     "rapport/kit/broker/kafka.py:admin": "its servers are the operator's setting",
     "rapport/kit/broker/kafka.py:committed": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka_topics.py:add_partitions": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka_topics.py:counts": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka_topics.py:offsets": "its servers are the operator's setting",
     "rapport/kit/broker/member.py:described": "its servers are the operator's setting",
     "rapport/kit/broker/dead_letter_box.py:latest": "tests/commands/log/test_dlt.py feeds it letters of strangers",
     "rapport/kit/broker/dead_letter_box.py:opened": "tests/commands/log/test_dlt.py feeds it letters of strangers",
@@ -238,6 +242,18 @@ ELSEWHERE = {
     "services/backup/settings.py:take_newer": "its servers are the operator's setting",
     "services/backup/take.py:take": "its servers are the operator's setting",
     "services/doctor/rights.py:look": "its servers are the operator's setting",
+    **{
+        f"services/ingest/connectors/{name}/normalise.py:read": "tests/services/ingest/hooks damages every delivery"
+        for name in HOOKS
+    },
+    "services/ingest/connectors/youtube/normalise.py:replies": "its own tests damage every page",
+    "services/ingest/connectors/youtube/normalise.py:threads": "its own tests damage every page",
+    "services/ingest/hooks/delivery.py:decode": "tests/services/ingest/hooks damages every delivery",
+    "services/ingest/hooks/delivery.py:iso_time_of": "tests/services/ingest/hooks damages every delivery",
+    "services/ingest/hooks/meta.py:challenge": "tests/services/ingest/hooks sends it odd challenges",
+    "services/ingest/hooks/meta.py:check": "tests/services/ingest/hooks flips each byte",
+    "services/ingest/hooks/meta.py:read": "tests/services/ingest/hooks damages every delivery",
+    "services/partitions/change.py:add": "its servers are the operator's setting",
     "services/scorer/positions.py:look": "its servers are the operator's setting",
     "services/scorer/positions.py:accept": "its servers are the operator's setting",
     "rapport/domain/campaigns/draw.py:drawn": "reads what the product made",

@@ -15,6 +15,8 @@ READ = {
     "x": ("user",),
 }
 """What each platform's connector reads. Platforms without a connector are not checked."""
+NEEDED = {name: fields[0] for name, fields in READ.items() if name != "bluesky"}
+"""The platform's id of the account, without which its webhooks are nobody's."""
 STREAMS = ("jetstream", "service")
 
 
@@ -26,6 +28,9 @@ def check(platform: str, connection: Mapping[str, str]) -> None:
     for name in connection:
         if name not in known:
             raise invalid("connection", unknown_fields.why(name, known, what="name"))
+    needed = NEEDED.get(platform)
+    if needed is not None and connection and not connection.get(needed, "").strip():
+        raise invalid("connection", f"{needed} is missing: the platform's id of the account")
     streams = [name for name in STREAMS if name in connection]
     if len(streams) > 1:
         raise invalid("connection", f"use only one of {' and '.join(streams)}")

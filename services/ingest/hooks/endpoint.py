@@ -133,7 +133,7 @@ def _index(
     found: list[tuple[str, Account, str]] = []
     for brand, account in accounts.values():
         hook = hooks.get(account.platform)
-        id = account.connection.get(hook.id_field, "") if hook is not None else ""  # noqa: A001
+        id = account.connection.get(hook.id_field, "").strip() if hook is not None else ""  # noqa: A001
         if id:
             ids.setdefault((brand, account.platform), set()).add(id)
             found.append((brand, account, id))

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from rapport.contracts.events import Interaction
 from rapport.domain.exchanges.fitting import fit
+from services.api.accounts.connections import NEEDED, check
+from services.api.http.problems import ProblemError
 from services.ingest.broker import record_of
 from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError
 from tests.deliveries import FOLDER, HOOKS, OBSERVED_AT, Recorded, lookup, recorded
@@ -31,6 +33,13 @@ def test_a_delivery_becomes_exactly_its_interactions(one: Recorded) -> None:
 def test_each_platform_that_pushes_has_deliveries() -> None:
     assert {one.platform for one in RECORDED} == HOOKS.keys()
     assert {file.parent.name for file in FOLDER.glob("*/*.json")} == HOOKS.keys()
+
+
+def test_the_api_asks_for_what_each_of_them_needs_of_a_connection() -> None:
+    assert {platform: hook.id_field for platform, hook in HOOKS.items()} == NEEDED
+    with pytest.raises(ProblemError, match="page is missing"):
+        check("facebook", {"page": " "})
+    check("facebook", {})  # read through the generic door alone
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
