@@ -84,6 +84,7 @@ def end(broker: OwnBroker, worker: Worker) -> None:
     worker.end()
 
 
+@pytest.mark.timeout(1_500)
 @pytest.mark.red("transactions_last(1_000)")
 @pytest.mark.parametrize(("runs", "stands"), [(0.02, 0.18), (1, 4)], ids=["a tenth of the time", "in bursts"])
 def test_a_worker_that_gets_little_cpu_is_slow_and_neither_differs_nor_opens_its_lanes_again(
@@ -95,7 +96,7 @@ def test_a_worker_that_gets_little_cpu_is_slow_and_neither_differs_nor_opens_its
     ledger = [*history(0, 600, now), *comments(600, now)]
     with starved(worker, runs, stands), busy(2):
         produce(broker.kafka, ledger)
-        until(lambda: through(broker.kafka), "everything is processed", 400)
+        until(lambda: through(broker.kafka), "everything is processed", 1_200)
     assert worker.exit_code() is None
     assert "opened again" not in worker.said()
     worker.end()
