@@ -50,7 +50,7 @@ KINDS = {
     "delete": "deleted",
     "hide": "hid",
     "unhide": "showed again",
-    "block": "blocked the brand",
+    "block": "was blocked by the brand",
     "vote": "voted",
     "entry": "took part",
     "purchase": "bought",
