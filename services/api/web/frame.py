@@ -117,6 +117,7 @@ def _templates() -> Environment:
         STAGES=wording.STAGES,
         STEPS=wording.STEPS,
         KINDS=wording.KINDS,
+        did=wording.did,
         CANCELLED=wording.CANCELLED,
         CLOSED_SHOWN=CLOSED_SHOWN,
         LONGEST_WHY=LONGEST_WHY,

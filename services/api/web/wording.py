@@ -57,6 +57,13 @@ KINDS = {
 }
 
 
+def did(kind: str, undo: bool = False) -> str:
+    """What somebody did, or took back, after their name: `took back: followed`."""
+    if kind == "block" and undo:
+        return "is no longer blocked by the brand"
+    return f"{'took back: ' if undo else ''}{KINDS.get(kind, kind)}"
+
+
 def moment(at: datetime, zone: str) -> str:
     """A time in a zone: `Mon 23 Nov, 19:12`."""
     return local(at, ZoneInfo(zone)).strftime("%a %-d %b, %H:%M")

@@ -44,3 +44,10 @@ def test_what_an_alert_told_is_said_in_a_sentence_and_that_it_is_unconfirmed_in_
         "Some data from the platform was missing, so there may be an answer."
     )
     assert {wording.alert_said(step, due, due, False, "UTC")[-1] for step in wording.STEPS} == {"."}
+
+
+def test_what_was_done_and_taken_back_reads_as_a_sentence() -> None:
+    assert wording.did("follow") == "followed"
+    assert wording.did("follow", undo=True) == "took back: followed"
+    assert wording.did("block") == "was blocked by the brand"
+    assert wording.did("block", undo=True) == "is no longer blocked by the brand"
