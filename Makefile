@@ -59,8 +59,8 @@ coverage: setup ## Run the tests and say which lines they reach, in the services
 	@$(BIN)/coverage report
 
 test-faults: setup ## Kill, stop, wipe, stall and poison real processes, in about 45 minutes
-	@# Who is done first takes tests from the other: by files, one of the two stood idle for a quarter of an hour.
-	@$(BIN)/python -m pytest -v -n 2 --dist worksteal -m faults
+	@# In the order of tests/faults/conftest.py, the longest files first.
+	@$(BIN)/python -m pytest -v -n 2 --dist loadfile --no-loadscope-reorder -m faults
 
 test-image: setup ## Build the image and run it, as root on Debian, in about ten minutes
 	@$(BIN)/python -m tests.image

@@ -90,7 +90,7 @@ def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
                 raise ElsewhereError(
                     f"{name_of(each)} ends at {ends[each]}, before the position {at}: the topic was recreated"
                 )
-            if 0 < at < firsts[each]:
+            if at < firsts[each]:
                 gaps.append(Gap(group, name_of(each), firsts[each] - at))
             found[group][name_of(each)] = max(at, firsts[each])
     return found, gaps

@@ -62,6 +62,13 @@ class NotYetError(Exception):
     """The installation is not at rest, or not as it should be. The text says what to do; nothing was changed."""
 
 
+class LateError(NotYetError):
+    """Something was written after it had begun, and by then the scorer cannot process it any more.
+
+    With `leave` it is processed where it is when the scorer starts, in a partition that no longer has what it needs.
+    """
+
+
 class Moved(NamedTuple):
     """What was done: rows that went to one new partition, and rows of which each of them got a copy."""
 
@@ -69,18 +76,19 @@ class Moved(NamedTuple):
     copies: int
 
 
-def add(bootstrap: str, was: int, now: int, told: Callable[[str], object]) -> Moved:
-    """Makes `was` partitions `now`; `told` hears of each step.
+def add(bootstrap: str, was: int, now: int, told: Callable[[str], object], *, leave: bool = False) -> Moved:
+    """Makes `was` partitions `now`; `told` hears of each step. `leave`: see LateError.
 
-    Raises WrongCountError, NotYetError, RefusedError (the scorer itself could not go on) and KafkaError.
+    Raises WrongCountError, NotYetError, LateError, RefusedError (the scorer itself could not go on) and KafkaError.
     """
     check(was, now)
-    return asyncio.run(_Change(bootstrap, was, now, told).run())
+    return asyncio.run(_Change(bootstrap, was, now, told, leave).run())
 
 
 class _Change:
-    def __init__(self, bootstrap: str, was: int, now: int, told: Callable[[str], object]) -> None:
+    def __init__(self, bootstrap: str, was: int, now: int, told: Callable[[str], object], leave: bool) -> None:
         self._bootstrap = bootstrap
+        self._leave = leave
         self._was, self._now = was, now
         self._told = told
         self._agents = agents(bootstrap, Path(), grace_seconds=0, session_seconds=0)
@@ -91,11 +99,11 @@ class _Change:
         self._told("looking whether everything is stopped and processed")
         await asyncio.to_thread(self._check_idle)
         await asyncio.to_thread(self._check_quiet)
-        await self._processed()
-        # From here on no process starts to work, and none that did before can write rows.
-        await asyncio.to_thread(self._grow, _CHANGELOGS)
+        await self._processed(begun=bool(begun))
         await self._fence()
-        at = await self._processed()
+        at = await self._processed(begun=bool(begun))
+        # From here on no process starts to work.
+        await asyncio.to_thread(self._grow, _CHANGELOGS)
         moved = Moved(0, 0)
         # Rows are moved before the sources grow: if they have, this was interrupted after that.
         if CONVERSATIONS.name not in begun:
@@ -109,6 +117,7 @@ class _Change:
         await asyncio.to_thread(self._grow, left_to_grow)
         await asyncio.to_thread(self._grow, [CONVERSATIONS])
         await self._note(at)
+        await self._processed(begun=True)
         await asyncio.to_thread(self._grow, [_LAST])
         return moved
 
@@ -151,10 +160,10 @@ class _Change:
                 f"something still writes to {', '.join(busy)}: stop all processes, ingest and the API too"
             )
 
-    async def _processed(self) -> dict[str, int]:
+    async def _processed(self, *, begun: bool) -> dict[str, int]:
         """The offset of each source's next record, by `topic:partition`.
 
-        Raises NotYetError if the scorer has not processed everything, and RefusedError if it could not go on.
+        Raises NotYetError if the scorer has not processed everything, or could not go on.
         """
         at: dict[str, int] = {}
         behind: list[str] = []
@@ -168,7 +177,16 @@ class _Change:
                     many = await self._waiting(standing, at[name])
                     if many:
                         behind.append(f"{many:,} of {name}")
-        if behind:
+        if behind and begun:
+            if not self._leave:
+                raise LateError(
+                    f"{', '.join(behind)} came after this had begun, so something was not stopped. Stop it, and run "
+                    "this again with --leave: these records stay where they are. Comments among them get a clock that "
+                    "an answer may not stop, settings among them are written again within a day, and who was erased "
+                    "has to be erased again"
+                )
+            self._told(f"left where they are: {', '.join(behind)}")
+        elif behind:
             raise NotYetError(
                 f"the scorer has not processed {', '.join(behind)}: start the scorer alone, wait until `rapport "
                 "doctor` shows no lag of its group, and stop it again"

@@ -125,6 +125,7 @@ class _Verification:
             self._log = Log(wanted.kafka)
             try:
                 added = await self._log.connect()
+                self._before = [each.was for each in added]
                 self._replay = Replay(store, round(wanted.grace * 1000), added)
                 await self._log.start(self._replay.standing.positions())
                 return await self._verify(client[wanted.database])
@@ -134,7 +135,7 @@ class _Verification:
 
     async def _verify(self, database: Database[Document]) -> tuple[list[Difference], Summary]:
         expected = self._replay.expected
-        comparison = Comparison(expected, database, self._wanted.brand, self._log.cut)
+        comparison = Comparison(expected, database, self._wanted.brand, self._log.cut, self._before)
         settling = Settling(comparison, comparison.hour, self._wanted.settle)
         rounds = Rounds(self._log)
         await self._catch_up()

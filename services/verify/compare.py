@@ -62,9 +62,17 @@ class Comparison:
     """Queries MongoDB and compares."""
 
     def __init__(
-        self, expected: Expected, database: Database[Document], brand: str | None, cut: frozenset[str]
+        self,
+        expected: Expected,
+        database: Database[Document],
+        brand: str | None,
+        cut: frozenset[str],
+        before: Sequence[int] = (),
     ) -> None:
-        """`brand` limits it; `cut`: the partitions (by name) whose beginning retention removed."""
+        """`brand` limits it; `cut`: the partitions (by name) whose beginning retention removed; `before`: how many
+        partitions there were at times.
+        """
+        self._before = before
         self._expected = expected
         self._database = database
         self._brand = brand
@@ -168,7 +176,7 @@ class Comparison:
         for ids in self._expected.ids("alert", None):
             for said in map(self._expected.said, ids):
                 if said is not None and said.times and said.place >= 0:
-                    key = max(alerts_partitions(said.brand)), said.lane
+                    key = alerts_partitions(said.brand, self._before)[-1], said.lane
                     self._kept_from[key] = min(said.place, self._kept_from.get(key, said.place))
 
     def _records(self, what: str, id: str) -> Iterator[Difference]:
@@ -187,10 +195,10 @@ class Comparison:
             yield Difference(what, id, "times", times, wanted)
 
     def _is_gone(self, said: Said) -> bool:
-        there = alerts_partitions(said.brand)
+        there = alerts_partitions(said.brand, self._before)
         if self._cut.isdisjoint(f"{ALERTS.name}:{number}" for number in there):
             return False
-        first = self._kept_from.get((max(there), said.lane))
+        first = self._kept_from.get((there[-1], said.lane))
         return first is None or said.place < first
 
 

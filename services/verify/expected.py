@@ -170,7 +170,6 @@ def _shapes(shown: Shown) -> list[InteractionDocument]:
     return [interaction_document(decoder(Interaction).decode(each)) for each in values]
 
 
-def alerts_partitions(brand: str) -> set[int]:
-    """The partitions of `alerts` that a brand's may be in: there may have been fewer before."""
-    counts = (count for count in range(1, ALERTS.partitions + 1) if ALERTS.partitions % count == 0)
-    return {partition_of(key_of(brand), count) for count in counts}
+def alerts_partitions(brand: str, before: Iterable[int]) -> list[int]:
+    """The partitions of `alerts` that a brand's may be in, today's last; `before`: how many there were at times."""
+    return [partition_of(key_of(brand), count) for count in (*before, ALERTS.partitions)]

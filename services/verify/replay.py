@@ -131,7 +131,7 @@ class Replay:
     def _open(self) -> None:
         refused, grace = self.standing.refused, self.standing.grace
         self._exchanges = [
-            Lane(Part(self._store, f"exchanges{number}"), ExchangesHandler(grace), clock, refused)
+            Lane(Part(self._store, f"exchanges{number}"), ExchangesHandler(grace, self.partitions), clock, refused)
             for number, clock in enumerate(self.standing.clocks)
         ]
         self._relationships = [

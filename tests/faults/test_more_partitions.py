@@ -6,11 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from rapport import partitions
+from rapport.contracts import codec
+from rapport.contracts.controls import AccountConnected
+from rapport.contracts.topics import CONVERSATIONS
+from rapport.kit.broker import kafka
 from tests.faults.long_run import aloud
 from tests.faults.replicas.cluster import ROOT, Cluster, cluster
 from tests.faults.replicas.fortnight import CountingInbox, Fortnight
@@ -74,7 +79,11 @@ def test_partitions_are_added_between_two_halves_of_a_fortnight(
     halfway.start()
     until(lambda: "the partitions are not as many as RAPPORT_PARTITIONS says" in halfway.said(), "it says why it waits")
     halfway.kill()
-    assert f"each topic has {MORE} partitions" in run(replicas, tmp_path / "done.log")
+    write_late(replicas)
+    assert "1 of rapport.conversations.v1:1 came after this had begun" in refusal(replicas, MORE, partitions.DEFAULT)
+    said = run(replicas, tmp_path / "done.log", "--leave")
+    assert "left where they are: 1 of rapport.conversations.v1:1" in said
+    assert f"each topic has {MORE} partitions" in said
 
     aloud("everything starts with the new partitions")
     monkeypatch.setenv("RAPPORT_PARTITIONS", str(MORE))
@@ -99,13 +108,13 @@ def refusal(replicas: Cluster, many: int, was: int) -> str:
     return found.stderr
 
 
-def run(replicas: Cluster, log: Path, kill_at: str | None = None) -> str:
+def run(replicas: Cluster, log: Path, *more: str, kill_at: str | None = None) -> str:
     """Adds partitions, as docs/day-two.md says; killed once it says `kill_at`. What it said."""
     end = time.monotonic() + PROCESSED_SECONDS
     while True:
         with log.open("wb") as told:
             running = subprocess.Popen(
-                call(MORE), env=environment(replicas, partitions.DEFAULT), cwd=ROOT, stdout=told, stderr=told
+                [*call(MORE), *more], env=environment(replicas, partitions.DEFAULT), cwd=ROOT, stdout=told, stderr=told
             )
         while running.poll() is None:
             if kill_at is not None and kill_at in log.read_text():
@@ -118,6 +127,15 @@ def run(replicas: Cluster, log: Path, kill_at: str | None = None) -> str:
         if "listed for 10 s more" not in said:
             assert "the scorer has not processed" in said
             process_the_rest(replicas)
+
+
+def write_late(replicas: Cluster) -> None:
+    """As an API would that nobody stopped: about a client that nobody else speaks of."""
+    event = AccountConnected(brand="late", account="late", platform="generic", connected_at=datetime.now(UTC))
+    headers = codec.headers("rapport.control.v1", id="late", source="/test")
+    producer = kafka.producer(replicas.running.kafka, "test")
+    producer.send(CONVERSATIONS.name, codec.encode(event), b"late", headers=headers, partition=1).get(30)
+    producer.close()
 
 
 def process_the_rest(replicas: Cluster) -> None:

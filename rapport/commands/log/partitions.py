@@ -14,6 +14,9 @@ def partitions(
     now: Annotated[int, typer.Argument(metavar="N", help="How many there are to be: a multiple of today's number.")],
     kafka: Kafka = None,
     data: Place = Path("data"),
+    leave: Annotated[
+        bool, typer.Option("--leave", help="Go on although something was written after it had begun.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -45,7 +48,7 @@ def partitions(
     if not yes:
         typer.confirm(f"Make the {was} partitions of each topic {now}?", abort=True, err=True)
     try:
-        moved = change.add(servers, was, now, lambda step: sys.stderr.write(f"{step}\n"))
+        moved = change.add(servers, was, now, lambda step: sys.stderr.write(f"{step}\n"), leave=leave)
     except (change.NotYetError, RefusedError) as error:
         fail(str(error))
     except (KafkaError, AioKafkaError, OSError) as error:

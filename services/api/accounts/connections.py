@@ -15,9 +15,17 @@ READ = {
     "x": ("user",),
 }
 """What each platform's connector reads. Platforms without a connector are not checked."""
-NEEDED = {name: fields[0] for name, fields in READ.items() if name != "bluesky"}
-"""The platform's id of the account, without which its webhooks are nobody's."""
+NEEDED = {name: fields for name, fields in READ.items() if name != "bluesky"}
+"""What a platform's webhooks are told apart by. The first is the platform's id of the account, without which they are
+nobody's; without TikTok's second the account's own answers would be taken for comments."""
 STREAMS = ("jetstream", "service")
+
+
+def itself(platform: str, connection: Mapping[str, str]) -> tuple[str, str] | None:
+    """The field that has the platform's id of the account, and the id. None where there is none."""
+    needed = NEEDED.get(platform)
+    found = connection.get(needed[0], "").strip() if needed else ""
+    return (needed[0], found) if needed and found else None
 
 
 def check(platform: str, connection: Mapping[str, str]) -> None:
@@ -28,9 +36,9 @@ def check(platform: str, connection: Mapping[str, str]) -> None:
     for name in connection:
         if name not in known:
             raise invalid("connection", unknown_fields.why(name, known, what="name"))
-    needed = NEEDED.get(platform)
-    if needed is not None and connection and not connection.get(needed, "").strip():
-        raise invalid("connection", f"{needed} is missing: the platform's id of the account")
+    for needed in NEEDED.get(platform, ()) if connection else ():
+        if not connection.get(needed, "").strip():
+            raise invalid("connection", f"{needed} is missing: the platform's id of the account")
     streams = [name for name in STREAMS if name in connection]
     if len(streams) > 1:
         raise invalid("connection", f"use only one of {' and '.join(streams)}")

@@ -35,6 +35,20 @@ class Accounts:
         query = {"$and": [{"brand": brand, "published": True, "disconnected_at": None}, self._tenants.filter()]}
         return await self._accounts.find(query).sort("_id").to_list()
 
+    async def of_another_brand(self, brand: str, platform: str, field: str, value: str) -> bool:
+        """Whether another brand, of whatever tenant, has connected the same account of a platform, or is about to.
+
+        `field` of the connection has the platform's id of the account, which is `value`.
+        """
+        query = {
+            "brand": {"$ne": brand},
+            "$or": [
+                {"platform": platform, "disconnected_at": None, f"connection.{field}": value},
+                {"platform": platform, "pending.disconnected_at": None, f"pending.connection.{field}": value},
+            ],
+        }
+        return await self._accounts.find_one(query, {"_id": 1}) is not None
+
     async def find(self, brand: str, id: str) -> AccountDocument | None:
         """One account as stored, connected or not, confirmed or not."""
         return await self._accounts.find_one({"$and": [{"_id": id, "brand": brand}, self._tenants.filter()]})

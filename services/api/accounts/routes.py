@@ -1,6 +1,7 @@
 """Account routes: a brand's accounts on the platforms."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -32,6 +33,7 @@ async def connect_account(brand: str, new: AccountInput, tenants: AdminBrand, co
     """
     connections.check(new.platform, new.connection)
     accounts = Accounts(context.database, tenants)
+    await _check_owner(accounts, brand, new.platform, new.connection)
     known = await accounts.find(brand, new.id)
     if known is not None:
         await _connect_again(accounts, known, new, context.sealer)
@@ -114,6 +116,7 @@ async def change_account(
         raise not_found("account")
     if change.connection is not None:
         connections.check(known["platform"], change.connection)
+        await _check_owner(accounts, brand, known["platform"], change.connection)
     return await _changed(context, accounts, known, cast("AccountChanges", change.model_dump(exclude_none=True)))
 
 
@@ -205,6 +208,16 @@ def _opened(sealer: Sealer, account: AccountDocument) -> str:
 
 def _new_secret() -> str:
     return secrets.token_hex(32)
+
+
+async def _check_owner(accounts: Accounts, brand: str, platform: str, connection: Mapping[str, str]) -> None:
+    """Raises ProblemError (409) if another brand has connected the same account of a platform.
+
+    Its webhooks, private messages included, would go to both: the platform's id of an account is no secret.
+    """
+    found = connections.itself(platform, connection)
+    if found is not None and await accounts.of_another_brand(brand, platform, *found):
+        raise ProblemError(409, "conflict", f"the account with {found[0]} {found[1]!r} is connected to another client")
 
 
 def _taken(id: str) -> ProblemError:

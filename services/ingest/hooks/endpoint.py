@@ -21,6 +21,7 @@ from services.ingest.directory import NOT_READ, Directory
 from services.ingest.door import READ_AT_ONCE, too_large, unavailable
 from services.ingest.hooks.delivery import Delivery, Lookup, UnreadableError, Watched
 from services.ingest.hooks.hook import Hook, UnsignedError
+from services.ingest.hooks.recent import Recent
 
 
 class Hooks:
@@ -43,6 +44,7 @@ class Hooks:
         self._log = log
         self._bodies = Bodies()
         self._pool = Pool("hooks")
+        self._recent = Recent()
         self._intakes = {platform: Intake(platform, "webhook", broker, log) for platform in hooks}
         self._indexed: object = None
         self._watched: dict[tuple[str, str], list[Watched]] = {}
@@ -110,10 +112,12 @@ class Hooks:
         except UnreadableError as error:
             self._log.error("%s webhook: a delivery cannot be read: %s", hook.platform, error)
             raise ProblemError(400, "unreadable", f"{error}; nothing was taken", title="Not a delivery") from None
+        fresh = self._recent.fresh(delivery.interactions)
         try:
-            await self._intakes[hook.platform].append(delivery.interactions, delivery.away)
+            await self._intakes[hook.platform].append(fresh, delivery.away)
         except NotAcknowledgedError as error:
             raise unavailable(f"Kafka has not confirmed: {error}; send it again, the same ids count once") from None
+        self._recent.keep(fresh)
         return delivery
 
     def _lookup(self, hook: Hook) -> Lookup:

@@ -19,11 +19,12 @@ from services.ingest.hooks.delivery import (
     Watched,
     decode,
     id_of,
+    iso_time_of,
     time_of,
 )
 from services.ingest.hooks.hook import Answer, UnsignedError, fits, hexdigest
 
-LARGEST_BODY = 4 * 2**20
+LARGEST_BODY = 2 * 2**20
 """Bytes. A delivery has up to 1,000 changes, nearly all of them short."""
 _SIGNATURE = "x-hub-signature-256"
 _FIRST_MILLISECONDS = 10**11
@@ -56,10 +57,14 @@ class _Entry(Struct, kw_only=True):
     time: float | None = None
     field: str | None = None
     """Only in the flat envelope, in which an entry is a change by itself, with a `value`."""
-    changes: list[Raw] = []
-    messaging: list[Raw] = []
-    standby: list[Raw] = []
+    changes: list[Raw] | None = None
+    messaging: list[Raw] | None = None
+    standby: list[Raw] | None = None
     """Messages as well, while another program of the account has the conversation."""
+
+
+class _TooManyError(Exception):
+    """An entry has more changes than a delivery may have."""
 
 
 def challenge(query: Mapping[str, str], token: str) -> Answer:
@@ -100,8 +105,13 @@ def read(
         where = f"entry[{number}]"
         try:
             entry = decode(raw, _Entry)
+            many = sum(len(each or ()) for each in (entry.changes, entry.messaging, entry.standby))
+            if many > left:
+                raise _TooManyError
             watched, sent = lookup(id_of(entry.id, "id")), entry.time
             found = _parts(where, raw, entry, change, messaging)
+        except _TooManyError:
+            raise UnreadableError(f"more than {MOST_CHANGES} changes at once") from None
         except UnreadableError as error:
             delivery.failed(where, error)
             watched, sent, found = (), None, []
@@ -123,9 +133,9 @@ def _parts(where: str, raw: Raw, entry: _Entry, change: ReadOne, messaging: Read
     """The changes of an entry: where each is, itself, and what reads it."""
     return [
         *([(where, raw, change)] if entry.field is not None else []),
-        *((f"{where}.changes[{place}]", one, change) for place, one in enumerate(entry.changes)),
-        *((f"{where}.messaging[{place}]", one, messaging) for place, one in enumerate(entry.messaging)),
-        *((f"{where}.standby[{place}]", one, messaging) for place, one in enumerate(entry.standby)),
+        *((f"{where}.changes[{place}]", one, change) for place, one in enumerate(entry.changes or ())),
+        *((f"{where}.messaging[{place}]", one, messaging) for place, one in enumerate(entry.messaging or ())),
+        *((f"{where}.standby[{place}]", one, messaging) for place, one in enumerate(entry.standby or ())),
     ]
 
 
@@ -136,9 +146,11 @@ def moment(number: float | None) -> datetime | None:
     return time_of(number)
 
 
-def sent_at(number: float | None) -> datetime | None:
+def sent_at(when: float | str | None) -> datetime | None:
     """When Meta sent something, None where that cannot be read: nothing depends on it but a better guess."""
     try:
-        return moment(number)
-    except UnreadableError:
+        if isinstance(when, str):
+            return moment(float(when)) if when.replace(".", "", 1).isdecimal() else iso_time_of(when)
+        return moment(when)
+    except (UnreadableError, ValueError):
         return None

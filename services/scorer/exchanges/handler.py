@@ -55,8 +55,9 @@ from services.scorer.walk import Walk
 class ExchangesHandler:
     """One partition. Its clock runs by the log; `Threads` knows which threads to review, and when."""
 
-    def __init__(self, grace: int) -> None:
-        """`grace` (ms): see `rapport.domain.exchanges.exchange.Rules`."""
+    def __init__(self, grace: int, partitions: int | None = None) -> None:
+        """`grace` (ms): see `rapport.domain.exchanges.exchange.Rules`. `partitions`: by default today's number."""
+        self._partitions = partitions or CONVERSATIONS.partitions
         self.threads = Threads(grace)
         self._unsettled = Walk(threads_of)
         """Through the threads of brands whose settings changed."""
@@ -162,7 +163,7 @@ class ExchangesHandler:
         if batch.row(key, ErasedRow) is None:
             self._erasures.note(event.brand, key, clock, batch)
         own = key_of(event.brand, event.platform, event.follower)
-        if record.partition == partition_of(own, CONVERSATIONS.partitions):
+        if record.partition == partition_of(own, self._partitions):
             batch.emit(passed_on(event, record))
 
     def _change_settings(self, event: PolicyVersion | AccountConnected | AccountDisconnected, batch: Batch) -> None:

@@ -1,7 +1,7 @@
 """Turns Facebook's deliveries for Pages into interactions. Pure.
 
 - What somebody writes under a post of the Page is a `comment`; what the Page writes there in answer to somebody is a
-  `reply`. A comment of the Page that answers nobody, such as a link below its own post, says nothing.
+  `reply`. Right below a post it answers the post: a visitor's on the wall, or nobody's where the post is its own.
 - What somebody posts on the Page's wall, and where somebody names the Page, is a `mention`.
 - The conversation is the post, because a reply names the comment that it answers and not who wrote that.
 - Private messages are read as Instagram's are, by `meta_messages`.
@@ -12,6 +12,7 @@ Source: https://developers.facebook.com/docs/graph-api/webhooks/reference/page
 
 import hashlib
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -27,8 +28,8 @@ from services.ingest.hooks.delivery import (
     decode,
     id_of,
     interaction,
-    time_of,
 )
+from services.ingest.hooks.meta import sent_at
 from services.ingest.hooks.meta_messages import messaging
 
 _POSTS = frozenset({"status", "post", "photo", "video", "album", "link", "event", "note", "reel", "story"})
@@ -41,7 +42,7 @@ _REMOVED = frozenset({"remove", "delete"})
 
 
 class _Person(Struct):
-    id: Id
+    id: Id | None = None
     name: str | None = None
 
 
@@ -55,27 +56,29 @@ class _Feed(Struct, kw_only=True):
     comment_id: Id | None = None
     parent_id: Id | None = None
     share_id: Id | None = None
-    created_time: float | None = None
+    created_time: float | str | None = None
     message: str | None = None
     reaction_type: str | None = None
-    published: int = 1
-    photo: str | None = None
-    photos: list[str] = []
-    video: str | None = None
-    link: str | None = None
+    published: Any = 1
+    photo: Any = None
+    photos: Any = None
+    video: Any = None
     sent: float | None = None
     """The time of its entry."""
 
     @property
     def at(self) -> datetime | None:
-        """When it happened. `created_time` is that of the thing, so a change of it is as old as its notification."""
-        return time_of(self.created_time if self.verb == "add" or self.sent is None else self.sent)
+        """When it happened. `created_time` is that of the thing, so a change of it is as old as its notification.
+
+        None where Facebook's time cannot be read: a comment counts from when it came rather than not at all.
+        """
+        return sent_at(self.created_time if self.verb == "add" or self.sent is None else self.sent)
 
     @property
     def actor(self) -> Actor | None:
         """Who did it; None where Facebook does not say, as for people who did not allow it."""
-        if self.by is not None:
-            return Actor(id_of(self.by.id, "from.id"), name=self.by.name)
+        if self.by is not None and self.by.id:
+            return Actor(str(self.by.id), name=self.by.name)
         return Actor(str(self.sender_id), name=self.sender_name) if self.sender_id else None
 
     @property
@@ -135,7 +138,9 @@ def _comment(feed: _Feed, watched: Watched, observed_at: datetime) -> Interactio
     by_brand = watched.is_brand(actor.id) or watched.is_staff(actor.id)
     answers = str(feed.parent_id) if feed.parent_id and str(feed.parent_id) != post else None
     if by_brand and answers is None:
-        return None
+        # What a visitor posted on the wall is answered right below it. Below a post of its own it answers nobody, and
+        # the scorer finds nobody.
+        answers = post
     edited = feed.verb in _EDITED
     return interaction(
         watched, observed_at, about,
@@ -156,7 +161,7 @@ def _reaction(feed: _Feed, watched: Watched, observed_at: datetime) -> Interacti
     what, when = ("undo", feed.sent) if undo else ("do", feed.created_time)
     return interaction(
         watched, observed_at, About(Object(thing), post, post, feed.at, post),
-        id=f"{thing}#{actor.id}#{reaction}-{what}-{int(when or 0)}",
+        id=f"{thing}#{actor.id}#{reaction}-{what}-{_seconds(when)}",
         kind="reaction", actor=actor, reaction=reaction, undo=undo,
     )  # fmt: skip
 
@@ -223,4 +228,9 @@ def _url(thing: str) -> str:
 def _stamp(feed: _Feed) -> str:
     """What tells one change of a thing from the next, and is the same where Facebook sends it again."""
     words = msgspec.json.encode([feed.message, feed.photo, feed.video, feed.published])
-    return f"{int(feed.sent or feed.created_time or 0)}-{hashlib.sha256(words).hexdigest()[:12]}"
+    return f"{_seconds(feed.sent or feed.created_time)}-{hashlib.sha256(words).hexdigest()[:12]}"
+
+
+def _seconds(when: float | str | None) -> int:
+    at = sent_at(when)
+    return int(at.timestamp()) if at is not None else 0

@@ -223,7 +223,7 @@ def _share(found: _Notification, watched: Watched, observed_at: datetime) -> Int
         return None
     return interaction(
         watched, observed_at, About(Object(thing, _url(thing)), thing, None, found.at, post),
-        id=f"{thing}#share", kind="share", actor=Actor(str(share.owner)), text=share.text or None,
+        id=f"{thing}#share", kind="share", actor=_actor(str(share.owner), watched), text=share.text or None,
         media=_MEDIA.get(share.media_category or "", ()),
     )  # fmt: skip
 
@@ -266,7 +266,7 @@ def _post_answered(found: _Notification, watched: Watched) -> Parent | None:
     owner = found.decorated_source_post.owner if found.decorated_source_post else None
     if owner is None or _by_brand(_urn(str(owner)), watched):
         return None
-    return Parent(found.post, str(owner))
+    return Parent(found.post, _urn(str(owner)))
 
 
 def _by_brand(actor: str, watched: Watched) -> bool:

@@ -45,6 +45,7 @@ from services.ingest.hooks.delivery import (
 T = TypeVar("T")
 LONGEST_CONTENT = 2**16
 """Characters of an event's content. The longest text in one, a message, has 6,000."""
+_WHILE_SECONDS = 60
 _MILLISECONDS_FROM = 1e11
 """From here on a time is in milliseconds: as such it is one of 1973, as seconds one of the year 5138."""
 _HIDING: dict[str, Kind] = {"set_to_hidden": "hide", "set_to_friends_only": "hide", "set_to_public": "unhide"}
@@ -142,8 +143,11 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
 def _comment(event: _Event, watched: Watched, observed_at: datetime, delivery: Delivery) -> None:
     found = _content(event, _Comment)
     comment, post = id_of(found.comment_id, "comment_id"), id_of(found.video_id, "video_id")
-    about = About(Object(comment), post, post, _time(found.timestamp, event.create_time), post)
     author, action = _author(found.unique_identifier, watched), found.comment_action
+    times = found.timestamp, event.create_time
+    if action != "insert":
+        times = _changed_at(*times)
+    about = About(Object(comment), post, post, _time(*times), post)
     one: Interaction | None = None
     if action == "insert":
         one = _written(found, comment, author, watched, observed_at, about)
@@ -153,7 +157,7 @@ def _comment(event: _Event, watched: Watched, observed_at: datetime, delivery: D
         one = interaction(watched, observed_at, about, id=f"{comment}#delete", kind="delete", actor=actor)
     elif action in _HIDING:
         kind = _HIDING[action]
-        name = f"{comment}#{kind}-{_stamp(found.timestamp, event.create_time)}"
+        name = f"{comment}#{kind}-{_stamp(*times)}"
         one = interaction(watched, observed_at, about, id=name, kind=kind, actor=_business(watched))
     _note(one, f"comment {action}", delivery)
 
@@ -249,10 +253,11 @@ def _reaction(
         return None
     thing, word = id_of(found.original_msg_id, "original_msg_id"), id_of(found.emoji or found.type.lower(), "emoji")
     undo = found.operation == "REMOVE"
-    what, when = "undo" if undo else "do", _stamp(found.timestamp, message.timestamp)
+    # Of one moment the one that is added counts, by the order of ids: who changes a reaction takes the other back.
+    what, when = "1-undo" if undo else "2-do", _stamp(found.timestamp, message.timestamp)
     return interaction(
         watched, observed_at, About(Object(thing), thread, thread, _time(found.timestamp, message.timestamp)),
-        id=f"{thing}#{actor.id}#{word}-{what}-{when}", kind="reaction", actor=actor, reaction=word, undo=undo,
+        id=f"{thing}#{actor.id}#{what}-{word}-{when}", kind="reaction", actor=actor, reaction=word, undo=undo,
     )  # fmt: skip
 
 
@@ -284,7 +289,7 @@ def _note(one: Interaction | None, what: str, delivery: Delivery) -> None:
 def _author(identifier: Id | None, watched: Watched) -> Actor | None:
     """Who wrote something; None where TikTok does not say."""
     name = _named(identifier)
-    if name is not None and name == watched.account.connection.get("identifier"):
+    if name is not None and name == watched.account.connection.get("identifier", "").strip():
         return _business(watched)
     return Actor(name) if name else None
 
@@ -312,6 +317,17 @@ def _time(*times: float | None) -> datetime | None:
     """The first time that there is, in seconds or milliseconds."""
     found = next((each for each in times if each is not None), None)
     return time_of(found / 1000 if found is not None and found >= _MILLISECONDS_FROM else found)
+
+
+def _changed_at(timestamp: float | None, create_time: float | None) -> tuple[float | None, float | None]:
+    """The times of a change of a comment, the better one first.
+
+    `timestamp` is exact, but may be the comment's own: then it is older than the event by more than a while.
+    """
+    if timestamp is None or create_time is None:
+        return timestamp, create_time
+    exact = timestamp / 1000 if timestamp >= _MILLISECONDS_FROM else timestamp
+    return (create_time, timestamp) if create_time - exact > _WHILE_SECONDS else (timestamp, create_time)
 
 
 def _stamp(*times: float | None) -> int:

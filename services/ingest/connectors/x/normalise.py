@@ -5,8 +5,8 @@
 - A repost of the brand's post is a `share`, and so is a quote, unless it mentions the brand.
 - The brand's own post is a `reply` where it answers somebody else, or continues such an answer; any other is a `post`.
 - What the brand itself likes, reposts or follows of others is recorded as the staff's: it is outreach.
-- A conversation is the pair of brand and follower, because X names the author of what is answered; a thread is X's
-  `conversation_id`. Private messages have one thread with each person.
+- A conversation is the pair of brand and follower, by whichever of its accounts, because X names the author of what
+  is answered; a thread is X's `conversation_id`. Private messages have one thread with each person.
 - Of a deletion X says only the post and its author. Only the brand's own are told.
 - An edit is a new post that lists the ones before. The first of them stays the id of the thing.
 - A like is told without who it was by. They are the one who comes with it beside the author of the liked post.
@@ -141,8 +141,11 @@ class _Event:
         self.observed_at = observed_at
 
     def conversation(self, person: str) -> str:
-        """The pair of the brand's account and a follower."""
-        return f"{self.watched.id}:{person}"
+        """The pair of the brand and a follower.
+
+        Not of the account: one of its accounts may answer what was said to another, and a post may name two of them.
+        """
+        return f"{self.watched.brand}:{person}"
 
     def is_of_brand(self, person: str) -> bool:
         """Whether somebody is the brand, by any of its accounts, or works for it."""

@@ -161,6 +161,27 @@ def test_a_connection_that_nothing_could_be_read_by_is_refused_when_it_is_saved(
     assert (answer.status_code, why in answer.json()["detail"]) == (422, True), answer.text
 
 
+def test_a_platforms_account_is_connected_to_one_client_only(api: Served, brand: str) -> None:
+    """Its webhooks, private messages included, would go to both."""
+    other = f"{brand}-2"
+    api.brand(brand)
+    api.brand(other)
+    page = {"platform": "facebook", "connection": {"page": f"page-{brand}"}}
+    first = _connect(api, brand, **page)
+    _connect(api, brand, id=f"again-{brand}", **page)
+    body = {"id": f"a-{other}", "handle": "b", **page}
+    for wrong in (body, {**body, "connection": {"page": f" page-{brand} "}}):
+        refused = api.client.post(f"/v1/brands/{other}/accounts", json=wrong)
+        assert (refused.status_code, "connected to another client" in refused.text) == (409, True), refused.text
+    later = _connect(api, other, id=f"a-{other}", platform="facebook", connection={"page": "elsewhere"})
+    path = f"/v1/brands/{other}/accounts/{later['id']}"
+    assert api.client.patch(path, json={"connection": page["connection"]}).status_code == 409
+    # Once nobody has it any more, it can be another client's.
+    for account in (first["id"], f"again-{brand}"):
+        assert api.client.delete(f"/v1/brands/{brand}/accounts/{account}").status_code == 200
+    assert api.client.patch(path, json={"connection": page["connection"]}).status_code == 200
+
+
 def test_an_account_is_changed_by_what_is_given(api: Served, stack: Running, brand: str) -> None:
     api.brand(brand)
     account = _connect(api, brand, connection={"did": "did:plc:shop"}, staff=["a"])

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from rapport.contracts.events import Interaction
 from rapport.domain.exchanges.fitting import fit
@@ -14,6 +15,7 @@ from services.api.accounts.connections import NEEDED, check
 from services.api.http.problems import ProblemError
 from services.ingest.broker import record_of
 from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError
+from services.ingest.hooks.recent import Recent
 from tests.deliveries import FOLDER, HOOKS, OBSERVED_AT, Recorded, lookup, recorded
 
 RECORDED = list(recorded())
@@ -36,7 +38,9 @@ def test_each_platform_that_pushes_has_deliveries() -> None:
 
 
 def test_the_api_asks_for_what_each_of_them_needs_of_a_connection() -> None:
-    assert {platform: hook.id_field for platform, hook in HOOKS.items()} == NEEDED
+    assert {platform: hook.id_field for platform, hook in HOOKS.items()} == {
+        name: its[0] for name, its in NEEDED.items()
+    }
     with pytest.raises(ProblemError, match="page is missing"):
         check("facebook", {"page": " "})
     check("facebook", {})  # read through the generic door alone
@@ -139,3 +143,17 @@ def test_entries_that_cannot_be_read_are_problems_and_count_as_changes(platform:
     assert HOOKS[platform].read(body, lambda _: (), OBSERVED_AT).unread == MOST_CHANGES
     with pytest.raises(UnreadableError, match="at once"):
         HOOKS[platform].read(body.replace(b"[7", b"[7, 7"), lambda _: (), OBSERVED_AT)
+
+
+def test_what_has_no_time_of_its_own_is_not_newer_when_it_is_sent_again() -> None:
+    one = next(each for each in RECORDED if (each.platform, each.name) == ("x", "follow"))
+    found = HOOKS["x"].read(one.body, one.lookup, OBSERVED_AT).interactions
+    dated = next(each for each in RECORDED if (each.platform, each.name) == ("facebook", "comment"))
+    recent = Recent(most=1)
+    assert recent.fresh(found) == found
+    recent.keep(found)
+    assert recent.fresh(found) == []
+    recent.keep(HOOKS["facebook"].read(dated.body, dated.lookup, OBSERVED_AT).interactions)
+    assert recent.fresh(found) == [], "what has a time needs no remembering"
+    recent.keep([structs.replace(each, id="another") for each in found])
+    assert recent.fresh(found) == found, "the oldest are forgotten"
