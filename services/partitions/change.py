@@ -5,23 +5,21 @@ partitions, so no process starts to work.
 """
 
 import asyncio
-import contextlib
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from kafka import TopicPartition as AdminPartition
 from kafka.admin import OffsetSpec
 
 from rapport.contracts import codec
 from rapport.contracts.controls import Heartbeat, PartitionsAdded
 from rapport.contracts.events import Tick
-from rapport.contracts.rows import MOVED
 from rapport.contracts.topics import (
     CATALOGUE,
     CONVERSATIONS,
@@ -35,21 +33,18 @@ from rapport.contracts.topics import (
     key_of,
 )
 from rapport.kit.broker import kafka, kafka_topics
-from rapport.kit.broker.kafka_login import login
 from rapport.kit.broker.member import described
+from services.partitions.changelogs import Writer, reader_of, writers
 from services.partitions.homes import check, descendants, homes
 from services.scorer import positions
 from services.scorer.agents import STALE_AFTER, agents
 from services.scorer.fenced.agent import Agent
-from services.scorer.fenced.batch import Headers
 from services.scorer.fenced.position import Standing
 from services.scorer.fenced.producer import Producer
 from services.scorer.fenced.state import POSITION, Position, Store, position_of, restore
 
 QUIET_SECONDS = 12.0
 """An ingest process writes a heartbeat every 10 s into each partition, and a scorer a tick every few."""
-_MOST_ROWS, _MOST_BYTES = 1_000, 2**20
-"""In one transaction."""
 _ROWS = b"["
 """Keys of rows are JSON arrays; what else is in a store is its own."""
 _CHANGELOGS = (EXCHANGES_CHANGELOG, RELATIONSHIPS_CHANGELOG)
@@ -198,7 +193,7 @@ class _Change:
         source, many = standing.source, 0
         if begin >= standing.end:
             return 0
-        async with _reader(self._bootstrap) as reader:
+        async with reader_of(self._bootstrap) as reader:
             reader.assign([source])
             reader.seek(source, begin)
             while await reader.position(source) < standing.end:
@@ -226,18 +221,18 @@ class _Change:
                 position = position_of(store)
                 if position is None:
                     return Moved(0, 0)
-                async with _writers(agent, descendants(partition, self._was, self._now)) as writers:
-                    copies = await self._copy(store, partition, writers)
-                    for number in writers.keys() - {partition}:
-                        await writers[number].put(POSITION, msgspec.json.encode(_beginning(agent, number, position)))
-                        await writers[number].flush()
+                async with writers(agent, descendants(partition, self._was, self._now)) as into:
+                    copies = await self._copy(store, partition, into)
+                    for number in into.keys() - {partition}:
+                        await into[number].put(POSITION, msgspec.json.encode(_beginning(agent, number, position)))
+                        await into[number].flush()
                     # Only now: if this ends before, the next run finds all that it has not copied.
-                    rows = await self._delete(store, partition, writers[partition])
+                    rows = await self._delete(store, partition, into[partition])
                 return Moved(rows, copies)
             finally:
                 store.close()
 
-    async def _copy(self, store: Store, partition: int, writers: "dict[int, _Writer]") -> int:
+    async def _copy(self, store: Store, partition: int, into: dict[int, Writer]) -> int:
         copies = 0
         for chunk in store.chunks(_ROWS):
             for key, value in chunk:
@@ -245,12 +240,12 @@ class _Change:
                 copies += len(wanted) > 1
                 for home in wanted:
                     if home != partition:
-                        await writers[home].put(key, value)
-        for writer in writers.values():
+                        await into[home].put(key, value)
+        for writer in into.values():
             await writer.flush()
         return copies
 
-    async def _delete(self, store: Store, partition: int, writer: "_Writer") -> int:
+    async def _delete(self, store: Store, partition: int, writer: Writer) -> int:
         rows = 0
         for chunk in store.chunks(_ROWS):
             for key, value in chunk:
@@ -280,70 +275,6 @@ class _Change:
                         sent.get(timeout=kafka.REQUEST_MS / 1000)
 
         await asyncio.to_thread(write)
-
-
-class _Writer:
-    """Writes rows to one partition of a changelog, some in one transaction."""
-
-    def __init__(self, agent: Agent, partition: int) -> None:
-        self._agent = agent
-        self._partition = partition
-        self._producer = Producer(agent, partition)
-        self._rows: list[tuple[bytes, bytes | None]] = []
-        self._bytes = 0
-
-    async def start(self) -> None:
-        await self._producer.start()
-
-    async def stop(self) -> None:
-        await self._producer.stop()
-
-    async def put(self, key: bytes, value: bytes | None) -> None:
-        self._rows.append((key, value))
-        self._bytes += len(key) + len(value or b"")
-        if len(self._rows) >= _MOST_ROWS or self._bytes >= _MOST_BYTES:
-            await self.flush()
-
-    async def flush(self) -> None:
-        rows, self._rows, self._bytes = self._rows, [], 0
-        if not rows:
-            return
-        producer: Any = self._producer.kafka
-        headers: Headers = self._agent.changelog_headers
-        await producer.begin_transaction()
-        sent = [
-            await producer.send(
-                self._agent.changelog, value, key=key, partition=self._partition,
-                headers=list(headers if value is not None else (*headers, MOVED)),
-            )
-            for key, value in rows
-        ]  # fmt: skip
-        await asyncio.gather(*sent)
-        await producer.commit_transaction()
-
-
-@contextlib.asynccontextmanager
-async def _writers(agent: Agent, numbers: Iterable[int]) -> AsyncIterator[dict[int, _Writer]]:
-    async with contextlib.AsyncExitStack() as ending:
-        found: dict[int, _Writer] = {}
-        for number in numbers:
-            found[number] = _Writer(agent, number)
-            ending.push_async_callback(found[number].stop)
-            await found[number].start()
-        yield found
-
-
-@contextlib.asynccontextmanager
-async def _reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
-    reader = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False,
-        auto_offset_reset="none", **login(),
-    )  # fmt: skip
-    try:
-        await reader.start()
-        yield reader
-    finally:
-        await reader.stop()
 
 
 def _beginning(agent: Agent, number: int, known: Position) -> Position:

@@ -20,54 +20,38 @@ Source: https://docs.x.com/x-api/activity/event-payloads
 from collections.abc import Iterator
 from datetime import datetime
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from rapport.contracts.events import Interaction, Kind, Medium, Object, Parent
+from rapport.contracts.events import Interaction, Kind, Object, Parent
+from services.ingest.connectors.x.event import Data, Event
+from services.ingest.connectors.x.messages import chatted, direct_messages
 from services.ingest.connectors.x.posts import (
-    MEDIA,
     Included,
     Person,
     Post,
     actor,
     milliseconds,
-    people_of,
-    readable,
     url_of,
 )
 from services.ingest.hooks.delivery import (
-    MOST_CHANGES,
     About,
     Delivery,
     Id,
     Lookup,
     UnreadableError,
-    Watched,
     decode,
     id_of,
     interaction,
 )
 
-_NULL = Raw(b"null")
 _POSTS = frozenset({
     "post.create", "post.mention.create", "post.reply.create", "post.quote.create", "post.repost.create",
 })  # fmt: skip
 _DIRECT = frozenset({"dm.received", "dm.sent"})
 
 
-class _Filter(Struct):
-    user_id: Id | None = None
-
-
-class _Data(Struct):
-    event_type: str
-    event_uuid: Id | None = None
-    filter: _Filter | None = None
-    payload: Raw = _NULL
-    includes: Raw = _NULL
-
-
 class _Envelope(Struct):
-    data: _Data
+    data: Data
 
 
 class _Deleted(Struct):
@@ -86,72 +70,6 @@ class _Pair(Struct):
     target: Person
 
 
-class _Attached(Struct):
-    type: str = ""
-
-
-class _Attachment(Struct):
-    type: str = ""
-    media: _Attached | None = None
-
-
-class _MessageData(Struct):
-    text: str | None = None
-    attachment: _Attachment | None = None
-
-
-class _Target(Struct):
-    recipient_id: Id | None = None
-
-
-class _Written(Struct):
-    sender_id: Id | None = None
-    target: _Target | None = None
-    message_data: _MessageData | None = None
-
-
-class _DirectMessage(Struct):
-    id: Id
-    type: str = "message_create"
-    created_timestamp: float | None = None
-    message_create: _Written | None = None
-
-
-class _DirectMessages(Struct):
-    direct_message_events: list[Raw] = []
-    users: Raw = _NULL
-
-
-class _Chat(Struct):
-    id: Id
-    sender_id: Id | None = None
-    conversation_id: Id | None = None
-    created_at_msec: float | None = None
-
-
-class _Event:
-    """An event on its way to being interactions with one account."""
-
-    def __init__(self, data: _Data, included: Included, watched: Watched, observed_at: datetime) -> None:
-        self.type = data.event_type
-        self.uuid = data.event_uuid
-        self.payload = data.payload
-        self.included = included
-        self.watched = watched
-        self.observed_at = observed_at
-
-    def conversation(self, person: str) -> str:
-        """The pair of the brand and a follower.
-
-        Not of the account: one of its accounts may answer what was said to another, and a post may name two of them.
-        """
-        return f"{self.watched.brand}:{person}"
-
-    def is_of_brand(self, person: str) -> bool:
-        """Whether somebody is the brand, by any of its accounts, or works for it."""
-        return self.watched.is_brand(person) or self.watched.is_staff(person)
-
-
 def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     """What a delivery says. Raises UnreadableError where it is no event."""
     data = decode(body, _Envelope).data
@@ -168,9 +86,9 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
         return delivery
     included = Included(data.includes)
     for one in watched:
-        event = _Event(data, included, one, observed_at)
+        event = Event(data, included, one, observed_at)
         if data.event_type in _DIRECT:
-            _direct_messages(event, delivery)
+            direct_messages(event, delivery)
             continue
         try:
             found = list(_READERS[data.event_type](event))
@@ -183,7 +101,7 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     return delivery
 
 
-def _post(event: _Event) -> Iterator[Interaction]:
+def _post(event: Event) -> Iterator[Interaction]:
     post = decode(event.payload, Post)
     if post.author == event.watched.id:
         yield from _by_brand(post, event)
@@ -195,7 +113,7 @@ def _post(event: _Event) -> Iterator[Interaction]:
         yield from _by_follower(post, event)
 
 
-def _by_follower(post: Post, event: _Event) -> Iterator[Interaction]:
+def _by_follower(post: Post, event: Event) -> Iterator[Interaction]:
     watched, follower, original = event.watched, post.author, post.original
     reposted, quoted = post.reference("retweeted"), post.reference("quoted")
     if reposted is not None:
@@ -220,7 +138,7 @@ def _by_follower(post: Post, event: _Event) -> Iterator[Interaction]:
         yield _written(post, event, "edit", follower, id=f"{original}#edit-{post.id}", whose=whose)
 
 
-def _by_brand(post: Post, event: _Event) -> Iterator[Interaction]:
+def _by_brand(post: Post, event: Event) -> Iterator[Interaction]:
     watched, included = event.watched, event.included
     reposted = post.reference("retweeted")
     if reposted is not None:
@@ -241,7 +159,7 @@ def _by_brand(post: Post, event: _Event) -> Iterator[Interaction]:
     )  # fmt: skip
 
 
-def _by_staff(post: Post, event: _Event) -> Iterator[Interaction]:
+def _by_staff(post: Post, event: Event) -> Iterator[Interaction]:
     """What staff write in answer to somebody is an answer; X tells it where it names the brand."""
     parent = _parent(post, event.included)
     if post.is_edit or parent is None or parent.actor is None or event.is_of_brand(parent.actor):
@@ -251,7 +169,7 @@ def _by_staff(post: Post, event: _Event) -> Iterator[Interaction]:
     yield _written(post, event, "reply", parent.actor, id=str(post.id), whose=whose, parent=parent)
 
 
-def _answered(post: Post, event: _Event) -> Parent | None:
+def _answered(post: Post, event: Event) -> Parent | None:
     """Which post of somebody else the brand answers. The second part of an answer answers what the first part did."""
     parent = _parent(post, event.included)
     if parent is None or parent.actor is None or not event.watched.is_brand(parent.actor):
@@ -270,7 +188,7 @@ def _parent(post: Post, included: Included) -> Parent | None:
 
 def _written(
     post: Post,
-    event: _Event,
+    event: Event,
     kind: Kind,
     follower: str,
     *,
@@ -294,7 +212,7 @@ def _written(
     )  # fmt: skip
 
 
-def _deleted(event: _Event) -> Iterator[Interaction]:
+def _deleted(event: Event) -> Iterator[Interaction]:
     post = decode(event.payload, _Deleted)
     thing, author = str(post.id), id_of(post.author_id, "author_id")
     if author != event.watched.id and event.is_of_brand(author):
@@ -304,7 +222,7 @@ def _deleted(event: _Event) -> Iterator[Interaction]:
     yield interaction(event.watched, event.observed_at, about, id=f"{thing}#delete", kind="delete", actor=who)
 
 
-def _liked(event: _Event) -> Iterator[Interaction]:
+def _liked(event: Event) -> Iterator[Interaction]:
     """A like. `created_at` may be that of the liked post, so only `timestamp_ms` says when it was."""
     like, watched = decode(event.payload, _Like), event.watched
     thing = id_of(like.liked_tweet_id, "liked_tweet_id")
@@ -325,7 +243,7 @@ def _liked(event: _Event) -> Iterator[Interaction]:
     )  # fmt: skip
 
 
-def _followed(event: _Event) -> Iterator[Interaction]:
+def _followed(event: Event) -> Iterator[Interaction]:
     watched = event.watched
     source, target, people = _pair(event)
     inbound = target == watched.id
@@ -341,7 +259,7 @@ def _followed(event: _Event) -> Iterator[Interaction]:
     )  # fmt: skip
 
 
-def _blocked(event: _Event) -> Iterator[Interaction]:
+def _blocked(event: Event) -> Iterator[Interaction]:
     """The brand blocks a follower, or lifts that. It is told of the follower, like every block."""
     source, target, people = _pair(event)
     if source != event.watched.id or event.is_of_brand(target):
@@ -355,87 +273,15 @@ def _blocked(event: _Event) -> Iterator[Interaction]:
     )  # fmt: skip
 
 
-def _pair(event: _Event) -> tuple[str, str, dict[str, Person]]:
+def _pair(event: Event) -> tuple[str, str, dict[str, Person]]:
     pair = decode(event.payload, _Pair)
     source, target = pair.source.itself, pair.target.itself
     ids = id_of(source.id, "source.id"), id_of(target.id, "target.id")
     return *ids, {ids[0]: source, ids[1]: target}
 
 
-def _direct_messages(event: _Event, delivery: Delivery) -> None:
-    """Private messages that are not encrypted. Raises UnreadableError for too many."""
-    try:
-        found = decode(event.payload, _DirectMessages)
-    except UnreadableError as error:
-        delivery.failed("data.payload", error)
-        return
-    if len(found.direct_message_events) > MOST_CHANGES:
-        raise UnreadableError(f"more than {MOST_CHANGES} messages at once")
-    people = people_of((readable(found.users, dict[str, Raw]) or {}).values())
-    for place, raw in enumerate(found.direct_message_events):
-        try:
-            message = _direct_message(decode(raw, _DirectMessage), people, event)
-        except Exception as error:  # what nobody foresaw must not hold up what comes with it
-            delivery.failed(f"data.payload.direct_message_events[{place}]", error)
-            continue
-        if message is None:
-            delivery.ignored[event.type] += 1
-        else:
-            delivery.interactions.append(message)
-
-
-def _direct_message(found: _DirectMessage, people: dict[str, Person], event: _Event) -> Interaction | None:
-    if found.type != "message_create":
-        return None
-    written = found.message_create or _Written()
-    content = written.message_data or _MessageData()
-    sender = id_of(written.sender_id, "sender_id")
-    recipient = id_of(written.target.recipient_id if written.target else None, "recipient_id")
-    shown = content.attachment.media.type if content.attachment and content.attachment.media else ""
-    media: tuple[Medium, ...] = (MEDIA[shown],) if shown in MEDIA else ()
-    at = milliseconds(found.created_timestamp)
-    return _message(str(found.id), sender, recipient, at, event, people, content.text, media)
-
-
-def _chatted(event: _Event) -> Iterator[Interaction]:
-    """An encrypted message between two. `conversation_id` is both ids; that of a group is something else."""
-    chat = decode(event.payload, _Chat)
-    sender, both = id_of(chat.sender_id, "sender_id"), str(chat.conversation_id or "").split(":")
-    if len(both) != 2 or sender not in both:
-        return
-    recipient = both[1] if sender == both[0] else both[0]
-    at = milliseconds(chat.created_at_msec)
-    message = _message(str(chat.id), sender, recipient, at, event, event.included.people)
-    if message is not None:
-        yield message
-
-
-def _message(
-    id: str,
-    sender: str,
-    recipient: str,
-    at: datetime | None,
-    event: _Event,
-    people: dict[str, Person],
-    text: str | None = None,
-    media: tuple[Medium, ...] = (),
-) -> Interaction | None:
-    watched = event.watched
-    if watched.id not in (sender, recipient):
-        raise UnreadableError(f"it is between {sender} and {recipient}")
-    person = recipient if sender == watched.id else sender
-    if event.is_of_brand(person):
-        return None
-    thread = event.conversation(person)
-    return interaction(
-        watched, event.observed_at, About(Object(id), thread, thread, at), id=id,
-        kind="reply" if sender == watched.id else "message", actor=actor(sender, people, watched), text=text,
-        media=media,
-    )  # fmt: skip
-
-
 _READERS = {
     **dict.fromkeys(_POSTS, _post), "post.delete": _deleted, "like.create": _liked,
     "follow.follow": _followed, "follow.unfollow": _followed, "block.block": _blocked, "block.unblock": _blocked,
-    "chat.received": _chatted, "chat.sent": _chatted,
+    "chat.received": chatted, "chat.sent": chatted,
 }  # fmt: skip
