@@ -47,6 +47,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "secrets key": ("2027",),
     "secrets seal": (),
     "doctor": (),
+    "partitions": ("12", "--yes"),
     "dlt list": (),
     "dlt show": ("rapport.conversations.v1.rapport-scorer.dlt:0:0",),
     "dlt replay": ("rapport.conversations.v1.rapport-scorer.dlt:0:0", "--yes"),
@@ -55,7 +56,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 """Good arguments of each command: what it needs to get as far as its surroundings."""
 PROGRESS = ("kafka: ", "mongodb: ")
 """What `up` says while it starts."""
-OF_KAFKA = [name for name in ARGUMENTS if name.split()[0] in ("positions", "dlt")]
+OF_KAFKA = [name for name in ARGUMENTS if name.split()[0] in ("positions", "dlt", "partitions")]
 OF_THE_API = [name for name in ARGUMENTS if name.split()[0] in ("brands", "accounts", "keys", "erase")]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rapport.commands.log.servers import Kafka, Place, kafka_servers
+from rapport.commands.log.servers import Kafka, Place, kafka_errors, kafka_servers
 from rapport.commands.options import Json, fail, print_json, print_table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def list_(
     from rapport.kit.broker import dead_letter_box
 
     servers = kafka_servers(kafka, data)
-    with _kafka_errors(servers):
+    with _errors(servers):
         found = dead_letter_box.latest(servers, [(topic.name, topic.partitions) for topic in DEAD_LETTERS], most)
     if as_json:
         print_json([_summary(each) for each in found])
@@ -92,7 +92,7 @@ def replay(
             told = _summary(each.letter)
             typer.echo(f"{told['from']}: {told['reason']}", err=True)
         typer.confirm(f"Write {len(found)} to their topics once more?", abort=True, err=True)
-    with _kafka_errors(servers):
+    with _errors(servers):
         dead_letter_box.send_again(servers, found)
     if as_json:
         print_json([_summary(each.letter) for each in found])
@@ -112,7 +112,7 @@ def _letters(names: list[str], servers: str) -> "list[Opened]":
         if not place.topic.endswith(".dlt"):
             fail(f"{place.topic} is not a topic of dead letters")
         places.append(place)
-    with _kafka_errors(servers):
+    with _errors(servers):
         return dead_letter_box.opened(servers, places)
 
 
@@ -143,19 +143,11 @@ def _printable(text: str) -> str:
 
 
 @contextmanager
-def _kafka_errors(servers: str) -> Iterator[None]:
-    import logging
-
-    from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
-
+def _errors(servers: str) -> Iterator[None]:
     from rapport.kit.broker.dead_letter_box import Gone
 
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    try:
-        yield
-    except Gone as error:
-        fail(str(error))
-    except (KafkaConnectionError, KafkaTimeoutError):
-        fail(f"Kafka at {servers} does not answer")
-    except (KafkaError, OSError) as error:
-        fail(f"Kafka at {servers} does not answer properly: {type(error).__name__}: {error}")
+    with kafka_errors(servers):
+        try:
+            yield
+        except Gone as error:
+            fail(str(error))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rapport.commands.log.servers import Kafka, Place, kafka_servers
+from rapport.commands.log.servers import Kafka, Place, kafka_errors, kafka_servers
 from rapport.commands.options import Json, fail, print_json
 
 
@@ -27,18 +27,11 @@ def partitions(
     or done twice. If it is interrupted, run it again. It cannot be undone, and earlier versions of Rapport cannot read
     the log afterwards.
     """
-    import logging
-
-    from aiokafka.errors import KafkaError as AioKafkaError
-    from kafka.errors import KafkaError
-
     from rapport.contracts.topics import CONVERSATIONS
     from services.partitions import change
     from services.partitions.homes import WrongCountError, check
     from services.scorer.fenced.state import RefusedError
 
-    for library in ("kafka", "aiokafka"):
-        logging.getLogger(library).setLevel(logging.CRITICAL)
     was = CONVERSATIONS.partitions
     try:
         check(was, now)
@@ -48,11 +41,10 @@ def partitions(
     if not yes:
         typer.confirm(f"Make the {was} partitions of each topic {now}?", abort=True, err=True)
     try:
-        moved = change.add(servers, was, now, lambda step: sys.stderr.write(f"{step}\n"), leave=leave)
+        with kafka_errors(servers):
+            moved = change.add(servers, was, now, lambda step: sys.stderr.write(f"{step}\n"), leave=leave)
     except (change.NotYetError, RefusedError) as error:
         fail(str(error))
-    except (KafkaError, AioKafkaError, OSError) as error:
-        fail(f"Kafka at {servers}: {type(error).__name__}: {error}")
     if as_json:
         print_json({"was": was, "now": now, "moved": moved.rows, "copied": moved.copies})
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rapport.commands.log.servers import Kafka, Place, kafka_servers
+from rapport.commands.log.servers import Kafka, Place, kafka_errors, kafka_servers
 from rapport.commands.options import Json, fail, print_json, print_table
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def accept(
         from services.scorer import positions
 
         with (
-            _kafka_errors(servers),
+            kafka_errors(servers),
             _bar("accepting", len({(e.agent, e.standing.source.partition) for e in wanted})) as on,
         ):
             positions.accept(servers, wanted, on)
@@ -78,7 +78,7 @@ def _look(servers: str) -> "list[Found]":
     from rapport.contracts.topics import CONVERSATIONS
     from services.scorer import positions
 
-    with _kafka_errors(servers), _bar("reading positions", 2 * CONVERSATIONS.partitions) as on:
+    with kafka_errors(servers), _bar("reading positions", 2 * CONVERSATIONS.partitions) as on:
         return positions.look(servers, on)
 
 
@@ -93,21 +93,6 @@ def _plain(found: "Found") -> dict[str, Any]:
         "end": standing.end,
         "trouble": standing.trouble and standing.trouble.value,
     }
-
-
-@contextmanager
-def _kafka_errors(servers: str) -> Iterator[None]:
-    import logging
-
-    from aiokafka.errors import KafkaConnectionError, KafkaError
-
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    try:
-        yield
-    except KafkaConnectionError:
-        fail(f"Kafka at {servers} does not answer")
-    except (KafkaError, OSError) as error:
-        fail(f"Kafka does not answer properly: {type(error).__name__}: {error}")
 
 
 @contextmanager

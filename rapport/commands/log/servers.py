@@ -1,6 +1,8 @@
 """Which servers a command talks to."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,3 +82,25 @@ def _stack(folder: Path, lacking: str, otherwise: str) -> "Running":
 
 def _log_in(login: "KafkaLogin") -> None:
     os.environ.update(login.variables())  # where every Kafka client of this process looks for it
+
+
+@contextmanager
+def kafka_errors(servers: str) -> Iterator[None]:
+    """Says in one sentence what Kafka's errors mean, whichever client they come from, and ends with code 1."""
+    import logging
+
+    import aiokafka.errors
+    import kafka.errors
+
+    for library in ("kafka", "aiokafka"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    try:
+        yield
+    except (
+        aiokafka.errors.KafkaConnectionError,
+        kafka.errors.KafkaConnectionError,
+        kafka.errors.KafkaTimeoutError,
+    ):
+        fail(f"Kafka at {servers} does not answer")
+    except (aiokafka.errors.KafkaError, kafka.errors.KafkaError, OSError) as error:
+        fail(f"Kafka at {servers} does not answer properly: {type(error).__name__}: {error}")
