@@ -81,7 +81,7 @@ def test_every_process_looks_at_all_topics_when_it_starts() -> None:
         name: importlib.import_module("services.ingest.directory" if name == "ingest" else module)
         for name, (module, _) in _MODULES.items()
     }
-    looks = re.compile(r"kafka\.wait_until_there\([\w.]+, CATALOGUE, [\w.]+, [\w.]+, [\w.]+\)")
+    looks = re.compile(r"kafka_topics\.wait_until_there\([\w.]+, CATALOGUE, [\w.]+, [\w.]+, [\w.]+\)")
     for name, module in modules.items():
         assert module.__file__ is not None
         assert looks.search(Path(module.__file__).read_text()), name
