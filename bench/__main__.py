@@ -14,6 +14,7 @@ from bench.client import Agency, percentile
 from bench.clocks import clocks
 from bench.installation import freshness, kills, throughput
 from bench.kept import keep
+from bench.receiver import receiver
 from bench.storage import storage
 from bench.views import views
 from rapport.kit.broker.kafka_login import KafkaLogin
@@ -28,6 +29,7 @@ Figures = dict[str, float | int | str]
 LONG_RUN = "long-run"
 HOSTILE = "hostile"
 STORAGE = "storage"
+RECEIVER = "receiver"
 STORED = (20_000, 40_000)
 """Followers and interactions, of which each one's bytes are measured."""
 
@@ -58,6 +60,18 @@ async def _views(followers: int) -> Figures:
             print("measuring views …", file=sys.stderr)
             before = os.getloadavg()[0]
             return {**await views(running, Path(folder), followers), "load_before": round(before, 1)}
+        finally:
+            await asyncio.to_thread(stack.down)
+
+
+async def _receiver(seconds: int) -> Figures:
+    with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
+        stack = Stack(Path(folder) / "stack")
+        running = await asyncio.to_thread(stack.up, bound=True, any_port=True)
+        try:
+            print("measuring receiver …", file=sys.stderr)
+            before = os.getloadavg()[0]
+            return {**await receiver(running, Path(folder), seconds), "load_before": round(before, 1)}
         finally:
             await asyncio.to_thread(stack.down)
 
@@ -134,13 +148,15 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
         found["clocks"] = await _clocks(arguments.open)
     if "views" in arguments.what:
         found["views"] = await _views(arguments.followers)
+    if RECEIVER in arguments.what:
+        found[RECEIVER] = await _receiver(arguments.seconds)
     if LONG_RUN in arguments.what:
         found[LONG_RUN] = await asyncio.to_thread(_long_run, arguments.interactions, arguments.faults)
     if HOSTILE in arguments.what:
         found[HOSTILE] = await _hostile(arguments.seconds)
     if STORAGE in arguments.what:
         found[STORAGE] = await _storage()
-    through = [name for name in arguments.what if name not in ("clocks", "views", LONG_RUN, HOSTILE, STORAGE)]
+    through = [name for name in arguments.what if name not in ("clocks", "views", RECEIVER, LONG_RUN, HOSTILE, STORAGE)]
     if not through:
         return found
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
@@ -174,7 +190,7 @@ def main() -> int:
     # The servers started here ask for this login, and every client here uses it.
     os.environ.update(KafkaLogin.of("bench", secrets.token_hex(16)).variables())
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    usual = ("freshness", "throughput", "kills", "clocks", "views", STORAGE)
+    usual = ("freshness", "throughput", "kills", "clocks", "views", RECEIVER, STORAGE)
     every = (*usual, LONG_RUN, HOSTILE)
     parser.add_argument(
         "what", nargs="*", default=list(usual), help=f"some of {', '.join(every)}; all but the last two by default"

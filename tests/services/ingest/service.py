@@ -99,6 +99,12 @@ class Ingest:
             raise AssertionError(f"{error}\n{self.log.read_text()[-3000:]}") from None
         return self
 
+    def cpu_seconds(self) -> float:
+        """How much of a processor it has used so far."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Sends a signal and gives the exit code."""
         assert self._process is not None
