@@ -48,7 +48,7 @@ lint: setup ## Check style, types, and which part may import which
 test: lint ## Lint, then run the tests on a real Kafka and MongoDB
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults"
 
-test-fast: setup ## Run the tests that need no server and no browser, in about two minutes
+test-fast: setup ## Run the tests that need no server and no browser, in a minute and a half
 	@$(BIN)/python -m pytest -n 2 -m "not faults and not stack and not e2e" tests/contracts tests/demo tests/deploy tests/domain \
 		tests/house tests/kit tests/services
 

@@ -67,21 +67,21 @@ odd = st.one_of(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("one", RECORDED, ids=lambda one: f"{one.platform}/{one.name}")
+@pytest.mark.parametrize("platform", sorted(HOOKS))
 @given(data=st.data())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=250, suppress_health_check=list(HealthCheck), deadline=None)
 def test_whatever_stands_in_a_place_nothing_is_raised_and_nothing_of_others_is_invented(
-    one: Recorded, data: st.DataObject
+    platform: str, data: st.DataObject
 ) -> None:
+    one = data.draw(st.sampled_from([each for each in RECORDED if each.platform == platform]))
     body = json.loads(one.body)
     place = data.draw(st.sampled_from(_places(body)))
     damaged = json.dumps(_with(body, place, data.draw(odd))).encode()
     try:
-        found = HOOKS[one.platform].read(damaged, one.lookup, OBSERVED_AT)
+        found = HOOKS[platform].read(damaged, one.lookup, OBSERVED_AT)
     except UnreadableError:
         return
-    changes = len(damaged)
-    assert len(found.interactions) + found.unread <= changes
+    assert len(found.interactions) + found.unread <= len(damaged)
     for interaction in found.interactions:
         assert one.lookup(_id_of(one, interaction)), "only for accounts that are connected"
 
