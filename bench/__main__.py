@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import secrets
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bench.client import Agency, percentile
@@ -19,7 +21,7 @@ from bench.storage import storage
 from bench.views import views
 from rapport.kit.broker.kafka_login import KafkaLogin
 from rapport.local.installation import Installation
-from rapport.local.servers.stack import Stack
+from rapport.local.servers.stack import Running, Stack
 from tests.faults.hostile.run import HostileRun, hostile_run
 from tests.faults.long_run import aloud, long_run
 from tests.services.notifier.receivers import WebhookReceiver
@@ -39,41 +41,33 @@ def _progress(name: str, how_far: str) -> None:
         print(f"  {name}: {how_far}", file=sys.stderr)
 
 
-async def _clocks(most: int) -> Figures:
-    counts = [count for count in (10_000, 100_000) if count < most] + [most]
+@contextlib.asynccontextmanager
+async def _servers(what: str) -> AsyncIterator[tuple[Running, Path, float]]:
+    """Kafka and MongoDB, a folder, and the machine's load before it is measured."""
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
         stack = Stack(Path(folder) / "stack")
         running = await asyncio.to_thread(stack.up, bound=True, any_port=True)
         try:
-            print("measuring clocks …", file=sys.stderr)
-            before = os.getloadavg()[0]
-            return {**await clocks(running, Path(folder), counts), "load_before": round(before, 1)}
+            print(f"measuring {what} …", file=sys.stderr)
+            yield running, Path(folder), round(os.getloadavg()[0], 1)
         finally:
             await asyncio.to_thread(stack.down)
+
+
+async def _clocks(most: int) -> Figures:
+    counts = [count for count in (10_000, 100_000) if count < most] + [most]
+    async with _servers("clocks") as (running, folder, before):
+        return {**await clocks(running, folder, counts), "load_before": before}
 
 
 async def _views(followers: int) -> Figures:
-    with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
-        stack = Stack(Path(folder) / "stack")
-        running = await asyncio.to_thread(stack.up, bound=True, any_port=True)
-        try:
-            print("measuring views …", file=sys.stderr)
-            before = os.getloadavg()[0]
-            return {**await views(running, Path(folder), followers), "load_before": round(before, 1)}
-        finally:
-            await asyncio.to_thread(stack.down)
+    async with _servers("views") as (running, folder, before):
+        return {**await views(running, folder, followers), "load_before": before}
 
 
 async def _receiver(seconds: int) -> Figures:
-    with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
-        stack = Stack(Path(folder) / "stack")
-        running = await asyncio.to_thread(stack.up, bound=True, any_port=True)
-        try:
-            print("measuring receiver …", file=sys.stderr)
-            before = os.getloadavg()[0]
-            return {**await receiver(running, Path(folder), seconds), "load_before": round(before, 1)}
-        finally:
-            await asyncio.to_thread(stack.down)
+    async with _servers(RECEIVER) as (running, folder, before):
+        return {**await receiver(running, folder, seconds), "load_before": before}
 
 
 def _long_run(interactions: int, faults: int) -> Figures:

@@ -15,7 +15,7 @@ from kafka.structs import OffsetAndMetadata
 from rapport.contracts.topics import NOTIFIER_GROUP, PROJECTOR_GROUP, Topic
 from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.kafka import name_of, partitions_of
-from rapport.kit.broker.member import described
+from rapport.kit.broker.member import members
 from services.api.projector.batch import SOURCES as PROJECTED
 from services.notifier.consumer import SOURCES as NOTIFIED
 
@@ -55,14 +55,9 @@ def committed(bootstrap: str) -> Positions:
 def check_idle(bootstrap: str, groups: Mapping[str, object] = GROUPS) -> None:
     """Raises BusyError if a group has members, and KafkaError."""
     for group in groups:
-        asked = described(bootstrap, group)
-        try:
-            members = asked().members
-        finally:
-            asked.close()
-        if members:
+        if at_work := members(bootstrap, group):
             raise BusyError(
-                f"{len(members)} of the group {group} are at work: stop all projectors and notifiers, and the API too. "
+                f"{at_work} of the group {group} are at work: stop all projectors and notifiers, and the API too. "
                 "One that was killed is listed for 10 s more"
             )
 

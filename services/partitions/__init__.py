@@ -1,1 +1,1 @@
-"""More partitions for an installation that is running: see docs/day-two.md."""
+"""More partitions for an installation that is running: see docs/partitions.md."""

@@ -33,9 +33,9 @@ from rapport.contracts.topics import (
     key_of,
 )
 from rapport.kit.broker import kafka, kafka_topics
-from rapport.kit.broker.member import described
+from rapport.kit.broker.member import members
 from services.partitions.changelogs import Writer, reader_of, writers
-from services.partitions.homes import check, descendants, homes
+from services.partitions.homes import ROWS, check, descendants, homes
 from services.scorer import positions
 from services.scorer.agents import STALE_AFTER, agents
 from services.scorer.fenced.agent import Agent
@@ -45,8 +45,6 @@ from services.scorer.fenced.state import POSITION, Position, Store, position_of,
 
 QUIET_SECONDS = 12.0
 """An ingest process writes a heartbeat every 10 s into each partition, and a scorer a tick every few."""
-_ROWS = b"["
-"""Keys of rows are JSON arrays; what else is in a store is its own."""
 _CHANGELOGS = (EXCHANGES_CHANGELOG, RELATIONSHIPS_CHANGELOG)
 _LAST = DEAD_LETTERS[-1]
 """Grows when all is done."""
@@ -54,7 +52,7 @@ _GROUPS = (SCORER_GROUP, PROJECTOR_GROUP, NOTIFIER_GROUP)
 
 
 class NotYetError(Exception):
-    """The installation is not at rest, or not as it should be. The text says what to do; nothing was changed."""
+    """The installation is not at rest, or not as it should be. The text says what to do."""
 
 
 class LateError(NotYetError):
@@ -136,11 +134,9 @@ class _Change:
 
     def _check_idle(self) -> None:
         for group in _GROUPS:
-            with closing(described(self._bootstrap, group)) as asked:
-                members = asked().members
-            if members:
+            if at_work := members(self._bootstrap, group):
                 raise NotYetError(
-                    f"{len(members)} of the group {group} are at work: stop all processes. One that was killed is "
+                    f"{at_work} of the group {group} are at work: stop all processes. One that was killed is "
                     "listed for 10 s more"
                 )
 
@@ -189,7 +185,7 @@ class _Change:
         return at
 
     async def _waiting(self, standing: Standing, begin: int) -> int:
-        """How many records wait that a new partition would need. Ticks and heartbeats come anew in each."""
+        """How many records wait that a new partition would need. Each gets ticks and heartbeats of its own."""
         source, many = standing.source, 0
         if begin >= standing.end:
             return 0
@@ -234,7 +230,7 @@ class _Change:
 
     async def _copy(self, store: Store, partition: int, into: dict[int, Writer]) -> int:
         copies = 0
-        for chunk in store.chunks(_ROWS):
+        for chunk in store.chunks(ROWS):
             for key, value in chunk:
                 wanted = self._homes(store, partition, key, value)
                 copies += len(wanted) > 1
@@ -247,7 +243,7 @@ class _Change:
 
     async def _delete(self, store: Store, partition: int, writer: Writer) -> int:
         rows = 0
-        for chunk in store.chunks(_ROWS):
+        for chunk in store.chunks(ROWS):
             for key, value in chunk:
                 if partition not in self._homes(store, partition, key, value):
                     rows += 1
@@ -256,7 +252,7 @@ class _Change:
         return rows
 
     def _homes(self, store: Store, partition: int, key: bytes, value: bytes) -> Sequence[int]:
-        return list(homes(key, value, partition, self._was, self._now, store.get))
+        return homes(key, value, partition, self._was, self._now, store.get)
 
     async def _note(self, at: dict[str, int]) -> None:
         """Begins each new partition of `conversations` with a record of what happened."""

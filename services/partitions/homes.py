@@ -1,6 +1,6 @@
 """Which partition a row of the scorer belongs to once there are more: the migration moves rows by it, and verify."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -11,6 +11,8 @@ from services.scorer.fenced.batch import decoder
 from services.scorer.fenced.state import POSITION
 from services.scorer.rows.exchanges import MESSAGES, OBJECTS, THREAD, OwnerGlance, thread_key
 
+ROWS = b"["
+"""What keys of rows begin with, which are JSON arrays; what else is in a store is its own."""
 _OF_A_FOLLOWER = frozenset({FOLLOWER, "fact", "thing", "open"})
 _OWNED = (OBJECTS, MESSAGES)
 
@@ -54,7 +56,7 @@ def descendants(partition: int, was: int, now: int) -> range:
 
 def homes(
     key: bytes, value: bytes, partition: int, was: int, now: int, get: Callable[[bytes], bytes | None]
-) -> Iterable[int]:
+) -> Sequence[int]:
     """Where a row of `partition` belongs: one of its descendants, or all of them.
 
     All get what does not say whose it is, such as the settings of brands: a copy that nothing asks for changes nothing,

@@ -21,7 +21,7 @@ from rapport.contracts.topics import (
     EXCHANGES_DEAD,
 )
 from rapport.kit.broker.dead_letters import PLACE, REASON
-from services.partitions.homes import homes
+from services.partitions.homes import ROWS, homes
 from services.scorer.exchanges.handler import ExchangesHandler
 from services.scorer.fenced.agent import Record
 from services.scorer.fenced.applying import Applied
@@ -34,8 +34,6 @@ from services.verify.ledger import Ledger
 from services.verify.log import UnverifiableError
 from services.verify.rows import STANDING, Part, Standing, write
 
-_ROWS = b"["
-"""What the keys of rows begin with."""
 _OLD_OFFSET = "rapport_offset"
 """What named the place of a record that the projector put aside, in letters from before all were written alike."""
 _TOO_LARGE = (b"MessageSizeTooLargeError:", b"RecordListTooLargeError:")
@@ -117,9 +115,9 @@ class Replay:
     def _move_rows(self, agent: str, partition: int, was: int, now: int) -> None:
         part = Part(self._store, f"{agent}{partition}")
         left = []
-        for chunk in part.chunks(_ROWS):
+        for chunk in part.chunks(ROWS):
             for key, value in chunk:
-                wanted = list(homes(key, value, partition, was, now, part.get))
+                wanted = homes(key, value, partition, was, now, part.get)
                 copies: list[tuple[bytes, bytes | None]] = [
                     (f"{agent}{home}".encode() + key, value) for home in wanted if home != partition
                 ]

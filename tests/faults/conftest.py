@@ -10,6 +10,8 @@ import pytest
 from tests.faults.broker import OwnBroker
 from tests.faults.history import begin, history
 from tests.faults.oracle import through
+from tests.faults.replicas.cluster import SETTINGS, Cluster, cluster
+from tests.faults.replicas.fortnight import CountingInbox, Fortnight
 from tests.faults.worker import SABOTAGE, Crew, Worker
 from tests.services.scorer.worker import produce
 from tests.waiting import until
@@ -91,3 +93,30 @@ def worked(broker: OwnBroker, start: Callable[..., Worker]) -> Worker:
     until(lambda: through(broker.kafka), "everything is processed")
     worker.end()
     return worker
+
+
+@pytest.fixture
+def inbox() -> Iterator[CountingInbox]:
+    """Where everything is told."""
+    made = CountingInbox()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, inbox: CountingInbox) -> Iterator[Cluster]:
+    """A cluster that is still to be started."""
+    with cluster(tmp_path, {**SETTINGS, "RAPPORT_SMTP": inbox.smtp}) as made:
+        yield made
+
+
+@pytest.fixture
+def fortnight(replicas: Cluster, inbox: CountingInbox) -> Iterator[Fortnight]:
+    """What arrives meanwhile."""
+    made = Fortnight(replicas, inbox)
+    try:
+        yield made
+    finally:
+        made.close()

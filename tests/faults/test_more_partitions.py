@@ -17,10 +17,10 @@ from rapport.contracts.controls import AccountConnected
 from rapport.contracts.topics import CONVERSATIONS
 from rapport.kit.broker import kafka
 from tests.faults.long_run import aloud
-from tests.faults.replicas.cluster import ROOT, Cluster, cluster
+from tests.faults.replicas.cluster import ROOT, Cluster
 from tests.faults.replicas.fortnight import CountingInbox, Fortnight
 from tests.faults.replicas.steps import Steps
-from tests.faults.test_replicas import SETTINGS, all_right
+from tests.faults.test_replicas import all_right
 from tests.faults.worker import SABOTAGE
 from tests.waiting import POLL_SECONDS, until
 
@@ -29,23 +29,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.timeout(1_800)]
 MORE = 12
 PROCESSED_SECONDS = 180.0
 IN_THE_MIDDLE = "moving the relationships of partition 1"
-
-
-@pytest.fixture
-def inbox() -> Iterator[CountingInbox]:
-    """Where everything is told."""
-    made = CountingInbox()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def replicas(tmp_path: Path, inbox: CountingInbox) -> Iterator[Cluster]:
-    """A cluster that is still to be started."""
-    with cluster(tmp_path, {**SETTINGS, "RAPPORT_SMTP": inbox.smtp}) as made:
-        yield made
 
 
 @pytest.fixture
@@ -58,9 +41,13 @@ def more(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.red("rows_stay()")
 def test_partitions_are_added_between_two_halves_of_a_fortnight(
-    replicas: Cluster, inbox: CountingInbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: None
+    replicas: Cluster,
+    fortnight: Fortnight,
+    inbox: CountingInbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: None,
 ) -> None:
-    fortnight = Fortnight(replicas, inbox)
     replicas.start()
     steps = Steps(replicas, inbox, fortnight.apis)
     fortnight.connect()
@@ -99,7 +86,6 @@ def test_partitions_are_added_between_two_halves_of_a_fortnight(
     steps.step()
     all_right(replicas, fortnight, steps)
     assert inbox.twice() == []
-    fortnight.close()
 
 
 def refusal(replicas: Cluster, many: int, was: int) -> str:

@@ -1,7 +1,7 @@
 """Two of every process and three scorers: restarts, upgrades and crashes of any of them lose nothing."""
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,40 +12,17 @@ from rapport.kit.broker import kafka
 from rapport.local.servers.stack import Running
 from services.notifier.sender import AT_ONCE_PER_CHANNEL
 from tests.faults.long_run import aloud
-from tests.faults.replicas.cluster import LOOKED_AGAIN_AFTER, REPLICAS, Cluster, Replica, cluster
+from tests.faults.replicas.cluster import GRACE_SECONDS, LOOKED_AGAIN_AFTER, REPLICAS, Cluster, Replica
 from tests.faults.replicas.fortnight import CountingInbox, Fortnight
 from tests.faults.replicas.steps import Steps
 from tests.services.verify.world import verify
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.timeout(1_800)]
 
-GRACE_SECONDS = "4"
-SETTINGS = {
-    "RAPPORT_ALLOW_PRIVATE": "true",
-    "RAPPORT_TICK_SECONDS": "0.5",
-    "RAPPORT_BREACH_GRACE_SECONDS": GRACE_SECONDS,
-}
 CHANNELS = 8
 """Two of each of four brands."""
 BEFORE = "d2b2531"
 """The newest version whose producers were not replaced after a failure, and whose brands had no revision."""
-
-
-@pytest.fixture
-def inbox() -> Iterator[CountingInbox]:
-    """Where everything is told."""
-    made = CountingInbox()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def replicas(tmp_path: Path, inbox: CountingInbox) -> Iterator[Cluster]:
-    """A cluster that is still to be started."""
-    with cluster(tmp_path, {**SETTINGS, "RAPPORT_SMTP": inbox.smtp}) as made:
-        yield made
 
 
 @pytest.fixture
@@ -63,16 +40,6 @@ def before(tmp_path: Path) -> Path:
     )
     subprocess.run(["tar", "-x", "-C", str(tree)], input=archive.stdout, check=True)
     return tree
-
-
-@pytest.fixture
-def fortnight(replicas: Cluster, inbox: CountingInbox) -> Iterator[Fortnight]:
-    """What arrives meanwhile."""
-    made = Fortnight(replicas, inbox)
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.red("claims_hold_nobody_off()")

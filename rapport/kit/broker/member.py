@@ -52,6 +52,12 @@ def described(bootstrap: str, group: str) -> kafka.Asked:
     return kafka.Asked(bootstrap, question)
 
 
+def members(bootstrap: str, group: str) -> int:
+    """How many members a group has. One that was killed is among them until its session ends. Raises KafkaError."""
+    with contextlib.closing(described(bootstrap, group)) as asked:
+        return len(asked().members)
+
+
 def _assigned(member: Mapping[str, Any]) -> frozenset[tuple[str, int]]:
     # Between two assignments this is empty bytes, not decoded.
     assignment = member["member_assignment"]

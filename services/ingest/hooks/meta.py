@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Protocol
 
 from msgspec import Raw, Struct
+from pydantic import SecretStr
 
+from rapport.kit.config import listed
 from services.ingest.hooks.delivery import (
     MOST_CHANGES,
     Delivery,
@@ -154,3 +156,23 @@ def sent_at(when: float | str | None) -> datetime | None:
         return moment(when)
     except (UnreadableError, ValueError):
         return None
+
+
+class MetaHook:
+    """A Hook but for `platform`, `id_field` and `read`, which each of Meta's platforms has of its own."""
+
+    largest_body = LARGEST_BODY
+
+    def __init__(self, secrets: SecretStr, token: SecretStr) -> None:
+        """`secrets` are listed, the newest first."""
+        self._secrets = listed(secrets.get_secret_value())
+        self._token = token.get_secret_value()
+        self.set_up = bool(self._secrets)
+
+    def challenge(self, query: Mapping[str, str]) -> Answer:
+        """See Hook."""
+        return challenge(query, self._token)
+
+    def check(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:  # noqa: ARG002
+        """See Hook."""
+        check(headers, body, self._secrets)

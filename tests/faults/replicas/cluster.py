@@ -23,6 +23,12 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[3]
 REPLICAS = {"notifier": 2, "projector": 2, "scorer": 3, "ingest": 2, "api": 2}
 """In the order of an upgrade: see docs/operations.md."""
+GRACE_SECONDS = "4"
+SETTINGS = {
+    "RAPPORT_ALLOW_PRIVATE": "true",
+    "RAPPORT_TICK_SECONDS": "0.5",
+    "RAPPORT_BREACH_GRACE_SECONDS": GRACE_SECONDS,
+}
 READY_SECONDS = 120.0
 END_SECONDS = 60.0
 _ASK_SECONDS = 5.0

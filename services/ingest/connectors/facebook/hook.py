@@ -1,35 +1,21 @@
 """Facebook's webhooks for Pages."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
-from rapport.kit.config import listed
 from services.ingest.connectors.facebook import PLATFORM, normalise
 from services.ingest.connectors.facebook.settings import FacebookSettings
-from services.ingest.hooks import meta
 from services.ingest.hooks.delivery import Delivery, Lookup
-from services.ingest.hooks.hook import Answer
+from services.ingest.hooks.meta import MetaHook
 
 
-class Facebook:
+class Facebook(MetaHook):
     """A Hook."""
 
     platform = PLATFORM
     id_field = "page"
-    largest_body = meta.LARGEST_BODY
 
     def __init__(self, settings: FacebookSettings) -> None:
-        self._secrets = listed(settings.facebook_secrets.get_secret_value())
-        self.set_up = bool(self._secrets)
-        self._token = settings.facebook_verify_token.get_secret_value()
-
-    def challenge(self, query: Mapping[str, str]) -> Answer:
-        """See Hook."""
-        return meta.challenge(query, self._token)
-
-    def check(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:  # noqa: ARG002
-        """See Hook."""
-        meta.check(headers, body, self._secrets)
+        super().__init__(settings.facebook_secrets, settings.facebook_verify_token)
 
     def read(self, body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
         """See Hook."""

@@ -1,4 +1,4 @@
-"""Settings of Threads's webhooks."""
+"""Settings of Threads' webhooks."""
 
 from pydantic import SecretStr
 
