@@ -24,6 +24,6 @@ def _topic(topic: Topic) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": "KafkaTopic",
-        "metadata": {"name": topic.name, "labels": {**CLUSTER, **({} if topic.single else PARTITIONED)}},
+        "metadata": {"name": topic.name, "labels": {**CLUSTER, **(PARTITIONED if topic.fixed is None else {})}},
         "spec": {"partitions": topic.partitions, "replicas": REPLICAS, "config": dict(sorted(config.items()))},
     }

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rapport.contracts.topics import CURSORS
+
 FILE = Path(__file__).with_name("rules.yaml")
 RUNBOOKS = "{{ with $externalLabels.docs }}{{ . }}/{{ end }}docs/runbooks"
 """Prometheus puts its external label `docs` in front: where the reader finds this repository."""
@@ -158,6 +160,27 @@ ALERTS = (
         "5m",
         PAGE,
         "{{ $labels.platform }} is not connected, so its comments do not arrive.",
+    ),
+    Alert(
+        "RapportAccountsUnread",
+        f"sum by (environment) (rapport_ingest_leases) < {CURSORS.partitions}",
+        "5m",
+        PAGE,
+        "Some accounts are read by no process, so their comments do not arrive.",
+    ),
+    Alert(
+        "RapportAccountsBehind",
+        'sum by (environment, platform) (rapport_ingest_account_states{state=~"behind|incident"}) > 0',
+        "15m",
+        PAGE,
+        "Accounts on {{ $labels.platform }} cannot be read, so their comments do not arrive.",
+    ),
+    Alert(
+        "RapportAccountAttention",
+        'sum by (environment, platform) (rapport_ingest_account_states{state="attention"}) > 0',
+        "5m",
+        TICKET,
+        "An account on {{ $labels.platform }} cannot be read until somebody does something.",
     ),
     Alert(
         "RapportIngestQuiet",

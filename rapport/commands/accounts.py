@@ -1,11 +1,16 @@
 """`rapport accounts`: a client's accounts on the platforms."""
 
+import getpass
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from rapport.commands import client
 from rapport.commands.options import Json, print_json, print_table
+
+MOST_TOKEN = 2_048
+"""Characters."""
 
 app = typer.Typer(no_args_is_help=True, help="A client's accounts on the platforms.")
 
@@ -24,6 +29,10 @@ def add(
     connection: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the platform's connector needs; repeatable.")
     ] = None,
+    ask_token: Annotated[
+        bool,
+        typer.Option("--ask-token", help="Ask for the platform's access token, so that it is in no shell's history."),
+    ] = False,
     staff: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Somebody of the staff, by their id on the platform; repeatable."),
@@ -40,6 +49,8 @@ def add(
         if wrong := [name for name, equals, _ in pairs if not equals]:
             raise typer.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--connection")
         body["connection"] = {name: value for name, _, value in pairs}
+    if ask_token:
+        body.setdefault("connection", {})["token"] = _asked_token()
     if staff:
         body["staff"] = staff
     made = client.call(data, "POST", client.path("brands", brand, "accounts"), body)
@@ -91,5 +102,16 @@ def list_(brand: Brand, data: client.Place = None, as_json: Json = False) -> Non
     if as_json:
         print_json(found)
     else:
-        columns = {"id": "id", "platform": "platform", "handle": "handle", "connected_at": "connected at"}
+        for each in found:
+            each["state"] = (each.get("standing") or {}).get("state")
+        columns = {
+            "id": "id", "platform": "platform", "handle": "handle", "connected_at": "connected at", "state": "state"
+        }  # fmt: skip
         print_table(columns, found)
+
+
+def _asked_token() -> str:
+    """A token that somebody types, unseen; from standard input where that is no terminal."""
+    if sys.stdin.isatty():
+        return getpass.getpass("Access token: ").strip()
+    return sys.stdin.readline(MOST_TOKEN).strip()

@@ -16,7 +16,7 @@ from msgspec import structs
 
 from rapport.contracts import codec
 from rapport.contracts.events import Brand, UnknownChannel, WebhookChannel
-from rapport.contracts.sealed import door_place, webhook_place
+from rapport.contracts.sealed import changed_connection, door_place, webhook_place
 from rapport.contracts.topics import key_of
 
 log = logging.getLogger("rapport.brands")
@@ -93,7 +93,9 @@ class Brands:
         try:
             accounts = tuple(
                 structs.replace(
-                    each, door_secrets=tuple(self._unseal(door_place(each.id), secret) for secret in each.door_secrets)
+                    each,
+                    door_secrets=tuple(self._unseal(door_place(each.id), secret) for secret in each.door_secrets),
+                    connection=changed_connection(each.id, each.connection, self._unseal),
                 )
                 for each in brand.accounts
             )

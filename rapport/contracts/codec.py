@@ -11,6 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 from rapport.contracts.controls import Control
+from rapport.contracts.cursors import Cursor
 from rapport.contracts.events import (
     Alert,
     Brand,
@@ -33,6 +34,7 @@ SCHEMA: Mapping[str, Any] = {
     "rapport.alert.v1": Alert,
     "rapport.missing-post.v1": MissingPost,
     "rapport.brand.v1": Brand,
+    "rapport.cursor.v1": Cursor,
 }
 """What decodes each type. The names are the public contract; the structs are this version's reading of it."""
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from rapport.contracts.topics import (
     CATALOGUE,
+    INGEST_GROUP,
     NOTIFIER_GROUP,
     PROJECTOR_GROUP,
     SCORER_APPLICATION,
@@ -12,7 +13,7 @@ from rapport.contracts.topics import (
 )
 from rapport.processes import PROCESSES
 
-GROUPS = {"scorer": SCORER_GROUP, "notifier": NOTIFIER_GROUP, "projector": PROJECTOR_GROUP}
+GROUPS = {"ingest": INGEST_GROUP, "scorer": SCORER_GROUP, "notifier": NOTIFIER_GROUP, "projector": PROJECTOR_GROUP}
 OPERATOR = "operator"
 """Whoever runs `rapport doctor`, `verify`, `dlt`, `topics`, `positions` and `partitions`."""
 SCALER = "scaler"

@@ -29,14 +29,14 @@ class Topic:
     writers: tuple[str, ...]
     readers: tuple[str, ...] = ()
     config: dict[str, str] = field(default_factory=dict)
-    single: bool = False
-    """Has one partition in every installation. All others have as many as the installation says, so that partition p
-    of all that the scorer reads, and of its changelogs, is with one worker."""
+    fixed: int | None = None
+    """How many partitions it has in every installation. All others have as many as the installation says, so that
+    partition p of all that the scorer reads, and of its changelogs, is with one worker."""
 
     @property
     def partitions(self) -> int:
         """How many partitions it has in this installation."""
-        return 1 if self.single else partitions.of_installation()
+        return self.fixed or partitions.of_installation()
 
 
 def _kept(days: int) -> dict[str, str]:
@@ -95,10 +95,22 @@ BRANDS = Topic(
     types=("rapport.brand.v1",),
     writers=("api",),
     readers=("ingest", "notifier"),
-    single=True,
+    fixed=1,
     # Where an older record came last, the newer one stays until the brand is written again, which is daily.
     config={**_COMPACTED, "min.compaction.lag.ms": str(2 * DAY_MS)},
 )
+
+CURSORS = Topic(
+    name="rapport.cursors.v1",
+    key=("account", "what", "name"),
+    types=("rapport.cursor.v1",),
+    writers=("ingest",),
+    readers=("ingest", "projector"),
+    # Several ingest processes share the accounts by its partitions. Where an account lies must never change.
+    fixed=12,
+    config={**_COMPACTED, **_LOG_TIME, "min.compaction.lag.ms": str(2 * DAY_MS)},
+)
+INGEST_GROUP = "rapport-ingest"
 
 SCORER_GROUP = "rapport-scorer"
 SCORER_APPLICATION = "rapport-1"
@@ -128,7 +140,7 @@ def dead_letters(source: Topic, group: str, writer: str) -> Topic:
         key=source.key,
         types=source.types,
         writers=(writer,),
-        single=source.single,
+        fixed=source.fixed,
         config=_kept(KEPT_DAYS),
     )
 
@@ -160,6 +172,7 @@ CATALOGUE: tuple[Topic, ...] = (
     ALERTS,
     REMINDERS,
     BRANDS,
+    CURSORS,
     EXCHANGES_CHANGELOG,
     RELATIONSHIPS_CHANGELOG,
     *DEAD_LETTERS,

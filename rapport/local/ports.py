@@ -24,10 +24,10 @@ _promised: dict[int, TextIO] = {}
 def usual_or_free(usual: int) -> int:
     """The usual port if it is free, else another free one; for 0 any free one.
 
-    Until this process ends, others that ask here do not get the same port. Raises StackError where there is none.
+    Until this process ends, nobody who asks here gets the same port by chance. Raises StackError where there is none.
     """
     # Until the server binds, the system could give an ephemeral port to a connection.
-    chance = random.sample(_NOT_FOR_CONNECTIONS, _TRIES)
+    chance = [port for port in random.sample(_NOT_FOR_CONNECTIONS, _TRIES) if port not in _promised]
     for port in (*((usual,) if usual else ()), *chance, 0, 0, 0):
         with contextlib.suppress(OSError):
             return _take(port)

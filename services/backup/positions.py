@@ -94,7 +94,7 @@ def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
 def _of_as_many_or_fewer(known: Mapping[str, int], topics: tuple[Topic, ...]) -> bool:
     """Whether these are the positions of all topics, all with as many partitions as they have, or all with fewer."""
     count = max((int(name.rpartition(":")[2]) + 1 for name in known), default=0)
-    wanted = {f"{topic.name}:{number}" for topic in topics for number in range(1 if topic.single else count)}
+    wanted = {f"{topic.name}:{number}" for topic in topics for number in range(topic.fixed or count)}
     return known.keys() == wanted and count <= max(topic.partitions for topic in topics)
 
 

@@ -30,6 +30,7 @@ from services.ingest.directory import KAFKA_GONE, NOT_READ, Directory
 from services.ingest.door import Door
 from services.ingest.heartbeat import beat
 from services.ingest.hooks.endpoint import Hooks
+from services.ingest.leases.leases import Leases
 from services.ingest.settings import IngestSettings
 
 CLOSE_WITHIN = 10
@@ -62,7 +63,8 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         going_round = loop.create_task(round_trips.beat())
         guard = Guard(allow_private=settings.allow_private)
         shared = Shared(settings.data / "ingest", broker, utc_now, log, guard)
-        platforms = Platforms(connectors(settings, shared))
+        leases = Leases(settings.kafka, settings.instance, broker, shared.folder, log)
+        platforms = Platforms(connectors(settings, shared, leases))
         followed = asyncio.Event()
 
         def follow() -> None:
@@ -77,21 +79,30 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
             await followed.wait()  # before that, it is not known what may be behind
             await beat(heart, settings.instance, platforms.behind, log, platforms.disconnected)
 
+        def leased() -> None:
+            if followed.is_set():  # before, there is nothing to read
+                changed()
+
         directory.listen(changed)
+        leases.listen(leased)
         for probe in asking:
             probe.start(health)
         broker.start()
         heart.start()
         directory.start()
+        leases.start()
         beating = loop.create_task(beats())
+        pruning = loop.create_task(leases.prune(utc_now))
         try:
             yield
         finally:
             beating.cancel()
+            pruning.cancel()
             going_round.cancel()
             for probe in asking:
                 probe.stop()
             await platforms.close()
+            await leases.close()
             await asyncio.to_thread(directory.stop)
             await asyncio.to_thread(heart.close)
             await asyncio.to_thread(broker.close)

@@ -17,7 +17,7 @@ from rapport.contracts.events import Interaction
 from rapport.contracts.topics import ENGAGEMENTS, key_of, partition_of
 from rapport.domain.exchanges import addressing
 from rapport.kit import tracing
-from rapport.kit.broker.producer import ACKNOWLEDGED_WITHIN_SECONDS, NotAcknowledgedError, Producer, Record
+from rapport.kit.broker.producer import ACKNOWLEDGED_WITHIN_SECONDS, NotAcknowledgedError, Producer, Record, Tombstone
 from rapport.kit.probe import Probe
 from services.ingest import metrics
 
@@ -64,7 +64,7 @@ def control_record(away: FollowerAway) -> Record:
 
 @dataclass(eq=False)
 class _Batch:
-    records: Sequence[Record]
+    records: Sequence[Record | Tombstone]
     loop: asyncio.AbstractEventLoop
     done: "asyncio.Future[None]"
     missing: int
@@ -100,7 +100,7 @@ class _Batch:
             self.loop.call_soon_threadsafe(tell)
 
 
-def _end(records: Sequence[Record], error: str | None = None) -> None:
+def _end(records: Sequence[Record | Tombstone], error: str | None = None) -> None:
     for record in records:
         if record.span is not None:
             record.span.end(error)
@@ -130,7 +130,7 @@ class Broker:
         self._batches.put(None)
         self._thread.join(ACKNOWLEDGED_WITHIN_SECONDS)
 
-    async def append(self, records: Sequence[Record], within: float = ACKNOWLEDGED_WITHIN_SECONDS) -> None:
+    async def append(self, records: Sequence[Record | Tombstone], within: float = ACKNOWLEDGED_WITHIN_SECONDS) -> None:
         """Returns once the broker has all of `records`. Raises NotAcknowledgedError after `within` seconds."""
         if not records:
             return
@@ -141,7 +141,7 @@ class Broker:
             raise
         _end(records)
 
-    async def _append(self, records: Sequence[Record], within: float) -> None:
+    async def _append(self, records: Sequence[Record | Tombstone], within: float) -> None:
         if self._waiting + len(records) > WAITING_RECORDS:
             metrics.UNACKNOWLEDGED.labels("overflow").inc()
             raise NotAcknowledgedError(f"{self._waiting} records already wait for the broker")

@@ -31,4 +31,17 @@ STREAM_AT = Gauge(
     ("platform", "source"),
 )
 ACCOUNTS = Gauge("rapport_ingest_accounts", "Accounts known from the brands topic", ("platform",))
+LEASES = Gauge("rapport_ingest_leases", "Partitions of the accounts that this process reads")
+READINGS = Counter(
+    "rapport_ingest_readings_total",
+    "Times that an account was read to its end, or not, by why not",
+    ("platform", "outcome"),
+)
+REPAIRED = Counter(
+    "rapport_ingest_repaired_interactions_total",
+    "Interactions that asking found and that the stream had not brought",
+    ("platform",),
+)
+ASKED = Counter("rapport_ingest_platform_requests_total", "Requests to a platform by outcome", ("platform", "outcome"))
+STATES = Gauge("rapport_ingest_account_states", "Accounts that this process reads, by state", ("platform", "state"))
 HIDDEN = Gauge("rapport_ingest_hidden_brands", "Brands that this version cannot read")

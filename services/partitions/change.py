@@ -85,7 +85,7 @@ class _Change:
         self._was, self._now = was, now
         self._told = told
         self._agents = agents(bootstrap, Path(), grace_seconds=0, session_seconds=0)
-        self._topics = [topic for topic in CATALOGUE if not topic.single]
+        self._topics = [topic for topic in CATALOGUE if topic.fixed is None]
 
     async def run(self) -> Moved:
         begun = await asyncio.to_thread(self._begun)

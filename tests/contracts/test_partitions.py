@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from rapport import partitions
-from rapport.contracts.topics import ALERTS_DEAD, BRANDS, CATALOGUE, CONVERSATIONS
+from rapport.contracts.topics import ALERTS_DEAD, BRANDS, CATALOGUE, CONVERSATIONS, CURSORS
 from rapport.kit.config import ServiceSettings
 
 
@@ -17,9 +17,12 @@ def _read_again() -> Iterator[None]:
     partitions.of_installation.cache_clear()
 
 
-def test_every_topic_but_the_brands_has_as_many_as_the_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_topics_without_a_count_of_their_own_have_as_many_as_the_setting_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("RAPPORT_PARTITIONS", "48")
-    assert {topic.partitions for topic in CATALOGUE if topic is not BRANDS} == {48}
+    assert {topic.partitions for topic in CATALOGUE if topic.fixed is None} == {48}
+    assert {topic.name: topic.partitions for topic in CATALOGUE if topic.fixed} == {BRANDS.name: 1, CURSORS.name: 12}
     assert (BRANDS.partitions, CONVERSATIONS.partitions, ALERTS_DEAD.partitions) == (1, 48, 48)
 
 

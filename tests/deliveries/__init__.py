@@ -2,20 +2,25 @@
 
 `<platform>/<name>.json` has where the shape is documented (`source`), what happened (`says`), the accounts that are
 connected, and the `body` (or, for what is not JSON as a whole, `text`). `<name>.expected.json` has the interactions.
+
+What is asked for and not pushed says which reader it is for (`as`), and what is known already (`known`). In a frame of
+a stream the `payload` stands as JSON; it travels in a string. What is expected is the whole page.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pydantic import SecretStr
 
 from rapport.contracts.events import Account
+from services.ingest.connectors.mastodon import normalise as mastodon
 from services.ingest.connectors.platforms import PlatformSettings, hooks
-from services.ingest.hooks.delivery import Lookup, Watched
+from services.ingest.hooks.delivery import Delivery, Lookup, Watched
 from services.ingest.hooks.hook import Hook
 
 FOLDER = Path(__file__).parent
@@ -37,27 +42,65 @@ SETTINGS = PlatformSettings(
 HOOKS: Mapping[str, Hook] = hooks(SETTINGS)
 
 
+ASKED = {"notifications": mastodon.notifications, "statuses": mastodon.statuses, "event": mastodon.event}
+"""Readers of what Mastodon is asked for."""
+HOST = "mastodon.example"
+
+
 @dataclass(frozen=True)
 class Recorded:
-    """A delivery and what is expected of it."""
+    """A delivery and what is expected of it. `read` reads a body as it reads this one."""
 
     platform: str
     name: str
     body: bytes
     lookup: Lookup
-    expected: list[dict[str, Any]]
+    read: Callable[[bytes], Delivery]
+    expected: Any
 
 
 def recorded() -> Iterator[Recorded]:
     """All of them."""
     for file in sorted(FOLDER.glob("*/*.json")):
-        if file.name.endswith(".expected.json"):
-            continue
-        found = json.loads(file.read_text())
-        assert found["source"].startswith("https://"), f"{file}: where is its shape documented?"
-        body = found["text"].encode() if "text" in found else json.dumps(found["body"]).encode()
-        expected = json.loads(file.with_suffix(".expected.json").read_text())
-        yield Recorded(file.parent.name, file.stem, body, lookup(file.parent.name, found["accounts"]), expected)
+        if not file.name.endswith(".expected.json"):
+            yield recording(file)
+
+
+def recording(file: Path) -> Recorded:
+    """One of them."""
+    platform, found = file.resolve().parent.name, json.loads(file.read_text())
+    assert found["source"].startswith("https://"), f"{file}: where is its shape documented?"
+    if found.get("as") == "event" and not isinstance(found["body"].get("payload", ""), str):
+        found["body"]["payload"] = json.dumps(found["body"]["payload"])
+    body = found["text"].encode() if "text" in found else json.dumps(found["body"]).encode()
+    its, expected = lookup(platform, found["accounts"]), file.with_suffix(".expected.json")
+    known = {each["status"]: mastodon.Noted(**each) for each in found.get("known", ())}
+
+    def read(body: bytes) -> Delivery:
+        if "as" not in found:
+            return HOOKS[platform].read(body, its, OBSERVED_AT)
+        (watched,) = its(found["accounts"][0]["id"])
+        return ASKED[found["as"]](body, found.get("host", HOST), watched, known.get, OBSERVED_AT)
+
+    return Recorded(
+        platform, file.stem, body, its, read, json.loads(expected.read_text()) if expected.exists() else None
+    )
+
+
+def said(delivery: Delivery) -> Any:
+    """What a delivery became, as `<name>.expected.json` has it."""
+    interactions = json.loads(msgspec.json.encode(delivery.interactions))
+    if not isinstance(delivery, mastodon.Page):
+        return interactions
+    return {
+        "interactions": interactions,
+        "noted": [each._asdict() for each in delivery.noted],
+        "gone": delivery.gone,
+        "newest": delivery.newest,
+        "count": delivery.count,
+        "ignored": dict(delivery.ignored),
+        "problems": [f"{problem.where}: {problem.why}" for problem in delivery.problems],
+    }
 
 
 def lookup(platform: str, accounts: list[dict[str, Any]]) -> Lookup:
@@ -71,7 +114,7 @@ def lookup(platform: str, accounts: list[dict[str, Any]]) -> Lookup:
                 handle=each.get("handle", "Roastery"),
                 connected_at=datetime(2026, 1, 1, tzinfo=UTC),
                 door_secrets=(),
-                connection={HOOKS[platform].id_field: each["id"], **each.get("connection", {})},
+                connection=_connection(platform, each),
                 staff=tuple(each.get("staff", ())),
             ),
             id=each["id"],
@@ -80,3 +123,8 @@ def lookup(platform: str, accounts: list[dict[str, Any]]) -> Lookup:
         for each in accounts
     ]
     return lambda its_id: [each for each in watched if each.id == its_id]
+
+
+def _connection(platform: str, account: dict[str, Any]) -> dict[str, str]:
+    named = {HOOKS[platform].id_field: account["id"]} if platform in HOOKS else {}
+    return {**named, **account.get("connection", {})}

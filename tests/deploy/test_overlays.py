@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rapport.contracts.topics import BRANDS, CATALOGUE
+from rapport.contracts.topics import CATALOGUE
 from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
 from tests.deploy.resources import K8S, Resource, built, check
 
@@ -36,6 +36,8 @@ MADE = {
     **{f"rapport-{process.name}": "password" for process in PROCESSES},
 }  # fmt: skip
 """Secrets that the operator of the cluster, External Secrets, Strimzi or MongoDB's operator makes, and their key."""
+
+FIXED = {topic.name: topic.fixed for topic in CATALOGUE if topic.fixed}
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
@@ -136,7 +138,7 @@ def test_topics_processes_and_scaling_agree_about_the_partitions(overlay: str) -
     said = int(of(overlay, "ConfigMap")["rapport"]["data"]["partitions"])
     assert said == {"dev": 4, "prod": 48}[overlay]
     for name, topic in of(overlay, "KafkaTopic").items():
-        assert topic["spec"]["partitions"] == (1 if name == BRANDS.name else said), name
+        assert topic["spec"]["partitions"] == FIXED.get(name, said), name
     assert of(overlay, "StatefulSet")["scorer"]["spec"]["replicas"] <= said
     for each in of(overlay, "ScaledObject").values():
         assert each["spec"]["maxReplicaCount"] <= said

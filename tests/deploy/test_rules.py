@@ -186,6 +186,21 @@ CASES: tuple[Case, ...] = (
         10,
         5,
     ),
+    Case("RapportAccountsUnread", (Series("rapport_ingest_leases", 12, 11),), {}, 10, 5),
+    Case(
+        "RapportAccountsBehind",
+        (Series('rapport_ingest_account_states{platform="mastodon",state="incident"}', 0, 1),),
+        {"platform": "mastodon"},
+        25,
+        15,
+    ),
+    Case(
+        "RapportAccountAttention",
+        (Series('rapport_ingest_account_states{platform="mastodon",state="attention"}', 0, 1),),
+        {"platform": "mastodon"},
+        10,
+        5,
+    ),
     Case(
         "RapportIngestQuiet",
         (Series('rapport_ingest_interactions_accepted_total{platform="bluesky"}', 10, 0, counter=True),),

@@ -31,7 +31,7 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
-CHANGELOG = Topic(COUNTS, ("key",), (), (), single=True)
+CHANGELOG = Topic(COUNTS, ("key",), (), (), fixed=1)
 
 
 class PlainWorker:

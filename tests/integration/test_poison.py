@@ -180,7 +180,7 @@ def test_poison_lies_in_the_dead_letters_and_the_process_goes_on(
 
 
 def test_a_topic_that_takes_less_than_usual_gets_the_reason_and_the_place(stack: Running) -> None:
-    small = Topic(f"small-{uuid4().hex}", ("key",), (), (), config={"max.message.bytes": "5000"}, single=True)
+    small = Topic(f"small-{uuid4().hex}", ("key",), (), (), config={"max.message.bytes": "5000"}, fixed=1)
     kafka_topics.create_topics(stack.kafka, 1, [small])
     producer = Producer(lambda: kafka.producer(stack.kafka, "test"))
     came = [Came(b"k", b"v" * size, offset=number) for number, size in enumerate((10, 100_000, 20))]

@@ -29,8 +29,8 @@ def make(stack: Running) -> Callable[..., Topic]:
 
     def made(now: dict[str, str], wanted: dict[str, str]) -> Topic:
         name = f"kept-{uuid.uuid4().hex}"
-        kafka_topics.create_topics(stack.kafka, 1, [Topic(name, ("key",), (), (), config=now, single=True)])
-        return Topic(name, ("key",), (), (), config=wanted, single=True)
+        kafka_topics.create_topics(stack.kafka, 1, [Topic(name, ("key",), (), (), config=now, fixed=1)])
+        return Topic(name, ("key",), (), (), config=wanted, fixed=1)
 
     return made
 

@@ -4,6 +4,9 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
+from rapport.local import ports
 from rapport.local.ports import LOOPBACK, answers, usual_or_free
 
 
@@ -30,3 +33,9 @@ def test_a_port_that_another_process_was_promised_is_not_given_out_before_it_is_
         assert usual_or_free(promised) != promised
         other.communicate("\n")
     assert usual_or_free(promised) == promised
+
+
+def test_a_port_is_given_out_once_also_before_its_server_has_bound_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "_NOT_FOR_CONNECTIONS", range(31_000, 31_060))
+    given = [usual_or_free(0) for _ in range(20)]
+    assert len(set(given)) == len(given)

@@ -86,6 +86,47 @@ def board() -> Dashboard:
                 ],
             ),
             (
+                "Accounts that are asked",
+                [
+                    runbooks(
+                        graph(
+                            "How they stand",
+                            "Accounts that Rapport asks for news, by state.",
+                            "short",
+                            Query(
+                                "sum by (platform, state) (rapport_ingest_account_states{$E})", "{{platform}} {{state}}"
+                            ),
+                        ),
+                        "RapportAccountsBehind",
+                        "RapportAccountAttention",
+                    ),
+                    runbooks(
+                        graph(
+                            "Who reads them",
+                            "The accounts lie in 12 partitions. Each is read by one process.",
+                            "short",
+                            Query("max by (instance) (rapport_ingest_leases{$E})", "{{instance}}"),
+                        ),
+                        "RapportAccountsUnread",
+                    ),
+                    graph(
+                        "Requests",
+                        "Requests to the platforms, by outcome.",
+                        "reqps",
+                        Query(
+                            rate("rapport_ingest_platform_requests_total", "platform, outcome"),
+                            "{{platform}} {{outcome}}",
+                        ),
+                    ),
+                    graph(
+                        "Repaired",
+                        "Interactions that a stream had left out and that asking found.",
+                        "cps",
+                        Query(rate("rapport_ingest_repaired_interactions_total", "platform"), "{{platform}}"),
+                    ),
+                ],
+            ),
+            (
                 "The door",
                 [
                     graph(

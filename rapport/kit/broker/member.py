@@ -200,6 +200,10 @@ class GroupConsumer:
         )
         self._watch.start(health)
 
+    def reason(self) -> str | None:
+        """Why this process does not get its records; None while the broker says that it is a member."""
+        return self._watch.reason()
+
     def poll(self, timeout_ms: int, **limits: Any) -> dict[TopicPartition, list[Any]]:
         """What has arrived; nothing while the broker or a topic is missing. Raises GroupLostError."""
         if self._lost is not None:

@@ -38,6 +38,18 @@ class Record:
     """Ends once the record is in the log."""
 
 
+@dataclass(frozen=True)
+class Tombstone:
+    """Says that what a key names is gone, in a compacted topic."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: None = None
+    headers: tuple[()] = ()
+    span: None = None
+
+
 class Sent:
     """The delivery of one record."""
 
@@ -81,9 +93,11 @@ class Producer:
         future.add_errback(lambda _: self._lose(producer))
         return Sent(future, lambda: self._lose(producer))
 
-    def append(self, record: Record) -> Sent:
+    def append(self, record: Record | Tombstone) -> Sent:
         """Queues a record. Raises as `send` does."""
-        return self.send(record.topic, record.value, record.key, headers=record.headers, partition=record.partition)
+        return self.send(
+            record.topic, record.value, record.key, headers=list(record.headers), partition=record.partition
+        )
 
     def connect(self) -> None:
         """Makes a producer if there is none, as after a failure; for a probe. Raises KafkaError, OSError."""

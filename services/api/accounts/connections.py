@@ -1,5 +1,6 @@
 """Checks an account's connection when it is saved. Later ingest could only complain in its log."""
 
+import re
 from collections.abc import Mapping
 
 from services.api.http import unknown_fields
@@ -10,15 +11,18 @@ READ = {
     "facebook": ("page",),
     "instagram": ("user",),
     "linkedin": ("organization",),
+    "mastodon": ("service", "token"),
     "threads": ("user",),
     "tiktok": ("business", "identifier"),
     "x": ("user",),
 }
 """What each platform's connector reads. Platforms without a connector are not checked."""
-NEEDED = {name: fields for name, fields in READ.items() if name != "bluesky"}
+NEEDED = {name: fields for name, fields in READ.items() if name not in ("bluesky", "mastodon")}
 """What a platform's webhooks are told apart by. The first is the platform's id of the account, without which they are
 nobody's; without TikTok's second the account's own answers would be taken for comments."""
 STREAMS = ("jetstream", "service")
+_SERVER = re.compile(r"https?://[^/?#@\s]+/?")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 def itself(platform: str, connection: Mapping[str, str]) -> tuple[str, str] | None:
@@ -39,8 +43,22 @@ def check(platform: str, connection: Mapping[str, str]) -> None:
     for needed in NEEDED.get(platform, ()) if connection else ():
         if not connection.get(needed, "").strip():
             raise invalid("connection", f"{needed} is missing: the platform's id of the account")
+    if platform == "mastodon":
+        _check_mastodon(connection)
+        return
     streams = [name for name in STREAMS if name in connection]
     if len(streams) > 1:
         raise invalid("connection", f"use only one of {' and '.join(streams)}")
     if streams and not connection.get("did", "").startswith("did:"):
         raise invalid("connection", f"{streams[0]} also needs did, the account's DID, such as did:plc:…")
+
+
+def _check_mastodon(connection: Mapping[str, str]) -> None:
+    if not connection:
+        return  # it is fed through the generic door
+    if not _SERVER.fullmatch(connection.get("service", "")):
+        raise invalid(
+            "connection", "service is missing: the address of the account's server, such as https://mastodon.social"
+        )
+    if not _TOKEN.fullmatch(connection.get("token", "")):
+        raise invalid("connection", "token is missing: the access token of an application on the account's server")

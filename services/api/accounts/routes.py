@@ -7,17 +7,26 @@ from typing import cast
 
 from fastapi import APIRouter
 
-from rapport.contracts.sealed import door_place
+from rapport.contracts.sealed import changed_connection, door_place
 from rapport.kit import clock
 from rapport.kit.sealing import SealedError, Sealer
 from services.api.accounts import connections
 from services.api.accounts.documents import AccountChanges, AccountDocument, NewestAccount
 from services.api.accounts.repository import Accounts, newest
-from services.api.accounts.schemas import Account, AccountChange, AccountInput, NewAccount, RotatedSecret, RotationInput
+from services.api.accounts.schemas import (
+    Account,
+    AccountChange,
+    AccountInput,
+    NewAccount,
+    RotatedSecret,
+    RotationInput,
+    Standing,
+)
 from services.api.http.context import Context, ContextDep
 from services.api.http.problems import ProblemError, invalid, not_found, responses, unavailable
 from services.api.http.schemas import Page
 from services.api.keys.service import AdminBrand, ReadBrand
+from services.api.listening import service as listening
 from services.api.publishing.service import confirmed
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
@@ -79,7 +88,7 @@ def _connected(
         "brand": brand,
         "platform": new.platform,
         "handle": new.handle,
-        "connection": new.connection,
+        "connection": changed_connection(new.id, new.connection, sealer.seal),
         "staff": new.staff,
         "door_secrets": [sealer.seal(door_place(new.id), _new_secret())],
         "old_secrets_until": None,
@@ -93,16 +102,20 @@ def _connected(
 @router.get("/brands/{brand}/accounts", responses=responses(403, 404))
 async def list_accounts(brand: str, tenants: ReadBrand, context: ContextDep) -> Page[Account]:
     """A brand's connected accounts, without their secrets."""
-    return Page(items=[_account(each) for each in await Accounts(context.database, tenants).connected(brand)])
+    found = await Accounts(context.database, tenants).connected(brand)
+    stands = await listening.standings(context.database, found, clock.now())
+    return Page(items=[_account(each, stands[each["_id"]]) for each in found])
 
 
 @router.get("/brands/{brand}/accounts/{account}", responses=responses(403, 404))
 async def get_account(brand: str, account: str, tenants: ReadBrand, context: ContextDep) -> Account:
     """One connected account, without its secrets."""
-    known = newest(await _found(Accounts(context.database, tenants), brand, account))
+    stored = await _found(Accounts(context.database, tenants), brand, account)
+    known = newest(stored)
     if known["disconnected_at"] is not None:
         raise not_found("account")
-    return _account(known)
+    stands = await listening.standings(context.database, [stored], clock.now())
+    return _account(known, stands[account])
 
 
 @router.patch("/brands/{brand}/accounts/{account}", responses=responses(403, 404, 409, 503))
@@ -117,7 +130,10 @@ async def change_account(
     if change.connection is not None:
         connections.check(known["platform"], change.connection)
         await _check_owner(accounts, brand, known["platform"], change.connection)
-    return await _changed(context, accounts, known, cast("AccountChanges", change.model_dump(exclude_none=True)))
+    changes = cast("AccountChanges", change.model_dump(exclude_none=True))
+    if change.connection is not None:
+        changes["connection"] = changed_connection(account, change.connection, context.sealer.seal)
+    return await _changed(context, accounts, known, changes)
 
 
 @router.delete("/brands/{brand}/accounts/{account}", responses=responses(403, 404, 409, 503))
@@ -228,7 +244,11 @@ def _changed_meanwhile() -> ProblemError:
     return ProblemError(409, "conflict", "somebody else changed this account at the same time; read it again")
 
 
-def _account(document: AccountDocument | NewestAccount) -> Account:
+def _account(document: AccountDocument | NewestAccount, stands: listening.Stands | None = None) -> Account:
+    standing = None if stands is None or stands.hearing == "no_account" else Standing(
+        state=stands.hearing, since=stands.since, why=stands.why, checked_at=stands.checked_at,
+        latest_at=stands.latest_at,
+    )  # fmt: skip
     return Account(
         id=document["_id"],
         platform=document["platform"],
@@ -236,4 +256,5 @@ def _account(document: AccountDocument | NewestAccount) -> Account:
         staff=document.get("staff", []),
         connected_at=document["connected_at"],
         disconnected_at=document.get("disconnected_at"),
+        standing=standing,
     )

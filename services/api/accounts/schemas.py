@@ -1,6 +1,6 @@
 """Accounts on the platforms."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
@@ -50,6 +50,20 @@ class AccountChange(Input):
     staff: Staff | None = None
 
 
+class Standing(BaseModel):
+    """How an account is read."""
+
+    state: Literal["live", "silent", "attention", "incident", "disconnected", "behind"]
+    """`silent`: nothing runs that reads. `attention`: somebody has to do something. `incident`: the platform fails.
+    `disconnected`: its stream is not connected. `behind`: interactions may be missing."""
+    since: AwareDatetime | None
+    why: str | None
+    checked_at: AwareDatetime | None
+    """When it was last read to its end; null for accounts that are not asked for news."""
+    latest_at: AwareDatetime | None
+    """When the newest interaction that was read occurred; null for accounts that are not asked for news."""
+
+
 class Account(BaseModel):
     """A brand's account on a platform."""
 
@@ -59,6 +73,8 @@ class Account(BaseModel):
     staff: list[str]
     connected_at: AwareDatetime
     disconnected_at: AwareDatetime | None
+    standing: Standing | None = None
+    """Null in answers to changes, and for accounts that are not connected."""
 
 
 class NewAccount(Account):

@@ -6,12 +6,28 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from services.api.accounts.documents import AccountDocument
 from services.api.accounts.repository import Accounts
+from services.api.listening.documents import AccountStateDocument, HeartbeatDocument
 from services.api.listening.repository import Listening
 from services.api.storage.tenants import Database, Tenants
 
-Hearing: TypeAlias = Literal["live", "no_account", "silent", "disconnected", "behind"]
-"""`silent`: no ingest process runs. `disconnected`: the streams of some accounts are closed. `behind`: ingest is still
-catching up with some accounts."""
+Hearing: TypeAlias = Literal["live", "no_account", "silent", "attention", "incident", "disconnected", "behind"]
+"""`silent`: no ingest process runs. `attention`: somebody has to do something about an account. `incident`: a platform
+fails. `disconnected`: the streams of some accounts are closed. `behind`: ingest is still catching up with some."""
+_WORST_FIRST: tuple[Hearing, ...] = ("silent", "attention", "incident", "disconnected", "behind")
+
+
+class Stands(NamedTuple):
+    """How one account is read."""
+
+    hearing: Hearing
+    since: datetime | None = None
+    """Since when, where that is known."""
+    why: str | None = None
+    """In words."""
+    checked_at: datetime | None = None
+    """When it was last read to its end, for accounts that are asked for news."""
+    latest_at: datetime | None = None
+    """When the newest interaction that was read occurred, for accounts that are asked for news."""
 
 
 class Heard(NamedTuple):
@@ -21,25 +37,49 @@ class Heard(NamedTuple):
     accounts: tuple[AccountDocument, ...] = ()
     since: datetime | None = None
     """If `silent`: when an ingest process was last heard."""
+    why: str | None = None
+    """What the first account's trouble is, if it was said."""
+
+
+async def standings(database: Database, accounts: Iterable[AccountDocument], now: datetime) -> dict[str, Stands]:
+    """How connected accounts are read, by id."""
+    connected = list(accounts)
+    if not connected:
+        return {}
+    listening = Listening(database)
+    there = await listening.there(now)
+    last = None if there else await listening.last()
+    states = await listening.states(each["_id"] for each in connected)
+    return {each["_id"]: _stands(each, states.get(each["_id"]), there, last) for each in connected}
 
 
 async def heard(database: Database, brand: str, now: datetime) -> Heard:
-    """How the connected accounts of a brand are heard."""
+    """How the connected accounts of a brand are heard: as the worst of them."""
     connected = await Accounts(database, Tenants.one(brand)).connected(brand)
-    listening = Listening(database)
-    there = await listening.there(now) if connected else []
     if not connected:
         return Heard("no_account")
-    if not there:
-        return Heard("silent", tuple(connected), await listening.last())
-    # One process that misses something is enough, as it is for the scorer.
-    if disconnected := _among(connected, (name for process in there for name in process["disconnected"])):
-        return Heard("disconnected", disconnected)
-    if behind := _among(connected, (name for process in there for name in process["behind"])):
-        return Heard("behind", behind)
+    found = await standings(database, connected, now)
+    for hearing in _WORST_FIRST:
+        concerned = tuple(each for each in connected if found[each["_id"]].hearing == hearing)
+        if concerned:
+            first = found[concerned[0]["_id"]]
+            return Heard(hearing, concerned, first.since, first.why)
     return Heard("live")
 
 
-def _among(accounts: Iterable[AccountDocument], names: Iterable[str]) -> tuple[AccountDocument, ...]:
-    wanted = set(names)
-    return tuple(each for each in accounts if each["_id"] in wanted)
+def _stands(
+    account: AccountDocument, state: AccountStateDocument | None, there: list[HeartbeatDocument], last: datetime | None
+) -> Stands:
+    # The state is from when it was last asked; one whose connection has no token any more is not asked.
+    asked = state if state is not None and account["connection"].get("token") else None
+    checked_at, latest_at = (asked["checked_at"], asked["latest_at"]) if asked else (None, None)
+    if not there:
+        return Stands("silent", last, "nothing is read at the moment", checked_at, latest_at)
+    if asked and asked["state"] != "live":
+        return Stands(asked["state"], asked["since"], asked["why"], checked_at, latest_at)
+    # One process that misses something is enough, as it is for the scorer.
+    if any(account["_id"] in process["disconnected"] for process in there):
+        return Stands("disconnected", None, "its stream is not connected", checked_at, latest_at)
+    if any(account["_id"] in process["behind"] for process in there):
+        return Stands("behind", None, "it is being caught up with", checked_at, latest_at)
+    return Stands("live", asked["since"] if asked else None, None, checked_at, latest_at)

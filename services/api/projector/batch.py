@@ -8,11 +8,13 @@ import msgspec
 
 from rapport.contracts import codec
 from rapport.contracts.controls import FollowerErased, Heartbeat
+from rapport.contracts.cursors import AccountState
 from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
 from rapport.contracts.rows import EPOCH, EPOCH_HEADER, ERASED, FOLLOWER, MOVED, FollowerRow, parts_of
 from rapport.contracts.topics import (
     ALERTS,
     CONVERSATIONS,
+    CURSORS,
     ENGAGEMENTS,
     EXCHANGES,
     RELATIONSHIPS_CHANGELOG,
@@ -29,7 +31,12 @@ from services.api.interactions.documents import (
     interaction_document,
     profile_document,
 )
-from services.api.listening.documents import HeartbeatDocument, heartbeat_document
+from services.api.listening.documents import (
+    AccountStateDocument,
+    HeartbeatDocument,
+    account_state_document,
+    heartbeat_document,
+)
 from services.api.projector.hourly import Part
 
 INTERACTION_TYPE = "rapport.interaction.v1"
@@ -38,7 +45,7 @@ CONTROL_TYPE = "rapport.control.v1"
 
 _followers = msgspec.json.Decoder(FollowerRow)
 
-SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES, RELATIONSHIPS_CHANGELOG)
+SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES, RELATIONSHIPS_CHANGELOG, CURSORS)
 PUT_ASIDE = frozenset({CONVERSATIONS.name, ENGAGEMENTS.name})
 """Topics that outsiders write to. Unreadable records there go to the dead letters.
 
@@ -75,6 +82,8 @@ class Batch:
     """`<brand>/<name>` of people whom the scorer's rows mark as erased."""
     heartbeats: dict[str, HeartbeatDocument] = field(default_factory=dict)
     """The latest of each ingest process."""
+    states: dict[str, AccountStateDocument] = field(default_factory=dict)
+    """The latest of each account that is asked for news."""
     parts: set[Part] = field(default_factory=set)
     """The parts of hours to recount; known once the interactions are stored."""
     sources: dict[str, Any] = field(default_factory=dict)
@@ -152,6 +161,14 @@ def _add_control(batch: Batch, record: Any) -> None:
             batch.heartbeats[document["_id"]] = document
 
 
+def _add_cursor(batch: Batch, record: Any) -> None:
+    if record.value is None:
+        return
+    cursor = codec.decode(codec.type_of(record.headers), record.value)
+    if isinstance(cursor, AccountState):  # the rest is ingest's own
+        batch.states[cursor.account] = account_state_document(cursor, record.timestamp)
+
+
 def _add_alert(batch: Batch, record: Any) -> None:
     alert: Alert = codec.decode(codec.type_of(record.headers), record.value)
     batch.alerts[alert.id] = alert_document(alert)
@@ -201,4 +218,5 @@ _READERS = {
     ALERTS.name: _add_alert,
     EXCHANGES.name: _add_exchange,
     RELATIONSHIPS_CHANGELOG.name: _add_follower,
+    CURSORS.name: _add_cursor,
 }

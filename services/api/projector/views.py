@@ -47,6 +47,7 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     for name, why in _insert(database, "alerts", batch.alerts).items():
         raise RefusedError(f"alert {name}: {why}")
     _upsert(database, "listening", batch.heartbeats)
+    _upsert(database, "account_states", batch.states)
     _upsert(database, "exchanges", batch.exchanges)
     _upsert(database, "profiles", batch.profiles)
     _upsert(database, "followers", _staged(database, batch.followers))

@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
 
-from rapport.contracts.sealed import door_place, webhook_place
+from rapport.contracts.sealed import changed_connection, door_place, webhook_place
 from rapport.kit.sealing import Sealer
 from services.api.accounts.documents import AccountDocument
 from services.api.brands.documents import UnconfirmedBrandDocument
@@ -63,6 +63,11 @@ class Secrets:
             if changed := sum(before != after for before, after in zip(known, sealed, strict=True)):
                 many += changed
                 fields[f"{prefix}door_secrets"] = sealed
+            connection: dict[str, str] = held.get("connection", {})
+            again = changed_connection(account["_id"], connection, self._again)
+            if changed := sum(connection[name] != again[name] for name in connection):
+                many += changed
+                fields[f"{prefix}connection"] = again
         return many, fields
 
     def _changed_brand(self, brand: UnconfirmedBrandDocument) -> tuple[int, dict[str, Any]]:

@@ -95,6 +95,10 @@ def hearing(heard: Heard, zone: str) -> str:
             return "Not connected: this brand has no account yet"
         case "silent":
             return "Not connected" if heard.since is None else f"Not connected since {moment(heard.since, zone)}"
+        case "attention":
+            return f"Needs attention: {handles}" + (f" ({heard.why})" if heard.why else "")
+        case "incident":
+            return f"The platform has a problem: {handles}" + (f" ({heard.why})" if heard.why else "")
         case "disconnected":
             return f"Not connected: {handles}"
         case "behind":

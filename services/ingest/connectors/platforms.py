@@ -1,10 +1,11 @@
 """The platforms that ingest reads. A new one is named here and nowhere else outside its package."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 
 from rapport.kit.config import OutgoingSettings
-from services.ingest.connectors import bluesky
+from services.ingest.connectors import bluesky, mastodon
 from services.ingest.connectors.bluesky.connector import Bluesky
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.connector import Accounts, Connector, Shared
@@ -14,6 +15,7 @@ from services.ingest.connectors.instagram.hook import Instagram
 from services.ingest.connectors.instagram.settings import InstagramSettings
 from services.ingest.connectors.linkedin.hook import LinkedIn
 from services.ingest.connectors.linkedin.settings import LinkedInSettings
+from services.ingest.connectors.mastodon.connector import mastodon as mastodon_connector
 from services.ingest.connectors.threads.hook import Threads
 from services.ingest.connectors.threads.settings import ThreadsSettings
 from services.ingest.connectors.tiktok.hook import Tiktok
@@ -21,6 +23,7 @@ from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.connectors.x.hook import X
 from services.ingest.connectors.x.settings import XSettings
 from services.ingest.hooks.hook import Hook
+from services.ingest.leases.leases import Leases
 
 
 class PlatformSettings(
@@ -36,10 +39,11 @@ class PlatformSettings(
     """What the platforms' connectors are configured with."""
 
 
-def connectors(settings: PlatformSettings, shared: Shared) -> dict[str, Connector]:
+def connectors(settings: PlatformSettings, shared: Shared, leases: Leases) -> dict[str, Connector]:
     """A connector for each platform, reading nothing yet."""
     return {
         bluesky.PLATFORM: Bluesky(settings, shared),
+        mastodon.PLATFORM: mastodon_connector(leases, shared),
     }
 
 
@@ -61,7 +65,10 @@ class Platforms:
     def follow(self, accounts: Accounts) -> None:
         """Reads from now on for exactly these accounts, as far as their platforms have a connector."""
         for platform, connector in self._connectors.items():
-            connector.follow({name: known for name, known in accounts.items() if known[1].platform == platform})
+            try:
+                connector.follow({name: known for name, known in accounts.items() if known[1].platform == platform})
+            except Exception:  # one platform's mistake must not stop the others
+                logging.getLogger("rapport.ingest").exception("the accounts of %s are not followed", platform)
 
     def behind(self) -> set[str]:
         """The ids of accounts whose interactions may not all be in the log."""

@@ -99,6 +99,12 @@ class Ingest:
             raise AssertionError(f"{error}\n{self.log.read_text()[-3000:]}") from None
         return self
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
     def cpu_seconds(self) -> float:
         """How much of a processor it has used so far."""
         assert self._process is not None

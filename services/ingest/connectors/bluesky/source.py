@@ -93,7 +93,10 @@ def source_of(connection: Mapping[str, str]) -> Source | None:
 
 
 def _address(given: str, where: str, path: str) -> str:
-    parts = urlsplit(given)
+    try:
+        parts = urlsplit(given)
+    except ValueError:
+        raise UnusableConnectionError(f"{where} is {given!r}, which is no address") from None
     if parts.scheme not in _SCHEMES or not parts.netloc:
         raise UnusableConnectionError(f"{where} is {given!r}; it has to be an address such as wss://host")
     own = parts.path.rstrip("/")

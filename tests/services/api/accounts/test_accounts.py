@@ -161,6 +161,28 @@ def test_a_connection_that_nothing_could_be_read_by_is_refused_when_it_is_saved(
     assert (answer.status_code, why in answer.json()["detail"]) == (422, True), answer.text
 
 
+@pytest.mark.parametrize(
+    ("connection", "why"),
+    [
+        ({"service": "https://m.example"}, "token is missing"),
+        ({"token": "x"}, "service is missing"),
+        ({"service": "m.example", "token": "x"}, "service is missing"),
+        ({"service": "https://m.example/api?x", "token": "x"}, "service is missing"),
+        ({"service": "https://u:p@m.example", "token": "x"}, "service is missing"),
+        ({"service": "https://m.example", "token": "x\r\nHost: y"}, "token is missing"),
+        ({"service": "https://m.example", "token": "é"}, "token is missing"),
+        ({"service": "https://m.example", "token": "x", "user": "1"}, "unknown name user"),
+    ],
+)
+def test_a_mastodon_account_needs_its_server_and_a_token(
+    api: Served, brand: str, connection: dict[str, str], why: str
+) -> None:
+    api.brand(brand)
+    body = {"id": f"a-{brand}", "platform": "mastodon", "handle": "@a@m.example", "connection": connection}
+    answer = api.client.post(f"/v1/brands/{brand}/accounts", json=body)
+    assert (answer.status_code, why in answer.json()["detail"]) == (422, True), answer.text
+
+
 def test_a_platforms_account_is_connected_to_one_client_only(api: Served, brand: str) -> None:
     """Its webhooks, private messages included, would go to both."""
     other = f"{brand}-2"

@@ -171,3 +171,32 @@ def test_a_secret_moved_to_another_account_opens_nothing_there(
     (account,) = views["accounts"].find({"brand": brand})
     with pytest.raises(ValueError, match="belongs elsewhere"):
         Sealer.of(file).open(door_place("another"), account["door_secrets"][0])
+
+
+def test_a_platforms_token_is_sealed_and_gets_the_new_key_and_ingest_has_it(
+    servers: Running, views: Database[Document], tmp_path: Path
+) -> None:
+    brand, token, other = own_brand(), "a-token-of-a-platform", "the-next-token"
+    where = {"service": "https://mastodon.example"}
+    account = {"id": f"{brand}-help", "platform": "mastodon", "handle": "@help@mastodon.example"}
+    with api(servers, views, keys(tmp_path, OLD)) as served:
+        served.brand(brand)
+        made = {**account, "connection": {**where, "token": token}}
+        answer = served.client.post(f"/v1/brands/{brand}/accounts", json=made)
+        assert answer.status_code == 201, answer.text
+        path = f"/v1/brands/{brand}/accounts/{brand}-help"
+        changed = served.client.patch(path, json={"connection": {**where, "token": other}})
+        assert changed.status_code == 200, changed.text
+        shown = answer.text + changed.text + served.client.get(f"/v1/brands/{brand}/accounts").text
+    with api(servers, views, file := keys(tmp_path, NEW, OLD)) as served:
+        assert served.client.post("/v1/secrets/seal", json={}).json()["failed"] == {}
+    assert f"{PREFIX}old" not in stored(servers, views, brand)
+    everything = shown + stored(servers, views, brand, newest=False)
+    assert token not in everything
+    assert other not in everything
+    brands = Brands(Sealer.of(file).open)
+    for record in read_all(servers.kafka, BRANDS):
+        brands.take(record)
+    told = brands.get(brand)
+    assert told is not None
+    assert told.accounts[0].connection == {**where, "token": other}

@@ -1,0 +1,101 @@
+"""What ingest remembers of the accounts that it asks for news: how far it has read, and how each of them stands.
+
+A record's key is its account, what it is, and its name. The last record of a key counts, unless it says a lower `claim`
+than the one before: then whoever wrote it had lost the account already, without knowing.
+"""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from rapport.contracts.events import Kind, Text, UtcTime
+from rapport.contracts.topics import CURSORS, key_of, partition_of
+
+State: TypeAlias = Literal["live", "behind", "incident", "attention"]
+"""`behind`: news may be missing. `incident`: the platform itself fails. `attention`: somebody has to do something, such
+as connecting the account again."""
+
+
+class Claim(Struct, frozen=True, kw_only=True, tag_field="cursor", tag="claim"):
+    """A process reads the accounts of this partition from now on. The record's offset is the number of its claim."""
+
+    instance: Text
+
+
+class Position(Struct, frozen=True, kw_only=True, tag_field="cursor", tag="position"):
+    """How far one list of an account has been read; everything up to there is in the log."""
+
+    account: Text
+    list: Text
+    """What is read, such as `notifications`."""
+    position: Text
+    claim: int
+
+
+class Remembered(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="cursor", tag="thing"):
+    """What somebody wrote, so that it is known when the platform names nothing but its id."""
+
+    account: Text
+    thing: Text
+    """Its id on the platform."""
+    kind: Kind
+    actor: Text
+    conversation: Text
+    seen_at: UtcTime
+    claim: int
+    thread: Text | None = None
+    post: Text | None = None
+    version: str | None = None
+
+
+class AccountState(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="cursor", tag="state"):
+    """How an account stands, and since when."""
+
+    brand: Text
+    account: Text
+    platform: Text
+    state: State
+    since: UtcTime
+    claim: int
+    why: str | None = None
+    """In words for people; None while it is live."""
+    checked_at: UtcTime | None = None
+    """When it was last read to the end."""
+    latest_at: UtcTime | None = None
+    """When the newest interaction that was read occurred."""
+
+
+Cursor: TypeAlias = Claim | Position | Remembered | AccountState
+
+
+def partition_of_brand(brand: str) -> int:
+    """Where everything about the accounts of a brand lies: together, because each has to know the others."""
+    return partition_of(key_of(brand), CURSORS.partitions)
+
+
+def position_key(account: str, list_: str) -> bytes:
+    """The key of a position."""
+    return key_of(account, "position", list_)
+
+
+def thing_key(account: str, thing: str) -> bytes:
+    """The key of what somebody wrote."""
+    return key_of(account, "thing", thing)
+
+
+def state_key(account: str) -> bytes:
+    """The key of an account's state."""
+    return key_of(account, "state", "")
+
+
+def key_of_cursor(cursor: Cursor, partition: int) -> bytes:
+    """The key of a record. `partition` is where it lies."""
+    match cursor:
+        case Claim():
+            return key_of("", "claim", str(partition))
+        case Position():
+            return position_key(cursor.account, cursor.list)
+        case Remembered():
+            return thing_key(cursor.account, cursor.thing)
+        case AccountState():
+            return state_key(cursor.account)

@@ -1,0 +1,3 @@
+"""Mastodon, and servers with its interface: GoToSocial, Pleroma, Akkoma."""
+
+PLATFORM = "mastodon"

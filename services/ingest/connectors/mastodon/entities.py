@@ -1,0 +1,154 @@
+"""Statuses, accounts and notifications as Mastodon writes them, and what can be told from them.
+
+Servers with the same interface differ in what they leave out, and in what they add.
+
+Source: https://docs.joinmastodon.org/entities/Status/, https://docs.joinmastodon.org/entities/Account/ and
+https://docs.joinmastodon.org/entities/Notification/
+"""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from msgspec import Raw, Struct
+
+from rapport.contracts.events import Actor, Medium, UtcTime
+from rapport.domain.exchanges.fitting import MOST_LINKS
+from services.ingest.connectors.mastodon.text import is_web, plain
+from services.ingest.hooks.delivery import Id, UnreadableError, decode, id_of
+
+LONGEST_ID = 128
+"""Characters. A ULID has 26."""
+MEDIA: dict[str, Medium] = {"image": "image", "gifv": "video", "video": "video", "audio": "audio"}
+
+T = TypeVar("T")
+_NULL = Raw(b"null")
+
+
+class _Field(Struct):
+    value: str | None = None
+    verified_at: str | None = None
+
+
+class Account(Struct, kw_only=True):
+    """Somebody. `acct` has no domain where the account is on the server that was asked."""
+
+    id: Id | None = None
+    acct: str | None = None
+    display_name: str | None = None
+    url: str | None = None
+    avatar: str | None = None
+    bot: bool | None = None
+    fields: Raw = _NULL
+
+    @property
+    def links(self) -> Iterable[str]:
+        """Addresses on the profile that the server has verified."""
+        for field in readable(self.fields, list[_Field]) or ():
+            if field.verified_at and field.value:
+                yield from plain(field.value)[1]
+
+
+class _Attachment(Struct):
+    type: str | None = None
+
+
+class _Mention(Struct):
+    id: Id | None = None
+
+
+class _Quoted(Struct):
+    id: Id | None = None
+    account: Account | None = None
+
+
+class _Quote(Struct):
+    quoted_status: _Quoted | None = None
+    quoted_status_id: Id | None = None
+
+
+class Status(Struct, kw_only=True):
+    """A status. `reblog` is there where it only passes on another one."""
+
+    id: Id | None = None
+    account: Account | None = None
+    created_at: UtcTime | None = None
+    edited_at: UtcTime | None = None
+    in_reply_to_id: Id | None = None
+    in_reply_to_account_id: Id | None = None
+    visibility: str | None = None
+    content: str | None = None
+    spoiler_text: str | None = None
+    language: str | None = None
+    url: str | None = None
+    media_attachments: list[_Attachment] | None = None
+    mentions: list[_Mention] | None = None
+    card: Raw = _NULL
+    quote: Raw = _NULL
+    reblog: Raw = _NULL
+
+    @property
+    def private(self) -> bool:
+        """Whether only those whom it mentions can see it."""
+        return self.visibility == "direct"
+
+    @property
+    def quotes(self) -> bool:
+        """Whether it quotes another status."""
+        return bytes(self.quote) not in {b"null", b"false"}
+
+    @property
+    def quoted(self) -> tuple[str | None, str | None]:
+        """The ids of the quoted status and of its author, as far as they are told."""
+        quote = readable(self.quote, _Quote) or _Quote()
+        whole = quote.quoted_status or _Quoted()
+        thing, author = whole.id or quote.quoted_status_id, whole.account.id if whole.account else None
+        return str(thing) if thing else None, str(author) if author else None
+
+    @property
+    def shown(self) -> tuple[str | None, tuple[Medium, ...]]:
+        """The text that a reader sees, the content warning in front of it; and what is shown beside it."""
+        text, links = plain(self.content or "", quotes=self.quotes)
+        words = "\n\n".join(part for part in ((self.spoiler_text or "").strip(), text) if part)
+        media = [MEDIA[each.type] for each in self.media_attachments or () if each.type in MEDIA]
+        if links or bytes(self.card) != b"null":
+            media.append("link")
+        return words or None, tuple(dict.fromkeys(media))
+
+
+class Notification(Struct, kw_only=True):
+    """A notification. `emoji` is Pleroma's."""
+
+    type: str
+    created_at: UtcTime | None = None
+    account: Account | None = None
+    status: Raw = _NULL
+    emoji: str | None = None
+
+
+def readable(raw: Raw, shape: type[T]) -> T | None:
+    """JSON as `shape`; None where it is not that."""
+    try:
+        return decode(raw, shape)
+    except UnreadableError:
+        return None
+
+
+def bare_id(found: Id | None, what: str) -> str:
+    """An id as the server knows it; `what` names it. Raises UnreadableError where there is none that can be."""
+    bare = id_of(found, what)
+    if len(bare) > LONGEST_ID:
+        raise UnreadableError(f"{what} has {len(bare)} characters")
+    return bare
+
+
+def actor_of(account: Account | None, host: str) -> Actor:
+    """Somebody, as the server at `host` knows them. Raises UnreadableError where it does not say who."""
+    known = account or Account()
+    handle = known.acct or None
+    return Actor(
+        f"{bare_id(known.id, 'account.id')}@{host}",
+        handle=f"{handle}@{host}" if handle and "@" not in handle else handle,
+        name=(known.display_name or "").strip() or None, avatar_url=known.avatar if is_web(known.avatar) else None,
+        bot=known.bot or False, url=known.url if is_web(known.url) else None,
+        links=tuple(dict.fromkeys(known.links))[:MOST_LINKS],
+    )  # fmt: skip

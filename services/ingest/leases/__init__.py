@@ -1,0 +1,1 @@
+"""Which accounts this process reads, and what is remembered of them: a lease per partition of the cursors topic."""

@@ -1,0 +1,268 @@
+"""Leases: each account is read by one ingest process, and by another one soon after that has gone.
+
+The accounts lie in the partitions of the cursors topic, and Kafka shares these among the processes that are there. A
+process that was given a partition writes a claim into it and reads it up to there: then it knows all that was
+remembered. The offset of the claim is its number. Whatever it writes carries that number, so that what a process
+writes late, not knowing that it has lost the partition, is told apart from what its successor wrote.
+
+A process reads only while the broker says that it is a member of the group, and ends as soon as it sees the claim of
+another one. After a claim it waits a little, so that whoever had the partition before has seen it too.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+
+from rapport.contracts import codec
+from rapport.contracts.cursors import Claim, Cursor, key_of_cursor, partition_of_brand
+from rapport.contracts.topics import CURSORS, INGEST_GROUP
+from rapport.kit import backoff
+from rapport.kit.broker import kafka
+from rapport.kit.broker.member import GroupConsumer, GroupLostError
+from rapport.kit.broker.producer import Producer, Record, Tombstone
+from rapport.kit.health import Health
+from services.ingest import metrics
+from services.ingest.broker import SOURCE, Broker
+from services.ingest.leases.rows import Rows, read
+
+POLL_MS = 300
+SETTLE_SECONDS = 1.5
+"""After a claim, before the first reading. Whoever had the partition before polls several times in it."""
+LOOKED_WITHIN_SECONDS = 5.0
+"""A process that was stopped for longer does not know what has happened since."""
+CLAIMED_WITHIN_SECONDS = 8.0
+STOP_SECONDS = 8.0
+PRUNE_SECONDS = 600.0
+PRUNED_AT_ONCE = 500
+FILE = "leases.sqlite"
+
+
+class LostError(Exception):
+    """The account is another process's now, or may be."""
+
+
+@dataclass(eq=False)
+class Lease:
+    """The right to read the accounts of a partition, from one claim on."""
+
+    partition: int
+    claim: int
+    ready_at: float
+    """Of the monotonic clock."""
+    ended: bool = False
+
+
+@dataclass
+class _Loading:
+    claim: int
+    began: float = field(default_factory=time.monotonic)
+
+
+class Leases:
+    """The partitions that this process has. Its methods are for the event loop; a thread keeps it current."""
+
+    def __init__(self, bootstrap: str, instance: str, broker: Broker, folder: Path, log: logging.Logger) -> None:
+        """`folder` is where the copy of what is remembered lies. `broker` puts what is written into the log."""
+        self._bootstrap = bootstrap
+        self._instance = instance
+        self._broker = broker
+        self._path = folder / FILE
+        self._log = log
+        self._producer = Producer(lambda: kafka.producer(bootstrap, "rapport-ingest-claims"))
+        self._held: dict[int, Lease] = {}
+        self._loading: dict[int, _Loading] = {}
+        self._consumer: GroupConsumer | None = None
+        self._looked = -1e9
+        self._changed: Callable[[], None] = lambda: None
+        self._stop = threading.Event()
+        self._rows: Rows | None = None
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """`changed` is called on the thread after each change of what is held."""
+        self._changed = changed
+
+    def start(self) -> None:
+        """Begins to take part. Waits for Kafka as long as it takes."""
+        for each in (self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm")):
+            each.unlink(missing_ok=True)
+        self._rows = Rows(self._path)
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Leaves, so that another process takes over at once."""
+        self._stop.set()
+        await asyncio.to_thread(self._thread.join, STOP_SECONDS)
+        if self._rows is not None:
+            self._rows.close()
+
+    def of(self, brand: str) -> Lease | None:
+        """The lease that the accounts of a brand are read under; None where they are not this process's."""
+        return self._held.get(partition_of_brand(brand))
+
+    def knows(self, brand: str) -> bool:
+        """Whether it is certain that another process reads the accounts of a brand, or that this one can."""
+        consumer = self._consumer
+        if consumer is None or consumer.reason() is not None:
+            return False
+        lease = self.of(brand)
+        return self.holds(lease) if lease is not None else partition_of_brand(brand) not in self._loading
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether the accounts of a lease may be read now."""
+        now = time.monotonic()
+        consumer = self._consumer
+        return (
+            not lease.ended
+            and now >= lease.ready_at
+            and now - self._looked < LOOKED_WITHIN_SECONDS
+            and consumer is not None
+            and consumer.reason() is None
+        )
+
+    def get(self, key: bytes) -> Any:
+        """What is remembered under a key of `key_of_cursor`."""
+        assert self._rows is not None
+        return self._rows.get(key)
+
+    async def put(self, lease: Lease, cursors: Sequence[Cursor], gone: Iterable[bytes] = ()) -> None:
+        """Remembers, in order. Returns once the log has it. Raises LostError and NotAcknowledgedError."""
+        if not self.holds(lease):
+            raise LostError
+        written = [(key_of_cursor(each, lease.partition), codec.encode(each), each) for each in cursors]
+        dropped: list[tuple[bytes, bytes | None, Cursor | None]] = [(key, None, None) for key in gone]
+        rows = [*written, *dropped]
+        await self._broker.append([_record(lease.partition, key, value) for key, value, _ in rows])
+        assert self._rows is not None
+        self._rows.take(lease.partition, rows)
+
+    async def prune(self, now: Callable[[], datetime]) -> None:
+        """Forgets what nobody has to remember any more, again and again. Does not end."""
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            for lease in list(self._held.values()):
+                assert self._rows is not None
+                while self.holds(lease) and (keys := self._rows.outlived(lease.partition, now(), PRUNED_AT_ONCE)):
+                    try:
+                        await self.put(lease, (), keys)
+                    except Exception as error:  # it is tried again
+                        self._log.warning("what is old was not forgotten: %s: %s", type(error).__name__, error)
+                        break
+
+    def _run(self) -> None:
+        delays = backoff.delays()
+        rows = Rows(self._path)
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._take_part(rows)
+                except Exception as error:  # accounts have to be read whatever happens: log it and start over
+                    known = isinstance(error, KafkaError | OSError | GroupLostError)
+                    self._log.warning("leases: %s: %s; starting over", type(error).__name__, error, exc_info=not known)
+                    self._stop.wait(next(delays))
+        finally:
+            rows.close()
+            self._producer.close(1.0)
+
+    def _take_part(self, rows: Rows) -> None:
+        topics = {CURSORS.name: CURSORS.partitions}
+        consumer = GroupConsumer(
+            self._bootstrap,
+            INGEST_GROUP,
+            "rapport-ingest-leases",
+            topics,
+            Health(),
+            self._stop,
+            fetch_max_wait_ms=POLL_MS,
+        )
+        self._consumer = consumer
+        try:
+            while not self._stop.is_set():
+                polled = consumer.poll(POLL_MS)
+                now = time.monotonic()
+                if now - self._looked > LOOKED_WITHIN_SECONDS:
+                    self._end(list(self._held), "this process did not look for a while")
+                self._looked = now
+                self._follow(consumer, rows, polled)
+        finally:
+            self._end(list(self._held), "this process has left")
+            self._loading.clear()
+            consumer.close()
+
+    def _follow(self, consumer: GroupConsumer, rows: Rows, polled: dict[TopicPartition, list[Any]]) -> None:
+        mine = {each.partition for each in consumer.assignment()}
+        self._end([each for each in self._held if each not in mine], "it was given to another process")
+        for partition in set(self._loading) - mine:
+            del self._loading[partition]
+        fresh = mine - set(self._held) - set(self._loading)
+        if consumer.reason() is not None:
+            # It may only believe that it is a member; a claim would take the accounts from whoever is.
+            for partition in fresh:
+                consumer.seek(TopicPartition(CURSORS.name, partition), 0)
+            return
+        for partition, records in polled.items():
+            if partition.partition not in fresh:
+                self._take(rows, partition.partition, records)
+        for partition in fresh:
+            rows.begin(partition)
+            self._loading[partition] = _Loading(self._claim(partition))
+            consumer.seek(TopicPartition(CURSORS.name, partition), 0)
+
+    def _claim(self, partition: int) -> int:
+        claim = Claim(instance=self._instance)
+        record = _record(partition, key_of_cursor(claim, partition), codec.encode(claim))
+        return int(self._producer.append(record).get(CLAIMED_WITHIN_SECONDS).offset)
+
+    def _take(self, rows: Rows, partition: int, records: list[Any]) -> None:
+        loading, held = self._loading.get(partition), self._held.get(partition)
+        taken: list[tuple[bytes, bytes | None, Cursor | None]] = []
+        for record in records:
+            try:
+                cursor = read(record.value)
+            except codec.UndecodableError as error:
+                self._log.error("%s:%d offset %d is skipped: %s", CURSORS.name, partition, record.offset, error)
+                continue
+            if isinstance(cursor, Claim):
+                if held is not None and record.offset > held.claim:
+                    self._end([partition], f"{cursor.instance} has claimed it")
+                    return  # its next poll claims it again if it is still given to this process
+            elif loading is not None and record.offset < loading.claim:
+                taken.append((record.key or b"", record.value, cursor))
+        if loading is None:
+            return
+        rows.take(partition, taken)
+        if records and records[-1].offset >= loading.claim:
+            del self._loading[partition]
+            now = time.monotonic()
+            self._held[partition] = Lease(partition, loading.claim, now + SETTLE_SECONDS)
+            metrics.LEASES.set(len(self._held))
+            self._log.info(
+                "partition %d of the accounts is read here, claim %d, after %.1f s",
+                partition, loading.claim, now - loading.began,
+            )  # fmt: skip
+            self._changed()
+
+    def _end(self, partitions: Iterable[int], why: str) -> None:
+        ended = [self._held.pop(each) for each in partitions if each in self._held]
+        for lease in ended:
+            lease.ended = True
+            self._log.info("partition %d of the accounts is not read here any more: %s", lease.partition, why)
+        if ended:
+            metrics.LEASES.set(len(self._held))
+            self._changed()
+
+
+def _record(partition: int, key: bytes, value: bytes | None) -> Record | Tombstone:
+    if value is None:
+        return Tombstone(CURSORS.name, partition, key)
+    headers = codec.headers("rapport.cursor.v1", id=f"cursor/{partition}", source=SOURCE)
+    return Record(CURSORS.name, partition, key, value, headers)

@@ -1,0 +1,180 @@
+"""Asks a platform's interface, and says what is wrong where it does not answer as it should."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import httpx
+
+from rapport.kit.http.outgoing import GuardedHttp, NoPublicAddressError, RefusedAddressError, described
+from services.ingest import metrics
+from services.ingest.hooks.delivery import UnreadableError, iso_time_of
+
+LARGEST_ANSWER = 8 * 1_048_576
+"""Bytes. A page of 80 notifications with long texts has about one."""
+SHORTEST_WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 3_600.0
+"""However long a platform says to wait: its clock may be wrong."""
+USUAL_WAIT_SECONDS = 60.0
+USER_AGENT = "rapport"
+OUTCOMES = ("answered", "refused", "limited", "failed")
+"""Of requests, in the metrics."""
+
+
+class AttentionError(Exception):
+    """Somebody has to do something; asking again will not help. The text says what is wrong, for people."""
+
+
+class LimitedError(Exception):
+    """The platform wants us to wait this many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the platform's limit is reached; it is asked again in {seconds:.0f} s")
+        self.seconds = seconds
+
+
+class AwayError(Exception):
+    """The platform did not answer, or not as it should; the text says how. It is asked again."""
+
+    def __init__(self, why: str, *, incident: bool = False) -> None:
+        """`incident`: the platform itself says that it fails."""
+        super().__init__(why)
+        self.incident = incident
+
+
+class Answer(NamedTuple):
+    """What it said."""
+
+    body: bytes
+    headers: httpx.Headers
+
+
+class Budget:
+    """At most so many requests in so many seconds. Whoever asks has to wait until one more is allowed."""
+
+    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock
+        self._spent: list[float] = []
+
+    def left(self) -> int:
+        """How many requests are allowed now."""
+        since = self._clock() - self._seconds
+        self._spent = [at for at in self._spent if at > since]
+        return self._most - len(self._spent)
+
+    def wait(self) -> float:
+        """Seconds until one more is allowed."""
+        return 0.0 if self.left() > 0 else max(0.0, self._spent[0] + self._seconds - self._clock())
+
+    def spend(self) -> None:
+        """Notes a request."""
+        self._spent.append(self._clock())
+
+
+class Api:
+    """The interface of one platform for one account. Knows its limits, and waits before it reaches them."""
+
+    def __init__(
+        self,
+        http: GuardedHttp,
+        platform: str,
+        base: str,
+        headers: Mapping[str, str],
+        budget: Budget,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`base` is its address without a path; `headers` go with every request."""
+        self._http = http
+        self._platform = platform
+        self._base = base
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": USER_AGENT,
+            **headers,
+        }
+        self._budget = budget
+        self._now = now
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """What a path says. Raises AttentionError, LimitedError and AwayError."""
+        if (seconds := self._budget.wait()) > 0:
+            raise LimitedError(max(SHORTEST_WAIT_SECONDS, seconds))
+        self._budget.spend()
+        url = f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            answer = await self._ask(path, url)
+        except AttentionError:
+            metrics.ASKED.labels(self._platform, "refused").inc()
+            raise
+        except LimitedError:
+            metrics.ASKED.labels(self._platform, "limited").inc()
+            raise
+        except AwayError:
+            metrics.ASKED.labels(self._platform, "failed").inc()
+            raise
+        metrics.ASKED.labels(self._platform, "answered").inc()
+        return answer
+
+    async def _ask(self, path: str, url: str) -> Answer:
+        try:
+            status, headers, body = await self._http.send("GET", url, self._headers, largest=LARGEST_ANSWER + 1)
+        except RefusedAddressError as error:
+            raise AttentionError(f"its address cannot be used: {error}") from None
+        except (NoPublicAddressError, TimeoutError, httpx.HTTPError, OSError) as error:
+            raise AwayError(described(error)) from None
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            raise LimitedError(wait_of(headers, self._now()))
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise AttentionError(_REFUSED[status])
+        if status >= 500:
+            raise AwayError(f"it answered {status}", incident=True)
+        if status != httpx.codes.OK:
+            moved = f", and named {httpx.URL(headers['Location']).host or 'another path'}" if _named(headers) else ""
+            raise AttentionError(f"{path} was answered with {status}{moved}")
+        if len(body) > LARGEST_ANSWER:
+            raise AwayError(f"it answered with more than {LARGEST_ANSWER} bytes")
+        return Answer(body, headers)
+
+
+_REFUSED: Mapping[int, str] = {
+    httpx.codes.UNAUTHORIZED: "the platform does not accept its token any more",
+    httpx.codes.FORBIDDEN: "its token lacks a permission, or the account is suspended",
+}
+
+
+def _named(headers: httpx.Headers) -> bool:
+    try:
+        return bool(httpx.URL(headers.get("Location", "")).raw)
+    except httpx.InvalidURL:
+        return False
+
+
+def wait_of(headers: Mapping[str, str], now: datetime) -> float:
+    """How many seconds a refusal says to wait: `Retry-After`, or when its limit begins anew (ISO 8601, Unix time)."""
+    given = headers.get("Retry-After") or headers.get("X-RateLimit-Reset") or ""
+    seconds = USUAL_WAIT_SECONDS
+    try:
+        if given.isascii() and given.isdecimal() and len(given) < 12:
+            number = float(given)
+            seconds = number if number < 1e9 else number - now.timestamp()
+        elif given and (at := iso_time_of(given)) is not None:
+            seconds = (at - now).total_seconds()
+    except UnreadableError:
+        pass
+    return min(LONGEST_WAIT_SECONDS, max(SHORTEST_WAIT_SECONDS, seconds))
+
+
+async def pause(seconds: float, sooner: asyncio.Event) -> None:
+    """Waits, or until somebody wants it sooner."""
+    try:
+        async with asyncio.timeout(seconds):
+            await sooner.wait()
+    except TimeoutError:
+        pass
+    sooner.clear()

@@ -1,0 +1,198 @@
+"""Follows one account: asks for what is new, opens its stream where there is one, and says how it stands."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import datetime
+from typing import Protocol
+
+from rapport.kit import backoff
+from rapport.kit.broker.producer import NotAcknowledgedError
+from services.ingest import metrics
+from services.ingest.leases.leases import LostError
+from services.ingest.polling.api import AttentionError, AwayError, LimitedError, pause
+from services.ingest.polling.reading import Reading
+from services.ingest.polling.standing import STARTING, Trouble, stands, trouble_of
+
+AGAIN_SECONDS = 2.0
+LONGEST_BACKOFF_SECONDS = 300.0
+ATTENTION_SECONDS = 300.0
+"""How often an account that needs attention is tried again: somebody may have repaired it at the platform."""
+UNALLOWED_SECONDS = 0.25
+STEADY_SECONDS = 30.0
+"""A stream that was open for so long was a good one: the next try waits as little as the first."""
+_TROUBLES = (AttentionError, LimitedError, AwayError, NotAcknowledgedError)
+
+
+class Reader(Protocol):
+    """What a platform's package does for one account."""
+
+    every_seconds: float
+    """How often it is asked while no stream is open."""
+    repair_seconds: float
+    """How often it is asked while one is."""
+    streams: bool
+    """Whether the platform has a stream."""
+
+    async def itself(self) -> str:
+        """The platform's id of the account, as interactions name it. Raises AttentionError, LimitedError, AwayError."""
+
+    async def read(self) -> None:
+        """Reads all that is new, to the end. Raises as `itself`, and LostError and NotAcknowledgedError."""
+
+    def stream(self) -> AsyncIterator[None]:
+        """Takes what a stream brings, until it breaks; yields once it is open. Raises as `read`."""
+
+
+class Follower:
+    """One account. For one event loop."""
+
+    def __init__(
+        self,
+        brand: str,
+        reading: Reading,
+        reader: Reader,
+        ready: Callable[[str], Awaitable[None]],
+        turn: asyncio.Semaphore,
+        log: logging.Logger,
+    ) -> None:
+        """`ready` is told the account's own id, and returns once those of the brand's other accounts are known.
+
+        `turn` limits how many accounts are read at the same moment.
+        """
+        self._brand = brand
+        self._reading = reading
+        self._reader = reader
+        self._ready = ready
+        self._turn = turn
+        self._log = log
+        self._sooner = asyncio.Event()
+        self._open = False
+        self._known = False
+        self._checked_at: datetime | None = None
+        self._trouble: Trouble | None = Trouble("behind", STARTING)
+        self._tasks = [asyncio.create_task(self._ask())]
+        if reader.streams:
+            self._tasks.append(asyncio.create_task(self._listen()))
+
+    @property
+    def state(self) -> str:
+        """How it stands."""
+        return self._trouble.state if self._trouble else "live"
+
+    def behind(self) -> bool:
+        """Whether interactions may be missing."""
+        return self._trouble is not None or not self._reading.allowed()
+
+    def disconnected(self) -> bool:
+        """Whether nothing is being read."""
+        return self._trouble is not None and self._trouble.why != STARTING
+
+    def stop(self) -> None:
+        """Ends without waiting."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def ended(self) -> None:
+        """Waits for its end after `stop`."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _ask(self) -> None:
+        delays = _delays()
+        while not self._reading.lost():
+            if not self._reading.allowed():
+                await asyncio.sleep(UNALLOWED_SECONDS)
+                continue
+            delay, error = 0.0, None
+            try:
+                async with self._turn:
+                    if not self._known:
+                        await self._ready(await self._reader.itself())
+                        self._known = True
+                    at = self._reading.now()
+                    await self._reader.read()
+                self._checked_at = at
+            except LostError:
+                continue
+            except Exception as found:  # one account's trouble, or our own mistake, must not end the reading of it
+                error = found
+                if not isinstance(found, _TROUBLES):
+                    self._log.exception("account %s", self._reading.account.id)
+            if error is None:
+                delays = _delays()
+                delay = self._reader.repair_seconds if self._open else self._reader.every_seconds
+                delay *= random.uniform(0.9, 1.1)  # noqa: S311 - so that accounts do not ask at the same moment
+            elif isinstance(error, LimitedError):
+                delay = error.seconds * random.uniform(1.0, 1.1)  # noqa: S311 - as above
+            elif isinstance(error, AttentionError):
+                delay = ATTENTION_SECONDS
+            else:
+                delay = next(delays)
+            await self._say(None if error is None else trouble_of(error), error)
+            await pause(delay, self._sooner)
+
+    async def _say(self, trouble: Trouble | None, error: Exception | None) -> None:
+        account = self._reading.account
+        metrics.READINGS.labels(account.platform, "complete" if error is None else type(error).__name__).inc()
+        if isinstance(error, LimitedError) and trouble is None:
+            return  # a short pause: it stands as it did
+        if trouble != self._trouble:
+            level = logging.INFO if trouble is None else logging.WARNING
+            self._log.log(level, "account %s is %s%s", account.id, *_told(trouble))
+        self._trouble = trouble
+        try:
+            before = self._reading.state()
+            now = stands(
+                before, self._reading.now(), trouble,
+                brand=self._brand, account=account.id, platform=account.platform, claim=self._reading.claim,
+                checked_at=self._checked_at, latest_at=self._reading.latest_at,
+            )  # fmt: skip
+            await self._reading.stands(now)
+        except (LostError, NotAcknowledgedError) as failure:
+            self._log.debug("the state of %s was not written: %r", account.id, failure)
+
+    async def _listen(self) -> None:
+        delays = _delays()
+        while not self._reading.lost():
+            if not self._known or not self._reading.allowed():
+                await asyncio.sleep(UNALLOWED_SECONDS)
+                continue
+            began = time.monotonic()
+            why = await self._attempt()
+            if self._open:
+                self._open = False
+                self._reading.streaming(None)
+                self._sooner.set()
+            if time.monotonic() - began > STEADY_SECONDS:
+                delays = _delays()
+            delay = next(delays)
+            self._log.info("account %s: %s; its stream is opened again in %.0f s", self._reading.account.id, why, delay)
+            await asyncio.sleep(delay)
+
+    async def _attempt(self) -> str:
+        try:
+            async with contextlib.aclosing(self._reader.stream()) as stream:  # type: ignore[type-var]
+                async for _ in stream:
+                    if not self._open:
+                        self._open = True
+                        self._reading.streaming(self._reading.now())
+                        self._sooner.set()  # what happened before it was open is asked for
+        except LostError:
+            return "it is read by another process"
+        except _TROUBLES as error:
+            return str(error)
+        except Exception as error:  # our own mistake; the account is still asked
+            self._log.exception("stream of account %s", self._reading.account.id)
+            return f"an internal error: {error}"
+        return "its stream ended"
+
+
+def _delays() -> Iterator[float]:
+    return backoff.delays(AGAIN_SECONDS, LONGEST_BACKOFF_SECONDS)
+
+
+def _told(trouble: Trouble | None) -> tuple[str, str]:
+    return ("live", "") if trouble is None else (trouble.state, f": {trouble.why}")

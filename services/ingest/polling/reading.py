@@ -1,0 +1,113 @@
+"""One account that is read under a lease: what is remembered of it, and how what it brings gets into the log."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from rapport.contracts.controls import FollowerAway
+from rapport.contracts.cursors import AccountState, Cursor, Position, Remembered, position_key, state_key, thing_key
+from rapport.contracts.events import Account, Interaction
+from services.ingest import metrics
+from services.ingest.connectors.intake import Intake
+from services.ingest.leases.leases import Lease, Leases, LostError
+
+MOST_STREAMED = 2_000
+"""How many of the newest interactions of a stream are known by id, to tell what it left out."""
+
+
+class Reading:
+    """For one event loop. Everything raises LostError once the account is another process's."""
+
+    def __init__(
+        self, account: Account, lease: Lease, leases: Leases, intake: Intake, now: Callable[[], datetime]
+    ) -> None:
+        self.account = account
+        self.now = now
+        self.latest_at: datetime | None = None
+        """When the newest interaction that was read occurred."""
+        self._lease = lease
+        self._leases = leases
+        self._intake = intake
+        self._streamed: dict[str, None] = {}
+        self._streaming_since: datetime | None = None
+
+    @property
+    def claim(self) -> int:
+        """The number of the claim that it is read under."""
+        return self._lease.claim
+
+    def allowed(self) -> bool:
+        """Whether it may be read now."""
+        return self._leases.holds(self._lease)
+
+    def lost(self) -> bool:
+        """Whether it will never be read under this lease again."""
+        return self._lease.ended
+
+    def position(self, list_: str) -> str | None:
+        """How far a list has been read."""
+        found = self._leases.get(position_key(self.account.id, list_))
+        return found.position if isinstance(found, Position) else None
+
+    def remembered(self, thing: str) -> Remembered | None:
+        """What somebody wrote, by its id on the platform."""
+        found = self._leases.get(thing_key(self.account.id, thing))
+        return found if isinstance(found, Remembered) else None
+
+    def state(self) -> AccountState | None:
+        """How the account stood when that was last written."""
+        found = self._leases.get(state_key(self.account.id))
+        return found if isinstance(found, AccountState) else None
+
+    def streaming(self, since: datetime | None) -> None:
+        """Notes since when a stream brings what happens; None while none is open."""
+        self._streaming_since = since
+        self._streamed.clear()
+
+    async def took(
+        self, interactions: Sequence[Interaction], away: Iterable[FollowerAway], things: Iterable[Remembered]
+    ) -> None:
+        """Puts what a stream brought into the log. Raises LostError and NotAcknowledgedError."""
+        await self._append(interactions, away)
+        for one in interactions:
+            self._streamed[one.id] = None
+        while len(self._streamed) > MOST_STREAMED:
+            del self._streamed[next(iter(self._streamed))]
+        await self._remember(list(things))
+
+    async def found(
+        self,
+        interactions: Sequence[Interaction],
+        away: Iterable[FollowerAway],
+        things: Iterable[Remembered],
+        list_: str,
+        position: str | None,
+    ) -> None:
+        """Puts what asking brought into the log, and only then notes how far the list has been read.
+
+        Raises LostError and NotAcknowledgedError.
+        """
+        await self._append(interactions, away)
+        since = self._streaming_since
+        if since is not None:
+            missed = [one for one in interactions if one.occurred_at > since and one.id not in self._streamed]
+            metrics.REPAIRED.labels(self.account.platform).inc(len(missed))
+        cursors: list[Cursor] = list(things)
+        if position is not None and position != self.position(list_):
+            cursors.append(Position(account=self.account.id, list=list_, position=position, claim=self.claim))
+        await self._remember(cursors)
+
+    async def stands(self, state: AccountState) -> None:
+        """Writes how the account stands. Raises LostError and NotAcknowledgedError."""
+        await self._remember([state])
+
+    async def _append(self, interactions: Sequence[Interaction], away: Iterable[FollowerAway]) -> None:
+        if not self.allowed():
+            raise LostError
+        await self._intake.append(interactions, away)
+        for one in interactions:
+            if self.latest_at is None or one.occurred_at > self.latest_at:
+                self.latest_at = one.occurred_at
+
+    async def _remember(self, cursors: Sequence[Cursor]) -> None:
+        if cursors:
+            await self._leases.put(self._lease, cursors)

@@ -1,0 +1,253 @@
+"""What a Mastodon server's pages and events become beyond single recorded ones: a story, and damage.
+
+The recorded ones are in `tests/deliveries/mastodon`, and read in `tests/services/ingest/hooks/test_deliveries.py`.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rapport.contracts.events import Account, Interaction
+from rapport.domain.exchanges.fitting import fit
+from services.ingest.broker import record_of
+from services.ingest.connectors.mastodon.normalise import Noted, Page, event, notifications, statuses
+from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError, Watched
+from tests.deliveries import FOLDER
+from tests.platforms.mastodon import MastodonServer
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+HOST = "mastodon.example"
+FILES = {
+    file.stem: json.loads(file.read_text())
+    for file in sorted((FOLDER / "mastodon").glob("*.json"))
+    if not file.name.endswith(".expected.json")
+}
+PAGES = sorted(name for name, file in FILES.items() if file["as"] != "event")
+EVENTS = sorted(name for name, file in FILES.items() if file["as"] == "event")
+READERS: dict[str, Callable[..., Page]] = {"notifications": notifications, "statuses": statuses, "event": event}
+
+
+def never(_: str) -> Noted | None:
+    return None
+
+
+def watched(id: str = f"1001@{HOST}", *staff: str) -> Watched:
+    account = Account(
+        id="roastery-mastodon", platform="mastodon", handle="roastery", connected_at=NOW, door_secrets=(), staff=staff
+    )
+    return Watched("roastery", account, id, frozenset({id}))
+
+
+def items(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = FILES[name]["body"]
+    return found
+
+
+def payload(name: str) -> Any:
+    return FILES[name]["body"].get("payload")
+
+
+def framed(kind: str, payload: Any) -> bytes:
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    return json.dumps({"stream": ["user"], "event": kind, "payload": text}).encode()
+
+
+def read(name: str, body: bytes, find: Callable[[str], Noted | None] = never) -> Page:
+    return READERS[FILES[name]["as"]](body, HOST, watched(), find, NOW)
+
+
+class Poller:
+    """Asks a local server for everything, as the brand's account, and remembers what is to be remembered."""
+
+    def __init__(self, server: MastodonServer) -> None:
+        self.server = server
+        self.brand = server.add_account("roastery", token="r")
+        self.ledger: dict[str, Noted] = {}
+
+    def page(self, reader: Callable[..., Page], body: bytes) -> Page:
+        now = datetime.now(UTC) + timedelta(seconds=1)
+        page = reader(body, "here", watched(f"{self.brand}@here"), self.ledger.get, now)
+        self.ledger |= {one.status: one for one in page.noted}
+        assert page.problems == []
+        return page
+
+    def told(self) -> list[Interaction]:
+        pages = (
+            self.page(notifications, self._get("notifications")),
+            self.page(statuses, self._get(f"accounts/{self.brand}/statuses")),
+        )
+        return [one for page in pages for one in page.interactions]
+
+    def _get(self, path: str) -> bytes:
+        return httpx.get(f"{self.server.address}/api/v1/{path}", headers={"Authorization": "Bearer r"}).content
+
+
+@pytest.fixture(params=[False, True], ids=["numbers", "ulids"])
+def poller(request: pytest.FixtureRequest) -> Iterator[Poller]:
+    with MastodonServer(ulids=request.param) as server:
+        yield Poller(server)
+
+
+def test_a_conversation_meets_in_one_partition_and_is_the_same_when_it_is_read_again(poller: Poller) -> None:
+    server, brand = poller.server, poller.brand
+    ada = server.add_account("ada", domain="social.example")
+    post = server.post(brand, "New beans")
+    poller.told()
+    asked = server.comment(ada, post, "Is it back?")
+    answered = server.answer(brand, asked, "Since Monday!")
+    more = server.answer(brand, answered, "And decaf.", mentions=[ada])
+    told = poller.told()
+    assert [(one.id, one.kind) for one in told] == [
+        (f"{asked}@here", "comment"), (f"{post}@here", "post"), (f"{answered}@here", "reply"), (f"{more}@here", "reply")
+    ]  # fmt: skip
+    comment, _, reply, second = told
+    assert {one.conversation for one in (comment, reply, second)} == {f"roastery:{ada}@here"}
+    assert {one.post for one in (comment, reply, second)} == {f"{post}@here"}
+    assert [one.parent.id if one.parent else None for one in (comment, reply, second)] == [
+        f"{post}@here", f"{asked}@here", f"{answered}@here"
+    ]  # fmt: skip
+    assert {one.parent.actor if one.parent else None for one in (reply, second)} == {f"{ada}@here"}
+    assert (comment.actor.handle, reply.actor.handle) == ("ada@social.example", "roastery@here")
+    assert comment.text == "@roastery Is it back?"
+    assert [(one.id, one.kind, one.conversation) for one in poller.told()] == [
+        (one.id, one.kind, one.conversation) for one in told
+    ]
+    deleted = poller.page(event, framed("delete", asked))
+    assert deleted.gone == [asked]
+    (gone,) = deleted.interactions
+    assert (gone.kind, gone.conversation, gone.object.id) == ("delete", comment.conversation, comment.object.id)
+
+
+def test_a_status_is_the_same_however_it_comes() -> None:
+    noted = items("comment")[0]
+    by_poll = read("comment", json.dumps([noted]).encode()).interactions
+    assert event(framed("notification", noted), HOST, watched(), never, NOW).interactions == by_poll
+    assert event(framed("update", noted["status"]).decode(), HOST, watched(), never, NOW).interactions == by_poll
+    assert statuses(json.dumps([noted["status"]]).encode(), HOST, watched(), never, NOW).interactions == by_poll
+    as_edit = event(framed("status.update", payload("event-edit-of-what-is-known")), HOST, watched(), never, NOW)
+    assert as_edit.interactions[0].id == by_poll[0].id
+
+
+def test_the_payload_may_be_no_string() -> None:
+    frame = json.dumps({"event": "update", "payload": payload("event-update-own")})
+    assert [one.kind for one in event(frame, HOST, watched(), never, NOW).interactions] == ["post"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [b"", b"{}", b"7", b"null", b'{"error": "The access token is invalid"}', b"[" * 200_000, b'[{"a":' * 100_000],
+)
+def test_what_is_no_page_is_refused(page: bytes) -> None:
+    for reader in (notifications, statuses):
+        with pytest.raises(UnreadableError):
+            reader(page, HOST, watched(), never, NOW)
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"[]", b"{}", b'{"event": 7}', '{"error": "Not found", "status": 404}', "\ud800"]
+)
+def test_what_is_no_event_is_refused(frame: bytes | str) -> None:
+    with pytest.raises(UnreadableError):
+        event(frame, HOST, watched(), never, NOW)
+
+
+def test_so_many_items_are_too_many_and_only_the_first_problems_are_named() -> None:
+    found = notifications(json.dumps([7] * MOST_CHANGES).encode(), HOST, watched(), never, NOW)
+    assert (found.unread, found.count, len(found.problems)) == (MOST_CHANGES, MOST_CHANGES, MOST_PROBLEMS)
+    assert found.newest is None
+    with pytest.raises(UnreadableError, match="at once"):
+        statuses(json.dumps([{}] * (MOST_CHANGES + 1)).encode(), HOST, watched(), never, NOW)
+
+
+def test_the_page_goes_on_from_the_first_item_whose_id_can_be_read() -> None:
+    follow = items("follow")[0]
+    firsts: list[Any] = [7, {}, {"id": None}, {"id": ""}, {"id": "9" * 1_000}, {"id": []}]
+    for first in firsts:
+        found = notifications(json.dumps([first, follow]).encode(), HOST, watched(), never, NOW)
+        assert (found.newest, len(found.interactions), found.unread) == (follow["id"], 1, 1)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, each in inner for place in _places(each, (*path, key)))]
+
+
+def _with(value: Any, path: tuple[Any, ...], other: Any) -> Any:
+    if not path:
+        return other
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = _with(value[path[0]], path[1:], other)
+    return copy
+
+
+odd = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=20),
+    st.sampled_from(["", "\x00", "9" * 600, "NaN", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00"]),
+    st.sampled_from(["-1", "<p", "1001", "direct", "edit"]),
+    st.just([]), st.just({}), st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=5), st.none(), max_size=3),
+)  # fmt: skip
+known = st.sampled_from([
+    None, Noted("1", "comment", f"2002@{HOST}", f"roastery:2002@{HOST}", None, None),
+    Noted("1", "reply", f"1001@{HOST}", f"roastery:2002@{HOST}", None, "1"),
+    Noted("1", "message", f"2002@{HOST}", f"roastery:2002@{HOST}", f"roastery:2002@{HOST}", None),
+])  # fmt: skip
+
+
+def _can_be_taken(page: Page) -> None:
+    for one in page.interactions:
+        record_of(fit(one))
+    told = {one.object.id.removesuffix(f"@{HOST}") for one in page.interactions}
+    assert {noted.status for noted in page.noted} <= told
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if FILES[name]["body"]])
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+def test_whatever_stands_in_a_place_of_an_item_the_items_beside_it_are_read(name: str, data: st.DataObject) -> None:
+    body, found = items(name), data.draw(known)
+    number = data.draw(st.integers(0, len(body) - 1))
+    place = data.draw(st.sampled_from(_places(body[number])))
+    damaged = [*body[:number], _with(body[number], place, data.draw(odd)), *body[number + 1 :]]
+    beside = [*body[:number], *body[number + 1 :]]
+    page = read(name, json.dumps(damaged).encode(), lambda _: found)
+    rest = read(name, json.dumps(beside).encode(), lambda _: found)
+    assert page.count == len(body)
+    assert page.unread <= rest.unread + 1
+    assert {(one.object.id, one.actor.id) for one in rest.interactions} <= {
+        (one.object.id, one.actor.id) for one in page.interactions
+    }
+    assert len(page.interactions) <= len(rest.interactions) + 2
+    _can_be_taken(page)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+@given(data=st.data())
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+def test_whatever_stands_in_a_place_of_an_event_nothing_is_raised_and_nothing_is_invented(
+    name: str, data: st.DataObject
+) -> None:
+    told, found = payload(name), data.draw(known)
+    other = _with(told, data.draw(st.sampled_from(_places(told))), data.draw(odd))
+    page = read(name, framed(FILES[name]["body"]["event"], other), lambda _: found)
+    assert (page.count, page.newest) == (1, None)
+    assert len(page.interactions) <= 2
+    assert page.unread + len(page.interactions) + page.ignored.total() >= 1, "it is told, or counted"
+    _can_be_taken(page)
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))))
+@settings(max_examples=200, deadline=None)
+def test_what_is_nothing_of_a_servers_tells_nothing(body: bytes) -> None:
+    for reader in READERS.values():
+        try:
+            page = reader(body, HOST, watched(), never, NOW)
+        except UnreadableError:
+            continue
+        assert page.interactions == []
