@@ -10,6 +10,7 @@ from rapport.commands import accounts, brands, keys, processes, secrets, stack
 from rapport.commands.demo import demo
 from rapport.commands.doctor import doctor
 from rapport.commands.erase import erase
+from rapport.commands.imports.command import import_
 from rapport.commands.log import dlt, positions
 from rapport.commands.log.backup import backup, rebuild, restore
 from rapport.commands.log.partitions import partitions
@@ -47,6 +48,7 @@ def rapport(
 
 for command in (demo, up, status, watch, topics, doctor, verify, erase, backup, restore, rebuild, partitions):
     app.command()(command)
+app.command("import")(import_)
 app.add_typer(stack.app, name="stack")
 app.add_typer(brands.app, name="brands")
 app.add_typer(accounts.app, name="accounts")

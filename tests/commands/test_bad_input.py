@@ -30,6 +30,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "restore": ("backup", "--yes"),
     "rebuild": ("--yes",),
     "erase": ("museum", "bluesky", "did:plc:ada", "--yes"),
+    "import": ("museum", "museum-desk", "comments.csv"),
     "stack up": (),
     "stack down": (),
     "stack status": (),
@@ -57,7 +58,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 PROGRESS = ("kafka: ", "mongodb: ")
 """What `up` says while it starts."""
 OF_KAFKA = [name for name in ARGUMENTS if name.split()[0] in ("positions", "dlt", "partitions")]
-OF_THE_API = [name for name in ARGUMENTS if name.split()[0] in ("brands", "accounts", "keys", "erase")]
+OF_THE_API = [name for name in ARGUMENTS if name.split()[0] in ("brands", "accounts", "keys", "erase", "import")]
 
 
 def leaves(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:

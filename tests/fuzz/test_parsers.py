@@ -1,6 +1,7 @@
 """Every function that reads outside text takes anything: it gives a result or raises what it documents."""
 
 import ast
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ from services.api.http.files import tables
 from services.api.http.problems import ProblemError
 from services.api.policies.holidays import service as holidays
 from services.api.storage import stored
+from services.imports import archives, bluesky, formats, lines, mastodon
+from services.imports.checking import Checker
+from services.imports.entries import Source, UnreadableFileError
+from services.imports.table import open_table
 from services.ingest import submission
 from services.ingest.connectors.bluesky import frames as bluesky_frames
 from services.ingest.connectors.bluesky import source as bluesky_source
@@ -38,7 +43,16 @@ from tests.deliveries import HOOKS
 
 HERE = Path(__file__).resolve().parents[2]
 PRODUCT = ("rapport/contracts", "rapport/domain", "rapport/kit", "services")
-OUTSIDE = ("str", "bytes", "object", "Any", "Document", "Mapping[str, str]", "Iterable[tuple[str, bytes | None]]")
+OUTSIDE = (
+    "str",
+    "bytes",
+    "BinaryIO",
+    "object",
+    "Any",
+    "Document",
+    "Mapping[str, str]",
+    "Iterable[tuple[str, bytes | None]]",
+)
 """How the first parameter of a function that reads something from outside is annotated, in parts or as a whole."""
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
@@ -122,6 +136,31 @@ ics_lines = st.lists(
 ).map(lambda lines: "\r\n".join(lines).encode("utf-8", "surrogatepass"))  # fmt: skip
 
 
+mastodon_outbox = as_json(
+    st.fixed_dictionaries(
+        {"orderedItems": st.lists(
+            st.fixed_dictionaries(
+                {"type": st.sampled_from(["Create", "Announce"]) | words, "actor": words},
+                optional={"object": plain | st.fixed_dictionaries(
+                    {"id": words, "published": typed},
+                    optional={"content": words, "inReplyTo": words, "tag": plain, "to": plain, "attachment": plain})},
+            )
+            | plain,
+            max_size=4,
+        )}
+    )
+    | plain
+)  # fmt: skip
+table = st.binary() | words.map(lambda text: ("id,text\n" + text).encode("utf-8", "surrogatepass"))
+
+
+def _checked(source: Source) -> None:
+    """Reads and checks a whole file."""
+    checker = Checker(source, "b", ACCOUNT, NOW, NOW)
+    for entry in source.entries():
+        checker.check(entry)
+
+
 @dataclass(frozen=True)
 class Case:
     """How a function is called with something from outside, and what it may raise."""
@@ -185,9 +224,7 @@ CASES: dict[str, Case] = {
         lambda value: stored.read_whole(value, PolicyRule), plain, (codec.NewerError,)
     ),
     "services/api/http/files/tables.py:read": Case(
-        lambda raw: list(tables.read(raw, ("id", "text"), ("id",), 100)),
-        st.binary() | words.map(lambda text: ("id,text\n" + text).encode("utf-8", "surrogatepass")),
-        (ProblemError,),
+        lambda raw: list(tables.read(raw, ("id", "text"), ("id",), 100)), table, (ProblemError,)
     ),
     "services/ingest/connectors/bluesky/frames.py:from_jetstream": Case(
         bluesky_frames.from_jetstream, jetstream, (bluesky_frames.FrameError,)
@@ -202,6 +239,33 @@ CASES: dict[str, Case] = {
         bluesky_source.source_of,
         st.dictionaries(st.sampled_from(["service", "jetstream", "did"]), words | words.map("wss://".__add__)),
         (bluesky_source.UnusableConnectionError,),
+    ),
+    "services/api/http/files/tables.py:open_large": Case(
+        lambda raw: list(tables.open_large(io.BytesIO(raw), ("id", "text"), ("id",)).rows()), table, (ProblemError,)
+    ),
+    "services/imports/archives.py:find": Case(
+        lambda raw: archives.find(io.BytesIO(raw), len(raw), "outbox.json"), st.binary(), (UnreadableFileError,)
+    ),
+    "services/imports/bluesky.py:open_repository": Case(
+        lambda raw: list(bluesky.open_repository(io.BytesIO(raw), len(raw), "b", ACCOUNT, NOW).entries()),
+        st.binary(),
+        (UnreadableFileError,),
+    ),
+    "services/imports/formats.py:format_of": Case(
+        lambda value: formats.format_of(*value), st.tuples(words, st.binary().map(io.BytesIO)), (UnreadableFileError,)
+    ),
+    "services/imports/lines.py:open_lines": Case(
+        lambda raw: _checked(lines.open_lines(io.BytesIO(raw), len(raw))),
+        st.lists(interaction, max_size=4).map(b"\n".join),
+        (UnreadableFileError,),
+    ),
+    "services/imports/mastodon.py:open_archive": Case(
+        lambda raw: _checked(mastodon.open_archive(io.BytesIO(raw), len(raw))), mastodon_outbox, (UnreadableFileError,)
+    ),
+    "services/imports/table.py:open_table": Case(
+        lambda raw: _checked(open_table(io.BytesIO(raw), len(raw), ZoneInfo("Europe/Berlin"), None)),
+        words.map(lambda text: ("kind,actor_id,occurred_at\n" + text).encode("utf-8", "surrogatepass")),
+        (UnreadableFileError,),
     ),
     "services/ingest/submission.py:read": Case(
         lambda body: submission.read(body, lines=False, brand="b", account=ACCOUNT, observed_at=NOW),

@@ -1,6 +1,7 @@
 """Files of tables as spreadsheets write them, and the times in them."""
 
 import contextlib
+import io
 from datetime import UTC, datetime
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from services.api.calendar import times as plan_times
 from services.api.calendar.times import Order
+from services.api.http.files import tables
 from services.api.http.files.sizes import LARGEST_FILE
-from services.api.http.files.tables import Row, Table, read
+from services.api.http.files.tables import Row, Table, open_large, read
 from services.api.http.problems import ProblemError
 
 COLUMNS = ("id", "at", "text")
@@ -153,3 +155,68 @@ def test_whatever_time_is_written_it_is_read_or_refused(written: str) -> None:
     for order in get_args(Order):
         with contextlib.suppress(ValueError):
             assert 1970 < plan_times.read(written, BERLIN, order).year < 9999
+
+
+def rows_of(raw: str | bytes) -> list[Row]:
+    file = io.BytesIO(raw if isinstance(raw, bytes) else raw.encode())
+    return list(open_large(file, COLUMNS, ("at",)).rows())
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("before", ["", "sep={}\r\n"])
+def test_a_file_that_is_too_large_for_memory_is_read_as_any_other(separator: str, encoding: str, before: str) -> None:
+    cell = '"grün; teuer, „gut“\nzweite Zeile"'
+    lines = [separator.join(("ID", " at", "Text ", "")), separator.join(("a1", "x", cell, "")), f"{separator}y", ""]
+    raw = (before.format(separator) + "\n".join(lines)).encode(encoding)
+    large, small = open_large(io.BytesIO(raw), COLUMNS, ("at",)), table(raw)
+    assert list(large.rows()) == list(large.rows()) == small.rows
+    assert (large.separator, large.encoding) == (small.separator, small.encoding)
+
+
+def test_after_a_broken_row_a_large_file_is_read_on_with_the_next_line() -> None:
+    found = rows_of('at,text\n1,"a"b\n2,x\n3,"never\nclosed\n4,y\n')
+    assert [(row.line, bool(row.broken), row.cells.get("at")) for row in found] == [
+        (2, True, None), (3, False, "2"), (4, True, None), (5, False, "closed"), (6, False, "4"),
+    ]  # fmt: skip
+
+
+def test_a_row_that_swallows_the_file_costs_no_more_memory_than_a_row_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "LONGEST_LINE", 100)
+    monkeypatch.setattr(tables, "LONGEST_ROW", 300)
+    found = rows_of("at,text\n" + '1,"' + "\n".join("x" * 50 for _ in range(50)) + "\n2,y\n3," + "z" * 250 + "\n4,y\n")
+    assert "more than 300 characters" in str(found[0].broken)
+    assert "more than 100 characters" in str(found[-2].broken)
+    assert [row.cells.get("at") for row in found if row.cells.get("text") == "y"] == ["2", "4"]
+    assert [row.line for row in found] == list(range(2, 55))
+
+
+def test_a_file_of_nothing_but_broken_rows_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MOST_RESUMED", 3)
+    found = rows_of("at,text\n" + '1,"a"b\n' * 10)
+    assert len(found) == 4
+    assert str(found[-1].broken).startswith("from here on")
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"at\n\x81\x8d", "it is not text"),
+        (b"\xff\xfea", "it is not text"),
+        (b"\ufeff", "unknown column"),
+        ("\ufeff".encode(), "it is empty"),
+        (b"x" * 300_000, "line 1 has more than 262,144 characters"),
+        (b"sep=;\n", "it is empty"),
+    ],
+)
+def test_a_large_file_of_something_else_is_refused_in_words(raw: bytes, why: str) -> None:
+    with pytest.raises(ProblemError, match=why):
+        rows_of(raw)
+
+
+@given(st.text(alphabet='atex,;\t"\n\r ', max_size=40))
+def test_whatever_is_sane_is_read_from_a_large_file_as_from_a_small_one(raw: str) -> None:
+    small = table("at,text\n" + raw, ()).rows if raw.count("\n") + raw.count("\r") < 4 else []
+    large = rows_of("at,text\n" + raw)
+    if small and not any(row.broken for row in small):
+        assert large == small
