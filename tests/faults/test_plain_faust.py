@@ -267,7 +267,7 @@ def test_rule_8_a_changelog_that_does_not_end_with_a_row_is_never_read_to_its_en
     worker.start()
     send(broker, ADA)
     with pytest.raises(AssertionError, match="not within"):
-        until(lambda: offset(broker) == 2, "it goes on", 30)
+        until(lambda: offset(broker) == 2, "it goes on", 10)
 
 
 def test_rule_9_the_defaults_of_its_rocksdb_are_those_of_a_database_that_is_alone() -> None:
