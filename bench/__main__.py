@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from bench.accounts import accounts
 from bench.client import Agency, percentile
 from bench.clocks import clocks
 from bench.installation import freshness, kills, throughput
@@ -32,6 +33,7 @@ LONG_RUN = "long-run"
 HOSTILE = "hostile"
 STORAGE = "storage"
 RECEIVER = "receiver"
+ACCOUNTS = "accounts"
 STORED = (20_000, 40_000)
 """Followers and interactions, of which each one's bytes are measured."""
 
@@ -68,6 +70,11 @@ async def _views(followers: int) -> Figures:
 async def _receiver(seconds: int) -> Figures:
     async with _servers(RECEIVER) as (running, folder, before):
         return {**await receiver(running, folder, seconds), "load_before": before}
+
+
+async def _accounts(seconds: int) -> Figures:
+    async with _servers(ACCOUNTS) as (running, folder, before):
+        return {**await accounts(running, folder, seconds), "load_before": before}
 
 
 def _long_run(interactions: int, faults: int) -> Figures:
@@ -144,13 +151,16 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
         found["views"] = await _views(arguments.followers)
     if RECEIVER in arguments.what:
         found[RECEIVER] = await _receiver(arguments.seconds)
+    if ACCOUNTS in arguments.what:
+        found[ACCOUNTS] = await _accounts(arguments.seconds)
     if LONG_RUN in arguments.what:
         found[LONG_RUN] = await asyncio.to_thread(_long_run, arguments.interactions, arguments.faults)
     if HOSTILE in arguments.what:
         found[HOSTILE] = await _hostile(arguments.seconds)
     if STORAGE in arguments.what:
         found[STORAGE] = await _storage()
-    through = [name for name in arguments.what if name not in ("clocks", "views", RECEIVER, LONG_RUN, HOSTILE, STORAGE)]
+    alone = ("clocks", "views", RECEIVER, ACCOUNTS, LONG_RUN, HOSTILE, STORAGE)
+    through = [name for name in arguments.what if name not in alone]
     if not through:
         return found
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
@@ -184,7 +194,7 @@ def main() -> int:
     # The servers started here ask for this login, and every client here uses it.
     os.environ.update(KafkaLogin.of("bench", secrets.token_hex(16)).variables())
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    usual = ("freshness", "throughput", "kills", "clocks", "views", RECEIVER, STORAGE)
+    usual = ("freshness", "throughput", "kills", "clocks", "views", RECEIVER, ACCOUNTS, STORAGE)
     every = (*usual, LONG_RUN, HOSTILE)
     parser.add_argument(
         "what", nargs="*", default=list(usual), help=f"some of {', '.join(every)}; all but the last two by default"

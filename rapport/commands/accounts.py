@@ -8,11 +8,46 @@ import typer
 
 from rapport.commands import client
 from rapport.commands.options import Json, print_json, print_table
+from rapport.domain.platforms import platform_name
 
 MOST_TOKEN = 2_048
 """Characters."""
 
 app = typer.Typer(no_args_is_help=True, help="A client's accounts on the platforms.")
+
+Connection = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the platform's connector needs; repeatable.")
+]
+AskToken = Annotated[
+    bool, typer.Option("--ask-token", help="Ask for the platform's access token, so that it is in no shell's history.")
+]
+Staff = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="Somebody of the staff, by their id on the platform; repeatable.")
+]
+STATES = {
+    "silent": "nothing is read at the moment: no ingest process runs",
+    "attention": "needs attention",
+    "incident": "the platform has a problem",
+    "disconnected": "not connected",
+    "behind": "behind",
+}
+ADVICE = {
+    ("mastodon", "attention"): (
+        "On the account's server open Preferences, Development, and look at the application: it needs the scopes "
+        "profile, read:notifications and read:statuses. Make a new access token there if in doubt, and enter it with "
+        "`rapport accounts change CLIENT ID --connection service=https://SERVER --ask-token`."
+    ),
+    ("youtube", "attention"): (
+        "Compare the channel's id with the one in YouTube Studio (Settings, Channel, Advanced settings). If it is "
+        "right, look at RAPPORT_YOUTUBE_KEY in Google's console: the YouTube Data API v3 has to be switched on, and "
+        "the key allowed for it and for the addresses of your servers."
+    ),
+    ("youtube", "behind"): (
+        "If the limit is reached, ask Google for a higher quota and say so in RAPPORT_YOUTUBE_UNITS; it begins anew at "
+        "midnight in California."
+    ),
+}
+"""What to do, by platform and state."""
 
 Brand = Annotated[str, typer.Argument(help="The client's id.")]
 
@@ -26,17 +61,9 @@ def add(
     connected_at: Annotated[
         str | None, typer.Option(help="RFC 3339; older comments alert nobody. Default: now.")
     ] = None,
-    connection: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What the platform's connector needs; repeatable.")
-    ] = None,
-    ask_token: Annotated[
-        bool,
-        typer.Option("--ask-token", help="Ask for the platform's access token, so that it is in no shell's history."),
-    ] = False,
-    staff: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID", help="Somebody of the staff, by their id on the platform; repeatable."),
-    ] = None,
+    connection: Connection = None,
+    ask_token: AskToken = False,
+    staff: Staff = None,
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
@@ -44,13 +71,7 @@ def add(
     body: dict[str, Any] = {"id": account, "platform": platform, "handle": handle}
     if connected_at is not None:
         body["connected_at"] = connected_at
-    if connection:
-        pairs = [pair.partition("=") for pair in connection]
-        if wrong := [name for name, equals, _ in pairs if not equals]:
-            raise typer.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--connection")
-        body["connection"] = {name: value for name, _, value in pairs}
-    if ask_token:
-        body.setdefault("connection", {})["token"] = _asked_token()
+    body |= _connection(connection, ask_token)
     if staff:
         body["staff"] = staff
     made = client.call(data, "POST", client.path("brands", brand, "accounts"), body)
@@ -58,6 +79,53 @@ def add(
         print_json(made)
     else:
         typer.echo(f"connected {made['id']}; its secret for the generic door is {made['door_secret']}")
+
+
+@app.command()
+def change(
+    brand: Brand,
+    account: Annotated[str, typer.Argument(metavar="ID", help="The account's id.")],
+    handle: Annotated[str | None, typer.Option(help="As people write it.")] = None,
+    connection: Connection = None,
+    ask_token: AskToken = False,
+    staff: Staff = None,
+    data: client.Place = None,
+    as_json: Json = False,
+) -> None:
+    """Change an account. A connection, or staff, replaces all that was there before; what is not named stays."""
+    body: dict[str, Any] = _connection(connection, ask_token)
+    if handle is not None:
+        body["handle"] = handle
+    if staff:
+        body["staff"] = staff
+    if not body:
+        raise typer.BadParameter("name what is to change: --handle, --connection, --ask-token or --staff")
+    changed = client.call(data, "PATCH", client.path("brands", brand, "accounts", account), body)
+    if as_json:
+        print_json(changed)
+    else:
+        typer.echo(f"changed {changed['id']}")
+
+
+@app.command()
+def check(
+    brand: Brand,
+    account: Annotated[str | None, typer.Argument(metavar="ID", help="One account. Default: all.")] = None,
+    data: client.Place = None,
+    as_json: Json = False,
+) -> None:
+    """Say how accounts are read and what to do where one is not. Ends with 1 unless all are live."""
+    if account is None:
+        found = client.items(data, client.path("brands", brand, "accounts"))
+    else:
+        found = [client.call(data, "GET", client.path("brands", brand, "accounts", account))]
+    if as_json:
+        print_json(found)
+    else:
+        for each in found:
+            typer.echo("\n".join(_told(each)))
+    if not found or any(each["standing"]["state"] != "live" for each in found):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -115,3 +183,29 @@ def _asked_token() -> str:
     if sys.stdin.isatty():
         return getpass.getpass("Access token: ").strip()
     return sys.stdin.readline(MOST_TOKEN).strip()
+
+
+def _connection(pairs: list[str] | None, ask_token: bool) -> dict[str, Any]:
+    """The field `connection` of a request; nothing where nothing of it was given."""
+    parts = [pair.partition("=") for pair in pairs or ()]
+    if wrong := [name for name, equals, _ in parts if not equals]:
+        raise typer.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--connection")
+    found = {name: value for name, _, value in parts}
+    if ask_token:
+        found["token"] = _asked_token()
+    return {"connection": found} if found else {}
+
+
+def _told(account: dict[str, Any]) -> list[str]:
+    """How an account is read, in words."""
+    standing, name = (
+        account["standing"],
+        f"{account['id']} ({account['handle']} on {platform_name(account['platform'])})",
+    )
+    if standing["state"] == "live":
+        until = f"; read up to {standing['checked_at']}" if standing["checked_at"] else ""
+        return [f"{name}: live{until}"]
+    since = f" since {standing['since']}" if standing["since"] else ""
+    why = f": {standing['why']}" if standing["why"] else ""
+    advice = ADVICE.get((account["platform"], standing["state"]))
+    return [f"{name}: {STATES[standing['state']]}{since}{why}", *([f"  {advice}"] if advice else [])]

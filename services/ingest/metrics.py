@@ -42,6 +42,9 @@ REPAIRED = Counter(
     "Interactions that asking found and that the stream had not brought",
     ("platform",),
 )
+QUOTA = Gauge(
+    "rapport_ingest_quota_left", "Units of a platform's daily quota that this process may spend", ("platform",)
+)
 ASKED = Counter("rapport_ingest_platform_requests_total", "Requests to a platform by outcome", ("platform", "outcome"))
 STATES = Gauge("rapport_ingest_account_states", "Accounts that this process reads, by state", ("platform", "state"))
 HIDDEN = Gauge("rapport_ingest_hidden_brands", "Brands that this version cannot read")

@@ -37,6 +37,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "brands add": ("museum", "--name", "The Museum", "--timezone", "Europe/Berlin"),
     "brands list": (),
     "accounts add": ("museum", "museum-desk", "--platform", "desk", "--handle", "museum"),
+    "accounts change": ("museum", "museum-desk", "--handle", "museum"),
+    "accounts check": ("museum",),
     "accounts disconnect": ("museum", "museum-desk"),
     "accounts rotate-secret": ("museum", "museum-desk"),
     "accounts list": ("museum",),

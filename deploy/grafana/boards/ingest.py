@@ -119,6 +119,12 @@ def board() -> Dashboard:
                         ),
                     ),
                     graph(
+                        "Quota left",
+                        "Units that may still be spent today, by platform.",
+                        "short",
+                        Query("sum by (platform) (rapport_ingest_quota_left{$E})", "{{platform}}"),
+                    ),
+                    graph(
                         "Repaired",
                         "Interactions that a stream had left out and that asking found.",
                         "cps",

@@ -15,6 +15,7 @@ READ = {
     "threads": ("user",),
     "tiktok": ("business", "identifier"),
     "x": ("user",),
+    "youtube": ("channel",),
 }
 """What each platform's connector reads. Platforms without a connector are not checked."""
 NEEDED = {name: fields for name, fields in READ.items() if name not in ("bluesky", "mastodon")}

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from services.api.accounts.documents import AccountDocument
 from services.api.accounts.repository import Accounts
+from services.api.accounts.service import is_asked
 from services.api.listening.documents import AccountStateDocument, HeartbeatDocument
 from services.api.listening.repository import Listening
 from services.api.storage.tenants import Database, Tenants
@@ -70,8 +71,8 @@ async def heard(database: Database, brand: str, now: datetime) -> Heard:
 def _stands(
     account: AccountDocument, state: AccountStateDocument | None, there: list[HeartbeatDocument], last: datetime | None
 ) -> Stands:
-    # The state is from when it was last asked; one whose connection has no token any more is not asked.
-    asked = state if state is not None and account["connection"].get("token") else None
+    # The state is from when it was last asked, and it may not be asked any more.
+    asked = state if is_asked(account) else None
     checked_at, latest_at = (asked["checked_at"], asked["latest_at"]) if asked else (None, None)
     if not there:
         return Stands("silent", last, "nothing is read at the moment", checked_at, latest_at)

@@ -6,8 +6,8 @@ A platform is one package beside this module:
 - `normalise.py` turns what the platform sends into interactions. It is pure, and its tests feed it recorded deliveries;
 - `settings.py` has what the connector is configured with, if there is anything.
 
-`platforms.py` names it. Whether the platform is read by a stream or by asking now and then is the connector's own
-affair. `Intake` puts its interactions into the log, and `Ledger` remembers what it has read.
+`platforms.py` names it. A platform that is asked account by account is a `Polled` (`services/ingest/polling`) with a
+`Reader` of its own: leases, positions, limits and states are the same for all. `Intake` puts interactions into the log.
 """
 
 import logging

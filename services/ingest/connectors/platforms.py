@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from rapport.kit.config import OutgoingSettings
-from services.ingest.connectors import bluesky, mastodon
+from services.ingest.connectors import bluesky, mastodon, youtube
 from services.ingest.connectors.bluesky.connector import Bluesky
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.connector import Accounts, Connector, Shared
@@ -22,6 +22,8 @@ from services.ingest.connectors.tiktok.hook import Tiktok
 from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.connectors.x.hook import X
 from services.ingest.connectors.x.settings import XSettings
+from services.ingest.connectors.youtube.connector import youtube as youtube_connector
+from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.hooks.hook import Hook
 from services.ingest.leases.leases import Leases
 
@@ -34,6 +36,7 @@ class PlatformSettings(
     ThreadsSettings,
     TiktokSettings,
     XSettings,
+    YoutubeSettings,
     OutgoingSettings,
 ):
     """What the platforms' connectors are configured with."""
@@ -44,6 +47,7 @@ def connectors(settings: PlatformSettings, shared: Shared, leases: Leases) -> di
     return {
         bluesky.PLATFORM: Bluesky(settings, shared),
         mastodon.PLATFORM: mastodon_connector(leases, shared),
+        youtube.PLATFORM: youtube_connector(settings, leases, shared),
     }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
 import httpx
@@ -52,6 +52,16 @@ class Answer(NamedTuple):
     headers: httpx.Headers
 
 
+class Spending(Protocol):
+    """What limits requests."""
+
+    def wait(self) -> float:
+        """Seconds until one more is allowed."""
+
+    def spend(self) -> None:
+        """Notes a request."""
+
+
 class Budget:
     """At most so many requests in so many seconds. Whoever asks has to wait until one more is allowed."""
 
@@ -85,10 +95,14 @@ class Api:
         platform: str,
         base: str,
         headers: Mapping[str, str],
-        budget: Budget,
+        budget: Spending,
         now: Callable[[], datetime],
+        refused: Callable[[int, bytes], Exception | None] = lambda _status, _body: None,
     ) -> None:
-        """`base` is its address without a path; `headers` go with every request."""
+        """`base` is its address without a path; `headers` go with every request.
+
+        `refused` says what a status other than 200 and its body mean, where the status alone does not say it.
+        """
         self._http = http
         self._platform = platform
         self._base = base
@@ -100,6 +114,7 @@ class Api:
         }
         self._budget = budget
         self._now = now
+        self._refused = refused
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """What a path says. Raises AttentionError, LimitedError and AwayError."""
@@ -128,6 +143,8 @@ class Api:
             raise AttentionError(f"its address cannot be used: {error}") from None
         except (NoPublicAddressError, TimeoutError, httpx.HTTPError, OSError) as error:
             raise AwayError(described(error)) from None
+        if status != httpx.codes.OK and (known := self._refused(status, body)) is not None:
+            raise known
         if status == httpx.codes.TOO_MANY_REQUESTS:
             raise LimitedError(wait_of(headers, self._now()))
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):

@@ -30,12 +30,17 @@ _TROUBLES = (AttentionError, LimitedError, AwayError, NotAcknowledgedError)
 class Reader(Protocol):
     """What a platform's package does for one account."""
 
-    every_seconds: float
-    """How often it is asked while no stream is open."""
-    repair_seconds: float
-    """How often it is asked while one is."""
-    streams: bool
-    """Whether the platform has a stream."""
+    @property
+    def every_seconds(self) -> float:
+        """How often it is asked while no stream is open."""
+
+    @property
+    def repair_seconds(self) -> float:
+        """How often it is asked while one is."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether the platform has a stream."""
 
     async def itself(self) -> str:
         """The platform's id of the account, as interactions name it. Raises AttentionError, LimitedError, AwayError."""

@@ -1,7 +1,9 @@
 """One account that is read under a lease: what is remembered of it, and how what it brings gets into the log."""
 
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.cursors import AccountState, Cursor, Position, Remembered, position_key, state_key, thing_key
@@ -9,26 +11,31 @@ from rapport.contracts.events import Account, Interaction
 from services.ingest import metrics
 from services.ingest.connectors.intake import Intake
 from services.ingest.leases.leases import Lease, Leases, LostError
+from services.ingest.polling.api import AwayError
 
 MOST_STREAMED = 2_000
 """How many of the newest interactions of a stream are known by id, to tell what it left out."""
 
 
 class Reading:
-    """For one event loop. Everything raises LostError once the account is another process's."""
+    """For one event loop. Everything raises LostError once the account is another process's, and AwayError if what is
+    remembered could not be read since the last time.
+    """
 
     def __init__(
         self, account: Account, lease: Lease, leases: Leases, intake: Intake, now: Callable[[], datetime]
     ) -> None:
         self.account = account
         self.now = now
-        self.latest_at: datetime | None = None
-        """When the newest interaction that was read occurred."""
         self._lease = lease
         self._leases = leases
         self._intake = intake
         self._streamed: dict[str, None] = {}
         self._streaming_since: datetime | None = None
+        self._unread: sqlite3.Error | None = None
+        before = self.state()
+        self.latest_at = before.latest_at if before else None
+        """When the newest interaction that was read occurred."""
 
     @property
     def claim(self) -> int:
@@ -45,17 +52,20 @@ class Reading:
 
     def position(self, list_: str) -> str | None:
         """How far a list has been read."""
-        found = self._leases.get(position_key(self.account.id, list_))
+        found = self._get(position_key(self.account.id, list_))
         return found.position if isinstance(found, Position) else None
 
     def remembered(self, thing: str) -> Remembered | None:
         """What somebody wrote, by its id on the platform."""
-        found = self._leases.get(thing_key(self.account.id, thing))
+        found = self._get(thing_key(self.account.id, thing))
         return found if isinstance(found, Remembered) else None
 
     def state(self) -> AccountState | None:
         """How the account stood when that was last written."""
-        found = self._leases.get(state_key(self.account.id))
+        try:
+            found = self._leases.get(state_key(self.account.id))
+        except sqlite3.Error:
+            return None
         return found if isinstance(found, AccountState) else None
 
     def streaming(self, since: datetime | None) -> None:
@@ -100,9 +110,20 @@ class Reading:
         """Writes how the account stands. Raises LostError and NotAcknowledgedError."""
         await self._remember([state])
 
+    def _get(self, key: bytes) -> Any:
+        try:
+            return self._leases.get(key)
+        except sqlite3.Error as error:
+            self._unread = error
+            raise
+
     async def _append(self, interactions: Sequence[Interaction], away: Iterable[FollowerAway]) -> None:
         if not self.allowed():
             raise LostError
+        unread, self._unread = self._unread, None
+        if unread is not None:
+            # A normaliser took it for a mistake in one item and left that out. All of it is read again.
+            raise AwayError(f"what is remembered cannot be read: {unread}")
         await self._intake.append(interactions, away)
         for one in interactions:
             if self.latest_at is None or one.occurred_at > self.latest_at:

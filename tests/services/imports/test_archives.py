@@ -32,7 +32,7 @@ def test_a_bomb_is_not_unpacked(packed: object, monkeypatch: pytest.MonkeyPatch)
     assert "more than" in refused(packed(outbox_json=b"\0" * 200_000))
 
 
-def test_a_size_that_lies_is_noticed_while_unpacking(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_size_that_lies_is_all_that_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "LARGEST_FOUND", 100_000)
     raw = zipped(outbox_json=b"\0" * 200_000)
     for signature, place in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
@@ -78,6 +78,7 @@ def test_a_directory_of_a_zip_that_is_larger_than_memory_is_not_read(monkeypatch
         (zipped(actor_json=b"{}"), "no outbox.json"), (tarred(actor_json=b"{}"), "no outbox.json"),
         (b"PK\x03\x04", "damaged"), (b"\x1f\x8b", "damaged"), (b"", "neither"), (b"\x89PNG", "neither"),
         (gzip.compress(b"x" * 2_000), "not a tar archive"), (tarred(outbox_json=OUTBOX)[:-40], "damaged"),
+        (tar(outbox_json=OUTBOX)[:700], "it ends too early"), (b"x" + tar(outbox_json=OUTBOX)[1:], "not a tar archive"),
     ],
 )  # fmt: skip
 def test_an_archive_of_something_else_is_refused_in_words(raw: bytes, why: str) -> None:

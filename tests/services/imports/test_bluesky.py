@@ -102,6 +102,11 @@ def test_a_file_that_is_no_repository_is_refused_in_words(raw: bytes) -> None:
         opened(raw)
 
 
+def test_a_download_that_was_cut_short_is_said_to_be() -> None:
+    with pytest.raises(UnreadableFileError, match="it is cut short"):
+        opened(repository(RECORDS)[:-3])
+
+
 def test_a_tree_that_comes_back_to_itself_ends() -> None:
     """No honest id can do this, so the comparison with ids is what is circumvented here."""
     twice = repository(RECORDS, split=True)

@@ -7,7 +7,6 @@ Source: https://docs.joinmastodon.org/methods/notifications/, …/methods/accoun
 https://docs.joinmastodon.org/api/rate-limits/
 """
 
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from urllib.parse import urlsplit
@@ -98,7 +97,6 @@ class MastodonReader:
         base = f"{parts.scheme}://{self._host}"
         self._api = Api(http, PLATFORM, base, self._token, Budget(BUDGET, BUDGET_SECONDS), shared.now)
         self._id = ""
-        self._unfound: sqlite3.Error | None = None
 
     async def itself(self) -> str:
         """See Reader."""
@@ -157,7 +155,6 @@ class MastodonReader:
         except UnreadableError as error:
             self._log.error("%s %s: a frame is skipped: %s", PLATFORM, self._reading.account.id, error)
             return
-        self._check_found()
         self._told(page)
         await self._reading.took(page.interactions, page.away, self._things(page.noted))
 
@@ -191,11 +188,9 @@ class MastodonReader:
     async def _page(self, path: str, query: Mapping[str, str], normalise: Callable[..., Page]) -> Page:
         answer = await self._api.get(path, query)
         try:
-            page = normalise(answer.body)
+            return normalise(answer.body)
         except UnreadableError as error:
             raise AwayError(f"{path} was answered with what cannot be read: {error}") from None
-        self._check_found()
-        return page
 
     async def _found(self, name: str, pages: Sequence[Page], position: str | None) -> None:
         for page in pages:
@@ -213,20 +208,10 @@ class MastodonReader:
             self._log.error("%s %s: %s is skipped: %s", PLATFORM, self._reading.account.id, where, why)
 
     def _find(self, status: str) -> Noted | None:
-        try:
-            found = self._reading.remembered(status)
-        except sqlite3.Error as error:
-            self._unfound = error  # a reader of items takes it for a mistake in one of them
-            raise
+        found = self._reading.remembered(status)
         if found is None:
             return None
         return Noted(found.thing, found.kind, found.actor, found.conversation, found.thread, found.post)
-
-    def _check_found(self) -> None:
-        """Raises AwayError if what is remembered could not be looked up, so that the same is read again."""
-        error, self._unfound = self._unfound, None
-        if error is not None:
-            raise AwayError(f"what is remembered cannot be read: {error}")
 
     def _things(self, noted: Sequence[Noted]) -> list[Remembered]:
         account, claim, now = self._reading.account.id, self._reading.claim, self._now()

@@ -60,6 +60,8 @@ class Thread(NamedTuple):
     conversation: str
     post: str | None
     more: bool
+    replies: int = 0
+    """How many there are."""
 
 
 @dataclass
@@ -164,7 +166,7 @@ def _thread(found: _Thread, watched: Watched) -> Thread | None:
         return None
     post = snippet.video_id or snippet.post_id
     more = snippet.total_reply_count > (len(found.replies.comments) if found.replies else 0)
-    return Thread(id_of(found.id, "id"), snippet.video_id, post or watched.id, post, more)
+    return Thread(id_of(found.id, "id"), snippet.video_id, post or watched.id, post, more, snippet.total_reply_count)
 
 
 def _read(

@@ -1,14 +1,10 @@
-"""A brand with an account on a Mastodon server, and what ingest says of it."""
+"""A brand with an account on a Mastodon server."""
 
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from rapport.contracts.cursors import AccountState
 from rapport.contracts.events import Account, Brand
-from rapport.contracts.topics import CURSORS
-from services.ingest.leases.rows import read
 from tests.platforms.mastodon import MastodonServer
-from tests.services.api.log import everything
 from tests.services.ingest.service import brand_with
 
 
@@ -28,6 +24,11 @@ class Client:
         )  # fmt: skip
         self.brand: Brand = brand_with(self.account, id=brand)
 
+    @property
+    def pair(self) -> tuple[str, Account]:
+        """The brand's id, and its account."""
+        return self.brand.id, self.account
+
     def comment(self, text: str = "Are you open?") -> str:
         """Somebody comments. Returns the id of the interaction."""
         return self.full(self.server.comment(self.ada, self.post, text))
@@ -39,9 +40,3 @@ class Client:
     def streams(self) -> int:
         """How many streams of the account are open."""
         return [token for token, _ in self.server.streams].count(self.token)
-
-
-def states(bootstrap: str, account: str) -> list[AccountState]:
-    """How an account stood, in order."""
-    found = [read(record.value) for record in everything(bootstrap, CURSORS)]
-    return [one for one in found if isinstance(one, AccountState) and one.account == account]

@@ -9,7 +9,8 @@ import pytest
 
 from rapport.contracts.topics import CURSORS
 from tests.platforms.mastodon import MastodonServer
-from tests.services.ingest.connectors.mastodon.client import Client, states
+from tests.services.ingest.connectors.asking import states
+from tests.services.ingest.connectors.mastodon.client import Client
 from tests.services.ingest.service import Ingest, Log, publish
 from tests.waiting import until
 

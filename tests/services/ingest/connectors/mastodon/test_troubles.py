@@ -2,31 +2,19 @@
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rapport.contracts.events import Account
-from rapport.kit.broker import kafka
-from rapport.kit.http.outgoing import Guard
 from services.ingest import metrics
-from services.ingest.broker import Broker
-from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.mastodon.connector import MastodonReader, mastodon
-from services.ingest.leases.leases import Leases
 from services.ingest.polling import follower
-from services.ingest.polling.polled import Polled
 from tests.platforms.mastodon import MastodonServer
-from tests.services.ingest.connectors.mastodon.client import Client, states
+from tests.services.ingest.connectors.asking import reading, stands, states, until
+from tests.services.ingest.connectors.mastodon.client import Client
 from tests.services.ingest.service import Log
-
-DEADLINE = 30.0
-LOG = logging.getLogger("test")
 
 pytestmark = pytest.mark.anyio
 
@@ -39,48 +27,6 @@ def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "LONGEST_BACKOFF_SECONDS", 2.0)
 
 
-async def until(condition: Callable[[], Any], what: str | Callable[[], str]) -> None:
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not await asyncio.to_thread(condition):  # noqa: ASYNC110 - it has no event
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        raise AssertionError(f"not within {DEADLINE:g} s: {what if isinstance(what, str) else what()}") from None
-
-
-@asynccontextmanager
-async def reading(bootstrap: str, folder: Path, *clients: Client) -> AsyncIterator[Polled]:
-    """Ingest's Mastodon connector alone, reading for these clients."""
-    broker = Broker(lambda: kafka.producer(bootstrap, "test"), LOG)
-    broker.start()
-    shared = Shared(folder, broker, lambda: datetime.now(UTC), LOG, Guard(allow_private=True))
-    leases = Leases(bootstrap, "test", broker, folder, LOG)
-    connector = mastodon(leases, shared)
-    loop = asyncio.get_running_loop()
-    accounts: dict[str, tuple[str, Account]] = {one.account.id: (one.brand.id, one.account) for one in clients}
-
-    def changed() -> None:
-        loop.call_soon_threadsafe(connector.follow, accounts)
-
-    leases.listen(changed)
-    leases.start()
-    connector.follow(accounts)
-    try:
-        yield connector
-    finally:
-        await connector.close()
-        await leases.close()
-        await asyncio.to_thread(broker.close)
-
-
-async def stands(bootstrap: str, client: Client, state: str) -> None:
-    def now() -> bool:
-        found = states(bootstrap, client.account.id)
-        return bool(found) and found[-1].state == state
-
-    await until(now, lambda: f"the account to be {state}: {states(bootstrap, client.account.id)[-3:]}")
-
-
 async def arrived(log: Log, client: Client, *ids: str) -> None:
     await asyncio.to_thread(log.wait_for, client.brand.id, *ids)
 
@@ -88,9 +34,9 @@ async def arrived(log: Log, client: Client, *ids: str) -> None:
 async def test_a_server_without_streams_is_asked(stack: Any, tmp_path: Path, log: Log, server: MastodonServer) -> None:
     server.stop_streaming()
     client = Client(server)
-    async with reading(stack.kafka, tmp_path, client) as connector:
+    async with reading(stack.kafka, tmp_path, mastodon, client.pair) as connector:
         await arrived(log, client, client.comment())
-        await stands(stack.kafka, client, "live")
+        await stands(stack.kafka, client.account.id, "live")
         assert connector.behind() == set()
         assert client.streams() == 0
 
@@ -100,9 +46,9 @@ async def test_what_a_stream_leaves_out_is_found_counted_and_taken_once(
 ) -> None:
     client = Client(server)
     repaired = metrics.REPAIRED.labels("mastodon")
-    async with reading(stack.kafka, tmp_path, client):
+    async with reading(stack.kafka, tmp_path, mastodon, client.pair):
         await until(lambda: client.streams() == 1, "the stream to be open")
-        await stands(stack.kafka, client, "live")
+        await stands(stack.kafka, client.account.id, "live")
         before = repaired._value.get()
         streamed = client.comment("by the stream")
         await arrived(log, client, streamed)
@@ -122,8 +68,8 @@ async def test_a_limit_is_waited_for_and_is_no_trouble(
     stack: Any, tmp_path: Path, log: Log, server: MastodonServer
 ) -> None:
     client = Client(server)
-    async with reading(stack.kafka, tmp_path, client):
-        await stands(stack.kafka, client, "live")
+    async with reading(stack.kafka, tmp_path, mastodon, client.pair):
+        await stands(stack.kafka, client.account.id, "live")
         server.stop_streaming()
         server.fail(429, 1, retry_after=2)
         await until(lambda: not server._failures, "it to be told")
@@ -138,17 +84,17 @@ async def test_a_server_that_fails_is_an_incident_and_what_happens_meanwhile_is_
     stack: Any, tmp_path: Path, log: Log, server: MastodonServer
 ) -> None:
     client = Client(server)
-    async with reading(stack.kafka, tmp_path, client) as connector:
-        await stands(stack.kafka, client, "live")
+    async with reading(stack.kafka, tmp_path, mastodon, client.pair) as connector:
+        await stands(stack.kafka, client.account.id, "live")
         server.stop_streaming()
         server.fail(503, 10_000)
-        await stands(stack.kafka, client, "incident")
+        await stands(stack.kafka, client.account.id, "incident")
         assert connector.behind() == {client.account.id} == connector.disconnected()
         comment = client.comment()
         with contextlib.suppress(IndexError):
             server._failures.clear()
         await arrived(log, client, comment)
-        await stands(stack.kafka, client, "live")
+        await stands(stack.kafka, client.account.id, "live")
         found = states(stack.kafka, client.account.id)
         assert next(one.why for one in found if one.state == "incident") == "it answered 503"
         assert found[-1].since > next(one.since for one in found if one.state == "incident")
@@ -159,11 +105,11 @@ async def test_a_revoked_token_needs_attention_and_a_new_one_goes_on_where_it_st
 ) -> None:
     client = Client(server)
     first = client.comment("first")
-    async with reading(stack.kafka, tmp_path, client) as connector:
+    async with reading(stack.kafka, tmp_path, mastodon, client.pair) as connector:
         await arrived(log, client, first)
-        await stands(stack.kafka, client, "live")
+        await stands(stack.kafka, client.account.id, "live")
         server.revoke(client.token)
-        await stands(stack.kafka, client, "attention")
+        await stands(stack.kafka, client.account.id, "attention")
         assert connector.behind() == {client.account.id}
         assert "token" in (states(stack.kafka, client.account.id)[-1].why or "")
         meanwhile = client.comment("meanwhile")
@@ -171,7 +117,7 @@ async def test_a_revoked_token_needs_attention_and_a_new_one_goes_on_where_it_st
         told = Account(**{**_fields(client.account), "connection": {"service": server.address, "token": "another"}})
         connector.follow({told.id: (client.brand.id, told)})
         await arrived(log, client, meanwhile)
-        await stands(stack.kafka, client, "live")
+        await stands(stack.kafka, client.account.id, "live")
         asked = [one.path for one in server.asked("/api/v1/notifications", "another")]
         assert asked
         assert all("min_id=" in path for path in asked), "it began anew"
@@ -193,17 +139,17 @@ async def test_one_account_that_cannot_be_read_holds_up_no_other(
     broken, well = Client(server, "broken"), Client(server, "well")
     connection = {**broken.account.connection, **what}
     broken.account = Account(**{**_fields(broken.account), "connection": connection})
-    async with reading(stack.kafka, tmp_path, broken, well):
+    async with reading(stack.kafka, tmp_path, mastodon, broken.pair, well.pair):
         await arrived(log, well, well.comment())
-        await stands(stack.kafka, broken, state)
-        await stands(stack.kafka, well, "live")
+        await stands(stack.kafka, broken.account.id, state)
+        await stands(stack.kafka, well.account.id, "live")
 
 
 async def test_frames_that_cannot_be_read_stop_nothing(
     stack: Any, tmp_path: Path, log: Log, server: MastodonServer
 ) -> None:
     client = Client(server)
-    async with reading(stack.kafka, tmp_path, client):
+    async with reading(stack.kafka, tmp_path, mastodon, client.pair):
         await until(lambda: client.streams() == 1, "the stream to be open")
         unreadable = '{"event":"notification","payload":"{"}', '{"event":"delete","payload":{}}'
         for frame in ("", "{", "[]", *unreadable, "\x00"):

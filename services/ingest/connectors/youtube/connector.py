@@ -1,0 +1,260 @@
+"""The YouTube connector: asks for the newest threads of a channel, and for the replies that their page leaves out.
+
+There is no stream of comments. A page shows the newest threads with some replies each; the number of replies says
+whether there are more than were read. Once a day older pages are read too, for replies to older threads.
+
+Source: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/docs/comments/list and …/docs/errors
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import msgspec
+from msgspec import Struct
+
+from rapport.contracts.cursors import Remembered
+from rapport.contracts.events import Account
+from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest import metrics
+from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.youtube import PLATFORM
+from services.ingest.connectors.youtube.normalise import Fingerprint, Page, Thread, replies, threads
+from services.ingest.connectors.youtube.settings import YoutubeSettings
+from services.ingest.hooks.delivery import UnreadableError, Watched
+from services.ingest.leases.leases import Leases
+from services.ingest.polling.api import Api, AttentionError, AwayError, LimitedError
+from services.ingest.polling.polled import Polled
+from services.ingest.polling.quota import SOONEST_SECONDS, Quota
+from services.ingest.polling.reading import Reading
+
+DAY_BEGINS_IN = "America/Los_Angeles"
+PAGE = 100
+DEEP_PAGES = 5
+"""How many pages are read at first, and once a day."""
+MOST_PAGES = 50
+REPLY_PAGES = 10
+DEEP_EVERY = timedelta(days=1)
+DEEP, NEWEST = "deep", "newest"
+ANSWERED_SECONDS = 20.0
+_THREADS = "/youtube/v3/commentThreads"
+_COMMENTS = "/youtube/v3/comments"
+
+
+def usable(account: Account) -> bool:
+    """Whether an account's connection has what is needed to ask."""
+    return bool(account.connection.get("channel", "").strip())
+
+
+def youtube(settings: YoutubeSettings, leases: Leases, shared: Shared) -> Polled:
+    """The connector."""
+    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    quota = Quota(settings.youtube_units, DAY_BEGINS_IN, shared.now, leases.share)
+    metrics.QUOTA.labels(PLATFORM).set_function(quota.left)
+    key = settings.youtube_key.get_secret_value()
+
+    def make(account: Account, reading: Reading, watched: Callable[[], Watched]) -> "YoutubeReader":
+        # In a header: addresses are logged.
+        api = Api(http, PLATFORM, settings.youtube_api, {"X-Goog-Api-Key": key}, quota, shared.now, refused)
+        return YoutubeReader(account, reading, watched, api if key else None, quota, shared)
+
+    return Polled(PLATFORM, usable, make, leases, shared)
+
+
+class _Reason(Struct):
+    reason: str = ""
+
+
+class _Errors(Struct):
+    errors: list[_Reason] = []
+
+
+class _Refusal(Struct):
+    error: _Errors
+
+
+_OVER = {"quotaExceeded", "dailyLimitExceeded"}
+_SLOWER = {"rateLimitExceeded", "userRateLimitExceeded", "processingFailure"}
+_WORDS = {
+    "keyInvalid": "Google does not accept RAPPORT_YOUTUBE_KEY",
+    "accessNotConfigured": "the YouTube Data API v3 is not switched on for the project of RAPPORT_YOUTUBE_KEY",
+    "ipRefererBlocked": "RAPPORT_YOUTUBE_KEY is not allowed from this address",
+    "channelNotFound": "there is no channel with this id",
+    "commentsDisabled": "comments are switched off on the channel",
+}
+
+
+class QuotaError(LimitedError):
+    """The project's quota of today is used up."""
+
+
+def refused(status: int, body: bytes) -> Exception | None:
+    """What a refusal means, by the reason in it; None where the status alone says it."""
+    try:
+        reasons = {each.reason for each in msgspec.json.decode(body, type=_Refusal).error.errors}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if reasons & _OVER:
+        return QuotaError(1.0)
+    if reasons & _SLOWER:
+        return LimitedError(60.0)
+    known = sorted(reasons & _WORDS.keys())
+    return AttentionError(_WORDS[known[0]]) if known and status < 500 else None
+
+
+class YoutubeReader:
+    """A Reader."""
+
+    streams = False
+    repair_seconds = SOONEST_SECONDS
+
+    def __init__(
+        self,
+        account: Account,
+        reading: Reading,
+        watched: Callable[[], Watched],
+        api: Api | None,
+        quota: Quota,
+        shared: Shared,
+    ) -> None:
+        """`api` is None where there is no key."""
+        self._channel = account.connection["channel"].strip()
+        self._reading = reading
+        self._watched = watched
+        self._api = api
+        self._quota = quota
+        self._now = shared.now
+        self._log = shared.log
+        self._cost = 0
+
+    @property
+    def every_seconds(self) -> float:
+        """See Reader."""
+        return self._quota.every(self, self._reading.latest_at, self._cost)
+
+    async def itself(self) -> str:
+        """See Reader."""
+        if self._api is None:
+            raise AttentionError("ingest has no RAPPORT_YOUTUBE_KEY")
+        return self._channel
+
+    def stream(self) -> AsyncIterator[None]:
+        """See Reader: there is none."""
+        raise NotImplementedError
+
+    async def read(self) -> None:
+        """See Reader."""
+        self._cost = 0
+        now = self._now()
+        deep = self._deep_due(now)
+        token: str | None = None
+        for _ in range(DEEP_PAGES if deep else MOST_PAGES):
+            page, fresh = await self._threads(token)
+            token = page.next
+            # Where everything on a page was new, there may be more behind it.
+            if token is None or not (deep or fresh):
+                break
+        if deep:
+            await self._reading.found([], [], [], DEEP, now.isoformat())
+
+    def _deep_due(self, now: datetime) -> bool:
+        found = self._reading.position(DEEP)
+        try:
+            return found is None or now - datetime.fromisoformat(found).astimezone(UTC) > DEEP_EVERY
+        except ValueError:
+            return True
+
+    async def _threads(self, token: str | None) -> tuple[Page, bool]:
+        """A page of threads with all their replies, in the log; and whether every thread of it was new."""
+        asked = {
+            "part": "snippet,replies", "allThreadsRelatedToChannelId": self._channel, "order": "time",
+            "maxResults": str(PAGE), "textFormat": "plainText", **({"pageToken": token} if token else {}),
+        }  # fmt: skip
+        body = await self._ask(_THREADS, asked)
+        page = _readable(_THREADS, partial(threads, body, self._watched(), self._find, self._now()))
+        fresh = bool(page.threads) and all(self._find(each.id) is None for each in page.threads)
+        counts: list[Remembered] = []
+        wholes: list[Page] = [page]
+        for thread in page.threads:
+            if thread.more and self._count(thread) != str(thread.replies):
+                wholes += await self._replies(thread)
+                counts.append(self._remembered(f"{thread.id}/replies", thread.conversation, None, str(thread.replies)))
+        await self._found(wholes, counts)
+        return page, fresh
+
+    async def _replies(self, thread: Thread) -> list[Page]:
+        pages: list[Page] = []
+        token: str | None = None
+        while len(pages) < REPLY_PAGES:
+            asked = {
+                "part": "snippet", "parentId": thread.id, "maxResults": str(PAGE), "textFormat": "plainText",
+                **({"pageToken": token} if token else {}),
+            }  # fmt: skip
+            body = await self._ask(_COMMENTS, asked)
+            read = partial(replies, body, thread, self._watched(), self._find, self._now())
+            page = _readable(_COMMENTS, read)
+            pages.append(page)
+            token = page.next
+            if token is None:
+                break
+        return pages
+
+    async def _ask(self, path: str, asked: Mapping[str, str]) -> bytes:
+        assert self._api is not None
+        self._cost += 1
+        try:
+            return (await self._api.get(path, asked)).body
+        except QuotaError:
+            self._quota.exhaust()
+            raise LimitedError(self._quota.seconds_left()) from None
+
+    async def _found(self, pages: list[Page], counts: list[Remembered]) -> None:
+        # A reply may be on its thread's page and on that of the replies.
+        interactions = {one.id: one for page in pages for one in page.interactions}
+        things = {}
+        for page in pages:
+            for where, why in page.problems:
+                self._log.error("%s %s: %s is skipped: %s", PLATFORM, self._reading.account.id, where, why)
+            said = {one.object.id: one for one in page.interactions}
+            for comment, seen in page.seen.items():
+                if seen == self._find(comment):
+                    continue
+                one = said.get(comment)
+                thing = self._remembered(comment, one.conversation if one else self._channel, seen, None)
+                if one is not None:
+                    kind = "reply" if one.kind == "reply" else "comment"
+                    thing = msgspec.structs.replace(thing, kind=kind, actor=one.actor.id, post=one.post)
+                things[comment] = thing
+        ordered = sorted(interactions.values(), key=lambda one: one.occurred_at)
+        await self._reading.found(ordered, [], [*things.values(), *counts], NEWEST, None)
+
+    def _remembered(self, thing: str, conversation: str, seen: Fingerprint | None, version: str | None) -> Remembered:
+        return Remembered(
+            account=self._reading.account.id, thing=thing, kind="comment", actor=self._channel,
+            conversation=conversation, seen_at=self._now(), claim=self._reading.claim,
+            version=_written(seen) if seen is not None else version,
+        )  # fmt: skip
+
+    def _count(self, thread: Thread) -> str | None:
+        found = self._reading.remembered(f"{thread.id}/replies")
+        return found.version if found else None
+
+    def _find(self, comment: str) -> Fingerprint | None:
+        found = self._reading.remembered(comment)
+        return _read(found.version) if found is not None and found.version is not None else None
+
+
+def _readable(path: str, read: Callable[[], Page]) -> Page:
+    try:
+        return read()
+    except UnreadableError as error:
+        raise AwayError(f"{path} was answered with what cannot be read: {error}") from None
+
+
+def _written(seen: Fingerprint) -> str:
+    return f"{seen.updated_at.isoformat() if seen.updated_at else ''} {'image' if seen.image else ''}"
+
+
+def _read(version: str) -> Fingerprint:
+    at, _, image = version.partition(" ")
+    return Fingerprint(datetime.fromisoformat(at) if at else None, bool(image))

@@ -1,0 +1,66 @@
+"""A platform's daily quota, which all accounts share: how often each is asked, so that it lasts until midnight."""
+
+import weakref
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+SOONEST_SECONDS = 60.0
+LATEST_SECONDS = 6 * 3_600.0
+_WEIGHTS = ((timedelta(days=1), 8.0), (timedelta(days=7), 2.0))
+"""How much more an account counts than one where nothing happens, by how old its newest interaction is. Where somebody
+has just commented, the next comment, and the answer, are most likely."""
+
+
+class Quota:
+    """So many units a day. For one event loop."""
+
+    def __init__(self, units: int, zone: str, now: Callable[[], datetime], share: Callable[[], float]) -> None:
+        """A day begins at midnight in `zone`. `share` is the part that this process may spend, from 0 to 1."""
+        self._units = units
+        self._zone = ZoneInfo(zone)
+        self._now = now
+        self._share = share
+        self._day = self._today()
+        self._spent = 0
+        self._over = False
+        self._readers: weakref.WeakKeyDictionary[object, tuple[float, float]] = weakref.WeakKeyDictionary()
+
+    def left(self) -> int:
+        """How many units this process may still spend today."""
+        if (today := self._today()) != self._day:
+            self._day, self._spent, self._over = today, 0, False
+        return 0 if self._over else max(0, int(self._units * self._share()) - self._spent)
+
+    def wait(self) -> float:
+        """Seconds until one more is allowed."""
+        return 0.0 if self.left() > 0 else self.seconds_left()
+
+    def spend(self) -> None:
+        """Notes a request of one unit."""
+        self.left()
+        self._spent += 1
+
+    def exhaust(self) -> None:
+        """The platform says that nothing is left, whatever was counted here."""
+        self.left()
+        self._over = True
+
+    def seconds_left(self) -> float:
+        """Until the next day begins."""
+        now = self._now().astimezone(self._zone)
+        tomorrow = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), self._zone)
+        # In UTC: within one zone Python takes the hours that clocks skip or repeat for any others.
+        return max(1.0, (tomorrow.astimezone(UTC) - now.astimezone(UTC)).total_seconds())
+
+    def every(self, reader: object, latest_at: datetime | None, cost: float) -> float:
+        """How long to wait before a reader asks again. Its last reading took `cost` units."""
+        age = self._now() - latest_at if latest_at is not None else None
+        weight = next((many for within, many in _WEIGHTS if age is not None and age < within), 1.0)
+        self._readers[reader] = (weight, max(1.0, cost))
+        wanted = sum(each * units for each, units in self._readers.values())
+        seconds = self.seconds_left() * wanted / (max(1, self.left()) * weight)
+        return min(LATEST_SECONDS, max(SOONEST_SECONDS, seconds))
+
+    def _today(self) -> object:
+        return self._now().astimezone(self._zone).date()

@@ -1,0 +1,213 @@
+"""YouTube's comments on this machine: threads and replies page by page, with the quota and the errors of the real one.
+
+Shapes: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/docs/comments/list and …/docs/errors
+"""
+
+import asyncio
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+SHOWN_REPLIES = 5
+"""How many replies a thread's page has at most."""
+
+
+@dataclass
+class Comment:
+    """A comment on top, or a reply."""
+
+    id: str
+    author: str
+    text: str
+    at: datetime
+    channel: str
+    video: str
+    parent: str | None = None
+    updated_at: datetime | None = None
+    replies: list["Comment"] = field(default_factory=list)
+
+
+class YoutubeServer:
+    """Serves from `with` to its end, on the loopback interface. Its methods may be called from any thread."""
+
+    def __init__(self, key: str = "a-key") -> None:
+        self.key = key
+        self.requests: list[tuple[float, str]] = []
+        """When (monotonic), and what with its query."""
+        self.quota: int | None = None
+        """Units left; None for no end of them."""
+        self._threads: list[Comment] = []
+        self._comments: dict[str, Comment] = {}
+        self._channels: set[str] = set()
+        self._failures: list[tuple[int, str]] = []
+        self._lock = threading.RLock()
+        self._made = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        routes = [
+            Route("/youtube/v3/commentThreads", self._list_threads),
+            Route("/youtube/v3/comments", self._list_comments),
+        ]
+        app = Starlette(routes=routes)
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        until = time.monotonic() + 20
+        while not self._server.started:
+            assert time.monotonic() < until, "it did not start"
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve([self._socket]))
+
+    def channel(self, id: str) -> str:
+        """Adds a channel."""
+        self._channels.add(id)
+        return id
+
+    def comment(self, channel: str, text: str, *, author: str = "UCada", video: str = "video") -> str:
+        """Somebody comments under a video of a channel. Returns the id."""
+        with self._lock:
+            made = Comment(self._next_id(), author, text, datetime.now(UTC), channel, video)
+            self._threads.append(made)
+            self._comments[made.id] = made
+            return made.id
+
+    def reply(self, to: str, text: str, *, author: str = "UCada") -> str:
+        """Somebody answers a comment on top. Returns the id."""
+        with self._lock:
+            top = self._comments[to]
+            made = Comment(f"{to}.{self._next_id()}", author, text, datetime.now(UTC), top.channel, top.video, to)
+            top.replies.append(made)
+            self._comments[made.id] = made
+            return made.id
+
+    def edit(self, id: str, text: str) -> None:
+        """Somebody changes what they wrote."""
+        with self._lock:
+            self._comments[id].text, self._comments[id].updated_at = text, datetime.now(UTC)
+
+    def fail(self, status: int, reason: str = "", times: int = 1) -> None:
+        """The next requests fail."""
+        with self._lock:
+            self._failures += [(status, reason)] * times
+
+    def recover(self) -> None:
+        """Requests do not fail any more."""
+        with self._lock:
+            self._failures.clear()
+
+    def asked(self, word: str = "") -> list[str]:
+        """Requests with a word in their path or query."""
+        return [what for _, what in list(self.requests) if word in what]
+
+    def _next_id(self) -> str:
+        self._made += 1
+        return f"Ugy{self._made:08d}"
+
+    def _refused(self, request: Request) -> JSONResponse | None:
+        self.requests.append((time.monotonic(), f"{request.url.path}?{request.url.query}"))
+        with self._lock:
+            if self._failures:
+                return _error(*self._failures.pop(0))
+        given = request.headers.get("x-goog-api-key") or request.query_params.get("key")
+        if given != self.key:
+            return _error(400, "keyInvalid")
+        if self.quota is not None:
+            if self.quota <= 0:
+                return _error(403, "quotaExceeded")
+            self.quota -= 1
+        return None
+
+    async def _list_threads(self, request: Request) -> JSONResponse:
+        if (no := self._refused(request)) is not None:
+            return no
+        query = request.query_params
+        channel = query.get("allThreadsRelatedToChannelId", "")
+        if channel not in self._channels:
+            return _error(404, "channelNotFound")
+        assert query.get("order", "time") == "time"
+        with self._lock:
+            found = sorted((one for one in self._threads if one.channel == channel), key=lambda one: one.at)[::-1]
+            items, more = _page(found, query.get("pageToken"), int(query.get("maxResults", "20")))
+            whole = {"kind": "youtube#commentThreadListResponse", **more, "items": list(map(_thread, items))}
+            return JSONResponse(whole)
+
+    async def _list_comments(self, request: Request) -> JSONResponse:
+        if (no := self._refused(request)) is not None:
+            return no
+        query = request.query_params
+        with self._lock:
+            top = self._comments.get(query.get("parentId", ""))
+            if top is None:
+                return _error(404, "commentNotFound")
+            items, more = _page(top.replies, query.get("pageToken"), int(query.get("maxResults", "20")))
+            return JSONResponse({"kind": "youtube#commentListResponse", **more, "items": list(map(_comment, items))})
+
+
+def _page(found: list[Comment], token: str | None, most: int) -> tuple[list[Comment], dict[str, str]]:
+    start = int(token or 0)
+    end = start + min(most, 100)
+    return found[start:end], {"nextPageToken": str(end)} if end < len(found) else {}
+
+
+def _thread(one: Comment) -> dict[str, Any]:
+    return {
+        "kind": "youtube#commentThread",
+        "id": one.id,
+        "snippet": {
+            "channelId": one.channel,
+            "videoId": one.video,
+            "topLevelComment": _comment(one),
+            "canReply": True,
+            "totalReplyCount": len(one.replies),
+            "isPublic": True,
+        },
+        **({"replies": {"comments": [_comment(each) for each in one.replies[:SHOWN_REPLIES]]}} if one.replies else {}),
+    }
+
+
+def _comment(one: Comment) -> dict[str, Any]:
+    return {
+        "kind": "youtube#comment",
+        "id": one.id,
+        "snippet": {
+            "textDisplay": one.text,
+            "textOriginal": one.text,
+            "authorDisplayName": f"@{one.author.lower()}",
+            "authorChannelId": {"value": one.author},
+            "publishedAt": _iso(one.at),
+            "updatedAt": _iso(one.updated_at or one.at),
+            **({"parentId": one.parent} if one.parent else {}),
+        },
+    }
+
+
+def _iso(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _error(status: int, reason: str) -> JSONResponse:
+    detail = {"message": reason, "domain": "youtube.quota", "reason": reason}
+    whole = {"code": status, "message": reason, "errors": [detail] if reason else []}
+    return JSONResponse({"error": whole}, status_code=status)
