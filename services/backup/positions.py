@@ -92,10 +92,17 @@ def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
 
 
 def _of_as_many_or_fewer(known: Mapping[str, int], topics: tuple[Topic, ...]) -> bool:
-    """Whether these are the positions of all topics, all with as many partitions as they have, or all with fewer."""
-    count = max((int(name.rpartition(":")[2]) + 1 for name in known), default=0)
-    wanted = {f"{topic.name}:{number}" for topic in topics for number in range(topic.fixed or count)}
-    return known.keys() == wanted and count <= max(topic.partitions for topic in topics)
+    """Whether these are the positions of all topics, all with as many partitions as they have, or all with fewer.
+
+    Topics with a count of their own may be missing as a whole: a backup may be from before there were any.
+    """
+    counted = [topic for topic in topics if topic.fixed is None]
+    fixed = {f"{topic.name}:{number}" for topic in topics for number in range(topic.fixed or 0)}
+    rest = known.keys() - fixed
+    count = max((int(name.rpartition(":")[2]) + 1 for name in rest), default=0)
+    wanted = {f"{topic.name}:{number}" for topic in counted for number in range(count)}
+    whole = fixed <= known.keys() or not fixed & known.keys()
+    return rest == wanted and whole and count <= max(topic.partitions for topic in counted)
 
 
 def beginnings(bootstrap: str, topics: tuple[Topic, ...]) -> dict[str, int]:

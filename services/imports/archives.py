@@ -13,7 +13,7 @@ LARGEST_FOUND = 512 << 20
 """Bytes of the file that is looked for. An outbox has about 2,000 bytes per post."""
 LARGEST_DIRECTORY = 32 << 20
 """Bytes of a zip's list of its files: some 300,000 of them."""
-UNPACKED_TIMES, UNPACKED_AT_LEAST = 100, 64 << 20
+UNPACKED_TIMES, UNPACKED_AT_LEAST = 100, 8 << 20
 """How much larger than an archive its content may be. Pictures do not shrink, JSON shrinks to a tenth."""
 _BLOCK = 512
 _CHUNK = 1 << 20
@@ -38,7 +38,7 @@ def find(file: BinaryIO, size: int, name: str) -> bytes:
     file.seek(0)
     try:
         if start.startswith(b"PK"):
-            return _in_zip(file, name)
+            return _in_zip(file, size, name)
         if start.startswith(b"\x1f\x8b"):
             most = max(size * UNPACKED_TIMES, UNPACKED_AT_LEAST)
             with gzip.GzipFile(fileobj=file) as unpacked:
@@ -119,7 +119,7 @@ class _SmallReads:
         return self._file.read(size if size >= 0 else LARGEST_DIRECTORY)
 
 
-def _in_zip(file: BinaryIO, name: str) -> bytes:
+def _in_zip(file: BinaryIO, packed: int, name: str) -> bytes:
     with zipfile.ZipFile(_SmallReads(file)) as archive:
         named = [each for each in archive.infolist() if posixpath.basename(each.filename) == name]
         if not named:
@@ -130,6 +130,8 @@ def _in_zip(file: BinaryIO, name: str) -> bytes:
         if info.compress_type not in _STORED_OR_DEFLATED:
             raise UnreadableFileError(f"{name} is packed in a way that is not read here")
         _check(name, info.file_size)
+        if info.file_size > max(packed * UNPACKED_TIMES, UNPACKED_AT_LEAST):
+            raise UnreadableFileError(f"{name} is more than {UNPACKED_TIMES} times as large as the archive")
         with archive.open(info) as unpacked:
             return unpacked.read()  # at most as much as it says that it has
 

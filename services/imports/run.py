@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.imports.checking import Checked, Checker
-from services.imports.entries import Entry, LeftOut, Source
+from services.imports.entries import Entry, LeftOut, Source, UnreadableFileError
 from services.imports.ledger import Ledger
 from services.imports.report import MOST_SHOWN, Report, Shown
 from services.imports.sending import Door, NotSentError
@@ -71,6 +71,13 @@ class Import:
             self._flush()
         except NotSentError as error:
             self._report.stopped = str(error)
+        except UnreadableFileError:
+            # What was good before the damage is taken; every run would stop at the same place.
+            try:
+                self._flush()
+            except NotSentError as error:
+                self._report.stopped = str(error)
+            raise
 
     def _take(self, entry: Entry) -> None:
         self._report.read += 1

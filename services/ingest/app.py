@@ -101,6 +101,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
             going_round.cancel()
             for probe in asking:
                 probe.stop()
+            await leases.leave()
             await platforms.close()
             await leases.close()
             await asyncio.to_thread(directory.stop)

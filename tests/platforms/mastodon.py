@@ -122,6 +122,8 @@ class MastodonServer:
         self.silenced: set[str] = set()
         """Accounts whose notifications the policy holds back from who does not ask for them."""
         self.duplicate_frames = False
+        self.most_notifications = 80
+        """On one page, whatever is asked for."""
         self._version, self._ulids = version, ulids
         self._lock = threading.RLock()
         self._accounts: dict[str, Account] = {}
@@ -552,7 +554,7 @@ class MastodonServer:
             and (all_of_them or one.by not in self.silenced)
             and query.get("account_id") in (None, one.by)
         ]  # fmt: skip
-        page = _page([(one.id, one) for one in its], query, 40, 80)
+        page = _page([(one.id, one) for one in its], query, 40, self.most_notifications)
         kept = [(name, value) for name, value in query.multi_items() if name in _KEPT]
         links = _links(f"{self.address}/api/v1/notifications", kept, [name for name, _ in page], more=True)
         return JSONResponse([self._notification(one) for _, one in page], headers=links)

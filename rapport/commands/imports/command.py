@@ -101,7 +101,8 @@ def _account(known: dict[str, Any]) -> "Account":
         id=known["id"],
         platform=known["platform"],
         handle=known["handle"],
-        connected_at=datetime.fromisoformat(known["connected_at"]),
+        # While it was connected before, everything came in live.
+        connected_at=datetime.fromisoformat(known["first_connected_at"]),
         door_secrets=(),
         staff=tuple(known["staff"]),
     )

@@ -31,6 +31,7 @@ _INSIDE = ("localhost", "local", "localdomain", "internal", "intranet", "lan", "
 """Domains that are never on the public internet (RFC 6761, 6762, 8375, and what networks are commonly called)."""
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _SECURE = {"https", "wss"}
+_PARTS_AT_ONCE = 500
 
 log = logging.getLogger("rapport.outgoing")
 
@@ -203,13 +204,17 @@ class GuardedHttp:
 
 
 async def _up_to(response: httpx.Response, largest: int) -> bytes:
-    body = b""
+    body = bytearray()
     if largest:
+        number = 0
         async for part in response.aiter_raw():  # not decompressed: a small body could hold a huge one
             body += part
             if len(body) >= largest:
-                return body[:largest]
-    return body
+                break
+            number += 1
+            if number % _PARTS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a body in many small parts must not hold up everybody else
+    return bytes(body[:largest])
 
 
 def described(error: Exception) -> str:

@@ -65,6 +65,12 @@ async def _connect_again(accounts: Accounts, known: AccountDocument, new: Accoun
         # If its secret was never shown, the request that made it has failed, and this is that request again.
         if before["secret_shown"] or before["handle"] != new.handle:
             raise _taken(new.id)
+        corrected: AccountChanges = {
+            "connection": changed_connection(new.id, new.connection, sealer.seal),
+            "staff": new.staff,
+        }
+        if not await accounts.change(known, corrected):
+            raise _changed_meanwhile()
         return
     if new.connected_at is not None and new.connected_at <= ended_at:
         raise invalid("connected_at", f"the account was connected until {ended_at.isoformat()}")
@@ -255,6 +261,7 @@ def _account(document: AccountDocument | NewestAccount, stands: listening.Stands
         handle=document["handle"],
         staff=document.get("staff", []),
         connected_at=document["connected_at"],
+        first_connected_at=min([document["connected_at"], *document.get("connections", [])]),
         disconnected_at=document.get("disconnected_at"),
         standing=standing,
     )

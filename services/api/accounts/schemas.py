@@ -72,6 +72,8 @@ class Account(BaseModel):
     handle: str
     staff: list[str]
     connected_at: AwareDatetime
+    first_connected_at: AwareDatetime
+    """Earlier than `connected_at` where it was disconnected in between."""
     disconnected_at: AwareDatetime | None
     standing: Standing | None = None
     """Null in answers to changes, and for accounts that are not connected."""

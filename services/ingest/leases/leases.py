@@ -41,6 +41,8 @@ LOOKED_WITHIN_SECONDS = 5.0
 """A process that was stopped for longer does not know what has happened since."""
 CLAIMED_WITHIN_SECONDS = 8.0
 STOP_SECONDS = 8.0
+MAX_POLL_MS = 15_000
+"""A process whose thread hangs for so long, on a broken disk for instance, loses its accounts to the others."""
 PRUNE_SECONDS = 600.0
 PRUNED_AT_ONCE = 500
 FILE = "leases.sqlite"
@@ -63,7 +65,8 @@ class Lease:
 
 @dataclass
 class _Loading:
-    claim: int
+    claim: int | None = None
+    """None until it is written."""
     began: float = field(default_factory=time.monotonic)
 
 
@@ -98,10 +101,14 @@ class Leases:
         self._rows = Rows(self._path)
         self._thread.start()
 
-    async def close(self) -> None:
-        """Leaves, so that another process takes over at once."""
+    async def leave(self) -> None:
+        """Gives up all leases, so that another process takes over at once. What is remembered can be looked up yet."""
         self._stop.set()
         await asyncio.to_thread(self._thread.join, STOP_SECONDS)
+
+    async def close(self) -> None:
+        """Leaves, and closes its files."""
+        await self.leave()
         if self._rows is not None:
             self._rows.close()
 
@@ -147,7 +154,7 @@ class Leases:
         rows = [*written, *dropped]
         await self._broker.append([_record(lease.partition, key, value) for key, value, _ in rows])
         assert self._rows is not None
-        self._rows.take(lease.partition, rows)
+        self._rows.take(lease.partition, rows, lease.claim)
 
     async def prune(self, now: Callable[[], datetime]) -> None:
         """Forgets what nobody has to remember any more, again and again. Does not end."""
@@ -155,12 +162,11 @@ class Leases:
             await asyncio.sleep(PRUNE_SECONDS)
             for lease in list(self._held.values()):
                 assert self._rows is not None
-                while self.holds(lease) and (keys := self._rows.outlived(lease.partition, now(), PRUNED_AT_ONCE)):
-                    try:
+                try:
+                    while self.holds(lease) and (keys := self._rows.outlived(lease.partition, now(), PRUNED_AT_ONCE)):
                         await self.put(lease, (), keys)
-                    except Exception as error:  # it is tried again
-                        self._log.warning("what is old was not forgotten: %s: %s", type(error).__name__, error)
-                        break
+                except Exception as error:  # it is tried again
+                    self._log.warning("what is old was not forgotten: %s: %s", type(error).__name__, error)
 
     def _run(self) -> None:
         delays = backoff.delays()
@@ -187,6 +193,7 @@ class Leases:
             Health(),
             self._stop,
             fetch_max_wait_ms=POLL_MS,
+            max_poll_interval_ms=MAX_POLL_MS,
         )
         self._consumer = consumer
         try:
@@ -195,6 +202,7 @@ class Leases:
                 now = time.monotonic()
                 if now - self._looked > LOOKED_WITHIN_SECONDS:
                     self._end(list(self._held), "this process did not look for a while")
+                    self._loading.clear()
                 self._looked = now
                 self._follow(consumer, rows, polled)
         finally:
@@ -207,19 +215,19 @@ class Leases:
         self._end([each for each in self._held if each not in mine], "it was given to another process")
         for partition in set(self._loading) - mine:
             del self._loading[partition]
+        for found, records in polled.items():
+            if found.partition in self._held or found.partition in self._loading:
+                self._take(rows, found.partition, records)
         fresh = mine - set(self._held) - set(self._loading)
+        for partition in fresh:
+            consumer.seek(TopicPartition(CURSORS.name, partition), 0)
         if consumer.reason() is not None:
-            # It may only believe that it is a member; a claim would take the accounts from whoever is.
-            for partition in fresh:
-                consumer.seek(TopicPartition(CURSORS.name, partition), 0)
-            return
-        for partition, records in polled.items():
-            if partition.partition not in fresh:
-                self._take(rows, partition.partition, records)
+            return  # it may only believe that it is a member; a claim would take the accounts from whoever is
+        for partition in fresh:
+            self._loading[partition] = _Loading()
         for partition in fresh:
             rows.begin(partition)
-            self._loading[partition] = _Loading(self._claim(partition))
-            consumer.seek(TopicPartition(CURSORS.name, partition), 0)
+            self._loading[partition].claim = self._claim(partition)
 
     def _claim(self, partition: int) -> int:
         claim = Claim(instance=self._instance)
@@ -236,14 +244,17 @@ class Leases:
                 self._log.error("%s:%d offset %d is skipped: %s", CURSORS.name, partition, record.offset, error)
                 continue
             if isinstance(cursor, Claim):
-                if held is not None and record.offset > held.claim:
+                own = held.claim if held is not None else loading.claim if loading is not None else None
+                if own is not None and record.offset > own:
+                    # If it is still given to this process, the next poll finds that, and it is claimed again.
                     self._end([partition], f"{cursor.instance} has claimed it")
-                    return  # its next poll claims it again if it is still given to this process
-            elif loading is not None and record.offset < loading.claim:
+                    self._loading.pop(partition, None)
+                    return
+            elif loading is not None and loading.claim is not None and record.offset < loading.claim:
                 taken.append((record.key or b"", record.value, cursor))
-        if loading is None:
+        if loading is None or loading.claim is None:
             return
-        rows.take(partition, taken)
+        rows.take(partition, taken, loading.claim)
         if records and records[-1].offset >= loading.claim:
             del self._loading[partition]
             now = time.monotonic()

@@ -38,12 +38,18 @@ class Rows:
         self._file.close()
 
     def begin(self, partition: int) -> None:
-        """Forgets a partition."""
-        with transaction(self._file):
-            self._file.execute("DELETE FROM row WHERE partition = ?", (partition,))
+        """Forgets a partition. In pieces, because others wait meanwhile."""
+        some = "DELETE FROM row WHERE key IN (SELECT key FROM row WHERE partition = ? LIMIT 1000)"
+        while self._file.execute(some, (partition,)).rowcount:
+            pass
 
-    def take(self, partition: int, records: Iterable[tuple[bytes, bytes | None, Cursor | None]]) -> None:
-        """Takes in keys with values as in the topic, in its order; without a value the key is gone."""
+    def take(
+        self, partition: int, records: Iterable[tuple[bytes, bytes | None, Cursor | None]], newest_claim: int
+    ) -> None:
+        """Takes in keys with values as in the topic, in its order; without a value the key is gone.
+
+        A claim above `newest_claim` is of another topic, which this one has replaced: it counts as the lowest.
+        """
         with transaction(self._file):
             for key, value, cursor in records:
                 if value is None or cursor is None:
@@ -57,7 +63,7 @@ class Rows:
                     " SET partition = excluded.partition, claim = excluded.claim,"
                     " kept_until = excluded.kept_until, value = excluded.value"
                     " WHERE excluded.claim >= row.claim",
-                    (key, partition, cursor.claim, until, value),
+                    (key, partition, cursor.claim if cursor.claim <= newest_claim else -1, until, value),
                 )
 
     def get(self, key: bytes) -> Any:

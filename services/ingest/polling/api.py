@@ -1,11 +1,13 @@
 """Asks a platform's interface, and says what is wrong where it does not answer as it should."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -13,7 +15,7 @@ from rapport.kit.http.outgoing import GuardedHttp, NoPublicAddressError, Refused
 from services.ingest import metrics
 from services.ingest.hooks.delivery import UnreadableError, iso_time_of
 
-LARGEST_ANSWER = 8 * 1_048_576
+LARGEST_ANSWER = 4 * 1_048_576
 """Bytes. A page of 80 notifications with long texts has about one."""
 SHORTEST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 3_600.0
@@ -43,6 +45,28 @@ class AwayError(Exception):
         """`incident`: the platform itself says that it fails."""
         super().__init__(why)
         self.incident = incident
+
+
+class TooMuchError(AwayError):
+    """The answer was too large, or took too long. Less may be asked for at once."""
+
+
+class Turns:
+    """How many requests are under way at once, in all and to one host: one that hangs must not hold up the others."""
+
+    def __init__(self, at_once: int = 50, of_a_host: int = 4) -> None:
+        self._all = asyncio.Semaphore(at_once)
+        self._of_a_host = of_a_host
+        self._hosts: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def one(self, host: str) -> AsyncIterator[None]:
+        """Waits for a turn."""
+        turn = self._hosts.get(host)
+        if turn is None:
+            turn = self._hosts[host] = asyncio.Semaphore(self._of_a_host)
+        async with turn, self._all:
+            yield
 
 
 class Answer(NamedTuple):
@@ -96,6 +120,7 @@ class Api:
         base: str,
         headers: Mapping[str, str],
         budget: Spending,
+        turns: Turns,
         now: Callable[[], datetime],
         refused: Callable[[int, bytes], Exception | None] = lambda _status, _body: None,
     ) -> None:
@@ -113,17 +138,19 @@ class Api:
             **headers,
         }
         self._budget = budget
+        self._turns = turns
         self._now = now
         self._refused = refused
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """What a path says. Raises AttentionError, LimitedError and AwayError."""
-        if (seconds := self._budget.wait()) > 0:
-            raise LimitedError(max(SHORTEST_WAIT_SECONDS, seconds))
-        self._budget.spend()
         url = f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
-            answer = await self._ask(path, url)
+            async with self._turns.one(self._base):
+                if (seconds := self._budget.wait()) > 0:
+                    raise LimitedError(max(SHORTEST_WAIT_SECONDS, seconds))
+                self._budget.spend()
+                answer = await self._ask(path, url)
         except AttentionError:
             metrics.ASKED.labels(self._platform, "refused").inc()
             raise
@@ -141,7 +168,9 @@ class Api:
             status, headers, body = await self._http.send("GET", url, self._headers, largest=LARGEST_ANSWER + 1)
         except RefusedAddressError as error:
             raise AttentionError(f"its address cannot be used: {error}") from None
-        except (NoPublicAddressError, TimeoutError, httpx.HTTPError, OSError) as error:
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise TooMuchError(described(error)) from None
+        except (NoPublicAddressError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise AwayError(described(error)) from None
         if status != httpx.codes.OK and (known := self._refused(status, body)) is not None:
             raise known
@@ -152,10 +181,9 @@ class Api:
         if status >= 500:
             raise AwayError(f"it answered {status}", incident=True)
         if status != httpx.codes.OK:
-            moved = f", and named {httpx.URL(headers['Location']).host or 'another path'}" if _named(headers) else ""
-            raise AttentionError(f"{path} was answered with {status}{moved}")
+            raise AttentionError(f"{path} was answered with {status}{_moved(headers)}")
         if len(body) > LARGEST_ANSWER:
-            raise AwayError(f"it answered with more than {LARGEST_ANSWER} bytes")
+            raise TooMuchError(f"it answered with more than {LARGEST_ANSWER} bytes")
         return Answer(body, headers)
 
 
@@ -165,11 +193,13 @@ _REFUSED: Mapping[int, str] = {
 }
 
 
-def _named(headers: httpx.Headers) -> bool:
+def _moved(headers: httpx.Headers) -> str:
+    """Where to, if it says so. Nobody follows it."""
     try:
-        return bool(httpx.URL(headers.get("Location", "")).raw)
-    except httpx.InvalidURL:
-        return False
+        host = urlsplit(headers.get("Location", "")).hostname
+    except ValueError:
+        host = None
+    return f", and named {host[:253]!a}" if host else ""
 
 
 def wait_of(headers: Mapping[str, str], now: datetime) -> float:

@@ -21,6 +21,9 @@ AGAIN_SECONDS = 2.0
 LONGEST_BACKOFF_SECONDS = 300.0
 ATTENTION_SECONDS = 300.0
 """How often an account that needs attention is tried again: somebody may have repaired it at the platform."""
+OWN_SECONDS = 10.0
+LATE_SECONDS = 120.0
+"""How much later than planned it may be read to its end before it counts as behind."""
 UNALLOWED_SECONDS = 0.25
 STEADY_SECONDS = 30.0
 """A stream that was open for so long was a good one: the next try waits as little as the first."""
@@ -61,24 +64,21 @@ class Follower:
         reading: Reading,
         reader: Reader,
         ready: Callable[[str], Awaitable[None]],
-        turn: asyncio.Semaphore,
         log: logging.Logger,
     ) -> None:
-        """`ready` is told the account's own id, and returns once those of the brand's other accounts are known.
-
-        `turn` limits how many accounts are read at the same moment.
-        """
+        """`ready` is told the account's own id, and returns once those of the brand's other accounts are known."""
         self._brand = brand
         self._reading = reading
         self._reader = reader
         self._ready = ready
-        self._turn = turn
         self._log = log
         self._sooner = asyncio.Event()
         self._open = False
         self._known = False
         self._checked_at: datetime | None = None
         self._trouble: Trouble | None = Trouble("behind", STARTING)
+        self._late_at = 0.0
+        """When it will have been too long since it was read to its end, by the monotonic clock."""
         self._tasks = [asyncio.create_task(self._ask())]
         if reader.streams:
             self._tasks.append(asyncio.create_task(self._listen()))
@@ -86,11 +86,14 @@ class Follower:
     @property
     def state(self) -> str:
         """How it stands."""
-        return self._trouble.state if self._trouble else "live"
+        if self._trouble is not None:
+            return self._trouble.state
+        return "behind" if self.behind() else "live"
 
     def behind(self) -> bool:
         """Whether interactions may be missing."""
-        return self._trouble is not None or not self._reading.allowed()
+        late = time.monotonic() > self._late_at or self._tasks[0].done()
+        return self._trouble is not None or late or not self._reading.allowed()
 
     def disconnected(self) -> bool:
         """Whether nothing is being read."""
@@ -113,12 +116,11 @@ class Follower:
                 continue
             delay, error = 0.0, None
             try:
-                async with self._turn:
-                    if not self._known:
-                        await self._ready(await self._reader.itself())
-                        self._known = True
-                    at = self._reading.now()
-                    await self._reader.read()
+                if not self._known:
+                    await self._ready(await self._reader.itself())
+                    self._known = True
+                at = self._reading.now()
+                await self._reader.read()
                 self._checked_at = at
             except LostError:
                 continue
@@ -130,13 +132,19 @@ class Follower:
                 delays = _delays()
                 delay = self._reader.repair_seconds if self._open else self._reader.every_seconds
                 delay *= random.uniform(0.9, 1.1)  # noqa: S311 - so that accounts do not ask at the same moment
+                self._late_at = time.monotonic() + delay + LATE_SECONDS
             elif isinstance(error, LimitedError):
                 delay = error.seconds * random.uniform(1.0, 1.1)  # noqa: S311 - as above
             elif isinstance(error, AttentionError):
                 delay = ATTENTION_SECONDS
-            else:
+            elif isinstance(error, AwayError):
                 delay = next(delays)
-            await self._say(None if error is None else trouble_of(error), error)
+            else:
+                delay = min(OWN_SECONDS, next(delays))  # the trouble is ours, and no reason to leave the platform alone
+            try:
+                await self._say(None if error is None else trouble_of(error), error)
+            except Exception:  # it is read whether or not that can be written
+                self._log.exception("the state of account %s was not written", self._reading.account.id)
             await pause(delay, self._sooner)
 
     async def _say(self, trouble: Trouble | None, error: Exception | None) -> None:

@@ -14,8 +14,6 @@ from services.ingest.polling.api import OUTCOMES
 from services.ingest.polling.follower import Follower, Reader
 from services.ingest.polling.reading import Reading
 
-AT_ONCE = 20
-"""How many accounts are read at the same moment."""
 OTHERS_SECONDS = 10.0
 """How long an account waits for the ids of the brand's others. One that does not answer must not hold it up."""
 
@@ -60,7 +58,7 @@ class Polled:
         self._leases = leases
         self._shared = shared
         self._intake = Intake(platform, "asking", shared.broker, shared.log)
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._closed = False
         self._accounts: Accounts = {}
         self._followers: dict[str, tuple[Account, Lease, Follower]] = {}
         self._siblings: dict[str, Siblings] = {}
@@ -73,6 +71,8 @@ class Polled:
 
     def follow(self, accounts: Accounts) -> None:
         """See Connector. Also called when leases came or went."""
+        if self._closed:
+            return
         self._accounts = {name: found for name, found in accounts.items() if self._usable(found[1])}
         wanted: dict[str, tuple[str, Account, Lease]] = {}
         for name, (brand, account) in self._accounts.items():
@@ -99,6 +99,7 @@ class Polled:
 
     async def close(self) -> None:
         """See Connector."""
+        self._closed = True
         for name in list(self._followers):
             self._end(name)
         await asyncio.gather(*self._ending, return_exceptions=True)
@@ -108,11 +109,15 @@ class Polled:
         siblings.wanted = {each for each, (its_brand, _) in self._accounts.items() if its_brand == brand}
         reading = Reading(account, lease, self._leases, self._intake, self._shared.now)
 
+        if (known := reading.itself()) is not None:
+            siblings.ids.setdefault(name, known)
+
         async def ready(its_id: str) -> None:
+            await reading.known_as(its_id)
             await siblings.ready(name, its_id)
 
         reader = self._make(account, reading, lambda: siblings.watched(brand, account))
-        self._followers[name] = (account, lease, Follower(brand, reading, reader, ready, self._turn, self._shared.log))
+        self._followers[name] = (account, lease, Follower(brand, reading, reader, ready, self._shared.log))
 
     def _end(self, name: str) -> None:
         _, _, follower = self._followers.pop(name)

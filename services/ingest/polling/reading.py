@@ -13,6 +13,7 @@ from services.ingest.connectors.intake import Intake
 from services.ingest.leases.leases import Lease, Leases, LostError
 from services.ingest.polling.api import AwayError
 
+ITSELF = "itself"
 MOST_STREAMED = 2_000
 """How many of the newest interactions of a stream are known by id, to tell what it left out."""
 
@@ -54,6 +55,18 @@ class Reading:
         """How far a list has been read."""
         found = self._get(position_key(self.account.id, list_))
         return found.position if isinstance(found, Position) else None
+
+    def itself(self) -> str | None:
+        """The account's own id on the platform, as it was last known."""
+        try:
+            found = self._leases.get(position_key(self.account.id, ITSELF))
+        except sqlite3.Error:
+            return None
+        return found.position if isinstance(found, Position) else None
+
+    async def known_as(self, its_id: str) -> None:
+        """Remembers the account's own id. Raises as `found`."""
+        await self.found([], [], [], ITSELF, its_id)
 
     def remembered(self, thing: str) -> Remembered | None:
         """What somebody wrote, by its id on the platform."""

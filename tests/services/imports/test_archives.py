@@ -47,6 +47,11 @@ def test_a_tar_whose_content_is_far_larger_than_the_archive_is_given_up(monkeypa
     assert "times as large" in refused(raw)
 
 
+def test_a_zip_that_says_it_is_far_larger_than_itself_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "UNPACKED_AT_LEAST", 1_000_000)
+    assert "times as large" in refused(zipped(outbox_json=b"\0" * 3_000_000))
+
+
 @pytest.mark.parametrize("size", [b"77777777777\0", b"\x80" + b"\x7f" * 11, b"-0000000001\0", b"\xff" * 12])
 def test_a_size_that_no_file_has_ends_the_reading(size: bytes) -> None:
     raw = bytearray(tar(**{"media/1.png": b"x", "outbox_json": OUTBOX}))

@@ -1,8 +1,9 @@
 """A file goes through the door in small requests. What was taken is remembered; a broken-off import goes on."""
 
+import dataclasses
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from services.imports import lines, run, sending
 from services.imports.checking import Checker
+from services.imports.entries import Entry, UnreadableFileError
 from services.imports.ledger import Ledger, usual_place
 from services.imports.report import MOST_EXAMPLES, MOST_REASONS, OTHERS, Report
 from services.imports.run import MOST_BYTES, MOST_ITEMS, Import
@@ -226,3 +228,24 @@ def test_where_the_ledger_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert usual_place() == tmp_path / "rapport" / "imports.sqlite"
     monkeypatch.setenv("RAPPORT_LEDGER", "/elsewhere.sqlite")
     assert usual_place() == Path("/elsewhere.sqlite")
+
+
+def test_what_is_good_before_a_damage_is_taken(ledger: Path) -> None:
+    good = [line(f"c{number}") for number in range(40)]
+    source = lines.open_lines(io.BytesIO("\n".join(good).encode()), 1)
+    entries = source.entries
+
+    def damaged() -> Iterator[Entry]:
+        yield from entries()
+        raise UnreadableFileError("it is damaged from here on")
+
+    door, report = DoorDouble(accepted), Report(source, False, "")
+    remembered = Ledger(ledger, "acme/then/acme-desk", trial=False)
+    checker = Checker(source, "acme", ACCOUNT, CONNECTED, NOW)
+    its = dataclasses.replace(source, entries=damaged)
+    with pytest.raises(UnreadableFileError):
+        Import(its, checker, remembered, door.door(), report, per_second=1e9, wait=door.waited.append).run(
+            lambda _: None
+        )
+    remembered.close()
+    assert report.taken == len(good)

@@ -7,8 +7,11 @@ Source: https://docs.joinmastodon.org/methods/notifications/, …/methods/accoun
 https://docs.joinmastodon.org/api/rate-limits/
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,14 +20,16 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Account
+from rapport.kit.broker.producer import NotAcknowledgedError
 from rapport.kit.http import websocket
 from rapport.kit.http.outgoing import Guard, GuardedHttp, NoPublicAddressError, RefusedAddressError, described
+from services.ingest import metrics
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.mastodon import PLATFORM
-from services.ingest.connectors.mastodon.normalise import Noted, Page, event, notifications, statuses
-from services.ingest.hooks.delivery import UnreadableError, Watched, decode
-from services.ingest.leases.leases import Leases
-from services.ingest.polling.api import USER_AGENT, Api, AttentionError, AwayError, Budget
+from services.ingest.connectors.mastodon.normalise import Find, Noted, Page, event, notifications, statuses
+from services.ingest.hooks.delivery import Id, UnreadableError, Watched, decode
+from services.ingest.leases.leases import Leases, LostError
+from services.ingest.polling.api import USER_AGENT, Api, AttentionError, AwayError, Budget, TooMuchError, Turns
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
 
@@ -38,6 +43,12 @@ BUDGET = 270
 BUDGET_SECONDS = 900.0
 LARGEST_FRAME = 1_048_576
 ANSWERED_SECONDS = 20.0
+CLOSED_SECONDS = 1.0
+AGAIN_SECONDS = 1.0
+MOST_UNREADABLE = 100
+"""Frames in a row, and then its stream is opened again."""
+MOST_TOLD = 5
+"""Problems of a page in the log; all are counted."""
 _SCHEMES = {"https": "wss", "http": "ws"}
 
 
@@ -49,15 +60,16 @@ def usable(account: Account) -> bool:
 def mastodon(leases: Leases, shared: Shared) -> Polled:
     """The connector."""
     http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    turns = Turns()
 
     def make(account: Account, reading: Reading, watched: Callable[[], Watched]) -> "MastodonReader":
-        return MastodonReader(account, reading, watched, http, shared)
+        return MastodonReader(account, reading, watched, http, turns, shared)
 
     return Polled(PLATFORM, usable, make, leases, shared)
 
 
 class _Itself(Struct):
-    id: str
+    id: Id
 
 
 class _Streaming(Struct, frozen=True):
@@ -72,6 +84,28 @@ class _Instance(Struct):
     configuration: _Configuration = _Configuration()
 
 
+Normalise: TypeAlias = Callable[[bytes, str, Watched, Find, datetime], Page]
+
+
+class _List(NamedTuple):
+    """What is read page by page."""
+
+    name: str
+    path: str
+    query: Mapping[str, str]
+    most: int
+    read: Normalise
+
+
+@dataclass
+class _Begun:
+    """How far the first reading of a list has come."""
+
+    pages: int = 0
+    newest: str | None = None
+    oldest: str | None = None
+
+
 class MastodonReader:
     """A Reader."""
 
@@ -80,7 +114,13 @@ class MastodonReader:
     streams = True
 
     def __init__(
-        self, account: Account, reading: Reading, watched: Callable[[], Watched], http: GuardedHttp, shared: Shared
+        self,
+        account: Account,
+        reading: Reading,
+        watched: Callable[[], Watched],
+        http: GuardedHttp,
+        turns: Turns,
+        shared: Shared,
     ) -> None:
         self._reading = reading
         self._watched = watched
@@ -95,14 +135,18 @@ class MastodonReader:
         self._scheme = parts.scheme
         self._token = {"Authorization": f"Bearer {account.connection['token']}"}
         base = f"{parts.scheme}://{self._host}"
-        self._api = Api(http, PLATFORM, base, self._token, Budget(BUDGET, BUDGET_SECONDS), shared.now)
+        self._api = Api(http, PLATFORM, base, self._token, Budget(BUDGET, BUDGET_SECONDS), turns, shared.now)
         self._id = ""
+        self._most: dict[str, int] = {}
+        self._largest: dict[str, int] = {}
+        self._begun: dict[str, _Begun] = {}
+        self._unreadable = 0
 
     async def itself(self) -> str:
         """See Reader."""
         answer = await self._api.get("/api/v1/accounts/verify_credentials")
         try:
-            self._id = decode(answer.body, _Itself).id
+            self._id = str(decode(answer.body, _Itself).id)
         except UnreadableError:
             raise AttentionError("its address is no server that speaks Mastodon's interface") from None
         return f"{self._id}@{self._host}"
@@ -126,6 +170,7 @@ class MastodonReader:
                 user_agent_header=USER_AGENT,
                 max_size=LARGEST_FRAME,
                 open_timeout=ANSWERED_SECONDS,
+                close_timeout=CLOSED_SECONDS,
             ) as connection:
                 yield
                 async for frame in connection:
@@ -144,7 +189,10 @@ class MastodonReader:
             found = decode((await self._api.get("/api/v2/instance")).body, _Instance).configuration.urls.streaming
         except (AttentionError, UnreadableError):
             found = None  # compatible servers lack it
-        parts = urlsplit(found or "")
+        try:
+            parts = urlsplit(found or "")
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme in _SCHEMES.values() and parts.netloc:
             return f"{parts.scheme}://{parts.netloc}"
         return f"{_SCHEMES.get(self._scheme, 'wss')}://{self._host}"
@@ -153,72 +201,107 @@ class MastodonReader:
         try:
             page = event(frame, self._host, self._watched(), self._find, self._now())
         except UnreadableError as error:
+            self._unreadable += 1
+            metrics.REJECTED.labels(PLATFORM, "frame").inc()
+            if self._unreadable > MOST_UNREADABLE:
+                raise AwayError(f"its stream has {self._unreadable} frames in a row that cannot be read") from None
             self._log.error("%s %s: a frame is skipped: %s", PLATFORM, self._reading.account.id, error)
             return
+        self._unreadable = 0
         self._told(page)
-        await self._reading.took(page.interactions, page.away, self._things(page.noted))
+        while True:
+            try:
+                await self._reading.took(page.interactions, page.away, self._things(page.noted))
+            except (LostError, NotAcknowledgedError):
+                # Nothing else tells of a deletion or an edit, so the stream waits.
+                if self._reading.lost():
+                    raise
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
 
-    async def _list(self, name: str, path: str, query: Mapping[str, str], most: int, read: Callable[..., Page]) -> None:
-        normalise = partial(read, host=self._host, watched=self._watched(), find=self._find, observed_at=self._now())
-        position = self._reading.position(name)
+    async def _list(
+        self,
+        what: str,
+        path: str,
+        query: Mapping[str, str],
+        most: int,
+        read: Callable[[bytes, str, Watched, Find, datetime], Page],
+    ) -> None:
+        # Positions are those of one server: an account that moves begins anew.
+        its = _List(f"{what}@{self._id}@{self._host}", path, query, most, read)
+        position = self._reading.position(its.name)
         if position is None:
-            await self._first(name, path, {**query, "limit": str(most)}, normalise)
+            await self._first(its)
             return
         while True:
-            page = await self._page(path, {**query, "limit": str(most), "min_id": position}, normalise)
-            await self._found(name, [page], page.newest)
-            if page.newest is None or page.newest == position or page.count < most:
+            page = await self._page(its, {"min_id": position})
+            await self._found(its, page, page.newest)
+            if page.newest is None or page.newest == position or self._is_last(its, page):
                 return
             position = page.newest
 
-    async def _first(self, name: str, path: str, query: dict[str, str], normalise: Callable[..., Page]) -> None:
-        """Reads a list for the first time: back to when the account was connected."""
-        pages: list[Page] = []
-        connected_at = self._reading.account.connected_at
-        while len(pages) < FIRST_PAGES:
-            page = await self._page(path, query, normalise)
-            pages.append(page)
-            oldest = min((one.occurred_at for one in page.interactions), default=None)
-            if page.oldest is None or (oldest is not None and oldest < connected_at):
+    async def _first(self, its: "_List") -> None:
+        """Reads a list for the first time: back to when the account was connected.
+
+        Where it is interrupted, it goes on. The position is that of the newest, and is written last.
+        """
+        begun = self._begun.setdefault(its.name, _Begun())
+        while begun.pages < FIRST_PAGES:
+            page = await self._page(its, {"max_id": begun.oldest} if begun.oldest else {})
+            await self._found(its, page, None)
+            begun.pages += 1
+            begun.newest = begun.newest or page.newest
+            same = page.oldest == begun.oldest
+            begun.oldest = page.oldest
+            before = page.oldest_at is not None and page.oldest_at < self._reading.account.connected_at
+            if page.oldest is None or same or before or self._is_last(its, page):
                 break
-            query = {**query, "max_id": page.oldest}
-        # The position is that of the newest: it was there before the pages behind it were asked for.
-        await self._found(name, pages[::-1], pages[0].newest)
+        await self._reading.found([], [], [], its.name, begun.newest)
+        del self._begun[its.name]
 
-    async def _page(self, path: str, query: Mapping[str, str], normalise: Callable[..., Page]) -> Page:
-        answer = await self._api.get(path, query)
+    def _is_last(self, its: "_List", page: Page) -> bool:
+        """Whether there is nothing behind a page. Servers may give fewer at once than was asked for."""
+        largest = self._largest[its.name] = max(self._largest.get(its.name, 0), page.count)
+        return page.count == 0 or (page.count < largest and page.count < its.most)
+
+    async def _page(self, its: "_List", place: Mapping[str, str]) -> Page:
+        """A page. If one is too much at once, the next try asks for less."""
+        most = self._most.get(its.name, its.most)
         try:
-            return normalise(answer.body)
-        except UnreadableError as error:
-            raise AwayError(f"{path} was answered with what cannot be read: {error}") from None
+            answer = await self._api.get(its.path, {**its.query, "limit": str(most), **place})
+            page = its.read(answer.body, self._host, self._watched(), self._find, self._now())
+        except (TooMuchError, UnreadableError) as error:
+            self._most[its.name] = max(1, most // 2)
+            if most == 1 and not isinstance(error, UnreadableError):
+                raise AttentionError(f"one item of {its.path} alone is too much: {error}") from None
+            raise AwayError(f"{its.path}, {most} at once: {error}") from None
+        self._most[its.name] = min(its.most, most * 2)
+        return page
 
-    async def _found(self, name: str, pages: Sequence[Page], position: str | None) -> None:
-        for page in pages:
-            self._told(page)
-        await self._reading.found(
-            [one for page in pages for one in page.interactions],
-            [one for page in pages for one in page.away],
-            self._things([one for page in pages for one in page.noted]),
-            name,
-            position,
-        )
+    async def _found(self, its: "_List", page: Page, position: str | None) -> None:
+        self._told(page)
+        things = self._things(page.noted)
+        await self._reading.found(page.interactions, page.away, things, its.name, position)
 
     def _told(self, page: Page) -> None:
-        for where, why in page.problems:
+        for where, why in page.problems[:MOST_TOLD]:
             self._log.error("%s %s: %s is skipped: %s", PLATFORM, self._reading.account.id, where, why)
+        if page.unread:
+            metrics.REJECTED.labels(PLATFORM, "change").inc(page.unread)
 
     def _find(self, status: str) -> Noted | None:
-        found = self._reading.remembered(status)
+        found = self._reading.remembered(f"{status}@{self._host}")
         if found is None:
             return None
-        return Noted(found.thing, found.kind, found.actor, found.conversation, found.thread, found.post)
+        return Noted(status, found.kind, found.actor, found.conversation, found.thread, found.post)
 
     def _things(self, noted: Sequence[Noted]) -> list[Remembered]:
         account, claim, now = self._reading.account.id, self._reading.claim, self._now()
         made = [
             Remembered(
-                account=account, thing=one.status, kind=one.kind, actor=one.actor, conversation=one.conversation,
-                thread=one.thread, post=one.post, seen_at=now, claim=claim,
+                account=account, thing=f"{one.status}@{self._host}", kind=one.kind, actor=one.actor,
+                conversation=one.conversation, thread=one.thread, post=one.post, seen_at=now, claim=claim,
             )
             for one in noted
         ]  # fmt: skip

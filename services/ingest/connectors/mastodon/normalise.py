@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Raw, Struct, structs
 
-from rapport.contracts.events import SPOKEN, Actor, Interaction, Kind, Object, Parent
+from rapport.contracts.events import SPOKEN, Actor, Interaction, Kind, Object, Parent, UtcTime
 from rapport.domain.exchanges.addressing import NETWORK_MAY_TAKE
 from rapport.domain.times import in_range
 from services.ingest.connectors.mastodon.entities import (
@@ -50,6 +50,9 @@ from services.ingest.hooks.delivery import (
     decode,
     interaction,
 )
+
+MOST_VALUES = 300_000
+"""In a page. One of 80 notifications has some 10,000."""
 
 
 class Noted(NamedTuple):
@@ -81,6 +84,8 @@ class Page(Delivery):
     """The id to go on from with `min_id`: of the first item, since pages are newest first. None for an empty page."""
     oldest: str | None = None
     """The id to go on from with `max_id`: of the last item."""
+    oldest_at: datetime | None = None
+    """When the server had it; None where it does not say."""
     count: int = 0
     """Items on the page, also those that could not be read."""
 
@@ -90,6 +95,10 @@ _How: TypeAlias = Literal["status", "mention", "quote", "edit"]
 
 class _Identified(Struct):
     id: Id
+
+
+class _Dated(Struct):
+    created_at: UtcTime
 
 
 class _Frame(Struct):
@@ -154,12 +163,16 @@ class _Reader:
 
     def page_of(self, body: bytes, read: Callable[[Raw], _Read]) -> Page:
         """A page, read from its end: an answer may continue one that is older."""
+        if body.count(b",") > MOST_VALUES:
+            raise UnreadableError(f"more than {MOST_VALUES} values")  # each takes a hundred bytes of memory
         items = decode(body, list[Raw])
         if len(items) > MOST_CHANGES:
             raise UnreadableError(f"more than {MOST_CHANGES} items at once")
         self._page.count = len(items)
         self._page.newest = next(filter(None, map(_id_of, items)), None)
         self._page.oldest = next(filter(None, map(_id_of, reversed(items))), None)
+        last = readable(items[-1], _Dated) if items else None
+        self._page.oldest_at = last.created_at if last is not None else None
         for place in reversed(range(len(items))):
             self._take(f"[{place}]", items[place], read)
         return self._page

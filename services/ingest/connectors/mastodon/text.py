@@ -3,8 +3,9 @@
 import re
 from html.parser import HTMLParser
 
-LONGEST_HTML = 100_000
-"""Characters. Mastodon's own statuses have 500, GoToSocial's 5,000; other servers may allow more."""
+LONGEST_HTML = 20_000
+"""Characters. Mastodon's own statuses have 500, GoToSocial's 5,000; other servers may allow more, and send a page of
+them."""
 _DECLARATION = re.compile(r"<[!?][^<>]*>")
 _NEVER_CLOSED = re.compile(r"<(?=[^<>]*(?:<|\Z))")
 """What begins like a tag and is none. Python's parser looks for the end of each, so many of them take minutes."""

@@ -23,7 +23,7 @@ from services.ingest.connectors.youtube.normalise import Fingerprint, Page, Thre
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.hooks.delivery import UnreadableError, Watched
 from services.ingest.leases.leases import Leases
-from services.ingest.polling.api import Api, AttentionError, AwayError, LimitedError
+from services.ingest.polling.api import Api, AttentionError, AwayError, LimitedError, Turns
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.quota import SOONEST_SECONDS, Quota
 from services.ingest.polling.reading import Reading
@@ -51,11 +51,12 @@ def youtube(settings: YoutubeSettings, leases: Leases, shared: Shared) -> Polled
     http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
     quota = Quota(settings.youtube_units, DAY_BEGINS_IN, shared.now, leases.share)
     metrics.QUOTA.labels(PLATFORM).set_function(quota.left)
+    turns = Turns()
     key = settings.youtube_key.get_secret_value()
 
     def make(account: Account, reading: Reading, watched: Callable[[], Watched]) -> "YoutubeReader":
         # In a header: addresses are logged.
-        api = Api(http, PLATFORM, settings.youtube_api, {"X-Goog-Api-Key": key}, quota, shared.now, refused)
+        api = Api(http, PLATFORM, settings.youtube_api, {"X-Goog-Api-Key": key}, quota, turns, shared.now, refused)
         return YoutubeReader(account, reading, watched, api if key else None, quota, shared)
 
     return Polled(PLATFORM, usable, make, leases, shared)
@@ -155,10 +156,10 @@ class YoutubeReader:
             if token is None or not (deep or fresh):
                 break
         if deep:
-            await self._reading.found([], [], [], DEEP, now.isoformat())
+            await self._reading.found([], [], [], f"{DEEP}@{self._channel}", now.isoformat())
 
     def _deep_due(self, now: datetime) -> bool:
-        found = self._reading.position(DEEP)
+        found = self._reading.position(f"{DEEP}@{self._channel}")
         try:
             return found is None or now - datetime.fromisoformat(found).astimezone(UTC) > DEEP_EVERY
         except ValueError:

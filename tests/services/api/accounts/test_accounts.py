@@ -402,3 +402,13 @@ def test_a_rotation_that_the_log_did_not_take_is_shown_by_the_same_request_later
     assert again["pending"]["door_secrets"] == stored["pending"]["door_secrets"], "it is that request, not another one"
     publish_all(stack, views.name)
     assert _accounts(stack, brand)[0].door_secrets == tuple(stored["pending"]["door_secrets"])
+
+
+def test_an_account_that_was_connected_again_still_says_when_that_was_the_first_time(api: Served, brand: str) -> None:
+    api.brand(brand)
+    first = _connect(api, brand, connected_at="2026-01-01T00:00:00Z")
+    path = f"/v1/brands/{brand}/accounts"
+    assert api.client.delete(f"{path}/{first['id']}").status_code == 200
+    again = _connect(api, brand)
+    assert again["connected_at"] > first["connected_at"]
+    assert again["first_connected_at"] == first["connected_at"] == first["first_connected_at"]

@@ -40,7 +40,7 @@ def test_each_platform_that_pushes_has_deliveries() -> None:
 
 def test_the_api_asks_for_what_each_of_them_needs_of_a_connection() -> None:
     assert {platform: hook.id_field for platform, hook in HOOKS.items()} == {
-        name: its[0] for name, its in NEEDED.items()
+        name: its[0] for name, its in NEEDED.items() if name in HOOKS
     }
     with pytest.raises(ProblemError, match="page is missing"):
         check("facebook", {"page": " "})
