@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable, Mapping
 
 from rapport.kit.config import OutgoingSettings
-from services.ingest.connectors import bluesky, mastodon, youtube
+from services.ingest.connectors import bluesky, facebook, instagram, linkedin, mastodon, threads, tiktok, x, youtube
 from services.ingest.connectors.bluesky.connector import Bluesky
 from services.ingest.connectors.bluesky.settings import BlueskySettings
+from services.ingest.connectors.capabilities import Capabilities
 from services.ingest.connectors.connector import Accounts, Connector, Shared
 from services.ingest.connectors.facebook.hook import Facebook
 from services.ingest.connectors.facebook.settings import FacebookSettings
@@ -26,6 +27,12 @@ from services.ingest.connectors.youtube.connector import youtube as youtube_conn
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.hooks.hook import Hook
 from services.ingest.leases.leases import Leases
+
+CAPABILITIES: Mapping[str, Capabilities] = {
+    each.PLATFORM: each.CAPABILITIES
+    for each in (bluesky, mastodon, facebook, instagram, threads, x, linkedin, tiktok, youtube)
+}
+"""What each platform gives."""
 
 
 class PlatformSettings(

@@ -1,3 +1,17 @@
 """Facebook Pages: posts, comments, reactions, shares and messages, as Meta's webhooks push them."""
 
+from services.ingest.connectors.capabilities import Capabilities
+
 PLATFORM = "facebook"
+CAPABILITIES = Capabilities(
+    "Facebook Pages",
+    "webhook",
+    {
+        "comments": "yes",
+        "mentions": "yes",
+        "messages": "yes",
+        "reactions": "yes, and undone",
+        "shares": "yes",
+        "edits, deletions": "yes, hide and unhide too",
+    },
+)

@@ -1,3 +1,16 @@
 """Instagram: comments, mentions and messages of professional accounts, as Meta's webhooks push them."""
 
+from services.ingest.connectors.capabilities import Capabilities
+
 PLATFORM = "instagram"
+CAPABILITIES = Capabilities(
+    "Instagram",
+    "webhook",
+    {
+        "comments": "yes, on ads and live too",
+        "mentions": "yes",
+        "messages": "yes",
+        "reactions": "on messages only",
+        "edits, deletions": "of messages only",
+    },
+)

@@ -1,3 +1,16 @@
 """LinkedIn pages: comments, likes, shares and mentions, as LinkedIn's webhooks push them."""
 
+from services.ingest.connectors.capabilities import Capabilities
+
 PLATFORM = "linkedin"
+CAPABILITIES = Capabilities(
+    "LinkedIn pages",
+    "webhook",
+    {
+        "comments": "yes",
+        "mentions": "yes",
+        "reactions": "where LinkedIn names who",
+        "shares": "yes",
+        "edits, deletions": "yes",
+    },
+)

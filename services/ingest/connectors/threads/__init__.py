@@ -1,3 +1,14 @@
 """Threads: replies, mentions, posts and deletions, as Meta's webhooks push them."""
 
+from services.ingest.connectors.capabilities import Capabilities
+
 PLATFORM = "threads"
+CAPABILITIES = Capabilities(
+    "Threads",
+    "webhook",
+    {
+        "comments": "yes",
+        "mentions": "yes",
+        "edits, deletions": "the account's own deletions",
+    },
+)

@@ -1,4 +1,14 @@
 """YouTube: comments under a channel's videos and posts, polled page by page."""
 
+from services.ingest.connectors.capabilities import Capabilities
+
 PLATFORM = "youtube"
 """YouTube's Data API v3."""
+CAPABILITIES = Capabilities(
+    "YouTube",
+    "asked",
+    {
+        "comments": "yes, on videos and posts",
+        "edits, deletions": "edits",
+    },
+)
