@@ -235,9 +235,9 @@ class MastodonReader:
             await self._first(its)
             return
         while True:
-            page = await self._page(its, {"min_id": position})
+            page, last = await self._page(its, {"min_id": position})
             await self._found(its, page, page.newest)
-            if page.newest is None or page.newest == position or self._is_last(its, page):
+            if page.newest is None or page.newest == position or last:
                 return
             position = page.newest
 
@@ -248,25 +248,23 @@ class MastodonReader:
         """
         begun = self._begun.setdefault(its.name, _Begun())
         while begun.pages < FIRST_PAGES:
-            page = await self._page(its, {"max_id": begun.oldest} if begun.oldest else {})
+            page, last = await self._page(its, {"max_id": begun.oldest} if begun.oldest else {})
             await self._found(its, page, None)
             begun.pages += 1
             begun.newest = begun.newest or page.newest
             same = page.oldest == begun.oldest
             begun.oldest = page.oldest
             before = page.oldest_at is not None and page.oldest_at < self._reading.account.connected_at
-            if page.oldest is None or same or before or self._is_last(its, page):
+            if page.oldest is None or same or before or last:
                 break
         await self._reading.found([], [], [], its.name, begun.newest)
         del self._begun[its.name]
 
-    def _is_last(self, its: "_List", page: Page) -> bool:
-        """Whether there is nothing behind a page. Servers may give fewer at once than was asked for."""
-        largest = self._largest[its.name] = max(self._largest.get(its.name, 0), page.count)
-        return page.count == 0 or (page.count < largest and page.count < its.most)
+    async def _page(self, its: "_List", place: Mapping[str, str]) -> tuple[Page, bool]:
+        """A page, and whether there is nothing behind it. If one is too much at once, the next try asks for less.
 
-    async def _page(self, its: "_List", place: Mapping[str, str]) -> Page:
-        """A page. If one is too much at once, the next try asks for less."""
+        Servers may give fewer at once than was asked for, so only a page that is smaller than others were is the last.
+        """
         most = self._most.get(its.name, its.most)
         try:
             answer = await self._api.get(its.path, {**its.query, "limit": str(most), **place})
@@ -277,7 +275,8 @@ class MastodonReader:
                 raise AttentionError(f"one item of {its.path} alone is too much: {error}") from None
             raise AwayError(f"{its.path}, {most} at once: {error}") from None
         self._most[its.name] = min(its.most, most * 2)
-        return page
+        largest = self._largest[its.name] = max(self._largest.get(its.name, 0), page.count)
+        return page, page.count == 0 or page.count < min(most, largest)
 
     async def _found(self, its: "_List", page: Page, position: str | None) -> None:
         self._told(page)

@@ -188,7 +188,13 @@ async def test_a_page_that_is_too_large_is_asked_for_in_parts(
     client = Client(server)
     async with reading(stack.kafka, tmp_path, mastodon, client.pair):
         await stands(stack.kafka, client.account.id, "live")
+        monkeypatch.setattr(MastodonReader, "every_seconds", 3_600.0)
+        await asyncio.sleep(1)
         sent = [client.comment(f"{number} {'x' * 4_000}") for number in range(30)]
+        # A stream that opens, and closes, is a reason to ask once.
+        server.start_streaming()
+        await until(lambda: client.streams() == 1, "the stream to be open")
+        server.stop_streaming()
         await arrived(log, client, *sent)
         await stands(stack.kafka, client.account.id, "live")
 
