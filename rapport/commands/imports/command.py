@@ -101,8 +101,8 @@ def _account(known: dict[str, Any]) -> "Account":
         id=known["id"],
         platform=known["platform"],
         handle=known["handle"],
-        # While it was connected before, everything came in live.
-        connected_at=datetime.fromisoformat(known["first_connected_at"]),
+        # While it was connected before, everything came in live. An API of a version before this one does not say.
+        connected_at=datetime.fromisoformat(known.get("first_connected_at") or known["connected_at"]),
         door_secrets=(),
         staff=tuple(known["staff"]),
     )
