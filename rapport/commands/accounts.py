@@ -43,8 +43,8 @@ ADVICE = {
         "the key allowed for it and for the addresses of your servers."
     ),
     ("youtube", "behind"): (
-        "If the limit is reached, ask Google for a higher quota and say so in RAPPORT_YOUTUBE_UNITS; it begins anew at "
-        "midnight in California."
+        "If the limit is reached, ask Google for a higher quota and say so in RAPPORT_YOUTUBE_UNITS; it starts again "
+        "at midnight in California."
     ),
 }
 """What to do, by platform and state."""
@@ -198,10 +198,8 @@ def _connection(pairs: list[str] | None, ask_token: bool) -> dict[str, Any]:
 
 def _told(account: dict[str, Any]) -> list[str]:
     """How an account is read, in words."""
-    standing, name = (
-        account["standing"],
-        f"{account['id']} ({account['handle']} on {platform_name(account['platform'])})",
-    )
+    standing = account["standing"]
+    name = f"{account['id']} ({account['handle']} on {platform_name(account['platform'])})"
     if standing["state"] == "live":
         until = f"; read up to {standing['checked_at']}" if standing["checked_at"] else ""
         return [f"{name}: live{until}"]

@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import html
 import json
-import socket
 import threading
 import time
 from collections import Counter
@@ -22,16 +21,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from tests.platforms.serving import LocalServer
 
 TOKEN, USER, PAGING = "token", "user", "paging"
 PAGED = ("min_id", "since_id", "max_id", "page")
@@ -111,7 +111,7 @@ class _Stream(NamedTuple):
     names: set[str]
 
 
-class MastodonServer:
+class MastodonServer(LocalServer):
     """Serves from `with` to its end, on the loopback interface. Its methods may be called from any thread."""
 
     def __init__(
@@ -140,40 +140,19 @@ class MastodonServer:
         self._hangs: list[float] = []
         self._used: Counter[tuple[str, str, int]] = Counter()
         self._made = 0
-        self._socket = socket.create_server(("127.0.0.1", port))
-        self.port: int = self._socket.getsockname()[1]
-        self.host = f"127.0.0.1:{self.port}"
-        self.address = f"http://{self.host}"
-        config = uvicorn.Config(
-            self._app(), log_level="error", lifespan="off", ws_ping_interval=ping_interval,
-            ws_ping_timeout=ping_interval, timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        until = time.monotonic() + 20
-        while not self._server.started:
-            assert time.monotonic() < until, "it did not start"
-            time.sleep(0.01)
-        return self
+        super().__init__(
+            self._app(),
+            port,
+            ws_ping_interval=ping_interval,
+            ws_ping_timeout=ping_interval,
+            timeout_graceful_shutdown=1,
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.drop_streams()
-        self._server.should_exit = True
-        self._thread.join(20)
-        self._socket.close()
-
-    def _serve(self) -> None:
-        async def run() -> None:
-            self._loop = asyncio.get_running_loop()
-            await self._server.serve([self._socket])
-
-        asyncio.run(run())
+        super().__exit__(kind, error, trace)
 
     # What people do.
 

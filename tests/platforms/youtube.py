@@ -3,20 +3,18 @@
 Shapes: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/docs/comments/list and …/docs/errors
 """
 
-import asyncio
-import socket
 import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+
+from tests.platforms.serving import LocalServer
 
 SHOWN_REPLIES = 5
 """How many replies a thread's page has at most."""
@@ -37,7 +35,7 @@ class Comment:
     replies: list["Comment"] = field(default_factory=list)
 
 
-class YoutubeServer:
+class YoutubeServer(LocalServer):
     """Serves from `with` to its end, on the loopback interface. Its methods may be called from any thread."""
 
     def __init__(self, key: str = "a-key") -> None:
@@ -52,33 +50,11 @@ class YoutubeServer:
         self._failures: list[tuple[int, str]] = []
         self._lock = threading.RLock()
         self._made = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         routes = [
             Route("/youtube/v3/commentThreads", self._list_threads),
             Route("/youtube/v3/comments", self._list_comments),
         ]
-        app = Starlette(routes=routes)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        until = time.monotonic() + 20
-        while not self._server.started:
-            assert time.monotonic() < until, "it did not start"
-            time.sleep(0.01)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = True
-        self._thread.join(20)
-        self._socket.close()
-
-    def _serve(self) -> None:
-        asyncio.run(self._server.serve([self._socket]))
+        super().__init__(Starlette(routes=routes))
 
     def channel(self, id: str) -> str:
         """Adds a channel."""

@@ -6,7 +6,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -67,13 +67,6 @@ class Turns:
             turn = self._hosts[host] = asyncio.Semaphore(self._of_a_host)
         async with turn, self._all:
             yield
-
-
-class Answer(NamedTuple):
-    """What it said."""
-
-    body: bytes
-    headers: httpx.Headers
 
 
 class Spending(Protocol):
@@ -142,7 +135,7 @@ class Api:
         self._now = now
         self._refused = refused
 
-    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """What a path says. Raises AttentionError, LimitedError and AwayError."""
         url = f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
@@ -163,7 +156,7 @@ class Api:
         metrics.ASKED.labels(self._platform, "answered").inc()
         return answer
 
-    async def _ask(self, path: str, url: str) -> Answer:
+    async def _ask(self, path: str, url: str) -> bytes:
         try:
             status, headers, body = await self._http.send("GET", url, self._headers, largest=LARGEST_ANSWER + 1)
         except RefusedAddressError as error:
@@ -184,7 +177,7 @@ class Api:
             raise AttentionError(f"{path} was answered with {status}{_moved(headers)}")
         if len(body) > LARGEST_ANSWER:
             raise TooMuchError(f"it answered with more than {LARGEST_ANSWER} bytes")
-        return Answer(body, headers)
+        return body
 
 
 _REFUSED: Mapping[int, str] = {
@@ -203,7 +196,7 @@ def _moved(headers: httpx.Headers) -> str:
 
 
 def wait_of(headers: Mapping[str, str], now: datetime) -> float:
-    """How many seconds a refusal says to wait: `Retry-After`, or when its limit begins anew (ISO 8601, Unix time)."""
+    """How many seconds a refusal says to wait: `Retry-After`, or when its limit starts again (ISO 8601, Unix time)."""
     given = headers.get("Retry-After") or headers.get("X-RateLimit-Reset") or ""
     seconds = USUAL_WAIT_SECONDS
     try:

@@ -146,7 +146,7 @@ class MastodonReader:
         """See Reader."""
         answer = await self._api.get("/api/v1/accounts/verify_credentials")
         try:
-            self._id = str(decode(answer.body, _Itself).id)
+            self._id = str(decode(answer, _Itself).id)
         except UnreadableError:
             raise AttentionError("its address is no server that speaks Mastodon's interface") from None
         return f"{self._id}@{self._host}"
@@ -186,7 +186,7 @@ class MastodonReader:
     async def _streaming(self) -> str:
         """Where the server says that its stream is; the server itself where it does not say."""
         try:
-            found = decode((await self._api.get("/api/v2/instance")).body, _Instance).configuration.urls.streaming
+            found = decode(await self._api.get("/api/v2/instance"), _Instance).configuration.urls.streaming
         except (AttentionError, UnreadableError):
             found = None  # compatible servers lack it
         try:
@@ -220,15 +220,8 @@ class MastodonReader:
             else:
                 return
 
-    async def _list(
-        self,
-        what: str,
-        path: str,
-        query: Mapping[str, str],
-        most: int,
-        read: Callable[[bytes, str, Watched, Find, datetime], Page],
-    ) -> None:
-        # Positions are those of one server: an account that moves begins anew.
+    async def _list(self, what: str, path: str, query: Mapping[str, str], most: int, read: Normalise) -> None:
+        # Positions are those of one server: an account that moves starts from its connection.
         its = _List(f"{what}@{self._id}@{self._host}", path, query, most, read)
         position = self._reading.position(its.name)
         if position is None:
@@ -268,7 +261,7 @@ class MastodonReader:
         most = self._most.get(its.name, its.most)
         try:
             answer = await self._api.get(its.path, {**its.query, "limit": str(most), **place})
-            page = its.read(answer.body, self._host, self._watched(), self._find, self._now())
+            page = its.read(answer, self._host, self._watched(), self._find, self._now())
         except (TooMuchError, UnreadableError) as error:
             self._most[its.name] = max(1, most // 2)
             if most == 1 and not isinstance(error, UnreadableError):

@@ -204,7 +204,7 @@ class YoutubeReader:
         assert self._api is not None
         self._cost += 1
         try:
-            return (await self._api.get(path, asked)).body
+            return await self._api.get(path, asked)
         except QuotaError:
             self._quota.exhaust()
             raise LimitedError(self._quota.seconds_left()) from None

@@ -16,6 +16,7 @@ from services.api.http.problems import ProblemError
 from services.ingest.broker import record_of
 from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError
 from services.ingest.hooks.recent import Recent
+from tests.damage import changed, places
 from tests.deliveries import FOLDER, HOOKS, OBSERVED_AT, Recorded, lookup, recorded, said
 
 RECORDED = list(recorded())
@@ -47,20 +48,6 @@ def test_the_api_asks_for_what_each_of_them_needs_of_a_connection() -> None:
     check("facebook", {})  # read through the generic door alone
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a JSON value."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, each in inner for place in _places(each, (*path, key)))]
-
-
-def _with(value: Any, path: tuple[Any, ...], other: Any) -> Any:
-    if not path:
-        return other
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = _with(value[path[0]], path[1:], other)
-    return copy
-
-
 odd = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
     st.sampled_from(["", "\x00", "9" * 600, "NaN", "0001-01-01T00:00:00Z", "-1", "1e400"]), st.just([]), st.just({}),
@@ -76,8 +63,8 @@ def test_whatever_stands_in_a_place_nothing_is_raised_and_nothing_of_others_is_i
 ) -> None:
     one = data.draw(st.sampled_from([each for each in RECORDED if each.platform == platform]))
     body = json.loads(one.body)
-    place = data.draw(st.sampled_from(_places(body)))
-    damaged = json.dumps(_with(body, place, data.draw(odd))).encode()
+    place = data.draw(st.sampled_from(places(body)))
+    damaged = json.dumps(changed(body, place, data.draw(odd))).encode()
     try:
         found = one.read(damaged)
     except UnreadableError:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from services.api.accounts.connections import READ
 from services.ingest.connectors.tiktok.normalise import LONGEST_CONTENT
 from services.ingest.hooks.delivery import MOST_CHANGES, UnreadableError
+from tests.damage import changed, places
 from tests.deliveries import HOOKS, OBSERVED_AT, Recorded, recorded
-from tests.services.ingest.hooks.test_deliveries import _places, _with, odd
+from tests.services.ingest.hooks.test_deliveries import odd
 
 HOOK = HOOKS["tiktok"]
 RECORDED = {one.name: one for one in recorded() if one.platform == "tiktok"}
@@ -26,8 +27,8 @@ def _event(one: Recorded, content: str) -> bytes:
 @settings(max_examples=300, deadline=None)
 def test_whatever_stands_in_a_place_of_the_content_nothing_is_raised(one: Recorded, data: st.DataObject) -> None:
     content = json.loads(json.loads(one.body)["content"])
-    place = data.draw(st.sampled_from(_places(content)))
-    damaged = json.dumps(_with(content, place, data.draw(odd)))
+    place = data.draw(st.sampled_from(places(content)))
+    damaged = json.dumps(changed(content, place, data.draw(odd)))
     found = HOOK.read(_event(one, damaged), one.lookup, OBSERVED_AT)
     accounts = {interaction["account"] for interaction in one.expected}
     assert {interaction.account for interaction in found.interactions} <= accounts

@@ -18,6 +18,7 @@ from rapport.domain.exchanges.fitting import fit
 from services.ingest.broker import record_of
 from services.ingest.connectors.mastodon.normalise import Noted, Page, event, notifications, statuses
 from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError, Watched
+from tests.damage import changed, places
 from tests.deliveries import FOLDER
 from tests.platforms.mastodon import MastodonServer
 
@@ -173,19 +174,6 @@ def test_the_page_goes_on_from_the_first_item_whose_id_can_be_read() -> None:
         assert (found.newest, len(found.interactions), found.unread) == (follow["id"], 1, 1)
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, each in inner for place in _places(each, (*path, key)))]
-
-
-def _with(value: Any, path: tuple[Any, ...], other: Any) -> Any:
-    if not path:
-        return other
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = _with(value[path[0]], path[1:], other)
-    return copy
-
-
 odd = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=20),
     st.sampled_from(["", "\x00", "9" * 600, "NaN", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00"]),
@@ -213,8 +201,8 @@ def _can_be_taken(page: Page) -> None:
 def test_whatever_stands_in_a_place_of_an_item_the_items_beside_it_are_read(name: str, data: st.DataObject) -> None:
     body, found = items(name), data.draw(known)
     number = data.draw(st.integers(0, len(body) - 1))
-    place = data.draw(st.sampled_from(_places(body[number])))
-    damaged = [*body[:number], _with(body[number], place, data.draw(odd)), *body[number + 1 :]]
+    place = data.draw(st.sampled_from(places(body[number])))
+    damaged = [*body[:number], changed(body[number], place, data.draw(odd)), *body[number + 1 :]]
     beside = [*body[:number], *body[number + 1 :]]
     page = read(name, json.dumps(damaged).encode(), lambda _: found)
     rest = read(name, json.dumps(beside).encode(), lambda _: found)
@@ -234,7 +222,7 @@ def test_whatever_stands_in_a_place_of_an_event_nothing_is_raised_and_nothing_is
     name: str, data: st.DataObject
 ) -> None:
     told, found = payload(name), data.draw(known)
-    other = _with(told, data.draw(st.sampled_from(_places(told))), data.draw(odd))
+    other = changed(told, data.draw(st.sampled_from(places(told))), data.draw(odd))
     page = read(name, framed(FILES[name]["body"]["event"], other), lambda _: found)
     assert (page.count, page.newest) == (1, None)
     assert len(page.interactions) <= 2

@@ -6,7 +6,6 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +16,7 @@ from rapport.domain.exchanges.fitting import fit
 from services.ingest.broker import record_of
 from services.ingest.connectors.youtube.normalise import Fingerprint, Page, Thread, replies, threads
 from services.ingest.hooks.delivery import MOST_CHANGES, UnreadableError, Watched
+from tests.damage import changed, places
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 ROASTERY, ADA, BEN = "UCroastery0000000000000r", "UCadaLovelace0000000000a", "UCbenBitdiddle000000000b"
@@ -191,19 +191,6 @@ def test_so_many_comments_are_too_many() -> None:
         replies(json.dumps({"items": [{}] * (MOST_CHANGES + 1)}).encode(), THREAD, watched(), never, NOW)
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, each in inner for place in _places(each, (*path, key)))]
-
-
-def _with(value: Any, path: tuple[Any, ...], other: Any) -> Any:
-    if not path:
-        return other
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = _with(value[path[0]], path[1:], other)
-    return copy
-
-
 odd = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
     st.sampled_from(["", "\x00", "9" * 600, "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "-1"]),
@@ -218,7 +205,7 @@ def test_whatever_stands_in_a_place_nothing_else_is_raised_and_all_of_it_can_be_
     name: str, data: st.DataObject
 ) -> None:
     page = PAGES[name]["page"]
-    damaged = json.dumps(_with(page, data.draw(st.sampled_from(_places(page))), data.draw(odd))).encode()
+    damaged = json.dumps(changed(page, data.draw(st.sampled_from(places(page))), data.draw(odd))).encode()
     known = data.draw(st.sampled_from([None, Fingerprint(None, image=True), Fingerprint(NOW, image=False)]))
     for read in (threads, lambda *rest: replies(rest[0], THREAD, *rest[1:])):
         try:
