@@ -6,21 +6,24 @@ from collections.abc import Mapping
 from services.api.http import unknown_fields
 from services.api.http.problems import invalid
 
-READ = {
-    "bluesky": ("did", "jetstream", "service"),
+NEEDED = {
     "facebook": ("page",),
     "instagram": ("user",),
     "linkedin": ("organization",),
-    "mastodon": ("service", "token"),
     "threads": ("user",),
     "tiktok": ("business", "identifier"),
     "x": ("user",),
     "youtube": ("channel",),
 }
-"""What each platform's connector reads. Platforms without a connector are not checked."""
-NEEDED = {name: fields for name, fields in READ.items() if name not in ("bluesky", "mastodon")}
 """What a platform's webhooks are told apart by. The first is the platform's id of the account, without which they are
 nobody's; without TikTok's second the account's own answers would be taken for comments."""
+READ = {
+    "bluesky": ("did", "jetstream", "service", "password"),
+    "mastodon": ("service", "token"),
+    **{name: (*fields, "token") for name, fields in NEEDED.items() if name != "x"},
+    "x": NEEDED["x"],
+}
+"""What each platform's connector reads. Platforms without a connector are not checked."""
 STREAMS = ("jetstream", "service")
 _SERVER = re.compile(r"https?://[^/?#@\s]+/?")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
