@@ -183,6 +183,13 @@ ALERTS = (
         "An account on {{ $labels.platform }} cannot be read until somebody does something.",
     ),
     Alert(
+        "RapportErrandsWaiting",
+        "max by (environment) (rapport_ingest_errands_oldest_seconds) > 600",
+        "5m",
+        TICKET,
+        "An answer that somebody wrote has not reached its platform for 10 minutes.",
+    ),
+    Alert(
         "RapportIngestQuiet",
         "sum by (environment, platform) (increase(rapport_ingest_interactions_accepted_total[1h]))"
         " < 0.1 * sum by (environment, platform) (increase(rapport_ingest_interactions_accepted_total[1h] offset 1w))"

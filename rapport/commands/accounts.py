@@ -178,10 +178,10 @@ def list_(brand: Brand, data: client.Place = None, as_json: Json = False) -> Non
         print_table(columns, found)
 
 
-def _asked_token() -> str:
-    """A token that somebody types, unseen; from standard input where that is no terminal."""
+def _asked(secret: str) -> str:
+    """A token or a password that somebody types, unseen; from standard input where that is no terminal."""
     if sys.stdin.isatty():
-        return getpass.getpass("Access token: ").strip()
+        return getpass.getpass({"token": "Access token: ", "password": "App password: "}[secret]).strip()
     return sys.stdin.readline(MOST_TOKEN).strip()
 
 
@@ -192,7 +192,9 @@ def _connection(pairs: list[str] | None, ask_token: bool) -> dict[str, Any]:
         raise typer.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--connection")
     found = {name: value for name, _, value in parts}
     if ask_token:
-        found["token"] = _asked_token()
+        # Bluesky has no tokens that somebody could copy, but app passwords.
+        secret = "password" if "did" in found else "token"
+        found[secret] = _asked(secret)
     return {"connection": found} if found else {}
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from rapport.contracts.controls import Control
 from rapport.contracts.cursors import Cursor
+from rapport.contracts.errands import Errand
 from rapport.contracts.events import (
     Alert,
     Brand,
@@ -35,6 +36,7 @@ SCHEMA: Mapping[str, Any] = {
     "rapport.missing-post.v1": MissingPost,
     "rapport.brand.v1": Brand,
     "rapport.cursor.v1": Cursor,
+    "rapport.errand.v1": Errand,
 }
 """What decodes each type. The names are the public contract; the structs are this version's reading of it."""
 

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from rapport.contracts.errands import ErrandState
 from rapport.contracts.events import Kind, Text, UtcTime
 from rapport.contracts.topics import CURSORS, key_of, partition_of
 
@@ -65,7 +66,7 @@ class AccountState(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_fi
     """When the newest interaction that was read occurred."""
 
 
-Cursor: TypeAlias = Claim | Position | Remembered | AccountState
+Cursor: TypeAlias = Claim | Position | Remembered | AccountState | ErrandState
 
 
 def partition_of_brand(brand: str) -> int:
@@ -88,6 +89,11 @@ def state_key(account: str) -> bytes:
     return key_of(account, "state", "")
 
 
+def errand_key(account: str, errand: str) -> bytes:
+    """The key of what became of an errand."""
+    return key_of(account, "errand", errand)
+
+
 def key_of_cursor(cursor: Cursor, partition: int) -> bytes:
     """The key of a record. `partition` is where it lies."""
     match cursor:
@@ -99,3 +105,5 @@ def key_of_cursor(cursor: Cursor, partition: int) -> bytes:
             return thing_key(cursor.account, cursor.thing)
         case AccountState():
             return state_key(cursor.account)
+        case ErrandState():
+            return errand_key(cursor.account, cursor.errand)

@@ -111,6 +111,16 @@ CURSORS = Topic(
     config={**_COMPACTED, **_LOG_TIME, "min.compaction.lag.ms": str(2 * DAY_MS)},
 )
 INGEST_GROUP = "rapport-ingest"
+ERRANDS = Topic(
+    name="rapport.errands.v1",
+    key=("brand",),
+    types=("rapport.errand.v1",),
+    writers=("api",),
+    readers=("ingest", "projector"),
+    # Whoever has the lease of a brand's accounts does its errands.
+    fixed=CURSORS.fixed,
+    config={**_kept(KEPT_DAYS), **_LOG_TIME},
+)
 
 SCORER_GROUP = "rapport-scorer"
 SCORER_APPLICATION = "rapport-1"
@@ -173,6 +183,7 @@ CATALOGUE: tuple[Topic, ...] = (
     REMINDERS,
     BRANDS,
     CURSORS,
+    ERRANDS,
     EXCHANGES_CHANGELOG,
     RELATIONSHIPS_CHANGELOG,
     *DEAD_LETTERS,

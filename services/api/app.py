@@ -33,6 +33,7 @@ from services.api.campaigns import routes as campaigns
 from services.api.channels import routes as channels
 from services.api.communities import routes as communities
 from services.api.consistency import routes as consistency
+from services.api.errands import routes as errands
 from services.api.exchanges import routes as exchanges
 from services.api.followers import routes as followers
 from services.api.http import conditional, idempotency, middleware, problems
@@ -68,6 +69,7 @@ ROUTES = (
     keys,
     overview,
     exchanges,
+    errands,
     followers,
     alerts,
     movers,

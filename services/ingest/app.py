@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from rapport.contracts.errands import Errand
 from rapport.kit import health as probes
 from rapport.kit import tracing
 from rapport.kit.broker import kafka
@@ -25,12 +26,14 @@ from rapport.kit.log import set_up
 from rapport.kit.probe import Probe, room_in
 from services.ingest.broker import Broker
 from services.ingest.connectors.connector import Shared
-from services.ingest.connectors.platforms import Platforms, connectors, hooks
+from services.ingest.connectors.platforms import Platforms, hooks, make
 from services.ingest.directory import KAFKA_GONE, NOT_READ, Directory
 from services.ingest.door import Door
+from services.ingest.errands.desk import Desk
+from services.ingest.errands.errand_log import ErrandLog
 from services.ingest.heartbeat import beat
 from services.ingest.hooks.endpoint import Hooks
-from services.ingest.leases.leases import Leases
+from services.ingest.leases.leases import Lease, Leases
 from services.ingest.settings import IngestSettings
 
 CLOSE_WITHIN = 10
@@ -64,11 +67,20 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         guard = Guard(allow_private=settings.allow_private)
         shared = Shared(settings.data / "ingest", broker, utc_now, log, guard)
         leases = Leases(settings.kafka, settings.instance, broker, shared.folder, log)
-        platforms = Platforms(connectors(settings, shared, leases))
+        made = make(settings, shared, leases)
+        platforms = Platforms(made.connectors)
+        desk = Desk(made.speakers, leases, directory.account, utc_now, log)
+        errands = ErrandLog(settings.kafka, leases, utc_now, log)
         followed = asyncio.Event()
+
+        def asked(lease: Lease, errand: Errand) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended; so does the service
+                loop.call_soon_threadsafe(desk.take, lease, errand)
 
         def follow() -> None:
             platforms.follow(directory.accounts())
+            if not followed.is_set():
+                errands.start(asked)  # whose accounts are known now
             followed.set()
 
         def changed() -> None:
@@ -101,7 +113,9 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
             going_round.cancel()
             for probe in asking:
                 probe.stop()
+            await asyncio.to_thread(errands.stop)
             await leases.leave()
+            await desk.close()
             await platforms.close()
             await leases.close()
             await asyncio.to_thread(directory.stop)

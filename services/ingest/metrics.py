@@ -46,5 +46,10 @@ QUOTA = Gauge(
     "rapport_ingest_quota_left", "Units of a platform's daily quota that this process may spend", ("platform",)
 )
 ASKED = Counter("rapport_ingest_platform_requests_total", "Requests to a platform by outcome", ("platform", "outcome"))
+ERRANDS = Counter(
+    "rapport_ingest_errands_total", "Answers, hidings and likes by how they ended", ("platform", "deed", "outcome")
+)
+ERRANDS_WAITING = Gauge("rapport_ingest_errands_waiting", "Answers, hidings and likes that have not ended")
+ERRANDS_OLDEST = Gauge("rapport_ingest_errands_oldest_seconds", "Since when the oldest of them waits")
 STATES = Gauge("rapport_ingest_account_states", "Accounts that this process reads, by state", ("platform", "state"))
 HIDDEN = Gauge("rapport_ingest_hidden_brands", "Brands that this version cannot read")

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from rapport import partitions
-from rapport.contracts.topics import ALERTS_DEAD, BRANDS, CATALOGUE, CONVERSATIONS, CURSORS
+from rapport.contracts.topics import ALERTS_DEAD, BRANDS, CATALOGUE, CONVERSATIONS, CURSORS, ERRANDS
 from rapport.kit.config import ServiceSettings
 
 
@@ -22,7 +22,11 @@ def test_topics_without_a_count_of_their_own_have_as_many_as_the_setting_says(
 ) -> None:
     monkeypatch.setenv("RAPPORT_PARTITIONS", "48")
     assert {topic.partitions for topic in CATALOGUE if topic.fixed is None} == {48}
-    assert {topic.name: topic.partitions for topic in CATALOGUE if topic.fixed} == {BRANDS.name: 1, CURSORS.name: 12}
+    assert {topic.name: topic.partitions for topic in CATALOGUE if topic.fixed} == {
+        BRANDS.name: 1,
+        CURSORS.name: 12,
+        ERRANDS.name: 12,
+    }
     assert (BRANDS.partitions, CONVERSATIONS.partitions, ALERTS_DEAD.partitions) == (1, 48, 48)
 
 

@@ -186,6 +186,7 @@ CASES: tuple[Case, ...] = (
         10,
         5,
     ),
+    Case("RapportErrandsWaiting", (Series("rapport_ingest_errands_oldest_seconds", 5, 700),), {}, 10, 5),
     Case("RapportAccountsUnread", (Series("rapport_ingest_leases", 12, 11),), {}, 10, 5),
     Case(
         "RapportAccountsBehind",

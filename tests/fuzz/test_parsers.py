@@ -318,6 +318,7 @@ ELSEWHERE = {
     "services/ingest/connectors/youtube/normalise.py:replies": "its own tests damage every page",
     "services/ingest/connectors/youtube/normalise.py:threads": "its own tests damage every page",
     "services/ingest/hooks/delivery.py:decode": "tests/services/ingest/hooks damages every delivery",
+    "services/ingest/errands/words.py:read": "tests/services/ingest/errands/test_hostile.py gives it any answer",
     "services/ingest/leases/rows.py:read": "it is `codec.decode`, which has cases",
     "services/ingest/hooks/delivery.py:iso_time_of": "tests/services/ingest/hooks damages every delivery",
     "services/ingest/hooks/meta.py:challenge": "tests/services/ingest/hooks sends it odd challenges",

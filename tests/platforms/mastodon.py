@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
@@ -35,6 +35,7 @@ from tests.platforms.serving import LocalServer
 
 TOKEN, USER, PAGING = "token", "user", "paging"
 PAGED = ("min_id", "since_id", "max_id", "page")
+MOST_CHARACTERS = 500
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -121,6 +122,17 @@ class MastodonServer(LocalServer):
         self.requests: list[Asked] = []
         self.silenced: set[str] = set()
         """Accounts whose notifications the policy holds back from who does not ask for them."""
+        self.reading: set[str] = set()
+        """Tokens that may not write."""
+        self.favourites: list[tuple[str, str]] = []
+        """Who favoured which status."""
+        self.keeps_keys = True
+        """Whether it knows a status that was sent with the same `Idempotency-Key` before."""
+        self._keys: dict[tuple[str, str], str] = {}
+        self.hanging = 0
+        """How many requests have come and are not carried out yet."""
+        self._lost = 0
+        self._late: list[float] = []
         self.duplicate_frames = False
         self.most_notifications = 80
         """On one page, whatever is asked for."""
@@ -211,6 +223,7 @@ class MastodonServer(LocalServer):
     def favourite(self, who: str, status: str) -> None:
         """Somebody favourites a status."""
         with self._lock:
+            self.favourites.append((who, status))
             self._notify(self._statuses[status].author, "favourite", who, status)
 
     def unfavourite(self, who: str, status: str) -> None:
@@ -277,6 +290,21 @@ class MastodonServer(LocalServer):
         """The next requests are answered only after so many seconds."""
         with self._lock:
             self._hangs += [seconds] * times
+
+    def lose_answers(self, times: int = 1) -> None:
+        """The next things that are written are there, but nobody is told: what stands before it answers 502."""
+        with self._lock:
+            self._lost += times
+
+    def answer_late(self, seconds: float) -> None:
+        """The next thing that is written is there at once, but is answered only after so many seconds."""
+        with self._lock:
+            self._late.append(seconds)
+
+    def answers(self, status: str) -> list[Status]:
+        """What was written in answer to a status."""
+        with self._lock:
+            return [one for one in self._statuses.values() if one.to == status]
 
     def limit(self, which: str, most: int, seconds: float) -> None:
         """Sets a rate limit: `token`, `user` or `paging`."""
@@ -468,7 +496,10 @@ class MastodonServer(LocalServer):
                 Route("/api/v1/notifications", self._limited(self._get_notifications)),
                 Route("/api/v1/accounts/verify_credentials", self._limited(self._get_credentials)),
                 Route("/api/v1/accounts/{id}/statuses", self._limited(self._get_statuses)),
+                Route("/api/v1/statuses", self._limited(self._post_status), methods=["POST"]),
                 Route("/api/v1/statuses/{id}", self._limited(self._get_status)),
+                Route("/api/v1/statuses/{id}/context", self._limited(self._get_context)),
+                Route("/api/v1/statuses/{id}/favourite", self._limited(self._post_favourite), methods=["POST"]),
                 Route("/api/v2/instance", self._limited(self._get_instance, public=True)),
                 Route("/api/v1/streaming/health", lambda _: PlainTextResponse("OK")),
                 WebSocketRoute("/api/v1/streaming", self._stream),
@@ -486,7 +517,10 @@ class MastodonServer(LocalServer):
             with self._lock:
                 hang = self._hangs.pop(0) if self._hangs else 0
                 failure = self._failures.pop(0) if self._failures else None
+            request.state.form = dict(parse_qsl((await request.body()).decode()))
+            self.hanging += 1
             await asyncio.sleep(hang)
+            self.hanging -= 1
             if failure is not None:
                 waits = {} if failure[1] is None else {"Retry-After": f"{failure[1]:g}"}
                 return JSONResponse({"error": "Something went wrong on our end"}, failure[0], headers=waits)
@@ -497,9 +531,16 @@ class MastodonServer(LocalServer):
                 limits, exceeded = self._count(token or "", account or "", request.query_params)
                 if exceeded:
                     return JSONResponse({"error": "Too many requests"}, 429, headers=limits)
+                if request.method == "POST" and token in self.reading:
+                    why = "This action is outside the authorized scopes"
+                    return JSONResponse({"error": why}, 403, headers=limits)
                 answered = answer(request, account or "")
                 answered.headers.update(limits)
-                return answered
+                lost = request.method == "POST" and self._lost > 0
+                self._lost -= lost
+                late = self._late.pop(0) if request.method == "POST" and self._late else 0
+            await asyncio.sleep(late)
+            return PlainTextResponse("", 502) if lost else answered
 
         return asked
 
@@ -564,6 +605,51 @@ class MastodonServer(LocalServer):
         if one is None or (one.visibility not in {"public", "unlisted"} and account not in (one.author, *one.mentions)):
             return JSONResponse({"error": "Record not found"}, 404)
         return JSONResponse(self._status(one))
+
+    def _seen(self, request: Request, account: str) -> Status | None:
+        one = self._statuses.get(request.path_params["id"])
+        hidden = one is not None and one.visibility not in {"public", "unlisted"}
+        return None if one is None or (hidden and account not in (one.author, *one.mentions)) else one
+
+    def _get_context(self, request: Request, account: str) -> Response:
+        if self._seen(request, account) is None:
+            return JSONResponse({"error": "Record not found"}, 404)
+        below, found = {request.path_params["id"]}, []
+        for one in self._statuses.values():  # in the order in which they were written
+            if one.to in below:
+                below.add(one.id)
+                found.append(self._status(one))
+        return JSONResponse({"ancestors": [], "descendants": found})
+
+    def _post_favourite(self, request: Request, account: str) -> Response:
+        one = self._seen(request, account)
+        if one is None:
+            return JSONResponse({"error": "Record not found"}, 404)
+        if (account, one.id) not in self.favourites:
+            self.favourite(account, one.id)
+        return JSONResponse({**self._status(one), "favourited": True})
+
+    def _post_status(self, request: Request, account: str) -> Response:
+        form, key = request.state.form, request.headers.get("idempotency-key")
+        if key and self.keeps_keys and (known := self._keys.get((account, key))):
+            return JSONResponse(self._status(self._statuses[known]))
+        text, to = form.get("status", ""), form.get("in_reply_to_id")
+        if not text:
+            return JSONResponse({"error": "Validation failed: Text can't be blank"}, 422)
+        if len(text) > MOST_CHARACTERS:
+            why = f"Validation failed: Text character limit of {MOST_CHARACTERS} exceeded"
+            return JSONResponse({"error": why}, 422)
+        if to and to not in self._statuses:
+            return JSONResponse({"error": "The post you are trying to reply to does not appear to exist."}, 404)
+        named = [each.id for each in self._accounts.values() if f"@{each.acct}" in text.split()]
+        words = [word for word in text.split(" ") if word not in {f"@{self._accounts[each].acct}" for each in named}]
+        made = self.post(
+            account, " ".join(words), to=to, mentions=named, visibility=form.get("visibility", "public"),
+            warning=form.get("spoiler_text", ""),
+        )  # fmt: skip
+        if key:
+            self._keys[account, key] = made
+        return JSONResponse(self._status(self._statuses[made]))
 
     def _get_instance(self, _: Request, __: str) -> Response:
         urls = {"streaming": self.address.replace("http", "ws", 1)}

@@ -3,6 +3,7 @@
 Shapes: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/docs/comments/list and …/docs/errors
 """
 
+import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.platforms.serving import LocalServer
@@ -44,6 +45,11 @@ class YoutubeServer(LocalServer):
         """When (monotonic), and what with its query."""
         self.quota: int | None = None
         """Units left; None for no end of them."""
+        self.tokens: dict[str, str] = {}
+        """The channel that somebody may write for, by their token."""
+        self.held: set[str] = set()
+        """Comments that are held for review."""
+        self._lost = 0
         self._threads: list[Comment] = []
         self._comments: dict[str, Comment] = {}
         self._channels: set[str] = set()
@@ -53,6 +59,8 @@ class YoutubeServer(LocalServer):
         routes = [
             Route("/youtube/v3/commentThreads", self._list_threads),
             Route("/youtube/v3/comments", self._list_comments),
+            Route("/youtube/v3/comments", self._insert, methods=["POST"]),
+            Route("/youtube/v3/comments/setModerationStatus", self._moderate, methods=["POST"]),
         ]
         super().__init__(Starlette(routes=routes))
 
@@ -88,6 +96,16 @@ class YoutubeServer(LocalServer):
         with self._lock:
             self._failures += [(status, reason)] * times
 
+    def lose_answers(self, times: int = 1) -> None:
+        """The next things that are written are there, but nobody is told: what stands before it answers 502."""
+        with self._lock:
+            self._lost += times
+
+    def answers(self, comment: str) -> list[str]:
+        """What was answered to a comment."""
+        with self._lock:
+            return [one.text for one in self._comments[comment].replies]
+
     def recover(self) -> None:
         """Requests do not fail any more."""
         with self._lock:
@@ -101,19 +119,54 @@ class YoutubeServer(LocalServer):
         self._made += 1
         return f"Ugy{self._made:08d}"
 
-    def _refused(self, request: Request) -> JSONResponse | None:
+    def _refused(self, request: Request, units: int = 1) -> JSONResponse | None:
         self.requests.append((time.monotonic(), f"{request.url.path}?{request.url.query}"))
         with self._lock:
             if self._failures:
                 return _error(*self._failures.pop(0))
         given = request.headers.get("x-goog-api-key") or request.query_params.get("key")
-        if given != self.key:
+        if self._bearer(request):
+            if self._bearer(request) not in self.tokens:
+                return _error(401, "authError")
+        elif request.method == "POST":
+            return _error(401, "required")
+        elif given != self.key:
             return _error(400, "keyInvalid")
         if self.quota is not None:
-            if self.quota <= 0:
+            if self.quota < units:
                 return _error(403, "quotaExceeded")
-            self.quota -= 1
+            self.quota -= units
         return None
+
+    def _bearer(self, request: Request) -> str:
+        return request.headers.get("authorization", "").removeprefix("Bearer ")
+
+    async def _insert(self, request: Request) -> Response:
+        if (no := self._refused(request, 50)) is not None:
+            return no
+        said = json.loads(await request.body())["snippet"]
+        with self._lock:
+            if said["parentId"] not in self._comments or "." in said["parentId"]:
+                return _error(404, "parentCommentNotFound")
+            if "forbidden" in said["textOriginal"]:
+                return _error(400, "processingFailed")
+            made = self.reply(said["parentId"], said["textOriginal"], author=self.tokens[self._bearer(request)])
+            return self._told(JSONResponse(_comment(self._comments[made])))
+
+    async def _moderate(self, request: Request) -> Response:
+        if (no := self._refused(request, 50)) is not None:
+            return no
+        query = request.query_params
+        with self._lock:
+            if query["id"] not in self._comments:
+                return _error(404, "commentNotFound")
+            change = self.held.add if query["moderationStatus"] == "heldForReview" else self.held.discard
+            change(query["id"])
+            return self._told(Response(status_code=204))
+
+    def _told(self, answer: Response) -> Response:
+        lost, self._lost = self._lost > 0, max(0, self._lost - 1)
+        return Response(status_code=502) if lost else answer
 
     async def _list_threads(self, request: Request) -> JSONResponse:
         if (no := self._refused(request)) is not None:

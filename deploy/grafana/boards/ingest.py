@@ -133,6 +133,35 @@ def board() -> Dashboard:
                 ],
             ),
             (
+                "Answers written here",
+                [
+                    graph(
+                        "Ended",
+                        "Answers, hidings and likes, by how they ended.",
+                        "cps",
+                        Query(
+                            rate("rapport_ingest_errands_total", "platform, deed, outcome"),
+                            "{{platform}} {{deed}} {{outcome}}",
+                        ),
+                    ),
+                    runbooks(
+                        graph(
+                            "Waiting",
+                            "Answers, hidings and likes that have not reached their platform.",
+                            "short",
+                            Query("sum(rapport_ingest_errands_waiting{$E})", "how many"),
+                        ),
+                        "RapportErrandsWaiting",
+                    ),
+                    graph(
+                        "The oldest of them",
+                        "For how long it has been waiting. After a day it is given up.",
+                        "s",
+                        Query("max(rapport_ingest_errands_oldest_seconds{$E})", "the oldest"),
+                    ),
+                ],
+            ),
+            (
                 "The door",
                 [
                     graph(

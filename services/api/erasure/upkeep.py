@@ -57,6 +57,7 @@ def _remove(run: TaskRun, person: ErasedDocument) -> None:
     id = follower_id(its["brand"], its["platform"], follower)  # noqa: A001
     stage_after.forget(database, id)
     _unlink(run, its["brand"], f"{its['platform']}/{follower}")
+    _forget_errands(database, its, follower)
     for collection in ("profiles", "followers"):
         database[collection].delete_one({"_id": id})
     community_judging.forget(database, its["brand"], its["platform"], follower, run.now)
@@ -101,6 +102,15 @@ def _blank(database: Database[Any], its: Document, follower: str) -> None:
     # Without $literal, `first` would be merged into the stored one and its text would stay.
     blank = {name: {"$literal": value} for name, value in BLANK_EXCHANGE.items()}
     database["exchanges"].update_many(query, [{"$set": {**blank, "written_at": "$$NOW"}}], hint="follower")
+
+
+def _forget_errands(database: Database[Any], its: Document, follower: str) -> None:
+    """What was answered to them. That they were answered stays with the exchange."""
+    query = {**its, "follower": follower}
+    while found := database["errands"].find(query, {"_id": 1}).hint("follower").limit(AT_ONCE).to_list():
+        ids = {"_id": {"$in": [each["_id"] for each in found]}}
+        database["errand_states"].delete_many(ids)
+        database["errands"].delete_many(ids)
 
 
 def _forget_beginning(run: TaskRun, its: Document, follower: str) -> None:

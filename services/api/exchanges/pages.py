@@ -1,5 +1,6 @@
 """The pages of exchanges and their forms."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -7,9 +8,13 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from rapport.contracts.errands import Deed
+from rapport.domain.errands import LONGEST
 from rapport.domain.times import ms
 from services.api.brands.documents import BrandDocument
+from services.api.errands import service as errands
 from services.api.exchanges import decisions
+from services.api.exchanges.repository import Exchanges
 from services.api.exchanges.schemas import ExchangesQuery
 from services.api.exchanges.service import exchange_detail, page_of_exchanges
 from services.api.http.context import Context, ContextDep
@@ -18,8 +23,8 @@ from services.api.http.schemas import LONGEST_WHY
 from services.api.keys.service import Principal
 from services.api.storage.tenants import Tenants
 from services.api.web import wording
-from services.api.web.form_fields import TypedText
-from services.api.web.forms import FormRoute
+from services.api.web.form_fields import Ref, TypedText
+from services.api.web.forms import FormRoute, as_stored
 from services.api.web.frame import (
     HEADERS,
     Brand,
@@ -37,14 +42,15 @@ PAGE_SHOWN = 25
 
 NO_REPLY_NEEDED, REPLY_NEEDED = "no-reply-needed", "reply-needed"
 SHOWN_WITHIN = timedelta(seconds=60)
-"""How long the page says that a decision is on its way. It takes a second or two."""
+"""How long the page says that a decision or an answer is on its way. It takes a second or two."""
+_ERRAND = re.compile(r"errand-([0-9a-f]{32})")
 
 
 @router.get("/brands/{brand}/exchanges/{id}")
 async def exchange_page(
     id: str, brand: Brand, who: Visitor, context: ContextDep, noted: str = "", at: int = 0
 ) -> HTMLResponse:
-    """One exchange. `noted` is what was decided `at` (ms), shown until the exchange shows it."""
+    """One exchange. `noted` is what was decided or asked for `at` (ms), shown until the exchange shows it."""
     recent = at > ms(datetime.now(UTC) - SHOWN_WITHIN)
     return await _exchange(context, brand, id, who, noted=noted if recent else "", at=at)
 
@@ -61,13 +67,22 @@ async def _exchange(
     wrong: str = "",
     why: str = "",
     spam: bool = False,
+    unanswered: str = "",
+    text: str = "",
 ) -> HTMLResponse:
-    """The page. `wrong`: what is wrong with the decision that was sent, with its `why` and `spam`."""
+    """The page. `wrong`: what is wrong with the decision that was sent, with its `why` and `spam`; `unanswered`: what
+    is wrong with the answer, with its `text`.
+    """
     zone = brand["settings"]["timezone"]
-    found = await exchange_detail(context.database, Tenants.one(brand["_id"]), id, zone, datetime.now(UTC))
-    if found is None:
+    tenants = Tenants.one(brand["_id"])
+    stored = await Exchanges(context.database, tenants).find(id)
+    found = await exchange_detail(context.database, tenants, id, zone, datetime.now(UTC))
+    if found is None or stored is None:
         raise not_found("exchange")
+    done = await errands.of_exchange(context.database, tenants, id)
     to_come = {NO_REPLY_NEEDED: found.state == "open", REPLY_NEEDED: found.decision is not None}
+    if (asked := _ERRAND.fullmatch(noted)) is not None:
+        to_come[noted] = not any(each.id == asked[1] and each.state not in ("asked", "sending") for each in done)
     return page(
         "exchanges/exchange.html",
         status,
@@ -76,8 +91,14 @@ async def _exchange(
         exchange=found,
         noted=f"noted={noted}&at={at}" if to_come.get(noted) else "",
         wrong=wrong,
+        asked=asked is not None and to_come[noted],
         why=why,
         spam=spam,
+        errands=done,
+        possible=await errands.possible(context.database, tenants, stored),
+        longest_answer=LONGEST.get(found.platform, 0),
+        unanswered=unanswered,
+        text=text,
     )
 
 
@@ -116,12 +137,30 @@ async def decide_that_a_reply_is_needed(id: str, brand: Brand, who: Editor, cont
     return _noted(brand, id, REPLY_NEEDED)
 
 
+@router.post("/brands/{brand}/exchanges/{id}/{deed}")
+async def do_on_the_platform(
+    id: str, deed: Deed, brand: Brand, who: Editor, context: ContextDep, text: TypedText = "", comment: Ref = ""
+) -> Response:
+    """The forms that answer, hide, show again and like."""
+    tenants = Tenants.one(brand["_id"])
+    said = as_stored(text).strip() if deed == "answer" else None
+    before = await errands.of_exchange(context.database, tenants, id)
+    key = errands.typed_key(before, who.key, deed, comment or None, said)
+    try:
+        errand = await errands.ask(context, tenants, id, deed, who.name, key, comment=comment or None, text=said)
+    except ProblemError as error:
+        return await _refused(context, brand, id, who, error, into="unanswered", text=text)
+    return _noted(brand, id, f"errand-{errand.id}")
+
+
 async def _refused(
-    context: Context, brand: BrandDocument, id: str, who: Principal, error: ProblemError, **sent: Any
-) -> HTMLResponse:
+    context: Context, brand: BrandDocument, id: str, who: Principal, error: ProblemError, into: str = "wrong",
+    **sent: Any,
+) -> HTMLResponse:  # fmt: skip
     if error.status == 404:
         raise error
-    return await _exchange(context, brand, id, who, error.status, wrong=sentence(error), **sent)
+    told: dict[str, Any] = {into: sentence(error), **sent}
+    return await _exchange(context, brand, id, who, error.status, **told)
 
 
 def _noted(brand: BrandDocument, id: str, what: str) -> Response:

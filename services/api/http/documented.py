@@ -39,5 +39,5 @@ def with_headers(document: dict[str, Any]) -> dict[str, Any]:
 
 def _add(operation: dict[str, Any], parameter: dict[str, Any]) -> None:
     parameters = operation.setdefault("parameters", [])
-    if parameter not in parameters:
+    if all((each["name"], each["in"]) != (parameter["name"], parameter["in"]) for each in parameters):
         parameters.append(parameter)

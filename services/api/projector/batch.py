@@ -9,6 +9,7 @@ import msgspec
 from rapport.contracts import codec
 from rapport.contracts.controls import FollowerErased, Heartbeat
 from rapport.contracts.cursors import AccountState
+from rapport.contracts.errands import Errand, ErrandState
 from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
 from rapport.contracts.rows import EPOCH, EPOCH_HEADER, ERASED, FOLLOWER, MOVED, FollowerRow, parts_of
 from rapport.contracts.topics import (
@@ -16,12 +17,19 @@ from rapport.contracts.topics import (
     CONVERSATIONS,
     CURSORS,
     ENGAGEMENTS,
+    ERRANDS,
     EXCHANGES,
     RELATIONSHIPS_CHANGELOG,
 )
 from rapport.kit.broker.dead_letters import place_of
 from rapport.kit.log import about
 from services.api.alerts.documents import AlertDocument, alert_document
+from services.api.errands.documents import (
+    ErrandDocument,
+    ErrandStateDocument,
+    errand_document,
+    errand_state_document,
+)
 from services.api.exchanges.documents import ExchangeDocument, exchange_document
 from services.api.followers.documents import NewFollower, follower_document
 from services.api.interactions.documents import (
@@ -45,7 +53,7 @@ CONTROL_TYPE = "rapport.control.v1"
 
 _followers = msgspec.json.Decoder(FollowerRow)
 
-SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES, RELATIONSHIPS_CHANGELOG, CURSORS)
+SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES, RELATIONSHIPS_CHANGELOG, CURSORS, ERRANDS)
 PUT_ASIDE = frozenset({CONVERSATIONS.name, ENGAGEMENTS.name})
 """Topics that outsiders write to. Unreadable records there go to the dead letters.
 
@@ -84,6 +92,9 @@ class Batch:
     """The latest of each ingest process."""
     states: dict[str, AccountStateDocument] = field(default_factory=dict)
     """The latest of each account that is asked for news."""
+    errands: dict[str, ErrandDocument] = field(default_factory=dict)
+    errand_states: dict[str, ErrandStateDocument] = field(default_factory=dict)
+    """The latest of each errand."""
     parts: set[Part] = field(default_factory=set)
     """The parts of hours to recount; known once the interactions are stored."""
     sources: dict[str, Any] = field(default_factory=dict)
@@ -167,6 +178,15 @@ def _add_cursor(batch: Batch, record: Any) -> None:
     cursor = codec.decode(codec.type_of(record.headers), record.value)
     if isinstance(cursor, AccountState):  # the rest is ingest's own
         batch.states[cursor.account] = account_state_document(cursor, record.timestamp)
+    elif isinstance(cursor, ErrandState):
+        batch.errand_states[cursor.errand] = errand_state_document(cursor, record.timestamp)
+
+
+def _add_errand(batch: Batch, record: Any) -> None:
+    errand = codec.decode(codec.type_of(record.headers), record.value)
+    if not isinstance(errand, Errand):
+        raise codec.UndecodableError(f"a {type(errand).__name__}, but only errands belong here")
+    batch.errands.setdefault(errand.id, errand_document(errand))
 
 
 def _add_alert(batch: Batch, record: Any) -> None:
@@ -219,4 +239,5 @@ _READERS = {
     EXCHANGES.name: _add_exchange,
     RELATIONSHIPS_CHANGELOG.name: _add_follower,
     CURSORS.name: _add_cursor,
+    ERRANDS.name: _add_errand,
 }

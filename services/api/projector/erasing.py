@@ -10,6 +10,7 @@ from rapport.domain.erasing import ERASED, erased_name
 from rapport.kit.mongo import Document
 from services.api.alerts.documents import AlertDocument
 from services.api.erasure.documents import ErasedDocument
+from services.api.errands.documents import ErrandDocument
 from services.api.exchanges.documents import ExchangeDocument
 from services.api.followers.documents import NewFollower
 from services.api.interactions.documents import InteractionDocument, ProfileDocument
@@ -60,13 +61,14 @@ def note(database: Database[Any], batch: Batch) -> None:
 
 
 def leave_out(database: Database[Any], batch: Batch) -> None:
-    """Takes erased people out of a batch: their interactions and rows, and in exchanges and alerts what names them."""
+    """Takes erased people out of a batch: what is theirs, and in exchanges and alerts what names them."""
     keys = {
         *(key for each in batch.interactions.values() if (key := key_of_interaction(each)) is not None),
         *(_key_of_row(each) for each in batch.profiles.values()),
         *(_key_of_row(each) for each in batch.followers.values() if each is not None),
         *(key_of_exchange(each) for each in batch.exchanges.values()),
         *(key_of_exchange(each) for each in batch.alerts.values()),
+        *(_key_of_row(each) for each in batch.errands.values()),
     }
     if not keys:
         return
@@ -81,6 +83,7 @@ def leave_out(database: Database[Any], batch: Batch) -> None:
     batch.followers = {
         key: each for key, each in batch.followers.items() if each is None or _key_of_row(each) not in erased
     }
+    batch.errands = {key: each for key, each in batch.errands.items() if _key_of_row(each) not in erased}
     for exchange_id, exchange in batch.exchanges.items():
         if key_of_exchange(exchange) in erased:
             batch.exchanges[exchange_id] = cast("ExchangeDocument", {**exchange, **BLANK_EXCHANGE})
@@ -104,7 +107,7 @@ def key_of_exchange(document: ExchangeDocument | AlertDocument) -> str:
     return _key(document["brand"], document["platform"], document["follower"]["id"])
 
 
-def _key_of_row(document: ProfileDocument | NewFollower) -> str:
+def _key_of_row(document: ProfileDocument | NewFollower | ErrandDocument) -> str:
     return _key(document["brand"], document["platform"], document["follower"])
 
 

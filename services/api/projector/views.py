@@ -48,6 +48,9 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
         raise RefusedError(f"alert {name}: {why}")
     _upsert(database, "listening", batch.heartbeats)
     _upsert(database, "account_states", batch.states)
+    for name, why in _insert(database, "errands", batch.errands).items():
+        raise RefusedError(f"errand {name}: {why}")
+    _upsert(database, "errand_states", batch.errand_states)
     _upsert(database, "exchanges", batch.exchanges)
     _upsert(database, "profiles", batch.profiles)
     _upsert(database, "followers", _staged(database, batch.followers))

@@ -33,8 +33,9 @@ from rapport.contracts.controls import (
     PolicyVersion,
     ScoringSet,
 )
+from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account, Brand
-from rapport.contracts.topics import BRANDS, CONVERSATIONS, key_of, partition_of
+from rapport.contracts.topics import BRANDS, CONVERSATIONS, ERRANDS, key_of, partition_of
 from rapport.domain.erasing import erased_name
 from rapport.domain.times import ms
 from rapport.kit.broker.producer import NotAcknowledgedError, Record
@@ -87,6 +88,18 @@ class Publisher:
             key=key,
             value=codec.encode(decided),
             headers=codec.headers(CONTROL, id=decided.id, source=SOURCE, time=decided.at.isoformat()),
+        )
+        await self._broker.append([record])
+
+    async def ask(self, errand: Errand) -> None:
+        """Returns once the log has an errand. Raises NotAcknowledgedError; it can be repeated."""
+        key = key_of(errand.brand)
+        record = Record(
+            topic=ERRANDS.name,
+            partition=partition_of(key, ERRANDS.partitions),
+            key=key,
+            value=codec.encode(errand),
+            headers=codec.headers("rapport.errand.v1", id=errand.id, source=SOURCE, time=errand.at.isoformat()),
         )
         await self._broker.append([record])
 

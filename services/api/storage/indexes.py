@@ -217,6 +217,10 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("exchange", [("brand", _UP), ("exchange", _UP)]),
         _index("follower", [("brand", _UP), ("platform", _UP), ("follower.id", _UP)]),
     ),
+    "errands": (
+        _index("exchange", [("brand", _UP), ("exchange", _UP), ("at", _DOWN), ("_id", _DOWN)]),
+        _index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP)]),
+    ),
     "deliveries": (_index("alert", [("brand", _UP), ("alert", _UP)]),),
     "hour_parts": (_index("hour", [("brand", _UP), ("hour", _UP)]),),
     "hourly": (

@@ -26,6 +26,7 @@ from services.api.web.sessions import Sessions
 
 STATIC = Path(__file__).parent / "static"
 CLOSED_SHOWN = 4
+COMMENTS_SHOWN = 50
 COOKIE = "rapport_session"
 
 WITH_PAGES = (
@@ -123,6 +124,9 @@ def _templates() -> Environment:
         LONGEST_WHY=LONGEST_WHY,
         form_fields=form_fields,
         alert_said=wording.alert_said,
+        errand_said=wording.errand_said,
+        DEEDS=wording.DEEDS,
+        COMMENTS_SHOWN=COMMENTS_SHOWN,
         shown_name=wording.shown_name,
         version=_version(),
     )

@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from rapport.contracts.errands import GIVEN_UP_AFTER
 from rapport.domain.figures import duration, listed, percent
 from rapport.domain.naming import by_name
 from rapport.domain.platforms import platform_name
 from rapport.domain.times import local
 from rapport.kit.text import plain
+from services.api.errands.schemas import Errand
 from services.api.listening.service import Heard
 
 __all__ = ["percent"]
@@ -37,6 +39,7 @@ STEPS = {
     "retracted": "Retracted",
     "resolved": "Resolved",
 }
+DEEDS = {"answer": "Answer", "like": "Like", "hide": "Hide", "unhide": "Show again"}
 KINDS = {
     "comment": "commented",
     "mention": "mentioned the brand",
@@ -85,6 +88,19 @@ def alert_said(step: str, at: datetime, due_at: datetime, unconfirmed: bool, zon
         "resolved": "It was resolved after it was due.",
     }[step]
     return f"{said} Some data from the platform was missing, so there may be an answer." if unconfirmed else said
+
+
+def errand_said(errand: Errand, zone: str) -> str:
+    """How an answer, a hiding or a like stands, in a sentence or two."""
+    match errand.state:
+        case "done":
+            return f"Done {moment(errand.since, zone)}."
+        case "refused":
+            return f"Not done: {errand.why}."
+        case "waiting":
+            until = moment(errand.at + GIVEN_UP_AFTER, zone)
+            return f"Not done yet: {errand.why}. It is tried again until {until}."
+    return f"On its way. {errand.why[:1].upper()}{errand.why[1:]}." if errand.why else "On its way."
 
 
 def hearing(heard: Heard, zone: str) -> str:

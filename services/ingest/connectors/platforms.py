@@ -3,28 +3,39 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from rapport.kit.config import OutgoingSettings
 from services.ingest.connectors import bluesky, facebook, instagram, linkedin, mastodon, threads, tiktok, x, youtube
+from services.ingest.connectors.bluesky import speaker as bluesky_speaker
 from services.ingest.connectors.bluesky.connector import Bluesky
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.capabilities import Capabilities
 from services.ingest.connectors.connector import Accounts, Connector, Shared
+from services.ingest.connectors.facebook import speaker as facebook_speaker
 from services.ingest.connectors.facebook.hook import Facebook
 from services.ingest.connectors.facebook.settings import FacebookSettings
+from services.ingest.connectors.instagram import speaker as instagram_speaker
 from services.ingest.connectors.instagram.hook import Instagram
 from services.ingest.connectors.instagram.settings import InstagramSettings
+from services.ingest.connectors.linkedin import speaker as linkedin_speaker
 from services.ingest.connectors.linkedin.hook import LinkedIn
 from services.ingest.connectors.linkedin.settings import LinkedInSettings
+from services.ingest.connectors.mastodon import speaker as mastodon_speaker
 from services.ingest.connectors.mastodon.connector import mastodon as mastodon_connector
+from services.ingest.connectors.threads import speaker as threads_speaker
 from services.ingest.connectors.threads.hook import Threads
 from services.ingest.connectors.threads.settings import ThreadsSettings
+from services.ingest.connectors.tiktok import speaker as tiktok_speaker
 from services.ingest.connectors.tiktok.hook import Tiktok
 from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.connectors.x.hook import X
 from services.ingest.connectors.x.settings import XSettings
+from services.ingest.connectors.youtube import speaker as youtube_speaker
+from services.ingest.connectors.youtube.connector import quota_of as youtube_quota
 from services.ingest.connectors.youtube.connector import youtube as youtube_connector
 from services.ingest.connectors.youtube.settings import YoutubeSettings
+from services.ingest.errands.speaker import MakeSpeaker
 from services.ingest.hooks.hook import Hook
 from services.ingest.leases.leases import Leases
 
@@ -49,13 +60,34 @@ class PlatformSettings(
     """What the platforms' connectors are configured with."""
 
 
-def connectors(settings: PlatformSettings, shared: Shared, leases: Leases) -> dict[str, Connector]:
-    """A connector for each platform, reading nothing yet."""
-    return {
-        bluesky.PLATFORM: Bluesky(settings, shared),
-        mastodon.PLATFORM: mastodon_connector(leases, shared),
-        youtube.PLATFORM: youtube_connector(settings, leases, shared),
-    }
+@dataclass(frozen=True)
+class Made:
+    """By platform: a connector that reads nothing yet, and what speaks for its accounts."""
+
+    connectors: Mapping[str, Connector]
+    speakers: Mapping[str, MakeSpeaker]
+
+
+def make(settings: PlatformSettings, shared: Shared, leases: Leases) -> Made:
+    """Everything that calls a platform."""
+    quota = youtube_quota(settings, leases, shared)
+    return Made(
+        {
+            bluesky.PLATFORM: Bluesky(settings, shared),
+            mastodon.PLATFORM: mastodon_connector(leases, shared),
+            youtube.PLATFORM: youtube_connector(settings, quota, leases, shared),
+        },
+        {
+            bluesky.PLATFORM: bluesky_speaker.speakers(settings, shared),
+            facebook.PLATFORM: facebook_speaker.speakers(settings, shared),
+            instagram.PLATFORM: instagram_speaker.speakers(settings, shared),
+            linkedin.PLATFORM: linkedin_speaker.speakers(settings, shared),
+            mastodon.PLATFORM: mastodon_speaker.speakers(shared),
+            threads.PLATFORM: threads_speaker.speakers(settings, shared),
+            tiktok.PLATFORM: tiktok_speaker.speakers(settings, shared),
+            youtube.PLATFORM: youtube_speaker.speakers(settings, quota, shared),
+        },
+    )
 
 
 _PUSHING: tuple[Callable[[PlatformSettings], Hook], ...] = (Facebook, Instagram, LinkedIn, Threads, Tiktok, X)

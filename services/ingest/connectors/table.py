@@ -1,7 +1,10 @@
-"""What each platform gives: `python -m services.ingest.connectors.table` prints the table of docs/platforms.md."""
+"""What each platform gives and takes: `python -m services.ingest.connectors.table` prints the table in docs."""
 
 import sys
+from typing import get_args
 
+from rapport.contracts.errands import Deed
+from rapport.domain.errands import ABLE
 from services.ingest.connectors.capabilities import COLUMNS
 from services.ingest.connectors.platforms import CAPABILITIES
 
@@ -9,14 +12,21 @@ from services.ingest.connectors.platforms import CAPABILITIES
 def markdown() -> str:
     """The table."""
     rows = [
-        "| " + " | ".join(["", *COLUMNS, "how"]).strip() + " |",
-        "|" + "---|" * (len(COLUMNS) + 2),
+        "| " + " | ".join(["", *COLUMNS, "from here", "how"]).strip() + " |",
+        "|" + "---|" * (len(COLUMNS) + 3),
         *(
-            "| " + " | ".join([each.name, *(each.cell(column) for column in COLUMNS), each.how]) + " |"
-            for each in CAPABILITIES.values()
+            "| " + " | ".join([each.name, *(each.cell(column) for column in COLUMNS), _done(name), each.how]) + " |"
+            for name, each in CAPABILITIES.items()
         ),
     ]
     return "\n".join(rows)
+
+
+def _done(platform: str) -> str:
+    """What can be done on a platform from here."""
+    able = ABLE.get(platform, frozenset())
+    said = [deed for deed in get_args(Deed) if deed in able and deed != "unhide"]
+    return ", ".join(said) if said else "a link"
 
 
 if __name__ == "__main__":

@@ -116,6 +116,10 @@ class Leases:
         """The lease that the accounts of a brand are read under; None where they are not this process's."""
         return self._held.get(partition_of_brand(brand))
 
+    def held(self) -> dict[int, Lease]:
+        """All leases, by partition, as of now. May be called on any thread."""
+        return dict(self._held)
+
     def knows(self, brand: str) -> bool:
         """Whether it is certain that another process reads the accounts of a brand, or that this one can."""
         consumer = self._consumer

@@ -9,10 +9,11 @@ import msgspec
 
 from rapport.contracts import codec
 from rapport.contracts.cursors import AccountState, Cursor, Position, Remembered
+from rapport.contracts.errands import ErrandState
 from services.ingest.connectors.file import open_file, transaction
 
 KEPT = timedelta(days=90)
-"""How long what somebody wrote is remembered: as long as the log keeps what came of it."""
+"""How long what somebody wrote, and how an errand ended, is remembered: as long as the log keeps what came of it."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS row (
@@ -55,9 +56,14 @@ class Rows:
                 if value is None or cursor is None:
                     self._file.execute("DELETE FROM row WHERE key = ?", (key,))
                     continue
-                if not isinstance(cursor, Position | Remembered | AccountState):
+                if not isinstance(cursor, Position | Remembered | AccountState | ErrandState):
                     continue
-                until = int((cursor.seen_at + KEPT).timestamp()) if isinstance(cursor, Remembered) else None
+                since = (
+                    cursor.seen_at if isinstance(cursor, Remembered)
+                    else cursor.at if isinstance(cursor, ErrandState)
+                    else None
+                )  # fmt: skip
+                until = int((since + KEPT).timestamp()) if since is not None else None
                 self._file.execute(
                     "INSERT INTO row VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE"
                     " SET partition = excluded.partition, claim = excluded.claim,"

@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
@@ -28,6 +29,10 @@ OUTCOMES = ("answered", "refused", "limited", "failed")
 
 class AttentionError(Exception):
     """Somebody has to do something; asking again will not help. The text says what is wrong, for people."""
+
+
+class RefusedError(Exception):
+    """The platform will not do this one thing, and asking again will not help. The text says why, for people."""
 
 
 class LimitedError(Exception):
@@ -136,15 +141,28 @@ class Api:
         self._refused = refused
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
-        """What a path says. Raises AttentionError, LimitedError and AwayError."""
+        """What a path says. Raises AttentionError, LimitedError and AwayError, and what `refused` gives."""
+        return await self._call("GET", path, query, {}, None)
+
+    async def post(
+        self, path: str, content: bytes = b"", query: Mapping[str, str] | None = None, *,
+        kind: str = "application/x-www-form-urlencoded", method: str = "POST",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:  # fmt: skip
+        """What a path answers to `content`. Raises as `get`. After AwayError it may have been carried out."""
+        return await self._call(method, path, query, {"Content-Type": kind, **headers}, content)
+
+    async def _call(
+        self, method: str, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str], content: bytes | None
+    ) -> bytes:
         url = f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             async with self._turns.one(self._base):
                 if (seconds := self._budget.wait()) > 0:
                     raise LimitedError(max(SHORTEST_WAIT_SECONDS, seconds))
                 self._budget.spend()
-                answer = await self._ask(path, url)
-        except AttentionError:
+                answer = await self._ask(method, path, url, headers, content)
+        except (AttentionError, RefusedError):
             metrics.ASKED.labels(self._platform, "refused").inc()
             raise
         except LimitedError:
@@ -156,16 +174,19 @@ class Api:
         metrics.ASKED.labels(self._platform, "answered").inc()
         return answer
 
-    async def _ask(self, path: str, url: str) -> bytes:
+    async def _ask(self, method: str, path: str, url: str, more: Mapping[str, str], content: bytes | None) -> bytes:
         try:
-            status, headers, body = await self._http.send("GET", url, self._headers, largest=LARGEST_ANSWER + 1)
+            status, headers, body = await self._http.send(
+                method, url, {**self._headers, **more}, content, largest=LARGEST_ANSWER + 1
+            )
         except RefusedAddressError as error:
             raise AttentionError(f"its address cannot be used: {error}") from None
         except (TimeoutError, httpx.TimeoutException) as error:
             raise TooMuchError(described(error)) from None
         except (NoPublicAddressError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise AwayError(described(error)) from None
-        if status != httpx.codes.OK and (known := self._refused(status, body)) is not None:
+        good = 200 <= status < 300
+        if not good and (known := self._refused(status, body)) is not None:
             raise known
         if status == httpx.codes.TOO_MANY_REQUESTS:
             raise LimitedError(wait_of(headers, self._now()))
@@ -173,7 +194,7 @@ class Api:
             raise AttentionError(_REFUSED[status])
         if status >= 500:
             raise AwayError(f"it answered {status}", incident=True)
-        if status != httpx.codes.OK:
+        if not good:
             raise AttentionError(f"{path} was answered with {status}{_moved(headers)}")
         if len(body) > LARGEST_ANSWER:
             raise TooMuchError(f"it answered with more than {LARGEST_ANSWER} bytes")
@@ -195,9 +216,12 @@ def _moved(headers: httpx.Headers) -> str:
     return f", and named {host[:253]!a}" if host else ""
 
 
+_WAITS = ("Retry-After", "X-RateLimit-Reset", "RateLimit-Reset")
+
+
 def wait_of(headers: Mapping[str, str], now: datetime) -> float:
-    """How many seconds a refusal says to wait: `Retry-After`, or when its limit starts again (ISO 8601, Unix time)."""
-    given = headers.get("Retry-After") or headers.get("X-RateLimit-Reset") or ""
+    """How many seconds a refusal says to wait: for so long, or until when (ISO 8601, Unix time)."""
+    given = next((headers[name] for name in _WAITS if headers.get(name)), "")
     seconds = USUAL_WAIT_SECONDS
     try:
         if given.isascii() and given.isdecimal() and len(given) < 12:

@@ -36,10 +36,14 @@ class Quota:
         """Seconds until one more is allowed."""
         return 0.0 if self.left() > 0 else self.seconds_left()
 
-    def spend(self) -> None:
-        """Notes a request of one unit."""
+    def spend(self, units: int = 1) -> None:
+        """Notes a request of so many units."""
         self.left()
-        self._spent += 1
+        self._spent += units
+
+    def dear(self, units: int) -> "Dear":
+        """The same quota for requests that cost more than one unit each."""
+        return Dear(self, units)
 
     def exhaust(self) -> None:
         """The platform says that nothing is left, whatever was counted here."""
@@ -64,3 +68,19 @@ class Quota:
 
     def _today(self) -> object:
         return self._now().astimezone(self._zone).date()
+
+
+class Dear:
+    """A quota for requests that cost several units each."""
+
+    def __init__(self, quota: Quota, units: int) -> None:
+        self._quota = quota
+        self._units = units
+
+    def wait(self) -> float:
+        """Seconds until one more is allowed."""
+        return 0.0 if self._quota.left() >= self._units else self._quota.seconds_left()
+
+    def spend(self) -> None:
+        """Notes a request."""
+        self._quota.spend(self._units)

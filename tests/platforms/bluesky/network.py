@@ -99,6 +99,12 @@ class Person:
         """Deletes a record: a post, or a like, repost or follow taken back."""
         self._call("POST", "com.atproto.repo.deleteRecord", json=self._place(ref))
 
+    def records(self, collection: str) -> list[dict[str, Any]]:
+        """What they have of a collection: `uri`, `cid` and `value` of each, the newest first."""
+        query = {"repo": self.did, "collection": collection, "limit": 100}
+        found: list[dict[str, Any]] = self._call("GET", "com.atproto.repo.listRecords", params=query)["records"]
+        return found
+
     def _create(self, collection: str, record: dict[str, Any]) -> Ref:
         body = {"repo": self.did, "collection": collection, "record": record}
         made = self._call("POST", "com.atproto.repo.createRecord", json=body)

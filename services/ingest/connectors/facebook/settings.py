@@ -12,3 +12,5 @@ class FacebookSettings(ServiceSettings):
     """The app's secrets, separated by commas: the current one, and during a rotation the one before."""
     facebook_verify_token: SecretStr = SecretStr("")
     """What Facebook sends to make sure of the address, as entered at the app's webhooks."""
+    facebook_api: str = "https://graph.facebook.com/v24.0"
+    """The address of the interface, for what is written."""

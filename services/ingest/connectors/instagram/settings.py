@@ -13,3 +13,5 @@ class InstagramSettings(ServiceSettings):
     Login Meta signs with the Instagram app's secret, with Facebook Login with the Facebook app's."""
     instagram_verify_token: SecretStr = SecretStr("")
     """What Meta sends to make sure of the address, as entered at the app's webhooks."""
+    instagram_api: str = "https://graph.instagram.com/v24.0"
+    """The address of the interface, for what is written."""

@@ -10,3 +10,5 @@ class LinkedInSettings(ServiceSettings):
 
     linkedin_secrets: SecretStr = SecretStr("")
     """The app's client secrets, separated by commas: the current one, and during a rotation the one before."""
+    linkedin_api: str = "https://api.linkedin.com"
+    """The address of the interface, for what is written."""

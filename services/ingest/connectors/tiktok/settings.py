@@ -10,3 +10,5 @@ class TiktokSettings(ServiceSettings):
 
     tiktok_secrets: SecretStr = SecretStr("")
     """The app's secrets, separated by commas: the current one, and during a rotation the one before."""
+    tiktok_api: str = "https://business-api.tiktok.com"
+    """The address of the interface, for what is written."""

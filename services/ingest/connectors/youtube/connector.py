@@ -46,11 +46,16 @@ def usable(account: Account) -> bool:
     return bool(account.connection.get("channel", "").strip())
 
 
-def youtube(settings: YoutubeSettings, leases: Leases, shared: Shared) -> Polled:
-    """The connector."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+def quota_of(settings: YoutubeSettings, leases: Leases, shared: Shared) -> Quota:
+    """The project's quota, for this process's part of the accounts."""
     quota = Quota(settings.youtube_units, DAY_BEGINS_IN, shared.now, leases.share)
     metrics.QUOTA.labels(PLATFORM).set_function(quota.left)
+    return quota
+
+
+def youtube(settings: YoutubeSettings, quota: Quota, leases: Leases, shared: Shared) -> Polled:
+    """The connector."""
+    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
     turns = Turns()
     key = settings.youtube_key.get_secret_value()
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from rapport.contracts.events import Account, Brand
 from services.ingest.connectors.connector import Shared
-from services.ingest.connectors.youtube.connector import youtube
+from services.ingest.connectors.youtube.connector import quota_of, youtube
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.leases.leases import Leases
 from services.ingest.polling import follower, quota
@@ -55,7 +55,7 @@ class Channel:
 def asked_at(server: YoutubeServer, key: str = "a-key") -> Callable[[Leases, Shared], Polled]:
     """Makes the connector."""
     settings = YoutubeSettings(port=0, youtube_key=SecretStr(key), youtube_api=server.address)
-    return lambda leases, shared: youtube(settings, leases, shared)
+    return lambda leases, shared: youtube(settings, quota_of(settings, leases, shared), leases, shared)
 
 
 async def arrived(log: Log, channel: Channel, *ids: str) -> None:

@@ -1,0 +1,50 @@
+"""What can be done on each platform from here: to answer, to hide, to like."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rapport.contracts.errands import Deed
+
+ABLE: Mapping[str, frozenset[Deed]] = MappingProxyType(
+    {
+        "bluesky": frozenset({"answer", "like"}),
+        "facebook": frozenset({"answer", "hide", "unhide", "like"}),
+        "instagram": frozenset({"answer", "hide", "unhide"}),
+        "linkedin": frozenset({"answer", "like"}),
+        "mastodon": frozenset({"answer", "like"}),
+        "threads": frozenset({"answer", "hide", "unhide"}),
+        "tiktok": frozenset({"answer", "hide", "unhide", "like"}),
+        "youtube": frozenset({"answer", "hide", "unhide"}),
+    }
+)
+"""By platform. X lets only those answer whom a post mentions, so there it is a link."""
+LONGEST: Mapping[str, int] = MappingProxyType(
+    {
+        "bluesky": 300,
+        "facebook": 8_000,
+        "instagram": 2_200,
+        "linkedin": 1_250,
+        "mastodon": 5_000,
+        "threads": 500,
+        "tiktok": 150,
+        "youtube": 10_000,
+    }
+)
+"""Characters of an answer. Mastodon's servers each have a limit of their own, usually 500, and say so themselves."""
+_COMMENTS_ONLY = frozenset({"instagram", "tiktok", "youtube"})
+"""Where a mention stands on somebody else's post, and only those on one's own can be answered from outside."""
+
+
+def answerable(platform: str) -> frozenset[str]:
+    """The kinds of what people say that can be answered from here. Private messages are answered on the platform."""
+    return frozenset({"comment"}) if platform in _COMMENTS_ONLY else frozenset({"comment", "mention"})
+
+
+def answer_problem(platform: str, text: str) -> str | None:
+    """What is wrong with the text of an answer, in words for people; None if nothing is."""
+    if not text.strip():
+        return "An answer needs a text."
+    most = LONGEST.get(platform, 0)
+    if len(text) > most:
+        return f"This has {len(text)} characters; the platform takes {most}."
+    return None

@@ -1,0 +1,152 @@
+"""Answers, hidings and likes: they go into the log, and ingest carries them out on the platform."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rapport.contracts.errands import Deed, Errand
+from rapport.domain import errands as domain
+from rapport.kit import clock
+from rapport.kit.broker.producer import NotAcknowledgedError
+from rapport.kit.text import plain
+from services.api.accounts.repository import Accounts
+from services.api.accounts.service import may_write
+from services.api.errands import schemas
+from services.api.errands.documents import ErrandDocument, ErrandStateDocument
+from services.api.errands.repository import Errands
+from services.api.exchanges.documents import ExchangeDocument
+from services.api.exchanges.repository import Exchanges
+from services.api.http.context import Context
+from services.api.http.problems import ProblemError, invalid, not_found, unavailable
+from services.api.interactions.documents import InteractionDocument
+from services.api.interactions.repository import Interactions
+from services.api.storage.tenants import Database, Tenants
+
+MOST_COMMENTS = 200
+
+
+@dataclass(frozen=True)
+class Possible:
+    """What can be done with an exchange from here: the deeds, the comments it can be done with, and why nothing can."""
+
+    deeds: frozenset[Deed]
+    comments: Sequence[InteractionDocument]
+    """The newest first."""
+    why_not: str | None
+    handle: str = ""
+    """Of the account that it would be done by."""
+
+
+async def possible(database: Database, tenants: Tenants, exchange: ExchangeDocument) -> Possible:
+    """What can be done with an exchange."""
+    comments = await _comments(database, tenants, exchange)
+    platform = exchange["platform"]
+    deeds = domain.ABLE.get(platform, frozenset())
+    if not deeds:
+        return Possible(frozenset(), [], "On this platform nothing can be answered from here.")
+    if not comments:
+        return Possible(frozenset(), [], "There is no public comment to answer; private messages are answered there.")
+    account = await Accounts(database, tenants).find(exchange["brand"], exchange["account"])
+    if account is None or account.get("disconnected_at") is not None:
+        return Possible(frozenset(), [], "The account is not connected any more.")
+    if not may_write(account):
+        return Possible(frozenset(), [], "The account is connected without a token, so nothing can be written there.")
+    return Possible(deeds, comments, None, account["handle"])
+
+
+async def ask(
+    context: Context, tenants: Tenants, exchange: str, deed: Deed, by: str, key: str,
+    *, comment: str | None = None, text: str | None = None,
+) -> schemas.Errand:  # fmt: skip
+    """Asks for something to be done, and returns once the log has it. `key`: the same one again is the same errand.
+
+    Raises ProblemError: 404 if there is no such exchange or comment, 409 if it cannot be done, 422 for a text that the
+    platform would not take, 503 if the broker does not confirm.
+    """
+    found = await Exchanges(context.database, tenants).find(exchange)
+    if found is None:
+        raise not_found("exchange")
+    may = await possible(context.database, tenants, found)
+    if may.why_not is not None:
+        raise ProblemError(409, "conflict", may.why_not)
+    if deed not in may.deeds:
+        raise ProblemError(409, "conflict", f"{found['platform']} has no way to {deed} a comment from here")
+    about = next((each for each in may.comments if comment in (None, each["object"]["id"])), None)
+    if about is None:
+        raise not_found("comment")
+    said = None if text is None else plain(text).strip()
+    if said is not None and (wrong := domain.answer_problem(found["platform"], said)) is not None:
+        raise invalid("text", wrong)
+    thing = about["object"]["id"]
+    errand = Errand(
+        id=_id(found["brand"], exchange, deed, key),
+        brand=found["brand"],
+        platform=found["platform"],
+        account=found["account"],
+        deed=deed,
+        exchange=exchange,
+        follower=found["follower"]["id"],
+        thing=thing,
+        thing_kind="mention" if about["kind"] == "mention" else "comment",
+        by=by,
+        at=clock.now(),
+        thread=about.get("thread"),
+        post=about.get("post"),
+        handle=about["actor"].get("handle"),
+        text=said,
+    )
+    try:
+        await context.publisher.ask(errand)
+    except NotAcknowledgedError as error:
+        raise unavailable("Kafka does not accept it right now; send it again when Kafka is back") from error
+    return schemas.Errand(
+        id=errand.id, exchange=exchange, deed=deed, comment=thing, text=said, by=by, at=errand.at, state="asked",
+        since=errand.at, why=None, url=None,
+    )  # fmt: skip
+
+
+async def of_exchange(database: Database, tenants: Tenants, exchange: str) -> list[schemas.Errand]:
+    """What was asked for in an exchange and how it stands, the latest first."""
+    errands = Errands(database, tenants)
+    found = await errands.of_exchange(exchange)
+    states = await errands.states(found)
+    return [_shown(each, states.get(each["_id"])) for each in found]
+
+
+def typed_key(before: Sequence[schemas.Errand], who: str, deed: Deed, comment: str | None, text: str | None) -> str:
+    """A key for what somebody sends with a form: the same again is the same errand, unless it was refused."""
+    said = None if text is None else plain(text).strip()
+    refused = sum(each.state == "refused" and (each.deed, each.text) == (deed, said) for each in before)
+    # To hide and to show again can be done in turns.
+    done = sum(each.deed in ("hide", "unhide") for each in before) if deed in ("hide", "unhide") else 0
+    return "\x1f".join((who, comment or "", said or "", str(refused), str(done)))
+
+
+async def _comments(database: Database, tenants: Tenants, exchange: ExchangeDocument) -> list[InteractionDocument]:
+    found = await Interactions(database, tenants).of_follower(
+        exchange["platform"], exchange["follower"]["id"], MOST_COMMENTS, exchange["conversation"]
+    )
+    its = [each for each in found if each.get("thread", exchange["thread"]) == exchange["thread"]]
+    gone = {each["object"]["id"] for each in its if each["kind"] == "delete"}
+    kinds = domain.answerable(exchange["platform"])
+    return [each for each in its if each["kind"] in kinds and each["object"]["id"] not in gone]
+
+
+def _id(brand: str, exchange: str, deed: Deed, key: str) -> str:
+    return hashlib.sha256("\x1f".join((brand, exchange, deed, key)).encode()).hexdigest()[:32]
+
+
+def _shown(errand: ErrandDocument, state: ErrandStateDocument | None) -> schemas.Errand:
+    return schemas.Errand(
+        id=errand["_id"],
+        exchange=errand["exchange"],
+        deed=errand["deed"],
+        comment=errand["thing"],
+        text=errand.get("text"),
+        by=errand["by"],
+        at=errand["at"],
+        state="asked" if state is None else state["state"],
+        since=errand["at"] if state is None else state["at"],
+        why=None if state is None else state["why"],
+        url=None if state is None else state["url"],
+    )

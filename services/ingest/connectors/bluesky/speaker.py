@@ -1,0 +1,240 @@
+"""Answers and likes for a Bluesky account, with an app password, on the account's own server.
+
+What an errand makes has a key that follows from the errand, so that writing it again changes nothing.
+
+Source: https://docs.bsky.app/docs/api/com-atproto-repo-put-record, …/com-atproto-server-create-session and
+https://atproto.com/specs/tid
+"""
+
+import hashlib
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from rapport.contracts.errands import Errand
+from rapport.contracts.events import Account
+from rapport.domain.times import ms
+from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest.connectors.bluesky import PLATFORM
+from services.ingest.connectors.bluesky.settings import BlueskySettings
+from services.ingest.connectors.connector import Shared
+from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
+from services.ingest.errands.words import GONE, read, refusal
+from services.ingest.hooks.delivery import UnreadableError, decode
+from services.ingest.polling.api import Api, AttentionError, Budget, RefusedError, Turns
+
+ANSWERED_SECONDS = 20.0
+BUDGET, BUDGET_SECONDS = 100, 300.0
+POST, LIKE = "app.bsky.feed.post", "app.bsky.feed.like"
+_TID = "234567abcdefghijklmnopqrstuvwxyz"
+_URI = re.compile(r"at://(did:[a-z]+:[A-Za-z0-9._:%-]{1,256})/([a-zA-Z0-9.-]{1,256})/([A-Za-z0-9._:~-]{1,512})")
+_LINK = re.compile(r"https?://[^\s<>\"']{1,1000}[^\s<>\"'.,;:!?)]")
+_EXPIRED = frozenset({"ExpiredToken", "InvalidToken"})
+
+
+def speakers(settings: BlueskySettings, shared: Shared) -> MakeSpeaker:
+    """What speaks for those accounts that have an app password."""
+    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    turns = Turns()
+
+    def make(account: Account) -> Speaker | None:
+        its = account.connection
+        if not its.get("password") or not its.get("did"):
+            return None
+
+        def api(base: str, headers: dict[str, str]) -> Api:
+            budget = Budget(BUDGET, BUDGET_SECONDS)
+            return Api(http, PLATFORM, base, headers, budget, turns, shared.now, refused=_refused)
+
+        return BlueskySpeaker(its["did"], its["password"], its.get("service"), settings.plc_directory, api)
+
+    return make
+
+
+class _Service(Struct, rename="camel"):
+    id: str = ""
+    service_endpoint: str = ""
+
+
+class _Document(Struct):
+    service: list[_Service] = []
+
+
+class _Session(Struct, rename="camel"):
+    access_jwt: str
+
+
+class _Reference(Struct):
+    uri: str
+    cid: str
+
+
+class _Reply(Struct):
+    root: _Reference
+
+
+class _Value(Struct, frozen=True):
+    reply: _Reply | None = None
+
+
+class _Record(Struct):
+    uri: str
+    cid: str
+    value: _Value = _Value()
+
+
+class _Written(Struct):
+    uri: str
+
+
+class _Error(Struct):
+    error: str | None = None
+    message: str | None = None
+
+
+class _ExpiredError(Exception):
+    """The session has ended."""
+
+
+class BlueskySpeaker:
+    """A Speaker."""
+
+    def __init__(self, did: str, password: str, service: str | None, directory: str, api: Any) -> None:
+        """`service` is the account's server; where it is not given, its DID document names it."""
+        self._did = did
+        self._password = password
+        self._service = service
+        self._directory = directory
+        self._api = api
+        self._session: Api | None = None
+
+    async def find(self, errand: Errand) -> Done | None:
+        """See Speaker."""
+        if errand.deed != "answer":
+            return None
+        server = await self._server(self._did)
+        try:
+            await self._get_record(self._api(server, {}), self._did, POST, key_of(errand))
+        except RefusedError:
+            return None
+        return _answer(self._did, key_of(errand))
+
+    async def do(self, errand: Errand) -> Done:
+        """See Speaker."""
+        found = _URI.fullmatch(errand.thing)
+        if found is None:
+            raise RefusedError(GONE)
+        did, collection, key = found.groups()
+        their = await self._get_record(self._api(await self._server(did), {}), did, collection, key)
+        subject = {"uri": their.uri, "cid": their.cid}
+        made_at = errand.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{errand.at.microsecond // 1000:03}Z"
+        if errand.deed == "like":
+            await self._put(LIKE, key_of(errand), {"$type": LIKE, "subject": subject, "createdAt": made_at})
+            return Done()
+        if errand.deed != "answer":
+            raise RefusedError("Bluesky has no way to hide a comment from here")
+        root = their.value.reply.root if their.value.reply is not None else their
+        text = errand.text or ""
+        record = {
+            "$type": POST,
+            "text": text,
+            "createdAt": made_at,
+            "reply": {"root": {"uri": root.uri, "cid": root.cid}, "parent": subject},
+            "facets": links_in(text),
+        }
+        await self._put(POST, key_of(errand), record)
+        return _answer(self._did, key_of(errand))
+
+    async def _put(self, collection: str, key: str, record: dict[str, Any]) -> None:
+        body = {"repo": self._did, "collection": collection, "rkey": key, "record": record}
+        for last in (False, True):
+            session = self._session or await self._open()
+            try:
+                await session.post("/xrpc/com.atproto.repo.putRecord", msgspec.json.encode(body), kind=_JSON)
+            except _ExpiredError:
+                self._session = None
+                if last:
+                    raise AttentionError("its server ends every session at once") from None
+            else:
+                return
+
+    async def _open(self) -> Api:
+        server = await self._server(self._did)
+        said = msgspec.json.encode({"identifier": self._did, "password": self._password})
+        answer = await self._api(server, {}).post("/xrpc/com.atproto.server.createSession", said, kind=_JSON)
+        token = read(answer, _Session).access_jwt
+        made: Api = self._api(server, {"Authorization": f"Bearer {token}"})
+        self._session = made
+        return made
+
+    async def _get_record(self, api: Api, did: str, collection: str, key: str) -> _Record:
+        query = {"repo": did, "collection": collection, "rkey": key}
+        return read(await api.get("/xrpc/com.atproto.repo.getRecord", query), _Record)
+
+    async def _server(self, did: str) -> str:
+        """The server that has somebody's records. Raises as a Speaker does."""
+        if did == self._did and self._service:
+            return _base(self._service)
+        if not did.startswith("did:plc:"):
+            raise RefusedError("it was written from a server that is not in the directory")
+        document = read(await self._api(self._directory, {}).get(f"/{did}"), _Document)
+        found = next((one.service_endpoint for one in document.service if one.id.endswith("#atproto_pds")), "")
+        return _base(found)
+
+
+_JSON = "application/json"
+
+
+def key_of(errand: Errand) -> str:
+    """The key of what an errand makes: a TID of when it was asked for."""
+    noise = int.from_bytes(hashlib.sha256(errand.id.encode()).digest()[:3])
+    number = (ms(errand.at) * 1000 + (noise >> 10) % 1000) << 10 | noise & 1023
+    return "".join(_TID[number >> (5 * place) & 31] for place in reversed(range(13)))
+
+
+def links_in(text: str) -> list[dict[str, Any]]:
+    """Where a text has addresses, so that they can be clicked; counted in bytes, as Bluesky does."""
+    return [
+        {
+            "index": {
+                "byteStart": len(text[: found.start()].encode()),
+                "byteEnd": len(text[: found.end()].encode()),
+            },
+            "features": [{"$type": "app.bsky.richtext.facet#link", "uri": found[0]}],
+        }
+        for found in _LINK.finditer(text)
+    ]
+
+
+def _base(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = urlsplit("")
+    scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
+    return f"{scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _answer(did: str, key: str) -> Done:
+    return Done(f"at://{did}/{POST}/{key}", f"https://bsky.app/profile/{did}/post/{key}")
+
+
+def _refused(status: int, body: bytes) -> Exception | None:
+    try:
+        found = decode(body, _Error)
+    except UnreadableError:
+        return None
+    if found.error in _EXPIRED:
+        return _ExpiredError()
+    if found.error in ("AuthenticationRequired", "AuthFactorTokenRequired") or status == httpx.codes.UNAUTHORIZED:
+        return AttentionError("its server does not accept its app password")
+    if found.error in ("RecordNotFound", "RepoNotFound") or status == httpx.codes.NOT_FOUND:
+        return RefusedError(GONE)
+    if status == httpx.codes.BAD_REQUEST:
+        said = refusal(body, _Error, lambda its: its.message or its.error)
+        return RefusedError(GONE if "Could not locate record" in said else said)
+    return None

@@ -1,0 +1,142 @@
+"""Answers and favourites for one account.
+
+Source: https://docs.joinmastodon.org/methods/statuses/
+"""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+from msgspec import Struct
+
+from rapport.contracts.errands import Errand
+from rapport.contracts.events import Account
+from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.mastodon import PLATFORM
+from services.ingest.connectors.mastodon.connector import ANSWERED_SECONDS, usable
+from services.ingest.connectors.mastodon.text import is_web, plain
+from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
+from services.ingest.errands.words import GONE, read, refusal, same_text
+from services.ingest.hooks.delivery import Id
+from services.ingest.polling.api import Api, AttentionError, Budget, RefusedError, Turns
+
+BUDGET, BUDGET_SECONDS = 25, 300.0
+"""Requests. What a server allows a user in this time is mostly needed for reading."""
+VISIBILITIES = ("public", "unlisted", "private", "direct")
+_NAMED = re.compile(r"@[\w.-]+(@[\w.-]+)?")
+
+
+def speakers(shared: Shared) -> MakeSpeaker:
+    """What speaks for accounts of this platform."""
+    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    turns = Turns()
+
+    def make(account: Account) -> Speaker | None:
+        return MastodonSpeaker(account, http, turns, shared) if usable(account) else None
+
+    return make
+
+
+class _Itself(Struct):
+    id: Id
+
+
+class _Author(Struct):
+    id: Id
+    acct: str = ""
+
+
+class _Status(Struct):
+    id: Id
+    account: _Author
+    content: str = ""
+    visibility: str = "public"
+    spoiler_text: str = ""
+    in_reply_to_id: Id | None = None
+    url: str | None = None
+    uri: str | None = None
+
+
+class _Context(Struct):
+    descendants: Sequence[_Status] = ()
+
+
+class _Error(Struct):
+    error: str | None = None
+
+
+class MastodonSpeaker:
+    """A Speaker."""
+
+    def __init__(self, account: Account, http: GuardedHttp, turns: Turns, shared: Shared) -> None:
+        try:
+            parts = urlsplit(account.connection["service"])
+        except ValueError:
+            parts = urlsplit("")  # asking says what is wrong with it
+        self._host = parts.netloc.rpartition("@")[2].lower()
+        token = {"Authorization": f"Bearer {account.connection['token']}"}
+        base = f"{parts.scheme}://{self._host}"
+        self._api = Api(
+            http, PLATFORM, base, token, Budget(BUDGET, BUDGET_SECONDS), turns, shared.now, refused=_refused
+        )
+
+    async def find(self, errand: Errand) -> Done | None:
+        """See Speaker."""
+        if errand.deed != "answer":
+            return None
+        mine = str(read(await self._api.get("/api/v1/accounts/verify_credentials"), _Itself).id)
+        thing = self._bare(errand)
+        context = read(await self._api.get(f"/api/v1/statuses/{thing}/context"), _Context)
+        for one in context.descendants:
+            answers = str(one.account.id) == mine and str(one.in_reply_to_id or "") == thing
+            if answers and same_text(_NAMED.sub("", plain(one.content)[0]), _NAMED.sub("", errand.text or "")):
+                return self._answer(one)
+        return None
+
+    async def do(self, errand: Errand) -> Done:
+        """See Speaker."""
+        thing = self._bare(errand)
+        if errand.deed == "like":
+            await self._api.post(f"/api/v1/statuses/{thing}/favourite")
+            return Done()
+        their = read(await self._api.get(f"/api/v1/statuses/{thing}"), _Status)
+        text = errand.text or ""
+        if f"@{their.account.acct}" not in text:
+            text = f"@{their.account.acct} {text}"  # who is not named is not told
+        said = {
+            "status": text,
+            "in_reply_to_id": thing,
+            # As public as what it answers, and no more.
+            "visibility": their.visibility if their.visibility in VISIBILITIES else "unlisted",
+            **({"spoiler_text": their.spoiler_text} if their.spoiler_text else {}),
+        }
+        headers = {"Idempotency-Key": errand.id}
+        return self._answer(
+            read(await self._api.post("/api/v1/statuses", urlencode(said).encode(), headers=headers), _Status)
+        )
+
+    def _bare(self, errand: Errand) -> str:
+        """The status's id on the account's server."""
+        bare, _, host = errand.thing.rpartition("@")
+        if host != self._host or not bare.isalnum():
+            raise RefusedError("it was written to an account on another server")
+        return bare
+
+    def _answer(self, status: _Status) -> Done:
+        url = status.url or status.uri
+        return Done(f"{status.id}@{self._host}", url if is_web(url) else None)
+
+
+def _refused(status: int, body: bytes) -> Exception | None:
+    if status == httpx.codes.NOT_FOUND:
+        return RefusedError(GONE)
+    if status == httpx.codes.FORBIDDEN:
+        said = refusal(body, _Error, lambda found: found.error)
+        if "scope" in said:
+            return AttentionError("its token may not write; it needs the scopes write:statuses and write:favourites")
+        return RefusedError(said)
+    if status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
+        return RefusedError(refusal(body, _Error, lambda found: found.error))
+    return None

@@ -1,0 +1,54 @@
+"""Answers and hidings for a Threads profile.
+
+Source: https://developers.facebook.com/docs/threads/reply-management and …/docs/threads/posts
+"""
+
+from rapport.contracts.errands import Errand
+from rapport.contracts.events import Account
+from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.threads import PLATFORM
+from services.ingest.connectors.threads.settings import ThreadsSettings
+from services.ingest.errands import graph
+from services.ingest.errands.graph import Graph, part
+from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
+from services.ingest.polling.api import RefusedError, Turns
+
+
+def speakers(settings: ThreadsSettings, shared: Shared) -> MakeSpeaker:
+    """What speaks for profiles."""
+
+    def make(account: Account, http: GuardedHttp, turns: Turns) -> Speaker:
+        its = Graph(PLATFORM, settings.threads_api, account.connection["token"], http, turns, shared)
+        return ThreadsSpeaker(its, account.connection["user"])
+
+    return graph.speakers(make, shared)
+
+
+class ThreadsSpeaker:
+    """A Speaker."""
+
+    def __init__(self, its: Graph, user: str) -> None:
+        self._graph = its
+        self._user = user
+
+    async def find(self, errand: Errand) -> Done | None:
+        """See Speaker."""
+        if errand.deed != "answer":
+            return None
+        fields = "id,text,is_reply_owned_by_me,permalink"
+        return await self._graph.mine(f"{part(errand)}/replies", fields, errand.text or "", self._user, reverse="true")
+
+    async def do(self, errand: Errand) -> Done:
+        """See Speaker."""
+        thing = part(errand)
+        match errand.deed:
+            case "answer":
+                # In two steps: what the first one makes is seen by nobody.
+                text = {"media_type": "TEXT", "text": errand.text or "", "reply_to_id": thing.removeprefix("/")}
+                made = await self._graph.made(f"/{self._user}/threads", text)
+                return Done(await self._graph.made(f"/{self._user}/threads_publish", {"creation_id": made}))
+            case "hide" | "unhide":
+                await self._graph.post(f"{thing}/manage_reply", {"hide": "true" if errand.deed == "hide" else "false"})
+                return Done()
+        raise RefusedError("Threads has no way to like a reply from here")

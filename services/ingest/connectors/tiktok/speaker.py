@@ -1,0 +1,128 @@
+"""Answers, hidings and likes for a TikTok business account.
+
+Every answer has the status 200; whether it was done stands in the `code` of its body.
+
+Source: https://business-api.tiktok.com/portal/docs?id=1762228496862209 (comments of an account's own videos)
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from rapport.contracts.errands import Errand
+from rapport.contracts.events import Account
+from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.tiktok import PLATFORM
+from services.ingest.connectors.tiktok.settings import TiktokSettings
+from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
+from services.ingest.errands.words import read, refusal, same_text
+from services.ingest.hooks.delivery import Id
+from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
+
+ANSWERED_SECONDS = 20.0
+BUDGET, BUDGET_SECONDS = 60, 600.0
+LIMITED_SECONDS = 60.0
+NEWEST = "30"
+_LIMITED = frozenset({40100, 40016})
+_TOKEN = frozenset({40104, 40105, 40102})
+_PERMISSION = frozenset({40001})
+_FAILS = 50_000
+
+
+def speakers(settings: TiktokSettings, shared: Shared) -> MakeSpeaker:
+    """What speaks for accounts that have a token."""
+    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    turns = Turns()
+
+    def make(account: Account) -> Speaker | None:
+        token = account.connection.get("token")
+        if not token:
+            return None
+        budget = Budget(BUDGET, BUDGET_SECONDS)
+        api = Api(http, PLATFORM, settings.tiktok_api, {"Access-Token": token}, budget, turns, shared.now)
+        return TiktokSpeaker(api, account.connection["business"])
+
+    return make
+
+
+class _Comment(Struct):
+    comment_id: Id = ""
+    text: str = ""
+    owner: bool = False
+
+
+class _Data(Struct):
+    comment_id: Id | None = None
+    comments: Sequence[_Comment] = ()
+
+
+class _Answer(Struct):
+    code: int
+    message: str | None = None
+    data: _Data | None = None
+
+
+class TiktokSpeaker:
+    """A Speaker."""
+
+    def __init__(self, api: Api, business: str) -> None:
+        self._api = api
+        self._business = business
+
+    async def find(self, errand: Errand) -> Done | None:
+        """See Speaker."""
+        if errand.deed != "answer":
+            return None
+        query = {
+            "business_id": self._business,
+            "video_id": errand.post or "",
+            "comment_id": errand.thing,
+            "max_count": NEWEST,
+            "sort_field": "create_time",
+            "sort_order": "desc",
+        }
+        found = _checked(await self._api.get("/open_api/v1.3/business/comment/reply/list/", query))
+        for one in found.comments:
+            if one.owner and same_text(one.text, errand.text or ""):
+                return Done(str(one.comment_id))
+        return None
+
+    async def do(self, errand: Errand) -> Done:
+        """See Speaker."""
+        match errand.deed:
+            case "answer":
+                said = {"video_id": errand.post or "", "text": errand.text or ""}
+                made = await self._sent("reply/create", errand, said)
+                return Done(str(made.comment_id) if made.comment_id else None)
+            case "hide" | "unhide":
+                action = "HIDE" if errand.deed == "hide" else "UNHIDE"
+                await self._sent("hide", errand, {"video_id": errand.post or "", "action": action})
+            case "like":
+                await self._sent("like", errand, {"action": "LIKE"})
+        return Done()
+
+    async def _sent(self, what: str, errand: Errand, fields: Mapping[str, str]) -> _Data:
+        body = {"business_id": self._business, "comment_id": errand.thing, **fields}
+        answer = await self._api.post(
+            f"/open_api/v1.3/business/comment/{what}/", msgspec.json.encode(body), kind="application/json"
+        )
+        return _checked(answer)
+
+
+def _checked(answer: bytes) -> _Data:
+    """What it says, if it was done. Raises as a Speaker does."""
+    found = read(answer, _Answer)
+    if found.code == 0:
+        return found.data or _Data()
+    if found.code in _LIMITED:
+        raise LimitedError(LIMITED_SECONDS)
+    if found.code in _TOKEN:
+        raise AttentionError("the platform does not accept its token any more")
+    said = refusal(answer, _Answer, lambda its: its.message)
+    if found.code in _PERMISSION:
+        raise AttentionError(f"its token lacks a permission: {said}")
+    if found.code >= _FAILS:
+        raise AwayError(said, incident=True)
+    raise RefusedError(said)

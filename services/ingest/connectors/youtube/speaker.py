@@ -1,0 +1,146 @@
+"""Answers and hidings for a YouTube channel. They need a token of the channel's owner; reading needs the key alone.
+
+Source: https://developers.google.com/youtube/v3/docs/comments/insert, …/list and …/setModerationStatus
+"""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from rapport.contracts.errands import Errand
+from rapport.contracts.events import Account
+from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.youtube import PLATFORM
+from services.ingest.connectors.youtube.connector import ANSWERED_SECONDS
+from services.ingest.connectors.youtube.connector import refused as refused_reading
+from services.ingest.connectors.youtube.settings import YoutubeSettings
+from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
+from services.ingest.errands.words import GONE, read, refusal, same_text
+from services.ingest.polling.api import Api, AttentionError, RefusedError, Turns
+from services.ingest.polling.quota import Quota
+
+WRITING = 50
+"""Units of the project's quota that one answer, or one hiding, costs."""
+NEWEST = "100"
+_COMMENTS = "/youtube/v3/comments"
+_GONE = {"commentNotFound", "parentCommentNotFound", "videoNotFound", "parentCommentIsPrivate"}
+
+
+def speakers(settings: YoutubeSettings, quota: Quota, shared: Shared) -> MakeSpeaker:
+    """What speaks for channels that have a token. `quota` is the project's, which reading spends too."""
+    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    turns = Turns()
+
+    def make(account: Account) -> Speaker | None:
+        token = account.connection.get("token")
+        if not token:
+            return None
+        headers = {"Authorization": f"Bearer {token}"}
+        reading, writing = (
+            Api(http, PLATFORM, settings.youtube_api, headers, budget, turns, shared.now, refused=_refused)
+            for budget in (quota, quota.dear(WRITING))
+        )
+        return YoutubeSpeaker(reading, writing, account.connection["channel"])
+
+    return make
+
+
+class _Channel(Struct):
+    value: str = ""
+
+
+class _Snippet(Struct, rename="camel", frozen=True):
+    text_original: str | None = None
+    text_display: str | None = None
+    author_channel_id: _Channel | None = None
+
+
+class _Comment(Struct):
+    id: str
+    snippet: _Snippet = _Snippet()
+
+
+class _Comments(Struct):
+    items: Sequence[_Comment] = ()
+
+
+class _Reason(Struct):
+    reason: str = ""
+    message: str | None = None
+
+
+class _Errors(Struct):
+    message: str | None = None
+    errors: Sequence[_Reason] = ()
+
+
+class _Refusal(Struct):
+    error: _Errors
+
+
+class YoutubeSpeaker:
+    """A Speaker."""
+
+    def __init__(self, reading: Api, writing: Api, channel: str) -> None:
+        self._reading = reading
+        self._writing = writing
+        self._channel = channel
+
+    async def find(self, errand: Errand) -> Done | None:
+        """See Speaker."""
+        if errand.deed != "answer":
+            return None
+        query = {"part": "snippet", "parentId": _thread(errand), "maxResults": NEWEST, "textFormat": "plainText"}
+        for one in read(await self._reading.get(_COMMENTS, query), _Comments).items:
+            its = one.snippet
+            own = its.author_channel_id is not None and its.author_channel_id.value == self._channel
+            if own and same_text(its.text_original or its.text_display or "", errand.text or ""):
+                return _answer(one, errand)
+        return None
+
+    async def do(self, errand: Errand) -> Done:
+        """See Speaker."""
+        match errand.deed:
+            case "answer":
+                said = {"snippet": {"parentId": _thread(errand), "textOriginal": errand.text or ""}}
+                body = msgspec.json.encode(said)
+                made = await self._writing.post(_COMMENTS, body, {"part": "snippet"}, kind="application/json")
+                return _answer(read(made, _Comment), errand)
+            case "hide" | "unhide":
+                status = "heldForReview" if errand.deed == "hide" else "published"
+                query = {"id": errand.thing, "moderationStatus": status}
+                await self._writing.post(f"{_COMMENTS}/setModerationStatus", b"", query)
+                return Done()
+        raise RefusedError("YouTube has no way to like a comment from here")
+
+
+def _thread(errand: Errand) -> str:
+    """The first comment of its thread: replies have its id, a dot, and their own. Only that one can be answered."""
+    return errand.thing.partition(".")[0]
+
+
+def _answer(made: _Comment, errand: Errand) -> Done:
+    url = f"https://www.youtube.com/watch?v={quote(errand.post)}&lc={quote(made.id)}" if errand.post else None
+    return Done(made.id, url)
+
+
+def _refused(status: int, body: bytes) -> Exception | None:
+    known = refused_reading(status, body)
+    if known is not None and not isinstance(known, AttentionError):
+        return known
+    try:
+        error = msgspec.json.decode(body, type=_Refusal).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    reasons = {each.reason for each in error.errors}
+    if reasons & _GONE:
+        return RefusedError(GONE)
+    if "insufficientPermissions" in reasons or "ACCESS_TOKEN_SCOPE_INSUFFICIENT" in (error.message or ""):
+        return AttentionError("its token may not write; it needs the scope youtube.force-ssl")
+    if status == httpx.codes.UNAUTHORIZED or status >= 500:
+        return known
+    return RefusedError(refusal(body, _Refusal, lambda found: found.error.message))

@@ -1,0 +1,127 @@
+"""What Meta's three interfaces have in common when something is written: how they refuse, and how a list is read.
+
+Source: https://developers.facebook.com/docs/graph-api/guides/error-handling/ and …/overview/rate-limiting/
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlencode
+
+import httpx
+from msgspec import Struct
+
+from rapport.contracts.errands import Errand
+from rapport.contracts.events import Account
+from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest.connectors.connector import Shared
+from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
+from services.ingest.errands.words import GONE, read, refusal, same_text
+from services.ingest.hooks.delivery import Id, UnreadableError, decode
+from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
+
+ANSWERED_SECONDS = 20.0
+BUDGET, BUDGET_SECONDS = 100, 3_600.0
+"""Requests of one account. Meta allows 200 an hour for each user of the app, at least."""
+LIMITED_SECONDS = 300.0
+NEWEST = "50"
+"""Answers that are looked through. One that was written a minute ago is among them."""
+_LIMITS = frozenset({4, 17, 32, 613, *range(80_000, 80_015)})
+_TOKEN = frozenset({102, 190})
+_PERMISSIONS = frozenset({10, *range(200, 300)})
+_FAILURES = frozenset({1, 2})
+
+
+class _Error(Struct):
+    code: int = 0
+    error_subcode: int = 0
+    message: str | None = None
+    error_user_msg: str | None = None
+    is_transient: bool = False
+
+
+class _Refusal(Struct):
+    error: _Error
+
+
+class _Made(Struct):
+    id: Id
+
+
+class _Author(Struct):
+    id: Id = ""
+
+
+class _Said(Struct, rename={"by": "from"}):
+    """A comment, under whatever names the three give its parts."""
+
+    id: Id
+    by: _Author | None = None
+    message: str | None = None
+    text: str | None = None
+    is_reply_owned_by_me: bool | None = None
+    permalink: str | None = None
+    permalink_url: str | None = None
+
+
+class _Page(Struct):
+    data: Sequence[_Said] = ()
+
+
+class Graph:
+    """One of Meta's interfaces, for one account."""
+
+    def __init__(self, platform: str, base: str, token: str, http: GuardedHttp, turns: Turns, shared: Shared) -> None:
+        """`base` is its address with its version."""
+        # In a header: addresses are logged.
+        headers = {"Authorization": f"Bearer {token}"}
+        budget = Budget(BUDGET, BUDGET_SECONDS)
+        self._api = Api(http, platform, base, headers, budget, turns, shared.now, refused=_refused)
+
+    async def post(self, path: str, fields: Mapping[str, str]) -> None:
+        """Sends a form. Raises as a Speaker does."""
+        await self._api.post(path, urlencode(fields).encode())
+
+    async def made(self, path: str, fields: Mapping[str, str]) -> str:
+        """Sends a form that makes something, and gives its id. Raises as `post`."""
+        return str(read(await self._api.post(path, urlencode(fields).encode()), _Made).id)
+
+    async def mine(self, path: str, fields: str, text: str, whose: str, **more: str) -> Done | None:
+        """The answer with this text among the newest ones of a list; `whose` is the account's own id."""
+        query = {"fields": fields, "limit": NEWEST, **more}
+        for one in read(await self._api.get(path, query), _Page).data:
+            own = one.is_reply_owned_by_me or (one.by is not None and str(one.by.id) == whose)
+            if own and same_text(one.message or one.text or "", text):
+                return Done(str(one.id), one.permalink or one.permalink_url)
+        return None
+
+
+def part(errand: Errand) -> str:
+    """The comment's id as a part of a path. Raises RefusedError for what none of Meta's ids looks like."""
+    if not errand.thing.replace("_", "").isalnum() or not errand.thing.isascii():
+        raise RefusedError(GONE)
+    return f"/{errand.thing}"
+
+
+def speakers(make: Callable[[Account, GuardedHttp, Turns], Speaker], shared: Shared) -> MakeSpeaker:
+    """What speaks for those accounts of a platform that have a token."""
+    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    turns = Turns()
+    return lambda account: make(account, http, turns) if account.connection.get("token") else None
+
+
+def _refused(status: int, body: bytes) -> Exception | None:
+    try:
+        error = decode(body, _Refusal).error
+    except UnreadableError:
+        return None
+    said = refusal(body, _Refusal, lambda found: found.error.error_user_msg or found.error.message)
+    if error.code in _LIMITS or status == httpx.codes.TOO_MANY_REQUESTS:
+        return LimitedError(LIMITED_SECONDS)
+    if error.code in _TOKEN:
+        return AttentionError("the platform does not accept its token any more")
+    if error.code in _PERMISSIONS:
+        return AttentionError(f"its token lacks a permission: {said}")
+    if error.code in _FAILURES or error.is_transient:
+        return AwayError(said, incident=True)
+    if (error.code, error.error_subcode) == (100, 33):
+        return RefusedError(GONE)
+    return RefusedError(said)

@@ -1,0 +1,39 @@
+"""What a platform's package does to carry out an errand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from rapport.contracts.errands import LONGEST_ID, LONGEST_URL, Errand
+from rapport.contracts.events import Account
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of it: the platform's id of the answer and its address, as far as the platform says."""
+
+    id: str | None = None
+    url: str | None = None
+
+    def bounded(self) -> "Done":
+        """The same, without what is longer than any platform's, or is no address of the web."""
+        url = self.url if self.url and len(self.url) <= LONGEST_URL else ""
+        web = url.startswith(("https://", "http://"))
+        return Done(self.id if self.id and len(self.id) <= LONGEST_ID else None, url if web else None)
+
+
+class Speaker(Protocol):
+    """Speaks for one account. Both raise AttentionError, LimitedError, AwayError and RefusedError."""
+
+    async def find(self, errand: Errand) -> Done | None:
+        """What came of an errand that may have been carried out before; None if it was not.
+
+        What has the same effect when it is done twice, such as a like, is never found.
+        """
+
+    async def do(self, errand: Errand) -> Done:
+        """Carries it out. After AwayError it may have been carried out; after the others it was not."""
+
+
+MakeSpeaker: TypeAlias = Callable[[Account], Speaker | None]
+"""Gives what speaks for an account; None if its connection lacks what is needed."""

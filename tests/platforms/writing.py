@@ -1,0 +1,303 @@
+"""Meta's, LinkedIn's and TikTok's interfaces on this machine, as far as something is written there: answers, hidings,
+likes. They refuse, limit and fail in the vendors' own shapes.
+
+Source: https://developers.facebook.com/docs/graph-api/guides/error-handling/,
+https://developers.facebook.com/docs/instagram-platform/comment-moderation,
+https://developers.facebook.com/docs/threads/reply-management,
+https://learn.microsoft.com/linkedin/marketing/community-management/shares/comments-api,
+https://business-api.tiktok.com/portal/docs?id=1762228496862209
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from tests.platforms.serving import LocalServer
+
+
+class Refusal(NamedTuple):
+    """How something is refused: the status and the body."""
+
+    status: int
+    body: Any
+
+
+@dataclass
+class Said:
+    """A comment, or an answer to one."""
+
+    id: str
+    to: str
+    by: str
+    text: str
+    post: str = ""
+
+
+@dataclass
+class Asked:
+    """A request."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    sent: dict[str, Any] = field(default_factory=dict)
+
+
+class Server(LocalServer):
+    """Serves from `with` to its end. Its methods may be called from any thread."""
+
+    EXPIRED: Refusal
+    """What is said to a token that is good for nothing any more."""
+    DENIED: Refusal
+    """… to one that lacks a permission."""
+    LIMITED: Refusal
+    GONE: Refusal
+    """… of a comment that is not there."""
+    BAD: Refusal
+    """… of a text that it does not take."""
+    WORDS = "That text is not allowed here"
+
+    def __init__(self) -> None:
+        self.token = "the-token"
+        self.said: list[Said] = []
+        self.hidden: set[str] = set()
+        self.liked: set[str] = set()
+        self.asked: list[Asked] = []
+        self._drafts: dict[str, Said] = {}
+        self._refusals: list[Refusal] = []
+        self._lost = 0
+        self._made = 0
+        self._lock = threading.RLock()
+        routes = [Route("/{path:path}", self._answer, methods=["GET", "POST"])]
+        super().__init__(Starlette(routes=routes))
+
+    def comment(self, id: str, post: str) -> str:
+        """Somebody comments. Returns the id."""
+        with self._lock:
+            self.said.append(Said(id, post, "ada", "Are you open?", post))
+            return id
+
+    def answers(self, comment: str) -> list[str]:
+        """What was answered to a comment."""
+        with self._lock:
+            return [one.text for one in self.said if one.to == comment]
+
+    def refuse(self, refusal: Refusal, times: int = 1) -> None:
+        """The next requests are refused."""
+        with self._lock:
+            self._refusals += [refusal] * times
+
+    def lose_answers(self, times: int = 1) -> None:
+        """The next things that are written are there, but nobody is told: what stands before it answers 502."""
+        with self._lock:
+            self._lost += times
+
+    async def _answer(self, request: Request) -> Response:
+        body = await request.body()
+        kind = request.headers.get("content-type", "")
+        sent = json.loads(body) if body and kind == "application/json" else dict(parse_qsl(body.decode()))
+        asked = Asked(request.method, request.scope["raw_path"].decode(), dict(request.query_params), sent)
+        with self._lock:
+            self.asked.append(asked)
+            if self._refusals:
+                return _response(self._refusals.pop(0))
+            if self.given(request) != self.token:
+                return _response(self.EXPIRED)
+            found = self.route(asked)
+            answer = _response(found) if isinstance(found, Refusal) else self.good(found)
+            if request.method == "POST" and self._lost and not isinstance(found, Refusal):
+                self._lost -= 1
+                return PlainTextResponse("", 502)
+            return answer
+
+    def given(self, request: Request) -> str:
+        """The token of a request."""
+        return request.headers.get("authorization", "").removeprefix("Bearer ")
+
+    def good(self, found: Any) -> Response:
+        """An answer where all went well."""
+        return JSONResponse(found)
+
+    def route(self, asked: Asked) -> Any:
+        """What a request is answered with."""
+        raise NotImplementedError
+
+    def find(self, id: str) -> Said | None:
+        """What has an id."""
+        return next((one for one in self.said if one.id == id), None)
+
+    def write(self, to: str, text: str, id: Callable[[int], str], *, draft: bool = False) -> Said | Refusal:
+        """The brand answers."""
+        top = self.find(to)
+        if top is None:
+            return self.GONE
+        if "forbidden" in text:
+            return self.BAD
+        self._made += 1
+        made = Said(id(self._made), to, "brand", text, top.post)
+        if draft:
+            self._drafts[made.id] = made
+        else:
+            self.said.append(made)
+        return made
+
+    def publish(self, draft: str) -> Said | Refusal:
+        """What was made before is seen from now on."""
+        made = self._drafts.pop(draft, None)
+        if made is None:
+            return self.GONE
+        self.said.append(made)
+        return made
+
+
+def _response(refusal: Refusal) -> Response:
+    return JSONResponse(refusal.body, refusal.status)
+
+
+def _graph(code: int, message: str, status: int = 400, subcode: int = 0) -> Refusal:
+    error = {"message": message, "type": "OAuthException", "code": code, "fbtrace_id": "A1b2"}
+    return Refusal(status, {"error": {**error, **({"error_subcode": subcode} if subcode else {})}})
+
+
+class Meta(Server):
+    """Facebook's, Instagram's and Threads' interfaces."""
+
+    EXPIRED = _graph(190, "Error validating access token: the session has expired", 401, 463)
+    DENIED = _graph(200, "(#200) Permissions error", 403)
+    LIMITED = _graph(32, "(#32) Page request limit reached")
+    GONE = _graph(100, "Unsupported post request. Object with ID '1' does not exist", subcode=33)
+    BAD = _graph(1705, Server.WORDS)
+
+    def route(self, asked: Asked) -> Any:
+        """See Server."""
+        thing, _, edge = asked.path.removeprefix("/v24.0/").partition("/")
+        if asked.method == "GET":
+            of_it = [one for one in self.said if one.to == thing]
+            return self.GONE if self.find(thing) is None else {"data": [self._shown(one) for one in reversed(of_it)]}
+        match edge:
+            case "comments" | "replies":
+                return self._made_id(
+                    self.write(thing, asked.sent.get("message", ""), lambda number: f"{thing}_{number}")
+                )
+            case "likes":
+                return self._done(thing, lambda: self.liked.add(thing))
+            case "threads":
+                assert asked.sent["media_type"] == "TEXT"
+                to, text = asked.sent["reply_to_id"], asked.sent["text"]
+                return self._made_id(self.write(to, text, lambda number: f"18{number:015d}", draft=True))
+            case "threads_publish":
+                return self._made_id(self.publish(asked.sent["creation_id"]))
+        wanted = asked.sent.get("is_hidden") or asked.sent.get("hide")
+        assert edge in ("", "manage_reply"), asked
+        assert wanted in ("true", "false"), asked
+        change = self.hidden.add if wanted == "true" else self.hidden.discard
+        return self._done(thing, lambda: change(thing))
+
+    def _made_id(self, made: Said | Refusal) -> Any:
+        return made if isinstance(made, Refusal) else {"id": made.id}
+
+    def _done(self, thing: str, do: Callable[[], None]) -> Any:
+        if self.find(thing) is None:
+            return self.GONE
+        do()
+        return {"success": True}
+
+    def _shown(self, one: Said) -> dict[str, Any]:
+        mine = one.by == "brand"
+        return {
+            "id": one.id, "message": one.text, "text": one.text, "is_reply_owned_by_me": mine,
+            "from": {"id": "17841405793087218" if mine else "9", "name": one.by},
+        }  # fmt: skip
+
+
+class LinkedIn(Server):
+    """LinkedIn's interface."""
+
+    EXPIRED = Refusal(401, {"status": 401, "code": "REVOKED_ACCESS_TOKEN", "message": "The token has been revoked"})
+    DENIED = Refusal(403, {"status": 403, "code": "ACCESS_DENIED", "message": "Not enough permissions to access"})
+    LIMITED = Refusal(429, {"status": 429, "code": "TOO_MANY_REQUESTS", "message": "Resource level throttle"})
+    GONE = Refusal(404, {"status": 404, "code": "NOT_FOUND", "message": "Comment not found"})
+    BAD = Refusal(422, {"status": 422, "message": Server.WORDS})
+
+    def route(self, asked: Asked) -> Any:
+        """See Server."""
+        if asked.path == "/rest/reactions":
+            if self.find(asked.sent["root"]) is None:
+                return self.GONE
+            assert asked.query["actor"] == "urn:li:organization:1"
+            assert asked.sent["reactionType"] == "LIKE"
+            self.liked.add(asked.sent["root"])
+            return {"id": "urn:li:reaction:1"}
+        found = re.fullmatch(r"/rest/socialActions/([^/:]+)/comments", asked.path)
+        assert found is not None, asked.path
+        thing = unquote(found[1])
+        if asked.method == "GET":
+            of_it = [one for one in self.said if one.to == thing]
+            return self.GONE if self.find(thing) is None else {"elements": [self._shown(one) for one in of_it]}
+        assert asked.sent["parentComment"] == thing
+        assert asked.sent["actor"] == "urn:li:organization:1"
+        post = asked.sent["object"]
+        made = self.write(thing, asked.sent["message"]["text"], lambda number: f"urn:li:comment:({post},{number})")
+        return made if isinstance(made, Refusal) else self._shown(made)
+
+    def _shown(self, one: Said) -> dict[str, Any]:
+        return {
+            "id": one.id.rpartition(",")[2].rstrip(")"), "commentUrn": one.id, "object": one.post,
+            "actor": "urn:li:organization:1" if one.by == "brand" else "urn:li:person:ada",
+            "message": {"attributes": [], "text": one.text}, "created": {"time": 1_795_000_000_000},
+        }  # fmt: skip
+
+
+def _tiktok(code: int, message: str) -> Refusal:
+    return Refusal(200, {"code": code, "message": message, "request_id": "2026", "data": {}})
+
+
+class TikTok(Server):
+    """TikTok's interface for business accounts."""
+
+    EXPIRED = _tiktok(40105, "Access token is incorrect or has been revoked")
+    DENIED = _tiktok(40001, "No permission to operate the account")
+    LIMITED = _tiktok(40100, "Too many requests")
+    GONE = _tiktok(40002, "The comment does not exist")
+    BAD = _tiktok(40002, Server.WORDS)
+
+    def given(self, request: Request) -> str:
+        """See Server."""
+        return request.headers.get("access-token", "")
+
+    def good(self, found: Any) -> Response:
+        """See Server."""
+        return JSONResponse({"code": 0, "message": "OK", "request_id": "2026", "data": found})
+
+    def route(self, asked: Asked) -> Any:
+        """See Server."""
+        what = asked.path.removeprefix("/open_api/v1.3/business/comment/").rstrip("/")
+        its = asked.query if asked.method == "GET" else asked.sent
+        thing = its["comment_id"]
+        if self.find(thing) is None or its["business_id"] != "bus-1":
+            return self.GONE
+        match what:
+            case "reply/list":
+                return {"comments": [self._shown(one) for one in self.said if one.to == thing], "has_more": False}
+            case "reply/create":
+                assert its["video_id"] == "7000000000000000001"
+                made = self.write(thing, its["text"], lambda number: str(7_100_000_000_000_000_000 + number))
+                return made if isinstance(made, Refusal) else {"comment_id": made.id}
+            case "like":
+                self.liked.add(thing)
+                return {}
+        assert what == "hide", what
+        (self.hidden.add if its["action"] == "HIDE" else self.hidden.discard)(thing)
+        return {}
+
+    def _shown(self, one: Said) -> dict[str, Any]:
+        return {"comment_id": one.id, "text": one.text, "owner": one.by == "brand", "parent_comment_id": one.to}

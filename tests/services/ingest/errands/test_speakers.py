@@ -1,0 +1,226 @@
+"""Every platform that can be written to: what is done arrives, once, and what is refused is told in words."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from rapport.contracts.events import Account
+from rapport.domain.errands import ABLE
+from services.ingest.connectors.youtube import speaker as youtube_speaker
+from services.ingest.errands import desk as desk_module
+from services.ingest.errands import graph
+from services.ingest.polling import api
+from tests.platforms.bluesky.network import PASSWORD, Network, Person
+from tests.platforms.writing import LinkedIn, Meta, Server, TikTok
+from tests.platforms.youtube import YoutubeServer
+from tests.services.ingest.connectors.asking import until
+from tests.services.ingest.errands.asking import ask, desk, errand, state, states
+
+pytestmark = pytest.mark.anyio
+GONE = "the comment is not there any more, or the account may not see it"
+POSTS = {
+    "facebook": "104_7", "instagram": "17900000000000001", "threads": "18000000000000001",
+    "linkedin": "urn:li:activity:7", "tiktok": "7000000000000000001",
+}  # fmt: skip
+COMMENTS = {
+    "facebook": "7_8", "instagram": "17900000000000002", "threads": "18000000000000002",
+    "linkedin": "urn:li:comment:(urn:li:activity:7,8)", "tiktok": "7000000000000000002",
+}  # fmt: skip
+CONNECTIONS: dict[str, dict[str, str]] = {
+    "facebook": {"page": "17841405793087218"},
+    "instagram": {"user": "17841405793087218"},
+    "threads": {"user": "17841405793087218"},
+    "linkedin": {"organization": "1"},
+    "tiktok": {"business": "bus-1", "identifier": "id-1"},
+}
+SERVERS: dict[str, type[Server]] = {
+    "facebook": Meta, "instagram": Meta, "threads": Meta, "linkedin": LinkedIn, "tiktok": TikTok,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_module, "SETTLED", timedelta(seconds=1))
+    monkeypatch.setattr(desk_module, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(desk_module, "LONGEST_BACKOFF_SECONDS", 1.0)
+    monkeypatch.setattr(desk_module, "ATTENTION_SECONDS", 0.5)
+    monkeypatch.setattr(api, "SHORTEST_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(api, "USUAL_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(graph, "LIMITED_SECONDS", 0.5)
+    monkeypatch.setattr("services.ingest.connectors.tiktok.speaker.LIMITED_SECONDS", 0.5)
+
+
+@dataclass
+class Place:
+    """A platform on this machine, an account there, and a comment."""
+
+    platform: str
+    server: Any
+    account: Account
+    comment: str
+    post: str | None
+    settings: dict[str, Any] = field(default_factory=dict)
+    brand: str = field(default_factory=lambda: f"brand-{uuid4().hex[:8]}")
+
+    @property
+    def accounts(self) -> dict[str, tuple[str, Account]]:
+        return {self.account.id: (self.brand, self.account)}
+
+    def errand(self, deed: str, **more: Any) -> Any:
+        return errand(self.brand, self.account, more.pop("thing", self.comment), deed, post=self.post, **more)
+
+
+def account(platform: str, **connection: str) -> Account:
+    return Account(
+        id=f"account-{uuid4().hex[:12]}", platform=platform, handle="roastery", connected_at=datetime.now(UTC),
+        door_secrets=("secret",), connection=connection,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def running() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def place(platform: str, running: ExitStack) -> Place:
+    if platform == "youtube":
+        youtube = running.enter_context(YoutubeServer())
+        youtube.channel("UCroastery")
+        youtube.tokens["the-token"] = "UCroastery"
+        settings = {"youtube_api": youtube.address, "youtube_key": SecretStr(youtube.key)}
+        its = account(platform, channel="UCroastery", token="the-token")
+        return Place(platform, youtube, its, youtube.comment("UCroastery", "Are you open?"), "video", settings)
+    server = running.enter_context(SERVERS[platform]())
+    version = "/v24.0" if SERVERS[platform] is Meta else ""
+    its = account(platform, token=server.token, **CONNECTIONS[platform])
+    comment = server.comment(COMMENTS[platform], POSTS[platform])
+    settings = {f"{platform}_api": f"{server.address}{version}"}
+    return Place(platform, server, its, comment, POSTS[platform], settings)
+
+
+PUSHING = (*SERVERS, "youtube")
+
+
+async def stands(bootstrap: str, one: Any, how: str) -> str | None:
+    await until(lambda: state(bootstrap, one.id) == how, lambda: f"it to be {how}: {states(bootstrap, one.id)}")
+    return states(bootstrap, one.id)[-1].why
+
+
+@pytest.mark.parametrize("platform", PUSHING)
+async def test_what_is_asked_for_is_done_once(stack: Any, tmp_path: Path, running: ExitStack, platform: str) -> None:
+    here = place(platform, running)
+    answer, forbidden = here.errand("answer"), here.errand("answer", text="something forbidden")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        here.server.lose_answers(2 if platform == "threads" else 1)
+        ask(stack.kafka, answer)
+        await stands(stack.kafka, answer, "done")
+        assert here.server.answers(here.comment) == ["From eight on"]
+        assert states(stack.kafka, answer.id)[-1].done_as
+        ask(stack.kafka, forbidden)
+        assert (await stands(stack.kafka, forbidden, "refused") or "").startswith("the platform refused it: ")
+        for deed in ("like", "hide", "unhide", "hide"):
+            one = here.errand(deed)
+            ask(stack.kafka, one)
+            await stands(stack.kafka, one, "done" if deed in ABLE[platform] else "refused")
+    assert here.server.answers(here.comment) == ["From eight on"]
+    done = here.server.held if platform == "youtube" else here.server.hidden
+    assert done == ({here.comment} if "hide" in ABLE[platform] else set())
+    assert platform == "youtube" or here.server.liked == ({here.comment} if "like" in ABLE[platform] else set())
+
+
+@pytest.mark.parametrize("platform", PUSHING)
+async def test_a_comment_that_is_gone_is_told(stack: Any, tmp_path: Path, running: ExitStack, platform: str) -> None:
+    here = place(platform, running)
+    gone = {"linkedin": "urn:li:comment:(urn:li:activity:7,9)"}.get(platform, "999")
+    one, odd = here.errand("answer", thing=gone), here.errand("answer", thing="../../me?x=")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        ask(stack.kafka, one, odd)
+        why = await stands(stack.kafka, one, "refused")
+        assert why == ("the platform refused it: The comment does not exist" if platform == "tiktok" else GONE)
+        await stands(stack.kafka, odd, "refused")
+
+
+@pytest.mark.parametrize("platform", SERVERS)
+async def test_limits_and_tokens_are_waited_for(stack: Any, tmp_path: Path, running: ExitStack, platform: str) -> None:
+    here = place(platform, running)
+    server: Server = here.server
+    limited, revoked = here.errand("answer", text="one"), here.errand("answer", text="two")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        server.refuse(server.LIMITED)
+        ask(stack.kafka, limited)
+        await stands(stack.kafka, limited, "done")
+        server.token = "another"
+        ask(stack.kafka, revoked)
+        assert await stands(stack.kafka, revoked, "waiting") == "the platform does not accept its token any more"
+        server.refuse(server.DENIED, 3)
+        server.token = "the-token"
+        await until(
+            lambda: any("permission" in (one.why or "") or "write" in (one.why or "")
+                        for one in states(stack.kafka, revoked.id)),
+            "the missing permission to be told",
+        )  # fmt: skip
+        await stands(stack.kafka, revoked, "done")
+    assert server.answers(here.comment) == ["one", "two"]
+
+
+async def test_youtubes_quota_is_not_exceeded(stack: Any, tmp_path: Path, running: ExitStack) -> None:
+    here = place("youtube", running)
+    cost = youtube_speaker.WRITING
+    here.settings["youtube_units"] = 2 * cost + 20
+    errands = [here.errand("answer", text=f"answer {number}") for number in range(4)]
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        ask(stack.kafka, *errands)
+
+        def ended() -> list[str]:
+            return sorted(str(state(stack.kafka, one.id)) for one in errands)
+
+        await until(lambda: ended() == ["done", "done", "waiting", "waiting"], lambda: f"two to be done: {ended()}")
+    assert len(here.server.answers(here.comment)) == 2
+
+
+def someone(network: Network) -> Person:
+    return network.create_account(f"p{uuid4().hex[:10]}")
+
+
+async def test_bluesky_is_answered_on_its_own_server_software(stack: Any, tmp_path: Path, bluesky: Network) -> None:
+    brand, ada = someone(bluesky), someone(bluesky)
+    post = brand.post("Fresh beans today")
+    comment = ada.post("Are you open?", reply=post)
+    its = account("bluesky", did=brand.did, service=brand.pds, password=PASSWORD)
+    here = Place("bluesky", bluesky, its, comment.uri, post.uri, {"plc_directory": bluesky.plc})
+    text = "From eight on, see https://roastery.example/ö."
+    answer, like = here.errand("answer", text=text), here.errand("like")
+    wrong = here.errand("answer", thing=comment.uri + "x")
+    async with desk(stack.kafka, tmp_path / "one", here.accounts, **here.settings):
+        ask(stack.kafka, answer, like, wrong)
+        for one, how in ((answer, "done"), (like, "done"), (wrong, "refused")):
+            await stands(stack.kafka, one, how)
+        assert states(stack.kafka, wrong.id)[-1].why == GONE
+    written = brand.records("app.bsky.feed.post")
+    answers = [one for one in written if one["value"]["text"] == text]
+    assert len(answers) == 1
+    assert answers[0]["uri"] == states(stack.kafka, answer.id)[-1].done_as
+    assert answers[0]["value"]["reply"] == {"root": post.strong, "parent": comment.strong}
+    (facet,) = answers[0]["value"]["facets"]
+    index = facet["index"]
+    assert text.encode()[index["byteStart"] : index["byteEnd"]].decode() == "https://roastery.example/ö"
+    assert [one["value"]["subject"] for one in brand.records("app.bsky.feed.like")] == [comment.strong]
+
+
+async def test_a_wrong_app_password_is_told(stack: Any, tmp_path: Path, bluesky: Network) -> None:
+    brand = someone(bluesky)
+    post = brand.post("Fresh beans today")
+    its = account("bluesky", did=brand.did, service=brand.pds, password="wrong")
+    here = Place("bluesky", bluesky, its, post.uri, post.uri, {"plc_directory": bluesky.plc})
+    one = here.errand("answer")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        ask(stack.kafka, one)
+        assert await stands(stack.kafka, one, "waiting") == "its server does not accept its app password"
