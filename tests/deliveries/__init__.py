@@ -5,9 +5,13 @@ connected, and the `body` (or, for what is not JSON as a whole, `text`). `<name>
 
 What is asked for and not pushed says which reader it is for (`as`), and what is known already (`known`). In a frame of
 a stream the `payload` stands as JSON; it travels in a string. What is expected is the whole page.
+
+Of Bluesky a body is a list of frames, and `as` is the stream that they come from: one delivery is a story, because what
+is taken back is known from what came before. What is expected has what became of people's accounts too (`away`).
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,9 +22,13 @@ import msgspec
 from pydantic import SecretStr
 
 from rapport.contracts.events import Account
+from services.ingest.connectors.bluesky.facts import Facts
+from services.ingest.connectors.bluesky.frames import FrameError, StreamError, from_jetstream, from_jetstream_v2
+from services.ingest.connectors.bluesky.normalise import Watched as WatchedOnBluesky
+from services.ingest.connectors.ledger import Ledger, UnsavedLedger
 from services.ingest.connectors.mastodon import normalise as mastodon
 from services.ingest.connectors.platforms import PlatformSettings, hooks
-from services.ingest.hooks.delivery import Delivery, Lookup, Watched
+from services.ingest.hooks.delivery import Delivery, Lookup, Watched, decode
 from services.ingest.hooks.hook import Hook
 
 FOLDER = Path(__file__).parent
@@ -45,6 +53,8 @@ HOOKS: Mapping[str, Hook] = hooks(SETTINGS)
 ASKED = {"notifications": mastodon.notifications, "statuses": mastodon.statuses, "event": mastodon.event}
 """Readers of what Mastodon is asked for."""
 HOST = "mastodon.example"
+STREAMS = {"jetstream": from_jetstream, "jetstream_v2": from_jetstream_v2}
+"""Readers of Bluesky's streams."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ def recording(file: Path) -> Recorded:
     def read(body: bytes) -> Delivery:
         if "as" not in found:
             return HOOKS[platform].read(body, its, OBSERVED_AT)
+        if found["as"] in STREAMS:
+            return _streamed(found["as"], body, [each for account in found["accounts"] for each in its(account["id"])])
         (watched,) = its(found["accounts"][0]["id"])
         return ASKED[found["as"]](body, found.get("host", HOST), watched, known.get, OBSERVED_AT)
 
@@ -90,6 +102,8 @@ def recording(file: Path) -> Recorded:
 def said(delivery: Delivery) -> Any:
     """What a delivery became, as `<name>.expected.json` has it."""
     interactions = json.loads(msgspec.json.encode(delivery.interactions))
+    if delivery.away:
+        return {"interactions": interactions, "away": json.loads(msgspec.json.encode(delivery.away))}
     if not isinstance(delivery, mastodon.Page):
         return interactions
     return {
@@ -101,6 +115,30 @@ def said(delivery: Delivery) -> Any:
         "ignored": dict(delivery.ignored),
         "problems": [f"{problem.where}: {problem.why}" for problem in delivery.problems],
     }
+
+
+def _streamed(stream: str, body: bytes, watched: list[Watched]) -> Delivery:
+    """What frames of Bluesky's, one after the other, become for these accounts."""
+    facts = Facts([WatchedOnBluesky(each.brand, each.account, each.id, each.own) for each in watched])
+    delivery = Delivery()
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "ledger.sqlite")
+        unsaved = UnsavedLedger(ledger)
+        for number, raw in enumerate(decode(body, list[msgspec.Raw])):
+            try:
+                frame = STREAMS[stream](bytes(raw))
+            except (FrameError, StreamError) as error:
+                delivery.failed(f"frame {number}", error)
+                continue
+            for change in frame.changes:
+                try:
+                    delivery.interactions += facts.of(change, unsaved, OBSERVED_AT)
+                except Exception as error:  # as the stream does
+                    delivery.failed(change.uri, error)
+            if frame.fate is not None:
+                delivery.away += facts.told(frame.fate, unsaved)
+        ledger.close()
+    return delivery
 
 
 def lookup(platform: str, accounts: list[dict[str, Any]]) -> Lookup:

@@ -20,7 +20,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
   uri TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, conversation TEXT NOT NULL, thread TEXT, post TEXT,
   follower TEXT NOT NULL, parent TEXT, rev TEXT NOT NULL, seen_at INTEGER NOT NULL,
-  gone_at INTEGER,
+  gone_at INTEGER, hidden TEXT,
   PRIMARY KEY (uri, account)
 ) WITHOUT ROWID;
 DROP INDEX IF EXISTS seen_at;  -- of older versions, which also forgot what was not deleted
@@ -48,6 +48,8 @@ class Seen:
     follower: str
     parent: str | None
     rev: str
+    hidden: str | None = None
+    """Of what hides others: the addresses of those, separated by spaces."""
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Seen))
@@ -58,8 +60,10 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._file = open_file(path, _SCHEMA)
-        if "gone_at" not in {row[1] for row in self._file.execute("PRAGMA table_info(seen)")}:
-            self._file.execute("ALTER TABLE seen ADD COLUMN gone_at INTEGER")
+        columns = {row[1] for row in self._file.execute("PRAGMA table_info(seen)")}
+        for name, kind in (("gone_at", "INTEGER"), ("hidden", "TEXT")):
+            if name not in columns:
+                self._file.execute(f"ALTER TABLE seen ADD COLUMN {name} {kind}")
         self._file.execute(_GONE)
 
     def close(self) -> None:
@@ -101,7 +105,7 @@ class Ledger:
     ) -> None:
         """Notes what was seen, which addresses are gone, and how far the stream was read: all of it or nothing."""
         at = int(now.timestamp())
-        marks = ",".join("?" * 10)
+        marks = ",".join("?" * (len(fields(Seen)) + 1))
         with transaction(self._file):
             self._file.executemany(
                 f"INSERT OR REPLACE INTO seen ({_COLUMNS}, seen_at) VALUES ({marks})",  # noqa: S608 - our own columns

@@ -87,6 +87,17 @@ class Person:
         """Follows someone."""
         return self._create("app.bsky.graph.follow", {"subject": person.did, "createdAt": _time()})
 
+    def block(self, person: "Person") -> Ref:
+        """Blocks someone."""
+        return self._create("app.bsky.graph.block", {"subject": person.did, "createdAt": _time()})
+
+    def hide(self, post: Ref, *replies: Ref) -> Ref:
+        """Hides exactly these replies in the thread of a post of their own."""
+        record = {"post": post.uri, "hiddenReplies": [reply.uri for reply in replies], "createdAt": _time()}
+        where = {**self._place(post), "collection": "app.bsky.feed.threadgate"}
+        made = self._call("POST", "com.atproto.repo.putRecord", json={**where, "record": record})
+        return Ref(made["uri"], made["cid"])
+
     def edit(self, ref: Ref, text: str) -> Ref:
         """Gives a post another text."""
         where = self._place(ref)

@@ -10,9 +10,13 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 MICROSECONDS = 1_000_000
+FIRST_TIME = 10**15
+"""Version 2 takes lower cursors for sequence numbers."""
+NEWER = "/xrpc/network.bsky.jetstream.subscribeEvents"
 
 
 def commit(
@@ -52,9 +56,16 @@ def as_v2(event: dict[str, Any], seq: int) -> dict[str, Any]:
 
 
 class Jetstream:
-    """Keeps what was sent, and replays from `cursor` (inclusive), as the real one does. From `with` to its end."""
+    """Keeps what was sent, and replays from `cursor` (inclusive), as the real one does. From `with` to its end.
 
-    def __init__(self) -> None:
+    It speaks version 1, and with `newer` version 2 as well. What it keeps is in one of them, as a test sends it.
+    """
+
+    def __init__(self, *, newer: bool = False) -> None:
+        self._paths = {"/subscribe", NEWER} if newer else {"/subscribe"}
+        self.refused: list[str] = []
+        self.status = 404
+        """How it refuses."""
         self.queries: list[dict[str, list[str]]] = []
         self.paths: list[str] = []
         self.connected = threading.Event()
@@ -89,21 +100,38 @@ class Jetstream:
             self._await(self._close(self._server))
             self._server = None
 
+    def drop(self) -> None:
+        """Ends every connection, and takes others."""
+        self._await(self._drop())
+
     def cursors(self) -> list[int | None]:
         """The cursor of each connection so far."""
         return [int(query["cursor"][0]) if "cursor" in query else None for query in self.queries]
 
     async def _serve(self) -> Server:
         return await serve(
-            self._connected, "127.0.0.1", 0, subprotocols=[Subprotocol("xrpc.v1.json")], select_subprotocol=_first
-        )
+            self._connected, "127.0.0.1", 0, subprotocols=[Subprotocol("xrpc.v1.json")],
+            select_subprotocol=_first, process_request=self._asked,
+        )  # fmt: skip
+
+    def _asked(self, connection: ServerConnection, request: Request) -> Response | None:
+        path = urlsplit(request.path).path
+        if path in self._paths:
+            return None
+        self.refused.append(path)
+        return connection.respond(self.status, "no\n")
 
     async def _connected(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         asked = urlsplit(connection.request.path)
         query = parse_qs(asked.query)
         cursor = int(query["cursor"][0]) if "cursor" in query else None
-        kept = [] if cursor is None else [raw for at, raw in self._events if at >= cursor]
+        numbered = asked.path == NEWER and cursor is not None and cursor < FIRST_TIME
+        places = [(_seq(raw) if numbered else at, raw) for at, raw in self._events]
+        kept = [] if cursor is None else [raw for place, raw in places if place >= cursor]
+        if numbered and not kept:
+            info = {"$type": f"{NEWER[6:]}#info", "name": "FutureCursor", "message": f"{cursor} is not reached"}
+            kept = [json.dumps({"$type": "message", "payload": info})]
         for raw in kept:
             await connection.send(raw)
         self.paths.append(asked.path)
@@ -117,12 +145,21 @@ class Jetstream:
         assert self._server is not None
         broadcast(self._server.connections, raw)
 
+    async def _drop(self) -> None:
+        assert self._server is not None
+        for connection in list(self._server.connections):
+            await connection.close()
+
     async def _close(self, server: Server) -> None:
         server.close()
         await server.wait_closed()
 
     def _await(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+
+
+def _seq(raw: str) -> int:
+    return int(json.loads(raw)["payload"].get("seq", 0))
 
 
 def _first(connection: ServerConnection, offered: Any) -> Subprotocol | None:

@@ -11,7 +11,7 @@ CAPABILITIES = Capabilities(
         "mentions": "yes",
         "reactions": "yes, and undone",
         "shares": "yes, and undone",
-        "follows": "yes, and undone",
-        "edits, deletions": "yes",
+        "follows": "yes, and undone; blocks",
+        "edits, deletions": "yes, hide and unhide too",
     },
 )

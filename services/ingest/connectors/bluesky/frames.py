@@ -19,14 +19,18 @@ POST = "app.bsky.feed.post"
 LIKE = "app.bsky.feed.like"
 REPOST = "app.bsky.feed.repost"
 FOLLOW = "app.bsky.graph.follow"
-COLLECTIONS = (POST, LIKE, REPOST, FOLLOW)
-"""The collections that say something about a relationship."""
+BLOCK = "app.bsky.graph.block"
+THREADGATE = "app.bsky.feed.threadgate"
+COLLECTIONS = (POST, LIKE, REPOST, FOLLOW, BLOCK, THREADGATE)
+"""The collections that say something about a relationship, or what the brand shows of it."""
 
 Operation: TypeAlias = Literal["create", "update", "delete"]
 _OPERATIONS = frozenset({"create", "update", "delete"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSITIONS = range(2**63)
 """The positions that the ledger can store."""
+SEQUENCE = range(1, 10**15)
+"""Sequence numbers of Jetstream version 2. It takes larger cursors for times in microseconds."""
 
 
 class FrameError(ValueError):
@@ -71,14 +75,20 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame. `position` is the cursor after it; None if the frame does not move it."""
+    """One frame. `position` is the cursor after it; None if the frame does not move it.
+
+    `seq` is its number at this server, where that is another one than the position (version 2 of Jetstream).
+    """
 
     position: int | None
     at: datetime | None
     changes: tuple[Change, ...] = ()
     fate: Fate | None = None
+    renamed: str | None = None
+    """Somebody whose handle or server may have changed."""
     notice: str | None = None
     """A message of the server, for instance that the cursor is older than what it keeps."""
+    seq: int | None = None
 
 
 class _Commit(Struct):
@@ -105,6 +115,7 @@ class _Event(Struct):
 
 class _Payload(Struct, rename={"type": "$type"}):
     type: str
+    seq: int | None = None
     did: str | None = None
     time: datetime | None = None
     witnessed_at: datetime | None = msgspec.field(default=None, name="witnessedAt")
@@ -116,8 +127,8 @@ class _Payload(Struct, rename={"type": "$type"}):
     record: dict[str, Any] | None = None
     name: str | None = None
     message: str | None = None
-    active: bool | None = None
-    status: str | None = None
+    account: _Account | None = None
+    """What the relay said of it, as it came."""
 
 
 class _Message(Struct, rename={"type": "$type"}):
@@ -140,6 +151,8 @@ def from_jetstream(raw: str | bytes) -> Frame:
         raise FrameError(f"not a Jetstream event: {error}") from error
     commit = event.commit
     if commit is None:
+        if event.kind == "identity":
+            return Frame(event.time_us, at, renamed=event.did)
         account = event.account or _Account()
         return Frame(event.time_us, at, fate=_fate(event.did, account.active, account.status, at))
     return Frame(
@@ -153,7 +166,8 @@ def from_jetstream(raw: str | bytes) -> Frame:
 
 def from_jetstream_v2(raw: str | bytes) -> Frame:
     """A frame of Jetstream version 2. Its position, too, is a time in microseconds, which version 2 takes as a cursor
-    and which means the same on every instance; its own sequence number does not. Raises FrameError and StreamError.
+    and which means the same on every instance; its own sequence number (`seq`) does not. Raises FrameError and
+    StreamError.
     """
     try:
         message = _MESSAGE.decode(raw)
@@ -171,10 +185,14 @@ def from_jetstream_v2(raw: str | bytes) -> Frame:
         raise FrameError(f"a Jetstream {payload.type!r} without its time")
     position = (at - _EPOCH) // timedelta(microseconds=1)
     at = _checked(at, position)
+    seq = payload.seq if payload.seq in SEQUENCE else None
     if payload.type.endswith("#account") and payload.did:
-        return Frame(position, at, fate=_fate(payload.did, payload.active, payload.status, at))
+        account = payload.account or _Account()
+        return Frame(position, at, fate=_fate(payload.did, account.active, account.status, at), seq=seq)
+    if payload.type.endswith("#identity"):
+        return Frame(position, at, renamed=payload.did, seq=seq)
     if not payload.type.endswith("#commit"):
-        return Frame(position, at)
+        return Frame(position, at, seq=seq)
     if not (payload.did and payload.operation and payload.collection and payload.rkey and payload.rev):
         raise FrameError("a Jetstream commit without did, operation, collection, rkey or rev")
     return Frame(
@@ -190,6 +208,7 @@ def from_jetstream_v2(raw: str | bytes) -> Frame:
             payload.cid,
             payload.record,
         ),
+        seq=seq,
     )
 
 
@@ -210,6 +229,8 @@ def from_repos(raw: bytes) -> Frame:
         at = _checked(datetime.fromisoformat(body["time"]), position)
         if kind == "#account":
             return Frame(position, at, fate=_fate(str(body["did"]), body.get("active"), body.get("status"), at))
+        if kind == "#identity":
+            return Frame(position, at, renamed=str(body["did"]))
         if kind != "#commit":
             return Frame(position, at)
         return Frame(position, at, tuple(_from_commit(body, at)))

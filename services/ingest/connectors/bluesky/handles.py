@@ -28,6 +28,8 @@ HURRY_SECONDS = 10.0
 """After a wait that gave nothing, nobody waits for this long. Otherwise strangers' hosts could slow down a stream."""
 KEPT = timedelta(days=7)
 """People change their handles now and then."""
+KEPT_RENAMED = timedelta(minutes=10)
+"""How soon a handle is checked again once its owner has changed something. Anybody can do that again and again."""
 KEPT_UNVERIFIED = timedelta(hours=1)
 """How soon a handle that did not lead back is checked again: its host may have been down."""
 AT_ONCE = 10
@@ -83,6 +85,10 @@ class Handles:
                 task.add_done_callback(partial(self._asked, did))
             await self._wait([self._asking[did] for did in missing if did in self._asking])
         return {did: handle for did, handle in self._verified.find(wanted, now - KEPT).items() if handle}
+
+    def renamed(self, dids: Iterable[str], now: datetime) -> None:
+        """The network says that these people's handles or servers may have changed. They are soon looked up again."""
+        self._verified.expire((did for did in dids if did.startswith("did:plc:")), now - KEPT + KEPT_RENAMED)
 
     async def close(self) -> None:
         """Ends its connections."""

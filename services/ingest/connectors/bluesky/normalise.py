@@ -8,6 +8,7 @@
   is a `post`, self-threads included.
 - What the brand's account itself likes, shares or follows of others is recorded as the staff's. It is outreach, and
   nobody's interaction with the brand. What staff like from their own accounts is their own affair.
+- A person whom the brand blocks is told of as the one who does it, as on every platform: a block concerns the follower.
 - A conversation is the pair of brand and follower, a thread the root's at-uri.
 - A delete names only the path; the rest comes from what the ledger noted when the record was first seen.
 """
@@ -20,12 +21,13 @@ from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Account, Actor, Interaction, Kind, Object, Parent
 from rapport.domain.exchanges.addressing import Occurred, occurred, occurred_live
 from services.ingest.connectors.bluesky import PLATFORM
-from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, REPOST, Change, Fate
+from services.ingest.connectors.bluesky.frames import BLOCK, FOLLOW, LIKE, POST, REPOST, Change, Fate
 from services.ingest.connectors.bluesky.records import Post, Record, Reference
 from services.ingest.connectors.ledger import Seen
 
-_KINDS: dict[str, Kind] = {LIKE: "reaction", REPOST: "share", FOLLOW: "follow"}
+_KINDS: dict[str, Kind] = {LIKE: "reaction", REPOST: "share", FOLLOW: "follow", BLOCK: "block"}
 _TOGGLES = frozenset(_KINDS.values())
+_OUTREACH = _TOGGLES - {"block"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def written(
         platform=PLATFORM,
         account=watched.account.id,
         kind="edit" if edited else seen.kind,
-        actor=_actor(change.did, watched),
+        actor=_actor(seen, change, watched),
         object=Object(change.uri, Reference.to(change.uri).url),
         conversation=seen.conversation,
         thread=seen.thread,
@@ -100,7 +102,7 @@ def deleted(change: Change, seen: Seen, watched: Watched, observed_at: datetime)
         account=watched.account.id,
         kind=seen.kind if undo else "delete",
         undo=undo,
-        actor=_actor(change.did, watched),
+        actor=_actor(seen, change, watched),
         object=Object(change.uri, Reference.to(change.uri).url),
         conversation=seen.conversation,
         thread=seen.thread,
@@ -135,7 +137,7 @@ def _written_at(claimed: datetime | None, change: Change, watched: Watched, obse
 
 
 def _is_outreach(seen: Seen, change: Change, watched: Watched) -> bool:
-    return change.did == watched.did and seen.kind in _TOGGLES
+    return change.did == watched.did and seen.kind in _OUTREACH
 
 
 def _classified(record: Record, watched: Watched, find: Callable[[str], Seen | None]) -> Seen | None:
@@ -152,6 +154,9 @@ def _classified(record: Record, watched: Watched, find: Callable[[str], Seen | N
         return None
     kind = _KINDS[change.collection]
     whose = subject.author
+    if kind == "block":
+        blocks = change.did == watched.did and not (whose in watched.own or whose in watched.account.staff)
+        return _noted(change, watched, kind, follower=whose) if blocks else None
     if change.did == watched.did:
         others = whose is not None and whose not in watched.own and whose not in watched.account.staff
         return _noted(change, watched, kind, parent=subject.uri, follower=whose) if others else None
@@ -223,5 +228,7 @@ def _parent(seen: Seen, record: Record, watched: Watched) -> Parent | None:
     return Parent(seen.parent, seen.follower if seen.kind == "reply" else Reference.to(seen.parent).author)
 
 
-def _actor(did: str, watched: Watched) -> Actor:
-    return Actor(did, handle=watched.account.handle if did == watched.did else None)
+def _actor(seen: Seen, change: Change, watched: Watched) -> Actor:
+    if seen.kind == "block":
+        return Actor(seen.follower)
+    return Actor(change.did, handle=watched.account.handle if change.did == watched.did else None)

@@ -2,14 +2,14 @@
 
 import re
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from rapport.contracts.events import Medium
 from rapport.domain.times import in_range
-from services.ingest.connectors.bluesky.frames import FOLLOW, POST, Change
+from services.ingest.connectors.bluesky.frames import BLOCK, FOLLOW, POST, THREADGATE, Change
 
 MENTION = "app.bsky.richtext.facet#mention"
 LINK = "app.bsky.richtext.facet#link"
@@ -70,7 +70,8 @@ class Post(Struct, frozen=True):
 
 
 class Record(Struct, frozen=True):
-    """A created or updated record: a post, or what is liked, reposted or followed (`subject`).
+    """A created or updated record: a post, what is liked, reposted, followed or blocked (`subject`), or what a thread's
+    gate hides (`hidden`).
 
     Most records of a network concern nobody here. So what only an interaction needs is read when it is asked for.
     """
@@ -80,6 +81,7 @@ class Record(Struct, frozen=True):
     """The DIDs of its author, of the people it names, and of the authors of the records it names."""
     post: Post | None = None
     subject: Reference | None = None
+    hidden: tuple[Reference, ...] | None = None
 
     @property
     def claimed_at(self) -> datetime | None:
@@ -119,8 +121,17 @@ class _Subject(Struct):
     subject: _Uri
 
 
-class _Follow(Struct):
+class _Person(Struct):
     subject: str
+
+
+MOST_HIDDEN = 300
+"""Replies that one gate hides: what the network allows."""
+
+
+class _Gate(Struct):
+    post: str
+    hiddenReplies: Annotated[list[str], Meta(max_length=MOST_HIDDEN)] = []  # noqa: N815 - the network's name
 
 
 def read(change: Change) -> Record | None:
@@ -128,8 +139,10 @@ def read(change: Change) -> Record | None:
     try:
         if change.collection == POST:
             return _with_post(change, _post(msgspec.convert(change.record, _Post)))
-        if change.collection == FOLLOW:
-            return _with_subject(change, Reference.to_person(msgspec.convert(change.record, _Follow).subject))
+        if change.collection in (FOLLOW, BLOCK):
+            return _with_subject(change, Reference.to_person(msgspec.convert(change.record, _Person).subject))
+        if change.collection == THREADGATE:
+            return _with_gate(change, msgspec.convert(change.record, _Gate))
         return _with_subject(change, Reference.to(msgspec.convert(change.record, _Subject).subject.uri))
     except msgspec.ValidationError:
         return None
@@ -142,6 +155,18 @@ def _with_post(change: Change, post: Post) -> Record:
 
 def _with_subject(change: Change, subject: Reference) -> Record:
     return Record(change, _dids(change.did, subject.author), subject=subject)
+
+
+def _with_gate(change: Change, gate: _Gate) -> Record | None:
+    """None where the gate is not that of the post which it names: the network pays no attention to such a one."""
+    if gate.post != gated_post(change):
+        return None
+    return Record(change, _dids(change.did), hidden=tuple(map(Reference.to, gate.hiddenReplies)))
+
+
+def gated_post(change: Change) -> str:
+    """The post whose thread a gate is for: of the same person, with the same key."""
+    return f"at://{change.did}/{POST}/{change.rkey}"
 
 
 def _post(raw: _Post) -> Post:

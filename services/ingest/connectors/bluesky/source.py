@@ -1,7 +1,7 @@
 """The stream of an account's connection: its address, and how to ask for it and read it. Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -22,8 +22,10 @@ a slightly different order. A relay sends some thousand events in two seconds. W
 FARTHEST_BACK = timedelta(hours=24)
 """How far back a stream that keeps the past is read at most. The public ones keep one to three days."""
 
-KINDS = ("commit", "account")
-"""The kinds to ask Jetstream version 2 for. Version 1 and relays send news about accounts unasked."""
+NOT_SPOKEN = frozenset({400, 404, 405, 501})
+"""How a server answers that speaks only the other version of Jetstream."""
+KINDS = ("commit", "account", "identity")
+"""The kinds to ask Jetstream version 2 for. Version 1 and relays send news about people unasked."""
 
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
@@ -38,6 +40,17 @@ class Source:
 
     address: str
     wire: Wire
+    either: bool = field(default=False, compare=False)
+    """The connection names the server and not its protocol: it may speak version 2 of Jetstream as well. Whoever names
+    the same server with its path reads along, because an address has one position."""
+
+    def versions(self) -> "tuple[Source, ...]":
+        """What to try, the best first. A server that does not have it answers with one of `NOT_SPOKEN`."""
+        if not self.either:
+            return (self,)
+        parts = urlsplit(self.address)
+        newer = urlunsplit((parts.scheme, parts.netloc, f"/xrpc/{JETSTREAM_V2_METHOD}", "", ""))
+        return Source(newer, "jetstream_v2"), Source(self.address, self.wire)
 
     @property
     def name(self) -> str:
@@ -54,15 +67,20 @@ class Source:
         """What to offer the server: version 2 of Jetstream wants the encoding of its frames named."""
         return [Subprotocol("xrpc.v1.json")] if self.wire == "jetstream_v2" else None
 
-    def url(self, position: int | None) -> str:
-        """The address for reading from a little before `position`, or from now on if it is None."""
+    def url(self, position: int | None, seq: int | None = None) -> str:
+        """The address for reading from a little before `position`, or from now on if it is None.
+
+        `seq` is the number of the last frame that this very server sent. It is then read from exactly there.
+        """
         query: list[tuple[str, str]] = []
         if self.wire == "jetstream":
             query += [("wantedCollections", name) for name in COLLECTIONS]
         elif self.wire == "jetstream_v2":
             query += [("collections", name) for name in COLLECTIONS]
             query += [("kinds", kind) for kind in KINDS]
-        if position is not None:
+        if seq is not None and self.wire == "jetstream_v2":
+            query.append(("cursor", str(seq)))
+        elif position is not None:
             query.append(("cursor", str(max(0, position - (REWIND_US if self.timed else REWIND_EVENTS)))))
         return f"{self.address}?{urlencode(query)}" if query else self.address
 
@@ -89,7 +107,9 @@ def source_of(connection: Mapping[str, str]) -> Source | None:
     if given[0]:
         return Source(_address(given[0], "connection.service", REPOS_PATH), "repos")
     address = _address(given[1] or "", "connection.jetstream", JETSTREAM_PATH)
-    return Source(address, "jetstream_v2" if address.endswith(JETSTREAM_V2_METHOD) else "jetstream")
+    if address.endswith(JETSTREAM_V2_METHOD):
+        return Source(address, "jetstream_v2")
+    return Source(address, "jetstream", either=not urlsplit(given[1] or "").path.rstrip("/"))
 
 
 def _address(given: str, where: str, path: str) -> str:

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Interaction
@@ -21,11 +21,11 @@ from rapport.kit.http.outgoing import RefusedAddressError
 from rapport.kit.log import about
 from services.ingest import metrics
 from services.ingest.connectors.bluesky import PLATFORM
-from services.ingest.connectors.bluesky.frames import Change, Fate, FrameError, StreamError
+from services.ingest.connectors.bluesky.facts import Facts
+from services.ingest.connectors.bluesky.frames import Change, Frame, FrameError, StreamError
 from services.ingest.connectors.bluesky.handles import Handles
-from services.ingest.connectors.bluesky.normalise import Watched, away, deleted, written
-from services.ingest.connectors.bluesky.records import read
-from services.ingest.connectors.bluesky.source import Source, start_of
+from services.ingest.connectors.bluesky.normalise import Watched
+from services.ingest.connectors.bluesky.source import NOT_SPOKEN, Source, start_of
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.intake import Intake
 from services.ingest.connectors.ledger import Ledger, UnsavedLedger
@@ -42,10 +42,27 @@ BEHIND_SECONDS = 60.0
 """A stream whose newest frame is older than this when it is read has not caught up yet."""
 STILL_SECONDS = 10.0
 """Unless nothing has come for this long: then there is nothing more to come, on a quiet server."""
+GAP_SECONDS = 60.0
+"""On a public server something happens every second."""
+FUTURE_CURSOR = "FutureCursor"
+"""What a server says of a number that it has not reached."""
 STEADY_SECONDS = 30.0
 """A connection that lasted this long was a good one: the next try waits as little as the first."""
 
 Raw = str | bytes
+
+
+class ReplacedError(Exception):
+    """Another server answers than the one that was read before, and its sequence numbers mean something else."""
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A frame of Jetstream version 2 that is in the log, with all before it."""
+
+    address: str
+    seq: int
+    at: datetime
 
 
 class Stream:
@@ -59,8 +76,12 @@ class Stream:
         self._now = shared.now
         self._log = shared.log
         self._intake = Intake(PLATFORM, source.name, shared.broker, shared.log)
+        self._speaks = source
+        self._asked_from: int | None = None
+        self._mark: _Mark | None = None
+        self._expected: _Mark | None = None
         self._watched: tuple[Watched, ...] = ()
-        self._by_did: dict[str, tuple[Watched, ...]] = {}
+        self._facts = Facts(())
         self._reopen = asyncio.Event()
         self._connected = False
         self._late = math.inf
@@ -75,10 +96,7 @@ class Stream:
         the time when the account was connected.
         """
         self._watched = tuple(watched)
-        by_did: dict[str, tuple[Watched, ...]] = {}
-        for one in watched:
-            by_did[one.did] = (*by_did.get(one.did, ()), one)
-        self._by_did = by_did
+        self._facts = Facts(self._watched)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         elif self._source.timed and self._new():
@@ -138,12 +156,14 @@ class Stream:
         try:
             await self._read()
         except StreamError as error:
-            if error.name == "FutureCursor":
+            if error.name == FUTURE_CURSOR:
                 # There is another server behind the address, and our position means nothing to it.
                 self._ledger.forget(self._source.address)
             return f"the server ended the stream ({error})"
         except RefusedAddressError as error:
             return str(error)
+        except ReplacedError:
+            return "another server answers than before"
         except (OSError, TimeoutError, WebSocketException, NotAcknowledgedError) as error:
             return f"{type(error).__name__}: {error}"
         except Exception as error:  # a bug must not end this stream, let alone the others
@@ -154,16 +174,13 @@ class Stream:
     async def _read(self) -> None:
         self._reopen.clear()
         position = self._open_at()
-        async with websocket.connected(
-            self._guard,
-            self._source.url(position),
-            max_size=LARGEST_FRAME,
-            subprotocols=self._source.subprotocols,
-            user_agent_header=USER_AGENT,
-        ) as connection:
-            self._log.info("bluesky %s: connected, reading from %s", self._source.name, position or "now")
+        async with self._connected_to(position) as connection:
+            self._log.info(
+                "bluesky %s: connected (%s), reading from %s", self._source.name, self._speaks.wire, position or "now"
+            )
             # What happened since the last read is on its way. Until its first frame, the stream counts as behind.
             self._late, self._took_at = math.inf, self._clock()
+            self._asked_from = position
             self._say(True)
             frames: asyncio.Queue[Raw] = asyncio.Queue(FRAMES_WAITING)
             tasks = [
@@ -180,11 +197,41 @@ class Stream:
             for task in done:
                 task.result()
 
+    @contextlib.asynccontextmanager
+    async def _connected_to(self, position: int | None) -> AsyncIterator[ClientConnection]:
+        """A connection in the newest protocol that the server speaks. Asked each time, because servers are replaced.
+
+        A position is a time in both versions of Jetstream, and means the same to all servers. After a break, version 2
+        is asked for the last frame by its number there; if that is another frame now, the time is what counts.
+        """
+        *others, last = self._source.versions()
+        for self._speaks in (*others, last):
+            mark = self._mark
+            self._expected = mark if mark is not None and mark.address == self._speaks.address else None
+            try:
+                async with websocket.connected(
+                    self._guard,
+                    self._speaks.url(position, self._expected.seq if self._expected else None),
+                    max_size=LARGEST_FRAME,
+                    subprotocols=self._speaks.subprotocols,
+                    user_agent_header=USER_AGENT,
+                ) as connection:
+                    yield connection
+                return
+            except InvalidStatus as error:
+                not_spoken = error.response.status_code in NOT_SPOKEN
+                if not_spoken and self._expected is not None:
+                    self._mark = None  # it has no such number any more
+                    raise
+                if self._speaks is last or not not_spoken:
+                    raise
+
     def _open_at(self) -> int | None:
         """Where to read from. It is noted together with the accounts."""
         position = self._ledger.position(self._source.address)
         if self._source.timed:
             for one in self._new():
+                self._mark = None  # it has to begin earlier
                 position = start_of(position, one.account.connected_at, self._now())
         self._ledger.join(self._source.address, [one.account.id for one in self._watched], position)
         return position
@@ -207,9 +254,11 @@ class Stream:
         fates: list[FollowerAway] = []
         position: int | None = None
         latest: datetime | None = None
+        mark: _Mark | None = None
+        renamed: set[str] = set()
         for raw in batch:
             try:
-                frame = self._source.read(raw)
+                frame = self._speaks.read(raw)
             except StreamError:
                 raise
             except Exception as error:  # one frame must not stop those behind it, whatever is in it
@@ -219,15 +268,24 @@ class Stream:
                 continue
             if frame.notice:
                 self._log.warning("bluesky %s says %s", self._source.name, frame.notice)
+                if self._expected is not None and frame.notice.startswith(f"{FUTURE_CURSOR}:"):
+                    raise self._replaced()
             if frame.position is not None:
                 position = frame.position
             if frame.at is not None:
+                self._compare(frame)
                 latest = frame.at
+                if frame.seq is not None:
+                    mark = _Mark(self._speaks.address, frame.seq, frame.at)
                 metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
             for change in frame.changes:
                 happened.extend(self._read_change(change, unsaved))
+            if frame.renamed is not None:
+                renamed.add(frame.renamed)
             if frame.fate is not None:
-                fates.extend(self._told(frame.fate, unsaved))
+                fates.extend(self._facts.told(frame.fate, unsaved))
+        if renamed:
+            self._handles.renamed(renamed, self._now())
         appended = await self._intake.append(await self._named(happened), fates)
         clock = self._clock()
         if latest is not None:
@@ -235,17 +293,35 @@ class Stream:
         if appended or unsaved.gone or clock - self._kept_at >= POSITION_SECONDS:
             self._ledger.keep(self._source.address, position, unsaved.noted(), self._now(), unsaved.gone)
             self._kept_at = clock
+        self._mark = mark or self._mark  # last: what the ledger did not take has to come again
 
-    def _told(self, fate: Fate, unsaved: UnsavedLedger) -> list[FollowerAway]:
-        """What became of a person's account, for each brand that they ever had to do with."""
-        known = unsaved.known_to(fate.did)
-        brands = {one.brand for one in self._watched if one.account.id in known and fate.did not in one.own}
-        return [away(brand, fate) for brand in sorted(brands)]
+    def _compare(self, first: Frame) -> None:
+        """Looks whether the first frame is where reading was to begin. Version 1 of Jetstream does not say if not.
+
+        Raises ReplacedError where it is not the one that was asked for by its number.
+        """
+        expected, self._expected = self._expected, None
+        if expected is not None and (first.seq, first.at) != (expected.seq, expected.at):
+            raise self._replaced()
+        asked_from, self._asked_from = self._asked_from, None
+        if asked_from is None or first.at is None or not self._source.timed:
+            return
+        late = first.at.timestamp() - asked_from / 1_000_000
+        if late > GAP_SECONDS:
+            self._log.warning(
+                "bluesky %s: its first frame is of %s, %.0f s after what it was asked for: either nothing happened in"
+                " between, or the server does not have it any more",
+                self._source.name, first.at.isoformat(), late,
+            )  # fmt: skip
+
+    def _replaced(self) -> ReplacedError:
+        self._mark = self._expected = None
+        return ReplacedError()
 
     def _read_change(self, change: Change, unsaved: UnsavedLedger) -> list[Interaction]:
         """The interactions of a change; none if it cannot be read. A stranger wrote it, and others wait behind it."""
         try:
-            return self._interactions(change, unsaved)
+            return self._facts.of(change, unsaved, self._now())
         except sqlite3.Error:
             raise  # the ledger's file, not the change
         except Exception:
@@ -253,33 +329,6 @@ class Stream:
             its = about(interaction=change.uri)
             self._log.exception("bluesky %s: %.300s is skipped", self._source.name, change.uri, extra=its)
             return []
-
-    def _interactions(self, change: Change, unsaved: UnsavedLedger) -> list[Interaction]:
-        """The interaction of a change with each account that it concerns."""
-        now = self._now()
-        if change.operation == "delete":
-            noted = unsaved.find(change.uri)
-            if noted:
-                unsaved.gone.add(change.uri)
-            return [
-                deleted(change, noted[one.account.id], one, now) for one in self._watched if one.account.id in noted
-            ]
-        record = read(change)
-        if record is None:
-            return []
-        concerned = [one for did in record.concerns for one in self._by_did.get(did, ())]
-        if change.operation == "update":
-            # An edit may take the brand's name out of a post that had it.
-            before = unsaved.find(change.uri)
-            concerned += [one for one in self._watched if one.account.id in before and one not in concerned]
-        found: list[Interaction] = []
-        for one in concerned:
-            fact = written(record, one, partial(unsaved.of, one.account.id), now)
-            if fact is not None:
-                interaction, seen = fact
-                unsaved.note(seen)
-                found.append(interaction)
-        return found
 
     async def _named(self, interactions: Sequence[Interaction]) -> list[Interaction]:
         """Adds the handles of those who did it, where they are known."""

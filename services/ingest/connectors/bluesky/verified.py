@@ -42,6 +42,15 @@ class VerifiedHandles:
         with transaction(self._file):
             self._file.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?)", rows)
 
+    def expire(self, dids: Iterable[str], as_if_asked: datetime) -> None:
+        """What was verified of these people counts as if it had been asked then, or earlier where it was."""
+        at = int(as_if_asked.timestamp())
+        with transaction(self._file):
+            self._file.executemany(
+                "UPDATE verified SET asked_at = min(asked_at, ?) WHERE did = ? AND handle <> ''",
+                [(at, did) for did in dids],
+            )
+
     def prune(self, now: datetime) -> None:
         """Drops what was asked more than 90 days ago."""
         before = int((now - FORGOTTEN_AFTER).timestamp())

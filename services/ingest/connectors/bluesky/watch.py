@@ -133,7 +133,7 @@ def _sources(jetstream: str | None, did: str) -> list[Source]:
         ]
     except UnusableConnectionError as error:
         raise WatchError(str(error)) from None
-    return [source for source in found if source]
+    return [version for source in found if source for version in source.versions()]
 
 
 async def _interactions(sources: list[Source], watched: Watched, console: Console | None) -> AsyncIterator[Interaction]:

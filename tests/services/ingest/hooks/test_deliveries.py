@@ -34,8 +34,8 @@ def test_a_delivery_becomes_exactly_its_interactions(one: Recorded) -> None:
         msgspec.json.decode(record.value, type=Interaction)
 
 
-def test_each_platform_that_pushes_has_deliveries() -> None:
-    assert sorted({*HOOKS, "mastodon"}) == PLATFORMS
+def test_each_platform_that_pushes_or_streams_has_deliveries() -> None:
+    assert sorted({*HOOKS, "bluesky", "mastodon"}) == PLATFORMS
     assert {file.parent.name for file in FOLDER.glob("*/*.json")} == set(PLATFORMS)
 
 

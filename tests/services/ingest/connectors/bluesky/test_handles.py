@@ -23,7 +23,7 @@ import pytest
 
 from rapport.kit.http.addresses import Address
 from rapport.kit.http.outgoing import Guard, GuardedHttp
-from services.ingest.connectors.bluesky.handles import KEPT, KEPT_UNVERIFIED, Handles
+from services.ingest.connectors.bluesky.handles import KEPT, KEPT_RENAMED, KEPT_UNVERIFIED, Handles
 from services.ingest.connectors.bluesky.resolver import DomainResolver, is_handle
 from services.ingest.connectors.bluesky.verified import VerifiedHandles
 
@@ -229,6 +229,34 @@ def test_only_a_handle_that_leads_back_is_told(resolver: Callable[[], DomainReso
         assert f"127.0.0.1/{FAN}" not in plc.asked[asked:]
         await handles.of([FAN], NOW + KEPT + timedelta(seconds=1))
         assert plc.asked[-1] == f"127.0.0.1/{FAN}"
+        await handles.close()
+
+    run(story)
+    plc.close()
+
+
+def test_whoever_changed_something_is_looked_up_again_soon_and_others_are_not(tmp_path: Path) -> None:
+    claims = {FAN: named("fan.example"), "did:plc:second": named("second.example"), SPOOFER: named("fan.example")}
+    plc = directory(claims)
+    leads = {"fan.example": FAN, "second.example": "did:plc:second"}
+
+    class Honest(Slow):
+        async def did_of(self, handle: str, server: str | None) -> str | None:
+            return leads.get(handle)
+
+    async def story() -> None:
+        handles = Handles(f"http://127.0.0.1:{plc.port}", VerifiedHandles(tmp_path / "l.sqlite"), LOG, Honest())
+        both = {FAN: "fan.example", "did:plc:second": "second.example"}
+        assert await handles.of(claims, NOW) == both
+        del leads["fan.example"]
+        asked = len(plc.asked)
+        handles.renamed([FAN, SPOOFER, "did:plc:nobody", "did:web:stranger.example"], NOW)
+        assert await handles.of(both, NOW + KEPT_RENAMED - timedelta(seconds=1)) == both
+        handles.renamed([FAN], NOW + KEPT_RENAMED - timedelta(seconds=1))  # again and again puts nothing off
+        assert len(plc.asked) == asked
+        found = await handles.of([*both, SPOOFER], NOW + KEPT_RENAMED + timedelta(seconds=1))
+        assert found == {"did:plc:second": "second.example"}
+        assert plc.asked[asked:] == [f"127.0.0.1/{FAN}"]
         await handles.close()
 
     run(story)

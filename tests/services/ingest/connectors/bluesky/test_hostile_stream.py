@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,9 +23,17 @@ from rapport.kit.broker.producer import Record
 from rapport.kit.http.outgoing import Guard
 from services.ingest import metrics
 from services.ingest.broker import LARGEST_VALUE
+from services.ingest.connectors.bluesky import facts as bluesky_facts
 from services.ingest.connectors.bluesky import records as bluesky_records
-from services.ingest.connectors.bluesky import stream as bluesky_stream
-from services.ingest.connectors.bluesky.frames import POST, Change, FrameError, from_repos
+from services.ingest.connectors.bluesky.facts import Facts
+from services.ingest.connectors.bluesky.frames import (
+    POST,
+    Change,
+    FrameError,
+    from_jetstream,
+    from_jetstream_v2,
+    from_repos,
+)
 from services.ingest.connectors.bluesky.normalise import Watched
 from services.ingest.connectors.bluesky.source import Source, Wire
 from services.ingest.connectors.bluesky.stream import Stream
@@ -47,8 +56,14 @@ EDGES = [
 
 
 class NobodysHandles:
+    def __init__(self) -> None:
+        self.were_renamed: set[str] = set()
+
     async def of(self, _dids: Any, _now: datetime) -> dict[str, str]:
         return {}
+
+    def renamed(self, dids: Any, _now: datetime) -> None:
+        self.were_renamed |= set(dids)
 
 
 class Kept:
@@ -79,7 +94,14 @@ def taken(folder: Path, frames: list[Any], wire: Wire = "jetstream") -> list[Int
     return taken_by(folder, frames, wire).interactions()
 
 
-def taken_by(folder: Path, frames: list[Any], wire: Wire, account: Account = ACCOUNT, did: str = BRAND) -> Kept:
+def taken_by(
+    folder: Path,
+    frames: list[Any],
+    wire: Wire,
+    account: Account = ACCOUNT,
+    did: str = BRAND,
+    handles: NobodysHandles | None = None,
+) -> Kept:
     kept = Kept()
 
     async def take() -> None:
@@ -88,9 +110,9 @@ def taken_by(folder: Path, frames: list[Any], wire: Wire, account: Account = ACC
         log = logging.getLogger("test")
         log.propagate = False
         shared = Shared(folder, kept, lambda: NOW, log, Guard(allow_private=True))  # type: ignore[arg-type]
-        stream = Stream(source, ledger, NobodysHandles(), shared)  # type: ignore[arg-type]
+        stream = Stream(source, ledger, handles or NobodysHandles(), shared)  # type: ignore[arg-type]
         watched = Watched("acme", account, did, frozenset({did}))
-        stream._watched, stream._by_did = (watched,), {did: (watched,)}
+        stream._facts = Facts([watched])
         stream._kept_at = stream._clock()  # so that nothing is kept only because it is time to
         await stream._take([each if isinstance(each, str) else json.dumps(each) for each in frames])
         ledger.close()
@@ -140,7 +162,7 @@ def test_a_change_that_nobody_foresaw_is_skipped_and_counted(tmp_path: Path, mon
             raise ZeroDivisionError
         return read(change)
 
-    monkeypatch.setattr(bluesky_stream, "read", breaks)
+    monkeypatch.setattr(bluesky_facts, "read", breaks)
     before = metrics.REJECTED.labels("bluesky", "change")._value.get()
     found = taken(tmp_path, [post(FAN, "a"), post(MALLORY, "bad"), post(FAN, "b")])
     assert [each.object.id.rpartition("/")[2] for each in found] == ["a", "b"]
@@ -156,6 +178,32 @@ def test_a_deletion_is_noted_also_where_the_account_that_it_concerned_is_no_long
     assert ledger.prune(NOW + timedelta(days=89)) == 0
     assert ledger.prune(NOW + timedelta(days=91)) == 1
     ledger.close()
+
+
+def test_what_the_ledger_did_not_take_comes_again_after_the_break(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [json.dumps(as_v2(post(FAN, "a"), 7)), json.dumps(as_v2(post(FAN, "b"), 8))]
+
+    async def story() -> None:
+        ledger = Ledger(tmp_path / "bluesky.sqlite")
+        shared = Shared(tmp_path, Kept(), lambda: NOW, logging.getLogger("test"), Guard(allow_private=True))  # type: ignore[arg-type]
+        stream = Stream(Source("ws://host/x", "jetstream_v2"), ledger, NobodysHandles(), shared)  # type: ignore[arg-type]
+        stream._facts = Facts([Watched("acme", ACCOUNT, BRAND, frozenset({BRAND}))])
+        await stream._take(frames[:1])
+        assert stream._mark is not None
+        assert stream._mark.seq == 7
+
+        def full(*_: Any) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(ledger, "keep", full)
+        with pytest.raises(sqlite3.OperationalError):
+            await stream._take(frames[1:])
+        assert stream._mark.seq == 7
+        ledger.close()
+
+    asyncio.run(story())
 
 
 _ANYTHING = st.recursive(
@@ -191,8 +239,10 @@ def fates(folder: Path, frames: list[Any], wire: Wire) -> list[Any]:
 
 def account_event(did: str, wire: Wire, **account: Any) -> dict[str, Any]:
     if wire == "jetstream_v2":
-        payload = {"$type": "network.bsky.jetstream.subscribeEvents#account", "seq": 2, "did": did, **account}
-        return {"$type": "message", "payload": {**payload, "time": NOW.isoformat(), "witnessedAt": NOW.isoformat()}}
+        payload = {"$type": "network.bsky.jetstream.subscribeEvents#account", "seq": 2, "did": did}
+        payload |= {"time": NOW.isoformat(), "witnessedAt": NOW.isoformat()}
+        upstream = {"did": did, "seq": 1, "time": NOW.isoformat(), **account}
+        return {"$type": "message", "payload": {**payload, "account": upstream}}
     return {"did": did, "time_us": NOW_US, "kind": "account", "account": {"did": did, "seq": 1, **account}}
 
 
@@ -222,7 +272,20 @@ def test_what_becomes_of_a_followers_account_is_told_and_of_others_not(
 
 def test_version_2_of_jetstream_is_asked_for_what_becomes_of_accounts() -> None:
     asked = parse_qs(urlsplit(Source("wss://host/x", "jetstream_v2").url(None)).query)
-    assert asked["kinds"] == ["commit", "account"]
+    assert asked["kinds"] == ["commit", "account", "identity"]
+
+
+def test_who_was_renamed_is_told_by_every_stream(tmp_path: Path) -> None:
+    identity = {"did": FAN, "seq": 7, "time": NOW.isoformat(), "handle": "fan.example"}
+    older = {"did": FAN, "time_us": NOW_US, "kind": "identity", "identity": identity}
+    payload = {"$type": "network.bsky.jetstream.subscribeEvents#identity", "seq": 7, "did": FAN, "identity": identity}
+    newer = {"$type": "message", "payload": {**payload, "time": NOW.isoformat()}}
+    relays = libipld.encode_dag_cbor({"op": 1, "t": "#identity"}) + libipld.encode_dag_cbor(identity)
+    frames = from_jetstream(json.dumps(older)), from_jetstream_v2(json.dumps(newer)), from_repos(relays)
+    assert [(each.renamed, each.at, each.fate, each.changes) for each in frames] == [(FAN, NOW, None, ())] * 3
+    handles = NobodysHandles()
+    taken_by(tmp_path, [older], "jetstream", handles=handles)
+    assert handles.were_renamed == {FAN}
 
 
 @pytest.mark.parametrize("wrong", [["3k"], {"a": 1}, 2**63, None])

@@ -1,5 +1,6 @@
 """The connector on Jetstream: a local peer sends the documented frames."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,8 +13,8 @@ from rapport.contracts import codec
 from rapport.contracts.controls import FollowerAway, Heartbeat
 from rapport.contracts.events import Account, Brand
 from rapport.contracts.topics import CONVERSATIONS
-from services.ingest.connectors.bluesky.source import JETSTREAM_V2_METHOD, REWIND_US
-from tests.services.ingest.jetstream import Jetstream, as_v2, commit
+from services.ingest.connectors.bluesky.source import REWIND_US
+from tests.services.ingest.jetstream import NEWER, Jetstream, as_v2, commit
 from tests.services.ingest.service import Ingest, Log, brand_with, publish
 from tests.waiting import until
 
@@ -35,6 +36,12 @@ NOW = microseconds(BEGUN)
 @pytest.fixture
 def jetstream() -> Iterator[Jetstream]:
     with Jetstream() as peer:
+        yield peer
+
+
+@pytest.fixture
+def newer_jetstream() -> Iterator[Jetstream]:
+    with Jetstream(newer=True) as peer:
         yield peer
 
 
@@ -76,27 +83,32 @@ def test_a_like_and_its_undoing_arrive_from_version_1(
     # The record says a morning of long ago; the stream says that it came just now.
     assert microseconds(liked.occurred_at) == NOW + 1
     assert liked.occurred_at_source == "platform"
-    assert jetstream.paths == ["/subscribe"]
+    assert (jetstream.refused, jetstream.paths) == ([NEWER], ["/subscribe"])
     assert set(jetstream.queries[0]["wantedCollections"]) == {
         POST,
         LIKE,
         "app.bsky.feed.repost",
         "app.bsky.graph.follow",
+        "app.bsky.graph.block",
+        "app.bsky.feed.threadgate",
     }
 
 
-def test_version_2_says_the_same(stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log) -> None:
-    path = "/xrpc/network.bsky.jetstream.subscribeEvents"
+@pytest.mark.parametrize("path", ["", NEWER])
+def test_version_2_says_the_same_and_is_preferred(
+    stack: Any, own_ingest: Ingest, newer_jetstream: Jetstream, log: Log, path: str
+) -> None:
+    jetstream = newer_jetstream
     brand = brand_on(jetstream, path)
     publish(stack.kafka, brand)
     own_ingest.start().ready()
     until(lambda: bool(jetstream.queries), "a connection")
-    jetstream.send(NOW, {"$type": "message", "payload": {"$type": f"{path[6:]}#info", "name": "OutdatedCursor"}})
+    jetstream.send(NOW, {"$type": "message", "payload": {"$type": f"{NEWER[6:]}#info", "name": "OutdatedCursor"}})
     jetstream.send(NOW + 1, as_v2(like(brand, NOW + 1), seq=7))
     jetstream.send(NOW + 2, as_v2(commit(FAN, NOW + 2, LIKE, "like1", operation="delete"), seq=8))
     liked, undone = log.wait(brand.id, "both", lambda found: len(found) == 2)
     assert (liked.undo, undone.undo) == (False, True)
-    assert jetstream.paths == [path]
+    assert jetstream.paths == [NEWER]
     assert "OutdatedCursor" in own_ingest.log.read_text()
 
 
@@ -116,6 +128,121 @@ def test_the_position_survives_a_restart_and_is_rewound_a_little(
     assert jetstream.cursors()[1] == NOW - REWIND_US
     # What is read twice has the same id twice.
     assert [one.id for one in found].count(first.id) == 2
+
+
+def test_a_server_that_is_replaced_by_a_newer_one_is_read_from_the_same_time(
+    stack: Any, own_ingest: Ingest, newer_jetstream: Jetstream, log: Log
+) -> None:
+    jetstream = newer_jetstream
+    brand = brand_on(jetstream)
+    jetstream._paths.remove(NEWER)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until(lambda: bool(jetstream.queries), "a connection")
+    jetstream.send(NOW, like(brand, NOW))
+    log.wait(brand.id, "the like", lambda found: len(found) == 1)
+    assert own_ingest.stop() == 0
+    jetstream._paths.add(NEWER)
+    jetstream._events.clear()
+    jetstream.send(NOW + 3, as_v2(like(brand, NOW + 3, "while-away"), seq=8))
+    own_ingest.start().ready()
+    log.wait(brand.id, "the second like", lambda found: len({one.id for one in found}) == 2)
+    assert jetstream.paths == ["/subscribe", NEWER]
+    # Not its sequence number, which is 8, but the time: both versions take it, and on every server it is the same.
+    assert jetstream.cursors()[1] == NOW - REWIND_US
+
+
+def test_after_a_break_version_2_goes_on_at_its_own_number(
+    stack: Any, own_ingest: Ingest, newer_jetstream: Jetstream, log: Log
+) -> None:
+    jetstream = newer_jetstream
+    brand = brand_on(jetstream)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until(lambda: bool(jetstream.queries), "a connection")
+    jetstream.send(NOW, as_v2(like(brand, NOW, "one"), seq=6))
+    jetstream.send(NOW + 1, as_v2(like(brand, NOW + 1, "two"), seq=7))
+    log.wait(brand.id, "both", lambda found: len(found) == 2)
+    # It is away for a moment, and that does not make another server of it.
+    jetstream._paths.clear()
+    jetstream.status = 503
+    jetstream.drop()
+    until(lambda: bool(jetstream.refused), "a try")
+    jetstream._paths.add(NEWER)
+    until(lambda: len(jetstream.queries) == 2, "another connection")
+    jetstream.send(NOW + 2, as_v2(like(brand, NOW + 2, "three"), seq=8))
+    found = log.wait(brand.id, "the third", lambda found: len({one.id for one in found}) == 3)
+    assert jetstream.cursors()[1] == 7
+    assert [one.object.id.rpartition("/")[2] for one in found] == ["one", "two", "two", "three"]
+
+
+def test_a_server_that_means_something_else_by_a_number_is_asked_by_time(
+    stack: Any, own_ingest: Ingest, newer_jetstream: Jetstream, log: Log
+) -> None:
+    jetstream = newer_jetstream
+    brand = brand_on(jetstream)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until(lambda: bool(jetstream.queries), "a connection")
+    jetstream.send(NOW, as_v2(like(brand, NOW, "one"), seq=7))
+    log.wait(brand.id, "the first", lambda found: len(found) == 1)
+    jetstream._events.clear()
+    jetstream._events += [
+        (NOW + number, json.dumps(as_v2(like(brand, NOW + number, rkey), seq=seq)))
+        for number, rkey, seq in ((0, "one", 5), (1, "missed", 6), (2, "seventh", 7))
+    ]
+    jetstream.drop()
+    found = log.wait(brand.id, "what was missed", lambda found: len({one.id for one in found}) == 3)
+    assert {one.object.id.rpartition("/")[2] for one in found} == {"one", "missed", "seventh"}
+    assert jetstream.cursors()[1:3] == [7, NOW - REWIND_US]
+
+
+def test_a_server_that_has_not_reached_a_number_is_asked_by_time(
+    stack: Any, own_ingest: Ingest, newer_jetstream: Jetstream, log: Log
+) -> None:
+    jetstream = newer_jetstream
+    brand = brand_on(jetstream)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until(lambda: bool(jetstream.queries), "a connection")
+    jetstream.send(NOW, as_v2(like(brand, NOW, "one"), seq=7))
+    log.wait(brand.id, "the first", lambda found: len(found) == 1)
+    jetstream._events[:] = [(NOW + 1, json.dumps(as_v2(like(brand, NOW + 1, "missed"), seq=3)))]
+    jetstream.drop()
+    log.wait(brand.id, "what was missed", lambda found: len({one.id for one in found}) == 2)
+    assert jetstream.cursors()[1:3] == [7, NOW - REWIND_US]
+
+
+def test_a_number_that_the_server_does_not_have_any_more_gives_way_to_the_time(
+    stack: Any, own_ingest: Ingest, newer_jetstream: Jetstream, log: Log
+) -> None:
+    jetstream = newer_jetstream
+    brand = brand_on(jetstream)
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until(lambda: bool(jetstream.queries), "a connection")
+    jetstream.send(NOW, as_v2(like(brand, NOW, "one"), seq=7))
+    log.wait(brand.id, "the first", lambda found: len(found) == 1)
+    jetstream._paths.clear()
+    jetstream.status = 400
+    jetstream.drop()
+    until(lambda: bool(jetstream.refused), "a try")
+    jetstream._paths.add(NEWER)
+    until(lambda: len(jetstream.queries) == 2, "another connection")
+    assert jetstream.cursors()[1] == NOW - REWIND_US
+
+
+def test_a_server_that_begins_later_than_it_was_asked_to_is_named_in_the_log(
+    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+) -> None:
+    now = datetime.now(UTC)
+    brand = brand_on(jetstream, connected_at=now - timedelta(hours=2))
+    publish(stack.kafka, brand)
+    own_ingest.start().ready()
+    until(lambda: bool(jetstream.queries), "a connection")
+    jetstream.send(microseconds(now), like(brand, microseconds(now)))
+    log.wait(brand.id, "the like", lambda found: len(found) == 1)
+    assert "7200 s after what it was asked for" in own_ingest.log.read_text()
 
 
 def test_a_killed_ingest_loses_nothing_that_it_had_not_put_into_the_log(
@@ -248,17 +375,21 @@ def test_nothing_is_said_to_be_there_before_the_first_of_it_is_in_the_log(
 
 
 def test_what_becomes_of_a_commenters_account_reaches_the_log(
-    stack: Any, own_ingest: Ingest, jetstream: Jetstream, log: Log
+    stack: Any, own_ingest: Ingest, newer_jetstream: Jetstream, log: Log
 ) -> None:
-    brand = brand_on(jetstream, f"/xrpc/{JETSTREAM_V2_METHOD}")
+    jetstream = newer_jetstream
+    brand = brand_on(jetstream)
     publish(stack.kafka, brand)
     own_ingest.start().ready()
     until(lambda: bool(jetstream.queries), "a connection")
-    assert jetstream.queries[0]["kinds"] == ["commit", "account"]
+    assert jetstream.queries[0]["kinds"] == ["commit", "account", "identity"]
     jetstream.send(NOW + 1, as_v2(like(brand, NOW + 1), 1))
     time = datetime.now(UTC).isoformat()
     payload = {"$type": "network.bsky.jetstream.subscribeEvents#account", "seq": 2, "did": FAN, "time": time}
-    payload |= {"witnessedAt": time, "active": False, "status": "deleted"}
+    payload |= {
+        "witnessedAt": time,
+        "account": {"did": FAN, "seq": 9, "time": time, "active": False, "status": "deleted"},
+    }
     jetstream.send(NOW + 2, {"$type": "message", "payload": payload})
     jetstream.send(NOW + 3, as_v2(like(brand, NOW + 3, "like2"), 3))
     log.wait(brand.id, "both likes", lambda found: len(found) == 2)

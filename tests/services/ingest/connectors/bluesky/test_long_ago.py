@@ -13,7 +13,8 @@ import pytest
 
 from rapport.contracts.events import Interaction
 from rapport.kit.http.outgoing import Guard
-from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, REPOST
+from services.ingest.connectors.bluesky.facts import Facts
+from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, REPOST, THREADGATE
 from services.ingest.connectors.bluesky.normalise import Watched
 from services.ingest.connectors.bluesky.source import Source
 from services.ingest.connectors.bluesky.stream import Stream
@@ -58,7 +59,7 @@ def taken(ledger: Ledger, now: datetime, frames: Sequence[dict[str, Any]]) -> li
         shared = Shared(Path(), kept, lambda: now, log, guard)  # type: ignore[arg-type]
         stream = Stream(source, ledger, NobodysHandles(), shared)  # type: ignore[arg-type]
         watched = Watched("acme", ACCOUNT, BRAND, frozenset({BRAND}))
-        stream._watched, stream._by_did = (watched,), {BRAND: (watched,)}
+        stream._facts = Facts([watched])
         await stream._take([json.dumps(each) for each in frames])
 
     asyncio.run(take())
@@ -100,6 +101,47 @@ def test_what_is_written_again_under_the_same_path_stays(tmp_path: Path) -> None
     assert ledger.prune(NOW + KEPT + timedelta(days=1)) == 0
     taken(ledger, NOW, [frame(LIKE, NOW), frame(LIKE, NOW, "delete")])
     assert ledger.prune(NOW + KEPT + timedelta(days=1)) == 1
+    ledger.close()
+
+
+def gate(at: datetime, *hidden: str, operation: str = "update") -> dict[str, Any]:
+    """What the stream says of the gate of the brand's post."""
+    record = {"post": BRANDS_POST["uri"], "hiddenReplies": list(hidden)} if operation != "delete" else None
+    rkey = BRANDS_POST["uri"].rpartition("/")[2]
+    return commit(BRAND, int(at.timestamp()) * 1_000_000, THREADGATE, rkey, record, operation=operation)
+
+
+def test_what_a_gate_hid_is_known_after_months_and_deleting_it_shows_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    one, two = f"at://{FAN}/{POST}/one", f"at://{FAN}/{POST}/two"
+    told: list[tuple[str, str]] = []
+    versions = [
+        (0, gate(NOW, one, two)),
+        (100, gate(NOW + timedelta(days=100), two)),
+        (100, gate(NOW, one, two)),  # read again after a break
+        (200, gate(NOW + timedelta(days=200), operation="delete")),
+        (200, gate(NOW + timedelta(days=100), two)),
+    ]
+    for days, version in versions:
+        ledger, later = Ledger(path), NOW + timedelta(days=days)
+        ledger.prune(later)
+        told += [(each.kind, each.object.id) for each in taken(ledger, later, [version])]
+        ledger.close()
+    assert told == [("hide", one), ("hide", two), ("unhide", one), ("unhide", two)]
+    ledger = Ledger(path)
+    assert ledger.prune(NOW + timedelta(days=200) + KEPT + timedelta(seconds=1)) == 1
+    ledger.close()
+
+
+def test_a_gate_that_was_made_anew_is_not_forgotten_when_its_deletion_is_read_again(tmp_path: Path) -> None:
+    ledger, one = Ledger(tmp_path / "ledger.sqlite"), f"at://{FAN}/{POST}/one"
+    seconds = [NOW + timedelta(seconds=number) for number in range(3)]
+    story = [gate(seconds[0], one), gate(seconds[1], operation="delete"), gate(seconds[2], one)]
+    assert [each.kind for each in taken(ledger, NOW, story)] == ["hide", "unhide", "hide"]
+    assert taken(ledger, NOW, story) == []
+    later = NOW + timedelta(days=91)
+    assert ledger.prune(later) == 0
+    assert [each.kind for each in taken(ledger, later, [gate(later)])] == ["unhide"]
     ledger.close()
 
 

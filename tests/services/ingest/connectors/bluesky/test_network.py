@@ -141,6 +141,36 @@ def test_an_edit_and_a_deletion_stay_with_their_comment(acme: Person, fan: Perso
     assert len({original.id, edited.id, deleted.id}) == 3
 
 
+def test_what_the_brand_hides_is_hidden_until_it_shows_it_again(
+    acme: Person, fan: Person, other: Person, seen: Seen
+) -> None:
+    post = acme.post("Monday is closed")
+    comment, advert = fan.post("Why?", reply=post), other.post("Buy mine", reply=post)
+    acme.hide(post, advert, comment)
+    hidden, too = seen.of(advert, "hide"), seen.of(comment, "hide")
+    acme.hide(post, advert)
+    shown = seen.of(comment, "unhide")
+    gate = acme.hide(post, advert, comment)
+    acme.delete(gate)
+    assert seen.of(advert, "unhide").thread == post.uri
+    for one, by in ((hidden, other), (too, fan), (shown, fan)):
+        assert (one.conversation, one.thread, one.actor.id) == (f"{acme.did}:{by.did}", post.uri, acme.did)
+    assert len({hidden.id, too.id, shown.id}) == 3
+
+
+def test_whom_the_brand_blocks_is_told_of_that_follower(acme: Person, other: Person, seen: Seen) -> None:
+    block = acme.block(other)
+    blocked = seen.of(block)
+    assert (blocked.kind, blocked.undo, blocked.actor.id) == ("block", False, other.did)
+    acme.delete(block)
+    lifted = seen.undone(block)
+    assert (lifted.kind, lifted.actor.id, lifted.object) == ("block", other.did, blocked.object)
+    other.delete(other.block(acme))
+    after = other.post("Hello", mentions=[acme])
+    seen.of(after)
+    assert sum("graph.block" in uri for uri in seen.ids()) == 2
+
+
 def test_what_does_not_concern_the_brand_stays_out(acme: Person, fan: Person, other: Person, seen: Seen) -> None:
     talk = fan.post("Nothing about cakes")
     aside = other.post("Indeed", reply=talk)

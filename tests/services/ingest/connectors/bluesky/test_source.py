@@ -36,6 +36,27 @@ def test_a_position_is_rewound_and_never_below_nothing() -> None:
     assert f"cursor={10**15}" in url(10**15 + REWIND_US, jetstream="wss://jetstream.example")
 
 
+def test_a_jetstream_without_a_path_is_tried_in_both_versions_and_one_with_a_path_as_it_is_named() -> None:
+    newer = "wss://jetstream.example/xrpc/network.bsky.jetstream.subscribeEvents"
+
+    def tried(given: str) -> list[tuple[str, str]]:
+        source = source_of({"did": DID, "jetstream": given})
+        assert source is not None
+        return [(each.wire, each.address) for each in source.versions()]
+
+    older = ("jetstream", "wss://jetstream.example/subscribe")
+    for given in ("wss://jetstream.example", "https://jetstream.example/"):
+        assert tried(given) == [("jetstream_v2", newer), older]
+    assert tried("wss://jetstream.example/subscribe") == [older]
+    assert tried(newer) == [("jetstream_v2", newer)]
+    server = "wss://jetstream.example"
+    bare, named = (source_of({"did": DID, "jetstream": server + path}) for path in ("", "/subscribe"))
+    assert bare == named, "they are read by one stream, because they have one position"
+    source = source_of({"did": DID, "service": "wss://pds.example"})
+    assert source is not None
+    assert source.versions() == (source,)
+
+
 def test_no_connection_is_no_source() -> None:
     assert source_of({}) is None
     assert source_of({"did": DID}) is None

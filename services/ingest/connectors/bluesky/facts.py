@@ -1,0 +1,73 @@
+"""What a stream says of the accounts it is read for: the interactions of each change, with what is known so far."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+from rapport.contracts.controls import FollowerAway
+from rapport.contracts.events import Interaction
+from services.ingest.connectors.bluesky.frames import THREADGATE, Change, Fate
+from services.ingest.connectors.bluesky.gates import gated
+from services.ingest.connectors.bluesky.normalise import Watched, away, deleted, written
+from services.ingest.connectors.bluesky.records import Reference, read
+from services.ingest.connectors.ledger import UnsavedLedger
+
+
+class Facts:
+    """For these accounts."""
+
+    def __init__(self, watched: Sequence[Watched]) -> None:
+        self._watched = tuple(watched)
+        self._by_did: dict[str, tuple[Watched, ...]] = {}
+        for one in watched:
+            self._by_did[one.did] = (*self._by_did.get(one.did, ()), one)
+
+    def of(self, change: Change, unsaved: UnsavedLedger, now: datetime) -> list[Interaction]:
+        """The interactions of a change, one with each account that it concerns. Notes what was seen."""
+        if change.operation == "delete":
+            return self._deleted(change, unsaved, now)
+        record = read(change)
+        if record is None:
+            return []
+        if record.hidden is not None:
+            return self._gated(change, record.hidden, unsaved, now)
+        concerned = [one for did in record.concerns for one in self._by_did.get(did, ())]
+        if change.operation == "update":
+            # An edit may take the brand's name out of a post that had it.
+            before = unsaved.find(change.uri)
+            concerned += [one for one in self._watched if one.account.id in before and one not in concerned]
+        found: list[Interaction] = []
+        for one in concerned:
+            fact = written(record, one, partial(unsaved.of, one.account.id), now)
+            if fact is not None:
+                interaction, seen = fact
+                unsaved.note(seen)
+                found.append(interaction)
+        return found
+
+    def told(self, fate: Fate, unsaved: UnsavedLedger) -> list[FollowerAway]:
+        """What became of a person's account, for each brand that they ever had to do with."""
+        known = unsaved.known_to(fate.did)
+        brands = {one.brand for one in self._watched if one.account.id in known and fate.did not in one.own}
+        return [away(brand, fate) for brand in sorted(brands)]
+
+    def _deleted(self, change: Change, unsaved: UnsavedLedger, now: datetime) -> list[Interaction]:
+        noted = unsaved.find(change.uri)
+        if change.collection == THREADGATE:
+            return self._gated(change, (), unsaved, now) if noted else []
+        if noted:
+            unsaved.gone.add(change.uri)
+        return [deleted(change, noted[one.account.id], one, now) for one in self._watched if one.account.id in noted]
+
+    def _gated(
+        self, change: Change, hidden: Sequence[Reference], unsaved: UnsavedLedger, now: datetime
+    ) -> list[Interaction]:
+        found: list[Interaction] = []
+        for one in self._by_did.get(change.did, ()):
+            if (fact := gated(change, hidden, one, partial(unsaved.of, one.account.id), now)) is not None:
+                interactions, seen = fact
+                unsaved.note(seen)
+                found += interactions
+                if change.operation == "delete":
+                    unsaved.gone.add(change.uri)
+        return found

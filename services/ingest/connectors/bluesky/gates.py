@@ -1,0 +1,88 @@
+"""What a brand hides in its threads: the gate of a thread says which replies are hidden. Pure.
+
+Of a gate only its newest version is there, so what changed is the difference from the version before, which the ledger
+has. A gate that is deleted hides nothing any more. What the brand's own accounts and its staff wrote has no clock.
+
+What a postgate detaches (a quote that shows the brand's post no more) hides nothing: the quote stays where its author
+put it. Nor does what a gate says about who may reply, because what was written stays.
+
+Source: https://github.com/bluesky-social/atproto/blob/main/lexicons/app/bsky/feed/threadgate.json
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from rapport.contracts.events import Actor, Interaction, Object
+from rapport.domain.exchanges.addressing import occurred
+from services.ingest.connectors.bluesky import PLATFORM
+from services.ingest.connectors.bluesky.frames import Change
+from services.ingest.connectors.bluesky.normalise import Watched
+from services.ingest.connectors.bluesky.records import Reference, gated_post
+from services.ingest.connectors.ledger import Seen
+
+
+def gated(
+    change: Change,
+    hidden: Sequence[Reference],
+    watched: Watched,
+    find: Callable[[str], Seen | None],
+    observed_at: datetime,
+) -> tuple[list[Interaction], Seen] | None:
+    """What the brand hides and shows again by a version of one of its gates, and what to note of it.
+
+    `hidden` is all that it hides now: nothing where it was deleted. None for a version that is not newer than the one
+    that was noted: a stream that is read again tells both in their order.
+    """
+    before = find(change.uri)
+    if before is not None and change.rev <= before.rev:  # a version's name sorts by time
+        return None
+    was = tuple(map(Reference.to, (before.hidden or "").split())) if before is not None else ()
+    now = tuple(dict.fromkeys(each for each in hidden if _is_followers(each, watched)))
+    found = [_hiding("unhide", each, change, watched, observed_at) for each in was if each not in now]
+    found += [_hiding("hide", each, change, watched, observed_at) for each in now if each not in was]
+    return found, _noted(change, now, watched)
+
+
+def _is_followers(reply: Reference, watched: Watched) -> bool:
+    brands = reply.author in watched.own or reply.author in watched.account.staff
+    return reply.url is not None and not brands
+
+
+def _hiding(
+    kind: Literal["hide", "unhide"], reply: Reference, change: Change, watched: Watched, observed_at: datetime
+) -> Interaction:
+    time = occurred(change.at, "platform", observed_at)
+    root = gated_post(change)
+    return Interaction(
+        id=f"{reply.uri}#{kind}-{change.rev}",
+        brand=watched.brand,
+        platform=PLATFORM,
+        account=watched.account.id,
+        kind=kind,
+        actor=Actor(watched.did, handle=watched.account.handle),
+        object=Object(reply.uri, reply.url),
+        conversation=f"{watched.did}:{reply.author}",
+        thread=root,
+        post=root,
+        occurred_at=time.at,
+        occurred_at_source=time.source,
+        clamped=time.clamped,
+        observed_at=observed_at,
+    )
+
+
+def _noted(change: Change, hidden: Sequence[Reference], watched: Watched) -> Seen:
+    root = gated_post(change)
+    return Seen(
+        uri=change.uri,
+        account=watched.account.id,
+        kind="hide",
+        conversation=f"{watched.did}:{watched.did}",
+        thread=root,
+        post=root,
+        follower=watched.did,
+        parent=None,
+        rev=change.rev,
+        hidden=" ".join(each.uri for each in hidden) or None,
+    )
