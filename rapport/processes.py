@@ -45,7 +45,7 @@ PROCESSES: tuple[Process, ...] = (
         "api",
         8000,
         ("kafka", "mongodb"),
-        ("RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY", "RAPPORT_SEALING_KEYS", *_PUBLIC),
+        ("RAPPORT_MONGODB", "RAPPORT_ADMIN_KEY", "RAPPORT_PORTAL", "RAPPORT_SEALING_KEYS", *_PUBLIC),
         8010,
     ),
 )

@@ -258,6 +258,13 @@ ALERTS = (
         TICKET,
         "The key {{ $labels.key }} expires within 7 days.",
     ),
+    Alert(
+        "RapportAccountEnds",
+        "max by (environment, platform, account) (rapport_account_ends_timestamp_seconds) - time() < 14 * 86400",
+        "5m",
+        TICKET,
+        "The account {{ $labels.account }} on {{ $labels.platform }} stops being connected within 14 days.",
+    ),
 )
 
 

@@ -2,16 +2,33 @@
 
 import getpass
 import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from rapport.commands import client
-from rapport.commands.options import Json, print_json, print_table
+from rapport.commands.options import Json, fail, print_json, print_table
 from rapport.domain.platforms import platform_name
 
 MOST_TOKEN = 2_048
 """Characters."""
+LOOK_SECONDS = 2.0
+STEPS = {
+    "begun": "waiting for somebody to open it",
+    "left": "somebody is at {login}",
+    "returned": "asking {login} what was granted",
+    "granted": "waiting for somebody to choose the account",
+}
+FAILED_AT = {
+    "consent": "the consent",
+    "token": "the token",
+    "permissions": "the permissions",
+    "accounts": "the list of accounts",
+    "account": "the account",
+}
 
 app = typer.Typer(no_args_is_help=True, help="A client's accounts on the platforms.")
 
@@ -31,6 +48,10 @@ STATES = {
     "disconnected": "not connected",
     "behind": "behind",
 }
+CONNECT_AGAIN = (
+    "Connect it again: open the client's Accounts in the portal and press “Connect again”, or run "
+    "`rapport accounts add {brand} {account} --platform {platform} --connect`."
+)
 ADVICE = {
     ("mastodon", "attention"): (
         "On the account's server open Preferences, Development, and look at the application: it needs the scopes "
@@ -57,7 +78,13 @@ def add(
     brand: Brand,
     account: Annotated[str, typer.Argument(metavar="ID", help="Unique in the installation.")],
     platform: Annotated[str, typer.Option(help="Such as bluesky, or a name of your choice for the generic door.")],
-    handle: Annotated[str, typer.Option(help="As people write it.")],
+    handle: Annotated[str | None, typer.Option(help="As people write it. Needed without --connect.")] = None,
+    connect: Annotated[
+        bool,
+        typer.Option(
+            "--connect", help="Let the account's owner log in at the platform and agree: print where, and wait."
+        ),
+    ] = False,
     connected_at: Annotated[
         str | None, typer.Option(help="RFC 3339; older comments alert nobody. Default: now.")
     ] = None,
@@ -67,7 +94,17 @@ def add(
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
-    """Connect an account, and print the secret that signs its interactions. It is shown only once."""
+    """Connect an account, and print the secret that signs its interactions. It is shown only once.
+
+    With --connect, the account's owner agrees in a browser. An account that is there gets a new token.
+    """
+    if connect:
+        if connected_at is not None or staff or ask_token:
+            raise typer.BadParameter("--connect takes --connection alone; change the account afterwards")
+        _connect(data, brand, account, platform, _connection(connection, ask=False).get("connection", {}), as_json)
+        return
+    if handle is None:
+        raise typer.BadParameter("name the account's --handle, or let its owner log in with --connect")
     body: dict[str, Any] = {"id": account, "platform": platform, "handle": handle}
     if connected_at is not None:
         body["connected_at"] = connected_at
@@ -123,8 +160,8 @@ def check(
         print_json(found)
     else:
         for each in found:
-            typer.echo("\n".join(_told(each)))
-    if not found or any(each["standing"]["state"] != "live" for each in found):
+            typer.echo("\n".join(_told(brand, each)))
+    if not found or not all(_is_well(each) for each in found):
         raise typer.Exit(1)
 
 
@@ -173,7 +210,8 @@ def list_(brand: Brand, data: client.Place = None, as_json: Json = False) -> Non
         for each in found:
             each["state"] = (each.get("standing") or {}).get("state")
         columns = {
-            "id": "id", "platform": "platform", "handle": "handle", "connected_at": "connected at", "state": "state"
+            "id": "id", "platform": "platform", "handle": "handle", "connected_at": "connected at", "state": "state",
+            "expires_at": "connected until",
         }  # fmt: skip
         print_table(columns, found)
 
@@ -185,27 +223,89 @@ def _asked(secret: str) -> str:
     return sys.stdin.readline(MOST_TOKEN).strip()
 
 
-def _connection(pairs: list[str] | None, ask_token: bool) -> dict[str, Any]:
+def _connection(pairs: list[str] | None, ask: bool) -> dict[str, Any]:
     """The field `connection` of a request; nothing where nothing of it was given."""
     parts = [pair.partition("=") for pair in pairs or ()]
     if wrong := [name for name, equals, _ in parts if not equals]:
         raise typer.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--connection")
     found = {name: value for name, _, value in parts}
-    if ask_token:
+    if ask:
         # Bluesky has no tokens that somebody could copy, but app passwords.
         secret = "password" if "did" in found else "token"
         found[secret] = _asked(secret)
     return {"connection": found} if found else {}
 
 
-def _told(account: dict[str, Any]) -> list[str]:
-    """How an account is read, in words."""
+def _connect(
+    data: Path | None, brand: str, account: str, platform: str, connection: dict[str, str], as_json: bool
+) -> None:
+    """Begins to connect an account, and waits until that is done. Ends the command where it fails."""
+    vendor = f"{platform}-facebook" if connection.get("login") == "facebook" else platform
+    if unknown := sorted(connection.keys() - {"service", "login"}):
+        raise typer.BadParameter(f"--connect asks the platform for {unknown[0]!r}", param_hint="--connection")
+    there = client.find(data, client.path("brands", brand, "accounts", account)) is not None
+    body = {"vendor": vendor, ("account" if there else "id"): account}
+    if "service" in connection:
+        body["service"] = connection["service"]
+    attempt = client.call(data, "POST", client.path("brands", brand, "connections"), body)
+    typer.echo(f"open in a browser, with a key that may administer {brand}:\n  {attempt['address']}", err=as_json)
+    where, said = client.path("brands", brand, "connections", attempt["id"]), ""
+    while attempt["step"] not in ("connected", "failed"):
+        if attempt["step"] != said:
+            said = attempt["step"]
+            typer.echo(STEPS[said].format(login=platform_name(platform)), err=True)
+        time.sleep(LOOK_SECONDS)
+        found = client.find(data, where)
+        if found is None:
+            fail("nobody completed it within an hour; run the command again")
+        attempt = found
+    if as_json:
+        print_json(attempt)
+    if attempt["step"] == "failed":
+        fail(f"not connected; what failed is {FAILED_AT.get(attempt['failed_at'], 'a step')}: {attempt['why']}")
+    if not as_json:
+        done = "has a new token" if attempt["replaced"] else "is connected"
+        typer.echo(f"{attempt['account']} {done}")
+        for each in attempt["permissions"]:
+            if not each["granted"]:
+                typer.echo(f"  not allowed to {each['purpose']} ({each['scope']}). {each['remedy']}")
+
+
+def _is_well(account: dict[str, Any]) -> bool:
+    """Whether nothing about an account has to be done."""
+    return account["standing"]["state"] == "live" and not _is_over(account) and not any(
+        each["needed"] for each in account["missing"]
+    )  # fmt: skip
+
+
+def _is_over(account: dict[str, Any]) -> bool:
+    return account["expires_at"] is not None and datetime.fromisoformat(account["expires_at"]) <= datetime.now(UTC)
+
+
+def _told(brand: str, account: dict[str, Any]) -> list[str]:
+    """How an account is read, until when, and what its owner did not allow, in words."""
     standing = account["standing"]
     name = f"{account['id']} ({account['handle']} on {platform_name(account['platform'])})"
+    lines = [f"{name}: {_state(standing)}"]
+    again = CONNECT_AGAIN.format(brand=brand, account=account["id"], platform=account["platform"])
+    advice = ADVICE.get((account["platform"], standing["state"]))
+    if standing["state"] == "attention" and (account["expires_at"] or advice is None):
+        advice = again
+    if advice and standing["state"] != "live":
+        lines.append(f"  {advice}")
+    if account["expires_at"]:
+        over = _is_over(account)
+        lines.append(f"  its connection {'ended' if over else 'ends'} at {account['expires_at']}")
+        if over and again not in lines[-2]:
+            lines.append(f"  {again}")
+    for each in account["missing"]:
+        lines.append(f"  not allowed to {each['purpose']} ({each['scope']}). {each['remedy']}")
+    return lines
+
+
+def _state(standing: dict[str, Any]) -> str:
     if standing["state"] == "live":
-        until = f"; read up to {standing['checked_at']}" if standing["checked_at"] else ""
-        return [f"{name}: live{until}"]
+        return "live" + (f"; read up to {standing['checked_at']}" if standing["checked_at"] else "")
     since = f" since {standing['since']}" if standing["since"] else ""
     why = f": {standing['why']}" if standing["why"] else ""
-    advice = ADVICE.get((account["platform"], standing["state"]))
-    return [f"{name}: {STATES[standing['state']]}{since}{why}", *([f"  {advice}"] if advice else [])]
+    return f"{STATES[standing['state']]}{since}{why}"

@@ -16,7 +16,7 @@ def webhook_place(brand: str, channel: str) -> str:
     return f"webhook/{brand}/{channel}"
 
 
-CONNECTION_SECRETS = ("token", "password")
+CONNECTION_SECRETS = ("token", "refresh_token", "password")
 """The fields of a connection that are secret."""
 
 

@@ -32,6 +32,10 @@ from services.api.calendar import routes as calendar
 from services.api.campaigns import routes as campaigns
 from services.api.channels import routes as channels
 from services.api.communities import routes as communities
+from services.api.connecting import renewing
+from services.api.connecting import routes as connecting
+from services.api.connecting.renewing import Renewing
+from services.api.connecting.service import Connecting
 from services.api.consistency import routes as consistency
 from services.api.errands import routes as errands
 from services.api.exchanges import routes as exchanges
@@ -64,6 +68,7 @@ log = logging.getLogger("rapport.api")
 ROUTES = (
     brands,
     accounts,
+    connecting,
     policy,
     channels,
     keys,
@@ -103,6 +108,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         sealer=settings.sealer,
     )
 
+    vendors = Connecting(settings)
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loop = probes.Loop()
@@ -113,7 +120,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             broker.probe("kafka").start(context.health),
             mongo.probe("mongodb", settings.mongodb.get_secret_value()).start(context.health),
         ]
-        tasks = [asyncio.create_task(_connect(settings, context, broker)), asyncio.create_task(loop.beat())]
+        tasks = [asyncio.create_task(_connect(settings, context, broker, vendors)), asyncio.create_task(loop.beat())]
         try:
             yield
         finally:
@@ -139,6 +146,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         responses={422: {"model": problems.Problem, "content": {problems.MEDIA_TYPE: {}}}},
     )
     app.state.context = context
+    app.state.connecting = vendors
     routes = [each for module in ROUTES for each in module.router.routes if isinstance(each, APIRoute)]
     app.add_middleware(conditional.Conditional, routes=routes)
     app.add_middleware(idempotency.Idempotent, database=database)
@@ -159,7 +167,7 @@ async def _healthz() -> PlainTextResponse:
     return PlainTextResponse("ok\n")
 
 
-async def _connect(settings: ApiSettings, context: Context, broker: Broker) -> None:
+async def _connect(settings: ApiSettings, context: Context, broker: Broker, vendors: Connecting) -> None:
     """Creates the indexes, warms the cache of counts and keeps the settings in the log."""
     where = mongo.shown(settings.mongodb.get_secret_value())
     for delay in backoff.delays():
@@ -176,6 +184,8 @@ async def _connect(settings: ApiSettings, context: Context, broker: Broker) -> N
         _publish(settings, context, broker),
         _watch_mongodb(context),
         gauges.keep(context.database),
+        renewing.keep(context.database),
+        Renewing(context, vendors).run(),
     )
 
 
@@ -249,6 +259,8 @@ def run() -> None:
     settings = ApiSettings()
     set_up("api")
     log.info("settings: %s", settings.described())
+    if settings.allow_private:
+        log.warning("RAPPORT_ALLOW_PRIVATE is set: accounts may be connected on private servers; never in production")
     app = create_app(settings)
     app.openapi()  # cached; computed on the first request it would delay all others
     # Collecting objects that live forever would stop all answers for a tenth of a second, again and again.

@@ -1,8 +1,19 @@
 """Settings of the API and of the projector."""
 
-from pydantic import SecretStr
+from urllib.parse import urlsplit
 
-from rapport.kit.config import MongoSettings, PublicSettings, ReaderSettings, SealingSettings, TracedSettings
+from pydantic import SecretStr, field_validator
+
+from rapport.kit.config import (
+    MongoSettings,
+    OutgoingSettings,
+    PublicSettings,
+    ReaderSettings,
+    SealingSettings,
+    TracedSettings,
+)
+
+_NONE = SecretStr("")
 
 
 class ProjectorSettings(MongoSettings, ReaderSettings, TracedSettings):
@@ -11,7 +22,51 @@ class ProjectorSettings(MongoSettings, ReaderSettings, TracedSettings):
     port: int = 8004
 
 
-class ApiSettings(PublicSettings, MongoSettings, SealingSettings):
+class ConnectingSettings(OutgoingSettings):
+    """Of connecting accounts: the portal's address, and the agency's application at each vendor.
+
+    Without an application's id and secret, nobody can connect accounts there. `<platform>_api` stands in for the
+    vendor's addresses, in tests.
+    """
+
+    portal: str = "http://127.0.0.1:8000"
+    """The portal's address, which vendors send people back to."""
+    facebook_client_id: str = ""
+    facebook_client_secret: SecretStr = _NONE
+    facebook_api: str = ""
+    instagram_client_id: str = ""
+    instagram_client_secret: SecretStr = _NONE
+    instagram_api: str = ""
+    threads_client_id: str = ""
+    threads_client_secret: SecretStr = _NONE
+    threads_api: str = ""
+    youtube_client_id: str = ""
+    youtube_client_secret: SecretStr = _NONE
+    youtube_api: str = ""
+    linkedin_client_id: str = ""
+    linkedin_client_secret: SecretStr = _NONE
+    linkedin_api: str = ""
+    tiktok_client_id: str = ""
+    tiktok_client_secret: SecretStr = _NONE
+    tiktok_api: str = ""
+    x_client_id: str = ""
+    x_client_secret: SecretStr = _NONE
+    x_api: str = ""
+
+    @field_validator("portal")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+        except ValueError:
+            usable = False
+        if not usable or parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+            raise ValueError("it is not an address such as https://rapport.example")
+        return value.rstrip("/")
+
+
+class ApiSettings(PublicSettings, MongoSettings, SealingSettings, ConnectingSettings):
     """The API's and the portal's, from `RAPPORT_…`."""
 
     port: int = 8000

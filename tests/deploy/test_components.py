@@ -20,7 +20,7 @@ from tests.deploy.resources import Resource, check
 
 COMPONENTS = build.DEPLOY / "k8s" / "components"
 COMPONENT = "app.kubernetes.io/component"
-OUTSIDE = {"ingest": {443}, "notifier": {443, 465, 587}}
+OUTSIDE = {"api": {443}, "ingest": {443}, "notifier": {443, 465, 587}}
 """Who may talk to the world, at which ports."""
 
 

@@ -282,6 +282,19 @@ CASES: tuple[Case, ...] = (
         90,
         5,
     ),
+    Case(
+        "RapportAccountEnds",
+        (
+            Series(
+                'rapport_account_ends_timestamp_seconds{account="roastery-x",platform="x",job="rapport-api"}',
+                NOW,
+                6 * 86_400,
+            ),
+        ),
+        {"platform": "x", "account": "roastery-x"},
+        15,
+        5,
+    ),
 )
 
 

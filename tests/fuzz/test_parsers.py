@@ -25,6 +25,8 @@ from rapport.domain.policies import business_time
 from rapport.kit import mail_address
 from services.api.accounts import connections
 from services.api.calendar import times as plan_times
+from services.api.connecting.vendors import vendor
+from services.api.connecting.vendors.asking import VendorError
 from services.api.http import ids, paging
 from services.api.http.files import tables
 from services.api.http.problems import ProblemError
@@ -136,6 +138,13 @@ ics_lines = st.lists(
 ).map(lambda lines: "\r\n".join(lines).encode("utf-8", "surrogatepass"))  # fmt: skip
 
 
+token_answer = st.fixed_dictionaries(
+    {"access_token": st.sampled_from(["token"]) | plain},
+    optional={
+        name: plain | st.sampled_from([1e308, "86400", "9" * 400, -1, 10**30])
+        for name in ("expires_in", "refresh_token", "refresh_token_expires_in", "scope", "open_id")
+    },
+)
 mastodon_outbox = as_json(
     st.fixed_dictionaries(
         {"orderedItems": st.lists(
@@ -200,6 +209,10 @@ CASES: dict[str, Case] = {
         lambda connection: connections.check("bluesky", connection),
         st.dictionaries(st.sampled_from(["service", "jetstream", "did"]) | words, words),
         (ProblemError,),
+    ),
+    "services/api/connecting/vendors/vendor.py:token_of": Case(vendor.token_of, plain | token_answer, (VendorError,)),
+    "services/api/connecting/vendors/vendor.py:granted": Case(
+        lambda found: vendor.granted(found, NOW), token_answer, (VendorError,)
     ),
     "services/api/http/paging.py:decode": Case(
         lambda value: paging.decode("kind", value, (int, str)), words, (ProblemError,)

@@ -45,6 +45,32 @@ def board() -> Dashboard:
                 ],
             ),
             (
+                "Accounts",
+                [
+                    runbooks(
+                        graph(
+                            "Accounts that end",
+                            "How long until an account stops being connected, of those that do within 30 days.",
+                            "s",
+                            Query(
+                                "max by (platform, account) (rapport_account_ends_timestamp_seconds{$E}) - time()",
+                                "{{platform}} {{account}}",
+                            ),
+                        ),
+                        "RapportAccountEnds",
+                    ),
+                    graph(
+                        "Tokens renewed",
+                        "Renewals of accounts' tokens. failed: it is tried again; refused: it needs a person.",
+                        "cps",
+                        Query(
+                            rate("rapport_account_token_renewals_total", "platform, outcome"),
+                            "{{platform}} {{outcome}}",
+                        ),
+                    ),
+                ],
+            ),
+            (
                 "Process",
                 [
                     graph(

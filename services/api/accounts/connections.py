@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 
+from rapport.domain.times import in_range
 from services.api.http import unknown_fields
 from services.api.http.problems import invalid
 
@@ -17,13 +19,17 @@ NEEDED = {
 }
 """What a platform's webhooks are told apart by. The first is the platform's id of the account, without which they are
 nobody's; without TikTok's second the account's own answers would be taken for comments."""
+OF_A_TOKEN = ("token", "refresh_token", "token_expires_at")
+"""An access token, what it is renewed with, and when it ends (RFC 3339)."""
 READ = {
     "bluesky": ("did", "jetstream", "service", "password"),
-    "mastodon": ("service", "token"),
-    **{name: (*fields, "token") for name, fields in NEEDED.items() if name != "x"},
-    "x": NEEDED["x"],
+    "mastodon": ("service", "user", *OF_A_TOKEN),
+    **{name: (*fields, *OF_A_TOKEN) for name, fields in NEEDED.items()},
+    "instagram": (*NEEDED["instagram"], "login", *OF_A_TOKEN),
 }
-"""What each platform's connector reads. Platforms without a connector are not checked."""
+"""What each platform's connector reads, and what is kept to renew a token. Platforms without a connector are not
+checked. Mastodon's `user` is the account's id on its server; Instagram's `login` is `facebook` if its token is from
+there."""
 STREAMS = ("jetstream", "service")
 _SERVER = re.compile(r"https?://[^/?#@\s]+/?")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -49,12 +55,31 @@ def check(platform: str, connection: Mapping[str, str]) -> None:
             raise invalid("connection", f"{needed} is missing: the platform's id of the account")
     if platform == "mastodon":
         _check_mastodon(connection)
+    _check_token(connection)
+    if platform == "mastodon":
         return
     streams = [name for name in STREAMS if name in connection]
     if len(streams) > 1:
         raise invalid("connection", f"use only one of {' and '.join(streams)}")
     if streams and not connection.get("did", "").startswith("did:"):
         raise invalid("connection", f"{streams[0]} also needs did, the account's DID, such as did:plc:…")
+
+
+def _check_token(connection: Mapping[str, str]) -> None:
+    for name in ("token", "refresh_token"):
+        if name in connection and not _TOKEN.fullmatch(connection[name]):
+            raise invalid("connection", f"{name} is not a token: it has blanks or characters that no header can carry")
+    if "token_expires_at" in connection and expiry(connection) is None:
+        raise invalid("connection", "token_expires_at is not a time such as 2026-11-29T18:00:00Z")
+
+
+def expiry(connection: Mapping[str, str]) -> datetime | None:
+    """When an account's token ends; None if it does not, or nobody knows."""
+    try:
+        found = datetime.fromisoformat(connection.get("token_expires_at", ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None and in_range(found) else None
 
 
 def _check_mastodon(connection: Mapping[str, str]) -> None:

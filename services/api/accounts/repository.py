@@ -35,6 +35,15 @@ class Accounts:
         query = {"$and": [{"brand": brand, "published": True, "disconnected_at": None}, self._tenants.filter()]}
         return await self._accounts.find(query).sort("_id").to_list()
 
+    async def of_brand(self, brand: str) -> list[AccountDocument]:
+        """All accounts of a brand by id, connected or not, confirmed or not."""
+        return await self._accounts.find({"$and": [{"brand": brand}, self._tenants.filter()]}).sort("_id").to_list()
+
+    async def with_expiring_tokens(self) -> list[AccountDocument]:
+        """The connected accounts of all tenants whose token ends, by when it does."""
+        query = {"connection.token_expires_at": {"$gt": ""}, "published": True, "disconnected_at": None}
+        return await self._accounts.find(query).sort("connection.token_expires_at").to_list()
+
     async def of_another_brand(self, brand: str, platform: str, field: str, value: str) -> bool:
         """Whether another brand, of whatever tenant, has connected the same account of a platform, or is about to.
 

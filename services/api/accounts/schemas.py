@@ -64,6 +64,19 @@ class Standing(BaseModel):
     """When the newest interaction that was read occurred; null for accounts that are not asked for news."""
 
 
+class MissingPermission(BaseModel):
+    """Something that the account's owner did not allow."""
+
+    scope: str
+    """As the platform names it."""
+    purpose: str
+    """What it would be for, after "to"."""
+    needed: bool
+    """Whether nothing can be read without it."""
+    remedy: str
+    """What to click at the platform."""
+
+
 class Account(BaseModel):
     """A brand's account on a platform."""
 
@@ -77,6 +90,11 @@ class Account(BaseModel):
     disconnected_at: AwareDatetime | None
     standing: Standing | None = None
     """Null in answers to changes, and for accounts that are not connected."""
+    expires_at: AwareDatetime | None = None
+    """When the account stops being connected, unless somebody connects it again. Null where it does not, where nobody
+    knows, and in answers to changes."""
+    missing: list[MissingPermission] = []
+    """What its owner did not allow; empty in answers to changes."""
 
 
 class NewAccount(Account):

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple, TypeAlias
 from services.api.accounts.documents import AccountDocument
 from services.api.accounts.repository import Accounts
 from services.api.accounts.service import is_asked
+from services.api.connecting.documents import AccountTokenDocument
+from services.api.connecting.repository import Tokens
 from services.api.listening.documents import AccountStateDocument, HeartbeatDocument
 from services.api.listening.repository import Listening
 from services.api.storage.tenants import Database, Tenants
@@ -51,7 +53,11 @@ async def standings(database: Database, accounts: Iterable[AccountDocument], now
     there = await listening.there(now)
     last = None if there else await listening.last()
     states = await listening.states(each["_id"] for each in connected)
-    return {each["_id"]: _stands(each, states.get(each["_id"]), there, last) for each in connected}
+    tokens = await Tokens(database).of([each["_id"] for each in connected])
+    return {
+        each["_id"]: _with_token(_stands(each, states.get(each["_id"]), there, last), tokens.get(each["_id"]))
+        for each in connected
+    }
 
 
 async def heard(database: Database, brand: str, now: datetime) -> Heard:
@@ -66,6 +72,13 @@ async def heard(database: Database, brand: str, now: datetime) -> Heard:
             first = found[concerned[0]["_id"]]
             return Heard(hearing, concerned, first.since, first.why)
     return Heard("live")
+
+
+def _with_token(stands: Stands, token: AccountTokenDocument | None) -> Stands:
+    """The same, where its token cannot be renewed and nothing worse is known."""
+    if token is None or not token["attention"] or stands.hearing in ("silent", "attention"):
+        return stands
+    return stands._replace(hearing="attention", since=token["obtained_at"], why=token["why"])
 
 
 def _stands(

@@ -20,6 +20,19 @@ def _index(name: str, keys: Sequence[tuple[str, int]], **more: Any) -> IndexMode
 
 
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
+    "accounts": (
+        _index("brand", [("brand", _UP)]),
+        _index(
+            "token_expires",
+            [("connection.token_expires_at", _UP)],
+            partialFilterExpression={"connection.token_expires_at": {"$gt": ""}},
+        ),
+    ),
+    "connection_attempts": (
+        _index("over", [("until", _UP)], expireAfterSeconds=0),
+        _index("state", [("state", _UP)], partialFilterExpression={"state": {"$type": "string"}}),
+    ),
+    "account_tokens": (_index("ends", [("ends_at", _UP)]),),
     "sessions": (_index("over", [("until", _UP)], expireAfterSeconds=0),),
     "interactions": (
         _index("timeline", [("brand", _UP), ("platform", _UP), ("follower", _UP), ("occurred_at", _DOWN)]),
@@ -227,7 +240,6 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("hour", [("brand", _UP), ("hour", _UP)]),
         _index("drawn", [("brand", _UP), ("drawn", _UP)]),
     ),
-    "accounts": (_index("brand", [("brand", _UP)]),),
     "policies": (_index("version", [("brand", _UP), ("version", _DOWN)]),),
     # MongoDB removes older documents about once a minute.
     **{

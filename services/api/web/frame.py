@@ -33,6 +33,7 @@ WITH_PAGES = (
     "calendar",
     "campaigns",
     "communities",
+    "connecting",
     "consistency",
     "exchanges",
     "followers",
@@ -56,6 +57,7 @@ SECTIONS = (
     ("new", "New people"),
     ("campaigns", "Campaigns"),
     ("communities", "Communities"),
+    ("accounts", "Accounts"),
 )
 """A brand's sections: the path below the brand's, and the label."""
 
@@ -176,6 +178,15 @@ Editor = Annotated[Principal, Depends(_editor)]
 """A visitor who may change this brand; 403 for others."""
 EDITORS_ONLY = (Depends(_editor),)
 """The same, for a route that does not need to know who it is."""
+
+
+async def _administrator(_brand: Brand, who: Visitor) -> Principal:
+    require(who, "admin")
+    return who
+
+
+Administrator = Annotated[Principal, Depends(_administrator)]
+"""A visitor who may set this brand up; 403 for others."""
 Cursor = Annotated[str | None, Query(max_length=2048)]
 
 

@@ -13,6 +13,7 @@ from services.api.calendar import plan_pages as plans
 from services.api.campaigns import pages as campaigns
 from services.api.campaigns import public_pages as public
 from services.api.communities import pages as communities
+from services.api.connecting import pages as connecting
 from services.api.consistency import pages as consistency
 from services.api.exchanges import pages as exchange
 from services.api.followers import pages as follower
@@ -51,6 +52,7 @@ MODULES = (
     new,
     campaigns,
     communities,
+    connecting,
     plans,
     public,
 )
@@ -86,8 +88,8 @@ async def login(
         await Sessions(context.database).begin(who.key, datetime.now(UTC)),
         max_age=int(LIFETIME.total_seconds()),
         httponly=True,
-        # Strict would drop it when somebody follows a link in a mail. `same_origin` refuses other sites' forms,
-        # and no GET changes anything.
+        # Strict would drop it when somebody follows a link in a mail, or comes back from a vendor. `same_origin`
+        # refuses other sites' forms, and no GET changes anything but the way back from a vendor, which has a `state`.
         samesite="lax",
         secure=request.url.scheme == "https",
     )

@@ -23,6 +23,7 @@ from typing import NamedTuple, TypeAlias
 from msgspec import Raw, Struct
 
 from rapport.contracts.events import Actor, Interaction, Medium, Object, Parent, UtcTime
+from rapport.domain.exchanges.fitting import LONGEST_ID
 from services.ingest.hooks.delivery import (
     MOST_CHANGES,
     About,
@@ -209,13 +210,16 @@ def _comment(
     if by_brand and not is_reply:
         return None
     media: tuple[Medium, ...] = ("image",) if snippet.image_url else ()
+    parent = Parent(snippet.parent_id or thread.id) if is_reply else None
+    if parent is not None and len(parent.id) > LONGEST_ID:
+        raise UnreadableError(f"parentId has {len(parent.id)} characters")
     at = edited.updated_at if edited else snippet.published_at
     return interaction(
         watched, observed_at,
         About(Object(comment, _url(comment, thread)), thread.conversation, thread.conversation, at, thread.post),
         id=f"{comment}#edit-{_version(edited)}" if edited else comment,
         kind="edit" if edited else "reply" if by_brand else "comment",
-        actor=actor, parent=Parent(snippet.parent_id or thread.id) if is_reply else None, media=media,
+        actor=actor, parent=parent, media=media,
         text=snippet.text_original or snippet.text_display or None,
     )  # fmt: skip
 

@@ -171,7 +171,9 @@ def test_a_connection_that_nothing_could_be_read_by_is_refused_when_it_is_saved(
         ({"service": "https://u:p@m.example", "token": "x"}, "service is missing"),
         ({"service": "https://m.example", "token": "x\r\nHost: y"}, "token is missing"),
         ({"service": "https://m.example", "token": "é"}, "token is missing"),
-        ({"service": "https://m.example", "token": "x", "user": "1"}, "unknown name user"),
+        ({"service": "https://m.example", "token": "x", "users": "1"}, "did you mean user?"),
+        ({"service": "https://m.example", "token": "x", "token_expires_at": "soon"}, "token_expires_at is not a time"),
+        ({"service": "https://m.example", "token": "x", "refresh_token": "a b"}, "refresh_token is not a token"),
     ],
 )
 def test_a_mastodon_account_needs_its_server_and_a_token(

@@ -13,6 +13,7 @@ from tests.services.api.calendar import data as calendar_data
 from tests.services.api.campaigns import data as campaign_data
 from tests.services.api.communities import data as community_data
 from tests.services.api.conftest import Served
+from tests.services.api.connecting.world import stored_attempt
 
 pytestmark = pytest.mark.stack
 
@@ -33,6 +34,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "ends_at": "2026-01-02T00:00:00Z",
         "survey": {"questions": []},
     },
+    ("post", "/v1/brands/{brand}/connections"): {"vendor": "x"},
     ("patch", "/v1/brands/{brand}/campaigns/{campaign}"): {"name": "x"},
     ("post", "/v1/brands/{brand}/campaigns/{campaign}/draw"): {},
     ("patch", "/v1/brands/{brand}/campaigns/{campaign}/draw"): {"show_winners": True},
@@ -62,7 +64,7 @@ def _routes(api: Served) -> list[tuple[str, str]]:
 
 def _filled(path: str, brand: str) -> str:
     follower = follower_ref("bluesky", "did:plc:1")
-    thing = follower if "followers" in path else "open-1"
+    thing = follower if "followers" in path else "attempt-1" if "connections" in path else "open-1"
     filled = path.replace("{brand}", brand).replace("{id}", thing).replace("{account}", "aurora-account")
     filled = filled.replace("{follower}", follower).replace("{day}", "2026-11-25").replace("{campaign}", "spring")
     return filled.replace("{community}", "coffee").replace("{plan}", "roast").replace("{post}", "roast")
@@ -73,6 +75,7 @@ def test_every_route_of_a_foreign_brand_and_of_none_answers_404(api: Served, vie
     campaign_data.fill(api, views, portal_data.BRAND)
     community_data.fill(api, views, portal_data.BRAND)
     calendar_data.fill(api, views, portal_data.BRAND)
+    views["connection_attempts"].insert_one(stored_attempt(portal_data.BRAND))
     account = {"id": "aurora-account", "platform": "generic", "handle": "aurora"}
     assert api.client.post(f"/v1/brands/{portal_data.BRAND}/accounts", json=account).status_code == 201
     foreign = api.key([portal_data.OTHER], "admin")

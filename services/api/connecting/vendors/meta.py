@@ -1,0 +1,157 @@
+"""Facebook Pages, and Instagram accounts that belong to one: both log in with Facebook.
+
+A page's token, from a person's long-lived one, does not end. What ends after 90 days is the app's access to what the
+person sees ("data access"); only they can extend it.
+
+Source: https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow,
+…/docs/facebook-login/guides/access-tokens/get-long-lived and …/docs/graph-api/reference/debug_token
+"""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from authlib.oauth2.rfc6749.parameters import prepare_token_request
+
+from services.api.connecting.vendors.asking import VendorError, inside, objects, text
+from services.api.connecting.vendors.vendor import (
+    MOST_CHOICES,
+    PAGES_OF_CHOICES,
+    Choice,
+    Code,
+    Grant,
+    Permission,
+    Vendor,
+    Visit,
+    granted,
+    scopes_in,
+    token_of,
+)
+
+VERSION = "v25.0"
+GRAPH = f"https://graph.facebook.com/{VERSION}"
+PAGE = 100
+_AGAIN = "Connect again, choose “Edit settings” in Facebook's window, and leave this one switched on."
+_ROLE = (
+    "On Facebook open the page's Settings, Page setup, Page access, and give this person the task {task}; "
+    "then connect again."
+)
+LIST_PAGES = Permission("pages_show_list", "list the pages that you manage", _AGAIN)
+READ_ENGAGEMENT = Permission("pages_read_engagement", "read the page's posts and its name", _AGAIN)
+METADATA = Permission("pages_manage_metadata", "be told of what happens on the page as it happens", _AGAIN)
+
+
+class _FacebookLogin(Vendor):
+    """What both have in common."""
+
+    login = "Facebook"
+    app = "facebook"
+    authorize_at = f"https://www.facebook.com/{VERSION}/dialog/oauth"
+    token_at = f"{GRAPH}/oauth/access_token"
+    separator = ","
+    asked_again: ClassVar = {"auth_type": "rerequest"}
+    revoked_at = "Facebook, Settings, Business integrations"
+    fields: ClassVar[str]
+
+    async def exchange(self, visit: Visit, code: Code, /) -> Grant:
+        """The person's long-lived token: those of their pages do not end then."""
+        short = await super().exchange(visit, code)
+        fields = prepare_token_request("fb_exchange_token", fb_exchange_token=short.token)
+        return granted(await self._token(visit, fields, secrets=(short.token,)), visit.now)
+
+    async def granted_scopes(self, visit: Visit, grant: Grant, /) -> frozenset[str]:
+        """Facebook lists every permission with `granted` or `declined`."""
+        found = await visit.asking.get(self.at(f"{GRAPH}/me/permissions"), {"limit": "200"}, token=grant.token)
+        return frozenset(
+            text(each, "permission") for each in objects(found, "data") if text(each, "status") == "granted"
+        )
+
+    async def choices(self, visit: Visit, grant: Grant, /) -> list[Choice]:
+        """The pages that the person manages, each with a token of its own."""
+        pages: list[dict[str, Any]] = []
+        query = {"fields": self.fields, "limit": str(PAGE)}
+        for _ in range(PAGES_OF_CHOICES):
+            found = await visit.asking.get(self.at(f"{GRAPH}/me/accounts"), query, token=grant.token)
+            pages += objects(found, "data")
+            cursor = text(inside(inside(found, "paging"), "cursors"), "after", 2_048)
+            if not cursor or not text(inside(found, "paging"), "next", 8_192) or len(pages) >= MOST_CHOICES:
+                break
+            query["after"] = cursor
+        ends = await self._ends(visit, grant)
+        made = (self._choice(each, ends) for each in pages[:MOST_CHOICES])
+        return [each for each in made if each is not None]
+
+    async def _ends(self, visit: Visit, grant: Grant) -> datetime | None:
+        """When the app's access to what the person sees ends."""
+        app, query = visit.app, {"input_token": grant.token}
+        secrets = [grant.token, app.secret]
+        found = await visit.asking.get(
+            self.at(f"{GRAPH}/debug_token"), query, token=f"{app.id}|{app.secret}", secrets=secrets
+        )
+        at = inside(found, "data").get("data_access_expires_at")
+        if isinstance(at, bool) or not isinstance(at, int) or not 0 < at < 253_000_000_000:
+            return None
+        return datetime.fromtimestamp(at, UTC)
+
+    def _choice(self, page: dict[str, Any], ends: datetime | None) -> Choice | None:
+        raise NotImplementedError
+
+    def _granted(self, page: dict[str, Any], ends: datetime | None) -> Grant | None:
+        try:
+            return Grant(token=token_of(page), consent_ends_at=ends)
+        except VendorError:
+            return None
+
+
+def _lacks(page: dict[str, Any], task: str) -> str:
+    tasks = scopes_in(page.get("tasks"))
+    return "" if tasks is None or task in tasks or "MANAGE" in tasks else _ROLE.format(task=task)
+
+
+class Facebook(_FacebookLogin):
+    """Facebook Pages."""
+
+    id = "facebook"
+    platform = "facebook"
+    title = "Facebook Page"
+    fields = "id,name,username,access_token,tasks"
+    permissions = (
+        LIST_PAGES,
+        READ_ENGAGEMENT,
+        Permission("pages_read_user_content", "read what people comment and post on the page", _AGAIN),
+        METADATA,
+        Permission("pages_manage_engagement", "answer comments from Rapport", _AGAIN, needed=False),
+        Permission("pages_messaging", "read and answer messages to the page", _AGAIN, needed=False),
+    )
+
+    def _choice(self, page: dict[str, Any], ends: datetime | None) -> Choice | None:
+        its, grant = text(page, "id"), self._granted(page, ends)
+        if not its or grant is None:
+            return None
+        name = text(page, "name") or its
+        return Choice(its, name, text(page, "username") or name, {"page": its}, grant, _lacks(page, "MODERATE"))
+
+
+class InstagramOfPage(_FacebookLogin):
+    """Instagram accounts that belong to a Facebook Page."""
+
+    id = "instagram-facebook"
+    platform = "instagram"
+    title = "Instagram account of a Facebook Page"
+    fields = "id,name,access_token,tasks,instagram_business_account{id,username,name}"
+    permissions = (
+        LIST_PAGES,
+        READ_ENGAGEMENT,
+        Permission("instagram_basic", "see which Instagram account belongs to the page", _AGAIN),
+        Permission("instagram_manage_comments", "read comments and mentions, and answer them", _AGAIN),
+        METADATA,
+        Permission("instagram_manage_messages", "read and answer messages", _AGAIN, needed=False),
+    )
+
+    def _choice(self, page: dict[str, Any], ends: datetime | None) -> Choice | None:
+        its = inside(page, "instagram_business_account")
+        user, grant = text(its, "id"), self._granted(page, ends)
+        if not user or grant is None:
+            return None
+        handle = text(its, "username") or user
+        connection = {"user": user, "login": "facebook"}
+        return Choice(user, text(its, "name") or handle, handle, connection, grant, _lacks(page, "MODERATE"))
