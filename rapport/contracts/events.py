@@ -110,6 +110,8 @@ class FollowerRef(Struct, omit_defaults=True, frozen=True):
     id: Text
     handle: str | None = None
     name: str | None = None
+    kept_until: UtcTime | None = None
+    """Until when the platform's terms let handle and name be kept; once it is over, both are missing."""
 
 
 class FirstComment(Struct, omit_defaults=True, frozen=True):
@@ -118,6 +120,8 @@ class FirstComment(Struct, omit_defaults=True, frozen=True):
     id: Text
     url: str | None = None
     text: str | None = None
+    kept_until: UtcTime | None = None
+    """Until when the platform's terms let the text be kept; once it is over, the text is missing."""
 
 
 class DecisionRef(Struct, frozen=True):

@@ -88,6 +88,10 @@ class FollowerRow(Struct, omit_defaults=True, kw_only=True):
     named: dict[str, tuple[int, str]] = {}
     """When (ms), and by which interaction, the follower was last called what `handle`, `name`, `avatar_url` say."""
     person: PersonState | None = None
+    kept_until: dict[str, int] = {}
+    """Until when (ms) the platform's terms let `handle`, `name` or `avatar_url` be kept, of those that they limit."""
+    forget_at: int = 0
+    """The earliest of these, under which the row is found when its time has come; 0 if there is none."""
 
 
 def row_key(*parts: str) -> bytes:

@@ -9,6 +9,9 @@ _DID = "did:"
 Ingest passes on only those handles that lead back to the same person.
 """
 
+_URN = "urn:li:"
+"""How LinkedIn's ids begin. Its terms let nobody keep a member's name for longer than a day, so most have none."""
+
 
 def handle_verified(id: str, handle: str | None) -> bool | None:
     """Whether a person's handle is known to be theirs. None where the platform itself gives handles out."""
@@ -26,4 +29,7 @@ def by_name(id: str, handle: str | None, name: str | None) -> str:
     for found in (name, handle):
         if found is not None and not is_blank(found):
             return one_line(found, LONGEST_NAME)
+    if id.startswith(_URN):
+        what, _, which = id.removeprefix(_URN).partition(":")
+        return f"LinkedIn {'member' if what == 'person' else one_line(what, LONGEST_NAME)} {short_id(which)}"
     return f"{short_id(id)} (unverified)" if id.startswith(_DID) else short_id(id)

@@ -21,6 +21,8 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from rapport.contracts.events import Alert, Channel, MailChannel, MissingPost, Notice, UnknownChannel, WebhookChannel
+from rapport.domain.exchanges.forgetting import said_until, still_said
+from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
 from services.notifier.directory import BRAND_UNREADABLE, CHANNEL_UNKNOWN
 
@@ -72,6 +74,8 @@ class NewRow(TypedDict):
     """The later step that caused this one to be skipped."""
     trace: NotRequired[str]
     """The span that it comes from, as `traceparent` has it."""
+    forget_at: NotRequired[datetime]
+    """When text or names have to be dropped from the payload, which the projector's upkeep does."""
 
 
 class Row(NewRow):
@@ -185,7 +189,7 @@ def insert(rows: Collection[Row], notices: Iterable[Told], now: datetime) -> int
 
 
 def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> NewRow:
-    notice = told.notice
+    notice = kept(told.notice, now)
     step = notice.step if isinstance(notice, Alert) else MISSING
     late_from = notice.due_at if isinstance(notice, Alert) and step == "breach" else notice.created_at
     row: NewRow = {
@@ -208,7 +212,15 @@ def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> NewRow
     }
     if told.trace is not None:
         row["trace"] = told.trace
+    until = said_until(notice) if isinstance(notice, Alert) else None
+    if until is not None:
+        row["forget_at"] = utc(until)
     return row
+
+
+def kept(notice: Notice, now: datetime) -> Notice:
+    """A notice without what the platform's terms no longer let be kept: it may be sent long after it was decided."""
+    return still_said(notice, ms(now)) if isinstance(notice, Alert) else notice
 
 
 def unrouted_brands(rows: Collection[Row]) -> list[str]:

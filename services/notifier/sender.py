@@ -268,6 +268,6 @@ def _end(span: tracing.Span | None, error: str | None = None) -> None:
 
 def _notice_in(claim: claims.Claim) -> Notice:
     try:
-        return outbox.notice_of(claim.payload)
+        return outbox.kept(outbox.notice_of(claim.payload), datetime.now(UTC))
     except msgspec.ValidationError as error:
         raise DeliveryError(f"the alert in the outbox cannot be read: {error}", for_good=True) from error

@@ -9,6 +9,7 @@ from rapport.contracts.events import Alert, MissingPost, Notice
 from rapport.domain.figures import duration_in_words
 from rapport.domain.naming import LONGEST_NAME, by_handle
 from rapport.domain.platforms import platform_name
+from rapport.domain.retention import text_over
 from rapport.kit.text import is_blank, lines_of, marked, one_line
 
 SUBJECT_CHARACTERS = 200
@@ -36,6 +37,8 @@ def message_for(notice: Notice, brand_name: str, link: str, now: datetime) -> Me
         facts.append("Unconfirmed: some data from the platform was missing, so there may already be an answer.")
     subject = one_line(headline(notice, where, now), SUBJECT_CHARACTERS)
     said = lines_of(notice.first.text or "")
+    if notice.first.text is None and notice.first.kept_until is not None:
+        said = [text_over(notice.platform)]
     address = web_address(notice.first.url)
     return Message(
         subject, _as_text(subject, facts, said, address, link), _as_html(subject, facts, said, address, link)

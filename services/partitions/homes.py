@@ -78,6 +78,8 @@ def _key_of_record(key: bytes, value: bytes, get: Callable[[bytes], bytes | None
     parts = parts_of(key)
     if parts[0] in _OF_A_FOLLOWER:
         return key_of(*parts[1:4])
+    if parts[0] == "forget":
+        return key_of(*parts[2:5])
     if parts[0] == THREAD:
         return _key_of_thread(parts, value)
     if key.startswith(_OWNED):

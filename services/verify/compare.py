@@ -6,6 +6,8 @@ a whole exchange, with its revision. Not compared is what the projector adds for
 
 - `written_at` and `arrived`, when it wrote a document; `stage_noted` of a follower, and its `stage` and `stage_until`,
   which are among the figures (`services.verify.figures`).
+- What it notes about the platforms' terms: until when texts and names are kept, and what stands in for a text. Around
+  the time when one has to be dropped, a document may have it or not.
 - `drawn` and `summed` of an hour. They number the recounts. An hour without counts is as good as none.
 
 An interaction whose id is in several partitions may have the shape of any of them, because partitions have no common
@@ -24,7 +26,7 @@ from pymongo.database import Database
 from rapport.contracts.topics import ALERTS
 from rapport.kit.mongo import Document
 from services.api.interactions.documents import hour_id
-from services.verify.expected import Expected, alerts_partitions
+from services.verify.expected import Expected, alerts_partitions, comparable
 from services.verify.rows import Said
 
 log = logging.getLogger("rapport.verify")
@@ -127,7 +129,7 @@ class Comparison:
     def found(self, what: str, ids: Sequence[str]) -> Found:
         """MongoDB's documents by id."""
         found = self._database[COLLECTIONS[what]].find({"_id": {"$in": list(ids)}}, _OF_THE_PROJECTOR)
-        return {each["_id"]: each for each in found}
+        return {each["_id"]: comparable(each) for each in found}
 
     def _there(self, what: str) -> Iterator[list[str]]:
         mine = {} if self._brand is None else {"brand": self._brand}

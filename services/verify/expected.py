@@ -1,7 +1,8 @@
 """What MongoDB should show: the ledger and the rows of the relationships agent, read as documents."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import msgspec
 from bson import decode, encode
@@ -14,11 +15,16 @@ from rapport.contracts.topics import ALERTS, key_of, partition_of
 from rapport.kit.mongo import Document
 from services.api.alerts.documents import AlertDocument, alert_document
 from services.api.exchanges.documents import ExchangeDocument, exchange_document
-from services.api.followers.documents import follower_document
+from services.api.followers.documents import NewFollower, follower_document
 from services.api.interactions.documents import InteractionDocument, follower_id, hour_id, interaction_document
-from services.api.projector import erasing
+from services.api.projector import erasing, forgetting
 from services.scorer.fenced.batch import decoder
 from services.verify.rows import KindCounts, Letter, Newest, Part, Said, Shown
+
+FORGET_SLACK = timedelta(minutes=10)
+"""By how much the upkeep may be late in dropping what a platform's terms no longer let be kept, and how far the clocks
+of machines may differ."""
+_OF_THE_UPKEEP = ("text_until", "profile_until", "forget_at", "heard", "names_until")
 
 _STORED: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
@@ -70,7 +76,13 @@ class Expected:
         """
         if not isinstance(id, str):
             return []  # we never write such ids
-        return [decode(encode(document), _STORED) for document in self._documents(what, id)]
+        now = datetime.now(UTC)
+        found: list[Document] = []
+        for document in self._documents(what, id):
+            before, after = (_kept(what, document, at) for at in (now - FORGET_SLACK, now + FORGET_SLACK))
+            for each in (before,) if before is after else (before, after):
+                found.append(comparable(decode(encode(each), _STORED)))
+        return found
 
     def gives(self, what: str, id: str) -> bool:
         """Whether MongoDB has to have a document under an id."""
@@ -162,6 +174,24 @@ class Expected:
         part = self._relationships[partition_of(key_of(*parts), len(self._relationships))]
         value = part.get(row_key(FOLLOWER, *parts))
         return decoder(FollowerRow).decode(value) if value is not None else None
+
+
+def _kept(what: str, document: Mapping[str, Any], at: datetime) -> Mapping[str, Any]:
+    """A document as a platform's terms let it be kept at a time."""
+    if what == "interaction":
+        return forgetting.interaction(cast(InteractionDocument, document), at, lambda _: "")
+    if what == "follower":
+        return forgetting.follower(cast(NewFollower, document), at)
+    return forgetting.told(cast(ExchangeDocument, document), at)
+
+
+def comparable(document: Document) -> Document:
+    """A document without the notes about what has to be dropped from it, and what stands in for its text."""
+    found = {name: value for name, value in document.items() if name not in _OF_THE_UPKEEP}
+    for part in ("first", "follower"):
+        if isinstance(found.get(part), dict):
+            found[part] = {name: value for name, value in found[part].items() if name != "kept_until"}
+    return found
 
 
 def _shapes(shown: Shown) -> list[InteractionDocument]:

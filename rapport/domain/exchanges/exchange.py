@@ -37,6 +37,10 @@ class Comment(Struct, omit_defaults=True):
     removed_because: Literal["deleted", "hidden"] | None = None
     exchange: str | None = None
     """The id of the exchange it was last published in."""
+    kept_until: int | None = None
+    """Until when the platform's terms let the text be kept, if it has one and they limit that."""
+    heard: str | None = None
+    """Stands in for the text in the policy's rules once it is no longer kept: see `rapport.domain.retention`."""
 
 
 class Answer(Struct, omit_defaults=True):
@@ -101,6 +105,8 @@ class Rules(NamedTuple):
     backfilled: Callable[[Comment], bool]
     disconnected: Callable[[Comment], int | None]
     grace: int
+    words_of: Callable[[Comment], Iterable[str]] = lambda _: ()
+    """The words that the rules for a comment look for."""
 
 
 class Exchange(Struct, frozen=True):

@@ -22,6 +22,14 @@ from rapport.contracts.events import (
     Step,
 )
 from rapport.domain.exchanges.exchange import Answer, Away, Block, Comment, Decision, Exchange, Facts, Rules, exchanges
+from rapport.domain.exchanges.forgetting import (
+    forget_text,
+    names_until,
+    said_until,
+    still_named,
+    still_said,
+    text_until,
+)
 from rapport.domain.times import ms, utc
 
 DAY_MS = 86_400_000
@@ -93,6 +101,7 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
     """
     # First of all: what is history stays as it is, whether its facts have left the state yet or not.
     _fold(thread, clock, len(thread.published))
+    _forget(thread, rules, clock)
     crowded = _bound(thread)
     facts = Facts(thread.comments, thread.answers, thread.decisions, thread.blocks, thread.aways)
     found = exchanges(facts, rules, clock)
@@ -113,12 +122,11 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
             if said is not None:
                 alerts.append(structs.replace(said, unconfirmed=said.step in _MISSED and unconfirmed(said.account)))
         soonest = min((at for at in _moments(exchange, backfilled) if at > clock), default=None)
-        if soonest is not None:
-            next_at = soonest if next_at is None else min(next_at, soonest)
+        next_at = _earlier(next_at, soonest)
     holders = {thread.published[place].id for place, _ in kept}
     for place, before in enumerate(thread.published):
         if before.id not in holders and before.state != "superseded":
-            after = structs.replace(before, state="superseded", revision=before.revision + 1)
+            after = structs.replace(still_said(before, clock), state="superseded", revision=before.revision + 1)
             thread.published[place] = after
             snapshots.append(after)
             sent = thread.sent[place]
@@ -127,8 +135,32 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
                 sent.breach = False
                 sent.retractions += 1
     _fold(thread, clock, FEW if crowded else MOST_EXCHANGES)
-    thread.next_at, thread.seen = next_at, clock
+    thread.next_at, thread.seen = _earlier(next_at, _forgets_at(thread)), clock
     return Published(snapshots, alerts)
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return min((at for at in (one, other) if at is not None), default=None)
+
+
+def _forget(thread: Thread, rules: Rules, clock: int) -> None:
+    """Drops what the platform's terms no longer let be kept. What is published anew says so."""
+    thread.follower = still_named(thread.follower, clock)
+    for comment in thread.comments:
+        forget_text(comment, rules, clock)
+    # These are not published anew.
+    thread.published = [
+        still_said(snapshot, clock) if snapshot.state == "superseded" else snapshot for snapshot in thread.published
+    ]
+
+
+def _forgets_at(thread: Thread) -> int | None:
+    """The next clock at which something has to be dropped from a thread."""
+    times = [names_until(thread.follower), *map(text_until, thread.comments)]
+    for snapshot in thread.published:
+        if snapshot.state == "superseded":
+            times.append(said_until(snapshot))
+    return min((at for at in times if at is not None), default=None)
 
 
 def _identify(thread: Thread, found: list[Exchange], clock: int) -> list[tuple[int, Exchange]]:
@@ -192,7 +224,12 @@ def _snapshot(thread: Thread, exchange: Exchange, id: str, revision: int, backfi
         conversation=first.conversation,
         thread=thread.thread,
         follower=thread.follower,
-        first=FirstComment(id=first.id, url=first.url, text=first.text),
+        first=FirstComment(
+            id=first.id,
+            url=first.url,
+            text=first.text,
+            kept_until=utc(first.kept_until) if first.kept_until is not None else None,
+        ),
         comments=exchange.joined,
         opened_at=utc(first.at),
         due_at=utc(exchange.due),

@@ -30,6 +30,8 @@ class PostFact(NamedTuple):
     undo: bool = False
     staff: bool = False
     text: str | None = None
+    text_kept: bool = True
+    """Whether `text` is what was written, and not what stands in for it."""
     account: str = ""
     post: str | None = None
     media: tuple[str, ...] = ()

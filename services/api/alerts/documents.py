@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NotRequired, TypedDict, cast
 
 from rapport.contracts.events import Alert, Step
-from services.api.exchanges.documents import FirstCommentDocument, FollowerRefDocument
+from services.api.exchanges.documents import FirstCommentDocument, FollowerRefDocument, limit
 from services.api.storage.versions import plain
 
 
@@ -25,6 +25,8 @@ class AlertDocument(TypedDict):
     created_at: datetime
     unconfirmed: bool
     answered_at: NotRequired[datetime]
+    forget_at: NotRequired[datetime]
+    """When text or names have to be dropped, if that is ever."""
 
 
 class DeliveryDocument(TypedDict):
@@ -47,4 +49,5 @@ def alert_document(alert: Alert) -> AlertDocument:
     fields = plain(alert)
     fields["_id"] = fields.pop("id")
     fields["unconfirmed"] = alert.unconfirmed
+    limit(fields)
     return cast("AlertDocument", fields)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from pymongo import DeleteOne, ReplaceOne
+from pymongo import DeleteOne, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -31,6 +31,7 @@ from services.api.campaigns.documents import (
     rules_of,
     scope_of,
 )
+from services.api.interactions.documents import said
 from services.api.projector.upkeep.isolation import isolate_each
 from services.api.projector.upkeep.loop import TaskRun
 
@@ -44,7 +45,7 @@ MOST_OBJECTS = 1_000
 FACT = dict.fromkeys(
     (
         *("interaction", "kind", "object", "platform", "follower", "account", "occurred_at"),
-        *("post", "text", "reaction", "campaign", "undo", "staff", "actor.bot"),
+        *("post", "text", "heard", "reaction", "campaign", "undo", "staff", "actor.bot"),
     ),
     1,
 )
@@ -66,7 +67,7 @@ def fact_of(document: Mapping[str, Any]) -> CampaignFact:
         follower=document["follower"],
         account=document["account"],
         post=document.get("post"),
-        text=document.get("text"),
+        text=said(document),
         reaction=document.get("reaction"),
         campaign=document.get("campaign"),
         undo=document.get("undo", False),
@@ -127,6 +128,46 @@ def forget(database: Database[Any], brand: str, platform: str, follower: str) ->
         database["survey_links"].delete_many(its, session=session)
 
     in_transaction(database, remove)
+
+
+def sought(database: Database[Any], brand: str) -> tuple[set[str], set[str]]:
+    """The words and the hashtags that a brand's campaigns look for in texts."""
+    words: set[str] = set()
+    hashtags: set[str] = set()
+    for campaign in database["campaigns"].find({"brand": brand}).hint("listed"):
+        if campaign["hashtag"]:
+            hashtags.add(campaign["hashtag"])
+        if campaign["kind"] == "giveaway":
+            words.update(each.word for each in rules_of(campaign).requirements if each.word)
+        elif campaign["survey"]:
+            words.update(
+                word for question in questions_of(campaign) for each in question.options for word in each.words
+            )
+    return words, hashtags
+
+
+def forget_texts(database: Database[Any], brand: str, platform: str, texts: Mapping[str, Mapping[str, str]]) -> None:
+    """Replaces answers in free words by what stands in for them: `texts` gives that by object and text.
+
+    Also in campaigns that nobody judges any more. The answer stays counted, and is what judging would make of it.
+    """
+    answers: Collection[AnswersDocument] = database["survey_answers"]
+    writes: list[UpdateOne] = []
+    for objects in parts(sorted(texts), OBJECTS_AT_ONCE):
+        query = {"brand": brand, "platform": platform, "objects": {"$in": objects}}
+        for each in answers.find(query).hint("objects"):
+            instead = {text: left for thing in each["objects"] for text, left in texts.get(thing, {}).items()}
+            for question, answer in each["answers"].items():
+                held = answer.get("text")
+                if answer["by"] != "form" and held is not None and (left := _instead(held, instead)) is not None:
+                    field = f"answers.{question}.text"
+                    writes.append(UpdateOne({"_id": each["_id"], field: held}, {"$set": {field: left}}))
+    if writes:
+        answers.bulk_write(writes, ordered=False)
+
+
+def _instead(held: str, texts: Mapping[str, str]) -> str | None:
+    return next((left for text, left in texts.items() if text.strip()[: survey.LONGEST_ANSWER] == held), None)
 
 
 def _entries(run: TaskRun, campaign: CampaignDocument, platform: str, followers: Sequence[str]) -> None:
@@ -268,7 +309,7 @@ def _changes(
 ) -> list[Change]:
     """What became of the things that were done."""
     found = []
-    wanted = dict.fromkeys(("interaction", "kind", "about", "occurred_at", "text"), 1)
+    wanted = dict.fromkeys(("interaction", "kind", "about", "occurred_at", "text", "heard"), 1)
     for objects in parts(sorted({each.object for each in facts}), OBJECTS_AT_ONCE):
         query = {"brand": campaign["brand"], "platform": platform, "about": {"$in": objects}}
         for each in database["interactions"].find({**query, "kind": {"$in": sorted(CHANGES)}}, wanted).hint("about"):
@@ -279,7 +320,7 @@ def _changes(
                     kind=each["kind"],
                     object=each["about"],
                     platform=platform,
-                    text=each.get("text"),
+                    text=said(each),
                 )
             )
     return found

@@ -10,6 +10,7 @@ from rapport.domain.campaigns import effect as effects
 from rapport.domain.campaigns.effect import AFTER_DAYS
 from rapport.domain.mix.labels import share
 from rapport.domain.relationships.relationship import STAGES
+from rapport.domain.retention import shown_text
 from services.api.campaigns import changes, draws
 from services.api.campaigns.documents import (
     AnswersDocument,
@@ -226,7 +227,7 @@ async def _texts(
         TextAnswer(
             follower=people[who] if (who := _answerer(each)) is not None else None,
             at=each["answers"][question]["at"],
-            text=each["answers"][question]["text"],
+            text=shown_text(each["answers"][question]["text"], each["platform"]),
         )
         for each in documents
     ]

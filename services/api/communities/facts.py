@@ -16,6 +16,7 @@ from rapport.contracts.scoring import Scoring
 from rapport.domain.communities.community import CommunityRule, Condition, Facts, conditions, values
 from rapport.domain.times import ms
 from services.api.followers.documents import FollowerStanding, standing_of
+from services.api.interactions.documents import said
 
 LATEST = 200
 FOLLOWER = dict.fromkeys(
@@ -26,7 +27,9 @@ FOLLOWER = dict.fromkeys(
     1,
 )
 """The fields of `RuledFollower`."""
-SAID = dict.fromkeys(("interaction", "follower", "object.id", "occurred_at", "text", "kind", "about", "undo"), 1)
+SAID = dict.fromkeys(
+    ("interaction", "follower", "object.id", "occurred_at", "text", "heard", "kind", "about", "undo"), 1
+)
 """The fields of `Utterance`."""
 CHANGED = ("edit", "delete")
 
@@ -62,6 +65,7 @@ class Utterance(TypedDict):
     object: _Object
     occurred_at: datetime
     text: NotRequired[str]
+    heard: NotRequired[str]
     kind: str
     about: NotRequired[str]
     undo: NotRequired[bool]
@@ -100,20 +104,20 @@ def wrote_much(follower: RuledFollower) -> bool:
     return sum(follower["counts"].get(kind, 0) for kind in SPOKEN) > LATEST
 
 
-def texts_of(said: Iterable[Utterance], changes: Iterable[Utterance]) -> dict[str, list[str]]:
+def texts_of(utterances: Iterable[Utterance], changes: Iterable[Utterance]) -> dict[str, list[str]]:
     """What followers of one platform wrote, as it reads after `changes`. The order of either does not matter."""
     edited: dict[str, str] = {}
     gone: set[str] = set()
     for each in sorted(changes, key=lambda each: (each["occurred_at"], each["interaction"])):
         if each["kind"] == "edit":
-            if each.get("text") is not None:
-                edited[each["about"]] = each["text"]
+            if (text := said(each)) is not None:
+                edited[each["about"]] = text
         else:
             gone.add(each["about"] if each["kind"] == "delete" else each["object"]["id"])
     found: dict[str, dict[str, str]] = {}
-    for each in said:
+    for each in utterances:
         thing = each["object"]["id"]
-        text = edited.get(thing, each.get("text"))
+        text = edited.get(thing, said(each))
         if text and thing not in gone and not each.get("undo"):
             found.setdefault(each["follower"], {})[thing] = text
     return {follower: list(things.values()) for follower, things in found.items()}

@@ -1,5 +1,6 @@
 """Judges from the stored facts who belongs to a community, and writes members, events and counts together."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -10,6 +11,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as Stored
 from pymongo.database import Database
 
+from rapport.contracts.codec import NewerError
 from rapport.contracts.events import SPOKEN
 from rapport.domain.communities.community import CommunityRule, matches, until
 from rapport.domain.times import ms, utc
@@ -48,6 +50,16 @@ OBJECTS_AT_ONCE = 1_000
 
 Verdicts: TypeAlias = Mapping[tuple[Who, str], bool]
 """Whether a follower belongs to a community, by its id."""
+
+
+def sought(database: Database[Any], brand: str) -> frozenset[str]:
+    """The words that the rules of a brand's communities look for, also of those that can be brought back."""
+    found = []
+    for collection in ("communities", "removed_communities"):
+        for each in database[collection].find({"brand": brand}, {"rule": 1}):
+            with contextlib.suppress(NewerError):  # whoever can read the rule judges by it
+                found.append(rule_of(each))
+    return asked(found).words
 
 
 def _members(database: Database[Any]) -> Stored[MemberDocument]:

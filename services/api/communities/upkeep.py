@@ -20,6 +20,7 @@ from rapport.kit.parts import parts
 from services.api.communities.documents import Because, CheckDocument, CommunityDocument, MemberDocument, rule_of
 from services.api.communities.facts import CHANGED, Who, asked
 from services.api.communities.judging import judge
+from services.api.interactions.documents import said
 from services.api.projector.upkeep import rebuild_queue
 from services.api.projector.upkeep.change_feed import ChangeFeed, follow_arrivals, start_here
 from services.api.projector.upkeep.isolation import isolate_each, isolated
@@ -32,7 +33,7 @@ TURN_SECONDS = 2.0
 """How long each step of a run may take."""
 WORDS_SECONDS = 10.0
 """How long new texts are searched, once a minute."""
-WRITTEN = dict.fromkeys(("platform", "follower", "kind", "text", "undo"), 1)
+WRITTEN = dict.fromkeys(("platform", "follower", "kind", "text", "heard", "undo"), 1)
 STALE = "communities"
 _SWEEP = "communities-erased"
 
@@ -116,8 +117,7 @@ def _writers(brand: str, arrived: Iterable[Mapping[str, Any]], words: Collection
         for each in arrived
         if each.get("follower") is not None
         and (
-            each["kind"] in CHANGED
-            or (each["kind"] in SPOKEN and (each.get("undo") or says(each.get("text") or "", words)))
+            each["kind"] in CHANGED or (each["kind"] in SPOKEN and (each.get("undo") or says(said(each) or "", words)))
         )
     }
 

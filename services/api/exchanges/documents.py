@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import NotRequired, TypedDict, cast
 
 from rapport.contracts.events import ExchangeSnapshot, ExchangeState
+from rapport.kit.mongo import Document
 from services.api.storage.versions import plain, version_of
 
 
@@ -13,6 +14,8 @@ class FollowerRefDocument(TypedDict):
     id: str
     handle: NotRequired[str | None]
     name: NotRequired[str | None]
+    kept_until: NotRequired[datetime]
+    """Until when the platform's terms let the names be kept, if they limit that."""
 
 
 class FirstCommentDocument(TypedDict):
@@ -21,6 +24,8 @@ class FirstCommentDocument(TypedDict):
     id: str
     url: NotRequired[str | None]
     text: NotRequired[str | None]
+    kept_until: NotRequired[datetime]
+    """Until when the platform's terms let the text be kept, if there was one and they limit that."""
 
 
 class DecisionDocument(TypedDict):
@@ -81,6 +86,8 @@ class ExchangeDocument(ExchangeOutcome):
     business_seconds: NotRequired[float | None]
     written_at: NotRequired[datetime]
     """Set by MongoDB."""
+    forget_at: NotRequired[datetime]
+    """When text or names have to be dropped; see `forget_at`."""
 
 
 def exchange_document(snapshot: ExchangeSnapshot, epoch: int) -> ExchangeDocument:
@@ -92,4 +99,19 @@ def exchange_document(snapshot: ExchangeSnapshot, epoch: int) -> ExchangeDocumen
     fields["breached_at"] = snapshot.breached_at
     fields["stage_wanted"] = snapshot.stage_wanted
     fields["version"] = version_of(epoch, snapshot.revision)
+    limit(fields)
     return cast("ExchangeDocument", fields)
+
+
+def limit(fields: Document) -> None:
+    """Notes when something of an exchange or an alert has to be dropped, if anything has."""
+    at = forget_at(fields["first"], fields["follower"])
+    if at is not None:
+        fields["forget_at"] = at
+
+
+def forget_at(first: FirstCommentDocument, follower: FollowerRefDocument) -> datetime | None:
+    """When the next of text and names has to be dropped; None if nothing has."""
+    times = [first.get("kept_until") if first.get("text") else None]
+    times.append(follower.get("kept_until") if follower.get("handle") or follower.get("name") else None)
+    return min((each for each in times if each is not None), default=None)

@@ -19,6 +19,7 @@ class First(BaseModel):
     id: str
     url: str | None
     text: str | None
+    text_expired: Annotated[bool, Field(description="The platform's terms no longer let its text be kept.")]
 
 
 class PolicyUsed(BaseModel):

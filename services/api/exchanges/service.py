@@ -70,7 +70,12 @@ def exchange_fields(
             name=who.get("name"),
             stage=stage_of(follower, numbers, now),
         ),
-        "first": First(id=first["id"], url=first.get("url"), text=first.get("text")),
+        "first": First(
+            id=first["id"],
+            url=first.get("url"),
+            text=first.get("text"),
+            text_expired=first.get("text") is None and "kept_until" in first,
+        ),
         "cancelled_because": document.get("cancelled_because"),
         "answered_at": document.get("answered_at"),
         "answered_by": document.get("answered_by"),

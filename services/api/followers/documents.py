@@ -89,6 +89,10 @@ class NewFollower(_Follower):
     """By dimension and kind."""
     days: dict[str, dict[str, int]]
     """How many of each kind count per event day."""
+    names_until: NotRequired[dict[str, datetime]]
+    """Until when the platform's terms let handle, name or picture be kept, of those that they limit."""
+    forget_at: NotRequired[datetime]
+    """The first of these."""
 
 
 class StagedFollower(NewFollower, StageFields):
@@ -120,7 +124,7 @@ def follower_document(row: FollowerRow, epoch: int) -> NewFollower:
     """A follower as stored, but for the stage."""
     sums = {name: sum(row.contributions.get(name, {}).values()) for name in DIMENSIONS}
     standing_sums, bought = standing(row)
-    return {
+    document: NewFollower = {
         "_id": follower_id(row.brand, row.platform, row.follower),
         "brand": row.brand,
         "platform": row.platform,
@@ -146,6 +150,10 @@ def follower_document(row: FollowerRow, epoch: int) -> NewFollower:
         "standing": {"sums": standing_sums, "last_purchase_at": utc(bought) if bought is not None else None},
         "version": version_of(epoch, row.scoring << _SCORING_BIT | row.revision),
     }
+    if row.kept_until:
+        document["names_until"] = {part: utc(until) for part, until in row.kept_until.items()}
+        document["forget_at"] = utc(min(row.kept_until.values()))
+    return document
 
 
 def standing_of(document: FollowerStanding) -> tuple[dict[str, float], int | None]:

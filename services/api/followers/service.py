@@ -11,6 +11,7 @@ from rapport.contracts.scoring import Scoring
 from rapport.domain.identity import Standing
 from rapport.domain.relationships import why
 from rapport.domain.relationships.relationship import DIMENSIONS, score, stage, stage_until, worth
+from rapport.domain.retention import shown_text
 from rapport.domain.times import ms, utc
 from services.api.campaigns.repository import Campaigns
 from services.api.communities.repository import Communities, Samples
@@ -218,7 +219,11 @@ async def given(database: Database, tenants: Tenants, brand: str, platform: str,
             answer = document["answers"].get(question["id"])
             if answer is not None:
                 labels = {each["id"]: each["label"] for each in question["options"]}
-                said = labels[answer["option"]] if answer.get("option") else answer["text"]
+                said = (
+                    labels[answer["option"]]
+                    if answer.get("option")
+                    else shown_text(answer["text"], document["platform"])
+                )
                 found.append(
                     GivenAnswer(
                         campaign=its["campaign"],

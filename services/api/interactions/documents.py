@@ -1,12 +1,14 @@
 """Interactions, and the profiles they mention, as stored."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from bson import Timestamp
 
 from rapport.contracts.events import BY_THE_BRAND, Interaction
 from rapport.domain.identity import plain_url
+from rapport.domain.retention import kept_until
 from rapport.domain.times import ms
 from services.api.storage.versions import plain
 
@@ -14,6 +16,8 @@ from services.api.storage.versions import plain
 _ABOUT_ITS_OBJECT = frozenset({"edit", "delete", "hide", "unhide"})
 
 
+PROFILE = ("handle", "name", "avatar_url", "url", "links")
+"""What `actor` says of a profile."""
 LENGTH_OF_HOUR = len("2026-11-27T22")
 
 
@@ -84,6 +88,14 @@ class InteractionDocument(TypedDict):
     campaign: NotRequired[str]
     automatic: NotRequired[bool]
     staff: NotRequired[bool]
+    text_until: NotRequired[datetime]
+    """Until when the platform's terms let the text be kept, if there was one and they limit that."""
+    profile_until: NotRequired[datetime]
+    """The same of what `actor` says of a profile."""
+    forget_at: NotRequired[datetime]
+    """The first of these that has not come yet."""
+    heard: NotRequired[str]
+    """Stands in for the text where that is no longer kept: see `rapport.domain.retention.stand_in`."""
 
 
 class ProfileDocument(TypedDict):
@@ -99,6 +111,8 @@ class ProfileDocument(TypedDict):
     """Addresses on the profile that the platform has verified."""
     version: int
     """When that interaction occurred (ms)."""
+    forget_at: NotRequired[datetime]
+    """Until when the platform's terms let it be kept, if they limit that."""
 
 
 def interaction_id(brand: str, platform: str, id: str) -> str:
@@ -135,7 +149,27 @@ def interaction_document(interaction: Interaction) -> InteractionDocument:
         document["about"] = interaction.object.id
     elif interaction.kind == "reply" and parent is not None:
         document["about"] = parent.id
+    if interaction.kind not in BY_THE_BRAND or interaction.staff:
+        _limit(document, interaction)
     return document
+
+
+def _limit(document: InteractionDocument, interaction: Interaction) -> None:
+    """Notes until when the platform's terms let be kept what somebody wrote, and who that is."""
+    text = kept_until(interaction.platform, "texts", interaction.observed_at) if interaction.text else None
+    named = any(getattr(interaction.actor, name) for name in PROFILE)
+    profile = kept_until(interaction.platform, "profiles", interaction.observed_at) if named else None
+    if text is not None:
+        document["text_until"] = text
+    if profile is not None:
+        document["profile_until"] = profile
+    if times := [each for each in (text, profile) if each is not None]:
+        document["forget_at"] = min(times)
+
+
+def said(document: Mapping[str, Any]) -> str | None:
+    """What an interaction says, for whoever looks for words: its text, or what stands in for it."""
+    return document.get("text") or document.get("heard")
 
 
 def profile_document(interaction: Interaction) -> ProfileDocument | None:
@@ -143,7 +177,7 @@ def profile_document(interaction: Interaction) -> ProfileDocument | None:
     who = interaction.actor
     if interaction.kind in BY_THE_BRAND or not (who.url or who.links):
         return None
-    return {
+    document: ProfileDocument = {
         "_id": follower_id(interaction.brand, interaction.platform, who.id),
         "brand": interaction.brand,
         "platform": interaction.platform,
@@ -152,3 +186,7 @@ def profile_document(interaction: Interaction) -> ProfileDocument | None:
         "links": sorted({plain_url(link) for link in who.links}),
         "version": ms(interaction.occurred_at),
     }
+    until = kept_until(interaction.platform, "profiles", interaction.observed_at)
+    if until is not None:
+        document["forget_at"] = until
+    return document

@@ -9,7 +9,7 @@ from rapport.contracts.events import SPOKEN
 from rapport.domain.mix.posts import PostFact
 from rapport.kit.mongo import Document
 from services.api.exchanges.documents import ExchangeDocument
-from services.api.interactions.documents import InteractionDocument
+from services.api.interactions.documents import InteractionDocument, said
 from services.api.storage.tenants import Database, Tenants
 
 
@@ -62,7 +62,7 @@ class Interactions:
 FACT = dict.fromkeys(
     (
         *("interaction", "kind", "account", "object", "follower", "occurred_at"),
-        *("undo", "staff", "text", "post", "media", "about", "parent.id"),
+        *("undo", "staff", "text", "heard", "post", "media", "about", "parent.id"),
     ),
     1,
 )
@@ -80,7 +80,8 @@ def fact_of(document: InteractionDocument) -> PostFact:
         follower=document.get("follower"),
         undo=document.get("undo", False),
         staff=document.get("staff", False),
-        text=document.get("text"),
+        text=said(document),
+        text_kept="heard" not in document,
         account=document["account"],
         post=document.get("post"),
         media=tuple(document.get("media", ())),

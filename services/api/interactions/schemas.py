@@ -1,8 +1,8 @@
 """Interactions in histories and timelines."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
 
 class Moment(BaseModel):
@@ -15,6 +15,7 @@ class Moment(BaseModel):
     by: Literal["follower", "brand"]
     actor: str | None
     text: str | None
+    text_expired: Annotated[bool, Field(description="The platform's terms no longer let its text be kept.")]
     url: str | None
     undo: bool
     account: str

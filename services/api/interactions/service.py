@@ -18,6 +18,7 @@ def moment_shown(document: InteractionDocument) -> Moment:
         by=by,
         actor=actor.get("name") or actor.get("handle"),
         text=document.get("text"),
+        text_expired="heard" in document,
         url=document["object"].get("url"),
         undo=document.get("undo", False),
         account=document["account"],

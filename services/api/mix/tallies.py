@@ -27,7 +27,7 @@ _FACT: Document = {
         1,
     ),
     # All that matters is whether there is a text, and texts are long.
-    "text": {"$cond": [{"$in": ["$text", [None, ""]]}, None, "text"]},
+    "text": {"$cond": [{"$in": [{"$ifNull": ["$text", "$heard"]}, [None, ""]]}, None, "text"]},
 }
 
 Named = tuple[str, str]

@@ -207,7 +207,7 @@ def begun(follower: ListedFollower, facts: Iterable[PostFact], connected: Mappin
         "post": first.post if first else None,
         "url": first.url if first else None,
         "interaction": first.id if first else None,
-        "text": excerpt(first.text) if first else None,
+        "text": excerpt(first.text) if first and first.text_kept else None,
     }
     if first is None:
         document["sought"] = True

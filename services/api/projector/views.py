@@ -17,7 +17,7 @@ from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
 from services.api.followers.documents import NewFollower, StagedFollower, stage_fields
 from services.api.interactions.documents import InteractionDocument
-from services.api.projector import erasing, metrics
+from services.api.projector import erasing, forgetting, metrics
 from services.api.projector.arrived import WHEN_INSERTED, stamp
 from services.api.projector.batch import Batch
 from services.api.projector.hourly import DUPLICATE_KEY, Part, part_of
@@ -39,6 +39,7 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     """
     erasing.note(database, batch)
     erasing.leave_out(database, batch)
+    forgetting.leave_out(database, batch)
     arriving: dict[str, Document] = {
         name: {**each, "arrived": WHEN_INSERTED} for name, each in batch.interactions.items()
     }

@@ -19,6 +19,9 @@ def _index(name: str, keys: Sequence[tuple[str, int]], **more: Any) -> IndexMode
     return IndexModel(list(keys), name=name, **more)
 
 
+_FORGET = _index("forget", [("forget_at", _UP)], partialFilterExpression={"forget_at": {"$type": "date"}})
+"""Only documents with something that has to be dropped because of a platform's terms."""
+
 INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "accounts": (
         _index("brand", [("brand", _UP)]),
@@ -35,6 +38,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "account_tokens": (_index("ends", [("ends_at", _UP)]),),
     "sessions": (_index("over", [("until", _UP)], expireAfterSeconds=0),),
     "interactions": (
+        _FORGET,
         _index("timeline", [("brand", _UP), ("platform", _UP), ("follower", _UP), ("occurred_at", _DOWN)]),
         _index(
             "about",
@@ -94,6 +98,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         ),
     ),
     "exchanges": (
+        _FORGET,
         _index("due", [("brand", _UP), ("state", _UP), ("due_at", _UP), ("_id", _UP)]),
         # Backfilled exchanges are long overdue: without this index, all of them would be read before the live ones.
         _index("due_live", [("brand", _UP), ("state", _UP), ("backfilled", _UP), ("due_at", _UP), ("_id", _UP)]),
@@ -111,6 +116,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         ),
     ),
     "followers": (
+        _FORGET,
         # By stage: a list of all followers merges the five.
         _index("by_last_seen", [("brand", _UP), ("stage", _UP), ("last_seen", _DOWN), ("_id", _UP)]),
         _index("by_know", [("brand", _UP), ("stage", _UP), ("know_rank", _DOWN), ("_id", _UP)]),
@@ -214,6 +220,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "stale": (_index("since", [("what", _UP), ("since", _UP)]),),
     "answer_effects": (_index("due", [("brand", _UP), ("due_at", _UP), ("outcome", _UP), ("direction", _UP)]),),
     "profiles": (
+        _FORGET,
         _index("url", [("brand", _UP), ("url", _UP)]),
         # Suggestions need a verified address.
         _index("linking", [("brand", _UP), ("_id", _UP)], partialFilterExpression={"links.0": {"$exists": True}}),
@@ -226,6 +233,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "linked": (_index("dirty", [("dirty", _UP)], partialFilterExpression={"dirty": {"$type": "string"}}),),
     "link_log": (_index("latest", [("brand", _UP), ("at", _DOWN), ("_id", _DOWN)]),),
     "alerts": (
+        _FORGET,
         _index("latest", [("brand", _UP), ("created_at", _DOWN), ("_id", _DOWN)]),
         _index("exchange", [("brand", _UP), ("exchange", _UP)]),
         _index("follower", [("brand", _UP), ("platform", _UP), ("follower.id", _UP)]),
@@ -234,7 +242,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("exchange", [("brand", _UP), ("exchange", _UP), ("at", _DOWN), ("_id", _DOWN)]),
         _index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP)]),
     ),
-    "deliveries": (_index("alert", [("brand", _UP), ("alert", _UP)]),),
+    "deliveries": (_FORGET, _index("alert", [("brand", _UP), ("alert", _UP)])),
     "hour_parts": (_index("hour", [("brand", _UP), ("hour", _UP)]),),
     "hourly": (
         _index("hour", [("brand", _UP), ("hour", _UP)]),

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from rapport.domain import figures
 from rapport.domain.platforms import platform_name
+from rapport.domain.retention import text_over
 from services.api.brands.documents import BrandDocument
 from services.api.brands.repository import Brands
 from services.api.http.context import Context, ContextDep
@@ -130,6 +131,7 @@ def _templates() -> Environment:
         DEEDS=wording.DEEDS,
         COMMENTS_SHOWN=COMMENTS_SHOWN,
         shown_name=wording.shown_name,
+        text_over=text_over,
         version=_version(),
     )
     return environment

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from rapport.contracts.events import Kind
+from rapport.domain.retention import NO_LIMITS, Limits
 
 COLUMNS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
     {
@@ -30,6 +31,8 @@ class Capabilities:
     """How it comes; may be Markdown."""
     gives: Mapping[str, str]
     """By column."""
+    keeps: Limits = NO_LIMITS
+    """How long its terms let texts and profiles be kept."""
 
     def cell(self, column: str) -> str:
         """What stands in a column."""

@@ -5,8 +5,10 @@ from typing import cast
 
 from rapport.contracts.events import SPOKEN, FollowerRef, Interaction, Spoken
 from rapport.domain.exchanges.exchange import Answer, Comment
+from rapport.domain.exchanges.forgetting import still_named
 from rapport.domain.exchanges.publication import FOLD_AFTER, Thread
 from rapport.domain.policies import policy
+from rapport.domain.retention import kept_until
 from rapport.domain.times import ms, utc
 from services.scorer.exchanges.records import exchange_record
 from services.scorer.exchanges.threads import Threads
@@ -68,7 +70,7 @@ class _Interaction:
         thread = self._thread(thread_id, event.actor.id)
         if at >= thread.named_at:
             thread.named_at = at
-            thread.follower = FollowerRef(id=event.actor.id, handle=event.actor.handle, name=event.actor.name)
+            thread.follower = still_named(_named(event), clock)
         if at > thread.closed_until and at > clock - FOLD_AFTER:
             thread.comments.append(
                 Comment(
@@ -76,6 +78,7 @@ class _Interaction:
                     conversation=event.conversation, url=event.object.url,
                     text=event.text[:EXCERPT] if event.text else None, bot=event.actor.bot,
                     empty=policy.is_empty(event.text, event.media), removed=removed, removed_because=because,
+                    kept_until=_text_until(event),
                 )
             )  # fmt: skip
         self._tell_relationship(event.object.id, known, key, thread.follower)
@@ -212,7 +215,8 @@ class _Interaction:
         known.revision += 1
         self._keep(key, known)
         spoken = Spoken(
-            brand=self._event.brand, platform=self._event.platform, account=known.account, follower=who,
+            brand=self._event.brand, platform=self._event.platform, account=known.account,
+            follower=still_named(who, self._clock),
             kind=known.kind, object=object_id, occurred_at=utc(known.at), revision=known.revision,
             undone=known.removed()[0] is not None,
         )  # fmt: skip
@@ -230,6 +234,18 @@ class _Interaction:
     def _keep(self, key: bytes, row: ObjectRow | MessagesRow) -> None:
         row.seen = self._clock
         self._batch.keep(key, row)
+
+
+def _named(event: Interaction) -> FollowerRef:
+    """The author of an interaction, as other events name them."""
+    who = event.actor
+    until = kept_until(event.platform, "profiles", event.observed_at) if who.handle or who.name else None
+    return FollowerRef(id=who.id, handle=who.handle, name=who.name, kept_until=until)
+
+
+def _text_until(event: Interaction) -> int | None:
+    until = kept_until(event.platform, "texts", event.observed_at) if event.text else None
+    return None if until is None else ms(until)
 
 
 _CHANGES: dict[str, Callable[[_Interaction], None]] = {

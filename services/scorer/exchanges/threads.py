@@ -80,16 +80,23 @@ class Threads:
     def _rules(self, thread: Thread, batch: Batch) -> Rules:
         settings = batch.row(settings_key(thread.brand), SettingsRow) or SettingsRow()
 
-        def terms_of(comment: Comment) -> policy.Terms:
+        def version_for(comment: Comment) -> PolicyVersion | None:
             ref = policy.in_force(settings.policies, comment.at)
-            version = None if ref is None else batch.row(policy_key(thread.brand, ref.version), PolicyVersion)
+            return None if ref is None else batch.row(policy_key(thread.brand, ref.version), PolicyVersion)
+
+        def terms_of(comment: Comment) -> policy.Terms:
+            version = version_for(comment)
             return policy.terms(
                 () if version is None else (version,),
                 policy.Subject(
                     at=comment.at, platform=thread.platform, kind=comment.kind, account=comment.account,
-                    text=comment.text, bot=comment.bot, empty=comment.empty, stage=comment.stage,
+                    text=comment.text or comment.heard, bot=comment.bot, empty=comment.empty, stage=comment.stage,
                 ),
             )  # fmt: skip
+
+        def words_of(comment: Comment) -> list[str]:
+            version = version_for(comment)
+            return [] if version is None else [word for rule in version.rules for word in rule.when.words or ()]
 
         def connection(comment: Comment) -> Connection:
             return settings.connections.get(comment.account, _ALWAYS_CONNECTED)
@@ -99,6 +106,7 @@ class Threads:
             backfilled=lambda comment: not connection(comment).live(comment.at),
             disconnected=lambda comment: connection(comment).ended_after(comment.at),
             grace=self._grace,
+            words_of=words_of,
         )
 
     def _withdraw(self, thread: Thread, batch: Batch) -> None:

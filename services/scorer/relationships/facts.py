@@ -6,7 +6,9 @@ from typing import NamedTuple
 from rapport.contracts.events import Interaction
 from rapport.contracts.rows import FollowerRow
 from rapport.domain.relationships.counting import CountedFact, Thing, count, count_thing
+from rapport.domain.times import ms
 from services.scorer.fenced.batch import Batch
+from services.scorer.relationships.forgetting import note_when_to_forget
 from services.scorer.rows.erased import is_erased
 from services.scorer.rows.relationships import current_scoring, fact_key, follower_key, thing_key
 
@@ -71,6 +73,7 @@ def count_what_was_done(row: FollowerRow, fact: FactVersion, event: Interaction,
 def keep_follower(row: FollowerRow, batch: Batch) -> None:
     """Stores a follower's row in its next revision."""
     row.revision += 1
+    note_when_to_forget(row, batch)
     batch.keep(follower_key(row.brand, row.platform, row.follower), row)
 
 
@@ -81,9 +84,18 @@ def note_seen(row: FollowerRow, at: datetime) -> None:
     row.met = True
 
 
-def note_names(row: FollowerRow, version: tuple[int, str], **names: str | None) -> None:
-    """Takes over what a follower is called, each part from the latest interaction that has it, whenever it came."""
+def note_names(
+    row: FollowerRow, version: tuple[int, str], until: datetime | None, clock: int, **names: str | None
+) -> None:
+    """Takes over what a follower is called, each part from the latest interaction that has it, whenever it came.
+
+    `until` is when the platform's terms let it be kept. What is over by `clock` (ms) is not taken over.
+    """
     for part, value in names.items():
         if value and (part not in row.named or row.named[part] < version):
             row.named[part] = version
-            setattr(row, part, value)
+            row.kept_until.pop(part, None)
+            over = until is not None and ms(until) <= clock
+            setattr(row, part, None if over else value)
+            if until is not None and not over:
+                row.kept_until[part] = ms(until)

@@ -10,6 +10,7 @@ from rapport.contracts.rows import AwayState, BlockState, FollowerRow, PersonSta
 from rapport.contracts.scoring import Scoring
 from rapport.domain.exchanges.fitting import shortened
 from rapport.domain.relationships.counting import COUNT_ONCE, outcome, sum_up
+from rapport.domain.retention import kept_until
 from rapport.domain.times import ms, utc
 from rapport.kit.log import pseudonym
 from services.scorer import lifetimes
@@ -27,6 +28,7 @@ from services.scorer.relationships.facts import (
     note_seen,
 )
 from services.scorer.relationships.feedback import answer_exchange, tell_away, tell_block
+from services.scorer.relationships.forgetting import Forgetting
 from services.scorer.rows.erased import ErasedRow, erased_key, is_erased
 from services.scorer.rows.relationships import (
     FACTS,
@@ -37,6 +39,7 @@ from services.scorer.rows.relationships import (
     current_scoring,
     details_of,
     follower_key,
+    forget_key,
 )
 from services.scorer.walk import Walk
 
@@ -52,6 +55,7 @@ class RelationshipsHandler:
 
     def __init__(self) -> None:
         self._unsettled = Walk(lambda _: FOLLOWERS)
+        self._forgetting = Forgetting()
         self._pruner = Pruner({FACTS: lifetimes.facts(), THINGS: lifetimes.things()})
 
     def open(self, stored: Store) -> None:
@@ -59,6 +63,7 @@ class RelationshipsHandler:
         value = stored.get(SCORING_KEY)
         unsettled = value is not None and decoder(ScoringRow).decode(value).unsettled
         self._unsettled.open(stored, [_EVERYBODY] if unsettled else [])
+        self._forgetting.open(stored)
         self._pruner.open(stored)
 
     def opening(self, stored: Store) -> Iterator[None]:
@@ -67,7 +72,12 @@ class RelationshipsHandler:
         yield
 
     def sweep(self, clock: int, batch: Batch) -> bool:
-        """Sums fade by themselves; rows that are too old are deleted, and everybody is summed up with new numbers."""
+        """Sums fade by themselves; rows that are too old are deleted, and everybody is summed up with new numbers.
+
+        Names that may no longer be kept are dropped.
+        """
+        if self._forgetting.forget(clock, batch):
+            return True
         self._pruner.prune(clock, batch)
         if self._unsettled.waits_for(batch):
             return True
@@ -83,6 +93,7 @@ class RelationshipsHandler:
     def rolled_back(self) -> None:
         """Walks begin again."""
         self._unsettled.rolled_back()
+        self._forgetting.rolled_back()
 
     def apply(self, record: Record, clock: int, batch: Batch) -> None:
         """Counts one fact once, and answers what an exchange has to know of its follower."""
@@ -141,7 +152,8 @@ def _engaged(event: Interaction, clock: int, batch: Batch) -> None:
         return
     if not event.undo:
         note_seen(row, at)
-        note_names(row, version, handle=who.handle, name=who.name, avatar_url=who.avatar_url)
+        until = kept_until(event.platform, "profiles", event.observed_at)
+        note_names(row, version, until, clock, handle=who.handle, name=who.name, avatar_url=who.avatar_url)
         row.bot = row.bot or who.bot
     if event.kind in COUNT_ONCE:
         count_what_was_done(row, fact, event, clock, batch)
@@ -159,7 +171,7 @@ def _spoke(event: Spoken, clock: int, batch: Batch) -> None:
         return
     if event.kind != "reply":
         note_seen(row, at)
-        note_names(row, (ms(at), event.object), handle=who.handle, name=who.name)
+        note_names(row, (ms(at), event.object), who.kept_until, clock, handle=who.handle, name=who.name)
     count_fact(row, fact, None if event.undone else event.kind, at, clock, batch)
 
 
@@ -201,7 +213,11 @@ def _erase(event: FollowerErased, batch: Batch) -> None:
     if batch.row(key, ErasedRow) is not None:
         return
     batch.keep(key, ErasedRow())
-    batch.drop(follower_key(event.brand, event.platform, event.follower))
+    its = event.brand, event.platform, event.follower
+    row = batch.row(follower_key(*its), FollowerRow)
+    if row is not None and row.forget_at:
+        batch.drop(forget_key(row.forget_at, *its))
+    batch.drop(follower_key(*its))
     for prefix in details_of(event.brand, event.platform, event.follower):
         for detail in batch.keys(prefix):
             batch.drop(detail)

@@ -15,12 +15,13 @@ shapes are part of the contracts or of the domain.
 | relationships | `fact` | brand, platform, follower, fact | `rapport.domain.relationships.counting.CountedFact` |
 | relationships | `thing` | brand, platform, follower, kind, thing | `rapport.domain.relationships.counting.Thing` |
 | relationships | `open` | brand, platform, follower, exchange | `OpenExchangeRow` |
+| relationships | `forget` | time (ms), brand, platform, follower | `ForgetRow` |
 | relationships | `scoring` | | `ScoringRow` |
 | both | `erased` * | brand, name | `ErasedRow` |
 | both | `position` | | `services.scorer.fenced.state.Position` |
 """
 
-ROWS_FORMAT = 1
+ROWS_FORMAT = 2
 """Goes up by one with each field that a row gets, here, in the domain, or in the contracts.
 
 A worker reads a row, changes it and writes it whole, so one of an earlier version would drop what it does not know. It

@@ -10,6 +10,7 @@ from services.scorer.fenced.batch import Batch
 FOLLOWERS = row_prefix(FOLLOWER)
 FACTS = row_prefix("fact")
 THINGS = row_prefix("thing")
+FORGETS = row_prefix("forget")
 SCORING_KEY = row_key("scoring")
 
 
@@ -30,6 +31,10 @@ class ScoringRow(Struct):
     scoring: Scoring
     unsettled: bool = False
     """Not every relationship has been summed up with them."""
+
+
+class ForgetRow(Struct):
+    """Something that a follower is called has to be dropped at the time in the key."""
 
 
 class FactGlance(Struct):
@@ -69,6 +74,11 @@ def open_key(brand: str, platform: str, follower: str, exchange: str) -> bytes:
 def open_of(brand: str, platform: str, follower: str) -> bytes:
     """What the keys of a follower's `OpenExchangeRow`s begin with."""
     return row_prefix("open", brand, platform, follower)
+
+
+def forget_key(at: int, brand: str, platform: str, follower: str) -> bytes:
+    """The key of a `ForgetRow`; in the order of the times (ms)."""
+    return row_key("forget", f"{at:015d}", brand, platform, follower)
 
 
 def details_of(brand: str, platform: str, follower: str) -> list[bytes]:

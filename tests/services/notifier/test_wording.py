@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rapport.contracts.events import FirstComment, FollowerRef, Step
-from services.notifier import wording
+from services.notifier import outbox, wording
 from tests.services.notifier.conftest import a_missing_post, an_alert
 
 OPENED = datetime(2026, 11, 19, 12, 0, tzinfo=UTC)
@@ -55,6 +55,24 @@ def test_what_ended_late_without_an_answer_is_not_called_answered() -> None:
     message = wording.message_for(an_alert("acme", "resolved"), "Acme", "https://portal.example/x", DUE)
 
     assert message.subject.startswith("Closed without an answer: @ada no longer waits")
+
+
+def test_what_the_platforms_terms_no_longer_let_be_kept_is_not_sent_however_late_it_is() -> None:
+    who = FollowerRef(id="urn:li:person:ada", handle="ada-handle", name="Ada", kept_until=OPENED + timedelta(days=1))
+    first = FirstComment(id="c1", text="a secret refund", kept_until=OPENED + timedelta(days=2))
+    alert = an_alert("acme", "breach", platform="linkedin", opened_at=OPENED, due_at=DUE, follower=who, first=first)
+
+    def message(after: timedelta) -> wording.Message:
+        now = OPENED + after
+        return wording.message_for(outbox.kept(alert, now), "Acme", "https://portal.example/x", now)
+
+    early, later, late = (message(timedelta(days=days, hours=-1)) for days in (1, 2, 3))
+    assert ("@ada-handle" in early.subject, "a secret refund" in early.text) == (True, True)
+    assert later.subject.startswith("Overdue: LinkedIn member ada has waited")
+    assert "a secret refund" in later.html
+    for said in (late.text, late.html):
+        assert "secret" not in said
+        assert "Text no longer kept (LinkedIn" in said
 
 
 def test_an_unconfirmed_breach_says_so() -> None:

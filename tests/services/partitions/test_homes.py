@@ -11,7 +11,7 @@ from rapport.contracts.topics import key_of, partition_of
 from services.partitions.homes import WrongCountError, check, descendants, homes
 from services.scorer.fenced.state import POSITION
 from services.scorer.rows.exchanges import messages_key, object_key, policy_key, settings_key, thread_key
-from services.scorer.rows.relationships import SCORING_KEY, fact_key, follower_key, open_key, thing_key
+from services.scorer.rows.relationships import SCORING_KEY, fact_key, follower_key, forget_key, open_key, thing_key
 
 WAS, NOW = 4, 12
 CONVERSATION = "bluesky/post-1"
@@ -54,6 +54,7 @@ def test_what_belongs_to_a_thread_goes_with_it(key: bytes) -> None:
         fact_key("roastery", "bluesky", "ada", "exchange", "x1"),
         thing_key("roastery", "bluesky", "ada", "like", "post-1"),
         open_key("roastery", "bluesky", "ada", "x1"),
+        forget_key(1_790_000_000_000, "roastery", "bluesky", "ada"),
     ],
     ids=repr,
 )

@@ -12,9 +12,11 @@ from services.api.new_relationships import stage_after
 from services.api.new_relationships import upkeep as new_relationships
 from services.api.projector.upkeep import backfill_arrived, old_indexes
 from services.api.projector.upkeep.loop import Task
+from services.api.retention import upkeep as retention
 
 TASKS: tuple[Task, ...] = (
     erasure.TASK,
+    retention.TASK,
     followers.TASK,
     identities.TASK,
     answering.TASK,

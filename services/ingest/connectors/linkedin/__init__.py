@@ -1,5 +1,8 @@
 """LinkedIn pages: comments, likes, shares and mentions, as LinkedIn's webhooks push them."""
 
+from datetime import timedelta
+
+from rapport.domain.retention import Limits
 from services.ingest.connectors.capabilities import Capabilities
 
 PLATFORM = "linkedin"
@@ -13,4 +16,5 @@ CAPABILITIES = Capabilities(
         "shares": "yes",
         "edits, deletions": "yes",
     },
+    keeps=Limits(texts=timedelta(hours=48), profiles=timedelta(hours=24)),
 )

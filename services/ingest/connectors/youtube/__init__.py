@@ -1,5 +1,8 @@
 """YouTube: comments under a channel's videos and posts, polled page by page."""
 
+from datetime import timedelta
+
+from rapport.domain.retention import Limits
 from services.ingest.connectors.capabilities import Capabilities
 
 PLATFORM = "youtube"
@@ -11,4 +14,5 @@ CAPABILITIES = Capabilities(
         "comments": "yes, on videos and posts",
         "edits, deletions": "edits",
     },
+    keeps=Limits(texts=timedelta(days=30), profiles=timedelta(days=30)),
 )
