@@ -61,8 +61,9 @@ def check(platform: str, connection: Mapping[str, str]) -> None:
     streams = [name for name in STREAMS if name in connection]
     if len(streams) > 1:
         raise invalid("connection", f"use only one of {' and '.join(streams)}")
-    if streams and not connection.get("did", "").startswith("did:"):
-        raise invalid("connection", f"{streams[0]} also needs did, the account's DID, such as did:plc:…")
+    needing = [*streams, *(name for name in ("password",) if name in connection)]
+    if needing and not connection.get("did", "").startswith("did:"):
+        raise invalid("connection", f"{needing[0]} also needs did, the account's DID, such as did:plc:…")
 
 
 def _check_token(connection: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from services.api.accounts.schemas import MOST_STAFF
 from services.api.publishing.repository import Outgoing
 from services.api.storage.tenants import Tenants
 from services.ingest.connectors.bluesky import source as bluesky_source
+from services.ingest.connectors.bluesky import speaker as bluesky_speaker
 from services.ingest.door import secrets_at
 from tests.services.api.conftest import Served
 from tests.services.api.log import controls, newest
@@ -134,7 +135,8 @@ def test_an_account_connected_again_has_a_new_secret_and_all_its_times_stay_in_t
 
 
 def test_every_name_that_the_connector_reads_may_be_saved() -> None:
-    read = set(re.findall(r'connection(?:\.get\(|\[)"(\w+)"', inspect.getsource(bluesky_source)))
+    source = inspect.getsource(bluesky_source) + inspect.getsource(bluesky_speaker)
+    read = set(re.findall(r'(?:connection|its)(?:\.get\(|\[)"(\w+)"', source))
     assert read == set(READ["bluesky"])
 
 
@@ -142,7 +144,8 @@ def test_every_name_that_the_connector_reads_may_be_saved() -> None:
     ("connection", "why"),
     [
         ({"jetsream": "wss://j.example"}, "did you mean jetstream?"),
-        ({"did": "did:plc:a", "password": "x"}, "unknown name password"),
+        ({"did": "did:plc:a", "pasword": "x"}, "did you mean password?"),
+        ({"password": "x"}, "also needs did"),
         ({"service": "wss://a.example"}, "also needs did"),
         ({"did": "alice.example", "jetstream": "wss://a.example"}, "also needs did"),
         ({"did": "did:plc:a", "service": "wss://a.example", "jetstream": "wss://b.example"}, "only one of"),
