@@ -55,8 +55,6 @@ class ErrandState(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_fie
     at: UtcTime
     """Since when; while it is being sent, when that began."""
     claim: int
-    platform: str = ""
-    deed: str = ""
     why: str | None = None
     """Why it waits or was refused, in words for people."""
     done_as: str | None = None

@@ -8,7 +8,7 @@ from services.api.storage.versions import plain
 
 
 class ErrandDocument(TypedDict):
-    """`errands`: a `rapport.contracts.errands.Errand` with all of its fields."""
+    """`errands`: a `rapport.contracts.errands.Errand`, of which these fields are read."""
 
     _id: str
     brand: str

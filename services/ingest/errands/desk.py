@@ -189,7 +189,7 @@ class Desk:
     ) -> None:  # fmt: skip
         noted = ErrandState(
             brand=errand.brand, account=errand.account, errand=errand.id, state=state, at=at or self._now(),
-            claim=lease.claim, platform=errand.platform, deed=errand.deed, why=why, done_as=done_as, url=url,
+            claim=lease.claim, why=why, done_as=done_as, url=url,
         )  # fmt: skip
         await self._leases.put(lease, [noted])
         if state in ("done", "refused"):
