@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.api.accounts.connections import READ
+from services.api.accounts.connections import NEEDED, READ
 from services.ingest.connectors.tiktok.normalise import LONGEST_CONTENT
 from services.ingest.hooks.delivery import MOST_CHANGES, UnreadableError
 from tests.damage import changed, places
@@ -91,4 +91,5 @@ def test_a_conversation_is_the_same_for_a_comment_its_answer_its_hiding_and_its_
 
 
 def test_what_is_read_of_a_connection_may_be_saved() -> None:
-    assert READ["tiktok"] == (HOOK.id_field, "identifier")
+    assert NEEDED["tiktok"] == (HOOK.id_field, "identifier")
+    assert set(NEEDED["tiktok"]) <= set(READ["tiktok"])
