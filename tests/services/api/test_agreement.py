@@ -22,6 +22,7 @@ from services.api.web import pages
 from tests.services.api import facts, samples
 from tests.services.api.campaigns import data as campaign_data
 from tests.services.api.conftest import Served
+from tests.services.api.connecting.world import stored_attempt
 from tests.services.api.web.portal_session import logged_in
 
 pytestmark = pytest.mark.stack
@@ -238,6 +239,7 @@ def one_of_each(api: Served, views: Database[Any]) -> dict[str, str]:
     campaign_data.turn(views)
     answer = api.client.post(f"/v1/brands/{BRAND}/campaigns/one/draw", json={})
     assert answer.status_code in (200, 201), answer.text
+    views["connection_attempts"].insert_one(stored_attempt(BRAND))
     proof = views["campaigns"].find_one({"_id": f"{BRAND}/one"})
     form = views["campaigns"].find_one({"_id": f"{BRAND}/asked"})
     assert proof is not None
@@ -250,6 +252,10 @@ def one_of_each(api: Served, views: Database[Any]) -> dict[str, str]:
         "/brands/{brand}/communities/{id}/edit": "all",
         "/brands/{brand}/communities/{id}/export": "all",
         "/brands/{brand}/calendar/{plan}": "plan",
+        "/brands/{brand}/connect/{id}": "attempt-1",
+        # These lead elsewhere and show nothing.
+        "/brands/{brand}/connect/{id}/leave": "",
+        "/connect/{vendor}": "",
         "/proof/{token}": proof["proof"],
         "/proof/{token}.json": proof["proof"],
         "/proof/{token}/verify.py": proof["proof"],
