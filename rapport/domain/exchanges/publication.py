@@ -113,7 +113,7 @@ def publish(thread: Thread, rules: Rules, clock: int, unconfirmed: Callable[[str
         before = thread.published[place]
         backfilled = rules.backfilled(exchange.first)
         after = _snapshot(thread, exchange, before.id, before.revision, backfilled)
-        if after != before or before.revision == 0:
+        if _differs(after, before) or before.revision == 0:
             after = structs.replace(after, revision=before.revision + 1)
             thread.published[place] = after
             snapshots.append(after)
@@ -212,6 +212,12 @@ def _fresh_id(thread: Thread, exchange: Exchange, taken: dict[str, int]) -> str:
 def _digest(*parts: str) -> str:
     # 20 hex digits: among a billion exchanges, two share one with a chance of 4 in 10^7.
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:20]
+
+
+def _differs(after: ExchangeSnapshot, before: ExchangeSnapshot) -> bool:
+    """Whether there is something to tell. That a name may be kept for longer, because somebody wrote again, is not."""
+    who = structs.replace(after.follower, kept_until=before.follower.kept_until)
+    return structs.replace(after, follower=who) != before
 
 
 def _snapshot(thread: Thread, exchange: Exchange, id: str, revision: int, backfilled: bool) -> ExchangeSnapshot:

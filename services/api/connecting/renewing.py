@@ -52,7 +52,7 @@ RENEWALS = Counter(
 )
 ENDS = Gauge(
     "rapport_account_ends_timestamp_seconds",
-    "When an account stops being connected unless somebody connects it again, as Unix time, of those that soon do.",
+    "When an account stops being connected unless it is connected again, as Unix time, of those that soon do.",
     ["account", "platform"],
 )
 for _platform in sorted({each.platform for each in VENDORS.values()}):
