@@ -99,6 +99,18 @@ def test_a_new_interaction_of_the_same_person_renews_their_names_and_no_text() -
     assert story.only().comments == 2
 
 
+def test_that_a_name_may_be_kept_for_longer_is_no_news_of_an_exchange_that_ended() -> None:
+    """Versions side by side count the same revisions, whether or not they know of the terms."""
+    story = Story()
+    story.policy(T0, REST)
+    story.tell(on("linkedin", "comment", "c1", T0 + 1), T0 + 1)
+    story.tell(on("linkedin", "reply", "r1", T0 + HOUR, parent="c1"), T0 + HOUR)
+    ended = story.only()
+    assert (ended.state, ended.revision) == ("answered", 2)
+    story.tell(on("linkedin", "comment", "c2", T0 + 2 * HOUR), T0 + 2 * HOUR)
+    assert sorted((each.first.id, each.revision) for each in story.now()) == [("c1", 2), ("c2", 1)]
+
+
 def test_names_leave_the_relationships_rows_and_the_scores_stay() -> None:
     people = People()
     people.tell(on("linkedin", "share", "s1", T0, text=SECRET), T0)
