@@ -144,11 +144,11 @@ def _earlier(one: int | None, other: int | None) -> int | None:
 
 
 def _forget(thread: Thread, rules: Rules, clock: int) -> None:
-    """Drops what the platform's terms no longer let be kept. What is published anew says so."""
+    """Drops texts and names that the platform's terms do not allow to be kept any longer."""
     thread.follower = still_named(thread.follower, clock)
     for comment in thread.comments:
         forget_text(comment, rules, clock)
-    # These are not published anew.
+    # A superseded exchange is not published again.
     thread.published = [
         still_said(snapshot, clock) if snapshot.state == "superseded" else snapshot for snapshot in thread.published
     ]

@@ -129,7 +129,7 @@ class Desk:
         async with self._one_at_a_time.setdefault(errand.account, asyncio.Lock()):
             try:
                 async with asyncio.timeout(SEND_SECONDS):
-                    found = await speaker.find(errand) if may_be_there else None
+                    found = await speaker.find(errand) if may_be_there and errand.deed == "answer" else None
                 if found is not None:
                     await self._done(lease, errand, found)
                     return None

@@ -16,7 +16,7 @@ class Done:
     url: str | None = None
 
     def bounded(self) -> "Done":
-        """The same, without what is longer than any platform's, or is no address of the web."""
+        """The same, without an id or an address that is too long, and without addresses that are not of the web."""
         url = self.url if self.url and len(self.url) <= LONGEST_URL else ""
         web = url.startswith(("https://", "http://"))
         return Done(self.id if self.id and len(self.id) <= LONGEST_ID else None, url if web else None)
@@ -26,9 +26,9 @@ class Speaker(Protocol):
     """Speaks for one account. Both raise AttentionError, LimitedError, AwayError and RefusedError."""
 
     async def find(self, errand: Errand) -> Done | None:
-        """What came of an errand that may have been carried out before; None if it was not.
+        """The answer of an errand that may have been carried out before; None if it is not there.
 
-        What has the same effect when it is done twice, such as a like, is never found.
+        Only answers are looked for: to like or to hide twice is the same as once.
         """
 
     async def do(self, errand: Errand) -> Done:

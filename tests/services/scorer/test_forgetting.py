@@ -124,7 +124,7 @@ def test_names_leave_the_relationships_rows_and_the_scores_stay() -> None:
     assert held(people.rows) == set()
     after = follower(people.rows)
     assert (after.handle, after.name, after.avatar_url, after.kept_until, after.forget_at) == (None, None, None, {}, 0)
-    assert after.revision == before.revision + 1, "nothing is shown anew"
+    assert after.revision == before.revision + 1, "no new revision is shown"
     assert after.counts == {"share": 2}
     assert not [key for key in people.rows if key.startswith(b'["forget"')]
     people.tell(on("linkedin", "share", "s3", T0 + 3 * DAY), T0 + 3 * DAY)

@@ -114,8 +114,6 @@ class BlueskySpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        if errand.deed != "answer":
-            return None
         server = await self._server(self._did)
         try:
             await self._get_record(self._api(server, {}), self._did, POST, key_of(errand))

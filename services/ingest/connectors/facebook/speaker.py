@@ -34,8 +34,6 @@ class FacebookSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        if errand.deed != "answer":
-            return None
         fields = "id,message,from,permalink_url"
         more = {"filter": "stream", "order": "reverse_chronological"}
         return await self._graph.mine(f"{part(errand)}/comments", fields, errand.text or "", self._page, **more)

@@ -47,8 +47,6 @@ class InstagramSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        if errand.deed != "answer":
-            return None
         return await self._graph.mine(f"{part(errand)}/replies", "id,text,from", errand.text or "", self._user)
 
     async def do(self, errand: Errand) -> Done:

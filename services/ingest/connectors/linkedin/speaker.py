@@ -77,8 +77,6 @@ class LinkedInSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        if errand.deed != "answer":
-            return None
         path = f"/rest/socialActions/{quote(errand.thing, safe='')}/comments"
         for one in read(await self._api.get(path, {"count": NEWEST}), _Comments).elements:
             if one.actor == self._actor and same_text(one.message.text, errand.text or ""):

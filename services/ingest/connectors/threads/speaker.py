@@ -34,8 +34,6 @@ class ThreadsSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        if errand.deed != "answer":
-            return None
         fields = "id,text,is_reply_owned_by_me,permalink"
         return await self._graph.mine(f"{part(errand)}/replies", fields, errand.text or "", self._user, reverse="true")
 

@@ -73,8 +73,6 @@ class TiktokSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        if errand.deed != "answer":
-            return None
         query = {
             "business_id": self._business,
             "video_id": errand.post or "",
