@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -132,6 +132,7 @@ class MastodonServer(LocalServer):
         self.hanging = 0
         """How many requests have come and are not carried out yet."""
         self._lost = 0
+        self._off = timedelta()
         self._late: list[float] = []
         self.duplicate_frames = False
         self.most_notifications = 80
@@ -195,7 +196,7 @@ class MastodonServer(LocalServer):
         with self._lock:
             answered = self._statuses[to] if to else None
             status = Status(
-                self._next_id(), who, text, _time(at), visibility, to, answered.author if answered else None,
+                self._next_id(), who, text, self._time(at), visibility, to, answered.author if answered else None,
                 list(dict.fromkeys(mentions)), None, quote, warning, list(media),
             )  # fmt: skip
             self._statuses[status.id] = status
@@ -234,7 +235,7 @@ class MastodonServer(LocalServer):
     def reblog(self, who: str, status: str) -> str:
         """Somebody passes a status on. Returns the id of what is then among their own."""
         with self._lock:
-            passed = Status(self._next_id(), who, "", _time(None), "public", None, None, [], status)
+            passed = Status(self._next_id(), who, "", self._time(None), "public", None, None, [], status)
             self._statuses[passed.id] = passed
             self._tell_home(passed, "update")
             self._notify(self._statuses[status].author, "reblog", who, status)
@@ -256,7 +257,7 @@ class MastodonServer(LocalServer):
         """The author changes a status: told at their home, to their followers, and to who passed it on."""
         with self._lock:
             its = self._statuses[status]
-            its.text, its.edited_at = text, _time(at)
+            its.text, its.edited_at = text, self._time(at)
             self._tell_home(its, "status.update")
             for other in [each for each in self._statuses.values() if each.reblog == status]:
                 self._notify(other.author, "update", its.author, status)
@@ -333,6 +334,11 @@ class MastodonServer(LocalServer):
         with self._lock:
             self._streaming = True
 
+    def clock_is(self, seconds: float) -> None:
+        """Sets its clock: so many seconds before or after ours."""
+        with self._lock:
+            self._off = timedelta(seconds=seconds)
+
     def duplicate(self, on: bool = True) -> None:
         """From now on each frame is sent twice, or once again."""
         with self._lock:
@@ -372,6 +378,9 @@ class MastodonServer(LocalServer):
 
     # How it works.
 
+    def _time(self, at: str | None) -> datetime:
+        return datetime.fromisoformat(at) if at else datetime.now(UTC) + self._off
+
     def _next_id(self) -> str:
         self._made += 1
         number = (time.time_ns() // 1_000_000 << 16) + self._made
@@ -388,7 +397,7 @@ class MastodonServer(LocalServer):
         else:
             self._made += 1
             name = str(34_975_000 + self._made)
-        one = Notification(name, whom, type, by, _time(None), status)
+        one = Notification(name, whom, type, by, self._time(None), status)
         self._notifications.append(one)
         if by not in self.silenced:
             self._send(whom, "notification", json.dumps(self._notification(one)))
@@ -750,10 +759,6 @@ def _links(path: str, kept: list[tuple[str, str]], ids: list[str], *, more: bool
 
 def _bearer(header: str | None) -> str | None:
     return header.removeprefix("Bearer ") if header else None
-
-
-def _time(at: str | None) -> datetime:
-    return datetime.fromisoformat(at) if at else datetime.now(UTC)
 
 
 def _iso(at: datetime) -> str:

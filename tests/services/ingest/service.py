@@ -196,7 +196,11 @@ class Log:
 
     def wait_for(self, brand: str, *ids: str) -> list[Interaction]:
         """The brand's interactions once all of these ids are among them."""
-        until(lambda: set(ids) <= {one.id for one in self.interactions(brand)}, f"{ids} in the log")
+
+        def missing() -> set[str]:
+            return set(ids) - {one.id for one in self.interactions(brand)}
+
+        until(lambda: not missing(), lambda: f"the log lacks {missing()}")
         return self.interactions(brand)
 
     def wait(self, brand: str, what: str, found: Callable[[list[Interaction]], bool]) -> list[Interaction]:

@@ -10,7 +10,7 @@ https://docs.joinmastodon.org/api/rate-limits/
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -38,6 +38,10 @@ PAGE = 80
 STATUSES_PAGE = 40
 FIRST_PAGES = 20
 """How far back a new account is read at most: 1,600 notifications, or until it was connected."""
+CLOCKS = timedelta(minutes=5)
+"""How much earlier than its connection a new account is read back to: a server cuts its times to milliseconds, and its
+clock may be behind ours.
+"""
 BUDGET = 270
 """Of the 300 requests in 15 minutes that a server allows a user. The rest is for the user's own app."""
 BUDGET_SECONDS = 900.0
@@ -247,7 +251,8 @@ class MastodonReader:
             begun.newest = begun.newest or page.newest
             same = page.oldest == begun.oldest
             begun.oldest = page.oldest
-            before = page.oldest_at is not None and page.oldest_at < self._reading.account.connected_at
+            since = self._reading.account.connected_at - CLOCKS
+            before = page.oldest_at is not None and page.oldest_at < since
             if page.oldest is None or same or before or last:
                 break
         await self._reading.found([], [], [], its.name, begun.newest)

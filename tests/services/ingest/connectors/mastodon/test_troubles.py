@@ -221,6 +221,7 @@ async def test_the_first_reading_goes_back_to_the_connection_whatever_is_on_the_
     server.stop_streaming()
     client = Client(server)
     old = server.post(client.ada, "long ago", at="2025-01-01T00:00:00Z")
+    server.clock_is(-1.0)
     sent = [client.comment(f"comment {number}") for number in range(170)]
     server.edit(old, "long ago, and edited")
     server.notify(client.itself, "update", client.ada, old)
