@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from rapport.commands import client
-from rapport.commands.options import Json, fail, print_json, print_table
+from rapport.commands.options import Json, fail, print_json, print_table, say
 from rapport.domain.platforms import platform_name
 
 MOST_TOKEN = 2_048
@@ -115,7 +115,7 @@ def add(
     if as_json:
         print_json(made)
     else:
-        typer.echo(f"connected {made['id']}; its secret for the generic door is {made['door_secret']}")
+        say(f"connected {made['id']}; its secret for the generic door is {made['door_secret']}")
 
 
 @app.command()
@@ -141,7 +141,7 @@ def change(
     if as_json:
         print_json(changed)
     else:
-        typer.echo(f"changed {changed['id']}")
+        say(f"changed {changed['id']}")
 
 
 @app.command()
@@ -160,7 +160,7 @@ def check(
         print_json(found)
     else:
         for each in found:
-            typer.echo("\n".join(_told(brand, each)))
+            say("\n".join(_told(brand, each)))
     if not found or not all(_is_well(each) for each in found):
         raise typer.Exit(1)
 
@@ -177,7 +177,7 @@ def disconnect(
     if as_json:
         print_json(ended)
     else:
-        typer.echo(f"disconnected {ended['id']} at {ended['disconnected_at']}")
+        say(f"disconnected {ended['id']} at {ended['disconnected_at']}")
 
 
 @app.command("rotate-secret")
@@ -196,8 +196,8 @@ def rotate_secret(
     if as_json:
         print_json(made)
     else:
-        typer.echo(f"the new secret of {made['id']} is {made['door_secret']}")
-        typer.echo(f"the old one is valid until {made['old_secret_until']}")
+        say(f"the new secret of {made['id']} is {made['door_secret']}")
+        say(f"the old one is valid until {made['old_secret_until']}")
 
 
 @app.command("list")
@@ -248,12 +248,12 @@ def _connect(
     if "service" in connection:
         body["service"] = connection["service"]
     attempt = client.call(data, "POST", client.path("brands", brand, "connections"), body)
-    typer.echo(f"open in a browser, with a key that may administer {brand}:\n  {attempt['address']}", err=as_json)
+    say(f"open in a browser, with a key that may administer {brand}:\n  {attempt['address']}", err=as_json)
     where, said = client.path("brands", brand, "connections", attempt["id"]), ""
     while attempt["step"] not in ("connected", "failed"):
         if attempt["step"] != said:
             said = attempt["step"]
-            typer.echo(STEPS[said].format(login=platform_name(platform)), err=True)
+            say(STEPS[said].format(login=platform_name(platform)), err=True)
         time.sleep(LOOK_SECONDS)
         found = client.find(data, where)
         if found is None:
@@ -265,10 +265,10 @@ def _connect(
         fail(f"not connected; what failed is {FAILED_AT.get(attempt['failed_at'], 'a step')}: {attempt['why']}")
     if not as_json:
         done = "has a new token" if attempt["replaced"] else "is connected"
-        typer.echo(f"{attempt['account']} {done}")
+        say(f"{attempt['account']} {done}")
         for each in attempt["permissions"]:
             if not each["granted"]:
-                typer.echo(f"  not allowed to {each['purpose']} ({each['scope']}). {each['remedy']}")
+                say(f"  not allowed to {each['purpose']} ({each['scope']}). {each['remedy']}")
 
 
 def _is_well(account: dict[str, Any]) -> bool:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from rapport.kit.text import plain
+
 Data = Annotated[
     Path, typer.Option("--data", envvar="RAPPORT_DATA", help="The folder that holds all data of the installation.")
 ]
@@ -29,8 +31,13 @@ LARGEST_PORT = 65_535
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """Prints the reason on stderr and exits."""
-    sys.stderr.write(f"rapport: {message}\n")
+    sys.stderr.write(f"rapport: {plain(message)}\n")
     raise typer.Exit(code)
+
+
+def say(message: str, *, err: bool = False) -> None:
+    """Prints what may repeat what people or servers wrote, without characters that a terminal would act on."""
+    typer.echo(plain(message), err=err)
 
 
 def print_json(value: Any) -> None:
@@ -83,4 +90,4 @@ def stack_errors() -> Iterator[None]:
 def _shown(value: Any) -> str:
     if value is None:
         return "–"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return plain(", ".join(map(str, value)) if isinstance(value, list) else str(value))

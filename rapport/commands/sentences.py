@@ -8,6 +8,8 @@ import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 from typer.core import TyperGroup
 
+from rapport.kit.text import plain
+
 MISTYPED = 2
 """The exit code when the command line itself is wrong."""
 
@@ -95,4 +97,4 @@ def _with_help(error: ClickException) -> str:
 
 
 def _say(reason: str) -> None:
-    sys.stderr.write(f"rapport: {reason}\n")
+    sys.stderr.write(f"rapport: {plain(reason)}\n")

@@ -39,8 +39,6 @@ class Errand(Struct, omit_defaults=True, frozen=True, kw_only=True):
     at: UtcTime
     thread: str | None = None
     post: str | None = None
-    handle: str | None = None
-    """Of who wrote it, for platforms where an answer has to name them."""
     text: Annotated[str, Meta(max_length=10_000)] | None = None
     """Of an answer."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from rapport.contracts.errands import Deed
+from rapport.kit.text import is_blank
 
 ABLE: Mapping[str, frozenset[Deed]] = MappingProxyType(
     {
@@ -42,7 +43,7 @@ def answerable(platform: str) -> frozenset[str]:
 
 def answer_problem(platform: str, text: str) -> str | None:
     """What is wrong with the text of an answer, in words for people; None if nothing is."""
-    if not text.strip():
+    if is_blank(text):
         return "An answer needs a text."
     most = LONGEST.get(platform, 0)
     if len(text) > most:

@@ -12,7 +12,7 @@ import typer
 
 from rapport.commands import client
 from rapport.commands.imports.showing import show, what_is_done
-from rapport.commands.options import Json, fail
+from rapport.commands.options import Json, fail, say
 
 if TYPE_CHECKING:
     from rapport.contracts.events import Account
@@ -183,7 +183,7 @@ def _door(url: str | None, data: Path | None, account: str) -> "Door":
         if not sys.stdin.isatty():
             fail(f"set {SECRET} to the account's secret, which `rapport accounts add` printed")
         secret = typer.prompt("The account's secret", hide_input=True, err=True)
-    return Door(address, account, secret, lambda line: sys.stderr.write(f"{line}\n"))
+    return Door(address, account, secret, lambda line: say(line, err=True))
 
 
 def _run(report: "Report", checker: "Checker", door: "Door | None", place: Path, name: str, per_second: int) -> int:

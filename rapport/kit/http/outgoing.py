@@ -228,3 +228,12 @@ def described(error: Exception) -> str:
     if isinstance(error, httpx.NetworkError | OSError):
         return "no connection"
     return f"no HTTP answer ({type(error).__name__})"
+
+
+def moved_to(headers: httpx.Headers) -> str:
+    """Where an answer wants to lead, if it says so, as the end of a sentence. Nobody follows it."""
+    try:
+        host = urlsplit(headers.get("Location", "")).hostname
+    except ValueError:
+        host = None
+    return f", and named {host[:253]!a}" if host else ""

@@ -31,6 +31,8 @@ READ = {
 checked. Mastodon's `user` is the account's id on its server; Instagram's `login` is `facebook` if its token is from
 there."""
 STREAMS = ("jetstream", "service")
+_ORGANIZATIONS = ("urn:li:organization:", "urn:li:company:")
+"""LinkedIn's webhooks find an account under each of these and under the bare number."""
 _SERVER = re.compile(r"https?://[^/?#@\s]+/?")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -40,6 +42,14 @@ def itself(platform: str, connection: Mapping[str, str]) -> tuple[str, str] | No
     needed = NEEDED.get(platform)
     found = connection.get(needed[0], "").strip() if needed else ""
     return (needed[0], found) if needed and found else None
+
+
+def spellings(platform: str, its_id: str) -> list[str]:
+    """How the platform's id of the same account may be written in a connection."""
+    if platform != "linkedin":
+        return [its_id]
+    number = its_id.rpartition(":")[2]
+    return sorted({its_id, number, *(f"{kind}{number}" for kind in _ORGANIZATIONS)})
 
 
 def check(platform: str, connection: Mapping[str, str]) -> None:

@@ -44,16 +44,17 @@ class Accounts:
         query = {"connection.token_expires_at": {"$gt": ""}, "published": True, "disconnected_at": None}
         return await self._accounts.find(query).sort("connection.token_expires_at").to_list()
 
-    async def of_another_brand(self, brand: str, platform: str, field: str, value: str) -> bool:
+    async def of_another_brand(self, brand: str, platform: str, field: str, values: list[str]) -> bool:
         """Whether another brand, of whatever tenant, has connected the same account of a platform, or is about to.
 
-        `field` of the connection has the platform's id of the account, which is `value`.
+        `field` of the connection has the platform's id of the account, which is one of `values`.
         """
+        one_of = {"$in": values}
         query = {
             "brand": {"$ne": brand},
             "$or": [
-                {"platform": platform, "disconnected_at": None, f"connection.{field}": value},
-                {"platform": platform, "pending.disconnected_at": None, f"pending.connection.{field}": value},
+                {"platform": platform, "disconnected_at": None, f"connection.{field}": one_of},
+                {"platform": platform, "pending.disconnected_at": None, f"pending.connection.{field}": one_of},
             ],
         }
         return await self._accounts.find_one(query, {"_id": 1}) is not None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from services.api.http.schemas import AccountId, Id, Input, Utc
+from services.api.http.schemas import AccountId, Id, Input, Seen, Utc
 
 MOST_STAFF = 200
 
@@ -13,13 +13,16 @@ LONGEST_OVERLAP_SECONDS = 7 * 86_400
 """A leaked secret must not stay valid for long. A week is enough to update every sender."""
 
 
-Handle = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+LONGEST_HANDLE = 256
+
+
+Handle = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_HANDLE), Seen]
 
 
 Connection = Annotated[
     dict[
         Annotated[str, StringConstraints(max_length=64)],
-        Annotated[str, StringConstraints(max_length=2048)],
+        Annotated[str, StringConstraints(max_length=2048, strip_whitespace=True)],
     ],
     Field(max_length=20, description="What the platform's connector needs."),
 ]

@@ -187,7 +187,9 @@ async def _check_owner(accounts: Accounts, brand: str, platform: str, connection
     Its webhooks, private messages included, would go to both: the platform's id of an account is no secret.
     """
     its = connections.itself(platform, connection)
-    if its is not None and await accounts.of_another_brand(brand, platform, *its):
+    if its is None:
+        return
+    if await accounts.of_another_brand(brand, platform, its[0], connections.spellings(platform, its[1])):
         raise ProblemError(409, "conflict", f"the account with {its[0]} {its[1]!r} is connected to another client")
 
 

@@ -194,7 +194,7 @@ async def judge_plan(
         wrong = {"verdict": "Somebody else changed this plan while you had it open. Read it again, then decide."}
         return await _form(context, brand, who, plan, 409, sent=Sent({"why": why}, {}), wrong=wrong)
     refused = verdict == "refuse"
-    reason = forms.as_stored(why).strip()
+    reason = forms.reason(why)
     if refused and not 0 < len(reason) <= LONGEST_WHY:
         wrong = {"why": f"Give a reason of at most {LONGEST_WHY} characters."}
         return await _form(context, brand, who, plan, 422, sent=Sent({"why": why}, {}), wrong=wrong)

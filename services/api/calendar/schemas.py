@@ -8,12 +8,12 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 from rapport.domain.calendar.editorial import Approval, State
 from services.api.calendar.documents import DEFAULT_RULES, Medium
 from services.api.calendar.times import Order
-from services.api.http.schemas import LARGEST_PAGE, LONGEST_ACCOUNT, Id, Input, PageQuery, Utc, Why
+from services.api.http.schemas import LARGEST_PAGE, LONGEST_ACCOUNT, Id, Input, PageQuery, Seen, Utc, Why
 from services.api.mix.schemas import From, Label, Post, To
 
 Status = Literal["draft", "cancelled", "waiting", "refused", "planned", "missing", "early", "on_time", "late"]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
-Short = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Short = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), Seen]
 
 
 class PlannedTerms(Input):

@@ -7,6 +7,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from rapport.domain.calendar.editorial import ON_TIME
+from rapport.kit.text import is_blank
 from services.api.accounts.repository import Accounts
 from services.api.brands.documents import BrandDocument
 from services.api.calendar.documents import PlanChanges, PlannedPost, PlanTerms, rules_of
@@ -203,7 +204,7 @@ async def checked(database: Database, brand: str, new: PlannedTerms) -> PlanTerm
         problems.append(FieldProblem(field="account", why=f"the brand has no account {new.account!r}"))
     if new.campaign is not None and await Campaigns(database, tenants).find(brand, new.campaign) is None:
         problems.append(FieldProblem(field="campaign", why=f"the brand has no campaign {new.campaign!r}"))
-    if not new.text.strip() and not new.media:
+    if is_blank(new.text) and not new.media:
         problems.append(FieldProblem(field="text", why="a post needs text or media"))
     if problems:
         raise wrong_fields(problems)

@@ -201,7 +201,7 @@ async def replace(
     why: TypedText = "",
 ) -> Response:
     """Replaces a winner with the next alternate."""
-    reason = why.replace("\r\n", "\n").strip()
+    reason = forms.reason(why)
     if not 0 < len(reason) <= LONGEST_WHY:
         sentence = "Give a reason." if not reason else f"Use at most {LONGEST_WHY} characters."
         return await _page(context, brand, id, who, 422, wrong={winner: sentence}, why=why)

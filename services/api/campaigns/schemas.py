@@ -8,12 +8,12 @@ from rapport.contracts.controls import Stage
 from rapport.domain.campaigns.giveaway import Reason, RequirementKind
 from services.api.campaigns.documents import Kind
 from services.api.followers.schemas import FollowerRefText, FollowerShort
-from services.api.http.schemas import AccountId, Id, Input, Name, PageQuery, Utc, Why
+from services.api.http.schemas import AccountId, Id, Input, Name, PageQuery, Seen, Utc, Why
 from services.api.mix.schemas import Estimate, Hashtag, Word
 
 State = Literal["planned", "running", "ended", "drawn"]
 ObjectId = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), Seen]
 Beacon = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 MOST_POSTS = 50
@@ -50,7 +50,7 @@ class OptionInput(Input):
     """An answer that people choose by its label or one of its keywords."""
 
     id: Id
-    label: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+    label: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Seen]
     keywords: Annotated[list[Word], Field(max_length=20)] = Field(default_factory=list)
 
 

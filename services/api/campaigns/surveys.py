@@ -14,6 +14,7 @@ from limits import RateLimitItemPerMinute
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from rapport.domain.campaigns.survey import LONGEST_ANSWER, Answer, latest
+from rapport.kit.text import is_blank
 from services.api.campaigns.documents import (
     CampaignDocument,
     SurveyLinkDocument,
@@ -64,7 +65,7 @@ def read(
     wrong: dict[str, str] = {}
     for question in questions_of(campaign):
         said = sent.get(question.id, "").replace("\r\n", "\n").strip()
-        if not said:
+        if is_blank(said):
             continue
         if question.options:
             if said in {each.id for each in question.options}:

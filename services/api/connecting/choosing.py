@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from rapport.kit import clock
 from rapport.kit.sealing import SealedError, Sealer
-from rapport.kit.text import plain
+from rapport.kit.text import is_blank, plain
 from services.api.accounts import service as accounts_service
 from services.api.accounts.documents import AccountDocument
 from services.api.accounts.repository import Accounts, newest
-from services.api.accounts.schemas import AccountInput
+from services.api.accounts.schemas import LONGEST_HANDLE, AccountInput
 from services.api.connecting.documents import AppDocument, AttemptDocument, ChoiceDocument
 from services.api.connecting.repository import Attempts, Tokens
 from services.api.connecting.service import Connecting, app_of, app_place, place, shown, stamp
@@ -61,7 +61,7 @@ async def choose(
             new = AccountInput(
                 id=id.strip() or await free_id(context, attempt),
                 platform=kind.platform,
-                handle=plain(choice["handle"]).strip()[:256] or choice["id"],
+                handle=_handle(choice),
                 connection=connection,
                 staff=[],
             )
@@ -114,6 +114,12 @@ async def free_id(context: Context, attempt: AttemptDocument) -> str:
         number += 1
         found = f"{base}-{number}"
     return found
+
+
+def _handle(choice: ChoiceDocument) -> str:
+    """What the account is called, by its vendor's words if people can see anything of them."""
+    shown = plain(choice["handle"]).strip()
+    return (choice["id"] if is_blank(shown) else shown)[:LONGEST_HANDLE]
 
 
 def _connection(

@@ -141,7 +141,7 @@ def denied(vendor: type[Vendor] | Vendor, query: Mapping[str, str]) -> str:
     known = DENIED.get(error)
     if known is not None:
         return known.format(login=vendor.login)
-    said = scrubbed((query.get("error_description") or query.get("error_message") or error)[:1_000])
+    said = scrubbed(query.get("error_description") or query.get("error_message") or error)
     return f"{vendor.login} gave no code" + (f": {said}" if said else "")
 
 

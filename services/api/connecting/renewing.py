@@ -24,7 +24,7 @@ from services.api.accounts.repository import Accounts, newest
 from services.api.connecting.documents import AccountTokenDocument
 from services.api.connecting.repository import RenewalLease, Tokens
 from services.api.connecting.service import Connecting, app_place, stamp, vendor_of
-from services.api.connecting.tokens import can_renew, due_at, ends_at, hash_of, next_try, token_document
+from services.api.connecting.tokens import can_renew, due_at, ends_at, hash_of, is_time, next_try, token_document
 from services.api.connecting.vendors.asking import VendorError
 from services.api.connecting.vendors.table import VENDORS
 from services.api.connecting.vendors.vendor import INVALID_GRANT, App, Grant, Held, Vendor, Visit
@@ -37,7 +37,10 @@ LOOK_SECONDS = 30.0
 AT_ONCE = 8
 """Renewals. With the longest that a vendor may take, so many end well within the lease."""
 AWAY_AFTER = 3
-"""Failures of one vendor in a round, after which its other accounts wait for the next: it delays nobody else."""
+"""Failures of one vendor, or of one Mastodon server, in a round, after which its other accounts wait for the next: it
+delays nobody else."""
+AHEAD = timedelta(minutes=10)
+"""How far apart the clocks of two API processes may be."""
 STORED_SECONDS = 45.0
 """How long it is tried to store a token that was renewed: with some vendors, losing it loses the account."""
 EVERY_SECONDS = 30.0
@@ -116,16 +119,16 @@ class Renewing:
         accounts = await Accounts(self._context.database, Tenants(None)).with_expiring_tokens()
         known = await self._tokens.of([each["_id"] for each in accounts])
         due = [each for each in accounts if await self._is_due(each, known.get(each["_id"]), number, now)]
-        away: Counts[str] = Counts()
+        away: Counts[tuple[str, str]] = Counts()
         for start in range(0, len(due), AT_ONCE):
             if await self._lease.take(clock.now()) != number:
                 log.warning("renewing tokens stops: another process does it now")
                 break
-            part = [each for each in due[start : start + AT_ONCE] if away[each["platform"]] < AWAY_AFTER]
+            part = [each for each in due[start : start + AT_ONCE] if away[_asked_of(each)] < AWAY_AFTER]
             for each, failed in zip(
                 part, await asyncio.gather(*(self._one(each, number) for each in part)), strict=True
             ):
-                away[each["platform"]] += failed
+                away[_asked_of(each)] += failed
         return len(due)
 
     async def _is_due(
@@ -143,8 +146,9 @@ class Renewing:
         if not can_renew(kind, "refresh_token" in its["connection"]):
             return False
         if known["failures"]:
-            return known["next_at"] is not None and known["next_at"] <= now
-        return due_at(expires_at, known["obtained_at"]) <= now
+            return known["next_at"] is not None and is_time(known["next_at"], expires_at, now)
+        # Obtained in the future: the clock was wrong then, and the token ends earlier than is written.
+        return due_at(expires_at, known["obtained_at"]) <= now or known["obtained_at"] > now + AHEAD
 
     async def _adopted(
         self,
@@ -304,3 +308,9 @@ class Renewing:
         await self._tokens.note(account["_id"], number, dict(changes))
         RENEWALS.labels(kind.platform, "failed" if error.again else "refused").inc()
         log.warning("the token of %s (%s) was not renewed: %s", pseudonym(account["_id"]), kind.platform, error)
+
+
+def _asked_of(account: AccountDocument) -> tuple[str, str]:
+    """Who is asked for an account's new token: the way to log in, and the server where there are many."""
+    its = newest(account)
+    return vendor_of(its), its["connection"].get("service", "")

@@ -14,6 +14,8 @@ from services.api.storage.tenants import Database, Tenants
 
 LEASE = timedelta(seconds=60)
 """How long others wait for a process that died while it renewed tokens."""
+BOGUS = timedelta(hours=1)
+"""A time so far ahead was written by a wrong clock."""
 ASKING = timedelta(seconds=60)
 """A renewal takes no longer: what was begun before that has ended, one way or the other."""
 
@@ -96,7 +98,11 @@ class Tokens:
         query = {
             "_id": account,
             "number": {"$lte": number},
-            "$or": [{"asked_at": None}, {"asked_at": {"$lt": now - ASKING}}],
+            "$or": [
+                {"asked_at": None},
+                {"asked_at": {"$lt": now - ASKING}},
+                {"asked_at": {"$gt": now + BOGUS}},
+            ],
         }
         result = await self._tokens.update_one(query, {"$set": {"asked_at": now, "number": number}})
         return result.matched_count == 1
@@ -123,7 +129,7 @@ class RenewalLease:
             return held["number"]
         try:
             taken = await self._leases.find_one_and_update(
-                {"_id": "tokens", "until": {"$lt": now}},
+                {"_id": "tokens", "$or": [{"until": {"$lt": now}}, {"until": {"$gt": now + BOGUS}}]},
                 {"$set": {"holder": self._holder, "until": now + LEASE}, "$inc": {"number": 1}},
                 upsert=True,
                 return_document=ReturnDocument.AFTER,

@@ -202,7 +202,7 @@ async def existing(context: Context, brand: str, id: str) -> AttemptDocument:
     """An attempt of a brand. Raises ProblemError (404)."""
     found = await Attempts(context.database, Tenants.one(brand)).find(brand, id, clock.now())
     if found is None:
-        raise not_found("attempt to connect an account; it may be too old")
+        raise ProblemError(404, "not-found", "this attempt to connect an account is over, or never was: begin again")
     return found
 
 

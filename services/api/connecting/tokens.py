@@ -87,3 +87,8 @@ def next_try(now: datetime, failures: int, expires_at: datetime, *, unsure: bool
     waited = now + min(LATEST, SOONEST * 2 ** min(failures - 1, 10))
     last = expires_at - LAST_TRY
     return last if unsure and waited < last else waited
+
+
+def is_time(next_at: datetime, expires_at: datetime, now: datetime) -> bool:
+    """Whether the time for another try has come. One later than `next_try` gives was written by a wrong clock."""
+    return next_at <= now or next_at > max(expires_at, now + LATEST)

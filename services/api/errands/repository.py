@@ -24,6 +24,10 @@ class Errands:
         query = {**self._tenants.filter(), "exchange": exchange}
         return await self._errands.find(query).sort([("at", -1), ("_id", -1)]).limit(MOST).to_list()
 
+    async def find(self, id: str) -> ErrandDocument | None:
+        """One errand."""
+        return await self._errands.find_one({"_id": id, **self._tenants.filter()})
+
     async def states(self, errands: Sequence[ErrandDocument]) -> dict[str, ErrandStateDocument]:
         """How errands stand, by id. One that nobody has begun has none."""
         found = self._states.find({"_id": {"$in": [each["_id"] for each in errands]}, **self._tenants.filter()})

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from services.api.http.schemas import Input
+from services.api.http.schemas import Input, Seen
 
 LONGEST_ANSWER = 10_000
 
@@ -18,7 +18,7 @@ Comment = Annotated[
 class AnswerInput(Input):
     """What to answer, and to which comment."""
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ANSWER)]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ANSWER), Seen]
     comment: Comment | None = None
 
 

@@ -61,7 +61,7 @@ async def ask(
     """Asks for something to be done, and returns once the log has it. `key`: the same one again is the same errand.
 
     Raises ProblemError: 404 if there is no such exchange or comment, 409 if it cannot be done, 422 for a text that the
-    platform would not take, 503 if the broker does not confirm.
+    platform would not take or a key that was used for something else, 503 if the broker does not confirm.
     """
     found = await Exchanges(context.database, tenants).find(exchange)
     if found is None:
@@ -71,6 +71,10 @@ async def ask(
         raise ProblemError(409, "conflict", may.why_not)
     if deed not in may.deeds:
         raise ProblemError(409, "conflict", f"{found['platform']} has no way to {deed} a comment from here")
+    name = _id(found["brand"], exchange, deed, key)
+    before = await Errands(context.database, tenants).find(name)
+    if comment is None and before is not None:
+        comment = before["thing"]  # the newest one then; there may be a newer one by now
     about = next((each for each in may.comments if comment in (None, each["object"]["id"])), None)
     if about is None:
         raise not_found("comment")
@@ -78,8 +82,10 @@ async def ask(
     if said is not None and (wrong := domain.answer_problem(found["platform"], said)) is not None:
         raise invalid("text", wrong)
     thing = about["object"]["id"]
+    if before is not None and (before["thing"], before.get("text")) != (thing, said):
+        raise invalid("Idempotency-Key", "it was already used for something else in this exchange")
     errand = Errand(
-        id=_id(found["brand"], exchange, deed, key),
+        id=name,
         brand=found["brand"],
         platform=found["platform"],
         account=found["account"],
@@ -92,7 +98,6 @@ async def ask(
         at=clock.now(),
         thread=about.get("thread"),
         post=about.get("post"),
-        handle=about["actor"].get("handle"),
         text=said,
     )
     try:

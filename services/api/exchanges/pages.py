@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rapport.contracts.errands import Deed
 from rapport.domain.errands import LONGEST
+from rapport.domain.retention import text_over
 from rapport.domain.times import ms
 from services.api.brands.documents import BrandDocument
 from services.api.errands import service as errands
@@ -20,9 +21,10 @@ from services.api.exchanges.service import exchange_detail, page_of_exchanges
 from services.api.http.context import Context, ContextDep
 from services.api.http.problems import ProblemError, not_found
 from services.api.http.schemas import LONGEST_WHY
+from services.api.interactions.documents import InteractionDocument
 from services.api.keys.service import Principal
 from services.api.storage.tenants import Tenants
-from services.api.web import wording
+from services.api.web import forms, wording
 from services.api.web.form_fields import Ref, TypedText
 from services.api.web.forms import FormRoute, as_stored
 from services.api.web.frame import (
@@ -39,10 +41,13 @@ from services.api.web.frame import (
 router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 PAGE_SHOWN = 25
+COMMENTS_SHOWN = 50
+"""Of those that can be answered."""
 
 NO_REPLY_NEEDED, REPLY_NEEDED = "no-reply-needed", "reply-needed"
 SHOWN_WITHIN = timedelta(seconds=60)
 """How long the page says that a decision or an answer is on its way. It takes a second or two."""
+GONE = "that comment is not there any more; what you typed still is"
 _ERRAND = re.compile(r"errand-([0-9a-f]{32})")
 
 
@@ -51,7 +56,8 @@ async def exchange_page(
     id: str, brand: Brand, who: Visitor, context: ContextDep, noted: str = "", at: int = 0
 ) -> HTMLResponse:
     """One exchange. `noted` is what was decided or asked for `at` (ms), shown until the exchange shows it."""
-    recent = at > ms(datetime.now(UTC) - SHOWN_WITHIN)
+    # Clocks of several processes differ; a time far ahead is an address that somebody made up.
+    recent = abs(ms(datetime.now(UTC)) - at) <= SHOWN_WITHIN / timedelta(milliseconds=1)
     return await _exchange(context, brand, id, who, noted=noted if recent else "", at=at)
 
 
@@ -69,9 +75,10 @@ async def _exchange(
     spam: bool = False,
     unanswered: str = "",
     text: str = "",
+    to: str = "",
 ) -> HTMLResponse:
     """The page. `wrong`: what is wrong with the decision that was sent, with its `why` and `spam`; `unanswered`: what
-    is wrong with the answer, with its `text`.
+    is wrong with the answer, with its `text` and the comment that it is `to`.
     """
     zone = brand["settings"]["timezone"]
     tenants = Tenants.one(brand["_id"])
@@ -83,6 +90,7 @@ async def _exchange(
     to_come = {NO_REPLY_NEEDED: found.state == "open", REPLY_NEEDED: found.decision is not None}
     if (asked := _ERRAND.fullmatch(noted)) is not None:
         to_come[noted] = not any(each.id == asked[1] and each.state not in ("asked", "sending") for each in done)
+    possible = await errands.possible(context.database, tenants, stored)
     return page(
         "exchanges/exchange.html",
         status,
@@ -95,11 +103,18 @@ async def _exchange(
         why=why,
         spam=spam,
         errands=done,
-        possible=await errands.possible(context.database, tenants, stored),
+        possible=possible,
+        answerable=[{"id": each["object"]["id"], "text": _said(each)} for each in possible.comments[:COMMENTS_SHOWN]],
         longest_answer=LONGEST.get(found.platform, 0),
         unanswered=unanswered,
         text=text,
+        to=to,
     )
+
+
+def _said(comment: InteractionDocument) -> str:
+    """A comment in the list of those that can be answered. Many have no text, or none that may be kept."""
+    return comment.get("text") or (text_over(comment["platform"]) if "heard" in comment else "(no text)")
 
 
 @router.post("/brands/{brand}/exchanges/{id}/no-reply-needed")
@@ -112,7 +127,7 @@ async def decide_that_no_reply_is_needed(
     spam: Annotated[bool, Form()] = False,
 ) -> Response:
     """The form of an exchange's page."""
-    reason = why.replace("\r\n", "\n").strip()
+    reason = forms.reason(why)
     if not reason:
         wrong = "Say in a few words why it needs no reply."
     elif len(reason) > LONGEST_WHY:
@@ -149,7 +164,9 @@ async def do_on_the_platform(
     try:
         errand = await errands.ask(context, tenants, id, deed, who.name, key, comment=comment or None, text=said)
     except ProblemError as error:
-        return await _refused(context, brand, id, who, error, into="unanswered", text=text)
+        # An exchange that is not there is said by the page itself.
+        gone = ProblemError(409, "conflict", GONE) if error.status == 404 else error
+        return await _refused(context, brand, id, who, gone, into="unanswered", text=text, to=comment)
     return _noted(brand, id, f"errand-{errand.id}")
 
 

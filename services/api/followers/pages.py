@@ -19,7 +19,7 @@ from services.api.identities import service as identities
 from services.api.identities.schemas import LinkInput, UnlinkInput
 from services.api.keys.service import Principal
 from services.api.storage.tenants import Tenants
-from services.api.web import wording
+from services.api.web import forms, wording
 from services.api.web.form_fields import Ref, TypedText
 from services.api.web.forms import FormRoute
 from services.api.web.frame import (
@@ -77,11 +77,12 @@ async def link_follower(
     ref = unquote(other.partition("?")[0].partition("#")[0].strip().rstrip("/").rpartition("/")[2])
     if not ref:
         return await _follower(context, brand, id, who, 422, other=other, why=why, wrong="Enter the other profile.")
-    if not why.strip() or len(why.strip()) > LONGEST_WHY:
+    reason = forms.reason(why)
+    if not 0 < len(reason) <= LONGEST_WHY:
         wrong = f"Say in at most {LONGEST_WHY} characters how you know."
         return await _follower(context, brand, id, who, 422, other=other, why=why, wrong=wrong)
     try:
-        said = LinkInput.model_construct(a=id, b=ref, why=why.strip())
+        said = LinkInput.model_construct(a=id, b=ref, why=reason)
         await identities.link(context, brand["_id"], who.name, said, "portal")
     except ProblemError as error:
         return await _follower(context, brand, id, who, error.status, other=other, why=why, wrong=sentence(error))

@@ -46,7 +46,7 @@ class Idempotent:
     async def _answer(self, scope: Scope, receive: Receive, key: str, body: bytes) -> Answer:
         if not _KEY.fullmatch(key):
             raise invalid("Idempotency-Key", "use 1 to 255 letters, digits and signs, without spaces")
-        name = _hash("\n".join((header(scope, b"authorization") or "", scope["path"], key)).encode())
+        name = _hash("\n".join((_credentials(scope), scope["path"], key)).encode())
         said = _hash(scope["query_string"] + b"\n" + body)
         before = await self._receipts.take(name, said)
         if before is None:
@@ -79,6 +79,12 @@ class Idempotent:
             if not done:
                 await self._receipts.drop(name)
         return answer
+
+
+def _credentials(scope: Scope) -> str:
+    """Who sends a request. The word before the key may be written in any case, and is the same request still."""
+    scheme, _, key = (header(scope, b"authorization") or "").partition(" ")
+    return f"{scheme.lower()} {key}"
 
 
 def _hash(said: bytes) -> str:

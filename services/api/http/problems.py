@@ -111,6 +111,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
         found = error.errors()[:MOST_FIELDS]
+        if [each["loc"] for each in found] == [("body",)] and not _is_json(request):
+            return answer(request, invalid("body", "send JSON, with the header Content-Type: application/json"))
         return answer(request, wrong_fields([_field_problem(request, each) for each in found]))
 
     @app.exception_handler(NewerError)
@@ -160,6 +162,11 @@ def of(error: Exception, scope: Scope) -> ProblemError:
         log.warning("%s could not use the request's content, request %s", where, number, exc_info=error, extra=its)
         return ProblemError(422, "unusable", "something in this request cannot be processed", id=number)
     return internal(log, where, error, number)
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json") or request.method not in ("POST", "PUT", "PATCH")
 
 
 def _field_problem(request: Request, error: Any) -> FieldProblem:

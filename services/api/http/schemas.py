@@ -6,6 +6,7 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from rapport.domain.times import FIRST_YEAR, LAST_YEAR, OUT_OF_RANGE, in_range
+from rapport.kit.text import is_blank
 
 Item = TypeVar("Item")
 
@@ -23,7 +24,17 @@ AccountId = Annotated[str, StringConstraints(pattern=ACCOUNT_ID_PATTERN)]
 LONGEST_ACCOUNT = 128
 """Characters of the id of an account."""
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+
+def _seen(text: str) -> str:
+    if is_blank(text):
+        raise ValueError("it has only blanks or characters that nobody sees")
+    return text
+
+
+Seen = AfterValidator(_seen)
+"""For words that people read: they have to see something."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), Seen]
 
 
 def _utc(at: datetime) -> datetime:
@@ -64,4 +75,4 @@ class PageQuery(Input):
 LONGEST_WHY = 500
 
 
-Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_WHY)]
+Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_WHY), Seen]

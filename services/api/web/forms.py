@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile as StarletteFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from rapport.kit.text import is_blank
 from services.api.http.context import Context
 from services.api.http.files.sizes import LARGEST_FILE
 from services.api.http.problems import ProblemError
@@ -65,6 +66,12 @@ STALE = (
 def as_stored(text: str) -> str:
     """Text with line breaks as they are stored. Browsers send each as two characters."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def reason(typed: str) -> str:
+    """What somebody typed as a reason, as it is stored; empty where nobody would see anything of it."""
+    said = as_stored(typed).strip()
+    return "" if is_blank(said) else said
 
 
 def kept(typed: str, stored: str | None, *, one_line: bool = False) -> str:

@@ -27,7 +27,6 @@ from services.api.web.sessions import Sessions
 
 STATIC = Path(__file__).parent / "static"
 CLOSED_SHOWN = 4
-COMMENTS_SHOWN = 50
 COOKIE = "rapport_session"
 
 WITH_PAGES = (
@@ -129,7 +128,6 @@ def _templates() -> Environment:
         alert_said=wording.alert_said,
         errand_said=wording.errand_said,
         DEEDS=wording.DEEDS,
-        COMMENTS_SHOWN=COMMENTS_SHOWN,
         shown_name=wording.shown_name,
         text_over=text_over,
         version=_version(),
@@ -227,5 +225,5 @@ def sentence(error: ProblemError) -> str:
 
 
 def as_sentence(why: str) -> str:
-    """Adds a capital and a full stop."""
-    return f"{why[:1].upper()}{why[1:]}."
+    """Adds a capital, and a full stop where there is none."""
+    return f"{why[:1].upper()}{why[1:].rstrip('.')}."

@@ -6,9 +6,11 @@ it is there. Only if it is not, it is sent again.
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from rapport.contracts.cursors import errand_key
@@ -30,7 +32,12 @@ AGAIN_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 300.0
 ATTENTION_SECONDS = 60.0
 """Somebody may have repaired the account meanwhile."""
+MOST_WISHES = 100_000
+"""Comments of which it is remembered what was last asked for: hidden, or shown."""
 UNKNOWN = "and the platform could not be asked whether it is there"
+LIMITED = "the platform's limit is reached"
+OUR_FAULT = "something went wrong in Rapport; the log of ingest says what"
+REPLACED = "something later was asked for the same comment"
 NOT_CONNECTED = "the account is not connected any more"
 NO_TOKEN = "the account is connected without a token, so nothing can be written there"  # noqa: S105 - words
 
@@ -55,6 +62,7 @@ class Desk:
         self._speakers: dict[str, tuple[Account, Speaker | None]] = {}
         self._one_at_a_time: dict[str, asyncio.Lock] = {}
         self._under_way: dict[str, tuple[Lease, Errand, asyncio.Task[None]]] = {}
+        self._wishes: dict[tuple[str, str], list[str]] = {}
         # A series that begins with its first refusal cannot show that one: it has to be there before, as zero.
         for platform, deeds in ABLE.items():
             for deed in deeds:
@@ -68,6 +76,10 @@ class Desk:
         known = self._under_way.get(errand.id)
         if lease.ended or (known is not None and not known[0].ended):
             return
+        self._note_wish(errand)
+        with contextlib.suppress(sqlite3.Error):  # then it is looked at when it is its turn
+            if _has_ended(self._state(errand)):
+                return
         if known is not None:
             known[2].cancel()  # it waits under a lease that has ended
         task = asyncio.get_running_loop().create_task(self._carry_out(lease, errand))
@@ -90,77 +102,124 @@ class Desk:
         ages = [(self._now() - errand.at).total_seconds() for _, errand, _ in list(self._under_way.values())]
         return max([0.0, *ages])
 
+    def _note_wish(self, errand: Errand) -> None:
+        """Remembers in which order somebody wanted a comment hidden and shown: only the last counts."""
+        if errand.deed not in _CONTRARY:
+            return
+        wishes = self._wishes.setdefault((errand.account, errand.thing), [])
+        if errand.id not in wishes:
+            wishes.append(errand.id)
+        while len(self._wishes) > MOST_WISHES:
+            del self._wishes[next(iter(self._wishes))]
+
+    def _is_replaced(self, errand: Errand) -> bool:
+        wishes = self._wishes.get((errand.account, errand.thing))
+        return errand.deed in _CONTRARY and wishes is not None and wishes[-1] != errand.id
+
     async def _carry_out(self, lease: Lease, errand: Errand) -> None:
-        delays = _delays()
+        tries: _Tries | None = None
         while not lease.ended:
             if not self._leases.holds(lease):
                 await asyncio.sleep(UNHELD_SECONDS)
                 continue
+            tries = tries or _Tries()
             try:
-                wait = await self._one_step(lease, errand, delays)
+                wait = await self._one_step(lease, errand, tries)
             except (LostError, NotAcknowledgedError, sqlite3.Error) as error:
                 self._log.warning("errand %s waits: %s: %s", errand.id, type(error).__name__, error)
-                wait = next(delays)
+                wait = next(tries.delays)
             except Exception:  # our own mistake must not end it without a word
                 self._log.exception("errand %s", errand.id)
-                wait = LONGEST_BACKOFF_SECONDS
+                wait = await self._after_our_fault(lease, errand)
             if wait is None:
                 return
             await asyncio.sleep(wait)
 
-    async def _one_step(self, lease: Lease, errand: Errand, delays: Iterator[float]) -> float | None:
+    async def _after_our_fault(self, lease: Lease, errand: Errand) -> float | None:
+        """As `_one_step`. It is told, and tried again for as long as anything else is."""
+        try:
+            if self._is_late(errand):
+                await self._given_up(lease, errand, OUR_FAULT)
+                return None
+            await self._waits(lease, errand, OUR_FAULT, unsent=False)
+        except (LostError, NotAcknowledgedError, sqlite3.Error) as error:
+            self._log.warning("errand %s waits: %s: %s", errand.id, type(error).__name__, error)
+        return LONGEST_BACKOFF_SECONDS
+
+    async def _one_step(self, lease: Lease, errand: Errand, tries: "_Tries") -> float | None:
         """Seconds until the next step; None when it has ended. Raises LostError, NotAcknowledgedError."""
-        state = self._state(errand)
-        if state is not None and state.state in ("done", "refused"):
-            return None
-        speaker, why = self._speaker(errand)
-        late = self._now() - errand.at > GIVEN_UP_AFTER
-        sending = state is not None and state.state == "sending"
-        # Somebody noted that it is being sent; or it is so old that what was noted of it may have been lost.
-        may_be_there = sending or self._now() - errand.at > SETTLED
-        if late and speaker is None:
-            await self._given_up(lease, errand, why if state is None or state.why is None else state.why)
-            return None
-        if speaker is None:
-            await self._waits(lease, errand, why or NO_TOKEN, unsent=not sending)
-            return ATTENTION_SECONDS
-        if state is not None and sending and (left := (state.at + SETTLED - self._now()).total_seconds()) > 0:
-            return min(left, SETTLED.total_seconds())
+        # Many may wait here for long, so everything else is looked at afterwards.
         async with self._one_at_a_time.setdefault(errand.account, asyncio.Lock()):
-            try:
-                async with asyncio.timeout(SEND_SECONDS):
-                    found = await speaker.find(errand) if may_be_there and errand.deed == "answer" else None
-                if found is not None:
-                    await self._done(lease, errand, found)
-                    return None
-                if late:
-                    await self._given_up(lease, errand, None if state is None else state.why)
-                    return None
-                await self._note(lease, errand, "sending")
-                if not self._leases.holds(lease):
-                    raise LostError
-                sending = False  # what is said from here on is said of this attempt
-                async with asyncio.timeout(SEND_SECONDS):
-                    done = await speaker.do(errand)
-                await self._done(lease, errand, done)
+            state = self._state(errand)
+            if _has_ended(state):
                 return None
-            except RefusedError as error:
-                await self._note(lease, errand, "refused", str(error))
-                return None
-            except (LimitedError, AttentionError) as error:
-                if late:
-                    await self._given_up(lease, errand, UNKNOWN)
+            speaker, why = self._speaker(errand)
+            if speaker is None:
+                if self._is_late(errand):
+                    await self._given_up(lease, errand, why if state is None or state.why is None else state.why)
                     return None
-                await self._waits(lease, errand, str(error), unsent=not sending)
-                return error.seconds if isinstance(error, LimitedError) else ATTENTION_SECONDS
-            except (AwayError, TimeoutError) as error:
-                # Whether it was carried out is not known: the log says that it is being sent, and it is asked for.
-                said = str(error) or "the platform did not answer in time"
-                self._log.warning("errand %s on %s: %s", errand.id, errand.platform, said)
-                if not late:
-                    return next(delays)
+                unsent = state is None or state.state != "sending"
+                await self._waits(lease, errand, why or NO_TOKEN, unsent=unsent)
+                return ATTENTION_SECONDS
+            if state is not None and state.state == "sending":
+                left = min((state.at + SETTLED - self._now()).total_seconds(), tries.settled_at - time.monotonic())
+                if left > 0:
+                    return left
+            return await self._try(lease, errand, speaker, state, tries)
+
+    async def _try(
+        self, lease: Lease, errand: Errand, speaker: Speaker, state: ErrandState | None, tries: "_Tries"
+    ) -> float | None:
+        """As `_one_step`, once there is somebody who speaks for the account."""
+        late = self._is_late(errand)
+        sending = state is not None and state.state == "sending"
+        # Somebody noted that it is being sent; or it is so old that what was noted of it may have been lost, unless we
+        # noted ourselves that it was not sent. Looking costs requests, of which there may be few.
+        surely_unsent = state is not None and state.state == "waiting" and state.claim == lease.claim
+        may_be_there = sending or (self._now() - errand.at > SETTLED and not surely_unsent)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                found = await speaker.find(errand) if may_be_there and errand.deed == "answer" else None
+            if found is not None:
+                await self._done(lease, errand, found)
+                return None
+            if late:
+                await self._given_up(lease, errand, None if state is None else state.why)
+                return None
+            if self._is_replaced(errand):
+                await self._note(lease, errand, "refused", REPLACED)
+                return None
+            await self._note(lease, errand, "sending")
+            if not self._leases.holds(lease):
+                raise LostError
+            tries.begin()
+            sending = False  # what is said from here on is said of this attempt
+            async with asyncio.timeout(SEND_SECONDS):
+                done = await speaker.do(errand)
+            await self._done(lease, errand, done)
+            return None
+        except RefusedError as error:
+            await self._note(lease, errand, "refused", str(error))
+            return None
+        except (LimitedError, AttentionError) as error:
+            if late:
                 await self._given_up(lease, errand, UNKNOWN)
                 return None
+            limited = isinstance(error, LimitedError)
+            # With the seconds in it, it would be another reason at each try, and be noted each time.
+            await self._waits(lease, errand, LIMITED if limited else str(error), unsent=not sending)
+            return error.seconds if isinstance(error, LimitedError) else ATTENTION_SECONDS
+        except (AwayError, TimeoutError) as error:
+            # Whether it was carried out is not known: the log says that it is being sent, and it is asked for.
+            said = str(error) or "the platform did not answer in time"
+            self._log.warning("errand %s on %s: %s", errand.id, errand.platform, said)
+            if not late:
+                return next(tries.delays)
+            await self._given_up(lease, errand, UNKNOWN)
+            return None
+
+    def _is_late(self, errand: Errand) -> bool:
+        return self._now() - errand.at > GIVEN_UP_AFTER
 
     def _state(self, errand: Errand) -> ErrandState | None:
         found = self._leases.get(errand_key(errand.account, errand.id))
@@ -210,5 +269,21 @@ class Desk:
         return known[1], None if known[1] is not None else NO_TOKEN
 
 
-def _delays() -> Iterator[float]:
-    return backoff.delays(AGAIN_SECONDS, LONGEST_BACKOFF_SECONDS)
+class _Tries:
+    """One process's tries to carry out an errand."""
+
+    def __init__(self) -> None:
+        self.delays = backoff.delays(AGAIN_SECONDS, LONGEST_BACKOFF_SECONDS)
+        self.begin()
+
+    def begin(self) -> None:
+        """It is sent now, or was by whoever had the lease before."""
+        self.settled_at = time.monotonic() + SETTLED.total_seconds()
+        """From when on nobody can be sending it any more, whatever the clocks of machines say or said."""
+
+
+_CONTRARY = frozenset({"hide", "unhide"})
+
+
+def _has_ended(state: ErrandState | None) -> bool:
+    return state is not None and state.state in ("done", "refused")

@@ -1,9 +1,9 @@
-"""Reads the errands of those partitions whose lease this process has, back to where they are given up."""
+"""Reads the errands of those partitions whose lease this process has, back to where nobody waits for them any more."""
 
 import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from kafka import TopicPartition
@@ -18,6 +18,8 @@ from services.ingest.leases.leases import Lease, Leases
 
 POLL_MS = 300
 STOP_SECONDS = 6.0
+LOOKED_BACK = GIVEN_UP_AFTER + timedelta(days=7)
+"""After an outage somebody has to be told of what was asked for and was not done: of a week ago as well."""
 
 Take = Callable[[Lease, Errand], None]
 
@@ -79,7 +81,7 @@ class ErrandLog:
         places = {partition: TopicPartition(ERRANDS.name, partition) for partition in held}
         consumer.assign(list(places.values()))
         fresh = [places[partition] for partition, lease in held.items() if under.get(partition) is not lease]
-        since = ms(self._now() - GIVEN_UP_AFTER)
+        since = ms(self._now() - LOOKED_BACK)
         found = consumer.offsets_for_times(dict.fromkeys(fresh, since)) if fresh else {}
         ends = consumer.end_offsets(fresh) if fresh else {}
         for partition, place in places.items():

@@ -18,7 +18,7 @@ T = TypeVar("T")
 def refusal(body: bytes, shape: type[T], reason: Callable[[T], str | None]) -> str:
     """The reason in the body of an answer, in one line; if it has none, that it has none."""
     try:
-        said = one_line(reason(decode(body, shape)) or "", LONGEST)
+        said = one_line(reason(decode(body, shape)) or "", LONGEST).rstrip(".")  # it ends a sentence of ours
     except UnreadableError:
         said = ""
     return f"the platform refused it: {said}" if said else _UNSAID

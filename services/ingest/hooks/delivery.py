@@ -98,7 +98,8 @@ def decode(body: bytes | msgspec.Raw, shape: type[T]) -> T:
     """JSON as `shape`; where it wants a number, a string of digits will do. Raises UnreadableError."""
     try:
         found: T = _decoder(cast(Any, shape)).decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        # ValueError: bytes that are no text, and the first second of the year 10000 as a number.
         raise UnreadableError(str(error)) from error
     return found
 

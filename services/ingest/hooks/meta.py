@@ -99,7 +99,7 @@ def read(
     entries: list[Raw] = []
     for envelope in decode(body, list[_Envelope]) if listed else [decode(body, _Envelope)]:
         if envelope.object != what:
-            raise UnreadableError(f"object is {envelope.object!r}, not {what}")
+            raise UnreadableError(f"object is {envelope.object[:60]!r}, not {what}")
         entries += envelope.entry
     delivery = Delivery()
     left = MOST_CHANGES

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx
 
-from rapport.kit.http.outgoing import GuardedHttp, NoPublicAddressError, RefusedAddressError, described
+from rapport.kit.http.outgoing import GuardedHttp, NoPublicAddressError, RefusedAddressError, described, moved_to
 from services.ingest import metrics
 from services.ingest.hooks.delivery import UnreadableError, iso_time_of
 
@@ -195,7 +195,7 @@ class Api:
         if status >= 500:
             raise AwayError(f"it answered {status}", incident=True)
         if not good:
-            raise AttentionError(f"{path} was answered with {status}{_moved(headers)}")
+            raise AttentionError(f"{path} was answered with {status}{moved_to(headers)}")
         if len(body) > LARGEST_ANSWER:
             raise TooMuchError(f"it answered with more than {LARGEST_ANSWER} bytes")
         return body
@@ -205,15 +205,6 @@ _REFUSED: Mapping[int, str] = {
     httpx.codes.UNAUTHORIZED: "the platform does not accept its token any more",
     httpx.codes.FORBIDDEN: "its token lacks a permission, or the account is suspended",
 }
-
-
-def _moved(headers: httpx.Headers) -> str:
-    """Where to, if it says so. Nobody follows it."""
-    try:
-        host = urlsplit(headers.get("Location", "")).hostname
-    except ValueError:
-        host = None
-    return f", and named {host[:253]!a}" if host else ""
 
 
 _WAITS = ("Retry-After", "X-RateLimit-Reset", "RateLimit-Reset")

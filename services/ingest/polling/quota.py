@@ -10,6 +10,9 @@ LATEST_SECONDS = 6 * 3_600.0
 _WEIGHTS = ((timedelta(days=1), 8.0), (timedelta(days=7), 2.0))
 """How much more an account counts than one where nothing happens, by how old its newest interaction is. Where somebody
 has just commented, the next comment, and the answer, are most likely."""
+_WRITING = 0.5
+"""The part of a day's units that answers may cost. They cost 50 times as much as reading, and whoever writes a
+thousand of them must not leave all channels unread."""
 
 
 class Quota:
@@ -24,12 +27,13 @@ class Quota:
         self._day = self._today()
         self._spent = 0
         self._over = False
+        self._written: dict[str, int] = {}
         self._readers: weakref.WeakKeyDictionary[object, tuple[float, float]] = weakref.WeakKeyDictionary()
 
     def left(self) -> int:
         """How many units this process may still spend today."""
         if (today := self._today()) != self._day:
-            self._day, self._spent, self._over = today, 0, False
+            self._day, self._spent, self._over, self._written = today, 0, False, {}
         return 0 if self._over else max(0, int(self._units * self._share()) - self._spent)
 
     def wait(self) -> float:
@@ -41,9 +45,23 @@ class Quota:
         self.left()
         self._spent += units
 
-    def dear(self, units: int) -> "Dear":
-        """The same quota for requests that cost more than one unit each."""
-        return Dear(self, units)
+    def writing(self, units: int, account: str) -> "Writing":
+        """The same quota for what an account writes, which costs so many units each."""
+        return Writing(self, units, account)
+
+    def may_write(self, units: int, account: str) -> bool:
+        """Whether so many units are left for writing, and for this account: where there are others, it may use up as
+        much as it leaves to them.
+        """
+        if self.left() < units:
+            return False
+        left = int(self._units * self._share() * _WRITING) - sum(self._written.values())
+        return left >= units + (self._written.get(account, 0) if len(self._readers) > 1 else 0)
+
+    def write(self, units: int, account: str) -> None:
+        """Notes that an account has written something."""
+        self.spend(units)
+        self._written[account] = self._written.get(account, 0) + units
 
     def exhaust(self) -> None:
         """The platform says that nothing is left, whatever was counted here."""
@@ -70,17 +88,18 @@ class Quota:
         return self._now().astimezone(self._zone).date()
 
 
-class Dear:
-    """A quota for requests that cost several units each."""
+class Writing:
+    """What an account may write of a quota."""
 
-    def __init__(self, quota: Quota, units: int) -> None:
+    def __init__(self, quota: Quota, units: int, account: str) -> None:
         self._quota = quota
         self._units = units
+        self._account = account
 
     def wait(self) -> float:
         """Seconds until one more is allowed."""
-        return 0.0 if self._quota.left() >= self._units else self._quota.seconds_left()
+        return 0.0 if self._quota.may_write(self._units, self._account) else self._quota.seconds_left()
 
     def spend(self) -> None:
         """Notes a request."""
-        self._quota.spend(self._units)
+        self._quota.write(self._units, self._account)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import httpx
 import msgspec
 
-from rapport.kit.http.outgoing import GuardedHttp, NoPublicAddressError, RefusedAddressError, described
+from rapport.kit.http.outgoing import GuardedHttp, NoPublicAddressError, RefusedAddressError, described, moved_to
 from rapport.kit.text import plain
 
 LARGEST_ANSWER = 1_048_576
@@ -20,6 +20,7 @@ LONGEST_SAID = 200
 USER_AGENT = "rapport"
 FORM = "application/x-www-form-urlencoded"
 OK = range(200, 300)
+MOVED = range(300, 400)
 
 
 class VendorError(Exception):
@@ -71,7 +72,7 @@ class Asking:
     ) -> dict[str, Any]:
         given = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT, **headers}
         try:
-            status, _, body = await self._http.send(method, url, given, content, largest=LARGEST_ANSWER + 1)
+            status, told, body = await self._http.send(method, url, given, content, largest=LARGEST_ANSWER + 1)
         except RefusedAddressError as error:
             raise VendorError(f"its address cannot be used: {error}") from None
         except (NoPublicAddressError, httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -89,6 +90,8 @@ class Asking:
             raise VendorError(f"{self._title} answered with something that is not JSON", again=True, lost=True)
         if status == httpx.codes.TOO_MANY_REQUESTS:
             raise VendorError(f"{self._title} wants us to wait: its limit of requests is reached", again=True)
+        if status in MOVED:
+            raise VendorError(f"{self._title} answered {status}{moved_to(told)}; nobody is led on from there")
         code, said = problem(found or {})
         why = f"{self._title} answered {status}" + (f": {scrubbed(said, secrets)}" if said else "")
         raise VendorError(why, code, again=status >= 500, lost=status >= 500)
@@ -105,15 +108,18 @@ def problem(found: Mapping[str, Any]) -> tuple[str, str]:
         code = error or found.get("code") or found.get("error_type") or found.get("title")
         said = found.get("error_description") or found.get("error_message") or found.get("message") or error
         said = said or found.get("detail")
-    return str(code or "")[:LONGEST_SAID], said[:LONGEST_TEXT] if isinstance(said, str) else ""
+    return str(code or "")[:LONGEST_SAID], said if isinstance(said, str) else ""
 
 
 def scrubbed(said: str, secrets: Sequence[str] = ()) -> str:
     """A vendor's own words, short and harmless, and without our secrets."""
+    # In this order: a secret could be cut in two, or be taken apart by characters that nobody sees.
+    said = plain(said)
     for secret in secrets:
         if len(secret) > 3:
-            said = said.replace(secret, "…")
-    return plain(said).strip().rstrip(".")[:LONGEST_SAID]
+            for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
+                said = said.replace(form, "…")
+    return said.strip().rstrip(".")[:LONGEST_SAID]
 
 
 def text(found: Any, name: str, most: int = LONGEST_TEXT) -> str:

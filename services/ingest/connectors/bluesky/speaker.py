@@ -2,6 +2,9 @@
 
 What an errand makes has a key that follows from the errand, so that writing it again changes nothing.
 
+Who wrote the comment chooses the server that has it. What that server says is used only where it cannot lead the
+account to answer, or to like, anything but the comment.
+
 Source: https://docs.bsky.app/docs/api/com-atproto-repo-put-record, …/com-atproto-server-create-session and
 https://atproto.com/specs/tid
 """
@@ -25,7 +28,7 @@ from services.ingest.connectors.connector import Shared
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
 from services.ingest.errands.words import GONE, read, refusal
 from services.ingest.hooks.delivery import UnreadableError, decode
-from services.ingest.polling.api import Api, AttentionError, Budget, RefusedError, Turns
+from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, RefusedError, Turns
 
 ANSWERED_SECONDS = 20.0
 BUDGET, BUDGET_SECONDS = 100, 300.0
@@ -33,7 +36,9 @@ POST, LIKE = "app.bsky.feed.post", "app.bsky.feed.like"
 _TID = "234567abcdefghijklmnopqrstuvwxyz"
 _URI = re.compile(r"at://(did:[a-z]+:[A-Za-z0-9._:%-]{1,256})/([a-zA-Z0-9.-]{1,256})/([A-Za-z0-9._:~-]{1,512})")
 _LINK = re.compile(r"https?://[^\s<>\"']{1,1000}[^\s<>\"'.,;:!?)]")
+_CID = re.compile(r"[A-Za-z0-9]{8,128}")
 _EXPIRED = frozenset({"ExpiredToken", "InvalidToken"})
+ELSEWHERE = "it is said to stand in another thread than when it came in, so it is not answered from here"
 
 
 def speakers(settings: BlueskySettings, shared: Shared) -> MakeSpeaker:
@@ -119,6 +124,8 @@ class BlueskySpeaker:
             await self._get_record(self._api(server, {}), self._did, POST, key_of(errand))
         except RefusedError:
             return None
+        except _ExpiredError:
+            raise AwayError("its server wants a session for what everybody may read") from None
         return _answer(self._did, key_of(errand))
 
     async def do(self, errand: Errand) -> Done:
@@ -127,21 +134,26 @@ class BlueskySpeaker:
         if found is None:
             raise RefusedError(GONE)
         did, collection, key = found.groups()
-        their = await self._get_record(self._api(await self._server(did), {}), did, collection, key)
-        subject = {"uri": their.uri, "cid": their.cid}
+        their = await self._theirs(did, collection, key)
+        # Not the address that their server gives: it could be that of anything.
+        subject = {"uri": errand.thing, "cid": their.cid}
         made_at = errand.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{errand.at.microsecond // 1000:03}Z"
         if errand.deed == "like":
             await self._put(LIKE, key_of(errand), {"$type": LIKE, "subject": subject, "createdAt": made_at})
             return Done()
         if errand.deed != "answer":
             raise RefusedError("Bluesky has no way to hide a comment from here")
-        root = their.value.reply.root if their.value.reply is not None else their
+        root = subject
+        if their.value.reply is not None and errand.thread != errand.thing:
+            root = {"uri": their.value.reply.root.uri, "cid": their.value.reply.root.cid}
+            if root["uri"] != (errand.thread or root["uri"]) or not _CID.fullmatch(root["cid"]):
+                raise RefusedError(ELSEWHERE)
         text = errand.text or ""
         record = {
             "$type": POST,
             "text": text,
             "createdAt": made_at,
-            "reply": {"root": {"uri": root.uri, "cid": root.cid}, "parent": subject},
+            "reply": {"root": root, "parent": subject},
             "facets": links_in(text),
         }
         await self._put(POST, key_of(errand), record)
@@ -163,11 +175,27 @@ class BlueskySpeaker:
     async def _open(self) -> Api:
         server = await self._server(self._did)
         said = msgspec.json.encode({"identifier": self._did, "password": self._password})
-        answer = await self._api(server, {}).post("/xrpc/com.atproto.server.createSession", said, kind=_JSON)
+        try:
+            answer = await self._api(server, {}).post("/xrpc/com.atproto.server.createSession", said, kind=_JSON)
+        except _ExpiredError:
+            raise AttentionError("its server does not accept its app password") from None
         token = read(answer, _Session).access_jwt
         made: Api = self._api(server, {"Authorization": f"Bearer {token}"})
         self._session = made
         return made
+
+    async def _theirs(self, did: str, collection: str, key: str) -> _Record:
+        """A record of somebody else. Whatever is wrong with their server, nothing was written yet."""
+        try:
+            server = await self._server(did)
+            found = await self._get_record(self._api(server, {}), did, collection, key)
+        except (AttentionError, _ExpiredError):
+            raise AttentionError(f"{_THEIRS} does not show it to everybody") from None
+        except AwayError as error:
+            raise AttentionError(f"{_THEIRS} does not answer as it should: {error}") from None
+        if not _CID.fullmatch(found.cid):
+            raise RefusedError(GONE)
+        return found
 
     async def _get_record(self, api: Api, did: str, collection: str, key: str) -> _Record:
         query = {"repo": did, "collection": collection, "rkey": key}
@@ -185,6 +213,7 @@ class BlueskySpeaker:
 
 
 _JSON = "application/json"
+_THEIRS = "the server of who wrote the comment"
 
 
 def key_of(errand: Errand) -> str:

@@ -101,7 +101,7 @@ class MastodonSpeaker:
             return Done()
         their = read(await self._api.get(f"/api/v1/statuses/{thing}"), _Status)
         text = errand.text or ""
-        if f"@{their.account.acct}" not in text:
+        if not _names(text, their.account.acct):
             text = f"@{their.account.acct} {text}"  # who is not named is not told
         said = {
             "status": text,
@@ -125,6 +125,11 @@ class MastodonSpeaker:
     def _answer(self, status: _Status) -> Done:
         url = status.url or status.uri
         return Done(f"{status.id}@{self._host}", url if is_web(url) else None)
+
+
+def _names(text: str, acct: str) -> bool:
+    """Whether a text names somebody: `@ada` is not named by `@adam`, nor by `@ada@another.example`."""
+    return re.search(rf"(?<![\w@/]){re.escape(f'@{acct}')}(?![\w@])(?!-\w)(?!\.\w)", text, re.IGNORECASE) is not None
 
 
 def _refused(status: int, body: bytes) -> Exception | None:

@@ -42,7 +42,7 @@ def speakers(settings: YoutubeSettings, quota: Quota, shared: Shared) -> MakeSpe
         headers = {"Authorization": f"Bearer {token}"}
         reading, writing = (
             Api(http, PLATFORM, settings.youtube_api, headers, budget, turns, shared.now, refused=_refused)
-            for budget in (quota, quota.dear(WRITING))
+            for budget in (quota, quota.writing(WRITING, account.id))
         )
         return YoutubeSpeaker(reading, writing, account.connection["channel"])
 

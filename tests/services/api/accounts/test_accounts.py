@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pymongo.database import Database
@@ -207,6 +208,31 @@ def test_a_platforms_account_is_connected_to_one_client_only(api: Served, brand:
     for account in (first["id"], f"again-{brand}"):
         assert api.client.delete(f"/v1/brands/{brand}/accounts/{account}").status_code == 200
     assert api.client.patch(path, json={"connection": page["connection"]}).status_code == 200
+
+
+@pytest.mark.parametrize("first", ["{}", "urn:li:organization:{}", "urn:li:company:{}"])
+def test_a_linkedin_page_is_one_clients_only_however_its_id_is_written(api: Served, brand: str, first: str) -> None:
+    """Its webhooks find an account under each of these."""
+    other, number = f"{brand}-2", str(uuid4().int % 10**12)
+    api.brand(brand)
+    api.brand(other)
+    _connect(api, brand, platform="linkedin", connection={"organization": first.format(number)})
+    for written in ("{}", "urn:li:organization:{}", "urn:li:company:{}", " {} "):
+        body = {"id": f"a-{other}", "platform": "linkedin", "handle": "b"}
+        wrong = {**body, "connection": {"organization": written.format(number)}}
+        refused = api.client.post(f"/v1/brands/{other}/accounts", json=wrong)
+        assert (refused.status_code, "connected to another client" in refused.text) == (409, True), refused.text
+    good = {**body, "connection": {"organization": f"{number}1"}}
+    assert api.client.post(f"/v1/brands/{other}/accounts", json=good).status_code == 201
+
+
+def test_blanks_around_a_platforms_id_are_no_part_of_it(api: Served, brand: str) -> None:
+    other = f"{brand}-2"
+    api.brand(brand)
+    api.brand(other)
+    _connect(api, brand, platform="facebook", connection={"page": f" page-{brand}\u00a0"})
+    body = {"id": f"a-{other}", "platform": "facebook", "handle": "b", "connection": {"page": f"page-{brand}"}}
+    assert api.client.post(f"/v1/brands/{other}/accounts", json=body).status_code == 409
 
 
 def test_an_account_is_changed_by_what_is_given(api: Served, stack: Running, brand: str) -> None:

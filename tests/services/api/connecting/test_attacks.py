@@ -214,3 +214,17 @@ def test_what_a_vendor_says_is_shown_harmless(found: World) -> None:
     assert "\u202e" not in page
     assert "y" * 300 not in page
     assert "X gave no code" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("\u2800\u200b", "42"), ("\u202eevil\x1b[2J<b>", "evil[2J<b>"), ("h" * 400, "h" * 256), ("'=1+1", "'=1+1")],
+    ids=["nothing to see", "controls", "too long", "a formula"],
+)
+def test_whatever_a_vendor_calls_an_account_it_is_connected(found: World, name: str, shown: str) -> None:
+    found.server.accounts = [{"id": "42", "username": name, "name": name}]
+    account = found.connected("42")
+    home = f"/v1/brands/{found.brand}/accounts/{account}"
+    assert found.api.client.get(home).json()["handle"] == shown
+    page = found.visitor.get(f"/brands/{found.brand}/accounts").text
+    assert "[2J<b>" not in page

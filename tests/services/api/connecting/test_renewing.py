@@ -231,3 +231,59 @@ def test_who_has_lost_the_lease_writes_nothing(stack: Running, views: Database[D
         await client.close()
 
     asyncio.run(play())
+
+
+def test_what_a_clock_that_was_ahead_has_written_is_not_waited_for(stack: Running, views: Database[Document]) -> None:
+    async def play() -> None:
+        client = mongo.async_client(stack.mongodb)
+        database = client[views.name]
+        one, other = RenewalLease(database), RenewalLease(database)
+        now = datetime.now(UTC)
+        assert await one.take(now + timedelta(days=365)) is not None
+        assert await other.take(now) is not None
+        assert await one.take(now) is None
+        ahead = {"_id": "a", "number": 0, "asked_at": now + timedelta(days=365)}
+        await database["account_tokens"].insert_one(ahead)
+        assert await Tokens(database).ask("a", 9, now)
+        await client.close()
+
+    asyncio.run(play())
+
+
+def test_a_token_that_was_obtained_while_the_clock_was_ahead_is_renewed(x: World) -> None:
+    account = x.connected("42")
+    later = datetime.now(UTC) + timedelta(days=365)
+    x.views["account_tokens"].update_one({"_id": account}, {"$set": {"obtained_at": later}})
+    changes = {"$set": {"connection.token_expires_at": stamp(later + timedelta(hours=2))}}
+    x.views["accounts"].update_one({"_id": account}, changes)
+    until(lambda: x.server.renewals() == 1, "the token is renewed")
+    until(lambda: x.connection(account)["token"] == x.server.live[-1], "the token is stored")
+
+
+def test_a_server_that_is_away_delays_no_other(
+    stack: Running, views: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each Mastodon server is somebody else's. A brand with many accounts on a dead one must not delay the others."""
+    asked: list[str] = []
+
+    async def one(_: Any, account: Any, __: int) -> bool:
+        asked.append(account["_id"])
+        return "dead" in account["connection"]["service"]
+
+    async def due(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(renewing.Renewing, "_one", one)
+    monkeypatch.setattr(renewing.Renewing, "_is_due", due)
+    with vendor("mastodon") as server, world(stack, views, server) as found:
+        for number in range(renewing.AT_ONCE + 1):
+            good = number == renewing.AT_ONCE
+            connection = {
+                "service": "https://good.example" if good else "https://dead.example",
+                "token": f"t-{number}",
+                "token_expires_at": stamp(datetime.now(UTC) + timedelta(minutes=number + 1)),
+            }
+            body = {"id": f"{found.brand}-{number}", "platform": "mastodon", "handle": "@a", "connection": connection}
+            answer = found.api.client.post(f"/v1/brands/{found.brand}/accounts", json=body)
+            assert answer.status_code == 201, answer.text
+        until(lambda: f"{found.brand}-{renewing.AT_ONCE}" in asked, "the account on the other server is asked for")

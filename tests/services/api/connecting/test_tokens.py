@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.api.connecting.tokens import LAST_TRY, can_renew, due_at, ends_at, hash_of, next_try
+from services.api.connecting.tokens import LAST_TRY, can_renew, due_at, ends_at, hash_of, is_time, next_try
 from services.api.connecting.vendors.table import VENDORS
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -40,6 +40,16 @@ def test_where_a_second_try_may_end_the_consent_the_token_is_used_to_its_end() -
     assert next_try(NOW, 1, NOW + HOUR, unsure=True) == NOW + HOUR - LAST_TRY
     # It is nearly over: nothing is lost by trying.
     assert next_try(NOW, 1, NOW + timedelta(minutes=2), unsure=True) == NOW + timedelta(minutes=1)
+
+
+def test_a_time_for_another_try_that_a_wrong_clock_wrote_is_not_waited_for() -> None:
+    for failures in range(1, 9):
+        for unsure in (False, True):
+            at = next_try(NOW, failures, NOW + HOUR, unsure=unsure)
+            assert not is_time(at, NOW + HOUR, NOW)
+            assert is_time(at, NOW + HOUR, at)
+            ahead = next_try(NOW + timedelta(days=365), failures, NOW + HOUR, unsure=False)
+            assert is_time(ahead, NOW + HOUR, NOW)
 
 
 def test_who_can_renew_without_a_person() -> None:

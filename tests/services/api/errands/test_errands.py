@@ -117,11 +117,43 @@ def test_what_is_asked_for_is_in_the_log_before_the_answer_and_the_same_key_is_t
     assert first == Errand(
         id=said["id"], brand=world.brand, platform="mastodon", account=world.account, deed="answer", exchange="x",
         follower=ADA.id, thing="2@social.example", thing_kind="comment", by="administrator", at=first.at,
-        thread="thread-1", handle="ada@social.example", text="From eight on",
+        thread="thread-1", text="From eight on",
     )  # fmt: skip
     places = [each for each in everything(stack.kafka, ERRANDS) if world.brand.encode() in (each.key or b"")]
     assert {each.partition for each in places} == {partition_of_brand(world.brand)}
     assert ERRANDS.partitions == CURSORS.partitions
+
+
+def test_a_key_that_was_used_for_something_else_is_refused_even_after_its_day(
+    world: World, stack: Running, views: Database[Any]
+) -> None:
+    first = world.ask("answers", text="From eight on").json()
+    (errand,) = world.asked(stack)
+    world.project(errand)
+    views["request_receipts"].delete_many({})
+    newer = world.interaction("3@social.example", NOW)
+    batch = Batch()
+    document = interaction_document(newer)
+    batch.interactions[document["_id"]] = document
+    writing.write(views, batch)
+    for other in ({"text": "From nine on"}, {"text": "From eight on", "comment": "1@social.example"}):
+        refused = world.ask("answers", **other)
+        assert (refused.status_code, "already used for something else" in refused.text) == (422, True), refused.text
+        views["request_receipts"].delete_many({})
+    # The same again is the same, though another comment is the newest by now.
+    again = world.ask("answers", text="From eight on").json()
+    assert (again["id"], again["comment"]) == (first["id"], "2@social.example")
+    assert {each.thing for each in world.asked(stack)} == {"2@social.example"}
+
+
+def test_nobodys_name_goes_along_with_an_answer(world: World, stack: Running, views: Database[Any]) -> None:
+    """Platforms let names be kept for a while only, and nothing would take them out of an errand."""
+    world.ask("answers", text="From eight on")
+    (errand,) = world.asked(stack)
+    world.project(errand)
+    for said in (codec.encode(errand).decode(), str(views["errands"].find_one({}))):
+        assert "ada@social.example" not in said
+        assert "Ada" not in said
 
 
 def test_who_may_not_write_and_what_cannot_be_done_is_refused(world: World, stack: Running) -> None:
@@ -132,7 +164,8 @@ def test_who_may_not_write_and_what_cannot_be_done_is_refused(world: World, stac
     with world.api.with_key(world.api.key([other], "write")) as stranger:
         assert world.ask("answers", stranger, text="hi").status_code == 404
     assert world.ask("answers", key=None, text="hi").status_code == 422
-    assert world.ask("answers", text="  \u200b ").status_code == 422
+    for blank in ("  \u200b ", "\u2800", "\u3164\u3164", "\u200d\ufe0f", "\u0301", "\u202e"):
+        assert world.ask("answers", text=blank).status_code == 422, repr(blank)
     assert world.ask("answers", text="x" * 5_001).status_code == 422
     assert world.ask("answers", text="hi", comment="9@social.example").status_code == 404
     assert world.ask("answers", text="hi", to="x").status_code == 422
@@ -235,12 +268,48 @@ def test_the_portal_answers_shows_how_it_stands_and_sends_the_same_only_once(wor
         assert visitor.post(f"{path}/like", data={"text": "", "comment": "1@social.example"}).status_code == 303
         assert {each.deed for each in world.asked(stack)} == {"answer", "like"}
         empty = visitor.post(f"{path}/answer", data={"text": "  "})
-        assert (empty.status_code, "An answer needs a text." in empty.text) == (422, True)
+        assert (empty.status_code, "An answer needs a text.<" in empty.text) == (422, True)
+        for made_up in (0, 9_999_999_999_999):
+            shown = visitor.get(f"{path}?noted=errand-{'0' * 32}&at={made_up}").text
+            assert 'hx-trigger="every 1s"' not in shown
         long = visitor.post(f"{path}/answer", data={"text": "é" * 5_001})
         assert "the platform takes 5000" in html.unescape(long.text)
         assert "é" * 5_001 in long.text
         assert visitor.post(f"{path}/hide", data={}).status_code == 409
         assert visitor.post(f"{path}/explode", data={}).status_code in (404, 422)
+
+
+def test_what_a_form_is_about_is_what_it_showed(world: World, stack: Running, views: Database[Any]) -> None:
+    path = f"/brands/{world.brand}/exchanges/x"
+    with logged_in(world.api) as visitor:
+        # A comment that was chosen stays chosen where something is wrong with the answer.
+        wrong = visitor.post(f"{path}/answer", data={"text": "\u2800", "comment": "1@social.example"})
+        assert wrong.status_code == 422
+        assert '<option value="1@social.example" selected>' in wrong.text
+        gone = visitor.post(f"{path}/answer", data={"text": "From eight on", "comment": "9@social.example"})
+        assert gone.status_code == 409
+        assert "That comment is not there any more" in gone.text
+        assert "From eight on</textarea>" in gone.text
+        assert visitor.post(f"/brands/{world.brand}/exchanges/y/answer", data={"text": "hi"}).status_code == 404
+        # Where there is only one, nothing has to be chosen; still, a newer one must not be taken for it.
+        views["interactions"].delete_many({"object.id": "2@social.example"})
+        shown = visitor.get(path).text
+        assert '<input type="hidden" name="comment" value="1@social.example">' in shown
+
+
+def test_comments_without_a_text_can_be_answered_too(world: World, views: Database[Any]) -> None:
+    """A picture alone, and a text that the platform's terms let nobody keep any longer."""
+    its = {"brand": world.brand, "object.id": "1@social.example"}
+    views["interactions"].update_one(its, {"$unset": {"text": ""}})
+    with logged_in(world.api) as visitor:
+        path = f"/brands/{world.brand}/exchanges/x"
+        shown = visitor.get(path)
+        assert (shown.status_code, "(no text)" in shown.text) == (200, True)
+        views["interactions"].update_one(its, {"$set": {"heard": "…"}})
+        shown = visitor.get(path)
+        assert (shown.status_code, "Text no longer kept" in shown.text) == (200, True)
+        sent = visitor.post(f"{path}/answer", data={"text": "hi", "comment": "1@social.example"})
+        assert sent.status_code == 303
 
 
 def test_who_may_only_read_sees_no_form(world: World) -> None:

@@ -162,6 +162,9 @@ def test_a_request_that_is_sent_again_is_carried_out_once(api: Served, views: Da
     assert views["planned_posts"].count_documents({}) == 2
     answer = api.client.post(path, json={**PLAN, "text": "other"}, headers=key)
     assert (answer.status_code, "another request" in answer.text) == (422, True)
+    lower = {**key, "Authorization": api.client.headers["Authorization"].replace("Bearer", "bearer")}
+    assert api.client.post(path, json=PLAN, headers=lower).headers["idempotent-replayed"] == "true"
+    assert api.client.post(path, json={**PLAN, "text": "other"}, headers=lower).status_code == 422
     # What was refused can be sent again, and another key's requests are its own.
     wrong = {"Idempotency-Key": "a-2"}
     assert api.client.post(path, json={**PLAN, "account": "none"}, headers=wrong).status_code == 422

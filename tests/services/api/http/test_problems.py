@@ -26,6 +26,16 @@ def test_every_error_is_a_problem_document(api: Served) -> None:
     _is_problem(api.client.post("/v1/brands", content=b" " * (LARGEST_BODY + 1)), 413)
 
 
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain", "application/jsonx"])
+def test_who_sends_json_without_saying_so_is_told(api: Served, kind: str | None) -> None:
+    headers = {} if kind is None else {"Content-Type": kind}
+    answer = api.client.post("/v1/brands", content=b'{"id": "a", "name": "A", "timezone": "UTC"}', headers=headers)
+    _is_problem(answer, 422)
+    assert "Content-Type: application/json" in answer.json()["detail"]
+    said = api.client.post("/v1/brands", content=b"[]", headers={"Content-Type": "application/json; charset=utf-8"})
+    assert "Content-Type" not in said.json()["detail"]
+
+
 def test_the_api_says_that_it_lives_and_is_ready_and_counts_its_requests(api: Served) -> None:
     with api.with_key(None) as client:
         assert client.get("/healthz").text == "ok\n"

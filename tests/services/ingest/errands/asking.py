@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,12 +69,16 @@ def state(bootstrap: str, errand: str) -> str | None:
 
 @asynccontextmanager
 async def desk(
-    bootstrap: str, folder: Path, accounts: Mapping[str, tuple[str, Account]], **settings: Any
+    bootstrap: str,
+    folder: Path,
+    accounts: Mapping[str, tuple[str, Account]],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    **settings: Any,
 ) -> AsyncIterator[Desk]:
     """What carries out errands for these accounts, by id with their brands. The mapping may change."""
     broker = Broker(lambda: kafka.producer(bootstrap, "test"), LOG)
     broker.start()
-    shared = Shared(folder, broker, lambda: datetime.now(UTC), LOG, Guard(allow_private=True))
+    shared = Shared(folder, broker, now, LOG, Guard(allow_private=True))
     leases = Leases(bootstrap, "test", broker, folder, LOG)
     speakers = make(PlatformSettings(port=0, **settings), shared, leases).speakers
     made = Desk(speakers, leases, accounts.get, shared.now, LOG)

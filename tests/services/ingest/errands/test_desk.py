@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rapport.contracts.events import Account
 from services.ingest.errands import desk as desk_module
@@ -241,3 +242,87 @@ async def test_the_server_helps_where_it_knows_the_key(tmp_path: Path, world: Wo
         await world.asked(one)
         await world.stands(one, "done")
     assert {key for _, key in world.server._keys} == {one.id}
+
+
+async def test_what_waits_its_turn_goes_by_how_things_stand_when_it_comes(tmp_path: Path, world: World) -> None:
+    """Many may wait behind one that hangs. Meanwhile the account may have been disconnected."""
+    world.server.hang(5)
+    first, second = world.errand(text="one"), world.errand(text="two")
+    async with desk(world.bootstrap, tmp_path, world.accounts) as made:
+        await world.asked(first)
+        await until(lambda: world.server.hanging == 1, "the first to hang")
+        await world.asked(second)
+        await until(lambda: len(made._under_way) == 2, "the second to wait")
+        world.accounts.clear()
+        await world.stands(first, "done")
+        assert await world.stands(second, "waiting") == "the account is not connected any more"
+    assert world.answers() == ["one"]
+
+
+async def test_a_clock_that_was_ahead_holds_nothing_up(tmp_path: Path, world: World) -> None:
+    world.server.answer_late(30)
+    one = world.errand()
+    ahead = timedelta(hours=20)
+    async with desk(world.bootstrap, tmp_path / "one", world.accounts, lambda: datetime.now(UTC) + ahead):
+        await world.asked(one)
+        await until(lambda: len(world.answers()) == 1, "it to be written")
+        assert state(world.bootstrap, one.id) == "sending"
+    async with desk(world.bootstrap, tmp_path / "two", world.accounts):
+        await world.stands(one, "done")
+    assert world.answers() == ["From eight on"]
+
+
+async def test_after_an_outage_of_days_what_was_not_done_is_told(tmp_path: Path, world: World) -> None:
+    one = world.errand()
+    await world.asked(one)
+    days = timedelta(days=6)
+    async with desk(world.bootstrap, tmp_path, world.accounts, lambda: datetime.now(UTC) + days):
+        assert await world.stands(one, "refused") == "it could not be sent within 24 hours"
+    assert world.answers() == []
+
+
+async def test_what_nobody_foresaw_is_told_and_ends_like_anything_else(tmp_path: Path, world: World) -> None:
+    broken = structs.replace(world.client.account, platform="facebook", connection={"token": "t"})  # without its page
+    world.accounts[broken.id] = (world.client.brand.id, broken)
+    one = errand(world.client.brand.id, broken, "7_8")
+    late = errand(world.client.brand.id, broken, "7_8", ago=timedelta(hours=25))
+    async with desk(world.bootstrap, tmp_path, world.accounts):
+        await world.asked(one, late)
+        assert await world.stands(one, "waiting") == desk_module.OUR_FAULT
+        assert desk_module.OUR_FAULT in (await world.stands(late, "refused") or "")
+
+
+async def test_a_limit_is_noted_once_however_often_it_is_met(tmp_path: Path, world: World) -> None:
+    world.server.fail(429, 3, retry_after=1)
+    one = world.errand()
+    async with desk(world.bootstrap, tmp_path, world.accounts):
+        await world.asked(one)
+        await world.stands(one, "done")
+    reasons = {each.why for each in states(world.bootstrap, one.id) if each.state == "waiting"}
+    assert reasons == {desk_module.LIMITED}
+
+
+@pytest.mark.parametrize("more", ["", "m", "-rose", "@elsewhere.example", ".example"])
+async def test_who_is_answered_is_named_though_somebody_is_called_almost_the_same(
+    tmp_path: Path, world: World, more: str
+) -> None:
+    ada = world.server._accounts[world.client.ada].username
+    one = world.errand(text=f"Ask @{ada}{more} please")
+    async with desk(world.bootstrap, tmp_path, world.accounts):
+        await world.asked(one)
+        await world.stands(one, "done")
+    (written,) = world.server.answers(world.bare)
+    assert written.mentions == [world.client.ada]
+    # The server takes out whom it tells.
+    assert written.text == f"Ask @{ada}{more} please".replace(f"@{ada} ", "")
+
+
+async def test_what_surely_was_not_sent_is_not_looked_for(tmp_path: Path, world: World) -> None:
+    """A server may allow few requests, and each look takes two."""
+    world.server.fail(429, 1, retry_after=2)
+    one = world.errand()
+    async with desk(world.bootstrap, tmp_path, world.accounts):
+        await world.asked(one)
+        await world.stands(one, "done")
+    assert not [each for each in world.server.requests if each.path.endswith("/context")]
+    assert world.answers() == ["From eight on"]

@@ -174,7 +174,7 @@ async def test_limits_and_tokens_are_waited_for(stack: Any, tmp_path: Path, runn
 async def test_youtubes_quota_is_not_exceeded(stack: Any, tmp_path: Path, running: ExitStack) -> None:
     here = place("youtube", running)
     cost = youtube_speaker.WRITING
-    here.settings["youtube_units"] = 2 * cost + 20
+    here.settings["youtube_units"] = 4 * cost + 20  # half of it is for reading
     errands = [here.errand("answer", text=f"answer {number}") for number in range(4)]
     async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
         ask(stack.kafka, *errands)
@@ -184,6 +184,35 @@ async def test_youtubes_quota_is_not_exceeded(stack: Any, tmp_path: Path, runnin
 
         await until(lambda: ended() == ["done", "done", "waiting", "waiting"], lambda: f"two to be done: {ended()}")
     assert len(here.server.answers(here.comment)) == 2
+
+
+@pytest.mark.parametrize("platform", [each for each in PUSHING if "hide" in ABLE[each]])
+async def test_of_what_was_asked_for_in_turns_the_last_counts(
+    stack: Any, tmp_path: Path, running: ExitStack, platform: str
+) -> None:
+    """Both wait for a token, and nobody knows which of them is tried first once it is there."""
+    here = place(platform, running)
+    hide, show = here.errand("hide"), here.errand("unhide")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        if platform == "youtube":
+            here.server.tokens.clear()
+        else:
+            here.server.token = "another"
+        ask(stack.kafka, hide)
+        await stands(stack.kafka, hide, "waiting")
+        ask(stack.kafka, show)
+        await stands(stack.kafka, show, "waiting")
+        if platform == "youtube":
+            here.server.tokens["the-token"] = "UCroastery"
+        else:
+            here.server.token = "the-token"
+        await stands(stack.kafka, show, "done")
+        assert await stands(stack.kafka, hide, "refused") == desk_module.REPLACED
+        again = here.errand("hide")
+        ask(stack.kafka, again)
+        await stands(stack.kafka, again, "done")
+    hidden = here.server.held if platform == "youtube" else here.server.hidden
+    assert hidden == {here.comment}
 
 
 def someone(network: Network) -> Person:

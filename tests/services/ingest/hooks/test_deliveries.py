@@ -1,5 +1,6 @@
 """What becomes of platforms' deliveries: each recorded one exactly, damaged ones without harm to those beside them."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -72,6 +73,29 @@ def test_whatever_stands_in_a_place_nothing_is_raised_and_nothing_of_others_is_i
     assert len(found.interactions) + found.unread <= len(damaged)
     for interaction in found.interactions:
         assert one.lookup(_id_of(one, interaction)), "only for accounts that are connected"
+
+
+EDGES = (
+    253_402_300_799,
+    253_402_300_800,
+    -62_135_596_800,
+    2**63,
+    2**64,
+    "9999-12-31T23:59:59-14:00",
+    "1970-01-01T00:00Z",
+)
+"""Where times and numbers end: for Python, for MongoDB, for 64 bits, and for us."""
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_whatever_ends_there_in_any_place_nothing_is_raised(platform: str) -> None:
+    for one in RECORDED:
+        if one.platform == platform:
+            body = json.loads(one.body)
+            for place in places(body):
+                for edge in EDGES:
+                    with contextlib.suppress(UnreadableError):
+                        one.read(json.dumps(changed(body, place, edge)).encode())
 
 
 def _id_of(one: Recorded, interaction: Interaction) -> str:

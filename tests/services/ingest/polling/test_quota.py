@@ -84,5 +84,39 @@ def test_nobody_is_asked_more_often_than_once_a_minute_nor_less_than_every_six_h
     assert quota.every(alone, None, 1.0) == LATEST_SECONDS
 
 
+def test_whoever_writes_much_leaves_something_to_read_with_and_something_to_write_with() -> None:
+    clock = Clock("2026-11-29T12:00:00-08:00")
+    quota = Quota(10_000, ZONE, clock, lambda: 1.0)
+    channels = [_Channel() for _ in range(3)]
+    for each in channels:
+        quota.every(each, None, 1.0)
+    written = {}
+    for account in ("busy", "other", "third"):
+        writing = quota.writing(50, account)
+        written[account] = 0
+        while writing.wait() == 0.0 and written[account] < 1_000:
+            writing.spend()
+            written[account] += 1
+        assert writing.wait() == 12 * 3600
+        # Its token was renewed: it is the same account.
+        assert quota.writing(50, account).wait() == 12 * 3600
+    assert written == {"busy": 50, "other": 25, "third": 13}
+    assert quota.left() >= 5_000
+    clock.now += timedelta(hours=12)
+    assert quota.writing(50, "busy").wait() == 0.0
+
+
+def test_the_only_channel_may_write_all_that_may_be_written() -> None:
+    quota = Quota(10_000, ZONE, Clock("2026-11-29T12:00:00-08:00"), lambda: 1.0)
+    alone = _Channel()
+    quota.every(alone, None, 1.0)
+    writing = quota.writing(50, "alone")
+    times = 0
+    while writing.wait() == 0.0 and times < 1_000:
+        writing.spend()
+        times += 1
+    assert times == 100
+
+
 class _Channel:
     """One that is read."""
