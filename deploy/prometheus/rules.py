@@ -48,6 +48,12 @@ class Alert:
     summary: str
 
 
+PUSHED = "facebook|instagram|linkedin|threads|tiktok|x"
+"""Platforms that push: asking them finds only what was left out."""
+_BEHIND = "sum by (environment, platform) (rapport_ingest_account_states{state=~'behind|incident'"
+_REPAIRED = "sum by (environment, platform) (increase(rapport_scorer_repaired_interactions_total[1h]))"
+
+
 def _late(metric: str, bucket: str, more: str = "") -> tuple[str, str]:
     within = f'sum by (environment) (rate({metric}_bucket{{le="{bucket}"{more and "," + more}}}[$w]))'
     every = f"sum by (environment) (rate({metric}_count{more and '{' + more + '}'}[$w]))"
@@ -170,10 +176,17 @@ ALERTS = (
     ),
     Alert(
         "RapportAccountsBehind",
-        'sum by (environment, platform) (rapport_ingest_account_states{state=~"behind|incident"}) > 0',
+        f"{_BEHIND},platform!~'{PUSHED}'}}) > 0",
         "15m",
         PAGE,
         "Accounts on {{ $labels.platform }} cannot be read, so their comments do not arrive.",
+    ),
+    Alert(
+        "RapportRepairBehind",
+        f"{_BEHIND},platform=~'{PUSHED}'}}) > 0",
+        "1h",
+        TICKET,
+        "Accounts on {{ $labels.platform }} cannot be asked for what their webhooks left out.",
     ),
     Alert(
         "RapportAccountAttention",
@@ -181,6 +194,14 @@ ALERTS = (
         "5m",
         TICKET,
         "An account on {{ $labels.platform }} cannot be read until somebody does something.",
+    ),
+    Alert(
+        "RapportPushMissing",
+        f"{_REPAIRED} > 5 and {_REPAIRED} > 0.25 * sum by (environment, platform)"
+        ' (increase(rapport_ingest_interactions_accepted_total{kind=~"comment|mention|message|reply"}[1h]))',
+        "2h",
+        TICKET,
+        "{{ $labels.platform }} does not push some of what happens there. It is found by asking, minutes late.",
     ),
     Alert(
         "RapportErrandsWaiting",

@@ -27,6 +27,9 @@ from rapport.contracts.events import (
 
 Headers = list[tuple[str, bytes]]
 
+ASKED_HEADER = ("rapport_came", b"asked")
+"""On an interaction of an account whose platform pushes: nobody pushed it in time, and asking found it."""
+
 SCHEMA: Mapping[str, Any] = {
     "rapport.interaction.v1": Interaction,
     "rapport.tick.v1": Tick,

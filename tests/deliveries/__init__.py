@@ -3,7 +3,8 @@
 `<platform>/<name>.json` has where the shape is documented (`source`), what happened (`says`), the accounts that are
 connected, and the `body` (or, for what is not JSON as a whole, `text`). `<name>.expected.json` has the interactions.
 
-What is asked for and not pushed says which reader it is for (`as`), and what is known already (`known`). In a frame of
+What is asked for and not pushed says which reader it is for (`as`), and what is known already (`known`); of Meta's also
+what else the reader has to know (`of`). In a frame of
 a stream the `payload` stands as JSON; it travels in a string. What is expected is the whole page.
 
 Of Bluesky a body is a list of frames, and `as` is the stream that they come from: one delivery is a story, because what
@@ -25,11 +26,15 @@ from rapport.contracts.events import Account
 from services.ingest.connectors.bluesky.facts import Facts
 from services.ingest.connectors.bluesky.frames import FrameError, StreamError, from_jetstream, from_jetstream_v2
 from services.ingest.connectors.bluesky.normalise import Watched as WatchedOnBluesky
+from services.ingest.connectors.facebook import normalise as facebook
+from services.ingest.connectors.instagram import normalise as instagram
 from services.ingest.connectors.ledger import Ledger, UnsavedLedger
 from services.ingest.connectors.mastodon import normalise as mastodon
 from services.ingest.connectors.platforms import PlatformSettings, hooks
+from services.ingest.connectors.threads import normalise as threads
 from services.ingest.hooks.delivery import Delivery, Lookup, Watched, decode
 from services.ingest.hooks.hook import Hook
+from services.ingest.hooks.meta_pages import Page
 
 FOLDER = Path(__file__).parent
 OBSERVED_AT = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -52,6 +57,21 @@ HOOKS: Mapping[str, Hook] = hooks(SETTINGS)
 
 ASKED = {"notifications": mastodon.notifications, "statuses": mastodon.statuses, "event": mastodon.event}
 """Readers of what Mastodon is asked for."""
+META: Mapping[tuple[str, str], Callable[..., Page]] = {
+    ("facebook", "posts"): facebook.posts,
+    ("facebook", "tagged"): facebook.tagged,
+    ("facebook", "comments"): facebook.comments,
+    ("facebook", "messages"): facebook.messages,
+    ("instagram", "media"): instagram.media,
+    ("instagram", "comments"): instagram.comments,
+    ("instagram", "replies"): instagram.replies,
+    ("instagram", "messages"): instagram.messages,
+    ("threads", "posts"): threads.posts,
+    ("threads", "replies"): threads.replies,
+    ("threads", "mentions"): threads.mentions,
+    ("threads", "answers"): threads.answers,
+}
+"""Readers of what Meta's interfaces are asked for."""
 HOST = "mastodon.example"
 STREAMS = {"jetstream": from_jetstream, "jetstream_v2": from_jetstream_v2}
 """Readers of Bluesky's streams."""
@@ -92,6 +112,8 @@ def recording(file: Path) -> Recorded:
         if found["as"] in STREAMS:
             return _streamed(found["as"], body, [each for account in found["accounts"] for each in its(account["id"])])
         (watched,) = its(found["accounts"][0]["id"])
+        if (platform, found["as"]) in META:
+            return META[platform, found["as"]](body, *found.get("of", ()), watched, OBSERVED_AT)
         return ASKED[found["as"]](body, found.get("host", HOST), watched, known.get, OBSERVED_AT)
 
     return Recorded(
@@ -104,6 +126,17 @@ def said(delivery: Delivery) -> Any:
     interactions = json.loads(msgspec.json.encode(delivery.interactions))
     if delivery.away:
         return {"interactions": interactions, "away": json.loads(msgspec.json.encode(delivery.away))}
+    if isinstance(delivery, Page):
+        return {
+            "interactions": interactions,
+            "posts": json.loads(msgspec.json.encode(delivery.posts)),
+            "more": dict(delivery.more),
+            "many": delivery.many,
+            "oldest": delivery.oldest.isoformat() if delivery.oldest else None,
+            "partly": delivery.partly,
+            "ignored": dict(delivery.ignored),
+            "problems": [f"{problem.where}: {problem.why}" for problem in delivery.problems],
+        }
     if not isinstance(delivery, mastodon.Page):
         return interactions
     return {

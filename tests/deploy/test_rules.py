@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from deploy.prometheus import rules
+from tests.deliveries import HOOKS
 from tests.deploy.prometheus import tool
 
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
@@ -196,11 +197,32 @@ CASES: tuple[Case, ...] = (
         15,
     ),
     Case(
+        "RapportRepairBehind",
+        (Series('rapport_ingest_account_states{platform="facebook",state="behind"}', 0, 1),),
+        {"platform": "facebook"},
+        75,
+        5,
+    ),
+    Case(
         "RapportAccountAttention",
         (Series('rapport_ingest_account_states{platform="mastodon",state="attention"}', 0, 1),),
         {"platform": "mastodon"},
         10,
         5,
+    ),
+    Case(
+        "RapportPushMissing",
+        (
+            Series('rapport_scorer_repaired_interactions_total{platform="facebook"}', 0, 1, counter=True),
+            Series(
+                'rapport_ingest_interactions_accepted_total{platform="facebook",kind="comment"}', 2, 2, counter=True
+            ),
+        ),
+        {"platform": "facebook"},
+        bad=4 * HOUR,
+        over=2 * HOUR,
+        before=2 * HOUR,
+        step=5,
     ),
     Case(
         "RapportIngestQuiet",
@@ -296,6 +318,10 @@ CASES: tuple[Case, ...] = (
         5,
     ),
 )
+
+
+def test_platforms_that_push_are_those_that_ingest_has_hooks_for() -> None:
+    assert "|".join(sorted(HOOKS)) == rules.PUSHED
 
 
 def _alerts() -> dict[tuple[str, str | None], dict[str, Any]]:

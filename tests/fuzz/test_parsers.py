@@ -39,9 +39,11 @@ from services.imports.table import open_table
 from services.ingest import submission
 from services.ingest.connectors.bluesky import frames as bluesky_frames
 from services.ingest.connectors.bluesky import source as bluesky_source
+from services.ingest.hooks import meta_pages
+from services.ingest.hooks.delivery import UnreadableError
 from services.notifier import outbox
 from services.notifier.channels import DeliveryError, webhook
-from tests.deliveries import HOOKS
+from tests.deliveries import HOOKS, META
 
 HERE = Path(__file__).resolve().parents[2]
 PRODUCT = ("rapport/contracts", "rapport/domain", "rapport/kit", "services")
@@ -248,6 +250,7 @@ CASES: dict[str, Case] = {
     "services/ingest/connectors/bluesky/frames.py:from_repos": Case(
         bluesky_frames.from_repos, st.binary(), (bluesky_frames.FrameError, bluesky_frames.StreamError)
     ),
+    "services/ingest/hooks/meta_pages.py:written_at": Case(meta_pages.written_at, typed, (UnreadableError,)),
     "services/ingest/connectors/bluesky/source.py:source_of": Case(
         bluesky_source.source_of,
         st.dictionaries(st.sampled_from(["service", "jetstream", "did"]), words | words.map("wss://".__add__)),
@@ -324,6 +327,12 @@ ELSEWHERE = {
         f"services/ingest/connectors/{name}/normalise.py:read": "tests/services/ingest/hooks damages every delivery"
         for name in HOOKS
     },
+    **{
+        f"services/ingest/connectors/{platform}/normalise.py:{name}": "tests/services/ingest/hooks damages every page"
+        for platform, name in META
+    },
+    "services/ingest/hooks/meta_messages.py:conversations": "tests/services/ingest/hooks damages every page",
+    "services/ingest/hooks/meta_pages.py:page": "tests/services/ingest/hooks damages every page",
     **{
         f"services/ingest/connectors/mastodon/{name}": "its own tests damage every page and every event"
         for name in ("normalise.py:event", "normalise.py:notifications", "normalise.py:statuses")

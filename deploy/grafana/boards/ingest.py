@@ -98,6 +98,7 @@ def board() -> Dashboard:
                             ),
                         ),
                         "RapportAccountsBehind",
+                        "RapportRepairBehind",
                         "RapportAccountAttention",
                     ),
                     runbooks(
@@ -129,6 +130,15 @@ def board() -> Dashboard:
                         "Interactions that a stream had left out and that asking found.",
                         "cps",
                         Query(rate("rapport_ingest_repaired_interactions_total", "platform"), "{{platform}}"),
+                    ),
+                    runbooks(
+                        graph(
+                            "Not pushed",
+                            "Comments, mentions, messages and answers that should have been pushed. Asking found them.",
+                            "cps",
+                            Query(rate("rapport_scorer_repaired_interactions_total", "platform"), "{{platform}}"),
+                        ),
+                        "RapportPushMissing",
                     ),
                 ],
             ),

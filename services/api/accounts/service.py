@@ -17,7 +17,9 @@ from services.api.publishing.service import confirmed
 from services.api.storage.tenants import Tenants
 
 _FINEST = timedelta(milliseconds=1)
-_ASKED = {"mastodon": "token", "youtube": "channel"}
+_ASKED = {
+    "facebook": "token", "instagram": "token", "mastodon": "token", "threads": "token", "youtube": "channel",
+}  # fmt: skip
 """The field without which an account of a platform that is asked for news is not."""
 
 

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 import msgspec
 
+from rapport.contracts.codec import ASKED_HEADER
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Interaction
 from rapport.domain.exchanges.fitting import fit
@@ -13,17 +15,23 @@ from rapport.kit.log import about, pseudonym
 from services.ingest import metrics
 from services.ingest.broker import LARGEST_VALUE, Broker, control_record, record_of
 
+PUSH_MAY_TAKE = timedelta(minutes=5)
+"""What is younger when asking finds it may just be on its way."""
 _CHECK = msgspec.json.Decoder(Interaction)
 
 
 class Intake:
     """Checks, appends and counts what one source of a platform brought."""
 
-    def __init__(self, platform: str, source: str, broker: Broker, log: logging.Logger) -> None:
+    def __init__(
+        self, platform: str, source: str, broker: Broker, log: logging.Logger, *, repairs: bool = False
+    ) -> None:
+        """`repairs`: the platform should have pushed all of it. What it did not push in time is marked."""
         self._platform = platform
         self._source = source
         self._broker = broker
         self._log = log
+        self._repairs = repairs
 
     async def append(self, interactions: Iterable[Interaction], away: Iterable[FollowerAway]) -> int:
         """Returns once the broker has them, with how many there are. What cannot be taken is logged and left out.
@@ -56,6 +64,8 @@ class Intake:
                     self._platform, self._source, interaction.id, error, extra=about(interaction=interaction.id),
                 )  # fmt: skip
             else:
+                if self._repairs and interaction.observed_at - interaction.occurred_at > PUSH_MAY_TAKE:
+                    record.headers.append(ASKED_HEADER)
                 checked.append((fitting, record))
         return checked
 

@@ -14,9 +14,11 @@ from services.ingest.connectors.capabilities import Capabilities
 from services.ingest.connectors.connector import Accounts, Connector, Shared
 from services.ingest.connectors.facebook import speaker as facebook_speaker
 from services.ingest.connectors.facebook.hook import Facebook
+from services.ingest.connectors.facebook.reader import facebook as facebook_reader
 from services.ingest.connectors.facebook.settings import FacebookSettings
 from services.ingest.connectors.instagram import speaker as instagram_speaker
 from services.ingest.connectors.instagram.hook import Instagram
+from services.ingest.connectors.instagram.reader import instagram as instagram_reader
 from services.ingest.connectors.instagram.settings import InstagramSettings
 from services.ingest.connectors.linkedin import speaker as linkedin_speaker
 from services.ingest.connectors.linkedin.hook import LinkedIn
@@ -25,6 +27,7 @@ from services.ingest.connectors.mastodon import speaker as mastodon_speaker
 from services.ingest.connectors.mastodon.connector import mastodon as mastodon_connector
 from services.ingest.connectors.threads import speaker as threads_speaker
 from services.ingest.connectors.threads.hook import Threads
+from services.ingest.connectors.threads.reader import threads as threads_reader
 from services.ingest.connectors.threads.settings import ThreadsSettings
 from services.ingest.connectors.tiktok import speaker as tiktok_speaker
 from services.ingest.connectors.tiktok.hook import Tiktok
@@ -74,7 +77,10 @@ def make(settings: PlatformSettings, shared: Shared, leases: Leases) -> Made:
     return Made(
         {
             bluesky.PLATFORM: Bluesky(settings, shared),
+            facebook.PLATFORM: facebook_reader(settings, leases, shared),
+            instagram.PLATFORM: instagram_reader(settings, leases, shared),
             mastodon.PLATFORM: mastodon_connector(leases, shared),
+            threads.PLATFORM: threads_reader(settings, leases, shared),
             youtube.PLATFORM: youtube_connector(settings, quota, leases, shared),
         },
         {

@@ -17,6 +17,7 @@ from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
 from services.ingest.errands.words import GONE, read, refusal, same_text
 from services.ingest.hooks.delivery import Id, UnreadableError, decode
 from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
+from services.ingest.polling.graph import FAILURES, LIMITS, PERMISSIONS, TOKEN, UNSEEN, Refusal
 
 ANSWERED_SECONDS = 20.0
 BUDGET, BUDGET_SECONDS = 100, 3_600.0
@@ -24,22 +25,6 @@ BUDGET, BUDGET_SECONDS = 100, 3_600.0
 LIMITED_SECONDS = 300.0
 NEWEST = "50"
 """Answers that are looked through. One that was written a minute ago is among them."""
-_LIMITS = frozenset({4, 17, 32, 613, *range(80_000, 80_015)})
-_TOKEN = frozenset({102, 190})
-_PERMISSIONS = frozenset({10, *range(200, 300)})
-_FAILURES = frozenset({1, 2})
-
-
-class _Error(Struct):
-    code: int = 0
-    error_subcode: int = 0
-    message: str | None = None
-    error_user_msg: str | None = None
-    is_transient: bool = False
-
-
-class _Refusal(Struct):
-    error: _Error
 
 
 class _Made(Struct):
@@ -110,18 +95,18 @@ def speakers(make: Callable[[Account, GuardedHttp, Turns], Speaker], shared: Sha
 
 def _refused(status: int, body: bytes) -> Exception | None:
     try:
-        error = decode(body, _Refusal).error
+        error = decode(body, Refusal).error
     except UnreadableError:
         return None
-    said = refusal(body, _Refusal, lambda found: found.error.error_user_msg or found.error.message)
-    if error.code in _LIMITS or status == httpx.codes.TOO_MANY_REQUESTS:
+    said = refusal(body, Refusal, lambda found: found.error.error_user_msg or found.error.message)
+    if error.code in LIMITS or status == httpx.codes.TOO_MANY_REQUESTS:
         return LimitedError(LIMITED_SECONDS)
-    if error.code in _TOKEN:
+    if error.code in TOKEN:
         return AttentionError("the platform does not accept its token any more")
-    if error.code in _PERMISSIONS:
+    if error.code in PERMISSIONS:
         return AttentionError(f"its token lacks a permission: {said}")
-    if error.code in _FAILURES or error.is_transient:
+    if error.code in FAILURES or error.is_transient:
         return AwayError(said, incident=True)
-    if (error.code, error.error_subcode) == (100, 33):
+    if (error.code, error.error_subcode) == UNSEEN:
         return RefusedError(GONE)
     return RefusedError(said)

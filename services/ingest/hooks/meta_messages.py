@@ -5,9 +5,11 @@
 - An answer to a story of the brand names the story as its `post`. Where somebody names the brand in a story of their
   own, it comes as a message, and is answered like one.
 - Read, delivered, typed, clicked: nothing that anybody said.
+- Conversations can be asked for, too: each message has the id there that it was pushed with.
 
 Source: https://developers.facebook.com/docs/messenger-platform/reference/webhook-events and
-https://developers.facebook.com/docs/instagram-platform/webhooks/examples
+https://developers.facebook.com/docs/instagram-platform/webhooks/examples; for what is asked,
+https://developers.facebook.com/docs/messenger-platform/conversations
 """
 
 from collections.abc import Sequence
@@ -16,9 +18,17 @@ from datetime import datetime
 from msgspec import Raw, Struct
 
 from rapport.contracts.events import Actor, Interaction, Kind, Medium, Object
-from services.ingest.hooks.delivery import About, Delivery, Id, Watched, decode, id_of, interaction
-from services.ingest.hooks.meta import moment
+from services.ingest.hooks import meta_pages
+from services.ingest.hooks.delivery import About, Delivery, Id, UnreadableError, Watched, decode, id_of, interaction
+from services.ingest.hooks.meta import moment, sent_at
+from services.ingest.hooks.meta_pages import Page, written_at
 
+MESSAGES = 20
+"""Of a conversation, the newest. Meta says no more of older ones than their ids."""
+CONVERSATION_FIELDS = (
+    f"id,updated_time,messages.limit({MESSAGES}){{id,created_time,from,to,message,attachments{{mime_type}}}}"
+)
+"""What `conversations` reads of each item."""
 _ATTACHED: dict[str, Medium] = {
     "image": "image", "video": "video", "audio": "audio", "reel": "video", "ig_reel": "video",
 }  # fmt: skip
@@ -70,6 +80,85 @@ class _Messaging(Struct, kw_only=True):
     message: _Message | None = None
     message_edit: _Edit | None = None
     reaction: _Reaction | None = None
+
+
+class _Correspondent(Struct, frozen=True):
+    id: Id | None = None
+    username: str | None = None
+
+
+class _Correspondents(Struct, frozen=True):
+    data: list[_Correspondent] = []
+
+
+class _File(Struct):
+    mime_type: str = ""
+
+
+class _Files(Struct):
+    data: list[_File] = []
+
+
+class _AskedMessage(Struct, kw_only=True, rename={"by": "from"}):
+    id: Id
+    created_time: str | None = None
+    by: _Correspondent = _Correspondent()
+    to: _Correspondents = _Correspondents()
+    message: str | None = None
+    attachments: _Files | None = None
+
+
+class _Messages(Struct, frozen=True):
+    data: list[Raw] = []
+
+
+class _Conversation(Struct):
+    id: Id
+    updated_time: str | None = None
+    messages: _Messages = _Messages()
+
+
+def conversations(body: bytes, watched: Watched, observed_at: datetime) -> Page:
+    """A page of conversations, the latest first, with their newest messages.
+
+    Raises UnreadableError where the whole is no list.
+    """
+
+    def one(item: _Conversation, found: Page) -> None:
+        found.saw(sent_at(item.updated_time))
+
+        def message(said: _AskedMessage) -> None:
+            told = _asked(said, watched, observed_at)
+            if told is not None:
+                found.interactions.append(told)
+
+        meta_pages.each_of(item.messages.data, f"conversation {item.id}: messages", _AskedMessage, found, message)
+
+    return meta_pages.page(body, _Conversation, one)
+
+
+def _asked(said: _AskedMessage, watched: Watched, observed_at: datetime) -> Interaction | None:
+    if not said.message and not (said.attachments and said.attachments.data):
+        return None  # what can no longer be shown, or was taken back
+    if len(said.to.data) != 1:
+        raise UnreadableError(f"a message to {len(said.to.data)} people")
+    sender, recipient = said.by, said.to.data[0]
+    mine = [str(each.id) == watched.id or watched.is_named(each.username) for each in (sender, recipient)]
+    if mine == [True, True]:
+        return None
+    if not any(mine):
+        # Taking the account's own words for a stranger's would start a clock.
+        raise UnreadableError("neither the sender nor the recipient is the account")
+    at = written_at(said.created_time)
+    found = _Messaging(
+        sender=_Party(watched.id if mine[0] else id_of(sender.id, "from.id")),
+        recipient=_Party(watched.id if mine[1] else id_of(recipient.id, "to.id")),
+        timestamp=at.timestamp(),
+    )
+    files = said.attachments.data if said.attachments else []
+    attached = [_Attachment(each.mime_type.partition("/")[0]) for each in files]
+    message = _Message(mid=said.id, text=said.message or None, attachments=attached, is_echo=mine[0])
+    return _message(message, found, watched, observed_at)
 
 
 def messaging(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None) -> None:  # noqa: ARG001

@@ -30,6 +30,11 @@ OUTCOMES = ("answered", "refused", "limited", "failed")
 class AttentionError(Exception):
     """Somebody has to do something; asking again will not help. The text says what is wrong, for people."""
 
+    def __init__(self, why: str, *, complete: bool = False) -> None:
+        """`complete`: the account was read to its end all the same."""
+        super().__init__(why)
+        self.complete = complete
+
 
 class RefusedError(Exception):
     """The platform will not do this one thing, and asking again will not help. The text says why, for people."""
@@ -121,10 +126,12 @@ class Api:
         turns: Turns,
         now: Callable[[], datetime],
         refused: Callable[[int, bytes], Exception | None] = lambda _status, _body: None,
+        heard: Callable[[Mapping[str, str]], None] = lambda _headers: None,
     ) -> None:
         """`base` is its address without a path; `headers` go with every request.
 
-        `refused` says what a status other than 200 and its body mean, where the status alone does not say it.
+        `refused` says what a status other than 200 and its body mean, where the status alone does not say it. `heard`
+        is told the headers of every answer before that.
         """
         self._http = http
         self._platform = platform
@@ -139,6 +146,7 @@ class Api:
         self._turns = turns
         self._now = now
         self._refused = refused
+        self._heard = heard
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """What a path says. Raises AttentionError, LimitedError and AwayError, and what `refused` gives."""
@@ -185,6 +193,7 @@ class Api:
             raise TooMuchError(described(error)) from None
         except (NoPublicAddressError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise AwayError(described(error)) from None
+        self._heard(headers)
         good = 200 <= status < 300
         if not good and (known := self._refused(status, body)) is not None:
             raise known

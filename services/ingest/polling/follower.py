@@ -77,6 +77,8 @@ class Follower:
         self._known = False
         self._checked_at: datetime | None = None
         self._trouble: Trouble | None = Trouble("behind", STARTING)
+        self._complete = False
+        """Whether the last attempt read it to its end, whatever else is wrong."""
         self._late_at = 0.0
         """When it will have been too long since it was read to its end, by the monotonic clock."""
         self._tasks = [asyncio.create_task(self._ask())]
@@ -93,11 +95,12 @@ class Follower:
     def behind(self) -> bool:
         """Whether interactions may be missing."""
         late = time.monotonic() > self._late_at or self._tasks[0].done()
-        return self._trouble is not None or late or not self._reading.allowed()
+        incomplete = self._trouble is not None and not self._complete
+        return incomplete or late or not self._reading.allowed()
 
     def disconnected(self) -> bool:
         """Whether nothing is being read."""
-        return self._trouble is not None and self._trouble.why != STARTING
+        return self._trouble is not None and self._trouble.why != STARTING and not self._complete
 
     def stop(self) -> None:
         """Ends without waiting."""
@@ -115,19 +118,22 @@ class Follower:
                 await asyncio.sleep(UNALLOWED_SECONDS)
                 continue
             delay, error = 0.0, None
+            at = self._reading.now()
             try:
                 if not self._known:
                     await self._ready(await self._reader.itself())
                     self._known = True
-                at = self._reading.now()
+                    at = self._reading.now()
                 await self._reader.read()
-                self._checked_at = at
             except LostError:
                 continue
             except Exception as found:  # one account's trouble, or our own mistake, must not end the reading of it
                 error = found
                 if not isinstance(found, _TROUBLES):
                     self._log.exception("account %s", self._reading.account.id)
+            complete = error is None or (isinstance(error, AttentionError) and error.complete)
+            if complete:
+                self._checked_at = at
             if error is None:
                 delays = _delays()
                 delay = self._reader.repair_seconds if self._open else self._reader.every_seconds
@@ -137,12 +143,17 @@ class Follower:
                 delay = error.seconds * random.uniform(1.0, 1.1)  # noqa: S311 - as above
             elif isinstance(error, AttentionError):
                 delay = ATTENTION_SECONDS
+                if complete:
+                    self._late_at = time.monotonic() + delay + LATE_SECONDS
             elif isinstance(error, AwayError):
                 delay = next(delays)
             else:
                 delay = min(OWN_SECONDS, next(delays))  # the trouble is ours, and no reason to leave the platform alone
+            trouble = None if error is None else trouble_of(error)
+            if complete or trouble is not None:
+                self._complete = complete
             try:
-                await self._say(None if error is None else trouble_of(error), error)
+                await self._say(trouble, error)
             except Exception:  # it is read whether or not that can be written
                 self._log.exception("the state of account %s was not written", self._reading.account.id)
             await pause(delay, self._sooner)

@@ -1,7 +1,7 @@
 """A Connector for a platform that is asked account by account, the same for all of them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from rapport.contracts.events import Account
@@ -37,9 +37,9 @@ class Siblings:
         except TimeoutError:
             self.told.set()
 
-    def watched(self, brand: str, account: Account) -> Watched:
-        """The account with what is known of the others now."""
-        return Watched(brand, account, self.ids[account.id], frozenset(self.ids.values()))
+    def watched(self, brand: str, account: Account, named: Iterable[str]) -> Watched:
+        """The account with what is known of the others now; `named` are ids that their connections say."""
+        return Watched(brand, account, self.ids[account.id], frozenset([*self.ids.values(), *named]))
 
 
 MakeReader = Callable[[Account, Reading, Callable[[], Watched]], Reader]
@@ -49,19 +49,34 @@ class Polled:
     """A Connector. Reads the accounts that can be asked and that this process has the lease of."""
 
     def __init__(
-        self, platform: str, usable: Callable[[Account], bool], make: MakeReader, leases: Leases, shared: Shared
+        self,
+        platform: str,
+        usable: Callable[[Account], bool],
+        make: MakeReader,
+        leases: Leases,
+        shared: Shared,
+        *,
+        pushes: bool = False,
+        itself: Callable[[Account], str] = lambda _: "",
     ) -> None:
-        """`usable` says whether an account's connection has what is needed to ask; `make` gives what reads it."""
+        """`usable` says whether an account's connection has what is needed to ask; `make` gives what reads it.
+
+        `pushes`: the platform pushes as well, so that asking only finds what that left out. `itself` gives the
+        platform's id of an account if its connection has that, also of one that cannot be asked.
+        """
         self._platform = platform
         self._usable = usable
         self._make = make
+        self._itself = itself
         self._leases = leases
         self._shared = shared
-        self._intake = Intake(platform, "asking", shared.broker, shared.log)
+        self._intake = Intake(platform, "asking", shared.broker, shared.log, repairs=pushes)
         self._closed = False
         self._accounts: Accounts = {}
         self._followers: dict[str, tuple[Account, Lease, Follower]] = {}
         self._siblings: dict[str, Siblings] = {}
+        self._named: dict[str, set[str]] = {}
+        """By brand: the ids of its accounts as their connections say them."""
         self._ending: set[asyncio.Task[None]] = set()
         # A series that begins with its first failure cannot show that one: it has to be there before, as zero.
         metrics.REPAIRED.labels(platform)
@@ -74,6 +89,10 @@ class Polled:
         if self._closed:
             return
         self._accounts = {name: found for name, found in accounts.items() if self._usable(found[1])}
+        self._named = {}
+        for brand, account in accounts.values():
+            if its_id := self._itself(account):
+                self._named.setdefault(brand, set()).add(its_id)
         wanted: dict[str, tuple[str, Account, Lease]] = {}
         for name, (brand, account) in self._accounts.items():
             lease = self._leases.of(brand)
@@ -116,7 +135,10 @@ class Polled:
             await reading.known_as(its_id)
             await siblings.ready(name, its_id)
 
-        reader = self._make(account, reading, lambda: siblings.watched(brand, account))
+        def watched() -> Watched:
+            return siblings.watched(brand, account, self._named.get(brand, ()))
+
+        reader = self._make(account, reading, watched)
         self._followers[name] = (account, lease, Follower(brand, reading, reader, ready, self._shared.log))
 
     def _end(self, name: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from rapport.contracts import codec
+from rapport.contracts.codec import ASKED_HEADER
 from rapport.contracts.controls import (
     AccountConnected,
     AccountDisconnected,
@@ -91,7 +92,9 @@ class ExchangesHandler:
         """Applies one record."""
         event = codec.decode(codec.type_of(record.headers), record.value)
         if isinstance(event, Interaction):
-            interactions.take_in(shortened(event), record.timestamp, self.threads, clock, batch)
+            news = interactions.take_in(shortened(event), record.timestamp, self.threads, clock, batch)
+            if news and ASKED_HEADER in record.headers:
+                batch.repaired[event.platform] += 1
         elif isinstance(event, PolicyVersion | AccountConnected | AccountDisconnected):
             self._change_settings(event, batch)
         elif isinstance(event, Heartbeat):

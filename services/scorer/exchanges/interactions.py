@@ -31,13 +31,15 @@ PARENT_MAY_TAKE = 7 * 86_400_000
 MOST_WAITING = 50
 
 
-def take_in(event: Interaction, appended: int, threads: Threads, clock: int, batch: Batch) -> None:
-    """Takes in an interaction. `appended` and `clock` in ms of log time."""
+def take_in(event: Interaction, appended: int, threads: Threads, clock: int, batch: Batch) -> bool:
+    """Takes in an interaction. `appended` and `clock` in ms of log time.
+
+    Whether somebody said something in it that was not known.
+    """
     if event.staff and event.kind in SPOKEN:
-        return  # staff among themselves: nobody waits
+        return False  # staff among themselves: nobody waits
     change = _CHANGES.get(event.kind)
-    if change is not None:
-        change(_Interaction(event, appended, threads, clock, batch))
+    return change is not None and change(_Interaction(event, appended, threads, clock, batch))
 
 
 class _Interaction:
@@ -50,14 +52,14 @@ class _Interaction:
         self._clock = clock
         self._batch = batch
 
-    def comment(self) -> None:
+    def comment(self) -> bool:
         event, clock = self._event, self._clock
         if is_erased(self._batch, event.brand, event.platform, event.actor.id):
-            return
+            return False
         key = self._key(event.object.id)
         known = self._object(key)
         if known.role is not None:
-            return  # sent twice
+            return False  # sent twice
         at = ms(event.occurred_at)
         thread_id, linked = self._thread_of_comment()
         waiting = [reply for reply in known.waiting if self._appended - reply.appended <= PARENT_MAY_TAKE]
@@ -88,13 +90,14 @@ class _Interaction:
             for object_id in [event.object.id, *(reply.id for reply in waiting)]:
                 self._adopt(object_id, thread)
         self._threads.publish(thread, clock, self._batch)
+        return True
 
-    def reply(self) -> None:
+    def reply(self) -> bool:
         event = self._event
         key = self._key(event.object.id)
         known = self._object(key)
         if known.role is not None:
-            return
+            return False
         known.role, known.kind, known.account, known.at = "answer", "reply", event.account, ms(event.occurred_at)
         reply = WaitingReply(
             id=event.object.id, at=known.at, by=event.actor.id, appended=self._appended, automatic=event.automatic
@@ -109,14 +112,14 @@ class _Interaction:
             elif parent.thread is None or parent.follower is None:
                 parent.waiting = [*parent.waiting, reply][-MOST_WAITING:]
                 self._keep(parent_key, parent)
-                return
+                return True
         elif event.thread is not None:
             its_messages = messages_key(event.brand, event.platform, event.thread)
             messages = self._batch.row(its_messages, MessagesRow) or MessagesRow()
             if messages.follower is None:
                 messages.waiting = [*messages.waiting, reply][-MOST_WAITING:]
                 self._keep(its_messages, messages)
-                return
+                return True
             parent = ObjectRow(thread=event.thread, follower=messages.follower)
         if parent is None or parent.thread is None or parent.follower is None:
             raise ValueError("a reply that names neither a parent nor a thread answers nobody")
@@ -125,8 +128,9 @@ class _Interaction:
         if event.thread is None:
             self._adopt(event.object.id, thread)
         self._threads.publish(thread, self._clock, self._batch)
+        return True
 
-    def remove(self) -> None:
+    def remove(self) -> bool:
         event = self._event
         key = self._key(event.object.id)
         known = self._object(key)
@@ -140,7 +144,7 @@ class _Interaction:
         self._keep(key, known)
         after = known.removed()
         if known.role is None or known.thread is None or known.follower is None or after == before:
-            return
+            return False
         thread = self._thread(known.thread, known.follower)
         for comment in thread.comments:
             if comment.id == event.object.id:
@@ -148,6 +152,7 @@ class _Interaction:
         if (before[0] is None) != (after[0] is None):
             self._tell_relationship(event.object.id, known, key, thread.follower)
         self._threads.publish(thread, self._clock, self._batch)
+        return False
 
     def _answer(self, thread: Thread, reply: WaitingReply, parent: str | None) -> None:
         """Adds a reply of the brand to the thread it belongs to, and tells the relationship."""
@@ -248,7 +253,7 @@ def _text_until(event: Interaction) -> int | None:
     return None if until is None else ms(until)
 
 
-_CHANGES: dict[str, Callable[[_Interaction], None]] = {
+_CHANGES: dict[str, Callable[[_Interaction], bool]] = {
     **dict.fromkeys(SPOKEN, _Interaction.comment),
     "reply": _Interaction.reply,
     "delete": _Interaction.remove,

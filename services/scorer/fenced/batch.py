@@ -1,5 +1,6 @@
 """What a handler works on: rows held for one transaction, and the records it will put out."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -56,6 +57,8 @@ class Batch:
         self.outputs: list[Output] = []
         self.spans: list[Span] = []
         """They end once the batch is in the log."""
+        self.repaired: Counter[str] = Counter()
+        """By platform: interactions that asking found and nothing had told before."""
         self._cause: Span | None = None
 
     def row(self, key: bytes, shape: type[T]) -> T | None:

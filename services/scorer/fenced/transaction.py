@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from prometheus_client import Counter, Histogram
 
+from rapport.domain.platforms import NAMES
 from rapport.kit.broker import dead_letters
 from services.scorer.fenced.agent import Agent, Handler, Record
 from services.scorer.fenced.applying import apply
@@ -33,6 +34,14 @@ BATCH_RECORDS = Histogram(
     ["agent"],
     buckets=(1, 2, 5, 10, 25, 50, 100, 250, 500),
 )
+REPAIRED = Counter(
+    "rapport_scorer_repaired_interactions",
+    "Comments, mentions, messages and answers that a platform had not pushed and that asking found.",
+    ["platform"],
+)
+# A series that begins with its first one cannot show that one: it has to be there before, as zero.
+for _platform in NAMES:
+    REPAIRED.labels(_platform)
 TRANSACTION_SECONDS = Histogram(
     "rapport_scorer_transaction_seconds", "From the first record taken to the transaction committed.", ["agent"]
 )
@@ -205,6 +214,8 @@ class Transactions:
             await producer.send_offsets_to_transaction(offsets, agent.group)
         await producer.commit_transaction()
         self.committed += 1
+        for platform, many in batch.repaired.items():
+            REPAIRED.labels(platform).inc(many)
         marker = max(
             metadata.offset + count
             for (topic, count, _), metadata in zip(sent, delivered, strict=True)

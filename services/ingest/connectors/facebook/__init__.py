@@ -1,11 +1,12 @@
-"""Facebook Pages: posts, comments, reactions, shares and messages, as Meta's webhooks push them."""
+"""Facebook Pages: posts, comments, reactions, shares and messages, as Meta's webhooks push
+them and as asking finds them."""
 
 from services.ingest.connectors.capabilities import Capabilities
 
 PLATFORM = "facebook"
 CAPABILITIES = Capabilities(
     "Facebook Pages",
-    "webhook",
+    "webhook, and asked with a token",
     {
         "comments": "yes",
         "mentions": "yes",

@@ -1,4 +1,4 @@
-"""Turns Facebook's deliveries for Pages into interactions. Pure.
+"""Turns Facebook's deliveries for Pages, and what a Page is asked for, into interactions. Pure.
 
 - What somebody writes under a post of the Page is a `comment`; what the Page writes there in answer to somebody is a
   `reply`. Right below a post it answers the post: a visitor's on the wall, or nobody's where the post is its own.
@@ -6,8 +6,11 @@
 - The conversation is the post, because a reply names the comment that it answers and not who wrote that.
 - Private messages are read as Instagram's are, by `meta_messages`.
 - Facebook tells a like twice at times, as `like` and as `reaction`: both get the same id.
+- What asking finds becomes what a delivery would have made of it, with the same id. If a comment is hidden by then,
+  nobody says since when: it counts as hidden from the beginning, so whatever was pushed about that is newer.
 
-Source: https://developers.facebook.com/docs/graph-api/webhooks/reference/page
+Source: https://developers.facebook.com/docs/graph-api/webhooks/reference/page and, for what is asked,
+https://developers.facebook.com/docs/graph-api/reference/page-post and …/reference/comment
 """
 
 import hashlib
@@ -18,7 +21,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from rapport.contracts.events import Actor, Interaction, Kind, Medium, Object, Parent
-from services.ingest.hooks import meta
+from services.ingest.hooks import meta, meta_messages, meta_pages
 from services.ingest.hooks.delivery import (
     About,
     Delivery,
@@ -31,6 +34,7 @@ from services.ingest.hooks.delivery import (
 )
 from services.ingest.hooks.meta import sent_at
 from services.ingest.hooks.meta_messages import messaging
+from services.ingest.hooks.meta_pages import Page, Post, path_id, written_at
 
 _POSTS = frozenset({"status", "post", "photo", "video", "album", "link", "event", "note", "reel", "story"})
 _MEDIA: dict[str, tuple[Medium, ...]] = {
@@ -39,6 +43,16 @@ _MEDIA: dict[str, tuple[Medium, ...]] = {
 _ADDED = frozenset({"add", "edit", "edited"})
 _EDITED = frozenset({"edit", "edited"})
 _REMOVED = frozenset({"remove", "delete"})
+
+
+POST_FIELDS = "id,created_time,from,message,attachments{media_type}"
+COUNTED_FIELDS = f"{POST_FIELDS},updated_time,comments.filter(stream).limit(0).summary(true)"
+COMMENT_FIELDS = "id,created_time,from,message,parent{id},attachment{type},is_hidden"
+"""What `posts`, `tagged` and `comments` read of each item."""
+_ITEMS = {"photo": "photo", "album": "album", "video": "video", "link": "link", "share": "link", "event": "event"}
+"""What webhooks call a post, by what it shows."""
+_VIDEOS = frozenset({"video_inline", "video", "video_autoplay", "video_share_youtube"})
+_PICTURES = frozenset({"photo", "sticker", "animated_image_share", "animated_image_video"})
 
 
 class _Person(Struct):
@@ -89,9 +103,112 @@ class _Feed(Struct, kw_only=True):
         return _MEDIA.get(self.item, ())
 
 
+class _Shown(Struct):
+    media_type: str | None = None
+    type: str | None = None
+
+
+class _AllShown(Struct):
+    data: list[_Shown] = []
+
+
+class _Summary(Struct):
+    total_count: int | None = None
+
+
+class _Counted(Struct):
+    summary: _Summary | None = None
+
+
+class _Above(Struct):
+    id: Id | None = None
+
+
+class _Asked(Struct, kw_only=True):
+    """A post or a comment, as the interface has it."""
+
+    id: Id
+    created_time: str | None = None
+    updated_time: str | None = None
+    by: _Person | None = field(default=None, name="from")
+    message: str | None = None
+    attachments: _AllShown | None = None
+    attachment: _Shown | None = None
+    comments: _Counted | None = None
+    parent: _Above | None = None
+    is_hidden: bool | None = None
+
+
 def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     """What a delivery says, change by change. Raises UnreadableError where the whole is not one of a Page."""
     return meta.read(body, "page", lookup, observed_at, _change, messaging)
+
+
+def posts(body: bytes, watched: Watched, observed_at: datetime) -> Page:
+    """A page of the posts on a Page, its own and visitors'. Raises UnreadableError where it is no list."""
+
+    def one(item: _Asked, found: Page) -> None:
+        post, created, updated = path_id(item.id), written_at(item.created_time), sent_at(item.updated_time)
+        summary = item.comments.summary if item.comments else None
+        found.posts.append(Post(post, updated, summary.total_count if summary else None, created))
+        found.saw(created)
+        said = _post(_asked_post(item), watched, observed_at)
+        if said is not None:
+            found.interactions.append(said)
+
+    return meta_pages.page(body, _Asked, one)
+
+
+def tagged(body: bytes, watched: Watched, observed_at: datetime) -> Page:
+    """A page of the posts of others that name a Page. Raises UnreadableError where it is no list."""
+
+    def one(item: _Asked, found: Page) -> None:
+        found.saw(written_at(item.created_time))
+        said = _mention(_asked_post(item), watched, observed_at)
+        if said is None:
+            found.ignored["a post that names nobody"] += 1
+        else:
+            found.interactions.append(said)
+
+    return meta_pages.page(body, _Asked, one)
+
+
+def comments(body: bytes, post: str, watched: Watched, observed_at: datetime) -> Page:
+    """A page of the comments below a post, with their answers. Raises UnreadableError where it is no list."""
+
+    def one(item: _Asked, found: Page) -> None:
+        created, shown = written_at(item.created_time), item.attachment.type if item.attachment else None
+        found.saw(created)
+        feed = _Feed(
+            item="comment", by=item.by, post_id=post, comment_id=item.id, created_time=item.created_time,
+            parent_id=item.parent.id if item.parent else post, message=item.message,
+            photo=shown in _PICTURES or None, video=shown in _VIDEOS or None,
+        )  # fmt: skip
+        said = _comment(feed, watched, observed_at)
+        if said is None:
+            return
+        found.interactions.append(said)
+        if item.is_hidden:
+            about = About(said.object, post, post, created, post)
+            hidden = f"{said.id}#hide-asked"
+            found.interactions.append(
+                interaction(watched, observed_at, about, id=hidden, kind="hide", actor=_page(watched))
+            )
+
+    return meta_pages.page(body, _Asked, one)
+
+
+def messages(body: bytes, watched: Watched, observed_at: datetime) -> Page:
+    """A page of conversations with their newest messages. Raises UnreadableError where it is no list."""
+    return meta_messages.conversations(body, watched, observed_at)
+
+
+def _asked_post(item: _Asked) -> _Feed:
+    shown = item.attachments.data[0].media_type if item.attachments and item.attachments.data else None
+    return _Feed(
+        item=_ITEMS.get(shown or "", "status"), by=item.by, post_id=item.id, created_time=item.created_time,
+        message=item.message,
+    )  # fmt: skip
 
 
 def _change(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None) -> None:

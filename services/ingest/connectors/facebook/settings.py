@@ -13,4 +13,4 @@ class FacebookSettings(ServiceSettings):
     facebook_verify_token: SecretStr = SecretStr("")
     """What Facebook sends to make sure of the address, as entered at the app's webhooks."""
     facebook_api: str = "https://graph.facebook.com/v24.0"
-    """The address of the interface, for what is written."""
+    """The address of the interface, for what is asked and written."""

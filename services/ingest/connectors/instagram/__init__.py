@@ -1,11 +1,12 @@
-"""Instagram: comments, mentions and messages of professional accounts, as Meta's webhooks push them."""
+"""Instagram: comments, mentions and messages of professional accounts, as Meta's webhooks push
+them and as asking finds them."""
 
 from services.ingest.connectors.capabilities import Capabilities
 
 PLATFORM = "instagram"
 CAPABILITIES = Capabilities(
     "Instagram",
-    "webhook",
+    "webhook, and asked with a token",
     {
         "comments": "yes, on ads and live too",
         "mentions": "yes",

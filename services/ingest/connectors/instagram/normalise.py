@@ -1,4 +1,4 @@
-"""Turns Instagram's deliveries into interactions. Pure.
+"""Turns Instagram's deliveries, and what an account is asked for, into interactions. Pure.
 
 - What somebody writes under a post of the account is a `comment`; what the account writes there in answer to somebody
   is a `reply`. A comment of the account that answers nobody says nothing.
@@ -7,26 +7,37 @@
 - The conversation is the medium, because a reply names the comment that it answers and not who wrote that. Instagram
   has one level of replies: an answer to a reply names the comment above both.
 - On an ad `media.id` is the ad's medium, and the `post` is the one that was promoted, where Instagram names it.
-- No comment says when it was written. `occurred_at` is when Meta sent it (`entry.time`; seconds or milliseconds), the
-  last moment at which it can have happened, and `occurred_at_source` is `receipt`.
+- No comment that is pushed says when it was written. `occurred_at` is when Meta sent it (`entry.time`; seconds or
+  milliseconds), the last moment at which it can have happened, and `occurred_at_source` is `receipt`.
 - Edited and deleted comments, likes, shares and follows are not pushed.
+- What asking finds becomes what a delivery would have made of it, with the same id, and says when it was written. If a
+  comment is hidden by then, nobody says since when: it counts as hidden from the beginning.
 
 Source: https://developers.facebook.com/docs/instagram-platform/webhooks/examples and
-https://developers.facebook.com/docs/graph-api/webhooks/reference/instagram
+https://developers.facebook.com/docs/graph-api/webhooks/reference/instagram; for what is asked,
+https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-media/comments
 """
 
 from datetime import datetime
 
 from msgspec import Raw, Struct, field
 
-from rapport.contracts.events import Actor, Interaction, Object, Parent
-from services.ingest.hooks import meta
+from rapport.contracts.events import Actor, Interaction, Object, OccurredAtSource, Parent
+from services.ingest.hooks import meta, meta_messages, meta_pages
 from services.ingest.hooks.delivery import About, Delivery, Id, Lookup, Watched, decode, id_of, interaction
 from services.ingest.hooks.meta_messages import messaging
+from services.ingest.hooks.meta_pages import Page, Paging, Post, each_of, next_page, path_id, written_at
 
 _COMMENTS = frozenset({"comments", "live_comments"})
 _MESSAGES = frozenset({"messages", "message_edit", "message_reactions", "standby"})
 """Of these, `value` is what otherwise stands in `entry[].messaging[]`."""
+
+REPLIES = 50
+"""Of a comment, at once; the most that Instagram gives."""
+MEDIA_FIELDS = "id,timestamp,comments_count"
+REPLY_FIELDS = "id,text,timestamp,username,from,user,parent_id,hidden"
+COMMENT_FIELDS = f"{REPLY_FIELDS},replies.limit({REPLIES}){{{REPLY_FIELDS}}}"
+"""What `media`, `replies` and `comments` read of each item."""
 
 
 class _From(Struct, kw_only=True):
@@ -57,9 +68,100 @@ class _Mention(Struct, kw_only=True):
     """None where the caption of the medium names the account."""
 
 
+class _AskedMedium(Struct, kw_only=True):
+    id: Id
+    timestamp: str | None = None
+    comments_count: int | None = None
+
+
+class _Replies(Struct):
+    data: list[Raw] = []
+    paging: Paging | None = None
+
+
+class _Itself(Struct):
+    id: Id | None = None
+
+
+class _Asked(Struct, kw_only=True):
+    """A comment or a reply, as the interface has it."""
+
+    id: Id
+    text: str | None = None
+    timestamp: str | None = None
+    username: str | None = None
+    by: _From | None = field(default=None, name="from")
+    user: _Itself | None = None
+    """The account itself, where it wrote it."""
+    parent_id: Id | None = None
+    hidden: bool | None = None
+    replies: _Replies | None = None
+
+
 def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     """What a delivery says, change by change. Raises UnreadableError where the whole is not one of Instagram."""
     return meta.read(body, "instagram", lookup, observed_at, _change, messaging)
+
+
+def media(body: bytes, watched: Watched, observed_at: datetime) -> Page:  # noqa: ARG001 - as all of them
+    """A page of an account's posts. They tell nothing themselves. Raises UnreadableError where it is no list."""
+
+    def one(item: _AskedMedium, found: Page) -> None:
+        at = meta.sent_at(item.timestamp)
+        found.saw(at)
+        found.posts.append(Post(path_id(item.id), None, item.comments_count, at))
+
+    return meta_pages.page(body, _AskedMedium, one)
+
+
+def comments(body: bytes, medium: str, watched: Watched, observed_at: datetime) -> Page:
+    """A page of the comments under a post, the newest first, each with its first replies; `partly` has those with more.
+
+    Raises UnreadableError where it is no list.
+    """
+
+    def one(item: _Asked, found: Page) -> None:
+        found.saw(written_at(item.timestamp))
+        _add(item, medium, None, watched, observed_at, found)
+        if item.replies is not None:
+            top = path_id(item.id)
+            where = f"comment {top}: replies"
+            each_of(
+                item.replies.data, where, _Asked, found,
+                lambda reply: _add(reply, medium, top, watched, observed_at, found),
+            )  # fmt: skip
+            if next_page(item.replies.paging):
+                found.partly.append(top)
+
+    return meta_pages.page(body, _Asked, one)
+
+
+def replies(body: bytes, medium: str, top: str, watched: Watched, observed_at: datetime) -> Page:
+    """A page of the replies to a comment under a post. Raises UnreadableError where it is no list."""
+    return meta_pages.page(body, _Asked, lambda item, found: _add(item, medium, top, watched, observed_at, found))
+
+
+def messages(body: bytes, watched: Watched, observed_at: datetime) -> Page:
+    """A page of conversations with their newest messages. Raises UnreadableError where it is no list."""
+    return meta_messages.conversations(body, watched, observed_at)
+
+
+def _add(
+    item: _Asked, medium: str, top: str | None, watched: Watched, observed_at: datetime, found: Page
+) -> None:  # fmt: skip
+    by = item.by or _From(username=item.username)
+    if item.user is not None and item.user.id:
+        by = _From(id=watched.id, username=by.username or item.username)
+    comment = _Comment(id=item.id, by=by, media=_Media(id=medium), parent_id=item.parent_id or top, text=item.text)
+    at = written_at(item.timestamp)
+    said = _comment(comment, watched, observed_at, at, "platform")
+    if said is None:
+        return
+    found.interactions.append(said)
+    if item.hidden:
+        about = About(said.object, said.conversation, said.thread, at, said.post)
+        hidden, account = f"{said.id}#hide-asked", Actor(watched.id, handle=watched.account.handle)
+        found.interactions.append(interaction(watched, observed_at, about, id=hidden, kind="hide", actor=account))
 
 
 def _change(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None) -> None:
@@ -78,7 +180,13 @@ def _change(raw: Raw, watched: Watched, observed_at: datetime, delivery: Deliver
         delivery.interactions.append(found)
 
 
-def _comment(found: _Comment, watched: Watched, observed_at: datetime, sent: datetime | None) -> Interaction | None:
+def _comment(
+    found: _Comment,
+    watched: Watched,
+    observed_at: datetime,
+    at: datetime | None,
+    source: OccurredAtSource = "receipt",
+) -> Interaction | None:
     comment = id_of(found.id or found.comment_id, "id")
     media = found.media or _Media()
     answers = str(found.parent_id) if found.parent_id else None
@@ -89,7 +197,7 @@ def _comment(found: _Comment, watched: Watched, observed_at: datetime, sent: dat
     if by_brand and answers is None:
         return None
     return interaction(
-        watched, observed_at, About(Object(comment), conversation, conversation, sent, post, "receipt"),
+        watched, observed_at, About(Object(comment), conversation, conversation, at, post, source),
         id=comment, kind="reply" if by_brand else "comment", actor=actor, parent=Parent(answers) if answers else None,
         text=found.text,
     )  # fmt: skip

@@ -14,4 +14,4 @@ class InstagramSettings(ServiceSettings):
     instagram_verify_token: SecretStr = SecretStr("")
     """What Meta sends to make sure of the address, as entered at the app's webhooks."""
     instagram_api: str = "https://graph.instagram.com/v24.0"
-    """The address of the interface, for what is written."""
+    """The address of the interface, for what is asked and written."""

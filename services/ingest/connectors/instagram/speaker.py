@@ -3,37 +3,25 @@
 Source: https://developers.facebook.com/docs/instagram-platform/comment-moderation
 """
 
-from typing import Protocol
-
 from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.instagram import PLATFORM
+from services.ingest.connectors.instagram.addresses import Addresses, address_of
 from services.ingest.errands import graph
 from services.ingest.errands.graph import Graph, part
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
 from services.ingest.polling.api import RefusedError, Turns
 
-OF_FACEBOOK = "EA"
-"""How tokens of Facebook Login begin. With those, Instagram is reached through Facebook's address."""
 
-
-class _Addresses(Protocol):
-    """Of the two interfaces."""
-
-    facebook_api: str
-    instagram_api: str
-
-
-def speakers(settings: _Addresses, shared: Shared) -> MakeSpeaker:
+def speakers(settings: Addresses, shared: Shared) -> MakeSpeaker:
     """What speaks for accounts of this platform."""
 
     def make(account: Account, http: GuardedHttp, turns: Turns) -> Speaker:
         token = account.connection["token"]
-        by_facebook = account.connection.get("login") == "facebook" or token.startswith(OF_FACEBOOK)
-        base = settings.facebook_api if by_facebook else settings.instagram_api
-        return InstagramSpeaker(Graph(PLATFORM, base, token, http, turns, shared), account.connection["user"])
+        its = Graph(PLATFORM, address_of(account, settings), token, http, turns, shared)
+        return InstagramSpeaker(its, account.connection["user"])
 
     return graph.speakers(make, shared)
 

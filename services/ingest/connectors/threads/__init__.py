@@ -1,11 +1,11 @@
-"""Threads: replies, mentions, posts and deletions, as Meta's webhooks push them."""
+"""Threads: replies, mentions, posts and deletions, as Meta's webhooks push them and as asking finds them."""
 
 from services.ingest.connectors.capabilities import Capabilities
 
 PLATFORM = "threads"
 CAPABILITIES = Capabilities(
     "Threads",
-    "webhook",
+    "webhook, and asked with a token",
     {
         "comments": "yes",
         "mentions": "yes",

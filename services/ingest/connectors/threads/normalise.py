@@ -1,4 +1,4 @@
-"""Turns Threads' deliveries into interactions. Pure.
+"""Turns Threads' deliveries, and what a profile is asked for, into interactions. Pure.
 
 - Threads names people by username and by nothing else, so that is their id here, also in an account's `staff`. The
   account itself is known as the owner of the root post, and by its handle.
@@ -10,19 +10,23 @@
 - `publish`: what the account itself wrote, anywhere: a `reply` where it names what it answers, a `post` where it says
   that it is none. The documented sample says neither, and might be either: then it is ignored.
 - `delete`: what the account itself deleted. What others delete or edit is not pushed, nor are likes and follows.
+- What asking finds becomes what a delivery would have made of it, with the same id. Asked, Threads does not name the
+  owner of a root post: it is the profile where the post is one of its own. If a reply is hidden by then, nobody says
+  since when: it counts as hidden from the beginning.
 - The conversation is the root post. Where Threads does not name it, it is the thing itself: the app lacks
   `threads_read_replies`, or something was deleted.
 
-Source: https://developers.facebook.com/docs/threads/webhooks
+Source: https://developers.facebook.com/docs/threads/webhooks and, for what is asked,
+https://developers.facebook.com/docs/threads/retrieve-and-manage-replies
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from rapport.contracts.events import Actor, Interaction, Kind, Medium, Object, OccurredAtSource, Parent
-from services.ingest.hooks import meta
+from services.ingest.hooks import meta, meta_pages
 from services.ingest.hooks.delivery import (
     MOST_CHANGES,
     About,
@@ -36,7 +40,13 @@ from services.ingest.hooks.delivery import (
     interaction,
     iso_time_of,
 )
+from services.ingest.hooks.meta_pages import Page, Post, path_id, written_at
 
+POST_FIELDS = "id,username,text,media_type,permalink,timestamp,has_replies"
+REPLY_FIELDS = (
+    "id,username,text,media_type,permalink,timestamp,root_post,replied_to,is_reply,is_reply_owned_by_me,hide_status"
+)
+"""What `posts`, and all others, read of each item."""
 _MEDIA: dict[str, tuple[Medium, ...]] = {
     "IMAGE": ("image",), "CAROUSEL_ALBUM": ("image",), "VIDEO": ("video",), "AUDIO": ("audio",),
 }  # fmt: skip
@@ -75,6 +85,9 @@ class _Post(Struct, kw_only=True):
     timestamp: str | None = None
     deleted_at: str | None = None
     is_reply: bool | None = None
+    is_reply_owned_by_me: bool | None = None
+    hide_status: str | None = None
+    has_replies: bool | None = None
     replied_to: _Ref | None = None
     root_post: _Root | None = None
     owner: _Owner | None = None
@@ -141,6 +154,81 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
             else:
                 delivery.interactions.append(found)
     return delivery
+
+
+def posts(body: bytes, watched: Watched, observed_at: datetime) -> Page:
+    """A page of what a profile posted; a post's `many` is 0 where nobody answered.
+
+    Raises UnreadableError where it is no list.
+    """
+
+    def one(item: _Post, found: Page) -> None:
+        at = written_at(item.timestamp)
+        found.saw(at)
+        found.posts.append(Post(path_id(id_of(item.id, "id")), None, 0 if item.has_replies is False else None, at))
+        if item.media_type == _REPOST:
+            found.ignored[_REPOST] += 1
+            return
+        said = _publish(structs.replace(item, is_reply=False), watched, observed_at, None)
+        if said is not None:
+            found.interactions.append(said)
+
+    return meta_pages.page(body, _Post, one)
+
+
+def replies(body: bytes, root: str, watched: Watched, observed_at: datetime) -> Page:
+    """A page of what was answered below a profile's post. Raises UnreadableError where it is no list."""
+
+    def one(item: _Post, found: Page) -> None:
+        found.saw(written_at(item.timestamp))
+        post = _below(item, root, watched)
+        said = _reply(post, watched, observed_at, None)
+        if said is None:
+            return
+        found.interactions.append(said)
+        if item.hide_status == "HIDDEN":
+            about = About(said.object, said.conversation, said.thread, said.occurred_at, said.post)
+            hidden, profile = f"{said.id}#hide-asked", Actor(watched.id, handle=watched.account.handle)
+            found.interactions.append(interaction(watched, observed_at, about, id=hidden, kind="hide", actor=profile))
+
+    return meta_pages.page(body, _Post, one)
+
+
+def mentions(body: bytes, own: Container[str], watched: Watched, observed_at: datetime) -> Page:
+    """A page of what names a profile; `own` are ids of posts of its own. Raises UnreadableError where it is no list."""
+
+    def one(item: _Post, found: Page) -> None:
+        found.saw(written_at(item.timestamp))
+        said = _mention(_rooted(item, own, watched), watched, observed_at, None)
+        if said is not None:
+            found.interactions.append(said)
+
+    return meta_pages.page(body, _Post, one)
+
+
+def answers(body: bytes, own: Container[str], watched: Watched, observed_at: datetime) -> Page:
+    """A page of what a profile answered, anywhere; `own` as in `mentions`.
+
+    Raises UnreadableError where it is no list.
+    """
+
+    def one(item: _Post, found: Page) -> None:
+        found.saw(written_at(item.timestamp))
+        said = _publish(_rooted(item, own, watched), watched, observed_at, None)
+        if said is not None:
+            found.interactions.append(said)
+
+    return meta_pages.page(body, _Post, one)
+
+
+def _rooted(item: _Post, own: Container[str], watched: Watched) -> _Post:
+    return _below(item, item.root, watched) if item.root in own else item
+
+
+def _below(item: _Post, root: str | None, watched: Watched) -> _Post:
+    """The same, with a root post of the profile."""
+    name = item.username if item.is_reply_owned_by_me else None
+    return structs.replace(item, root_post=_Root(id=root, owner_id=watched.id, username=name))
 
 
 def _accounts(name: str, post: _Post, target: Id | None, lookup: Lookup) -> Sequence[Watched]:

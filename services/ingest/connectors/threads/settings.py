@@ -14,4 +14,4 @@ class ThreadsSettings(ServiceSettings):
     threads_verify_token: SecretStr = SecretStr("")
     """What Meta sends to make sure of the address, as entered at the app's webhooks."""
     threads_api: str = "https://graph.threads.net/v1.0"
-    """The address of the interface, for what is written."""
+    """The address of the interface, for what is asked and written."""

@@ -86,3 +86,21 @@ def test_an_account_stands_as_ingest_says(api: Served, views: Database[Document]
     tell(views, state(brand, name, "attention", why), beat)
     assert api.client.patch(f"/v1/brands/{brand}/accounts/{name}", json={"connection": {}}).status_code == 200
     assert standing(api, brand, name)["state"] == "live"
+
+
+def test_a_page_with_a_token_stands_as_it_is_asked_and_one_without_is_only_pushed(
+    api: Served, views: Database[Document]
+) -> None:
+    brand = own_brand()
+    api.brand(brand)
+    name, page = f"{brand}-f", {"page": f"4{int(datetime.now(UTC).timestamp() * 1e6)}"}
+    body = {"id": name, "platform": "facebook", "handle": "Shop", "connection": {**page, "token": "secret"}}
+    assert api.client.post(f"/v1/brands/{brand}/accounts", json=body).status_code == 201
+    why = "Facebook pushes nothing of this page"
+    tell(views, state(brand, name, "attention", why), Heartbeat(instance=f"ingest-{brand}", behind=()))
+    found = standing(api, brand, name)
+    assert (found["state"], found["why"]) == ("attention", why)
+    assert found["checked_at"] is not None
+    assert api.client.patch(f"/v1/brands/{brand}/accounts/{name}", json={"connection": page}).status_code == 200
+    found = standing(api, brand, name)
+    assert (found["state"], found["checked_at"]) == ("live", None)

@@ -1,0 +1,156 @@
+"""What was looked at of an account whose platform pushes: since when each list, and which posts may have something new.
+
+A look at a list begins where the last complete one began, a little earlier. What it finds there again is told once.
+"""
+
+import logging
+from collections.abc import Container, Iterable
+from datetime import UTC, datetime, timedelta
+
+from rapport.contracts.cursors import Remembered
+from services.ingest import metrics
+from services.ingest.hooks.delivery import Delivery
+from services.ingest.hooks.meta_pages import Post
+from services.ingest.polling.reading import Reading
+
+CLOCKS = timedelta(minutes=5)
+"""How much earlier a look begins: the platform's clock may be behind ours, and a list may show things late."""
+LATE = timedelta(hours=6)
+"""Below a post that has changed, what is this much older than the last look is told as well, if it was not before: it
+was held back, or shown late."""
+MOST_TOLD = 5_000
+"""Ids of interactions that are known to be told. What was told before is told again, and counts once."""
+MOST_READ = 2_000
+NEW_FOR = timedelta(days=30)
+"""A post that is seen for the first time and is older than this is not asked for its comments: only how many there are
+is remembered."""
+BUSY_FOR = timedelta(days=7)
+MOST_BUSY = 10
+"""Older posts that are asked each time, because somebody commented on them lately."""
+MOST_PROBLEMS = 100
+"""Of an account, in the log: each kind once."""
+_HIDINGS = frozenset({"hide", "unhide"})
+
+
+class Looks:
+    """For one account under one lease. For one event loop."""
+
+    def __init__(self, reading: Reading, log: logging.Logger) -> None:
+        self._reading = reading
+        self._log = log
+        self._told: dict[str, None] = {}
+        self._read: dict[str, datetime] = {}
+        """When each post was last read to its end: after a limit, those that were read are not read again."""
+        self._problems: set[str] = set()
+        self._busy: dict[str, tuple[str, datetime]] = {}
+        """The list of each post that was commented on lately, and when; the latest last."""
+
+    def since(self, list_: str) -> datetime:
+        """From when on a list has to be looked at: not from before the account was connected, or connected again."""
+        found, connected_at = self._reading.position(list_), self._reading.account.connected_at
+        try:
+            at = max(connected_at, datetime.fromisoformat(found).astimezone(UTC)) if found else connected_at
+        except (ValueError, OverflowError):
+            at = connected_at
+        return at - CLOCKS
+
+    async def done(self, list_: str, at: datetime) -> None:
+        """A list has been looked at to its end; the look began at `at`. Raises as `Reading.found`."""
+        await self._reading.found([], [], [], list_, at.isoformat())
+
+    async def tell(
+        self, found: Delivery, since: datetime, things: Iterable[Remembered] = (), *, below: str | None = None
+    ) -> None:
+        """Puts into the log what was written since then and was not told yet. Raises as `Reading.found`.
+
+        `below` is the list of the post that it stands below.
+        """
+        self._tell_problems(found)
+        said = {
+            one.id: one
+            for one in found.interactions
+            if one.kind not in _HIDINGS and one.occurred_at >= since and one.id not in self._told
+        }
+        # A comment that is hidden is told with its hiding; that it is hidden by now is no news of its own.
+        hidings = [
+            one for one in found.interactions if one.kind in _HIDINGS and one.object.id in said
+        ]  # fmt: skip
+        remembered = list(things)
+        if not said and not remembered:
+            return
+        ordered = [*sorted(said.values(), key=lambda one: one.occurred_at), *hidings]
+        await self._reading.found(ordered, [], remembered, "", None)
+        for one in ordered:
+            self._told[one.id] = None
+            if below is not None and one.post is not None:
+                self._busy.pop(one.post, None)
+                self._busy[one.post] = below, one.occurred_at
+        while len(self._told) > MOST_TOLD:
+            del self._told[next(iter(self._told))]
+
+    def busy(self, list_: str, others: Container[str]) -> list[str]:
+        """The posts of a list, other than these, that were commented on lately, the latest first."""
+        oldest = self._reading.now() - BUSY_FOR
+        self._busy = {post: known for post, known in self._busy.items() if known[1] > oldest}
+        found = [post for post, (its, _) in self._busy.items() if its == list_ and post not in others]
+        return found[: -MOST_BUSY - 1 : -1]
+
+    def gone(self, post: Post) -> None:
+        """A post cannot be seen any more."""
+        self._busy.pop(post.id, None)
+
+    def due(self, post: Post, since: datetime) -> bool:
+        """Whether a post may have comments that were not seen."""
+        known = self._count(post.id)
+        if post.many is not None and known is not None and post.many != known:
+            return True
+        if post.many == 0:
+            return False
+        if post.updated_at is not None:
+            return post.updated_at >= max(since, self._read.get(post.id, since) - CLOCKS)
+        if post.many is not None:
+            return known is None and (post.at is None or post.at > since - NEW_FOR)
+        # Nothing tells whether there is something new: unless it was read since the last complete look.
+        return self._read.get(post.id, since) <= since + CLOCKS
+
+    def counted(self, post: Post) -> list[Remembered]:
+        """What has to be remembered of a post whose comments are all told, or are older than any that count."""
+        if not post.many or self._count(post.id) == post.many:
+            return []
+        account = self._reading.account
+        return [
+            Remembered(
+                account=account.id, thing=_thing(post.id), kind="post", actor=account.id, conversation=post.id,
+                seen_at=self._reading.now(), claim=self._reading.claim, version=str(post.many),
+            )
+        ]  # fmt: skip
+
+    def read(self, post: Post, at: datetime) -> None:
+        """A post's comments have been read to their end; that began at `at`."""
+        self._read.pop(post.id, None)
+        self._read[post.id] = at
+        while len(self._read) > MOST_READ:
+            del self._read[next(iter(self._read))]
+
+    def from_when(self, since: datetime) -> datetime:
+        """From when on comments below a post that has changed are told."""
+        return max(since - LATE, self._reading.account.connected_at - CLOCKS)
+
+    def _tell_problems(self, found: Delivery) -> None:
+        account = self._reading.account
+        for where, why in found.problems:
+            kind = f"{where.rstrip('0123456789[]')}: {why}"
+            if kind in self._problems or len(self._problems) >= MOST_PROBLEMS:
+                continue  # it is on the same page at each look
+            self._problems.add(kind)
+            metrics.REJECTED.labels(account.platform, "change").inc()
+            self._log.error("%s %s: %s is skipped: %s", account.platform, account.id, where, why)
+
+    def _count(self, post: str) -> int | None:
+        found = self._reading.remembered(_thing(post))
+        version = found.version if found is not None else None
+        return int(version) if version is not None and version.isascii() and version.isdecimal() else None
+
+
+def _thing(post: str) -> str:
+    return f"{post}/comments"

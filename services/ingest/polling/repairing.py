@@ -1,0 +1,200 @@
+"""Reads an account of one of Meta's platforms, list by list, for what its webhook may have left out.
+
+Each list has a position of its own: when its last complete look began. Lists that need a permission of their own are
+optional: where it is missing they are left out for a day, and their positions stay, so nothing is skipped for good.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from services.ingest.hooks.delivery import Delivery, Watched
+from services.ingest.hooks.meta_pages import Page, Post
+from services.ingest.polling.api import AttentionError, RefusedError
+from services.ingest.polling.graph import PAGE, DeniedError, Graph, UnseenError
+from services.ingest.polling.looks import Looks
+from services.ingest.polling.reading import Reading
+
+EVERY_SECONDS = 600.0
+DEEP_EVERY = timedelta(days=1)
+"""How often older posts are looked at, too; and after every outage that was longer than `OUTAGE`."""
+OUTAGE = timedelta(hours=1)
+OFF_FOR = timedelta(days=1)
+"""How long a list is left out for which a permission is missing."""
+DEEP = "deep"
+
+ReadPage = Callable[[bytes, Watched, datetime], Page]
+
+
+class Listed(NamedTuple):
+    """A list of an account. `look` is told from when on, and when this look began."""
+
+    name: str
+    look: Callable[[datetime, datetime], Awaitable[None]]
+    needed: bool = False
+    """Whether the account needs attention where the list is refused."""
+
+
+class PostList(NamedTuple):
+    """A list of posts that people comment on."""
+
+    path: str
+    fields: str
+    read: ReadPage
+    deep_pages: int
+    """How many are looked at, of 100 posts each, where it is not only the newest."""
+    told: bool = True
+    """Whether the posts themselves are told."""
+
+
+class RepairingReader:
+    """A Reader, but for the lists that a platform has."""
+
+    streams = False
+    repair_seconds = EVERY_SECONDS
+
+    def __init__(
+        self,
+        id: str,
+        its: Graph,
+        reading: Reading,
+        watched: Callable[[], Watched],
+        now: Callable[[], datetime],
+        log: logging.Logger,
+    ) -> None:
+        """`id` is the account's on the platform."""
+        self._id = id
+        self._graph = its
+        self._reading = reading
+        self._watched = watched
+        self._now = now
+        self._log = log
+        self._looks = Looks(reading, log)
+        self._off: dict[str, datetime] = {}
+        self._checked_at: datetime | None = None
+        self._deep = False
+
+    @property
+    def every_seconds(self) -> float:
+        """See Reader. Less often where the platform's limit comes near."""
+        return EVERY_SECONDS * self._graph.usage.slower()
+
+    async def itself(self) -> str:
+        """See Reader."""
+        return self._id
+
+    def stream(self) -> AsyncIterator[None]:
+        """See Reader: there is none."""
+        raise NotImplementedError
+
+    def lists(self) -> Sequence[Listed]:
+        """The account's lists, the most important first."""
+        raise NotImplementedError
+
+    async def unsubscribed(self) -> str | None:
+        """What to do where the platform pushes nothing of this account; None where it does, or does not say."""
+        return None
+
+    async def read(self) -> None:
+        """See Reader."""
+        began = self._now()
+        self._deep = self._is_deep(began)
+        for each in self.lists():
+            await self._look(each)
+        if self._deep:
+            await self._looks.done(self._named(DEEP), began)
+            self._graph.relax()
+        await self._check(began)
+
+    async def comments(self, post: Post, below: str, since: datetime) -> None:
+        """Tells what was written below a post of the list `below` since then. Raises as `read`, and UnseenError."""
+        raise NotImplementedError
+
+    async def look_at_posts(self, its: PostList, since: datetime, at: datetime) -> None:
+        """Looks at a list of posts: tells them, and the comments of those that changed, the latest first."""
+        listed: set[str] = set()
+        pages = 0
+        async for page in self._graph.pages(its.path, its.path, {"fields": its.fields}, self._reader(its.read)):
+            if its.told:
+                await self._looks.tell(page, since)
+            listed |= {post.id for post in page.posts}
+            await self._look_at(page.posts, its.path, since, at)
+            pages += 1
+            if pages >= (its.deep_pages if self._deep else 1):
+                break
+        await self._look_at([Post(post) for post in self._looks.busy(its.path, listed)], its.path, since, at)
+
+    async def look_back(
+        self, kind: str, path: str, query: Mapping[str, str], read: ReadPage, since: datetime, most: int = PAGE, *,
+        below: str | None = None,
+    ) -> None:  # fmt: skip
+        """Tells what a list has that begins with the newest, back to `since`. `kind` and `most` as in `Graph.pages`.
+
+        `below` is the list of the post whose comments they are.
+        """
+        async for page in self._graph.pages(kind, path, query, self._reader(read), most):
+            await self._looks.tell(page, since, below=below)
+            if page.oldest is not None and page.oldest < since:
+                return
+
+    def _reader(self, read: ReadPage) -> Callable[[bytes], Page]:
+        asked_at = self._now()  # before the answer: what is hidden in it may be shown again after
+        return lambda body: read(body, self._watched(), asked_at)
+
+    async def _look(self, each: Listed) -> None:
+        name, at = self._named(each.name), self._now()
+        if self._off.get(name, at) > at:
+            return
+        try:
+            await each.look(self._looks.since(name), at)
+        except (DeniedError, RefusedError) as error:
+            if each.needed:
+                raise AttentionError(str(error)) from None
+            self._off[name] = at + OFF_FOR
+            account = self._reading.account
+            self._log.info("%s %s: %s is left out for a day: %s", account.platform, account.id, each.name, error)
+            return
+        await self._looks.done(name, at)
+
+    async def _look_at(self, posts: Sequence[Post], below: str, since: datetime, at: datetime) -> None:
+        due = [post for post in posts if self._looks.due(post, since)]
+        for post in sorted(due, key=lambda one: one.updated_at or one.at or at, reverse=True):
+            try:
+                await self.comments(post, below, self._looks.from_when(since))
+            except UnseenError:
+                self._looks.gone(post)  # that says nothing of its comments: it may only be hidden from us
+                continue
+            self._looks.read(post, at)
+            await self._looks.tell(Delivery(), since, self._looks.counted(post))
+        others = [seen for post in posts if post not in due for seen in self._looks.counted(post)]
+        await self._looks.tell(Delivery(), since, others)
+
+    def _named(self, list_: str) -> str:
+        return f"{list_}@{self._id}"
+
+    def _is_deep(self, now: datetime) -> bool:
+        found = self._reading.position(self._named(DEEP))
+        first = self.lists()[0].name
+        try:
+            return (
+                found is None
+                or now - datetime.fromisoformat(found).astimezone(UTC) > DEEP_EVERY
+                or now - self._looks.since(self._named(first)) > OUTAGE
+            )
+        except (ValueError, OverflowError):
+            return True
+
+    async def _check(self, now: datetime) -> None:
+        """Whether the platform pushes: once a day, and each time until it does."""
+        if self._checked_at is not None and now - self._checked_at < OFF_FOR:
+            return
+        try:
+            lacking = await self.unsubscribed()
+        except (DeniedError, RefusedError) as error:
+            account = self._reading.account
+            self._log.info("%s %s: whether it is subscribed is unknown: %s", account.platform, account.id, error)
+            lacking = None
+        if lacking is not None:
+            raise AttentionError(lacking, complete=True)
+        self._checked_at = now
