@@ -286,6 +286,14 @@ ALERTS = (
         TICKET,
         "The account {{ $labels.account }} on {{ $labels.platform }} stops being connected within 14 days.",
     ),
+    Alert(
+        "RapportChargesHigh",
+        "max by (environment, platform) (rapport_charges_month_dollars)"
+        " > 0.8 * (max by (environment, platform) (rapport_charges_budget_dollars) > 0)",
+        "5m",
+        TICKET,
+        "{{ $labels.platform }} has charged more than 80 % of what it may in this month.",
+    ),
 )
 
 

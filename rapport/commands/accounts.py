@@ -4,6 +4,7 @@ import getpass
 import sys
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from rapport.commands import client
 from rapport.commands.options import Json, fail, print_json, print_table, say
+from rapport.domain.charges import CHARGING, MOST_FOLLOWERS, money
 from rapport.domain.platforms import platform_name
 
 MOST_TOKEN = 2_048
@@ -37,6 +39,13 @@ Connection = Annotated[
 ]
 AskToken = Annotated[
     bool, typer.Option("--ask-token", help="Ask for the platform's access token, so that it is in no shell's history.")
+]
+Followers = Annotated[
+    int | None,
+    typer.Option(min=0, max=MOST_FOLLOWERS, help="Of an X account: its followers, to see what it may cost."),
+]
+Mentions = Annotated[
+    int | None, typer.Option(min=0, max=MOST_FOLLOWERS, help="Of an X account: replies and mentions in a month.")
 ]
 Staff = Annotated[
     list[str] | None, typer.Option(metavar="ID", help="Somebody of the staff, by their id on the platform; repeatable.")
@@ -91,13 +100,19 @@ def add(
     connection: Connection = None,
     ask_token: AskToken = False,
     staff: Staff = None,
+    followers: Followers = None,
+    mentions: Mentions = None,
     data: client.Place = None,
     as_json: Json = False,
 ) -> None:
     """Connect an account, and print the secret that signs its interactions. It is shown only once.
 
     With --connect, the account's owner agrees in a browser. An account that is there gets a new token.
+
+    X charges for each event. What that may come to is printed first; `rapport accounts cost` asks without connecting.
     """
+    if platform in CHARGING:
+        say("\n".join(_expected(data, brand, followers, mentions)), err=True)
     if connect:
         if connected_at is not None or staff or ask_token:
             raise typer.BadParameter("--connect takes --connection alone; change the account afterwards")
@@ -142,6 +157,31 @@ def change(
         print_json(changed)
     else:
         say(f"changed {changed['id']}")
+
+
+@app.command()
+def cost(
+    brand: Brand,
+    followers: Followers = None,
+    mentions: Mentions = None,
+    month: Annotated[str | None, typer.Option(help="Such as 2026-11. Default: the current one.")] = None,
+    data: client.Place = None,
+    as_json: Json = False,
+) -> None:
+    """Say what X charged for a client's accounts in a month, and what another account there may cost."""
+    asked: dict[str, Any] = {} if month is None else {"month": month}
+    charged = client.call(data, "GET", client.path("brands", brand, "charges"), **asked)
+    if as_json:
+        print_json({"charged": charged, "expected": _ask_expected(data, brand, followers, mentions)})
+        return
+    say(f"charged in {charged['month']}: {_dollars(charged['dollars'])}")
+    for each in charged["accounts"]:
+        say(f"  {each['account']}: {_dollars(each['dollars'])}")
+        for event in each["events"]:
+            price = "no price known" if event["price"] is None else _dollars(event["dollars"])
+            say(f"    {event['count']:,} x {event['event']}: {price}")
+    say(f"not counted: {'; '.join(charged['not_counted'])}")
+    say("\n".join(_expected(data, brand, followers, mentions)))
 
 
 @app.command()
@@ -214,6 +254,29 @@ def list_(brand: Brand, data: client.Place = None, as_json: Json = False) -> Non
             "expires_at": "connected until",
         }  # fmt: skip
         print_table(columns, found)
+
+
+def _ask_expected(data: Path | None, brand: str, followers: int | None, mentions: int | None) -> Any:
+    known = {"followers": followers, "mentions": mentions}
+    asked: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
+    return client.call(data, "GET", client.path("brands", brand, "charges", "expected"), **asked)
+
+
+def _expected(data: Path | None, brand: str, followers: int | None, mentions: int | None) -> list[str]:
+    """What an account on X may cost in a month, in words."""
+    found = _ask_expected(data, brand, followers, mentions)
+    prices = f"prices of {found['prices_read_on']}: {found['prices_source']}"
+    if found["low"] is None:
+        return [f"X charges for each event; name --followers or --mentions to see what that may come to ({prices})"]
+    lines = [f"expected on X: {_dollars(found['low'])} to {_dollars(found['high'])} a month ({prices})"]
+    for part in found["parts"]:
+        range_ = f"{part['fewest']:,} to {part['most']:,}, {_dollars(part['low'])} to {_dollars(part['high'])}"
+        lines.append(f"  {part['name']}: {range_}")
+    return [*lines, f"  it assumes: {'; '.join(found['assumes'])}"]
+
+
+def _dollars(amount: float) -> str:
+    return money(Decimal(str(amount)))
 
 
 def _asked(secret: str) -> str:

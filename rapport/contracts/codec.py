@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from rapport.contracts.charges import Charge
 from rapport.contracts.controls import Control
 from rapport.contracts.cursors import Cursor
 from rapport.contracts.errands import Errand
@@ -40,6 +41,7 @@ SCHEMA: Mapping[str, Any] = {
     "rapport.brand.v1": Brand,
     "rapport.cursor.v1": Cursor,
     "rapport.errand.v1": Errand,
+    "rapport.charge.v1": Charge,
 }
 """What decodes each type. The names are the public contract; the structs are this version's reading of it."""
 

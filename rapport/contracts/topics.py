@@ -121,6 +121,16 @@ ERRANDS = Topic(
     fixed=CURSORS.fixed,
     config={**_kept(KEPT_DAYS), **_LOG_TIME},
 )
+CHARGES = Topic(
+    name="rapport.charges.v1",
+    key=("platform", "brand"),
+    types=("rapport.charge.v1",),
+    writers=("ingest",),
+    readers=("projector",),
+    # Each record costs money, so there will never be more than one partition takes.
+    fixed=1,
+    config={**_kept(KEPT_DAYS), **_LOG_TIME},
+)
 
 SCORER_GROUP = "rapport-scorer"
 SCORER_APPLICATION = "rapport-1"
@@ -184,6 +194,7 @@ CATALOGUE: tuple[Topic, ...] = (
     BRANDS,
     CURSORS,
     ERRANDS,
+    CHARGES,
     EXCHANGES_CHANGELOG,
     RELATIONSHIPS_CHANGELOG,
     *DEAD_LETTERS,

@@ -31,6 +31,8 @@ from services.api.brands.repository import Brands
 from services.api.calendar import routes as calendar
 from services.api.campaigns import routes as campaigns
 from services.api.channels import routes as channels
+from services.api.charges import gauges as charge_gauges
+from services.api.charges import routes as charges
 from services.api.communities import routes as communities
 from services.api.connecting import renewing
 from services.api.connecting import routes as connecting
@@ -68,6 +70,7 @@ log = logging.getLogger("rapport.api")
 ROUTES = (
     brands,
     accounts,
+    charges,
     connecting,
     policy,
     channels,
@@ -106,6 +109,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         environment=settings.environment,
         signing_secret=_signing_secret(settings),
         sealer=settings.sealer,
+        pricing=settings.pricing,
     )
 
     vendors = Connecting(settings)
@@ -184,6 +188,7 @@ async def _connect(settings: ApiSettings, context: Context, broker: Broker, vend
         _publish(settings, context, broker),
         _watch_mongodb(context),
         gauges.keep(context.database),
+        charge_gauges.keep(context.database, context.pricing),
         renewing.keep(context.database),
         Renewing(context, vendors).run(),
     )

@@ -1,17 +1,21 @@
 """Settings of the API and of the projector."""
 
+from decimal import Decimal
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
+from rapport.domain.charges import Prices, prices_of
 from rapport.kit.config import (
     MongoSettings,
     OutgoingSettings,
     PublicSettings,
     ReaderSettings,
     SealingSettings,
+    ServiceSettings,
     TracedSettings,
 )
+from services.api.charges.service import Pricing
 
 _NONE = SecretStr("")
 
@@ -66,7 +70,27 @@ class ConnectingSettings(OutgoingSettings):
         return value.rstrip("/")
 
 
-class ApiSettings(PublicSettings, MongoSettings, SealingSettings, ConnectingSettings):
+class ChargingSettings(ServiceSettings):
+    """What X costs, and what it may."""
+
+    x_monthly_budget: Decimal = Field(default=Decimal(0), ge=0, le=10_000_000, allow_inf_nan=False)
+    """Dollars a month. `RapportChargesHigh` alerts at 80 % of it; nothing is stopped. 0: no limit."""
+    x_prices: str = ""
+    """Prices other than those of `rapport.domain.charges`, in dollars: `like.create=0.001,block.*=0.001`."""
+
+    @field_validator("x_prices")
+    @classmethod
+    def _are_prices(cls, value: str) -> str:
+        prices_of(value)
+        return value
+
+    @property
+    def pricing(self) -> Pricing:
+        """Both."""
+        return Pricing(Prices.x(prices_of(self.x_prices)), self.x_monthly_budget or None)
+
+
+class ApiSettings(PublicSettings, MongoSettings, SealingSettings, ConnectingSettings, ChargingSettings):
     """The API's and the portal's, from `RAPPORT_…`."""
 
     port: int = 8000

@@ -3,8 +3,10 @@
 import asyncio
 import functools
 import logging
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +14,10 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from rapport.contracts import codec
+from rapport.contracts.charges import Charge
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Interaction
-from rapport.contracts.topics import ENGAGEMENTS, key_of, partition_of
+from rapport.contracts.topics import CHARGES, ENGAGEMENTS, key_of, partition_of
 from rapport.domain.exchanges import addressing
 from rapport.kit import tracing
 from rapport.kit.broker.producer import ACKNOWLEDGED_WITHIN_SECONDS, NotAcknowledgedError, Producer, Record, Tombstone
@@ -59,6 +62,18 @@ def control_record(away: FollowerAway) -> Record:
         key=key,
         value=codec.encode(away),
         headers=codec.headers("rapport.control.v1", id=away.id, source=SOURCE),
+    )
+
+
+def charge_record(charge: Charge) -> Record:
+    """The record of something that a platform charges for."""
+    key = key_of(charge.platform, charge.brand or "")
+    return Record(
+        topic=CHARGES.name,
+        partition=partition_of(key, CHARGES.partitions),
+        key=key,
+        value=codec.encode(charge),
+        headers=codec.headers("rapport.charge.v1", id=charge.id, source=SOURCE, time=charge.at.isoformat()),
     )
 
 
@@ -115,6 +130,8 @@ class Broker:
         self._log = log
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._waiting = 0
+        self.failed_at = -math.inf
+        """When it was last not known that the broker has something, by the monotonic clock."""
         self._thread = threading.Thread(target=self._send_all, name="producer", daemon=True)
 
     def probe(self, name: str) -> Probe:
@@ -137,6 +154,7 @@ class Broker:
         try:
             await self._append(records, within)
         except NotAcknowledgedError as error:
+            self.failed_at = time.monotonic()
             _end(records, str(error))
             raise
         _end(records)

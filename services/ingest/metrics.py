@@ -45,6 +45,9 @@ REPAIRED = Counter(
 QUOTA = Gauge(
     "rapport_ingest_quota_left", "Units of a platform's daily quota that this process may spend", ("platform",)
 )
+SUBSCRIPTIONS = Gauge(
+    "rapport_ingest_subscriptions", "Subscriptions of the application at a platform, as last listed", ("platform",)
+)
 ASKED = Counter("rapport_ingest_platform_requests_total", "Requests to a platform by outcome", ("platform", "outcome"))
 ERRANDS = Counter(
     "rapport_ingest_errands_total", "Answers, hidings and likes by how they ended", ("platform", "deed", "outcome")

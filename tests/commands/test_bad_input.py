@@ -39,6 +39,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "accounts add": ("museum", "museum-desk", "--platform", "desk", "--handle", "museum"),
     "accounts change": ("museum", "museum-desk", "--handle", "museum"),
     "accounts check": ("museum",),
+    "accounts cost": ("museum",),
     "accounts disconnect": ("museum", "museum-desk"),
     "accounts rotate-secret": ("museum", "museum-desk"),
     "accounts list": ("museum",),

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from rapport import partitions
-from rapport.contracts.topics import ALERTS_DEAD, BRANDS, CATALOGUE, CONVERSATIONS, CURSORS, ERRANDS
+from rapport.contracts.topics import ALERTS_DEAD, BRANDS, CATALOGUE, CHARGES, CONVERSATIONS, CURSORS, ERRANDS
 from rapport.kit.config import ServiceSettings
 
 
@@ -26,6 +26,7 @@ def test_topics_without_a_count_of_their_own_have_as_many_as_the_setting_says(
         BRANDS.name: 1,
         CURSORS.name: 12,
         ERRANDS.name: 12,
+        CHARGES.name: 1,
     }
     assert (BRANDS.partitions, CONVERSATIONS.partitions, ALERTS_DEAD.partitions) == (1, 48, 48)
 

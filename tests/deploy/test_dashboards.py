@@ -32,6 +32,10 @@ QUIET = (
     "rapport_ingest_stream_position_timestamp_seconds",
     # No account of the demonstration has a token.
     "rapport_account_ends_timestamp_seconds",
+    # And none is on X, where no limit is set.
+    "rapport_charges_account_dollars",
+    "rapport_charges_budget_dollars",
+    "rapport_ingest_subscriptions",
     'status=~"5.."',
 )
 """Nothing is counted of these while all is well. The query has to be valid all the same."""

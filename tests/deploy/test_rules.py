@@ -317,6 +317,16 @@ CASES: tuple[Case, ...] = (
         15,
         5,
     ),
+    Case(
+        "RapportChargesHigh",
+        (
+            Series('rapport_charges_month_dollars{platform="x",job="rapport-api"}', 79, 81),
+            Series('rapport_charges_budget_dollars{platform="x",job="rapport-api"}', 100, 100),
+        ),
+        {"platform": "x"},
+        15,
+        5,
+    ),
 )
 
 

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from rapport.contracts import codec, rows
 from rapport.contracts.controls import PolicyRule
 from rapport.contracts.events import Account
-from rapport.domain import local_times
+from rapport.domain import charges, local_times
 from rapport.domain.communities import community
 from rapport.domain.communities import text as community_text
 from rapport.domain.policies import business_time
 from rapport.kit import mail_address
 from services.api.accounts import connections
 from services.api.calendar import times as plan_times
+from services.api.charges import service as charging
 from services.api.connecting.vendors import vendor
 from services.api.connecting.vendors.asking import VendorError
 from services.api.http import ids, paging
@@ -39,8 +40,13 @@ from services.imports.table import open_table
 from services.ingest import submission
 from services.ingest.connectors.bluesky import frames as bluesky_frames
 from services.ingest.connectors.bluesky import source as bluesky_source
+from services.ingest.connectors.linkedin import normalise as linkedin
+from services.ingest.connectors.tiktok import answers as tiktok_answers
+from services.ingest.connectors.tiktok import listed as tiktok
+from services.ingest.connectors.x import normalise as x
 from services.ingest.hooks import meta_pages
-from services.ingest.hooks.delivery import UnreadableError
+from services.ingest.hooks.delivery import UnreadableError, Watched
+from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
 from services.notifier import outbox
 from services.notifier.channels import DeliveryError, webhook
 from tests.deliveries import HOOKS, META
@@ -162,6 +168,57 @@ mastodon_outbox = as_json(
     )
     | plain
 )  # fmt: skip
+odd_numbers = st.sampled_from([0, -1, 1e308, 10**30, "9" * 400, 1_795_953_600, 1_795_953_600_000])
+linkedin_page = as_json(
+    st.fixed_dictionaries(
+        {"elements": st.lists(
+            st.fixed_dictionaries(
+                {"action": st.sampled_from(["COMMENT", "COMMENT_EDIT", "COMMENT_DELETE", "LIKE", "SHARE"]) | words},
+                optional={"organizationalEntity": st.just("urn:li:organization:1") | words, "sourcePost": words,
+                          "generatedActivity": words, "lastModifiedAt": odd_numbers | plain,
+                          "decoratedGeneratedActivity": plain | st.fixed_dictionaries({"comment": shaped(
+                              "entity", "owner", "text", "object", "parentComment")})},
+            )
+            | plain,
+            max_size=4,
+        )},
+        optional={"paging": plain | st.fixed_dictionaries({"count": st.integers() | plain, "links": plain})},
+    )
+    | plain
+)  # fmt: skip
+tiktok_comment = st.fixed_dictionaries(
+    {"comment_id": st.integers() | words},
+    optional={"create_time": odd_numbers | plain, "text": words | plain, "owner": st.booleans() | plain,
+              "status": st.sampled_from(["HIDDEN", "PUBLIC"]) | plain, "replies": st.integers() | plain,
+              "unique_identifier": words | plain, "username": words, "parent_comment_id": words | st.integers()},
+)  # fmt: skip
+tiktok_answer = as_json(
+    st.fixed_dictionaries(
+        {"code": st.sampled_from([0, 0, 0, 40100, 40105, 40001, 40002, 50000]) | plain},
+        optional={"message": words | plain, "data": plain | st.fixed_dictionaries(
+            {}, optional={"comments": st.lists(tiktok_comment | plain, max_size=3), "cursor": plain,
+                          "videos": st.lists(shaped("item_id", "comments", "create_time"), max_size=3),
+                          "has_more": st.booleans() | plain})},
+    )
+    | plain
+)  # fmt: skip
+x_page = as_json(
+    st.fixed_dictionaries(
+        {"data": st.lists(
+            st.fixed_dictionaries(
+                {"id": words, "author_id": words},
+                optional={"text": words, "created_at": typed, "conversation_id": words, "entities": plain,
+                          "referenced_tweets": plain, "in_reply_to_user_id": words, "note_tweet": plain},
+            )
+            | plain,
+            max_size=4,
+        )},
+        optional={"meta": shaped("next_token"), "includes": plain},
+    )
+    | plain
+)  # fmt: skip
+WATCHED = Watched("b", ACCOUNT, "urn:li:organization:1", frozenset(["urn:li:organization:1"]))
+TIKTOK_REFUSES = (AttentionError, LimitedError, RefusedError, AwayError, UnreadableError)
 table = st.binary() | words.map(lambda text: ("id,text\n" + text).encode("utf-8", "surrogatepass"))
 
 
@@ -196,6 +253,25 @@ CASES: dict[str, Case] = {
         (codec.UndecodableError,),
     ),
     "rapport/contracts/rows.py:parts_of": Case(rows.parts_of, as_json(plain), (msgspec.DecodeError,)),
+    "rapport/domain/charges.py:prices_of": Case(
+        charges.prices_of,
+        words | st.lists(st.sampled_from(["like.create", "=", "0.1", ",", "*", ".", "1e9"])).map("".join),
+        (ValueError,),
+    ),
+    "services/api/charges/service.py:typed_number": Case(charging.typed_number, words | typed, (ValueError,)),
+    "services/ingest/connectors/linkedin/normalise.py:asked": Case(
+        lambda body: linkedin.asked(body, WATCHED, NOW), linkedin_page, (UnreadableError,)
+    ),
+    "services/ingest/connectors/tiktok/answers.py:checked": Case(
+        lambda body: tiktok_answers.checked(body, dict[str, Any]), tiktok_answer, TIKTOK_REFUSES
+    ),
+    "services/ingest/connectors/tiktok/listed.py:comments": Case(
+        lambda body: tiktok.comments(body, "7", None, WATCHED, NOW), tiktok_answer, TIKTOK_REFUSES
+    ),
+    "services/ingest/connectors/tiktok/listed.py:videos": Case(tiktok.videos, tiktok_answer, TIKTOK_REFUSES),
+    "services/ingest/connectors/x/normalise.py:mentions": Case(
+        lambda body: x.mentions(body, WATCHED, NOW), x_page, (UnreadableError,)
+    ),
     "rapport/domain/policies/business_time.py:zone": Case(business_time.zone, words, (ValueError, OSError)),
     "rapport/domain/communities/community.py:condition": Case(
         lambda value: community.condition(*value),

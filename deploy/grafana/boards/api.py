@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from deploy.grafana.panels import Query, filled, graph, page, runbooks
+from deploy.grafana.panels import Column, Query, filled, graph, listing, page, runbooks
 from deploy.grafana.parts import loop, percentiles, quantile, rate
 
 
@@ -67,6 +67,33 @@ def board() -> Dashboard:
                             rate("rapport_account_token_renewals_total", "platform, outcome"),
                             "{{platform}} {{outcome}}",
                         ),
+                    ),
+                ],
+            ),
+            (
+                "What X charges",
+                [
+                    runbooks(
+                        graph(
+                            "This month",
+                            "Dollars since the month began, and the limit that was set (RAPPORT_X_MONTHLY_BUDGET).",
+                            "currencyUSD",
+                            Query("max by (platform) (rapport_charges_month_dollars{$E})", "{{platform}}"),
+                            Query(
+                                "max by (platform) (rapport_charges_budget_dollars{$E}) > 0", "limit of {{platform}}"
+                            ),
+                        ),
+                        "RapportChargesHigh",
+                    ),
+                    listing(
+                        "By account",
+                        "The dearest accounts of this month.",
+                        Query("topk(20, max by (platform, account) (rapport_charges_account_dollars{$E}))", "Dollars"),
+                        columns=[
+                            Column("account", "Account"),
+                            Column("platform", "Platform"),
+                            Column("Dollars", "Dollars", "currencyUSD"),
+                        ],
                     ),
                 ],
             ),

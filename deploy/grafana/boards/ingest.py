@@ -126,6 +126,12 @@ def board() -> Dashboard:
                         Query("sum by (platform) (rapport_ingest_quota_left{$E})", "{{platform}}"),
                     ),
                     graph(
+                        "Subscriptions",
+                        "Of the application at X, as last listed. X allows 1,500 where one pays by use.",
+                        "short",
+                        Query("max by (platform) (rapport_ingest_subscriptions{$E})", "{{platform}}"),
+                    ),
+                    graph(
                         "Repaired",
                         "Interactions that a stream had left out and that asking found.",
                         "cps",

@@ -18,7 +18,8 @@ from services.api.storage.tenants import Tenants
 
 _FINEST = timedelta(milliseconds=1)
 _ASKED = {
-    "facebook": "token", "instagram": "token", "mastodon": "token", "threads": "token", "youtube": "channel",
+    "facebook": "token", "instagram": "token", "linkedin": "token", "mastodon": "token", "threads": "token",
+    "tiktok": "token", "x": "token", "youtube": "channel",
 }  # fmt: skip
 """The field without which an account of a platform that is asked for news is not."""
 

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from rapport.domain.charges import READ_ON, money
 from services.api.accounts.repository import Accounts
 from services.api.brands.documents import BrandDocument
+from services.api.charges import service as charges
 from services.api.connecting import choosing, consent
 from services.api.connecting import service as connecting
 from services.api.connecting.service import Connecting, ConnectingDep
@@ -36,14 +38,25 @@ from services.api.web.frame import (
 router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 Short = Annotated[str, Form(max_length=512)]
+Typed = Annotated[str, Query(max_length=40)]
 MISSED = {"consent": "the consent", "token": "the token", "permissions": "the permissions",
           "accounts": "the list of accounts", "account": "the account"}  # fmt: skip
 
 
 @router.get("/brands/{brand}/accounts")
-async def accounts_page(brand: Brand, who: Visitor, context: ContextDep, with_: ConnectingDep) -> HTMLResponse:
-    """A brand's accounts, how each of them stands, and the ways to connect one."""
-    return await _accounts(context, with_, brand, who)
+async def accounts_page(
+    brand: Brand,
+    who: Visitor,
+    context: ContextDep,
+    with_: ConnectingDep,
+    followers: Typed = "",
+    mentions: Typed = "",
+) -> HTMLResponse:
+    """A brand's accounts, how each of them stands, and the ways to connect one.
+
+    `followers` and `mentions` are what somebody typed of an X account, to learn what it may cost.
+    """
+    return await _accounts(context, with_, brand, who, known={"followers": followers, "mentions": mentions})
 
 
 async def _accounts(
@@ -55,9 +68,13 @@ async def _accounts(
     *,
     wrong: dict[str, str] | None = None,
     typed: str = "",
+    known: dict[str, str] | None = None,
 ) -> HTMLResponse:
     now = datetime.now(UTC)
     found = await Accounts(context.database, Tenants.one(brand["_id"])).connected(brand["_id"])
+    # What X costs is between it and the agency.
+    costs = await _costs(context, brand["_id"], now, known or {}) if who.may("admin") else {}
+    wrong = {**(costs.get("wrong") or {}), **(wrong or {})}
     return page(
         "connecting/accounts.html",
         status,
@@ -69,9 +86,32 @@ async def _accounts(
         ways=[each for each in VENDORS.values() if with_.table.usable(each)],
         others=[each for each in VENDORS.values() if not with_.table.usable(each)],
         vendor_of=connecting.vendor_of,
-        wrong=wrong or {},
+        wrong=wrong,
         typed=typed,
+        costs=costs,
+        money=money,
     )
+
+
+async def _costs(context: Context, brand: str, now: datetime, typed: dict[str, str]) -> dict[str, Any]:
+    """What the brand's accounts on X have cost this month, and what another one may cost."""
+    tenants = Tenants.one(brand)
+    known: dict[str, int | None] = {}
+    wrong: dict[str, str] = {}
+    for name, text in typed.items():
+        try:
+            known[name] = charges.typed_number(text)
+        except ValueError as error:
+            wrong[name] = str(error)
+    return {
+        "bills": charges.by_account(await charges.of_brand(context.database, tenants, brand, context.pricing, now)),
+        "expected": await charges.expected(
+            context.database, tenants, brand, context.pricing, now, known.get("followers"), known.get("mentions")
+        ),
+        "typed": typed,
+        "wrong": wrong,
+        "read_on": READ_ON,
+    }
 
 
 @router.post("/brands/{brand}/connect")

@@ -9,6 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from rapport.kit.health import Health
 from rapport.kit.mongo import Document
 from rapport.kit.sealing import Sealer
+from services.api.charges.service import Pricing
 from services.api.http.rates import Rates
 from services.api.publishing.service import Publisher
 
@@ -26,6 +27,7 @@ class Context:
     """Signs what surveys' forms carry."""
     sealer: Sealer = field(default_factory=Sealer)
     """Seals what is stored of others' secrets."""
+    pricing: Pricing = field(default_factory=Pricing)
     rates: Rates = field(default_factory=Rates)
 
 

@@ -13,6 +13,7 @@ WORDS = {
     r"^[0-9a-f]{64}$": "use the 64 digits and letters from a to f that an entry has",
     r"^\w[\w -]{0,62}$": "use 1 to 63 letters, digits, spaces, - and _, beginning with a letter or digit",
     "^(week|month)$": "use week or month",
+    r"^20[0-9]{2}-(0[1-9]|1[0-2])$": "use a month such as 2026-11",
 }
 """By the pattern that was not matched."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from rapport.contracts import codec
+from rapport.contracts.charges import Charge
 from rapport.contracts.controls import FollowerErased, Heartbeat
 from rapport.contracts.cursors import AccountState
 from rapport.contracts.errands import Errand, ErrandState
@@ -14,6 +15,7 @@ from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
 from rapport.contracts.rows import EPOCH, EPOCH_HEADER, ERASED, FOLLOWER, MOVED, FollowerRow, parts_of
 from rapport.contracts.topics import (
     ALERTS,
+    CHARGES,
     CONVERSATIONS,
     CURSORS,
     ENGAGEMENTS,
@@ -24,6 +26,7 @@ from rapport.contracts.topics import (
 from rapport.kit.broker.dead_letters import place_of
 from rapport.kit.log import about
 from services.api.alerts.documents import AlertDocument, alert_document
+from services.api.charges.documents import ChargeDocument, charge_document
 from services.api.errands.documents import (
     ErrandDocument,
     ErrandStateDocument,
@@ -53,7 +56,7 @@ CONTROL_TYPE = "rapport.control.v1"
 
 _followers = msgspec.json.Decoder(FollowerRow)
 
-SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES, RELATIONSHIPS_CHANGELOG, CURSORS, ERRANDS)
+SOURCES = (CONVERSATIONS, ENGAGEMENTS, ALERTS, EXCHANGES, RELATIONSHIPS_CHANGELOG, CURSORS, ERRANDS, CHARGES)
 PUT_ASIDE = frozenset({CONVERSATIONS.name, ENGAGEMENTS.name})
 """Topics that outsiders write to. Unreadable records there go to the dead letters.
 
@@ -95,6 +98,7 @@ class Batch:
     errands: dict[str, ErrandDocument] = field(default_factory=dict)
     errand_states: dict[str, ErrandStateDocument] = field(default_factory=dict)
     """The latest of each errand."""
+    charges: dict[str, ChargeDocument] = field(default_factory=dict)
     parts: set[Part] = field(default_factory=set)
     """The parts of hours to recount; known once the interactions are stored."""
     sources: dict[str, Any] = field(default_factory=dict)
@@ -189,6 +193,13 @@ def _add_errand(batch: Batch, record: Any) -> None:
     batch.errands.setdefault(errand.id, errand_document(errand))
 
 
+def _add_charge(batch: Batch, record: Any) -> None:
+    charge = codec.decode(codec.type_of(record.headers), record.value)
+    if not isinstance(charge, Charge):
+        raise codec.UndecodableError(f"a {type(charge).__name__}, but only charges belong here")
+    batch.charges.setdefault(charge.id, charge_document(charge))
+
+
 def _add_alert(batch: Batch, record: Any) -> None:
     alert: Alert = codec.decode(codec.type_of(record.headers), record.value)
     batch.alerts[alert.id] = alert_document(alert)
@@ -240,4 +251,5 @@ _READERS = {
     RELATIONSHIPS_CHANGELOG.name: _add_follower,
     CURSORS.name: _add_cursor,
     ERRANDS.name: _add_errand,
+    CHARGES.name: _add_charge,
 }

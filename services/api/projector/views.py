@@ -52,6 +52,8 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     for name, why in _insert(database, "errands", batch.errands).items():
         raise RefusedError(f"errand {name}: {why}")
     _upsert(database, "errand_states", batch.errand_states)
+    for name, why in _insert(database, "charges", batch.charges).items():
+        raise RefusedError(f"charge {name}: {why}")
     _upsert(database, "exchanges", batch.exchanges)
     _upsert(database, "profiles", batch.profiles)
     _upsert(database, "followers", _staged(database, batch.followers))

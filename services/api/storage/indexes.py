@@ -10,6 +10,7 @@ from pymongo.database import Database
 from rapport.domain.outreach import SEVERAL
 from rapport.kit.mongo import Document
 from services.api.calendar.repository import UNDO_WITHIN
+from services.api.charges.documents import KEPT as CHARGES_KEPT
 from services.api.web.receipts import KEPT
 
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -241,6 +242,12 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     "errands": (
         _index("exchange", [("brand", _UP), ("exchange", _UP), ("at", _DOWN), ("_id", _DOWN)]),
         _index("follower", [("brand", _UP), ("platform", _UP), ("follower", _UP)]),
+    ),
+    # They cover what is counted, so that no charge is read.
+    "charges": (
+        _index("of_brand", [("brand", _UP), ("month", _UP), ("account", _UP), ("what", _UP)]),
+        _index("of_month", [("platform", _UP), ("month", _UP), ("account", _UP), ("what", _UP)]),
+        _index("old", [("at", _UP)], expireAfterSeconds=int(CHARGES_KEPT.total_seconds())),
     ),
     "deliveries": (_FORGET, _index("alert", [("brand", _UP), ("alert", _UP)])),
     "hour_parts": (_index("hour", [("brand", _UP), ("hour", _UP)]),),

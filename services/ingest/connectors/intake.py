@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 
+from rapport.contracts.charges import Charge
 from rapport.contracts.codec import ASKED_HEADER
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Interaction
@@ -13,7 +14,7 @@ from rapport.domain.exchanges.fitting import fit
 from rapport.kit.broker.producer import Record
 from rapport.kit.log import about, pseudonym
 from services.ingest import metrics
-from services.ingest.broker import LARGEST_VALUE, Broker, control_record, record_of
+from services.ingest.broker import LARGEST_VALUE, Broker, charge_record, control_record, record_of
 
 PUSH_MAY_TAKE = timedelta(minutes=5)
 """What is younger when asking finds it may just be on its way."""
@@ -33,13 +34,15 @@ class Intake:
         self._log = log
         self._repairs = repairs
 
-    async def append(self, interactions: Iterable[Interaction], away: Iterable[FollowerAway]) -> int:
+    async def append(
+        self, interactions: Iterable[Interaction], away: Iterable[FollowerAway], charges: Iterable[Charge] = ()
+    ) -> int:
         """Returns once the broker has them, with how many there are. What cannot be taken is logged and left out.
 
         Raises NotAcknowledgedError.
         """
         checked = self._checked(interactions)
-        records = [*(record for _, record in checked), *self._control_records(away)]
+        records = [*(record for _, record in checked), *self._control_records(away), *map(charge_record, charges)]
         await self._broker.append(records)
         for interaction, _ in checked:
             metrics.ACCEPTED.labels(self._platform, interaction.kind).inc()

@@ -22,6 +22,7 @@ from services.ingest.connectors.instagram.reader import instagram as instagram_r
 from services.ingest.connectors.instagram.settings import InstagramSettings
 from services.ingest.connectors.linkedin import speaker as linkedin_speaker
 from services.ingest.connectors.linkedin.hook import LinkedIn
+from services.ingest.connectors.linkedin.reader import linkedin as linkedin_reader
 from services.ingest.connectors.linkedin.settings import LinkedInSettings
 from services.ingest.connectors.mastodon import speaker as mastodon_speaker
 from services.ingest.connectors.mastodon.connector import mastodon as mastodon_connector
@@ -31,8 +32,10 @@ from services.ingest.connectors.threads.reader import threads as threads_reader
 from services.ingest.connectors.threads.settings import ThreadsSettings
 from services.ingest.connectors.tiktok import speaker as tiktok_speaker
 from services.ingest.connectors.tiktok.hook import Tiktok
+from services.ingest.connectors.tiktok.reader import tiktok as tiktok_reader
 from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.connectors.x.hook import X
+from services.ingest.connectors.x.reader import x as x_reader
 from services.ingest.connectors.x.settings import XSettings
 from services.ingest.connectors.youtube import speaker as youtube_speaker
 from services.ingest.connectors.youtube.connector import quota_of as youtube_quota
@@ -79,8 +82,11 @@ def make(settings: PlatformSettings, shared: Shared, leases: Leases) -> Made:
             bluesky.PLATFORM: Bluesky(settings, shared),
             facebook.PLATFORM: facebook_reader(settings, leases, shared),
             instagram.PLATFORM: instagram_reader(settings, leases, shared),
+            linkedin.PLATFORM: linkedin_reader(settings, leases, shared),
             mastodon.PLATFORM: mastodon_connector(leases, shared),
             threads.PLATFORM: threads_reader(settings, leases, shared),
+            tiktok.PLATFORM: tiktok_reader(settings, leases, shared),
+            x.PLATFORM: x_reader(settings, leases, shared),
             youtube.PLATFORM: youtube_connector(settings, quota, leases, shared),
         },
         {

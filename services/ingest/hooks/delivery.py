@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from rapport.contracts.charges import Charge
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import (
     Account,
@@ -81,6 +82,10 @@ class Delivery:
     """How many changes could not be read; `problems` names the first."""
     ignored: Counter[str] = field(default_factory=Counter)
     """How many changes say nothing that anybody wants to know, by what they are."""
+    again: bool = False
+    """Whether the platform sends it again because it was asked to, for what was missed."""
+    charges: list[Charge] = field(default_factory=list)
+    """What the platform charges for the delivery, whatever became of it here."""
 
     def failed(self, where: str, error: Exception) -> None:
         """Notes that a change could not be read."""

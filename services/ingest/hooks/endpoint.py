@@ -45,7 +45,11 @@ class Hooks:
         self._bodies = Bodies()
         self._pool = Pool("hooks")
         self._recent = Recent()
-        self._intakes = {platform: Intake(platform, "webhook", broker, log) for platform in hooks}
+        self._intakes = {
+            (platform, again): Intake(platform, "webhook", broker, log, repairs=again)
+            for platform in hooks
+            for again in (False, True)
+        }
         self._indexed: object = None
         self._watched: dict[tuple[str, str], list[Watched]] = {}
 
@@ -114,7 +118,7 @@ class Hooks:
             raise ProblemError(400, "unreadable", f"{error}; nothing was taken", title="Not a delivery") from None
         fresh = self._recent.fresh(delivery.interactions)
         try:
-            await self._intakes[hook.platform].append(fresh, delivery.away)
+            await self._intakes[hook.platform, delivery.again].append(fresh, delivery.away, delivery.charges)
         except NotAcknowledgedError as error:
             raise unavailable(f"Kafka has not confirmed: {error}; send it again, the same ids count once") from None
         self._recent.keep(fresh)

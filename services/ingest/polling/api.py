@@ -216,7 +216,7 @@ _REFUSED: Mapping[int, str] = {
 }
 
 
-_WAITS = ("Retry-After", "X-RateLimit-Reset", "RateLimit-Reset")
+_WAITS = ("Retry-After", "X-RateLimit-Reset", "RateLimit-Reset", "x-rate-limit-reset")
 
 
 def wait_of(headers: Mapping[str, str], now: datetime) -> float:

@@ -43,6 +43,7 @@ class Tiktok(Vendor):
         Permission("user.info.basic", "see which account this is", _AGAIN),
         Permission("user.info.username", "see its name", _AGAIN, needed=False),
         Permission("comment.list", "read comments on the account's videos", _AGAIN),
+        Permission("video.list", "find comments that TikTok did not push, video by video", _AGAIN, needed=False),
         Permission("comment.list.manage", "answer and hide comments", _AGAIN, needed=False),
         Permission("message.list.read", "read messages", _AGAIN, needed=False),
         Permission("message.list.send", "answer messages", _AGAIN, needed=False),

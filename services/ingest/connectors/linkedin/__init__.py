@@ -1,4 +1,4 @@
-"""LinkedIn pages: comments, likes, shares and mentions, as LinkedIn's webhooks push them."""
+"""LinkedIn pages: comments, likes, shares and mentions, as LinkedIn's webhooks push them or as it is asked."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from services.ingest.connectors.capabilities import Capabilities
 PLATFORM = "linkedin"
 CAPABILITIES = Capabilities(
     "LinkedIn pages",
-    "webhook",
+    "webhook, and asked with a token",
     {
         "comments": "yes",
         "mentions": "yes",

@@ -131,19 +131,61 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     return delivery
 
 
+class _Link(Struct, frozen=True):
+    rel: str = ""
+
+
+class _Paging(Struct, frozen=True):
+    count: int = 0
+    links: Sequence[_Link] = ()
+
+
+class _Page(Struct):
+    """A page of the notifications that LinkedIn is asked for."""
+
+    elements: list[Raw]
+    paging: _Paging = _Paging()
+
+
+def asked(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Delivery, int, bool]:
+    """What a page says, how many notifications it has, and whether there are more behind it.
+
+    Each becomes what a webhook's notification becomes. Raises UnreadableError where the whole is no page.
+    """
+    page = decode(body, _Page)
+    if len(page.elements) > MOST_CHANGES:
+        raise UnreadableError(f"more than {MOST_CHANGES} notifications at once")
+    ours, delivery = _by_urn(watched), Delivery()
+    for place, raw in enumerate(page.elements):
+        try:
+            addressed = decode(raw, _Addressed).organizational_entity
+            if addressed is not None and urn_of(str(addressed)) != ours.id:
+                delivery.ignored["of another organization"] += 1
+                continue
+            _read_one(raw, ours, observed_at, delivery)
+        except Exception as error:  # what nobody foresaw must not hold up what comes with it
+            delivery.failed(f"elements[{place}]", error)
+    many = len(page.elements)
+    # It may give fewer at once than were asked for; then `count` says to how many it has limited that.
+    full = many > 0 and many >= page.paging.count > 0
+    return delivery, many, full or any(link.rel == "next" for link in page.paging.links)
+
+
 def _watched(organization: str, lookup: Lookup) -> Sequence[Watched]:
     """The accounts of an organization, whether they were connected with its URN or its number. Theirs are URNs here."""
-    urn = _urn(organization)
+    urn = urn_of(organization)
     forms = [urn]
     if urn.startswith(_ORGANIZATION):
         number = urn.removeprefix(_ORGANIZATION)
         forms += [number, f"{_COMPANY}{number}"]
-    return [
-        replace(each, id=_urn(each.id), own=frozenset(map(_urn, each.own))) for form in forms for each in lookup(form)
-    ]
+    return [_by_urn(each) for form in forms for each in lookup(form)]
 
 
-def _urn(organization: str) -> str:
+def _by_urn(watched: Watched) -> Watched:
+    return replace(watched, id=urn_of(watched.id), own=frozenset(map(urn_of, watched.own)))
+
+
+def urn_of(organization: str) -> str:
     """The URN of an organization, given as such or as a number."""
     if organization.isascii() and organization.isdigit():
         return f"{_ORGANIZATION}{organization}"
@@ -219,7 +261,7 @@ def _like(found: _Notification, watched: Watched, observed_at: datetime) -> Inte
 def _share(found: _Notification, watched: Watched, observed_at: datetime) -> Interaction | None:
     share, post = found.share, found.post
     thing = id_of(found.generated_activity or share.entity, "generatedActivity")
-    if share.owner is None or _by_brand(_urn(str(share.owner)), watched):
+    if share.owner is None or _by_brand(urn_of(str(share.owner)), watched):
         return None
     return interaction(
         watched, observed_at, About(Object(thing, _url(thing)), thing, None, found.at, post),
@@ -264,9 +306,9 @@ def _answered(found: _Notification) -> Parent | None:
 def _post_answered(found: _Notification, watched: Watched) -> Parent | None:
     """The post that the page writes under, where that is somebody else's."""
     owner = found.decorated_source_post.owner if found.decorated_source_post else None
-    if owner is None or _by_brand(_urn(str(owner)), watched):
+    if owner is None or _by_brand(urn_of(str(owner)), watched):
         return None
-    return Parent(found.post, _urn(str(owner)))
+    return Parent(found.post, urn_of(str(owner)))
 
 
 def _by_brand(actor: str, watched: Watched) -> bool:
@@ -275,7 +317,7 @@ def _by_brand(actor: str, watched: Watched) -> bool:
 
 
 def _actor(urn: str, watched: Watched) -> Actor:
-    urn = _urn(urn)
+    urn = urn_of(urn)
     return Actor(urn, name=watched.account.handle if urn == watched.id else None)
 
 

@@ -1,4 +1,7 @@
-"""TikTok: comments, mentions and messages of business accounts, as TikTok's Business webhooks push them."""
+"""TikTok: comments, mentions and messages of business accounts, as TikTok's Business webhooks push them.
+
+It is asked for comments as well.
+"""
 
 from services.ingest.connectors.capabilities import Capabilities
 
@@ -6,7 +9,7 @@ PLATFORM = "tiktok"
 """TikTok's webhooks for business accounts."""
 CAPABILITIES = Capabilities(
     "TikTok business accounts",
-    "webhook",
+    "webhook, and comments are asked for with a token",
     {
         "comments": "yes",
         "mentions": "yes",

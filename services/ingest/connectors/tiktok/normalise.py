@@ -68,7 +68,9 @@ class _Event(Struct):
         return id_of(self.event or self.subscribe_entity, "event")
 
 
-class _Comment(Struct, kw_only=True):
+class Comment(Struct, kw_only=True):
+    """A comment as a delivery has it. TikTok writes 0 for the parent of one that answers none."""
+
     comment_id: Id | None = None
     video_id: Id | None = None
     parent_comment_id: Id | None = None
@@ -141,30 +143,31 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
 
 
 def _comment(event: _Event, watched: Watched, observed_at: datetime, delivery: Delivery) -> None:
-    found = _content(event, _Comment)
+    found = _content(event, Comment)
     comment, post = id_of(found.comment_id, "comment_id"), id_of(found.video_id, "video_id")
-    author, action = _author(found.unique_identifier, watched), found.comment_action
+    author, action = author_of(found.unique_identifier, watched), found.comment_action
     times = found.timestamp, event.create_time
     if action != "insert":
         times = _changed_at(*times)
-    about = About(Object(comment), post, post, _time(*times), post)
+    about = About(Object(comment), post, post, time_in(*times), post)
     one: Interaction | None = None
     if action == "insert":
-        one = _written(found, comment, author, watched, observed_at, about)
+        one = written(found, comment, author, watched, observed_at, about)
     elif action == "delete":
         # The comment is gone, whoever took it away.
-        actor = author or _business(watched)
+        actor = author or business(watched)
         one = interaction(watched, observed_at, about, id=f"{comment}#delete", kind="delete", actor=actor)
     elif action in _HIDING:
         kind = _HIDING[action]
         name = f"{comment}#{kind}-{_stamp(*times)}"
-        one = interaction(watched, observed_at, about, id=name, kind=kind, actor=_business(watched))
+        one = interaction(watched, observed_at, about, id=name, kind=kind, actor=business(watched))
     _note(one, f"comment {action}", delivery)
 
 
-def _written(
-    found: _Comment, comment: str, author: Actor | None, watched: Watched, observed_at: datetime, about: About
+def written(
+    found: Comment, comment: str, author: Actor | None, watched: Watched, observed_at: datetime, about: About
 ) -> Interaction | None:
+    """A comment that was written; None for one of the account that answers nobody. `comment` is its id."""
     # A person whom TikTok does not name waits for an answer like any other.
     actor = author or Actor(f"unknown:{comment}")
     by_brand, answers = _is_ours(actor, watched), _named(found.parent_comment_id)
@@ -181,8 +184,8 @@ def _mention(event: _Event, watched: Watched, observed_at: datetime, delivery: D
     found = _content(event, _Mention)
     post, comment = id_of(found.video_id, "video_id"), _named(found.comment_id)
     thing = comment or post
-    actor = _author(found.unique_identifier, watched) or Actor(f"unknown:{thing}")
-    about = About(Object(thing, found.share_url), post, post, _time(event.create_time))
+    actor = author_of(found.unique_identifier, watched) or Actor(f"unknown:{thing}")
+    about = About(Object(thing, found.share_url), post, post, time_in(event.create_time))
     one: Interaction | None = None
     if _is_ours(actor, watched):
         pass
@@ -199,9 +202,9 @@ def _mention(event: _Event, watched: Watched, observed_at: datetime, delivery: D
 
 def _post(event: _Event, watched: Watched, observed_at: datetime, delivery: Delivery) -> None:
     post = id_of(_content(event, _Post).post_id, "post_id")
-    about = About(Object(post), post, post, _time(event.create_time))
+    about = About(Object(post), post, post, time_in(event.create_time))
     delivery.interactions.append(
-        interaction(watched, observed_at, about, id=post, kind="post", actor=_business(watched))
+        interaction(watched, observed_at, about, id=post, kind="post", actor=business(watched))
     )
 
 
@@ -217,11 +220,11 @@ def _message(event: _Event, watched: Watched, observed_at: datetime, delivery: D
         _reactions(found, thread, watched, observed_at, delivery)
         return
     message = id_of(found.message_id, "message_id")
-    actor = _business(watched) if sent else _sender(found, watched) or Actor(f"unknown:{message}")
+    actor = business(watched) if sent else _sender(found, watched) or Actor(f"unknown:{message}")
     if not sent and _is_ours(actor, watched):
         delivery.ignored["message of the brand's own people"] += 1
         return
-    about = About(Object(message), thread, thread, _time(found.timestamp, event.create_time))
+    about = About(Object(message), thread, thread, time_in(found.timestamp, event.create_time))
     one = interaction(
         watched, observed_at, about, id=message, kind="reply" if sent else "message", actor=actor,
         text=found.text.body if found.text else None, media=_ATTACHED.get(found.type, ()),
@@ -248,7 +251,7 @@ def _reactions(message: _Message, thread: str, watched: Watched, observed_at: da
 def _reaction(
     found: _Reaction, message: _Message, thread: str, watched: Watched, observed_at: datetime
 ) -> Interaction | None:
-    actor = _author(found.unique_identifier, watched) or _sender(message, watched)
+    actor = author_of(found.unique_identifier, watched) or _sender(message, watched)
     if actor is None or _is_ours(actor, watched) or found.operation not in ("ADD", "REMOVE"):
         return None
     thing, word = id_of(found.original_msg_id, "original_msg_id"), id_of(found.emoji or found.type.lower(), "emoji")
@@ -256,7 +259,7 @@ def _reaction(
     # Of one moment the one that is added counts, by the order of ids: who changes a reaction takes the other back.
     what, when = "1-undo" if undo else "2-do", _stamp(found.timestamp, message.timestamp)
     return interaction(
-        watched, observed_at, About(Object(thing), thread, thread, _time(found.timestamp, message.timestamp)),
+        watched, observed_at, About(Object(thing), thread, thread, time_in(found.timestamp, message.timestamp)),
         id=f"{thing}#{actor.id}#{what}-{word}-{when}", kind="reaction", actor=actor, reaction=word, undo=undo,
     )  # fmt: skip
 
@@ -286,17 +289,17 @@ def _note(one: Interaction | None, what: str, delivery: Delivery) -> None:
         delivery.interactions.append(one)
 
 
-def _author(identifier: Id | None, watched: Watched) -> Actor | None:
+def author_of(identifier: Id | None, watched: Watched) -> Actor | None:
     """Who wrote something; None where TikTok does not say."""
     name = _named(identifier)
     if name is not None and name == watched.account.connection.get("identifier", "").strip():
-        return _business(watched)
+        return business(watched)
     return Actor(name) if name else None
 
 
 def _sender(message: _Message, watched: Watched) -> Actor | None:
     """Who wrote a message. The identifier is the one of the person's comments, so it comes first."""
-    author = _author(message.unique_identifier or (message.from_user.id if message.from_user else None), watched)
+    author = author_of(message.unique_identifier or (message.from_user.id if message.from_user else None), watched)
     return Actor(author.id, handle=message.handle) if author else None
 
 
@@ -304,7 +307,8 @@ def _is_ours(actor: Actor, watched: Watched) -> bool:
     return watched.is_brand(actor.id) or watched.is_staff(actor.id)
 
 
-def _business(watched: Watched) -> Actor:
+def business(watched: Watched) -> Actor:
+    """The account itself."""
     return Actor(watched.id, name=watched.account.handle)
 
 
@@ -313,7 +317,7 @@ def _named(id: Id | None) -> str | None:
     return None if id is None or str(id) in ("", "0") else str(id)
 
 
-def _time(*times: float | None) -> datetime | None:
+def time_in(*times: float | None) -> datetime | None:
     """The first time that there is, in seconds or milliseconds."""
     found = next((each for each in times if each is not None), None)
     return time_of(found / 1000 if found is not None and found >= _MILLISECONDS_FROM else found)

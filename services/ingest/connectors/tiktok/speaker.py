@@ -1,7 +1,5 @@
 """Answers, hidings and likes for a TikTok business account.
 
-Every answer has the status 200; whether it was done stands in the `code` of its body.
-
 Source: https://business-api.tiktok.com/portal/docs?id=1762228496862209 (comments of an account's own videos)
 """
 
@@ -15,20 +13,16 @@ from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.tiktok import PLATFORM
+from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
-from services.ingest.errands.words import read, refusal, same_text
+from services.ingest.errands.words import same_text
 from services.ingest.hooks.delivery import Id
-from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
+from services.ingest.polling.api import Api, Budget, Turns
 
 ANSWERED_SECONDS = 20.0
 BUDGET, BUDGET_SECONDS = 60, 600.0
-LIMITED_SECONDS = 60.0
 NEWEST = "30"
-_LIMITED = frozenset({40100, 40016})
-_TOKEN = frozenset({40104, 40105, 40102})
-_PERMISSION = frozenset({40001})
-_FAILS = 50_000
 
 
 def speakers(settings: TiktokSettings, shared: Shared) -> MakeSpeaker:
@@ -59,8 +53,6 @@ class _Data(Struct):
 
 
 class _Answer(Struct):
-    code: int
-    message: str | None = None
     data: _Data | None = None
 
 
@@ -111,16 +103,4 @@ class TiktokSpeaker:
 
 def _checked(answer: bytes) -> _Data:
     """What it says, if it was done. Raises as a Speaker does."""
-    found = read(answer, _Answer)
-    if found.code == 0:
-        return found.data or _Data()
-    if found.code in _LIMITED:
-        raise LimitedError(LIMITED_SECONDS)
-    if found.code in _TOKEN:
-        raise AttentionError("the platform does not accept its token any more")
-    said = refusal(answer, _Answer, lambda its: its.message)
-    if found.code in _PERMISSION:
-        raise AttentionError(f"its token lacks a permission: {said}")
-    if found.code >= _FAILS:
-        raise AwayError(said, incident=True)
-    raise RefusedError(said)
+    return checked(answer, _Answer).data or _Data()

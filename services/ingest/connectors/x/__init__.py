@@ -5,7 +5,7 @@ from services.ingest.connectors.capabilities import Capabilities
 PLATFORM = "x"
 CAPABILITIES = Capabilities(
     "X",
-    "webhook",
+    "webhook, and sent again after a gap",
     {
         "comments": "yes",
         "mentions": "yes",

@@ -10,7 +10,9 @@ from services.ingest.hooks.delivery import Id, Watched
 NULL = Raw(b"null")
 
 
-class _Filter(Struct):
+class Filter(Struct):
+    """Whose event it is."""
+
     user_id: Id | None = None
 
 
@@ -19,7 +21,7 @@ class Data(Struct):
 
     event_type: str
     event_uuid: Id | None = None
-    filter: _Filter | None = None
+    filter: Filter | None = None
     payload: Raw = NULL
     includes: Raw = NULL
 

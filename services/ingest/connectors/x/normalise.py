@@ -17,13 +17,14 @@
 Source: https://docs.x.com/x-api/activity/event-payloads
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from rapport.contracts.events import Interaction, Kind, Object, Parent
-from services.ingest.connectors.x.event import Data, Event
+from services.ingest.connectors.x.charges import charge, read_charge
+from services.ingest.connectors.x.event import NULL, Data, Event, Filter
 from services.ingest.connectors.x.messages import chatted, direct_messages
 from services.ingest.connectors.x.posts import (
     Included,
@@ -34,11 +35,13 @@ from services.ingest.connectors.x.posts import (
     url_of,
 )
 from services.ingest.hooks.delivery import (
+    MOST_CHANGES,
     About,
     Delivery,
     Id,
     Lookup,
     UnreadableError,
+    Watched,
     decode,
     id_of,
     interaction,
@@ -50,8 +53,15 @@ _POSTS = frozenset({
 _DIRECT = frozenset({"dm.received", "dm.sent"})
 
 
+class _Sending(Struct, frozen=True):
+    replay: bool = False
+
+
 class _Envelope(Struct):
-    data: Data
+    data: Data | None = None
+    meta: _Sending | None = None
+    replay_job_status: Raw = NULL
+    """That everything was sent again which somebody had asked for."""
 
 
 class _Deleted(Struct):
@@ -72,15 +82,23 @@ class _Pair(Struct):
 
 def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     """What a delivery says. Raises UnreadableError where it is no event."""
-    data = decode(body, _Envelope).data
-    delivery = Delivery()
+    envelope, delivery = decode(body, _Envelope), Delivery()
+    data = envelope.data
+    if data is None:
+        if envelope.replay_job_status == NULL:
+            raise UnreadableError("data is missing")
+        delivery.ignored["replay_job_status"] += 1
+        return delivery
+    delivery.again = envelope.meta is not None and envelope.meta.replay
+    user = data.filter.user_id if data.filter is not None else None
+    watched = lookup(str(user)) if user else ()
+    delivery.charges.append(charge(data, body, watched, observed_at))
     if data.event_type not in _READERS and data.event_type not in _DIRECT:
         delivery.ignored[data.event_type[:64]] += 1
         return delivery
-    if data.filter is None or not data.filter.user_id:
+    if not user:
         delivery.failed("data.filter", UnreadableError("user_id is missing"))
         return delivery
-    watched = lookup(str(data.filter.user_id))
     if not watched:
         delivery.ignored["of an account that nobody connected"] += 1
         return delivery
@@ -99,6 +117,42 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
         if not found:
             delivery.ignored[data.event_type] += 1
     return delivery
+
+
+class _Meta(Struct, frozen=True):
+    next_token: str | None = None
+
+
+class _Mentions(Struct):
+    data: Sequence[Raw] = ()
+    includes: Raw = NULL
+    meta: _Meta = _Meta()
+
+
+class Mentions(Delivery):
+    """A page of the posts that mention an account. `next` names the page after it, None where this is the last."""
+
+    next: str | None = None
+
+
+def mentions(body: bytes, watched: Watched, observed_at: datetime) -> Mentions:
+    """What a page of mentions says: each post what a delivery of it would have been, and the charge for reading it.
+
+    Raises UnreadableError where the whole is no page.
+    """
+    found = decode(body, _Mentions)
+    if len(found.data) > MOST_CHANGES:
+        raise UnreadableError(f"more than {MOST_CHANGES} posts at once")
+    page, included = Mentions(), Included(found.includes)
+    page.next = found.meta.next_token
+    for place, raw in enumerate(found.data):
+        its = Data(event_type="post.mention.create", filter=Filter(watched.id), payload=raw)
+        page.charges.append(read_charge(raw, watched, observed_at))
+        try:
+            page.interactions += _post(Event(its, included, watched, observed_at))
+        except Exception as error:  # what nobody foresaw must not hold up what comes with it
+            page.failed(f"data[{place}]", error)
+    return page
 
 
 def _post(event: Event) -> Iterator[Interaction]:

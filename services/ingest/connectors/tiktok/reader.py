@@ -1,0 +1,288 @@
+"""Asks TikTok for the comments that its webhook did not deliver, and whether it still delivers them.
+
+There is no list of all comments. So the videos are listed, newest first, and the comments below those that are new, or
+of which the number of comments has changed; and the answers to a comment where their number has changed. Once a day
+older videos are looked through as well. Deletions, mentions elsewhere and private messages are pushed only.
+
+Source: https://business-api.tiktok.com/portal/docs?id=1762228496862209 and
+https://business-api.tiktok.com/portal/docs?id=1759978341579777 (webhooks)
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+
+from rapport.contracts.cursors import Remembered
+from rapport.contracts.events import Account
+from rapport.kit.config import listed as entries
+from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest import metrics
+from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.tiktok import PLATFORM, listed
+from services.ingest.connectors.tiktok.answers import checked
+from services.ingest.connectors.tiktok.listed import Page, Thread, Video
+from services.ingest.connectors.tiktok.settings import TiktokSettings
+from services.ingest.hooks.delivery import UnreadableError, Watched
+from services.ingest.leases.leases import Leases
+from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
+from services.ingest.polling.polled import Polled
+from services.ingest.polling.reading import Reading
+from services.ingest.polling.told import CLOCKS, Told
+
+EVERY_SECONDS = 1_800.0
+FRESH = timedelta(days=3)
+"""How long the comments below a new video are asked for each time: TikTok's numbers may be late."""
+VIDEOS, COMMENTS = 20, 30
+"""At once, the most that TikTok gives."""
+PAGES, DEEP_PAGES = 3, 25
+"""Of videos, each time and once a day."""
+COMMENT_PAGES, REPLY_PAGES = 20, 10
+"""Of the comments below one video, and of the answers to one comment, in one reading."""
+DEEP_EVERY = timedelta(days=1)
+CHECKED_EVERY = timedelta(minutes=15)
+BUDGET, BUDGET_SECONDS = 300, 600.0
+OF_THE_HOST = 16
+ANSWERED_SECONDS = 20.0
+COMMENTS_LIST, DEEP = "comments", "deep"
+MOST_TOLD = 5
+"""Problems of a page in the log; all are counted."""
+_API = "/open_api/v1.3/business"
+_AGAIN = "open the client's accounts in Rapport, press “Connect again”, and leave every permission switched on"
+
+
+def usable(account: Account) -> bool:
+    """Whether an account's connection has what is needed to ask."""
+    return bool(itself(account) and account.connection.get("token", "").strip())
+
+
+def itself(account: Account) -> str:
+    """The account's id; empty where its connection does not have it."""
+    return account.connection.get("business", "").strip()
+
+
+def tiktok(settings: TiktokSettings, leases: Leases, shared: Shared) -> Polled:
+    """The connector."""
+    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    turns = Turns(of_a_host=OF_THE_HOST)
+    pushing = Pushing(settings, http, turns, shared)
+
+    def make(account: Account, reading: Reading, watched: Callable[[], Watched]) -> "TiktokReader":
+        headers = {"Access-Token": account.connection["token"]}
+        budget = Budget(BUDGET, BUDGET_SECONDS)
+        api = Api(http, PLATFORM, settings.tiktok_api, headers, budget, turns, shared.now)
+        return TiktokReader(account, reading, watched, api, pushing, shared)
+
+    pushes = bool(settings.tiktok_secrets.get_secret_value().strip())
+    return Polled(PLATFORM, usable, make, leases, shared, pushes=pushes, itself=itself)
+
+
+class _Callback(Struct, frozen=True):
+    callback_url: str | None = None
+
+
+class _Webhook(Struct):
+    data: _Callback = _Callback()
+
+
+class Pushing:
+    """Whether TikTok pushes comments to the application at all. That is asked once for all accounts."""
+
+    def __init__(self, settings: TiktokSettings, http: GuardedHttp, turns: Turns, shared: Shared) -> None:
+        secrets = entries(settings.tiktok_secrets.get_secret_value())
+        self._asked = {"app_id": settings.tiktok_client_id, "secret": secrets[0] if secrets else ""}
+        budget = Budget(BUDGET, BUDGET_SECONDS)
+        self._api = Api(http, PLATFORM, settings.tiktok_api, {}, budget, turns, shared.now)
+        self._now = shared.now
+        self._lock = asyncio.Lock()
+        self._looked_at: datetime | None = None
+        self._there = True
+
+    async def is_there(self) -> bool:
+        """Whether it does. Where that cannot be asked, or is not answered, it counts as what was known before.
+
+        Raises AttentionError and RefusedError.
+        """
+        if not all(self._asked.values()):
+            return True
+        async with self._lock:
+            now = self._now()
+            if self._looked_at is None or now - self._looked_at >= CHECKED_EVERY:
+                with contextlib.suppress(AwayError, LimitedError):
+                    answer = await self._api.get(f"{_API}/webhook/list/", {**self._asked, "event_type": "COMMENT"})
+                    self._there = bool(checked(answer, _Webhook).data.callback_url)
+                    self._looked_at = now
+            return self._there
+
+
+class TiktokReader:
+    """A Reader."""
+
+    every_seconds = EVERY_SECONDS
+    repair_seconds = EVERY_SECONDS
+    streams = False
+
+    def __init__(
+        self,
+        account: Account,
+        reading: Reading,
+        watched: Callable[[], Watched],
+        api: Api,
+        pushing: Pushing,
+        shared: Shared,
+    ) -> None:
+        self._business = itself(account)
+        self._reading = reading
+        self._watched = watched
+        self._api = api
+        self._pushing = pushing
+        self._now = shared.now
+        self._log = shared.log
+        self._told = Told()
+
+    async def itself(self) -> str:
+        """See Reader."""
+        return self._business
+
+    def stream(self) -> AsyncIterator[None]:
+        """See Reader: there is none."""
+        raise NotImplementedError
+
+    async def read(self) -> None:
+        """See Reader."""
+        now = self._now()
+        deep_list = f"{DEEP}@{self._business}"
+        deep_at = self._position(deep_list)
+        deep = deep_at is None or now - deep_at > DEEP_EVERY
+        cursor: str | None = None
+        for _ in range(DEEP_PAGES if deep else PAGES):
+            page = await self._videos(cursor)
+            for video in page.videos:
+                await self._video(video, now)
+            cursor = page.next
+            if cursor is None:
+                break
+        if deep:
+            await self._reading.found([], [], [], deep_list, now.isoformat())
+        try:
+            there = await self._pushing.is_there()
+        except (AttentionError, RefusedError) as error:
+            raise AttentionError(
+                f"TikTok does not say whether it pushes comments to Rapport ({error}): compare "
+                "RAPPORT_TIKTOK_CLIENT_ID and RAPPORT_TIKTOK_SECRETS with the application at TikTok",
+                complete=True,
+            ) from None
+        if not there:
+            raise AttentionError(
+                "TikTok pushes no comments to Rapport: no callback address is set for COMMENT in the application at "
+                "TikTok; set it as docs/platforms.md#tiktok says. It is asked for comments meanwhile",
+                complete=True,
+            )
+
+    def _position(self, list_: str) -> datetime | None:
+        found = self._reading.position(list_)
+        try:
+            return datetime.fromisoformat(found).astimezone(UTC) if found else None
+        except (ValueError, OverflowError):
+            return None
+
+    async def _get(self, path: str, asked: Mapping[str, str], read: Callable[[bytes], Page]) -> Page:
+        answer = await self._api.get(f"{_API}/{path}", asked)
+        try:
+            return read(answer)
+        except UnreadableError as error:
+            raise AwayError(f"TikTok's answer cannot be read: {error}") from None
+        except AttentionError as error:
+            raise AttentionError(f"{error}; {_AGAIN}") from None
+
+    async def _videos(self, cursor: str | None) -> Page:
+        asked = {
+            "business_id": self._business, "fields": '["item_id","create_time","comments"]', "max_count": str(VIDEOS),
+            **({"cursor": cursor} if cursor else {}),
+        }  # fmt: skip
+        try:
+            return await self._get("video/list/", asked, listed.videos)
+        except RefusedError as error:
+            raise AttentionError(f"TikTok does not list the account's videos: {error}") from None
+
+    async def _video(self, video: Video, now: datetime) -> None:
+        """Tells the comments below a video that may be new, and notes how many it has."""
+        known, read_at = self._seen(video.id)
+        fresh = video.at is not None and now - video.at < FRESH
+        if not fresh and video.comments is not None and video.comments == known:
+            return
+        if video.comments == 0 and not known:
+            return
+        # Of a video that was never read, what was written before the account was connected is not wanted.
+        begin = (read_at or self._reading.account.connected_at) - CLOCKS
+        cursor: str | None = None
+        for _ in range(COMMENT_PAGES):
+            page = await self._comments("comment/list/", video.id, None, cursor)
+            await self._tell(page, begin)
+            for thread in page.threads:
+                ask = read_at is not None or thread.at is None or thread.at >= begin
+                await self._thread(video.id, thread, begin, ask=ask)
+            cursor = page.next
+            # Later on, what is older is looked through too: somebody may have answered it.
+            if cursor is None or (read_at is None and page.oldest is not None and page.oldest < begin):
+                break
+        told = self._remembered(f"{video.id}/comments", video.id, f"{video.comments or 0} {now.isoformat()}")
+        await self._reading.found([], [], [told], COMMENTS_LIST, None)
+
+    async def _thread(self, video: str, thread: Thread, begin: datetime, *, ask: bool) -> None:
+        """Tells the answers to a comment, where their number has changed. Without `ask` it is only noted."""
+        what = f"{thread.id}/replies"
+        known = self._reading.remembered(what)
+        if thread.replies == 0 or (known is not None and known.version == str(thread.replies)):
+            return
+        cursor: str | None = None
+        for _ in range(REPLY_PAGES if ask else 0):
+            page = await self._comments("comment/reply/list/", video, thread.id, cursor)
+            await self._tell(page, begin)
+            cursor = page.next
+            if cursor is None:
+                break
+        told = self._remembered(what, video, str(thread.replies))
+        await self._reading.found([], [], [told], COMMENTS_LIST, None)
+
+    async def _comments(self, path: str, video: str, parent: str | None, cursor: str | None) -> Page:
+        asked = {
+            "business_id": self._business, "video_id": video, "max_count": str(COMMENTS), "sort_field": "create_time",
+            "sort_order": "desc", **({"comment_id": parent} if parent else {"status": "ALL"}),
+            **({"cursor": cursor} if cursor else {}),
+        }  # fmt: skip
+        try:
+            return await self._get(
+                path, asked, lambda body: listed.comments(body, video, parent, self._watched(), self._now())
+            )
+        except RefusedError as error:
+            # A video or a comment that is gone must not hold up the others.
+            self._log.info("%s %s: %s: %s", PLATFORM, self._reading.account.id, video, error)
+            return Page()
+
+    async def _tell(self, page: Page, begin: datetime) -> None:
+        for where, why in page.problems[:MOST_TOLD]:
+            self._log.error("%s %s: %s is skipped: %s", PLATFORM, self._reading.account.id, where, why)
+        if page.unread:
+            metrics.REJECTED.labels(PLATFORM, "change").inc(page.unread)
+        new = {one.object.id for one in page.interactions if one.kind != "hide" and one.occurred_at >= begin}
+        fresh = self._told.fresh(one for one in page.interactions if one.object.id in new)
+        await self._reading.found(fresh, [], [], COMMENTS_LIST, None)
+        self._told.keep(fresh)
+
+    def _seen(self, video: str) -> tuple[int | None, datetime | None]:
+        """How many comments a video had when they were last read, and when that was."""
+        found = self._reading.remembered(f"{video}/comments")
+        count, _, at = (found.version or "").partition(" ") if found is not None else ("", "", "")
+        try:
+            return int(count), datetime.fromisoformat(at).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None, None
+
+    def _remembered(self, thing: str, video: str, version: str) -> Remembered:
+        return Remembered(
+            account=self._reading.account.id, thing=thing, kind="post", actor=self._business, conversation=video,
+            seen_at=self._now(), claim=self._reading.claim, version=version,
+        )  # fmt: skip

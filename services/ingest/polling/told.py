@@ -1,0 +1,31 @@
+"""What asking has found and told lately. A look begins a little before the last one ended, and finds some again."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from rapport.contracts.events import Interaction
+
+CLOCKS = timedelta(minutes=5)
+"""How much earlier than the last one a look begins: the platform's clock may be behind ours, and lists may be late."""
+MOST = 20_000
+"""Ids that are known. What was told before those is told again, and counts once."""
+
+
+class Told:
+    """For one account under one lease."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._ids: dict[str, None] = {}
+
+    def fresh(self, found: Iterable[Interaction]) -> list[Interaction]:
+        """Those that were not told yet, each once, by time."""
+        new = {one.id: one for one in found if one.id not in self._ids}
+        return sorted(new.values(), key=lambda one: one.occurred_at)
+
+    def keep(self, told: Iterable[Interaction]) -> None:
+        """Remembers them, once they are in the log. The oldest are forgotten."""
+        for one in told:
+            self._ids[one.id] = None
+        while len(self._ids) > self._most:
+            del self._ids[next(iter(self._ids))]
