@@ -204,6 +204,20 @@ ALERTS = (
         "{{ $labels.platform }} does not push some of what happens there. It is found by asking, minutes late.",
     ),
     Alert(
+        "RapportAccountQuiet",
+        'max by (environment, platform) (rapport_accounts{state="quiet"}) > 0',
+        "30m",
+        TICKET,
+        "Accounts on {{ $labels.platform }} have been silent for far longer than they usually are.",
+    ),
+    Alert(
+        "RapportPlatformLate",
+        "max by (environment, platform) (rapport_accounts_late) > 0",
+        "15m",
+        TICKET,
+        "{{ $labels.platform }} tells of comments far later than it usually does, and their clocks run meanwhile.",
+    ),
+    Alert(
         "RapportErrandsWaiting",
         "max by (environment) (rapport_ingest_errands_oldest_seconds) > 600",
         "5m",

@@ -56,7 +56,12 @@ STATES = {
     "incident": "the platform has a problem",
     "disconnected": "not connected",
     "behind": "behind",
+    "quiet": "quiet",
 }
+QUIET = (
+    "Nothing is known to be wrong. Write a test comment and look for it in the portal. If it does not come, look at "
+    "the subscription, the token and the settings at the platform: docs/runbooks/RapportAccountQuiet.md."
+)
 CONNECT_AGAIN = (
     "Connect it again: open the client's Accounts in the portal and press “Connect again”, or run "
     "`rapport accounts add {brand} {account} --platform {platform} --connect`."
@@ -335,8 +340,8 @@ def _connect(
 
 
 def _is_well(account: dict[str, Any]) -> bool:
-    """Whether nothing about an account has to be done."""
-    return account["standing"]["state"] == "live" and not _is_over(account) and not any(
+    """Whether nothing about an account has to be done. That it is quiet is a question, and no trouble yet."""
+    return account["standing"]["state"] in ("live", "quiet") and not _is_over(account) and not any(
         each["needed"] for each in account["missing"]
     )  # fmt: skip
 
@@ -351,7 +356,7 @@ def _told(brand: str, account: dict[str, Any]) -> list[str]:
     name = f"{account['id']} ({account['handle']} on {platform_name(account['platform'])})"
     lines = [f"{name}: {_state(standing)}"]
     again = CONNECT_AGAIN.format(brand=brand, account=account["id"], platform=account["platform"])
-    advice = ADVICE.get((account["platform"], standing["state"]))
+    advice = QUIET if standing["state"] == "quiet" else ADVICE.get((account["platform"], standing["state"]))
     if standing["state"] == "attention" and (account["expires_at"] or advice is None):
         advice = again
     if advice and standing["state"] != "live":

@@ -167,6 +167,9 @@ class ExchangeSnapshot(Struct, omit_defaults=True, frozen=True, kw_only=True, ta
     """The part of `response_seconds` that lay in business hours; the same where the rule has no calendar."""
     stage_wanted: bool = False
     """The clock waits to be told the stage of its follower."""
+    received_at: UtcTime | None = None
+    """When ingest received the first comment: nobody could know of it here earlier. None where it came before this was
+    noted."""
 
 
 class Spoken(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="fact", tag="spoken"):
@@ -207,6 +210,8 @@ class Alert(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """The clock of the partition when the alert was decided."""
     unconfirmed: bool = False
     answered_at: UtcTime | None = None
+    received_at: UtcTime | None = None
+    """When ingest received the first comment. None where it came before this was noted."""
 
 
 class MissingPost(Struct, omit_defaults=True, frozen=True, kw_only=True):

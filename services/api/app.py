@@ -48,6 +48,7 @@ from services.api.http.documented import with_headers
 from services.api.identities import routes as identities
 from services.api.keys import routes as keys
 from services.api.keys import service as auth
+from services.api.listening import routes as listening
 from services.api.mix import routes as mix
 from services.api.movers import routes as movers
 from services.api.new_relationships import routes as new
@@ -71,6 +72,7 @@ ROUTES = (
     brands,
     accounts,
     charges,
+    listening,
     connecting,
     policy,
     channels,

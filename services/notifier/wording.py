@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
 from rapport.contracts.events import Alert, MissingPost, Notice
+from rapport.domain.arrivals.lateness import delay, is_relevant
 from rapport.domain.figures import duration_in_words
 from rapport.domain.naming import LONGEST_NAME, by_handle
 from rapport.domain.platforms import platform_name
@@ -13,6 +14,7 @@ from rapport.domain.retention import text_over
 from rapport.kit.text import is_blank, lines_of, marked, one_line
 
 SUBJECT_CHARACTERS = 200
+_WAITS = ("warning", "breach", "escalation")
 MINUTE, HOUR = 60, 3_600
 """In seconds."""
 
@@ -88,9 +90,23 @@ def _facts(alert: Alert) -> list[str]:
     ]
     if alert.answered_at is not None:
         facts.append(f"Answered: {moment(alert.answered_at)}")
+    if alert.received_at is not None and alert.step in _WAITS:
+        facts += _delay(alert, alert.received_at)
     if alert.comments > 1:
         facts.append(f"Comments waiting: {alert.comments}")
     return facts
+
+
+def _delay(alert: Alert, received_at: datetime) -> list[str]:
+    """How much of the time to answer was over when the comment was received, if that is worth telling."""
+    allowed, late = alert.due_at - alert.opened_at, delay(alert.opened_at, received_at)
+    if not is_relevant(late, allowed.total_seconds()):
+        return []
+    platform = platform_name(one_line(alert.platform, LONGEST_NAME))
+    return [
+        f"Received: {moment(received_at)}. Of these {span(allowed)}, {span(timedelta(seconds=late))} passed before "
+        f"{platform} told us."
+    ]
 
 
 def _as_text(subject: str, facts: list[str], said: list[str], address: str | None, link: str) -> str:

@@ -8,6 +8,7 @@ a whole exchange, with its revision. Not compared is what the projector adds for
   which are among the figures (`services.verify.figures`).
 - What it notes about the platforms' terms: until when texts and names are kept, and what stands in for a text. Around
   the time when one has to be dropped, a document may have it or not.
+- `received_at` of an exchange or an alert whose comment was scored by a version that did not note it.
 - `drawn` and `summed` of an hour. They number the recounts. An hour without counts is as good as none.
 
 An interaction whose id is in several partitions may have the shape of any of them, because partitions have no common
@@ -43,6 +44,8 @@ KINDS = (*COLLECTIONS, "alert record", "dead letter", "put aside")
 AT_ONCE = 1_000
 """Ids per query."""
 _OF_THE_PROJECTOR = dict.fromkeys(("written_at", "arrived", "summed", "stage", "stage_until", "stage_noted"), 0)
+_NOTED_LATER = ("received_at",)
+"""Fields that the rows of earlier versions do not have: what was scored by one of them goes on without."""
 
 Found = Mapping[str, Document]
 
@@ -149,6 +152,7 @@ class Comparison:
             return [Difference(what, str(id), None, document, f"cannot be recomputed: {type(error).__name__}")]
         if what == "hour":
             document = _counted(document)
+        wanted = [_as_noted(document, each) for each in wanted]
         if document is None and self._expected.may_be_missing(what, id):
             return []
         if document is None or not wanted:
@@ -202,6 +206,13 @@ class Comparison:
             return False
         first = self._kept_from.get((there[-1], said.lane))
         return first is None or said.place < first
+
+
+def _as_noted(document: Document | None, wanted: Document) -> Document:
+    """What the log gives, without when a comment was received where that was not noted yet when it was scored."""
+    if document is None or any(name in document for name in _NOTED_LATER):
+        return wanted
+    return {name: value for name, value in wanted.items() if name not in _NOTED_LATER}
 
 
 def _hour_at(hour: str) -> datetime:

@@ -225,6 +225,17 @@ CASES: tuple[Case, ...] = (
         step=5,
     ),
     Case(
+        "RapportAccountQuiet",
+        (
+            Series('rapport_accounts{platform="facebook",state="quiet",instance="api-0"}', 0, 1),
+            Series('rapport_accounts{platform="facebook",state="quiet",instance="api-1"}', 0, 1),
+        ),
+        {"platform": "facebook"},
+        40,
+        5,
+    ),
+    Case("RapportPlatformLate", (Series('rapport_accounts_late{platform="x"}', 0, 2),), {"platform": "x"}, 25, 5),
+    Case(
         "RapportIngestQuiet",
         (Series('rapport_ingest_interactions_accepted_total{platform="bluesky"}', 10, 0, counter=True),),
         {"platform": "bluesky"},

@@ -49,6 +49,27 @@ def board() -> Dashboard:
                 [
                     runbooks(
                         graph(
+                            "How they stand",
+                            "Connected accounts that are not live, by state. quiet: silent for far longer than usual.",
+                            "short",
+                            Query(
+                                'max by (platform, state) (rapport_accounts{$E,state!="live"})',
+                                "{{platform}} {{state}}",
+                            ),
+                        ),
+                        "RapportAccountQuiet",
+                    ),
+                    runbooks(
+                        graph(
+                            "Told late",
+                            "Accounts of which news comes far later than usual.",
+                            "short",
+                            Query("max by (platform) (rapport_accounts_late{$E})", "{{platform}}"),
+                        ),
+                        "RapportPlatformLate",
+                    ),
+                    runbooks(
+                        graph(
                             "Accounts that end",
                             "How long until an account stops being connected, of those that do within 30 days.",
                             "s",

@@ -71,8 +71,14 @@ def board() -> Dashboard:
                             "{{platform}} {{reason}}",
                         ),
                     ),
-                    percentiles(
-                        "Lag", "From when it happened until ingest saw it.", "rapport_ingest_lag_seconds", "platform"
+                    runbooks(
+                        percentiles(
+                            "Lag",
+                            "From when it happened until ingest saw it.",
+                            "rapport_ingest_lag_seconds",
+                            "platform",
+                        ),
+                        "RapportPlatformLate",
                     ),
                     graph(
                         "Behind the stream",

@@ -41,6 +41,8 @@ class Comment(Struct, omit_defaults=True):
     """Until when the platform's terms let the text be kept, if it has one and they limit that."""
     heard: str | None = None
     """Stands in for the text in the policy's rules once it is no longer kept: see `rapport.domain.retention`."""
+    received: int | None = None
+    """When ingest received it; None where it came before this was noted."""
 
 
 class Answer(Struct, omit_defaults=True):

@@ -251,6 +251,7 @@ def _snapshot(thread: Thread, exchange: Exchange, id: str, revision: int, backfi
         response_seconds=max(0, answer.at - first.at) / 1000 if answer else None,
         business_seconds=exchange.terms.business_seconds(first.at, answer.at) if answer else None,
         stage_wanted=exchange.terms.pending,
+        received_at=utc(first.received) if first.received is not None else None,
     )
 
 
@@ -320,6 +321,7 @@ def _alert(snapshot: ExchangeSnapshot, step: Step, sent: Sent, clock: int, nth: 
         due_at=snapshot.due_at,
         created_at=utc(clock),
         answered_at=snapshot.answered_at,
+        received_at=snapshot.received_at,
     )
 
 

@@ -35,6 +35,11 @@ class Accounts:
         query = {"$and": [{"brand": brand, "published": True, "disconnected_at": None}, self._tenants.filter()]}
         return await self._accounts.find(query).sort("_id").to_list()
 
+    async def all_connected(self) -> list[AccountDocument]:
+        """The connected accounts of these tenants, as confirmed."""
+        query = {"$and": [{"published": True, "disconnected_at": None}, self._tenants.filter()]}
+        return await self._accounts.find(query).sort("_id").to_list()
+
     async def of_brand(self, brand: str) -> list[AccountDocument]:
         """All accounts of a brand by id, connected or not, confirmed or not."""
         return await self._accounts.find({"$and": [{"brand": brand}, self._tenants.filter()]}).sort("_id").to_list()

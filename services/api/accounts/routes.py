@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import cast
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from rapport.contracts.sealed import door_place
 from rapport.kit import clock
@@ -44,22 +44,24 @@ async def connect_account(brand: str, new: AccountInput, tenants: AdminBrand, co
 
 
 @router.get("/brands/{brand}/accounts", responses=responses(403, 404))
-async def list_accounts(brand: str, tenants: ReadBrand, context: ContextDep) -> Page[Account]:
+async def list_accounts(brand: str, tenants: ReadBrand, context: ContextDep, request: Request) -> Page[Account]:
     """A brand's connected accounts, without their secrets."""
     found = await Accounts(context.database, tenants).connected(brand)
-    stands = await listening.standings(context.database, found, clock.now())
+    zone = request.state.brand["settings"]["timezone"]
+    stands = await listening.standings(context.database, found, zone, clock.now())
     logins = await connecting.logins(context, found)
     return Page(items=[_account(each, stands[each["_id"]], logins.get(each["_id"])) for each in found])
 
 
 @router.get("/brands/{brand}/accounts/{account}", responses=responses(403, 404))
-async def get_account(brand: str, account: str, tenants: ReadBrand, context: ContextDep) -> Account:
+async def get_account(brand: str, account: str, tenants: ReadBrand, context: ContextDep, request: Request) -> Account:
     """One connected account, without its secrets."""
     stored = await service.found(Accounts(context.database, tenants), brand, account)
     known = newest(stored)
     if known["disconnected_at"] is not None:
         raise not_found("account")
-    stands = await listening.standings(context.database, [stored], clock.now())
+    zone = request.state.brand["settings"]["timezone"]
+    stands = await listening.standings(context.database, [stored], zone, clock.now())
     logins = await connecting.logins(context, [stored])
     return _account(known, stands[account], logins.get(account))
 
@@ -135,15 +137,27 @@ def _opened(sealer: Sealer, account: AccountDocument) -> str:
         raise unavailable(f"the account's secret cannot be opened: {error}") from error
 
 
+def _standing(stands: listening.Stands) -> Standing:
+    assert stands.hearing != "no_account"
+    found = Standing(
+        state=stands.hearing, since=stands.since, why=stands.why, checked_at=stands.checked_at,
+        latest_at=stands.latest_at,
+    )  # fmt: skip
+    if stands.pace is not None:
+        found.last_received_at = stands.pace.last_at
+        found.quiet_since = stands.pace.quiet_since if stands.hearing == "quiet" else None
+        found.usual_per_hour = stands.pace.per_hour
+        found.found_last_day, found.usual_last_day = stands.pace.found, stands.pace.usual
+        found.late_since, found.late_by_seconds = stands.pace.late_since, stands.pace.late_by
+    return found
+
+
 def _account(
     document: AccountDocument | NewestAccount,
     stands: listening.Stands | None = None,
     login: connecting.Login | None = None,
 ) -> Account:
-    standing = None if stands is None or stands.hearing == "no_account" else Standing(
-        state=stands.hearing, since=stands.since, why=stands.why, checked_at=stands.checked_at,
-        latest_at=stands.latest_at,
-    )  # fmt: skip
+    standing = None if stands is None or stands.hearing == "no_account" else _standing(stands)
     return Account(
         id=document["_id"],
         platform=document["platform"],

@@ -56,15 +56,31 @@ class AccountChange(Input):
 class Standing(BaseModel):
     """How an account is read."""
 
-    state: Literal["live", "silent", "attention", "incident", "disconnected", "behind"]
+    state: Literal["live", "silent", "attention", "incident", "disconnected", "behind", "quiet"]
     """`silent`: nothing runs that reads. `attention`: somebody has to do something. `incident`: the platform fails.
-    `disconnected`: its stream is not connected. `behind`: interactions may be missing."""
+    `disconnected`: its stream is not connected. `behind`: interactions may be missing. `quiet`: nothing is known to be
+    wrong, but something would usually have come long ago."""
     since: AwareDatetime | None
     why: str | None
     checked_at: AwareDatetime | None
     """When it was last read to its end; null for accounts that are not asked for news."""
     latest_at: AwareDatetime | None
-    """When the newest interaction that was read occurred; null for accounts that are not asked for news."""
+    """When the newest interaction that was received occurred; null if there was none."""
+    last_received_at: AwareDatetime | None = None
+    """When the last one was received, apart from what the brand did itself and what was over three days old."""
+    quiet_since: AwareDatetime | None = None
+    """If `quiet`: when the last one was received, or when the account was connected if that was later."""
+    usual_per_hour: float | None = None
+    """In how many minutes of this hour of the week something usually arrives; null where too little is known: there
+    have to be three weeks, and 20 minutes with something in them."""
+    found_last_day: int = 0
+    """In how many minutes of the last 24 hours something arrived."""
+    usual_last_day: float | None = None
+    """In how many minutes of these hours of the week something usually arrives."""
+    late_since: AwareDatetime | None = None
+    """Since when the platform tells far later than usual."""
+    late_by_seconds: float | None = None
+    """How late: half of what arrived in an hour took at most so long."""
 
 
 class MissingPermission(BaseModel):

@@ -1,11 +1,12 @@
 """The accounts page, and the pages on which an account is connected."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from rapport.domain.arrivals.minutes import day_of
 from rapport.domain.charges import READ_ON, money
 from services.api.accounts.repository import Accounts
 from services.api.brands.documents import BrandDocument
@@ -39,6 +40,8 @@ router = APIRouter(include_in_schema=False, route_class=FormRoute)
 
 Short = Annotated[str, Form(max_length=512)]
 Typed = Annotated[str, Query(max_length=40)]
+LAG_SHOWN = timedelta(days=6)
+"""Before today: a week in all."""
 MISSED = {"consent": "the consent", "token": "the token", "permissions": "the permissions",
           "accounts": "the list of accounts", "account": "the account"}  # fmt: skip
 
@@ -81,7 +84,11 @@ async def _accounts(
         who=who,
         brand=named(brand),
         accounts=found,
-        stands=await listening.standings(context.database, found, now),
+        stands=await listening.standings(context.database, found, brand["settings"]["timezone"], now),
+        lags={
+            each.account: each
+            for each in await listening.lags(context.database, brand["_id"], day_of(now) - LAG_SHOWN, day_of(now))
+        },
         logins=await connecting.logins(context, found),
         ways=[each for each in VENDORS.values() if with_.table.usable(each)],
         others=[each for each in VENDORS.values() if not with_.table.usable(each)],

@@ -64,6 +64,7 @@ class AnsweredExchange(TypedDict):
     answered_at: datetime
     response_seconds: NotRequired[float | None]
     business_seconds: NotRequired[float | None]
+    received_at: NotRequired[datetime | None]
 
 
 class ExchangeDocument(ExchangeOutcome):
@@ -84,6 +85,8 @@ class ExchangeDocument(ExchangeOutcome):
     answered_by: NotRequired[str | None]
     response_seconds: NotRequired[float | None]
     business_seconds: NotRequired[float | None]
+    received_at: NotRequired[datetime | None]
+    """When ingest received the first comment; missing where it came before this was noted."""
     written_at: NotRequired[datetime]
     """Set by MongoDB."""
     forget_at: NotRequired[datetime]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from rapport.contracts.controls import PolicyVersion
+from rapport.domain.arrivals.lateness import WORTH_TELLING, delay, of_the_team
 from rapport.domain.figures import duration_in_words, listed
 from rapport.domain.policies import business_time
 from rapport.domain.policies.policy import DEFAULT_RULE, DEFAULT_VERSION, Terms
@@ -136,10 +137,15 @@ class _Words:
         self._due = exchange["due_at"]
         self._is_open = exchange["state"] == "open"
         self._breached = exchange["breached_at"] is not None
+        received = exchange.get("received_at")
+        self._received = None if exchange["backfilled"] else received
+        self._delay = delay(exchange["opened_at"], self._received) if self._received is not None else 0.0
 
     def sentences(self) -> list[str]:
         """All sentences, in the order in which things happened."""
         found = [f"Opened {self._day(self._exchange['opened_at'])}."]
+        if self._delay >= WORTH_TELLING:
+            found.append(f"It was received here {duration_in_words(self._delay)} later.")
         if self._exchange.get("stage_wanted"):
             unknown = "is not known yet, so no clock runs" if self._is_open else "was not known, so no clock ran"
             found.append(f"Which rule applies depends on the follower's stage. It {unknown}.")
@@ -242,6 +248,8 @@ class _Words:
             after = f"{duration_in_words(business, days=False)} of {_hours_of(self._terms.rule.calendar)}"
         how = f"{'late' if late else 'in time'}, after {after}"
         at = self._exchange.get("answered_at")
+        if at is not None and self._received is not None and self._delay >= WORTH_TELLING:
+            how += f", {duration_in_words(of_the_team(self._received, at))} of them after it was received"
         return f"{who} answered on {self._at(at)}, {how}." if at is not None else f"{who} answered {how}."
 
     def _overdue(self) -> bool:

@@ -80,6 +80,17 @@ class Exchange(BaseModel):
     business_seconds: Annotated[
         float | None, Field(description="The part of the response time in the rule's open hours.")
     ]
+    received_at: Annotated[
+        AwareDatetime | None,
+        Field(description="When the first comment was received here; null where it came before this was noted."),
+    ] = None
+    platform_seconds: Annotated[
+        float | None, Field(description="How long the platform took to tell of it; null for backfilled ones.")
+    ] = None
+    team_seconds: Annotated[
+        float | None,
+        Field(description="From when it was received to the answer; 0 if it was answered on the platform before that."),
+    ] = None
     stage_wanted: Annotated[bool, Field(description="The clock has not started: it waits for the follower's stage.")]
     policy: PolicyUsed
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from rapport.contracts.controls import Decided
+from rapport.domain.arrivals.lateness import delay, of_the_team
 from rapport.domain.times import ms
 from services.api.alerts.documents import AlertDocument
 from services.api.alerts.repository import Alerts
@@ -81,10 +82,28 @@ def exchange_fields(
         "answered_by": document.get("answered_by"),
         "response_seconds": document.get("response_seconds"),
         "business_seconds": document.get("business_seconds"),
+        "received_at": document.get("received_at"),
+        "platform_seconds": platform_seconds(document),
+        "team_seconds": _team_seconds(document),
         "decision": Decision(**decision) if decision else None,
         "stage_wanted": document.get("stage_wanted", False),
         "policy": PolicyUsed(**document["policy"]),
     }
+
+
+def platform_seconds(document: ExchangeDocument) -> float | None:
+    """How long the platform took to tell of an exchange; None where nobody knows, and of what came afterwards."""
+    received_at = document.get("received_at")
+    if received_at is None or document["backfilled"]:
+        return None
+    return delay(document["opened_at"], received_at)
+
+
+def _team_seconds(document: ExchangeDocument) -> float | None:
+    received_at, answered_at = document.get("received_at"), document.get("answered_at")
+    if received_at is None or answered_at is None or document["backfilled"]:
+        return None
+    return of_the_team(received_at, answered_at)
 
 
 def exchange_shown(

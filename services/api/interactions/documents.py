@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict, cast
 
 from bson import Timestamp
 
-from rapport.contracts.events import BY_THE_BRAND, Interaction
+from rapport.contracts.events import BY_THE_BRAND, Interaction, OccurredAtSource
 from rapport.domain.identity import plain_url
 from rapport.domain.retention import kept_until
 from rapport.domain.times import ms
@@ -71,7 +71,7 @@ class InteractionDocument(TypedDict):
     """The earlier thing that it edits, deletes, hides or answers."""
     arrived: NotRequired[Timestamp]
     """When MongoDB stored it; missing in documents from before this was noted."""
-    occurred_at_source: NotRequired[str]
+    occurred_at_source: NotRequired[OccurredAtSource]
     claimed_at: NotRequired[datetime]
     clamped: NotRequired[bool]
     undo: NotRequired[bool]

@@ -1,10 +1,15 @@
-"""What is known of how accounts are read, as stored: the heartbeats of ingest processes, and each account's state."""
+"""How accounts are read, as stored: the heartbeats of ingest, each account's state, and when something arrived."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from rapport.contracts.controls import Heartbeat
 from rapport.contracts.cursors import AccountState, State
+from rapport.domain.arrivals.lateness import counted
+from rapport.domain.arrivals.minutes import HOUR
+from rapport.domain.arrivals.rhythm import Rhythm, found_between
 from rapport.domain.times import utc
 
 
@@ -59,3 +64,121 @@ def account_state_document(state: AccountState, appended: int) -> AccountStateDo
         "checked_at": state.checked_at,
         "latest_at": state.latest_at,
     }
+
+
+Bits = dict[str, int]
+"""By hour of the day (`0` to `23`): minutes as bits, see `rapport.domain.arrivals.minutes`."""
+KEPT_MINUTES = 100 * 86_400
+"""Seconds: as long as what can be replayed, and longer than the weeks that a rhythm is learned from."""
+UNKNOWN_STEP = "u"
+"""Instead of the step of a delay that is not known."""
+
+
+class HeardDocument(TypedDict):
+    """`heard_minutes`: in which minutes of a UTC day the log took a heartbeat of any ingest process."""
+
+    _id: str
+    """The day, such as `2026-11-29`."""
+    day: datetime
+    hours: Bits
+
+
+class HorizonDocument(TypedDict):
+    """`horizons`: up to where the views have what was received, by partition of `conversations`."""
+
+    _id: int
+    at: datetime
+    """When the log took the latest heartbeat in it."""
+
+
+class ArrivedDocument(TypedDict):
+    """`account_minutes`: in which minutes of a UTC day something of an account was received."""
+
+    _id: str
+    """`<account>/<day>`"""
+    account: str
+    brand: str
+    platform: str
+    day: datetime
+    signs: NotRequired[Bits]
+    """Of what shows that it is heard: see `rapport.domain.arrivals.rhythm.is_sign`."""
+    steps: NotRequired[dict[str, Bits]]
+    """By step of the platform's delay: see `rapport.domain.arrivals.lateness`."""
+
+
+class LearnedDocument(TypedDict):
+    """What is usual for an account: a `rapport.domain.arrivals.rhythm.Rhythm`, and the platform's usual delay."""
+
+    until: datetime
+    zone: str
+    per_hour: list[float] | None
+    """None where too little is known to call anything usual."""
+    longest: float
+    delay: float | None
+    """The 95th percentile in seconds; None without any."""
+
+
+class RhythmDocument(TypedDict):
+    """`account_rhythms`: when something of an account last came, and whether it is quiet or late."""
+
+    _id: str
+    """The account's."""
+    brand: str
+    platform: str
+    last_at: datetime
+    """When the latest sign that it is heard was received."""
+    latest_at: datetime
+    """When the newest of these interactions occurred."""
+    learned: NotRequired[LearnedDocument]
+    judged: NotRequired[datetime]
+    """The `last_at` that the following is about. Of another one it says nothing."""
+    quiet: NotRequired[bool]
+    since: NotRequired[datetime]
+    """Since when it is silent."""
+    missed: NotRequired[float]
+    """In how many minutes something would usually have come since then."""
+    late_since: NotRequired[datetime | None]
+    """Since when its platform tells far later than usual."""
+    late_by: NotRequired[float | None]
+    """Seconds: the median of its delay when it was last late."""
+    look_at: NotRequired[datetime]
+    """When it has to be judged again although nothing came."""
+
+
+def minutes_of(days: Iterable[tuple[datetime, Mapping[str, int]]]) -> dict[datetime, int]:
+    """The minutes of some days by full UTC hour."""
+    return {day + int(hour) * HOUR: bits for day, hours in days for hour, bits in hours.items()}
+
+
+def heard_id(day: datetime) -> str:
+    """The `_id` of the minutes of a day in which Rapport listened."""
+    return day.date().isoformat()
+
+
+def arrived_id(account: str, day: datetime) -> str:
+    """The `_id` of an account's minutes of a day."""
+    return f"{account}/{heard_id(day)}"
+
+
+def learned_rhythm(learned: LearnedDocument | None) -> Rhythm | None:
+    """What is usual for an account; None where too little is known."""
+    if learned is None or learned["per_hour"] is None:
+        return None
+    return Rhythm(learned["until"], learned["zone"], tuple(learned["per_hour"]), learned["longest"])
+
+
+def steps_between(
+    days: Iterable[ArrivedDocument], began: datetime | None = None, ended: datetime | None = None
+) -> list[int]:
+    """Minutes by step of the platform's delay: of some days, or of the part of them between two times."""
+    steps: dict[int, int] = defaultdict(int)
+    for each in days:
+        for step, hours in each.get("steps", {}).items():
+            if step != UNKNOWN_STEP:
+                minutes = minutes_of([(each["day"], hours)])
+                steps[int(step)] += (
+                    sum(bits.bit_count() for bits in minutes.values())
+                    if began is None or ended is None
+                    else found_between(minutes, began, ended)
+                )
+    return counted(steps)

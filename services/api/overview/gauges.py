@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import Gauge
 from pymongo.errors import PyMongoError
 
+from rapport.domain.platforms import NAMES
+from services.api.accounts.repository import Accounts
 from services.api.brands.repository import Brands
 from services.api.keys.repository import Keys
+from services.api.listening import service as listening
 from services.api.overview.repository import Overviews
 from services.api.storage.tenants import Database, Tenants
 
@@ -31,6 +34,13 @@ KEY_EXPIRES = Gauge(
     "When a key for the API expires, as Unix time, of those that soon do.",
     ["key"],
 )
+ACCOUNTS = Gauge("rapport_accounts", "Connected accounts by platform and by how they stand.", ["platform", "state"])
+LATE = Gauge("rapport_accounts_late", "Accounts of which news comes far later than usual.", ["platform"])
+# An alert on a series that is not there yet would miss the first account.
+for _platform in (*NAMES, listening.ELSEWHERE):
+    LATE.labels(_platform)
+    for _state in listening.STATES:
+        ACCOUNTS.labels(_platform, _state)
 SOON = timedelta(days=30)
 MOST_KEYS = 100
 BRANDS = Gauge("rapport_brands", "How many brands there are, including those that the metrics by brand leave out.")
@@ -66,6 +76,7 @@ async def measure(database: Database, now: datetime, before: set[str]) -> set[st
         due = its.get("last_7d_met", 0) + its.get("last_7d_missed", 0)
         MET.labels(brand).set(its.get("last_7d_met", 0) / due if due else 1)
     await _measure_keys(database, now)
+    await _measure_accounts(database, now)
     return set(shown)
 
 
@@ -75,6 +86,15 @@ async def _measure_keys(database: Database, now: datetime) -> None:
     for key in ending:
         assert key["expires_at"] is not None
         KEY_EXPIRES.labels(key["_id"]).set(key["expires_at"].timestamp())
+
+
+async def _measure_accounts(database: Database, now: datetime) -> None:
+    accounts = await Accounts(database, Tenants(None)).all_connected()
+    counts = await listening.counts(database, accounts, now)
+    for platform in (*NAMES, listening.ELSEWHERE):
+        LATE.labels(platform).set(counts.late.get(platform, 0))
+        for state in listening.STATES:
+            ACCOUNTS.labels(platform, state).set(counts.states.get((platform, state), 0))
 
 
 def _urgency(counts: Mapping[str, int]) -> tuple[int, int]:

@@ -80,11 +80,14 @@ async def _live(context: ContextDep, brand: BrandDocument) -> dict[str, Any]:
     before = await page_of_exchanges(database, tenants, ExchangesQuery(state="open", backfilled=True, limit=1), now)
     raised = await page_of_alerts(database, tenants, AlertsQuery(limit=ALERTS_SHOWN))
     people = await page_of_followers(database, tenants, FollowersQuery(sort="last_seen", limit=FOLLOWERS_SHOWN), now)
-    why_not = wording.hearing(await listening.heard(database, brand["_id"], now), brand["settings"]["timezone"])
+    zone = brand["settings"]["timezone"]
+    heard = await listening.heard(database, brand["_id"], zone, now)
+    why_not, quiet = wording.hearing(heard, zone), wording.quiet(heard, zone)
     parts = (part.model_dump_json() for part in (waiting, raised, people))
-    said = "\n".join((why_not, headline.model_dump_json(exclude={"at"}), *parts))
+    said = "\n".join((why_not, quiet, headline.model_dump_json(exclude={"at"}), *parts))
     return {
         "why_not_live": why_not,
+        "quiet": quiet,
         "headline": headline,
         "waiting": waiting,
         "before": bool(before.items),

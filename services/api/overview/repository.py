@@ -1,6 +1,7 @@
 """Queries for the headline numbers, by brand."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pymongo.asynchronous.collection import AsyncCollection
 
+from rapport.domain.arrivals.lateness import delay
 from rapport.domain.relationships.relationship import STAGES
 from rapport.kit.mongo import Document
 from services.api.exchanges.documents import AnsweredExchange
@@ -35,16 +37,22 @@ _TIMED: Document = {"$ne": ["$stage_wanted", True]}
 
 
 class Medians(NamedTuple):
-    """The median time of a span's answers: elapsed, and in open hours. None without answers."""
+    """Of a span's answers in seconds: the median time, elapsed and in open hours, and whose part it was. None without
+    answers, or without any of which it is known when they were received."""
 
     seconds: float | None = None
     business_seconds: float | None = None
+    platform_seconds: float | None = None
+    platform_p95_seconds: float | None = None
+    team_seconds: float | None = None
 
 
 class _Answer(NamedTuple):
     at: datetime
     seconds: float
     business_seconds: float
+    platform_seconds: float | None
+    """Until the comment was received; None where nobody knows."""
 
 
 def _count_if(condition: Any) -> Document:
@@ -157,14 +165,15 @@ class Overviews:
                 "answered_at": {"$gt": now - LONGEST},
                 "state": {"$in": ["answered", "answered_late"]},
             },
-            projection={"_id": 0, "answered_at": 1, "response_seconds": 1, "business_seconds": 1},
+            projection={"_id": 0, "answered_at": 1, "response_seconds": 1, "business_seconds": 1, "received_at": 1},
         )
         answers: list[_Answer] = []
         async for each in found.sort("answered_at", -1).limit(MOST_ANSWERS).batch_size(READ_AT_ONCE):
             # Read from the index alone, fields that the document lacks are null.
             took, business = each.get("response_seconds"), each.get("business_seconds")
             if took is not None:
-                answers.append(_Answer(each["answered_at"], took, took if business is None else business))
+                late = _platform_seconds(each["answered_at"], took, each.get("received_at"))
+                answers.append(_Answer(each["answered_at"], took, took if business is None else business, late))
         return answers
 
     async def followers(self, midnights: Mapping[str, datetime]) -> dict[str, tuple[int, int]]:
@@ -246,5 +255,27 @@ async def _medians_of(answers: Sequence[_Answer], now: datetime) -> dict[str, Me
         await asyncio.sleep(0)
         seconds = median([each.seconds for each in within])
         await asyncio.sleep(0)
-        found[name] = Medians(seconds, median([each.business_seconds for each in within]))
+        business = median([each.business_seconds for each in within])
+        await asyncio.sleep(0)
+        found[name] = Medians(seconds, business, *_parts(within))
     return found
+
+
+def _platform_seconds(answered_at: datetime, took: float, received_at: datetime | None) -> float | None:
+    """How much of the time that an answer took had passed when the comment was received."""
+    if received_at is None:
+        return None
+    return round(delay(answered_at - timedelta(seconds=took), received_at), 3)
+
+
+def _parts(answers: Sequence[_Answer]) -> tuple[float | None, float | None, float | None]:
+    """The median and the 95th percentile of the platforms' part of some answers, and the median of the team's."""
+    known = sorted((each.platform_seconds, each.seconds) for each in answers if each.platform_seconds is not None)
+    if not known:
+        return None, None, None
+    late = [platform for platform, _ in known]
+    return (
+        median(late),
+        late[math.ceil(0.95 * len(late)) - 1],
+        median([max(0.0, seconds - platform) for platform, seconds in known]),
+    )

@@ -18,6 +18,14 @@ class Window(BaseModel):
         float | None, Field(description="Of the answers given in this span, at most the latest 20,000 per brand.")
     ]
     median_business_seconds: Annotated[float | None, Field(description="The same, in open hours only.")]
+    median_platform_seconds: Annotated[
+        float | None,
+        Field(description="Of the same answers: how long the platform took until the comment was received here."),
+    ] = None
+    p95_platform_seconds: Annotated[float | None, Field(description="95 % were received within this time.")] = None
+    median_team_seconds: Annotated[
+        float | None, Field(description="How long the team took from when the comment was received.")
+    ] = None
 
 
 class Numbers(BaseModel):

@@ -68,4 +68,7 @@ def window_shown(figures: Mapping[str, int], name: str, medians: Medians) -> Win
         spam=figures.get(f"{name}_spam", 0),
         median_response_seconds=medians.seconds,
         median_business_seconds=medians.business_seconds,
+        median_platform_seconds=medians.platform_seconds,
+        p95_platform_seconds=medians.platform_p95_seconds,
+        median_team_seconds=medians.team_seconds,
     )

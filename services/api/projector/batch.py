@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from rapport.contracts.topics import (
     EXCHANGES,
     RELATIONSHIPS_CHANGELOG,
 )
+from rapport.domain.arrivals.minutes import bit_of, hour_of
 from rapport.kit.broker.dead_letters import place_of
 from rapport.kit.log import about
 from services.api.alerts.documents import AlertDocument, alert_document
@@ -93,6 +95,10 @@ class Batch:
     """`<brand>/<name>` of people whom the scorer's rows mark as erased."""
     heartbeats: dict[str, HeartbeatDocument] = field(default_factory=dict)
     """The latest of each ingest process."""
+    heard: dict[int, datetime] = field(default_factory=dict)
+    """By partition of `conversations`: when the log took the latest heartbeat."""
+    heard_minutes: dict[datetime, int] = field(default_factory=dict)
+    """By full UTC hour: the minutes in which the log took a heartbeat, as bits."""
     states: dict[str, AccountStateDocument] = field(default_factory=dict)
     """The latest of each account that is asked for news."""
     errands: dict[str, ErrandDocument] = field(default_factory=dict)
@@ -171,9 +177,16 @@ def _add_control(batch: Batch, record: Any) -> None:
         batch.erased.append(control)
     elif isinstance(control, Heartbeat):
         document = heartbeat_document(control, record.timestamp)
+        _add_heard(batch, record.partition, document["at"])
         known = batch.heartbeats.get(document["_id"])
         if known is None or known["version"] < document["version"]:
             batch.heartbeats[document["_id"]] = document
+
+
+def _add_heard(batch: Batch, partition: int, at: datetime) -> None:
+    batch.heard[partition] = max(at, batch.heard.get(partition, at))
+    hour = hour_of(at)
+    batch.heard_minutes[hour] = batch.heard_minutes.get(hour, 0) | bit_of(at)
 
 
 def _add_cursor(batch: Batch, record: Any) -> None:

@@ -17,10 +17,10 @@ from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
 from services.api.followers.documents import NewFollower, StagedFollower, stage_fields
 from services.api.interactions.documents import InteractionDocument
-from services.api.projector import erasing, forgetting, metrics
+from services.api.projector import arrivals, erasing, forgetting, metrics
 from services.api.projector.arrived import WHEN_INSERTED, stamp
 from services.api.projector.batch import Batch
-from services.api.projector.hourly import DUPLICATE_KEY, Part, part_of
+from services.api.projector.hourly import DUPLICATE_KEY, part_of
 from services.api.scoring import repository as scorings
 
 log = logging.getLogger("rapport.projector")
@@ -44,7 +44,10 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
         name: {**each, "arrived": WHEN_INSERTED} for name, each in batch.interactions.items()
     }
     refused = _insert(database, "interactions", arriving)
-    batch.parts = _parts(database, batch)
+    stored = _stored(database, batch)
+    batch.parts = {part_of(each) for each in stored}
+    arrivals.note(database, stored)
+    arrivals.note_heard(database, batch.heard, batch.heard_minutes)
     for name, why in _insert(database, "alerts", batch.alerts).items():
         raise RefusedError(f"alert {name}: {why}")
     _upsert(database, "listening", batch.heartbeats)
@@ -60,22 +63,21 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     return refused
 
 
-def _parts(database: Database[Any], batch: Batch) -> set[Part]:
-    """The parts of hours that the batch's interactions belong to.
+def _stored(database: Database[Any], batch: Batch) -> list[InteractionDocument]:
+    """The batch's interactions as they are stored: what is counted of each.
 
     That includes interactions that were there already: the process that stored them may have ended before counting.
     """
-    fields = dict.fromkeys(("brand", "hour", "arrived"), 1)
+    fields = dict.fromkeys(("brand", "hour", "arrived", *arrivals.FIELDS), 1)
     interactions: Collection[InteractionDocument] = database["interactions"]
-    found: set[Part] = set()
+    found: list[InteractionDocument] = []
     for some in parts(batch.interactions, IDS_AT_ONCE):
         stored = interactions.find({"_id": {"$in": some}}, fields).to_list()
-        before = [each for each in stored if "arrived" not in each]
+        before = [each["_id"] for each in stored if "arrived" not in each]
+        found += stored
         if before:
-            stamp(database, [each["_id"] for each in before])
-            again = interactions.find({"_id": {"$in": [each["_id"] for each in before]}}, fields)
-            stored += again.to_list()
-        found |= {part_of(each) for each in stored}
+            stamp(database, before)
+            found += interactions.find({"_id": {"$in": before}}, fields).to_list()
     return found
 
 

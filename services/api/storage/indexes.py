@@ -11,6 +11,7 @@ from rapport.domain.outreach import SEVERAL
 from rapport.kit.mongo import Document
 from services.api.calendar.repository import UNDO_WITHIN
 from services.api.charges.documents import KEPT as CHARGES_KEPT
+from services.api.listening.documents import KEPT_MINUTES
 from services.api.web.receipts import KEPT
 
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -109,10 +110,10 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("follower", [("brand", _UP), ("platform", _UP), ("follower.id", _UP), ("state", _UP)]),
         _index("outcome", [("brand", _UP), ("backfilled", _UP), ("due_at", _UP), ("state", _UP)]),
         _index(
-            "answer_times",
+            "answer_parts",
             [
                 *(("brand", _UP), ("backfilled", _UP), ("answered_at", _DOWN), ("state", _UP)),
-                *(("response_seconds", _UP), ("business_seconds", _UP)),
+                *(("response_seconds", _UP), ("business_seconds", _UP), ("received_at", _UP)),
             ],
         ),
     ),
@@ -139,6 +140,17 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
     ),
     # Forgets processes that are gone for good.
     "listening": (_index("forgotten", [("at", _UP)], expireAfterSeconds=86_400),),
+    # Longer than the eight weeks that a rhythm is learned from.
+    "heard_minutes": (_index("forgotten", [("day", _UP)], expireAfterSeconds=KEPT_MINUTES),),
+    "account_minutes": (
+        _index("account", [("account", _UP), ("day", _UP)]),
+        _index("brand", [("brand", _UP), ("day", _UP)]),
+        _index("forgotten", [("day", _UP)], expireAfterSeconds=KEPT_MINUTES),
+    ),
+    "account_rhythms": (
+        _index("quiet", [("quiet", _UP)], partialFilterExpression={"quiet": True}),
+        _index("late", [("late_since", _UP)], partialFilterExpression={"late_since": {"$type": "date"}}),
+    ),
     "beginnings": (
         _index("new", [("brand", _UP), ("new", _UP), ("at", _DOWN), ("_id", _DOWN), ("platform", _UP)]),
         _index(
@@ -269,6 +281,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
 
 GONE: Mapping[str, Sequence[str]] = {
     "interactions": ("of_post", "post_by_hour", "post_by_object", "undone_by_hour"),
+    "exchanges": ("answer_times",),
 }
 """Indexes that only projectors of earlier versions use (`services.api.projector.upkeep.old_indexes`)."""
 

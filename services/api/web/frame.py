@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from rapport.domain import figures
+from rapport.domain.arrivals.lateness import WORTH_TELLING
 from rapport.domain.platforms import platform_name
 from rapport.domain.retention import text_over
 from services.api.brands.documents import BrandDocument
@@ -109,6 +110,7 @@ def _templates() -> Environment:
         counted=figures.counted,
         noun=figures.noun,
         span=wording.span,
+        within=wording.within,
         initials=wording.initials,
         weblink=wording.link,
         path=lambda text: quote(text, safe=""),
@@ -124,6 +126,7 @@ def _templates() -> Environment:
         CANCELLED=wording.CANCELLED,
         CLOSED_SHOWN=CLOSED_SHOWN,
         LONGEST_WHY=LONGEST_WHY,
+        WORTH_TELLING=WORTH_TELLING,
         form_fields=form_fields,
         alert_said=wording.alert_said,
         errand_said=wording.errand_said,

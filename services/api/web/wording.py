@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rapport.contracts.errands import GIVEN_UP_AFTER
-from rapport.domain.figures import duration, listed, percent
+from rapport.domain.figures import counted, duration, listed, percent
 from rapport.domain.naming import by_name
 from rapport.domain.platforms import platform_name
 from rapport.domain.times import local
@@ -119,7 +119,23 @@ def hearing(heard: Heard, zone: str) -> str:
             return f"Not connected: {handles}"
         case "behind":
             return f"Catching up: {handles}"
-    return ""
+    return ""  # a quiet account is a question, and the page goes on being live
+
+
+def quiet(heard: Heard, zone: str) -> str:
+    """Which accounts of a brand are quiet; empty if none is, or if something is known to be wrong."""
+    if heard.hearing != "quiet" or heard.since is None:
+        return ""
+    first = heard.accounts[0]
+    said = f"{first['handle']} on {platform_name(first['platform'])} has been quiet since {moment(heard.since, zone)}"
+    more = len(heard.accounts) - 1
+    others = f", and {counted(more, 'other account')} too" if more else ""
+    return f"{said}{f'; {heard.why}' if heard.why else ''}{others}"
+
+
+def within(seconds: float | None) -> str:
+    """At most how long something took; a dash where nobody knows."""
+    return "–" if seconds is None else f"within {duration(seconds)}"
 
 
 def until(at: datetime, now: datetime) -> str:

@@ -80,7 +80,7 @@ class _Interaction:
                     conversation=event.conversation, url=event.object.url,
                     text=event.text[:EXCERPT] if event.text else None, bot=event.actor.bot,
                     empty=policy.is_empty(event.text, event.media), removed=removed, removed_because=because,
-                    kept_until=_text_until(event),
+                    kept_until=_text_until(event), received=ms(event.observed_at),
                 )
             )  # fmt: skip
         self._tell_relationship(event.object.id, known, key, thread.follower)

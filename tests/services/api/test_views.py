@@ -316,8 +316,13 @@ def test_the_overview_counts_by_due_time_and_leaves_out_what_is_backfilled(
     api.brand("aurora")
     day = timedelta(days=1)
 
-    def ended(id: str, due: timedelta, answered: timedelta, seconds: float, **more: Any) -> Any:
+    def ended(
+        id: str, due: timedelta, answered: timedelta, seconds: float, received: float | None = None, **more: Any
+    ) -> Any:
+        """`received`: so many seconds after it was written."""
         state: ExchangeState = "answered_late" if answered < due else "answered"
+        if received is not None:
+            more["received_at"] = NOW - answered - timedelta(seconds=seconds - received)
         return samples.exchange(
             id,
             "aurora",
@@ -334,8 +339,8 @@ def test_the_overview_counts_by_due_time_and_leaves_out_what_is_backfilled(
         samples.exchange("soon", "aurora", NOW - 23 * HOUR),
         samples.exchange("overdue", "aurora", NOW - 26 * HOUR),
         samples.exchange("from-before", "aurora", NOW - 26 * HOUR, backfilled=True),
-        ended("today", 2 * HOUR, 3 * HOUR, 100.0, business_seconds=10.0),
-        ended("late-today", 3 * HOUR, 2 * HOUR, 300.0, business_seconds=50.0),
+        ended("today", 2 * HOUR, 3 * HOUR, 100.0, business_seconds=10.0, received=40.0),
+        ended("late-today", 3 * HOUR, 2 * HOUR, 300.0, business_seconds=50.0, received=260.0),
         ended("last-week", 3 * day, 3.5 * day, 50.0),
         ended("before", 4 * day, 4 * day, 1.0, backfilled=True),
         ended("long-ago", 40 * day, 40 * day, 9.0),
@@ -368,7 +373,11 @@ def test_the_overview_counts_by_due_time_and_leaves_out_what_is_backfilled(
         "compliance": 0.25,
         "median_response_seconds": 200.0,
         "median_business_seconds": 30.0,
+        "median_platform_seconds": 150.0,
+        "p95_platform_seconds": 260.0,
+        "median_team_seconds": 50.0,
     }
+    assert found["last_7d"]["median_platform_seconds"] == 150.0, "of one of them nobody knows when it was received"
     assert found["last_7d"]["spam"] == 2
     assert found["last_7d"]["met"] == 2
     assert found["last_7d"]["median_response_seconds"] == 100.0

@@ -51,6 +51,31 @@ def test_an_alert_that_is_sent_late_says_what_is_true_then(step: Step, late: tim
     assert "Due in" not in message.subject or late < timedelta()
 
 
+@pytest.mark.parametrize(
+    ("step", "late", "told"),
+    [
+        ("warning", timedelta(hours=3, minutes=10), True),
+        ("breach", timedelta(hours=3, minutes=10), True),
+        ("escalation", timedelta(hours=3, minutes=10), True),
+        ("breach", timedelta(hours=1), False),
+        ("resolved", timedelta(hours=3), False),
+        ("retracted", timedelta(hours=3), False),
+        ("breach", None, False),
+    ],
+)
+def test_it_says_how_much_of_the_time_was_over_when_it_was_received(
+    step: Step, late: timedelta | None, told: bool
+) -> None:
+    received_at = None if late is None else OPENED + late
+    alert = an_alert("acme", step, opened_at=OPENED, due_at=DUE, created_at=DUE, received_at=received_at)
+
+    message = wording.message_for(alert, "Acme", "https://portal.example/x", DUE)
+
+    said = "Received: Thu 19 Nov 2026, 15:10 UTC. Of these 24 hours, 3 hours 10 minutes passed before Bluesky told us."
+    assert (said in message.text, said in message.html) == (told, told)
+    assert told or "Received" not in message.text
+
+
 def test_what_ended_late_without_an_answer_is_not_called_answered() -> None:
     message = wording.message_for(an_alert("acme", "resolved"), "Acme", "https://portal.example/x", DUE)
 

@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -46,6 +46,14 @@ def tampered(world: World, collection: str, id: Any, **changes: Any) -> Iterator
         yield
     finally:
         views.replace_one({"_id": id}, before, upsert=True)
+
+
+@contextmanager
+def without(world: World, collection: str, id: Any, field: str) -> Iterator[None]:
+    """A document that lacks a field; as it was after the block."""
+    with tampered(world, collection, id, **{field: None}):
+        world.views[collection].update_one({"_id": id}, {"$unset": {field: 1}})
+        yield
 
 
 @contextmanager
@@ -140,6 +148,16 @@ def test_an_exchange_that_differs_is_missing_or_made_up_is_told(busy_world: Worl
     (state,) = (each for each in outcome.differences if each["field"] == "state")
     assert (state["mongodb"], state["log"]) == ("answered", "open")
     assert outcome.summary["differences"] == 3
+
+
+def test_when_a_comment_was_received_is_compared_where_it_was_noted(busy_world: World) -> None:
+    wrong, before = three(busy_world, "exchanges", **QUIET, state="open")[:2]
+    with (
+        tampered(busy_world, "exchanges", wrong, received_at=datetime(2026, 1, 1, tzinfo=UTC)),
+        without(busy_world, "exchanges", before, "received_at"),
+    ):
+        outcome = busy_world.verify()
+    assert outcome.fields == {("exchange", wrong, "received_at")}
 
 
 def test_a_follower_that_differs_is_missing_or_made_up_is_told(busy_world: World) -> None:

@@ -7,6 +7,7 @@ from services.api.communities import upkeep as communities
 from services.api.erasure import upkeep as erasure
 from services.api.followers import upkeep as followers
 from services.api.identities import upkeep as identities
+from services.api.listening import upkeep as listening
 from services.api.mix import upkeep as mix
 from services.api.new_relationships import stage_after
 from services.api.new_relationships import upkeep as new_relationships
@@ -28,5 +29,6 @@ TASKS: tuple[Task, ...] = (
     stage_after.TASK,
     communities.TASK,
     communities.WORDS,
+    listening.TASK,
     old_indexes.TASK,
 )

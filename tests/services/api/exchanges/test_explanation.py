@@ -215,6 +215,21 @@ def test_what_is_not_known_is_not_claimed() -> None:
     assert "warn" not in before
 
 
+def test_the_platforms_part_is_told_apart_from_the_teams() -> None:
+    received: dict[str, Any] = {"received_at": at("11-06 13:10")}
+    waiting = told("11-06 10:00", "11-06 13:20", calendar=None, **received).text
+    assert waiting.startswith("Opened Friday 10:00. It was received here 3 hours and 10 minutes later.")
+    answered: dict[str, Any] = {
+        "state": "answered", "answered_at": at("11-06 13:40"), "response_seconds": 13_200.0,
+    }  # fmt: skip
+    found = told("11-06 10:00", "11-06 15:00", calendar=None, **received, **answered).text
+    assert "in time, after 3 hours and 40 minutes, 30 minutes of them after it was received." in found
+    at_once = told("11-06 10:00", "11-06 15:00", calendar=None, received_at=at("11-06 10:04"), **answered).text
+    assert "received" not in at_once
+    before = told("11-06 10:00", "11-06 15:00", calendar=None, backfilled=True, **received, **answered).text
+    assert "received" not in before
+
+
 def test_a_year_of_nights_is_told_in_bounds() -> None:
     found = told("01-05 09:00", "01-05 10:00", 365 * 9 * HOUR)
     assert len(found.closed) == explanation.MOST_CLOSED

@@ -20,6 +20,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from pymongo.database import Database
 
 from rapport.contracts import codec
+from rapport.contracts.controls import Heartbeat
 from rapport.contracts.events import ExchangeSnapshot, Interaction
 from rapport.contracts.rows import EPOCH_HEADER, row_key
 from rapport.contracts.topics import (
@@ -33,6 +34,7 @@ from rapport.contracts.topics import (
     key_of,
     partition_of,
 )
+from rapport.domain.arrivals.minutes import bit_of, day_of
 from rapport.kit.broker import kafka
 from rapport.kit.broker.member import GroupConsumer
 from rapport.kit.health import Health
@@ -40,6 +42,8 @@ from rapport.kit.mongo import Document
 from rapport.local.ports import usual_or_free
 from rapport.local.servers.stack import Running
 from services.api.interactions.documents import hour_id, hour_of, interaction_document
+from services.api.listening import upkeep
+from services.api.listening.documents import heard_id
 from services.api.projector import hourly
 from services.api.projector.batch import SOURCES
 from services.api.projector.loop import Projector
@@ -51,7 +55,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.stack
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-VIEWS = ("interactions", "exchanges", "followers", "alerts", "hourly")
+VIEWS = ("interactions", "exchanges", "followers", "alerts", "hourly", "account_minutes", "account_rhythms")
 
 
 class _Log:
@@ -79,6 +83,11 @@ class _Log:
     def follower(self, row: Any) -> None:
         key = row_key("follower", row.brand, row.platform, row.follower)
         self._write(RELATIONSHIPS_CHANGELOG, key, msgspec.json.encode(row), [(EPOCH_HEADER, b"1")])
+
+    def beat(self, partition: int) -> None:
+        value = codec.encode(Heartbeat(instance="test", behind=()))
+        headers = codec.headers("rapport.control.v1", id="heartbeat", source="/test")
+        self._producer.send(CONVERSATIONS.name, value, b"k", headers=headers, partition=partition).get(timeout=30)
 
     def close(self) -> None:
         self._producer.close()
@@ -169,6 +178,21 @@ def test_the_same_records_a_second_time_change_nothing(
     with projecting(stack, views):
         until(lambda: views["hourly"].count_documents({"brand": f"{brand}-end"}) == 1, "all is read and counted")
     assert _shown(views, brand) == before
+
+
+def test_when_rapport_listened_and_up_to_where_the_views_are_comes_from_the_log(
+    stack: Running, views: Database[Any], log: _Log
+) -> None:
+    began = datetime.now(UTC)
+    for partition in range(CONVERSATIONS.partitions):
+        log.beat(partition)
+    with projecting(stack, views):
+        until(
+            lambda: (found := upkeep.horizon(views)) is not None and found >= began - timedelta(seconds=5),
+            "every partition is read up to its heartbeat",
+        )
+    (day,) = views["heard_minutes"].find({"_id": heard_id(day_of(began))})
+    assert day["hours"][str(began.hour)] & bit_of(began) or datetime.now(UTC).minute != began.minute
 
 
 def test_an_older_row_that_comes_later_changes_nothing(

@@ -97,6 +97,7 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
                     "policy",
                     "policy/versions?limit=1",
                     "accounts",
+                    "platform-lag",
                     "alerts?limit=1",
                     "alerts?step=breach",
                     "alerts?exchange=open-1",
