@@ -1,7 +1,7 @@
 # `make` explains itself; each target's line follows its ##.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo lint test test-fast test-faults test-image coverage bench pictures image sbom lock clean
+.PHONY: help setup demo lint test test-fast test-faults test-image fuzz coverage bench pictures image sbom lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -61,6 +61,9 @@ coverage: setup ## Run the tests and say which lines they reach, in the services
 test-faults: setup ## Kill, stop, wipe, stall and poison real processes, in about 45 minutes
 	@# In the order of tests/faults/conftest.py, the longest files first.
 	@$(BIN)/python -m pytest -v -n 2 --dist loadfile --no-loadscope-reorder -m faults
+
+fuzz: setup ## Look for input that breaks a reader, SECONDS=60 for each; TARGET=facebook names one
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(TARGET)
 
 test-image: setup ## Build the image and run it, as root on Debian, in about ten minutes
 	@$(BIN)/python -m tests.image

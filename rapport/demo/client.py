@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,7 +56,13 @@ class Api:
             if cursor is None:
                 return
 
-    def connect(self, brand: DemoBrand, connected_at: datetime, inbox: Inbox) -> dict[str, str]:
+    def connect(
+        self,
+        brand: DemoBrand,
+        connected_at: datetime,
+        inbox: Inbox,
+        connection: Callable[[DemoAccount], dict[str, str]] = lambda _: {},
+    ) -> dict[str, str]:
         """Creates a brand with its accounts and channels, and returns the door secret of each account."""
         self.ask("POST", "/brands", {"id": brand.id, "name": brand.name, "timezone": brand.timezone})
         channels = [
@@ -71,15 +77,20 @@ class Api:
         targets = {"labels": {"business": 0.8, "personal": 0.2}, "formats": {"image": 0.5, "video": 0.2}}
         self.ask("PUT", f"/brands/{brand.id}/mix/settings", {**targets, "rules": rules})
         self.ask("PUT", f"/brands/{brand.id}/new/goal", {"goal": NEW_A_DAY})
-        return {account.id: self._account(brand, account, connected_at) for account in brand.accounts}
+        return {
+            account.id: self._account(brand, account, connected_at, connection(account)) for account in brand.accounts
+        }
 
-    def _account(self, brand: DemoBrand, account: DemoAccount, connected_at: datetime) -> str:
+    def _account(
+        self, brand: DemoBrand, account: DemoAccount, connected_at: datetime, connection: dict[str, str]
+    ) -> str:
         body = {
             "id": account.id,
             "platform": account.platform,
             "handle": account.handle,
             "connected_at": connected_at.isoformat(),
             "staff": [person.id for person in brand.team],
+            "connection": connection,
         }
         return str(self.ask("POST", f"/brands/{brand.id}/accounts", body)["door_secret"])
 

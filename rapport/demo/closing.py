@@ -44,6 +44,10 @@ def what_happens_next(
             f"{_in(missing_at.isoformat(), now)}: a post that each brand planned (“{FORGOTTEN[:36]}…”) is missing. "
             "The calendar shows it, and a reminder arrives in the inbox."
         )
+    yield (
+        "Any time: answer somebody who wrote to Harbour Roasters on Mastodon. The answer goes from the portal to the "
+        "demo's own server, comes back from there, and ends the clock."
+    )
     yield "Any time: pick a comment under Overdue in the portal, and mark it as needing no reply."
 
 

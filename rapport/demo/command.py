@@ -1,6 +1,7 @@
 """`rapport demo`: runs the whole product on this machine with a recorded fortnight, until Ctrl-C or as a check."""
 
 import contextlib
+import functools
 import shutil
 import signal
 import sys
@@ -25,6 +26,7 @@ from rapport.demo.inbox import Inbox
 from rapport.demo.plans import plans, unfound
 from rapport.demo.play import RefusedError, play
 from rapport.demo.recording.generator import Recording, record
+from rapport.demo.vendors.platforms import Platforms
 from rapport.local.errors import StackError
 from rapport.local.installation import Installation
 from rapport.local.running_installation import RunningInstallation
@@ -51,8 +53,13 @@ def demo(data: Path | None, check: bool) -> int:
     """
     console = Console(highlight=False)
     try:
-        with _ended_by_signals(), _folder(data) as folder, contextlib.closing(Inbox()) as inbox:
-            _run(console, folder, inbox, check)
+        with (
+            _ended_by_signals(),
+            _folder(data) as folder,
+            contextlib.closing(Inbox()) as inbox,
+            Platforms() as platforms,
+        ):
+            _run(console, folder, inbox, platforms, check)
     except KeyboardInterrupt:
         console.print("\nStopped. Nothing is running any more.")
         return 130 if check else 0
@@ -62,10 +69,11 @@ def demo(data: Path | None, check: bool) -> int:
     return 0
 
 
-def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
+def _run(console: Console, folder: Path, inbox: Inbox, platforms: Platforms, check: bool) -> None:
     began = time.monotonic()
     deadline = began + CHECK_SECONDS
     environment = {
+        **platforms.settings,
         "RAPPORT_SMTP": inbox.smtp,
         "RAPPORT_ALLOW_PRIVATE": "true",
         "RAPPORT_BREACH_GRACE_SECONDS": GRACE_SECONDS,
@@ -81,15 +89,16 @@ def _run(console: Console, folder: Path, inbox: Inbox, check: bool) -> None:
             )
         reachable = time.monotonic() - began
         with contextlib.closing(Api(running.api, running.admin_key)) as api:
-            recording = record(datetime.now(UTC))
-            secrets: dict[str, str] = {}
+            recording = record(datetime.now(UTC), host=platforms.host)
+            platforms.take(recording)
+            door_secrets: dict[str, str] = {}
             for brand in recording.brands:
-                secrets.update(api.connect(brand, recording.connected_at, inbox))
+                door_secrets.update(api.connect(brand, recording.connected_at, inbox, platforms.connection))
                 campaigns(api, brand, recording.now)
                 plans(api, brand, recording)
             key = api.key_for_people()
             _introduce(console, running, key, inbox)
-            _play(console, recording, running, secrets)
+            _play(console, recording, running, door_secrets, platforms)
             ended_at = datetime.now(UTC)
             played = time.monotonic() - began
             if check:
@@ -110,11 +119,18 @@ def _introduce(console: Console, running: RunningInstallation, key: str, inbox: 
     console.rule()
 
 
-def _play(console: Console, recording: Recording, running: RunningInstallation, secrets: dict[str, str]) -> None:
+def _play(
+    console: Console,
+    recording: Recording,
+    running: RunningInstallation,
+    door_secrets: dict[str, str],
+    platforms: Platforms,
+) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("a fortnight of three brands, through the signed door", total=recording.size)
-        play(recording, running.ingest, secrets, lambda more: progress.advance(task, more))
+        task = progress.add_task("a fortnight of three brands", total=recording.size)
+        sent = functools.partial(progress.advance, task)
+        play(recording, running.ingest, door_secrets, platforms.app_secret, sent)
 
 
 def _conclude(

@@ -3,6 +3,7 @@
 All or nothing: one bad item refuses the whole body, so a sender never has to find out which part was taken.
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -276,7 +277,8 @@ def _rejection(index: int, part: bytes | msgspec.Raw, error: Exception) -> Rejec
         path = f"{path}.{why.split('`')[1]}".lstrip(".")
     path, why = unknown_field(why, path, Received) or (path, why)
     loose: Any = None
-    if isinstance(error, msgspec.ValidationError):
+    # What is not read of it may be no text at all.
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         loose = _ANY.decode(part)
     if path == "kind" and why.startswith("Invalid enum value"):
         why = f"{why}; it has to be one of {', '.join(get_args(Kind))}"

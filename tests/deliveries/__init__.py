@@ -12,10 +12,10 @@ is taken back is known from what came before. What is expected has what became o
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -150,27 +150,30 @@ def said(delivery: Delivery) -> Any:
     }
 
 
+@cache
+def empty_ledger() -> Ledger:
+    """A ledger in which nothing is ever kept: what a delivery notes is not saved."""
+    return Ledger(Path(":memory:"))
+
+
 def _streamed(stream: str, body: bytes, watched: list[Watched]) -> Delivery:
     """What frames of Bluesky's, one after the other, become for these accounts."""
     facts = Facts([WatchedOnBluesky(each.brand, each.account, each.id, each.own) for each in watched])
     delivery = Delivery()
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder) / "ledger.sqlite")
-        unsaved = UnsavedLedger(ledger)
-        for number, raw in enumerate(decode(body, list[msgspec.Raw])):
+    unsaved = UnsavedLedger(empty_ledger())
+    for number, raw in enumerate(decode(body, list[msgspec.Raw])):
+        try:
+            frame = STREAMS[stream](bytes(raw))
+        except (FrameError, StreamError) as error:
+            delivery.failed(f"frame {number}", error)
+            continue
+        for change in frame.changes:
             try:
-                frame = STREAMS[stream](bytes(raw))
-            except (FrameError, StreamError) as error:
-                delivery.failed(f"frame {number}", error)
-                continue
-            for change in frame.changes:
-                try:
-                    delivery.interactions += facts.of(change, unsaved, OBSERVED_AT)
-                except Exception as error:  # as the stream does
-                    delivery.failed(change.uri, error)
-            if frame.fate is not None:
-                delivery.away += facts.told(frame.fate, unsaved)
-        ledger.close()
+                delivery.interactions += facts.of(change, unsaved, OBSERVED_AT)
+            except Exception as error:  # as the stream does
+                delivery.failed(change.uri, error)
+        if frame.fate is not None:
+            delivery.away += facts.told(frame.fate, unsaved)
     return delivery
 
 

@@ -27,10 +27,10 @@ QUIET = (
     "rapport_upkeep_left_out_total",
     "rapport_projector_dead_letters_total",
     "rapport_group_renewals_total",
-    # The demonstration has no stream of its own.
+    # The demonstration reads no stream of Bluesky's.
     "rapport_ingest_connector_connected",
     "rapport_ingest_stream_position_timestamp_seconds",
-    # No account of the demonstration has a token.
+    # No token of the demonstration ends.
     "rapport_account_ends_timestamp_seconds",
     # And none is on X, where no limit is set.
     "rapport_charges_account_dollars",

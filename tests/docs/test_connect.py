@@ -134,7 +134,7 @@ def test_the_demonstration_ends_by_saying_what_to_look_at_and_what_to_paste() ->
     assert said[0].startswith("In 25 seconds: Mira Kaplan will have waited a day for an answer from Harbour Roasters.")
     assert said[1].startswith("In 65 seconds: ")
     assert said[2].startswith("In 2 minutes: a post")
-    assert len(said) == 4
+    assert len(said) == 5
     shown = "\n".join(where_to_look(line, "rp_people", "http://inbox:4"))
     assert all(part in shown for part in ("http://a:1/", "rp_people", "http://inbox:4"))
     assert exports("\n".join(to_connect(line))) == (

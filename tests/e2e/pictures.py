@@ -32,7 +32,7 @@ def _demonstration() -> Iterator[tuple[str, str]]:
             for line in process.stdout:
                 if match := re.match(r"(Portal|Key)\s+(\S+)", line):
                     found[match[1]] = match[2]
-                if "through the signed door" in line:
+                if "a fortnight of three brands" in line:
                     break
             yield found["Portal"], found["Key"]
         finally:

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from tests.platforms.serving import LocalServer
+from rapport.demo.vendors.serving import LocalServer
 
 CLIENT, SECRET = "app-1", "app-secret-1"
 AUTHORIZE = {

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tests.platforms.serving import LocalServer
+from rapport.demo.vendors.serving import LocalServer
 
 
 class Refusal(NamedTuple):

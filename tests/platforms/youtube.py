@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.platforms.serving import LocalServer
+from rapport.demo.vendors.serving import LocalServer
 
 SHOWN_REPLIES = 5
 """How many replies a thread's page has at most."""

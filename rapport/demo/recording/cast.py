@@ -21,6 +21,9 @@ class DemoAccount:
     reactions: int
     comments: int
     """Roughly how many in the fortnight, without the viral post."""
+    platform_id: str | None = None
+    """The account's id on its platform, where what happens there is told as the platform tells it. Else it comes in
+    through the generic door."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ BRANDS = (
         timezone="Europe/Lisbon",
         accounts=(
             DemoAccount("harbour-instagram", "instagram", "harbour.roasters", 900, 2600, 520),
-            DemoAccount("harbour-mastodon", "mastodon", "harbour@coffee.example", 260, 500, 140),
+            DemoAccount("harbour-mastodon", "mastodon", "harbour@coffee.example", 260, 500, 140, "1077"),
             DemoAccount("harbour-bluesky", "bluesky", "harbourroasters.example", 320, 600, 170),
         ),
         team=(
@@ -69,7 +72,7 @@ BRANDS = (
         accounts=(
             DemoAccount("northfell-instagram", "instagram", "northfell", 850, 2400, 480),
             DemoAccount("northfell-youtube", "youtube", "@northfell", 700, 1300, 430),
-            DemoAccount("northfell-facebook", "facebook", "northfelloutfitters", 500, 900, 300),
+            DemoAccount("northfell-facebook", "facebook", "northfelloutfitters", 500, 900, 300, "203187740916453"),
         ),
         team=(
             Person("nf-morag", "northfell", "Morag at Northfell"),

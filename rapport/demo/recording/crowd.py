@@ -87,6 +87,8 @@ def gather(
 
 def react(feed: Feed, draw: random.Random, person: Person, post: Post, at: datetime) -> None:
     """A like, or whatever the platform has; one in fifty is taken back."""
+    if not feed.reacts_first(person, post):
+        return
     reaction = draw.choice(REACTIONS.get(feed.account.platform, ("like",)))
     name = feed.new_id("reaction")
     about = {"object": {"id": name}, "post": post.id, "parent": {"id": post.id}, "reaction": reaction}

@@ -10,6 +10,10 @@ from rapport.demo.recording.people import Person
 
 Body = dict[str, Any]
 
+ELSEWHERE = frozenset({"purchase", "entry", "vote"})
+"""What no platform tells of: a shop or a form does, through the generic door."""
+OUTREACH = frozenset({"reaction", "share", "follow"})
+"""What a brand does of this elsewhere is told by no platform that it comes from."""
 BY_PAIR = frozenset({"mastodon", "bluesky"})
 """Platforms that name the author of the parent. There a conversation is a pair, elsewhere it is the post."""
 
@@ -45,20 +49,46 @@ class Said:
 class Feed:
     """Everything that happens on one account."""
 
-    def __init__(self, brand: DemoBrand, account: DemoAccount, draw: random.Random) -> None:
+    def __init__(
+        self, brand: DemoBrand, account: DemoAccount, draw: random.Random, connected_at: datetime, host: str
+    ) -> None:
+        """`host` is the account's server, where its platform has several."""
+        self._connected_at = connected_at
+        self._host = f"@{host}" if account.platform_id and account.platform == "mastodon" else ""
         self.brand = brand
         self.account = account
         self.facts: list[Fact] = []
         self._draw = draw
         self._numbers = 0
+        self._reacted: set[tuple[str, str]] = set()
 
     def new_id(self, what: str) -> str:
         """An id that is unique within the account."""
         self._numbers += 1
-        return f"{self.account.id}/{what}/{self._numbers:05d}{self._draw.randrange(16**6):06x}"
+        drawn = self._draw.randrange(16**6)
+        if self.account.platform_id is None or what == "order":
+            return f"{self.account.id}/{what}/{self._numbers:05d}{drawn:06x}"
+        number = f"1{self._numbers:07d}{drawn:08d}"
+        if self.account.platform == "facebook" and what in ("post", "mention"):
+            return f"{self.account.platform_id}_{number}"
+        return f"{number}{self._host}"
+
+    def person(self, id: str, handle: str, name: str) -> Person:
+        """Somebody, by the id that the account's platform has for them."""
+        if self._host and "@" not in handle:
+            handle = f"{handle.replace('.', '_')}@toot.example"
+        return Person(f"{id}{self._host}", handle, name)
+
+    def reacts_first(self, person: Person, post: Post) -> bool:
+        """Whether somebody has not reacted to a post before. Platforms know one reaction of each person."""
+        fresh = (person.id, post.id) not in self._reacted
+        self._reacted.add((person.id, post.id))
+        return fresh or self.account.platform_id is None
 
     def add(self, kind: str, person: Person, at: datetime, id: str, **more: Any) -> Fact:
-        """Adds an interaction; fields that are None are left out."""
+        """Adds an interaction, if anybody tells of it; fields that are None are left out."""
+        if self.account.platform_id is not None and self.account.platform == "facebook":
+            at = at.replace(microsecond=0)  # it tells times in seconds
         body: Body = {
             "id": id,
             "kind": kind,
@@ -67,8 +97,21 @@ class Feed:
             **{name: value for name, value in more.items() if value is not None},
         }
         fact = Fact(at, body)
-        self.facts.append(fact)
+        if self._is_told(fact, person):
+            self.facts.append(fact)
         return fact
+
+    def _is_told(self, fact: Fact, person: Person) -> bool:
+        """Whether anybody tells of it. The door does of everything; a platform does not."""
+        kind = fact.body["kind"]
+        if self.account.platform_id is None or kind in ELSEWHERE:
+            return True
+        outreach = kind in OUTREACH and person in self.brand.team
+        if self.account.platform == "facebook":
+            return kind != "follow" and not outreach
+        # A server that is asked does not tell what was taken back. What was before the connection was imported.
+        before = fact.at < self._connected_at
+        return before or not (outreach or "undo" in fact.body or kind in ("edit", "delete", "hide"))
 
     def publish(self, at: datetime, text: str, media: list[str], draws: float) -> Post:
         """A post of the brand."""
@@ -89,6 +132,8 @@ class Feed:
     def message(self, person: Person, at: datetime, text: str) -> Said:
         """A private message; all of them with one account are one thread."""
         keys = {"conversation": f"{self.account.id}:{person.id}", "thread": f"messages:{self.account.id}"}
+        if self._host:
+            keys = dict.fromkeys(keys, self._pair(person))
         return self._say("message", person, at, text, "question", keys)
 
     def _say(
@@ -126,10 +171,14 @@ class Feed:
 
     def _keys(self, person: Person, thread: str, post: str | None) -> dict[str, str]:
         if self.account.platform in BY_PAIR:
-            keys = {"conversation": f"{self.account.id}:{person.id}", "thread": thread}
+            keys = {"conversation": self._pair(person), "thread": thread}
         else:
             keys = {"conversation": thread, "thread": thread}
         return keys if post is None else {**keys, "post": post}
+
+    def _pair(self, person: Person) -> str:
+        """As the connector names it, where there is one."""
+        return f"{self.brand.id if self._host else self.account.id}:{person.id}"
 
     def _object(self, id: str) -> dict[str, str]:
         return {"id": id, "url": f"https://{self.account.platform}.example/{id}"}

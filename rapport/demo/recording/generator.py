@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rapport.demo.recording import talk
-from rapport.demo.recording.cast import BRANDS, DemoAccount, DemoBrand
+from rapport.demo.recording.cast import BRANDS, DemoBrand
 from rapport.demo.recording.crowd import Crowd, enter_and_vote, gather, publish_calendar, reach_out
 from rapport.demo.recording.delivery import in_order_of_arrival
 from rapport.demo.recording.feed import Body, Feed
@@ -16,19 +16,22 @@ from rapport.demo.recording.timeline import Day
 
 SEED = 2026
 LENGTH = timedelta(days=14)
+HOST = "coffee.example"
+"""The Mastodon server of the recording."""
 CONNECTED = timedelta(hours=26)
 """How long ago the accounts were connected. Older comments have a clock but alert nobody."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What to send through the generic door, account by account in this order, and the expected outcome."""
+    """What happened, account by account in the order in which it is sent, and the expected outcome."""
 
     now: datetime
     connected_at: datetime
     brands: tuple[DemoBrand, ...]
     deliveries: dict[str, list[Body]]
-    """By account id; some interactions come twice, and some answers before their comments."""
+    """By account id, in the form of the generic door; some interactions come twice, and some answers before their
+    comments."""
     expected: dict[str, Expected]
     """By brand id."""
 
@@ -38,8 +41,8 @@ class Recording:
         return sum(len(one) for one in self.deliveries.values())
 
 
-def record(now: datetime, seed: int = SEED) -> Recording:
-    """The fortnight that ends at `now`. Raises ValueError for a time without a zone."""
+def record(now: datetime, seed: int = SEED, host: str = HOST) -> Recording:
+    """The fortnight that ends at `now`. `host` is the Mastodon server. Raises ValueError for a time without a zone."""
     if now.tzinfo is None:
         raise ValueError("now needs a zone")
     now = now.astimezone(UTC)
@@ -47,7 +50,10 @@ def record(now: datetime, seed: int = SEED) -> Recording:
     deliveries: dict[str, list[Body]] = {}
     expected: dict[str, Expected] = {}
     for number, brand in enumerate(BRANDS):
-        feeds = [_feed(brand, account, now, random.Random(f"{seed}/{account.id}")) for account in brand.accounts]  # noqa: S311 - a recording, no secret
+        feeds = []
+        for account in brand.accounts:
+            draw = random.Random(f"{seed}/{account.id}")  # noqa: S311 - a recording, no secret
+            feeds.append(_filled(Feed(brand, account, draw, connected_at, host), now, draw))
         set_clocks(number, feeds, now)
         for feed in feeds:
             draw = random.Random(f"{seed}/{feed.account.id}/delivery")  # noqa: S311
@@ -57,10 +63,11 @@ def record(now: datetime, seed: int = SEED) -> Recording:
     return Recording(now, connected_at, BRANDS, deliveries, expected)
 
 
-def _feed(brand: DemoBrand, account: DemoAccount, now: datetime, draw: random.Random) -> Feed:
-    feed = Feed(brand, account, draw)
+def _filled(feed: Feed, now: datetime, draw: random.Random) -> Feed:
+    brand, account = feed.brand, feed.account
     day = Day(draw, brand.timezone)
-    crowd = Crowd(draw, people(draw, account.platform, account.audience))
+    members = people(draw, account.platform, account.audience)
+    crowd = Crowd(draw, [feed.person(each.id, each.handle, each.name) for each in members])
     posts = publish_calendar(feed, day, draw, now - LENGTH, now)
     gather(feed, day, draw, crowd, posts, now - LENGTH, now)
     if brand.giveaway_on == account.id:

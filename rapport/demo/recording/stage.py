@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 
 from rapport.demo.recording.feed import Feed, Post
-from rapport.demo.recording.people import Person
 from rapport.demo.recording.talk import TARGET
 
 OVERDUE = (timedelta(minutes=14), timedelta(minutes=38), timedelta(minutes=71))
@@ -40,7 +39,7 @@ def set_clocks(number: int, feeds: list[Feed], now: datetime) -> None:
     for place, at in enumerate(opened):
         handle, name, text = PEOPLE[(number + place * brands) % len(PEOPLE)]
         feed = feeds[place % len(feeds)]
-        person = Person(f"{feed.account.platform}-{handle}", handle, name)
+        person = feed.person(f"{feed.account.platform}-{handle}", handle, name)
         newest = max(
             (fact for fact in feed.facts if fact.body["kind"] == "post" and fact.at < at), key=lambda fact: fact.at
         )

@@ -103,8 +103,8 @@ def decode(body: bytes | msgspec.Raw, shape: type[T]) -> T:
     """JSON as `shape`; where it wants a number, a string of digits will do. Raises UnreadableError."""
     try:
         found: T = _decoder(cast(Any, shape)).decode(body)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        # ValueError: bytes that are no text, and the first second of the year 10000 as a number.
+    except (ValueError, RecursionError) as error:
+        # Also for bytes that are no text, and for a number that is a time of the year 10000.
         raise UnreadableError(str(error)) from error
     return found
 

@@ -204,6 +204,16 @@ def test_an_array_declared_as_lines_is_one_item_that_is_none() -> None:
         taken([PURCHASE], lines=True)
 
 
+def test_an_item_whose_unknown_field_is_no_text_is_refused_by_its_name() -> None:
+    wrong = b'{"id": "1", "kind": "comment", "actor": {"id": "ada"}, "unknown": "\xc7("}'
+    with pytest.raises(RejectedError) as refused:
+        read(b"[" + wrong + b"]", lines=False, brand="b", account=ACCOUNT, observed_at=NOW)
+    assert [(one.index, one.where) for one in refused.value.rejected] == [(0, "unknown")]
+    for body in (wrong, b"\n".join([wrong, wrong])):
+        with pytest.raises(NotJsonError):
+            read(body, lines=False, brand="b", account=ACCOUNT, observed_at=NOW)
+
+
 @given(st.binary(max_size=200), st.booleans())
 def test_no_body_does_anything_but_be_taken_or_refused(body: bytes, lines: bool) -> None:
     with contextlib.suppress(NotJsonError, RejectedError):

@@ -141,7 +141,8 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
             continue
         if change.field not in _READ:
             delivery.ignored[change.field[:64]] += 1
-        elif not accounts:
+            continue
+        if not accounts:
             delivery.ignored["of an account that nobody connected"] += 1
         for watched in accounts:
             try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,7 +19,16 @@ from services.ingest.broker import record_of
 from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError
 from services.ingest.hooks.recent import Recent
 from tests.damage import changed, places
-from tests.deliveries import FOLDER, HOOKS, OBSERVED_AT, Recorded, lookup, recorded, said
+from tests.deliveries import (
+    FOLDER,
+    HOOKS,
+    OBSERVED_AT,
+    Recorded,
+    lookup,
+    recorded,
+    said,
+)
+from tests.fuzz.properties import FORESEEN
 
 RECORDED = list(recorded())
 PLATFORMS = sorted({one.platform for one in RECORDED})
@@ -96,6 +106,50 @@ def test_whatever_ends_there_in_any_place_nothing_is_raised(platform: str) -> No
                 for edge in EDGES:
                     with contextlib.suppress(UnreadableError):
                         one.read(json.dumps(changed(body, place, edge)).encode())
+
+
+def removed(body: Any, place: tuple[Any, ...]) -> Any:
+    """The body without what stands in a place."""
+    *outer, last = place
+    inner = body
+    for step in outer:
+        inner = inner[step]
+    items = inner.items() if isinstance(inner, dict) else enumerate(inner)
+    left = [(name, each) for name, each in items if name != last]
+    return changed(body, tuple(outer), dict(left) if isinstance(inner, dict) else [each for _, each in left])
+
+
+def without(body: Any) -> Iterator[Any]:
+    """The body with each of its places gone, null, or a number that is a time of the year 10000."""
+    for place in places(body):
+        for other in (None, YEAR_10000):
+            yield changed(body, place, other)
+        if place:
+            yield removed(body, place)
+
+
+YEAR_10000 = 253_402_300_800
+"""Seconds since 1970. Python has no such time."""
+
+
+@pytest.mark.parametrize("one", RECORDED, ids=lambda one: f"{one.platform}/{one.name}")
+def test_what_is_missing_in_any_place_is_read_or_is_a_problem_that_was_foreseen(one: Recorded) -> None:
+    try:
+        body = json.loads(one.body)
+    except ValueError:
+        return
+    for damaged in without(body):
+        try:
+            found = one.read(json.dumps(damaged).encode())
+        except UnreadableError:
+            continue
+        assert all(problem.why.startswith(FORESEEN) for problem in found.problems), found.problems
+
+
+@pytest.mark.parametrize("one", RECORDED, ids=lambda one: f"{one.platform}/{one.name}")
+def test_what_is_ignored_is_no_problem(one: Recorded) -> None:
+    if one.expected == [] and "unknown" in one.name:
+        assert one.read(one.body).problems == []
 
 
 def _id_of(one: Recorded, interaction: Interaction) -> str:

@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -299,3 +301,25 @@ def test_a_commit_whose_repo_or_rev_is_not_text_is_refused_before_the_ledger_has
     assert from_repos(header + libipld.encode_dag_cbor(body)).changes
     with pytest.raises(FrameError, match="repo or rev"):
         from_repos(header + libipld.encode_dag_cbor({**body, field: wrong}))
+
+
+def test_a_frame_of_version_2_without_a_usable_number_is_read_at_once() -> None:
+    # In a process of its own: where it is not, no test would ever come to its end.
+    frames = [{**_COMMIT_2, "seq": seq} for seq in (None, 0, -1, 10**15, 2**63)] + [_COMMIT_2]
+    code = (
+        "import json, sys\n"
+        "from services.ingest.connectors.bluesky.frames import from_jetstream_v2\n"
+        "for payload in json.load(sys.stdin):\n"
+        "    frame = from_jetstream_v2(json.dumps({'$type': 'message', 'payload': payload}))\n"
+        "    print(frame.seq, len(frame.changes))\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, input=json.dumps(frames), capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines() == ["None 1"] * len(frames)
+
+
+_COMMIT_2 = {
+    "$type": "network.bsky.jetstream.subscribeEvents#commit", "did": "did:plc:ada",
+    "time": "2026-11-29T11:59:01.000123Z", "rev": "3m", "operation": "create", "collection": "app.bsky.feed.post",
+    "rkey": "3m", "record": {}, "cid": "b",
+}  # fmt: skip

@@ -3,12 +3,14 @@
 import asyncio
 import socket
 import threading
+import time
 from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
 
-from tests.waiting import until
+READY_SECONDS = 60.0
+_POLL_SECONDS = 0.01
 
 
 class LocalServer:
@@ -26,7 +28,11 @@ class LocalServer:
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._thread.start()
-        until(lambda: self._server.started, "it to start")
+        end = time.monotonic() + READY_SECONDS
+        while not self._server.started:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{type(self).__name__} did not start within {READY_SECONDS:.0f} s")
+            time.sleep(_POLL_SECONDS)
         return self
 
     def __exit__(
