@@ -18,6 +18,7 @@ from bench.clocks import clocks
 from bench.installation import freshness, kills, throughput
 from bench.kept import keep
 from bench.receiver import receiver
+from bench.remembered import remembered
 from bench.storage import storage
 from bench.views import views
 from rapport.kit.broker.kafka_login import KafkaLogin
@@ -34,6 +35,7 @@ HOSTILE = "hostile"
 STORAGE = "storage"
 RECEIVER = "receiver"
 ACCOUNTS = "accounts"
+REMEMBERED = "remembered"
 STORED = (20_000, 40_000)
 """Followers and interactions, of which each one's bytes are measured."""
 
@@ -75,6 +77,11 @@ async def _receiver(seconds: int) -> Figures:
 async def _accounts(seconds: int) -> Figures:
     async with _servers(ACCOUNTS) as (running, folder, before):
         return {**await accounts(running, folder, seconds), "load_before": before}
+
+
+async def _remembered(things: int) -> Figures:
+    async with _servers(REMEMBERED) as (running, folder, before):
+        return {**await remembered(running, folder, things), "load_before": before}
 
 
 def _long_run(interactions: int, faults: int) -> Figures:
@@ -153,13 +160,15 @@ async def _measure(arguments: argparse.Namespace) -> dict[str, Figures]:
         found[RECEIVER] = await _receiver(arguments.seconds)
     if ACCOUNTS in arguments.what:
         found[ACCOUNTS] = await _accounts(arguments.seconds)
+    if REMEMBERED in arguments.what:
+        found[REMEMBERED] = await _remembered(arguments.things)
     if LONG_RUN in arguments.what:
         found[LONG_RUN] = await asyncio.to_thread(_long_run, arguments.interactions, arguments.faults)
     if HOSTILE in arguments.what:
         found[HOSTILE] = await _hostile(arguments.seconds)
     if STORAGE in arguments.what:
         found[STORAGE] = await _storage()
-    alone = ("clocks", "views", RECEIVER, ACCOUNTS, LONG_RUN, HOSTILE, STORAGE)
+    alone = ("clocks", "views", RECEIVER, ACCOUNTS, REMEMBERED, LONG_RUN, HOSTILE, STORAGE)
     through = [name for name in arguments.what if name not in alone]
     if not through:
         return found
@@ -194,7 +203,7 @@ def main() -> int:
     # The servers started here ask for this login, and every client here uses it.
     os.environ.update(KafkaLogin.of("bench", secrets.token_hex(16)).variables())
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    usual = ("freshness", "throughput", "kills", "clocks", "views", RECEIVER, ACCOUNTS, STORAGE)
+    usual = ("freshness", "throughput", "kills", "clocks", "views", RECEIVER, ACCOUNTS, REMEMBERED, STORAGE)
     every = (*usual, LONG_RUN, HOSTILE)
     parser.add_argument(
         "what", nargs="*", default=list(usual), help=f"some of {', '.join(every)}; all but the last two by default"
@@ -203,6 +212,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=40, help="how long freshness and throughput are measured")
     parser.add_argument("--rate", type=int, default=1_000, help="interactions per second of throughput")
     parser.add_argument("--followers", type=int, default=100_000, help="how many followers the views have")
+    parser.add_argument("--things", type=int, default=200_000, help="how much is remembered of one account")
     parser.add_argument("--interactions", type=int, default=300_000, help="how many the long run feeds")
     parser.add_argument("--faults", type=int, default=30, help="how often the long run takes a worker away")
     parser.add_argument("--keep", action="store_true", help="note the figures in bench/figures.json, for the docs")

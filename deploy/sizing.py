@@ -49,6 +49,11 @@ RESTORE_HOURS = Assumption(
     0.5, "A scorer that lost its volume reads its changelogs again, and its startup probe waits half an hour"
 )
 FEWEST_WORKERS = Assumption(2, "One worker's partitions are with the others while it restarts")
+BLUESKY = Assumption(
+    0.2,
+    "A fifth of the interactions come from Bluesky. Each is remembered until it is deleted, here for a year",
+)
+INGESTS = Assumption(3, "Ingest processes, as in the production overlay. Each has all that is remembered on its volume")
 HOT = Assumption(0.1, "A tenth of MongoDB's files is in memory: indexes and documents of about the last five weeks")
 WORKER_BASE_GB = Assumption(0.5, "A scorer without open clocks: the interpreter, and RocksDB's caches")
 BROKER_GB = Assumption(4, "A Kafka broker's own memory and some page cache; what is read is mostly just written")
@@ -97,6 +102,9 @@ class Size:
     open_clocks: float
     worker_memory: float
     worker_volume: float
+    remembered: float
+    """Of Bluesky's records, in Kafka, one copy."""
+    ingest_volume: float
     log: float
     """One copy."""
     changelogs: float
@@ -110,12 +118,13 @@ class Size:
     @property
     def disks(self) -> float:
         """All of them together."""
-        return self.brokers * self.broker_disk + REPLICAS.value * self.mongodb_disk + self.workers * self.worker_volume
+        volumes = self.workers * self.worker_volume + INGESTS.value * self.ingest_volume
+        return self.brokers * self.broker_disk + REPLICAS.value * self.mongodb_disk + volumes
 
 
 def size(agency: Agency, figures: Mapping[str, Mapping[str, Any]]) -> Size:
     """Computes it. `figures` as in bench/figures.json."""
-    storage, clocks = figures["storage"], figures["clocks"]
+    storage, clocks, each_thing = figures["storage"], figures["clocks"], figures["remembered"]
     days = YEARS.value * 365
     peak = agency.per_day / DAY_SECONDS * PEAK.value
 
@@ -137,6 +146,8 @@ def size(agency: Agency, figures: Mapping[str, Mapping[str, Any]]) -> Size:
     control = storage["control_bytes_per_partition_second"] * partitions * DAY_SECONDS * KEPT_DAYS
     log = (agency.per_day * KEPT_DAYS * storage["log_bytes_per_interaction"] + control) / GB
     changelogs = kept("changelog") * UNCOMPACTED.value
+    things = agency.per_day * days * BLUESKY.value
+    remembered = things * each_thing["topic_bytes_each"] * UNCOMPACTED.value / GB
     mongodb = kept("mongodb") + kept("mongodb_index")
     brokers = int(REPLICAS.value)
     return Size(
@@ -147,10 +158,12 @@ def size(agency: Agency, figures: Mapping[str, Mapping[str, Any]]) -> Size:
         open_clocks=open_clocks,
         worker_memory=WORKER_BASE_GB.value + open_clocks * share / clocks["open"] * clocks["memory_gib"],
         worker_volume=kept("rocksdb") * share * COMPACTION.value / FULL.value,
+        remembered=remembered,
+        ingest_volume=things * each_thing["copy_bytes_each"] / GB / FULL.value,
         log=log,
         changelogs=changelogs,
         brokers=brokers,
-        broker_disk=(log + changelogs) * REPLICAS.value / brokers / FULL.value,
+        broker_disk=(log + changelogs + remembered) * REPLICAS.value / brokers / FULL.value,
         mongodb=mongodb,
         mongodb_memory=max(1.0, mongodb * HOT.value),
         mongodb_disk=mongodb / FULL.value,
@@ -189,6 +202,8 @@ _ROWS: list[tuple[str, Callable[[Agency, Size], str]]] = [
     ),
     ("brokers", lambda _, its: f"{its.brokers} × {BROKER_GB.value:g} GB of memory"),
     ("log of 90 days, one copy", lambda _, its: _gb(its.log)),
+    ("remembered of Bluesky, one copy", lambda _, its: _gb(its.remembered)),
+    ("volume of an ingest process", lambda _, its: _gb(its.ingest_volume)),
     ("changelogs, one copy", lambda _, its: _gb(its.changelogs)),
     ("disk of a broker", lambda _, its: _gb(its.broker_disk)),
     ("MongoDB after a year, one copy", lambda _, its: _gb(its.mongodb)),
@@ -224,7 +239,7 @@ def _measured(figures: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     left_out = ("measured_on", "machine")
     return [
         [name.replace("_", " "), f"{value:,}", f"{what}, {its['measured_on']}, {its['machine']}"]
-        for what, its in ((each, figures[each]) for each in ("storage", "clocks"))
+        for what, its in ((each, figures[each]) for each in ("storage", "clocks", "remembered"))
         for name, value in its.items()
         if name not in left_out
     ]

@@ -32,7 +32,13 @@ _PUBLIC = ("RAPPORT_INTERNAL_PORT", "RAPPORT_TRUSTED_PROXIES")
 COMMON_SETTINGS = ("RAPPORT_HOST", "RAPPORT_PORT", "RAPPORT_KAFKA", "RAPPORT_PARTITIONS")
 
 PROCESSES: tuple[Process, ...] = (
-    Process("ingest", 8001, ("kafka",), ("RAPPORT_DATA", "RAPPORT_SEALING_KEYS", *_TRACED, *_PUBLIC), 8011),
+    Process(
+        "ingest",
+        8001,
+        ("kafka",),
+        ("RAPPORT_DATA", "RAPPORT_INSTANCE", "RAPPORT_SEALING_KEYS", *_TRACED, *_PUBLIC),
+        8011,
+    ),
     Process("scorer", 8002, ("kafka",), ("RAPPORT_DATA", "RAPPORT_INSTANCE", *_TRACED)),
     Process(
         "notifier",

@@ -47,7 +47,7 @@ def _patch(process: Process, environment: list[Any], volume: str, secret: str, p
     }
     return {
         "apiVersion": "apps/v1",
-        "kind": "StatefulSet" if process.name == "scorer" else "Deployment",
+        "kind": "StatefulSet" if "RAPPORT_DATA" in process.settings else "Deployment",
         "metadata": {"name": process.name},
         "spec": {"template": {"spec": {"containers": [container], "volumes": [{"name": volume, "secret": authority}]}}},
     }

@@ -4,9 +4,9 @@ A record's key is its account, what it is, and its name. The last record of a ke
 than the one before: then whoever wrote it had lost the account already, without knowing.
 """
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from rapport.contracts.errands import ErrandState
 from rapport.contracts.events import Kind, Text, UtcTime
@@ -23,14 +23,24 @@ class Claim(Struct, frozen=True, kw_only=True, tag_field="cursor", tag="claim"):
     instance: Text
 
 
-class Position(Struct, frozen=True, kw_only=True, tag_field="cursor", tag="position"):
-    """How far one list of an account has been read; everything up to there is in the log."""
+MOST_HIDDEN = 300
+"""Replies that one gate of a thread hides: what Bluesky allows."""
+
+
+class Position(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="cursor", tag="position"):
+    """How far one list of an account has been read; everything up to there is in the log.
+
+    A stream that is read for many accounts at once has a position for those of each partition: `account` is the name of
+    the partition then, as `name_of_partition` gives it.
+    """
 
     account: Text
     list: Text
     """What is read, such as `notifications`."""
     position: Text
     claim: int
+    accounts: tuple[Text, ...] = ()
+    """Of a stream: for which accounts it has been read."""
 
 
 class Remembered(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="cursor", tag="thing"):
@@ -47,6 +57,14 @@ class Remembered(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_fiel
     thread: Text | None = None
     post: Text | None = None
     version: str | None = None
+    parent: str | None = None
+    """What it answers, or is about."""
+    hidden: Annotated[tuple[Text, ...], Meta(max_length=MOST_HIDDEN)] = ()
+    """Of what hides others: their ids."""
+    lasting: bool = False
+    """Whether it is remembered for as long as it is there, and for 90 days from then on. Else for 90 days."""
+    gone_at: UtcTime | None = None
+    """When it was seen to be deleted."""
 
 
 class AccountState(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_field="cursor", tag="state"):
@@ -72,6 +90,11 @@ Cursor: TypeAlias = Claim | Position | Remembered | AccountState | ErrandState
 def partition_of_brand(brand: str) -> int:
     """Where everything about the accounts of a brand lies: together, because each has to know the others."""
     return partition_of(key_of(brand), CURSORS.partitions)
+
+
+def name_of_partition(partition: int) -> str:
+    """What stands in place of an account where something is about all of a partition. No account has such a name."""
+    return f"partition {partition}"
 
 
 def position_key(account: str, list_: str) -> bytes:

@@ -18,7 +18,7 @@ from services.ingest.connectors.bluesky import PLATFORM as PLATFORM
 from services.ingest.connectors.bluesky import records
 from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, REPOST, Change
 from services.ingest.connectors.bluesky.normalise import Watched, written
-from services.ingest.connectors.ledger import Seen
+from services.ingest.connectors.seen import Seen
 
 _OWN = "it says nothing of a follower"
 IGNORED = {

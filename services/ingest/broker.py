@@ -83,11 +83,14 @@ class _Batch:
     loop: asyncio.AbstractEventLoop
     done: "asyncio.Future[None]"
     missing: int
+    offsets: list[int]
     lock: threading.Lock = field(default_factory=threading.Lock)
     failed: bool = False
 
-    def acknowledged(self, _metadata: object) -> None:
+    def acknowledged(self, place: int, metadata: Any) -> None:
         with self.lock:
+            if metadata.offset is not None:
+                self.offsets[place] = metadata.offset
             self.missing -= 1
             if self.missing or self.failed:
                 return
@@ -147,24 +150,30 @@ class Broker:
         self._batches.put(None)
         self._thread.join(ACKNOWLEDGED_WITHIN_SECONDS)
 
-    async def append(self, records: Sequence[Record | Tombstone], within: float = ACKNOWLEDGED_WITHIN_SECONDS) -> None:
-        """Returns once the broker has all of `records`. Raises NotAcknowledgedError after `within` seconds."""
+    async def append(
+        self, records: Sequence[Record | Tombstone], within: float = ACKNOWLEDGED_WITHIN_SECONDS
+    ) -> list[int]:
+        """Returns once the broker has all of `records`, with the offset of each; -1 where it does not say.
+
+        Raises NotAcknowledgedError after `within` seconds.
+        """
         if not records:
-            return
+            return []
         try:
-            await self._append(records, within)
+            offsets = await self._append(records, within)
         except NotAcknowledgedError as error:
             self.failed_at = time.monotonic()
             _end(records, str(error))
             raise
         _end(records)
+        return offsets
 
-    async def _append(self, records: Sequence[Record | Tombstone], within: float) -> None:
+    async def _append(self, records: Sequence[Record | Tombstone], within: float) -> list[int]:
         if self._waiting + len(records) > WAITING_RECORDS:
             metrics.UNACKNOWLEDGED.labels("overflow").inc()
             raise NotAcknowledgedError(f"{self._waiting} records already wait for the broker")
         loop = asyncio.get_running_loop()
-        batch = _Batch(records, loop, loop.create_future(), len(records))
+        batch = _Batch(records, loop, loop.create_future(), len(records), [-1] * len(records))
         self._waiting += len(records)
         self._batches.put(batch)
         try:
@@ -179,14 +188,17 @@ class Broker:
             raise
         finally:
             self._waiting -= len(records)
+        return batch.offsets
 
     def _send_all(self) -> None:
         while (batch := self._batches.get()) is not None:
             if batch.done.cancelled():
                 continue  # nobody waits for it any more, and nothing of it was sent
             try:
-                for record in batch.records:
-                    self._producer.append(record).then(batch.acknowledged, functools.partial(self._refuse, batch))
+                for place, record in enumerate(batch.records):
+                    self._producer.append(record).then(
+                        functools.partial(batch.acknowledged, place), functools.partial(self._refuse, batch)
+                    )
             except (KafkaError, OSError, ValueError, AssertionError) as error:
                 self._refuse(batch, error)
         self._producer.close(ACKNOWLEDGED_WITHIN_SECONDS)

@@ -32,6 +32,13 @@ STREAM_AT = Gauge(
 )
 ACCOUNTS = Gauge("rapport_ingest_accounts", "Accounts known from the brands topic", ("platform",))
 LEASES = Gauge("rapport_ingest_leases", "Partitions of the accounts that this process reads")
+COPY_BYTES = Gauge("rapport_ingest_copy_bytes", "Size of the file with all that is remembered of the accounts")
+COPY_MISSING = Gauge(
+    "rapport_ingest_copy_missing_records", "What this file still lacks after a start; until then, no account is read"
+)
+UNMOVED = Gauge(
+    "rapport_ingest_ledger_unmoved", "Entries of an older version's ledger that are on this disk alone", ("platform",)
+)
 READINGS = Counter(
     "rapport_ingest_readings_total",
     "Times that an account was read to its end, or not, by why not",

@@ -15,7 +15,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,9 @@ from services.ingest.connectors.bluesky.frames import FrameError, StreamError, f
 from services.ingest.connectors.bluesky.normalise import Watched as WatchedOnBluesky
 from services.ingest.connectors.facebook import normalise as facebook
 from services.ingest.connectors.instagram import normalise as instagram
-from services.ingest.connectors.ledger import Ledger, UnsavedLedger
 from services.ingest.connectors.mastodon import normalise as mastodon
 from services.ingest.connectors.platforms import PlatformSettings, hooks
+from services.ingest.connectors.seen import Seen, UnsavedLedger
 from services.ingest.connectors.threads import normalise as threads
 from services.ingest.hooks.delivery import Delivery, Lookup, Watched, decode
 from services.ingest.hooks.hook import Hook
@@ -150,17 +149,23 @@ def said(delivery: Delivery) -> Any:
     }
 
 
-@cache
-def empty_ledger() -> Ledger:
-    """A ledger in which nothing is ever kept: what a delivery notes is not saved."""
-    return Ledger(Path(":memory:"))
+class EmptyLedger:
+    """A ledger in which nothing was noted."""
+
+    def find(self, _: str) -> list[Seen]:
+        """See Known."""
+        return []
+
+    def known_to(self, _: str) -> set[str]:
+        """See Known."""
+        return set()
 
 
 def _streamed(stream: str, body: bytes, watched: list[Watched]) -> Delivery:
     """What frames of Bluesky's, one after the other, become for these accounts."""
     facts = Facts([WatchedOnBluesky(each.brand, each.account, each.id, each.own) for each in watched])
     delivery = Delivery()
-    unsaved = UnsavedLedger(empty_ledger())
+    unsaved = UnsavedLedger(EmptyLedger())
     for number, raw in enumerate(decode(body, list[msgspec.Raw])):
         try:
             frame = STREAMS[stream](bytes(raw))

@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rapport.contracts.topics import CONVERSATIONS
+from rapport.contracts.topics import CONVERSATIONS, CURSORS
 from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
 from tests.deploy.resources import Resource, built, check
 
 BASE = Path(__file__).parents[2] / "deploy" / "k8s" / "base"
 KINDS = {
     "ConfigMap": 1,
-    "Deployment": 4,
-    "PersistentVolumeClaim": 1,
-    "PodDisruptionBudget": 4,
-    "Service": 5,
-    "StatefulSet": 1,
+    "Deployment": 3,
+    "PodDisruptionBudget": 5,
+    "Service": 6,
+    "StatefulSet": 2,
 }
 
 
@@ -146,6 +145,24 @@ def test_what_a_process_keeps_is_on_a_volume_that_outlives_the_pod(process: Proc
     lasting |= {claim["metadata"]["name"] for claim in workload(process)["spec"].get("volumeClaimTemplates", [])}
     assert {mounts[path] for path in mounts if path not in ("/tmp", "/sealing")} == lasting
     assert ("/data" in mounts) == ("RAPPORT_DATA" in process.settings)
+
+
+def test_ingest_runs_more_than_once_each_on_a_volume_of_its_own_and_goes_one_after_the_other() -> None:
+    ingest = next(process for process in PROCESSES if process.name == "ingest")
+    found = workload(ingest)
+    assert found["kind"] == "StatefulSet"
+    assert 2 <= found["spec"]["replicas"] <= CURSORS.partitions
+    assert found["spec"].get("updateStrategy", {"type": "RollingUpdate"}) == {"type": "RollingUpdate"}
+    # As long as the others need to have the accounts of the one that was replaced.
+    assert found["spec"]["minReadySeconds"] >= 30
+    budget = next(each for each in resources() if each["kind"] == "PodDisruptionBudget" and named(each) == "ingest")
+    assert budget["spec"]["maxUnavailable"] == 1
+    environment = {each["name"]: each for each in container(ingest)["env"]}
+    assert environment["RAPPORT_INSTANCE"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+
+
+def named(resource: Resource) -> str:
+    return str(resource["metadata"]["name"])
 
 
 def test_the_scorer_is_a_static_member_by_its_pods_name_and_no_more_of_them_than_partitions() -> None:

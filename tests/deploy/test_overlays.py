@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rapport.contracts.topics import CATALOGUE
+from rapport.contracts.topics import CATALOGUE, CURSORS
 from rapport.processes import COMMON_SETTINGS, PROCESSES, Process
 from tests.deploy.resources import K8S, Resource, built, check
 
@@ -18,15 +18,15 @@ pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl
 OVERLAYS = ("dev", "prod")
 KINDS = {
     "dev": {
-        "ConfigMap": 1, "Deployment": 4, "Kafka": 1, "KafkaNodePool": 2, "KafkaTopic": len(CATALOGUE), "KafkaUser": 7,
-        "MongoDBCommunity": 1, "Namespace": 1, "NetworkPolicy": 10, "PersistentVolumeClaim": 1,
-        "PodDisruptionBudget": 4, "Service": 5, "StatefulSet": 1,
+        "ConfigMap": 1, "Deployment": 3, "Kafka": 1, "KafkaNodePool": 2, "KafkaTopic": len(CATALOGUE), "KafkaUser": 7,
+        "MongoDBCommunity": 1, "Namespace": 1, "NetworkPolicy": 10, "PodDisruptionBudget": 5,
+        "Service": 6, "StatefulSet": 2,
     },
     "prod": {
-        "ConfigMap": 10, "Deployment": 4, "ExternalSecret": 4, "HTTPRoute": 2, "Kafka": 1, "KafkaNodePool": 2,
+        "ConfigMap": 10, "Deployment": 3, "ExternalSecret": 4, "HTTPRoute": 2, "Kafka": 1, "KafkaNodePool": 2,
         "KafkaTopic": len(CATALOGUE), "KafkaUser": 7, "LimitRange": 1, "Namespace": 1, "NetworkPolicy": 10,
-        "PersistentVolumeClaim": 1, "PodDisruptionBudget": 4, "PodMonitor": 5, "PriorityClass": 1, "PrometheusRule": 1,
-        "ResourceQuota": 1, "ScaledObject": 2, "Secret": 1, "Service": 5, "StatefulSet": 1, "TriggerAuthentication": 1,
+        "PodDisruptionBudget": 5, "PodMonitor": 5, "PriorityClass": 1, "PrometheusRule": 1,
+        "ResourceQuota": 1, "ScaledObject": 2, "Secret": 1, "Service": 6, "StatefulSet": 2, "TriggerAuthentication": 1,
     },
 }  # fmt: skip
 KAFKA = {f"RAPPORT_KAFKA_{name}" for name in ("USER", "PASSWORD", "MECHANISM", "TLS", "CA")}
@@ -140,6 +140,7 @@ def test_topics_processes_and_scaling_agree_about_the_partitions(overlay: str) -
     for name, topic in of(overlay, "KafkaTopic").items():
         assert topic["spec"]["partitions"] == FIXED.get(name, said), name
     assert of(overlay, "StatefulSet")["scorer"]["spec"]["replicas"] <= said
+    assert of(overlay, "StatefulSet")["ingest"]["spec"]["replicas"] <= CURSORS.partitions
     for each in of(overlay, "ScaledObject").values():
         assert each["spec"]["maxReplicaCount"] <= said
 
@@ -166,10 +167,6 @@ def test_in_production_nothing_is_alone() -> None:
         assert (topic["spec"]["replicas"], topic["spec"]["config"]["min.insync.replicas"]) == (3, "2")
     budgets = of("prod", "PodDisruptionBudget")
     for process, workload in workloads("prod"):
-        # Ingest keeps cursors on a volume that one pod at a time can have.
-        if process.name == "ingest":
-            assert workload["spec"]["replicas"] == 1
-            continue
         assert workload["spec"]["replicas"] >= 2
         assert budgets[process.name]["spec"]["maxUnavailable"] == 1
         (spread,) = workload["spec"]["template"]["spec"]["topologySpreadConstraints"]

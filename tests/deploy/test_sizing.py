@@ -46,10 +46,16 @@ def test_the_sum_is_as_by_hand() -> None:
     agency = Agency(100, followers_per_brand=10_000, interactions_per_follower_day=0.864)
     its = sizing.size(
         agency,
-        {"storage": storage, "clocks": {"open": 432_000, "memory_gib": 1, "ready_on_an_empty_disk_after_seconds": 1}},
+        {
+            "storage": storage,
+            "clocks": {"open": 432_000, "memory_gib": 1, "ready_on_an_empty_disk_after_seconds": 1},
+            "remembered": {"topic_bytes_each": 500, "copy_bytes_each": 600},
+        },
     )
     assert its.peak_per_second == 100  # 10 a second, and ten times as many at the peak
     assert (its.cores["scorer"], its.workers, its.partitions) == (0.2, 2, 4)
     assert its.log == 864_000 * 90 * 1_000 / 1e9
+    assert its.remembered == 864_000 * 365 / 5 * 500 * 2 / 1e9
+    assert its.ingest_volume == 864_000 * 365 / 5 * 600 / 1e9 / 0.6
     assert its.mongodb == 2 * (1_000_000 + 864_000 * 365) * 1_000 / 1e9
     assert its.worker_memory == 1.5  # half of the interactions open a clock, and the other worker may be away

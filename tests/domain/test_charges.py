@@ -12,6 +12,7 @@ X = Prices.x()
 def test_each_event_has_its_own_price_or_that_of_its_family_or_none() -> None:
     assert X.of("post.mention.create") == Decimal("0.005")
     assert X.of("profile.update.bio") == Decimal("0.005")
+    assert X.of("follow.follow") == X.of("follow.unfollow") == Decimal("0.010")
     assert X.of("post.delete") == 0
     assert X.of("block.block") is None
     assert X.of("") is None

@@ -27,11 +27,11 @@ from services.ingest.connectors.bluesky.frames import (
     from_repos,
 )
 from services.ingest.connectors.bluesky.normalise import Watched as WatchedOnBluesky
-from services.ingest.connectors.ledger import UnsavedLedger
 from services.ingest.connectors.mastodon.normalise import Noted
+from services.ingest.connectors.seen import UnsavedLedger
 from services.ingest.connectors.youtube.normalise import replies, threads
 from services.ingest.hooks.delivery import Delivery, UnreadableError, Watched
-from tests.deliveries import ASKED, FOLDER, HOOKS, HOST, OBSERVED_AT, empty_ledger, lookup
+from tests.deliveries import ASKED, FOLDER, HOOKS, HOST, OBSERVED_AT, EmptyLedger, lookup
 from tests.fuzz import verifiers
 from tests.fuzz.properties import counted, scalars, sound, true
 from tests.services.imports.files import ACCOUNT as IMPORTED
@@ -301,7 +301,7 @@ def _bluesky(read_frame: Callable[[bytes], Any], stream: str) -> Target:
 
     def read(body: bytes) -> Delivery:
         """Frames, one after the other, as the stream takes them."""
-        unsaved, delivery = UnsavedLedger(empty_ledger()), Delivery()
+        unsaved, delivery = UnsavedLedger(EmptyLedger()), Delivery()
         its_facts = Facts(facts)
         for number, raw in enumerate(_frames(body)):
             try:
@@ -337,7 +337,7 @@ def _repos() -> Target:
         except (FrameError, StreamError):
             return
         for change in frame.changes:
-            counted(partial(Facts([]).of, change, UnsavedLedger(empty_ledger()), OBSERVED_AT), len(data))
+            counted(partial(Facts([]).of, change, UnsavedLedger(EmptyLedger()), OBSERVED_AT), len(data))
 
     return Target(check, _repo_frames(), is_json=False)
 

@@ -73,3 +73,10 @@ def test_connections_that_do_nothing_keep_no_probe_out(port: int) -> None:
         for _ in range(3 * health.MOST_CONNECTIONS):
             opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
         assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=20).status_code == 503
+
+
+def test_a_loop_that_does_nothing_for_long_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = health.Loop()
+    assert loop.alive()
+    monkeypatch.setattr(health, "STUCK_SECONDS", 0.0)
+    assert not loop.alive()

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.platforms.serving import LocalServer
+from rapport.demo.vendors.serving import LocalServer
 from tests.platforms.writing import LinkedIn, Refusal
 
 KEPT_SECONDS = 60 * 86_400

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.platforms.serving import LocalServer
+from rapport.demo.vendors.serving import LocalServer
 from tests.platforms.writing import Refusal, TikTok
 
 APP, SECRET = "7364320000000000001", "a-secret-of-the-app"

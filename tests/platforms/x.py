@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.platforms.serving import LocalServer
+from rapport.demo.vendors.serving import LocalServer
 
 BEARER, SECRET = "an-app-bearer-token", "a-consumer-secret"
 OURS = "https://rapport.example/v1/platforms/x"

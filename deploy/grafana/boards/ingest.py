@@ -20,7 +20,7 @@ def board() -> Dashboard:
                             "Streams away",
                             "Streams that are not connected.",
                             "short",
-                            "count(rapport_ingest_connector_connected{$E} == 0) or vector(0)",
+                            "count(max by (source) (rapport_ingest_connector_connected{$E}) == 0) or vector(0)",
                             bad_from=1,
                         ),
                         "RapportPlatformAway",
@@ -82,10 +82,10 @@ def board() -> Dashboard:
                     ),
                     graph(
                         "Behind the stream",
-                        "How old the newest event read from a stream is.",
+                        "How old the newest event read from a stream is, in the process that is furthest behind.",
                         "s",
                         Query(
-                            "time() - max by (source) (rapport_ingest_stream_position_timestamp_seconds{$E} > 0)",
+                            "time() - min by (source) (rapport_ingest_stream_position_timestamp_seconds{$E} > 0)",
                             "{{source}}",
                         ),
                     ),
@@ -115,6 +115,24 @@ def board() -> Dashboard:
                             Query("max by (instance) (rapport_ingest_leases{$E})", "{{instance}}"),
                         ),
                         "RapportAccountsUnread",
+                    ),
+                    graph(
+                        "What is remembered of them",
+                        "Size of the file in which each process has all of it.",
+                        "decbytes",
+                        Query("max by (instance) (rapport_ingest_copy_bytes{$E})", "{{instance}}"),
+                    ),
+                    graph(
+                        "Not there yet",
+                        "Records that this file still lacks after a start. Until then the process reads no account.",
+                        "short",
+                        Query("max by (instance) (rapport_ingest_copy_missing_records{$E})", "{{instance}}"),
+                    ),
+                    graph(
+                        "Not moved yet",
+                        "Entries of an older version's ledger, on one disk alone. Run one process while it falls.",
+                        "short",
+                        Query("max by (instance) (rapport_ingest_ledger_unmoved{$E})", "{{instance}}"),
                     ),
                     graph(
                         "Requests",

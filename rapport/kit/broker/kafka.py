@@ -146,8 +146,6 @@ def consumer(bootstrap: str, group: str | None, client_id: str, **more: Any) -> 
         group_id=group,
         client_id=client_id,
         isolation_level="read_committed",
-        auto_offset_reset="earliest",
         enable_auto_commit=False,
-        **login(),
-        **more,
+        **{"auto_offset_reset": "earliest", **login(), **more},
     )

@@ -43,6 +43,16 @@ def counts(bootstrap: str, names: Iterable[str]) -> dict[str, int]:
         return {each["name"]: len(each["partitions"]) for each in asked.describe_topics(sorted(wanted))}
 
 
+def topic_id(bootstrap: str, name: str) -> str:
+    """The id of a topic: another one of the same name has another id. Raises LookupError where it is not there, and
+    KafkaError.
+    """
+    with closing(admin(bootstrap)) as asked:
+        if name not in asked.list_topics():
+            raise LookupError(f"the broker has no topic {name}; `rapport topics` creates it")
+        return str(asked.describe_topics([name])[0]["topic_id"])
+
+
 def add_partitions(bootstrap: str, names: Iterable[str], count: int) -> None:
     """Gives topics `count` partitions, and returns once they have them. Raises KafkaError and LookupError."""
     found = counts(bootstrap, names)

@@ -1,156 +1,143 @@
-"""What a connector remembers: how far it has read each stream, and what it saw under each address.
+"""What is noted of the records of a stream that names nothing but an address when one of them is deleted.
 
-One SQLite file per platform. Positions and what was seen are written in one transaction, and only after the broker has
-everything up to there. So after a crash the stream is read again from a position before which nothing is missing.
+It is remembered in the cursors topic, under the lease of the account that it concerns: so whoever reads the account
+next knows it too. What a file of an older version holds is moved there in the background, and looked at meanwhile.
 """
 
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
-from datetime import datetime, timedelta
-from pathlib import Path
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
-from rapport.contracts.events import Kind
-from services.ingest.connectors.file import open_file, transaction
+import msgspec
 
-KEPT = timedelta(days=90)
-"""How long a deleted record is still known: as long as the log keeps what came of it. Until it is deleted it stays,
-because a deletion may come years later and names nothing but an address."""
+from rapport.contracts import codec
+from rapport.contracts.cursors import Cursor, Remembered, thing_key
+from services.ingest import metrics
+from services.ingest.broker import LARGEST_VALUE
+from services.ingest.connectors.older_ledger import KEPT, Entry, OlderLedger, count
+from services.ingest.connectors.seen import Seen
+from services.ingest.leases.leases import Lease, Leases, LostError
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS seen (
-  uri TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, conversation TEXT NOT NULL, thread TEXT, post TEXT,
-  follower TEXT NOT NULL, parent TEXT, rev TEXT NOT NULL, seen_at INTEGER NOT NULL,
-  gone_at INTEGER, hidden TEXT,
-  PRIMARY KEY (uri, account)
-) WITHOUT ROWID;
-DROP INDEX IF EXISTS seen_at;  -- of older versions, which also forgot what was not deleted
-CREATE INDEX IF NOT EXISTS seen_follower ON seen (follower);
-CREATE TABLE IF NOT EXISTS cursor (source TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS joined (source TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (source, account))
-  WITHOUT ROWID;
-"""
-_GONE = "CREATE INDEX IF NOT EXISTS gone ON seen (gone_at) WHERE gone_at IS NOT NULL"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is noted of a record: enough to know what it was when only its address is named again.
-
-    `uri` is its address on the platform, `rev` the version that was seen.
-    """
-
-    uri: str
-    account: str
-    kind: Kind
-    conversation: str
-    thread: str | None
-    post: str | None
-    follower: str
-    parent: str | None
-    rev: str
-    hidden: str | None = None
-    """Of what hides others: the addresses of those, separated by spaces."""
-
-
-_COLUMNS = ", ".join(field.name for field in fields(Seen))
+BEFORE_ALL_CLAIMS = -1
+"""Under which what is moved is written: whatever was noted by this version counts more."""
+MOVED_AT_ONCE = 500
+PAUSE_SECONDS = 0.05
+"""Between two lots, so that what happens now goes first."""
+AGAIN_SECONDS = 5.0
+"""Until it is looked again whether more of it can be moved."""
+_CHECK = msgspec.json.Decoder(Remembered)
 
 
 class Ledger:
-    """For one thread. Raises sqlite3.Error where the file cannot be used."""
+    """Of one platform. For one event loop. Raises sqlite3.Error where what is remembered cannot be read."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = open_file(path, _SCHEMA)
-        columns = {row[1] for row in self._file.execute("PRAGMA table_info(seen)")}
-        for name, kind in (("gone_at", "INTEGER"), ("hidden", "TEXT")):
-            if name not in columns:
-                self._file.execute(f"ALTER TABLE seen ADD COLUMN {name} {kind}")
-        self._file.execute(_GONE)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
-    def position(self, source: str) -> int | None:
-        """How far a stream was read."""
-        row = self._file.execute("SELECT position FROM cursor WHERE source = ?", (source,)).fetchone()
-        return int(row[0]) if row else None
-
-    def forget(self, source: str) -> None:
-        """Drops a stream's position, because the server says that it never reached it."""
-        self._file.execute("DELETE FROM cursor WHERE source = ?", (source,))
-
-    def joined(self, source: str) -> set[str]:
-        """The accounts that a stream was read for when it was last opened."""
-        return {row[0] for row in self._file.execute("SELECT account FROM joined WHERE source = ?", (source,))}
-
-    def join(self, source: str, accounts: Iterable[str], position: int | None) -> None:
-        """Notes which accounts a stream is read for now, and from where."""
-        with transaction(self._file):
-            self._file.execute("DELETE FROM joined WHERE source = ?", (source,))
-            self._file.executemany("INSERT INTO joined VALUES (?, ?)", [(source, account) for account in accounts])
-            self._move(source, position)
+    def __init__(
+        self, platform: str, leases: Leases, older: OlderLedger, now: Callable[[], datetime], log: logging.Logger
+    ) -> None:
+        self._platform = platform
+        self._leases = leases
+        self._older = older
+        self._now = now
+        self._log = log
+        # What is noted and what is moved must not overtake one another: the topic keeps what comes last of a key.
+        self._one_at_a_time = asyncio.Lock()
+        self._after = ("", "")
 
     def find(self, uri: str) -> list[Seen]:
         """What was noted under an address, by account."""
-        rows = self._file.execute(f"SELECT {_COLUMNS} FROM seen WHERE uri = ?", (uri,))  # noqa: S608 - our own columns
-        return [Seen(*row) for row in rows]
+        found = {each.account: _seen(each) for _, each in self._leases.find(uri)}
+        return list(({each.account: each for each in self._older.find(uri)} | found).values())
 
     def known_to(self, follower: str) -> set[str]:
         """The accounts for which something by a person was noted."""
-        rows = self._file.execute("SELECT DISTINCT account FROM seen WHERE follower = ?", (follower,))
-        return {row[0] for row in rows}
+        return self._leases.known_to(follower) | self._older.known_to(follower)
 
-    def keep(
-        self, source: str, position: int | None, seen: Iterable[Seen], now: datetime, gone: Iterable[str] = ()
-    ) -> None:
-        """Notes what was seen, which addresses are gone, and how far the stream was read: all of it or nothing."""
-        at = int(now.timestamp())
-        marks = ",".join("?" * (len(fields(Seen)) + 1))
-        with transaction(self._file):
-            self._file.executemany(
-                f"INSERT OR REPLACE INTO seen ({_COLUMNS}, seen_at) VALUES ({marks})",  # noqa: S608 - our own columns
-                [(*astuple(record), at) for record in seen],
-            )
-            self._file.executemany("UPDATE seen SET gone_at = ? WHERE uri = ?", [(at, uri) for uri in gone])
-            self._move(source, position)
+    def elsewhere(self, uri: str) -> list[tuple[Lease, Seen]]:
+        """What was noted under an address in any partition that this process reads, whosever account it was."""
+        held = self._leases.held()
+        return [(held[partition], _seen(each)) for partition, each in self._leases.find(uri) if partition in held]
 
-    def prune(self, now: datetime) -> int:
-        """Drops what was deleted more than 90 days ago, and returns how much that was."""
-        before = int((now - KEPT).timestamp())
-        return self._file.execute("DELETE FROM seen WHERE gone_at < ?", (before,)).rowcount
+    async def keep(self, lease: Lease, seen: Iterable[Seen], gone: Iterable[Seen], more: Sequence[Cursor] = ()) -> None:
+        """Notes what was seen and what is gone, and `more` after it. Raises LostError and NotAcknowledgedError."""
+        now = self._now()
+        things = [self._remembered(each, lease.claim, now, None) for each in seen]
+        things += [self._remembered(each, lease.claim, now, now) for each in gone]
+        cursors = [*filter(None, things), *more]
+        if not cursors:
+            return
+        async with self._one_at_a_time if self._older.left else contextlib.nullcontext():
+            await self._leases.put(lease, cursors)
 
-    def _move(self, source: str, position: int | None) -> None:
-        if position is not None:
-            self._file.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (source, position))
+    async def move(self, brands: Callable[[], Mapping[str, str]]) -> None:
+        """Moves what is in the file of an older version, as far as its accounts are read here. Ends when it is empty.
+
+        `brands` gives the brand of each account that is connected now.
+        """
+        if self._older.left:
+            metrics.UNMOVED.labels(self._platform).set(await asyncio.to_thread(count, self._older.path))
+        while self._older.left:
+            try:
+                done = await self._move_some(brands())
+            except Exception as error:  # it is tried again
+                self._log.warning("older entries of the ledger wait: %s: %s", type(error).__name__, error)
+                done = False
+            await asyncio.sleep(PAUSE_SECONDS if done else AGAIN_SECONDS)
+        metrics.UNMOVED.labels(self._platform).set(0)
+
+    async def _move_some(self, brands: Mapping[str, str]) -> bool:
+        """Whether anything could be moved, or there is more behind what could not."""
+        async with self._one_at_a_time:
+            entries = self._older.some(self._after, MOVED_AT_ONCE)
+            self._after = (entries[-1].seen.uri, entries[-1].seen.account) if entries else ("", "")
+            now = self._now()
+            outlived = [each.seen for each in entries if each.gone_at is not None and each.gone_at < now - KEPT]
+            by_lease: dict[Lease, list[Entry]] = {}
+            for each in entries:
+                brand = brands.get(each.seen.account)
+                lease = None if brand is None else self._leases.of(brand)
+                if lease is not None and each.seen not in outlived and self._leases.holds(lease):
+                    by_lease.setdefault(lease, []).append(each)
+            moved = list(outlived)
+            for lease, found in by_lease.items():
+                moved += await self._put(lease, found)
+            self._older.drop(moved)
+        metrics.UNMOVED.labels(self._platform).dec(len(moved))
+        if moved and not self._older.left:
+            self._log.info("the %s ledger of the older version has moved", self._platform)
+        return bool(moved) or len(entries) == MOVED_AT_ONCE
+
+    async def _put(self, lease: Lease, entries: Sequence[Entry]) -> list[Seen]:
+        fresh = [each for each in entries if self._leases.get(thing_key(each.seen.account, each.seen.uri)) is None]
+        things = [self._remembered(each.seen, BEFORE_ALL_CLAIMS, each.seen_at, each.gone_at) for each in fresh]
+        try:
+            await self._leases.put(lease, [each for each in things if each is not None])
+        except LostError:
+            return []
+        return [each.seen for each in entries]
+
+    def _remembered(self, seen: Seen, claim: int, seen_at: datetime, gone_at: datetime | None) -> Remembered | None:
+        """What is written of it. None where a stranger made it too large: its interaction is left out and counted."""
+        made = Remembered(
+            account=seen.account, thing=seen.uri, kind=seen.kind, actor=seen.follower, conversation=seen.conversation,
+            seen_at=seen_at, claim=claim, thread=seen.thread, post=seen.post, version=seen.rev, parent=seen.parent,
+            hidden=tuple((seen.hidden or "").split()), lasting=True, gone_at=gone_at,
+        )  # fmt: skip
+        try:
+            value = codec.encode(made)
+            _CHECK.decode(value)
+            if len(value) > LARGEST_VALUE:
+                raise ValueError(f"{len(value)} bytes; at most {LARGEST_VALUE} can be noted")
+        except (ValueError, msgspec.MsgspecError) as error:
+            self._log.warning("%s: %.300s is not noted: %.300s", self._platform, seen.uri, error)
+            return None
+        return made
 
 
-class UnsavedLedger:
-    """The ledger as it will be: what it holds, and on top of that what was seen since and is not saved yet."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._noted: dict[str, dict[str, Seen]] = {}
-        self.gone: set[str] = set()
-        """Addresses whose records were deleted."""
-
-    def find(self, uri: str) -> dict[str, Seen]:
-        """What was noted under an address, by account."""
-        return {record.account: record for record in self._ledger.find(uri)} | self._noted.get(uri, {})
-
-    def of(self, account: str, uri: str) -> Seen | None:
-        """What was noted under an address for one account."""
-        return self.find(uri).get(account)
-
-    def known_to(self, follower: str) -> set[str]:
-        """The accounts for which something by a person was noted."""
-        unsaved = {record.account for record in self.noted() if record.follower == follower}
-        return self._ledger.known_to(follower) | unsaved
-
-    def note(self, seen: Seen) -> None:
-        """Adds what is to be saved."""
-        self.gone.discard(seen.uri)  # the same path can be written to again
-        self._noted.setdefault(seen.uri, {})[seen.account] = seen
-
-    def noted(self) -> list[Seen]:
-        """All that is to be saved."""
-        return [seen for by_account in self._noted.values() for seen in by_account.values()]
+def _seen(found: Remembered) -> Seen:
+    return Seen(
+        uri=found.thing, account=found.account, kind=found.kind, conversation=found.conversation, thread=found.thread,
+        post=found.post, follower=found.actor, parent=found.parent, rev=found.version or "",
+        hidden=" ".join(found.hidden) or None,
+    )  # fmt: skip

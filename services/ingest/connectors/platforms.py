@@ -79,7 +79,7 @@ def make(settings: PlatformSettings, shared: Shared, leases: Leases) -> Made:
     quota = youtube_quota(settings, leases, shared)
     return Made(
         {
-            bluesky.PLATFORM: Bluesky(settings, shared),
+            bluesky.PLATFORM: Bluesky(settings, leases, shared),
             facebook.PLATFORM: facebook_reader(settings, leases, shared),
             instagram.PLATFORM: instagram_reader(settings, leases, shared),
             linkedin.PLATFORM: linkedin_reader(settings, leases, shared),

@@ -1,9 +1,10 @@
 """Leases: each account is read by one ingest process, and by another one soon after that has gone.
 
-The accounts lie in the partitions of the cursors topic, and Kafka shares these among the processes that are there. A
-process that was given a partition writes a claim into it and reads it up to there: then it knows all that was
-remembered. The offset of the claim is its number. Whatever it writes carries that number, so that what a process
-writes late, not knowing that it has lost the partition, is told apart from what its successor wrote.
+The accounts lie in the partitions of the cursors topic, and Kafka shares these among the processes that are there.
+Each process has a copy of all partitions, and takes part once that is complete. If it is given a partition, it writes
+a claim into it and reads up to there: then it knows all that was remembered. The offset of the claim is its number.
+Whatever it writes carries that number, so that what a process writes late, not knowing that it has lost the partition,
+is told apart from what its successor wrote.
 
 A process reads only while the broker says that it is a member of the group, and ends as soon as it sees the claim of
 another one. After a claim it waits a little, so that whoever had the partition before has seen it too.
@@ -11,19 +12,20 @@ another one. After a claim it waits a little, so that whoever had the partition 
 
 import asyncio
 import logging
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from rapport.contracts import codec
-from rapport.contracts.cursors import Claim, Cursor, key_of_cursor, partition_of_brand
+from rapport.contracts.cursors import Claim, Cursor, Remembered, key_of_cursor, partition_of_brand
 from rapport.contracts.topics import CURSORS, INGEST_GROUP
 from rapport.kit import backoff
 from rapport.kit.broker import kafka
@@ -32,9 +34,13 @@ from rapport.kit.broker.producer import Producer, Record, Tombstone
 from rapport.kit.health import Health
 from services.ingest import metrics
 from services.ingest.broker import SOURCE, Broker
-from services.ingest.leases.rows import Rows, read
+from services.ingest.leases.copy import Claimed, Copy
+from services.ingest.leases.rows import Rows, Taken, is_broken
 
-POLL_MS = 300
+GROUP_POLL_MS = 50
+"""The group says who reads what. What is in the partitions comes to the copy, which waits for it."""
+GROUP_FETCHED_BYTES = 4_096
+"""What comes before a partition that was just assigned is paused is fetched in vain."""
 SETTLE_SECONDS = 1.5
 """After a claim, before the first reading. Whoever had the partition before polls several times in it."""
 LOOKED_WITHIN_SECONDS = 5.0
@@ -78,8 +84,8 @@ class Leases:
         self._bootstrap = bootstrap
         self._instance = instance
         self._broker = broker
-        self._path = folder / FILE
         self._log = log
+        self._copy = Copy(bootstrap, folder / FILE, log)
         self._producer = Producer(lambda: kafka.producer(bootstrap, "rapport-ingest-claims"))
         self._held: dict[int, Lease] = {}
         self._loading: dict[int, _Loading] = {}
@@ -87,7 +93,7 @@ class Leases:
         self._looked = -1e9
         self._changed: Callable[[], None] = lambda: None
         self._stop = threading.Event()
-        self._rows: Rows | None = None
+        self._opened: tuple[int, Rows] | None = None
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
     def listen(self, changed: Callable[[], None]) -> None:
@@ -96,9 +102,6 @@ class Leases:
 
     def start(self) -> None:
         """Begins to take part. Waits for Kafka as long as it takes."""
-        for each in (self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm")):
-            each.unlink(missing_ok=True)
-        self._rows = Rows(self._path)
         self._thread.start()
 
     async def leave(self) -> None:
@@ -109,8 +112,8 @@ class Leases:
     async def close(self) -> None:
         """Leaves, and closes its files."""
         await self.leave()
-        if self._rows is not None:
-            self._rows.close()
+        if self._opened is not None:
+            self._opened[1].close()
 
     def of(self, brand: str) -> Lease | None:
         """The lease that the accounts of a brand are read under; None where they are not this process's."""
@@ -145,130 +148,156 @@ class Leases:
         )
 
     def get(self, key: bytes) -> Any:
-        """What is remembered under a key of `key_of_cursor`."""
-        assert self._rows is not None
-        return self._rows.get(key)
+        """What is remembered under a key of `key_of_cursor`. Raises sqlite3.Error."""
+        with self._rows() as rows:
+            return rows.get(key)
+
+    def find(self, thing: str) -> list[tuple[int, Remembered]]:
+        """What is remembered of a thing for good, each with its partition. Raises sqlite3.Error."""
+        with self._rows() as rows:
+            return rows.find(thing)
+
+    def known_to(self, actor: str) -> set[str]:
+        """The accounts for which something by a person is remembered for good. Raises sqlite3.Error."""
+        with self._rows() as rows:
+            return rows.known_to(actor)
 
     async def put(self, lease: Lease, cursors: Sequence[Cursor], gone: Iterable[bytes] = ()) -> None:
         """Remembers, in order. Returns once the log has it. Raises LostError and NotAcknowledgedError."""
         if not self.holds(lease):
             raise LostError
-        written = [(key_of_cursor(each, lease.partition), codec.encode(each), each) for each in cursors]
-        dropped: list[tuple[bytes, bytes | None, Cursor | None]] = [(key, None, None) for key in gone]
-        rows = [*written, *dropped]
-        await self._broker.append([_record(lease.partition, key, value) for key, value, _ in rows])
-        assert self._rows is not None
-        self._rows.take(lease.partition, rows, lease.claim)
+        keyed: list[tuple[bytes, Cursor | None]] = [(key_of_cursor(each, lease.partition), each) for each in cursors]
+        keyed += [(key, None) for key in gone]
+        values = [(key, None if cursor is None else codec.encode(cursor), cursor) for key, cursor in keyed]
+        offsets = await self._broker.append([_record(lease.partition, key, value) for key, value, _ in values])
+        with self._rows() as rows:
+            rows.wrote(lease.partition, [Taken(at, *each) for at, each in zip(offsets, values, strict=True)])
 
     async def prune(self, now: Callable[[], datetime]) -> None:
         """Forgets what nobody has to remember any more, again and again. Does not end."""
         while True:
             await asyncio.sleep(PRUNE_SECONDS)
             for lease in list(self._held.values()):
-                assert self._rows is not None
                 try:
-                    while self.holds(lease) and (keys := self._rows.outlived(lease.partition, now(), PRUNED_AT_ONCE)):
+                    while self.holds(lease) and (keys := self._outlived(lease, now())):
                         await self.put(lease, (), keys)
                 except Exception as error:  # it is tried again
                     self._log.warning("what is old was not forgotten: %s: %s", type(error).__name__, error)
 
+    def _outlived(self, lease: Lease, now: datetime) -> list[bytes]:
+        with self._rows() as rows:
+            return rows.outlived(lease.partition, now, PRUNED_AT_ONCE)
+
+    @contextmanager
+    def _rows(self) -> Iterator[Rows]:
+        """Those of the event loop."""
+        try:
+            self._opened = self._copy.opened(self._opened)
+            yield self._opened[1]
+        except sqlite3.Error as error:
+            if is_broken(error):
+                self._copy.is_broken()
+            raise
+
     def _run(self) -> None:
         delays = backoff.delays()
-        rows = Rows(self._path)
         try:
             while not self._stop.is_set():
                 try:
-                    self._take_part(rows)
+                    self._take_part()
                 except Exception as error:  # accounts have to be read whatever happens: log it and start over
-                    known = isinstance(error, KafkaError | OSError | GroupLostError)
+                    known = isinstance(error, KafkaError | OSError | GroupLostError | LookupError | sqlite3.Error)
                     self._log.warning("leases: %s: %s; starting over", type(error).__name__, error, exc_info=not known)
+                    if is_broken(error):
+                        self._throw_away(error)
                     self._stop.wait(next(delays))
         finally:
-            rows.close()
             self._producer.close(1.0)
 
-    def _take_part(self, rows: Rows) -> None:
-        topics = {CURSORS.name: CURSORS.partitions}
-        consumer = GroupConsumer(
-            self._bootstrap,
-            INGEST_GROUP,
-            "rapport-ingest-leases",
-            topics,
-            Health(),
-            self._stop,
-            fetch_max_wait_ms=POLL_MS,
-            max_poll_interval_ms=MAX_POLL_MS,
-        )
-        self._consumer = consumer
+    def _throw_away(self, why: Exception) -> None:
         try:
+            self._copy.throw_away(str(why))
+        except OSError as error:  # it is tried again at the next start
+            self._log.error("leases: the copy could not be deleted: %s", error)
+
+    def _take_part(self) -> None:
+        consumer: GroupConsumer | None = None
+        try:
+            self._copy.fill(self._stop.is_set)
+            if self._stop.is_set():
+                return
+            consumer = self._consumer = GroupConsumer(
+                self._bootstrap,
+                INGEST_GROUP,
+                "rapport-ingest-leases",
+                {CURSORS.name: CURSORS.partitions},
+                Health(),
+                self._stop,
+                fetch_max_wait_ms=GROUP_POLL_MS,
+                max_partition_fetch_bytes=GROUP_FETCHED_BYTES,
+                max_poll_interval_ms=MAX_POLL_MS,
+            )
             while not self._stop.is_set():
-                polled = consumer.poll(POLL_MS)
+                consumer.poll(GROUP_POLL_MS)
+                consumer.pause(*consumer.assignment())
+                claims = self._copy.poll()
                 now = time.monotonic()
                 if now - self._looked > LOOKED_WITHIN_SECONDS:
                     self._end(list(self._held), "this process did not look for a while")
                     self._loading.clear()
                 self._looked = now
-                self._follow(consumer, rows, polled)
+                self._follow(consumer, claims)
         finally:
             self._end(list(self._held), "this process has left")
             self._loading.clear()
-            consumer.close()
+            if consumer is not None:
+                consumer.close()
+            self._copy.close()
 
-    def _follow(self, consumer: GroupConsumer, rows: Rows, polled: dict[TopicPartition, list[Any]]) -> None:
+    def _follow(self, consumer: GroupConsumer, claims: Iterable[Claimed]) -> None:
         mine = {each.partition for each in consumer.assignment()}
         self._end([each for each in self._held if each not in mine], "it was given to another process")
         for partition in set(self._loading) - mine:
             del self._loading[partition]
-        for found, records in polled.items():
-            if found.partition in self._held or found.partition in self._loading:
-                self._take(rows, found.partition, records)
+        for each in claims:
+            self._saw(each)
+        for partition, loading in list(self._loading.items()):
+            if loading.claim is not None and self._copy.next_of(partition) > loading.claim:
+                self._hold(partition, loading.claim, loading.began)
         fresh = mine - set(self._held) - set(self._loading)
-        for partition in fresh:
-            consumer.seek(TopicPartition(CURSORS.name, partition), 0)
-        if consumer.reason() is not None:
-            return  # it may only believe that it is a member; a claim would take the accounts from whoever is
-        for partition in fresh:
-            self._loading[partition] = _Loading()
-        for partition in fresh:
-            rows.begin(partition)
-            self._loading[partition].claim = self._claim(partition)
+        if fresh and consumer.reason() is None:  # else it may only believe that it is a member
+            self._loading |= {partition: _Loading() for partition in fresh}
+            for partition, claim in self._claim(fresh).items():
+                self._loading[partition].claim = claim
 
-    def _claim(self, partition: int) -> int:
+    def _claim(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Writes a claim into each, and returns their offsets. Raises KafkaError."""
         claim = Claim(instance=self._instance)
-        record = _record(partition, key_of_cursor(claim, partition), codec.encode(claim))
-        return int(self._producer.append(record).get(CLAIMED_WITHIN_SECONDS).offset)
+        value = codec.encode(claim)
+        sent = {each: self._producer.append(_record(each, key_of_cursor(claim, each), value)) for each in partitions}
+        offsets = {partition: int(each.get(CLAIMED_WITHIN_SECONDS).offset) for partition, each in sent.items()}
+        if min(offsets.values()) < 0:
+            raise KafkaError("the broker did not say where a claim is")
+        return offsets
 
-    def _take(self, rows: Rows, partition: int, records: list[Any]) -> None:
-        loading, held = self._loading.get(partition), self._held.get(partition)
-        taken: list[tuple[bytes, bytes | None, Cursor | None]] = []
-        for record in records:
-            try:
-                cursor = read(record.value)
-            except codec.UndecodableError as error:
-                self._log.error("%s:%d offset %d is skipped: %s", CURSORS.name, partition, record.offset, error)
-                continue
-            if isinstance(cursor, Claim):
-                own = held.claim if held is not None else loading.claim if loading is not None else None
-                if own is not None and record.offset > own:
-                    # If it is still given to this process, the next poll finds that, and it is claimed again.
-                    self._end([partition], f"{cursor.instance} has claimed it")
-                    self._loading.pop(partition, None)
-                    return
-            elif loading is not None and loading.claim is not None and record.offset < loading.claim:
-                taken.append((record.key or b"", record.value, cursor))
-        if loading is None or loading.claim is None:
-            return
-        rows.take(partition, taken, loading.claim)
-        if records and records[-1].offset >= loading.claim:
-            del self._loading[partition]
-            now = time.monotonic()
-            self._held[partition] = Lease(partition, loading.claim, now + SETTLE_SECONDS)
-            metrics.LEASES.set(len(self._held))
-            self._log.info(
-                "partition %d of the accounts is read here, claim %d, after %.1f s",
-                partition, loading.claim, now - loading.began,
-            )  # fmt: skip
-            self._changed()
+    def _saw(self, claimed: Claimed) -> None:
+        partition = claimed.partition
+        held, loading = self._held.get(partition), self._loading.get(partition)
+        own = held.claim if held is not None else loading.claim if loading is not None else None
+        if own is not None and claimed.offset > own:
+            # If it is still given to this process, the next poll finds that, and it is claimed again.
+            self._end([partition], f"{claimed.instance} has claimed it")
+            self._loading.pop(partition, None)
+
+    def _hold(self, partition: int, claim: int, began: float) -> None:
+        del self._loading[partition]
+        now = time.monotonic()
+        self._held[partition] = Lease(partition, claim, now + SETTLE_SECONDS)
+        metrics.LEASES.set(len(self._held))
+        self._log.info(
+            "partition %d of the accounts is read here, claim %d, after %.1f s", partition, claim, now - began
+        )
+        self._changed()
 
     def _end(self, partitions: Iterable[int], why: str) -> None:
         ended = [self._held.pop(each) for each in partitions if each in self._held]

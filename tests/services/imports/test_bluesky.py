@@ -16,7 +16,7 @@ from services.imports.entries import LeftOut, Source, UnreadableFileError
 from services.ingest.connectors.bluesky import records
 from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, Change
 from services.ingest.connectors.bluesky.normalise import Watched, written
-from services.ingest.connectors.ledger import Seen
+from services.ingest.connectors.seen import Seen
 from tests.services.imports.files import ACME, BLUESKY, CONNECTED, FAN, NOW, bluesky_post, cid_of, dag_cbor, repository
 
 FANS = f"at://{FAN}/{POST}/question"

@@ -104,6 +104,10 @@ class Jetstream:
         """Ends every connection, and takes others."""
         self._await(self._drop())
 
+    def open(self) -> list[ServerConnection]:
+        """The connections that there are now."""
+        return [] if self._server is None else list(self._server.connections)
+
     def cursors(self) -> list[int | None]:
         """The cursor of each connection so far."""
         return [int(query["cursor"][0]) if "cursor" in query else None for query in self.queries]

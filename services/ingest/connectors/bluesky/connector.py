@@ -1,7 +1,8 @@
-"""The Bluesky connector: reads each stream once for all the accounts that are connected to it."""
+"""The Bluesky connector: reads each stream once for those of its accounts that this process has the lease of."""
 
 import asyncio
 
+from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.handles import Handles
 from services.ingest.connectors.bluesky.normalise import Watched
 from services.ingest.connectors.bluesky.resolver import DomainResolver
@@ -11,6 +12,8 @@ from services.ingest.connectors.bluesky.stream import Stream
 from services.ingest.connectors.bluesky.verified import VerifiedHandles
 from services.ingest.connectors.connector import Accounts, Shared
 from services.ingest.connectors.ledger import Ledger
+from services.ingest.connectors.older_ledger import OlderLedger
+from services.ingest.leases.leases import Lease, Leases
 
 PRUNE_SECONDS = 3_600.0
 FILE = "bluesky.sqlite"
@@ -19,31 +22,47 @@ FILE = "bluesky.sqlite"
 class Bluesky:
     """A Connector. Within its brand, an account is told apart by its DID."""
 
-    def __init__(self, settings: BlueskySettings, shared: Shared) -> None:
+    def __init__(self, settings: BlueskySettings, leases: Leases, shared: Shared) -> None:
         self._shared = shared
         self._log = shared.log
-        self._ledger = Ledger(shared.folder / FILE)
+        self._leases = leases
+        self._older = OlderLedger(shared.folder / FILE)
+        self._ledger = Ledger(PLATFORM, leases, self._older, shared.now, shared.log)
         self._verified = VerifiedHandles(shared.folder / FILE)
         resolver = DomainResolver.usual(allow_private=settings.allow_private)
         self._handles = Handles(settings.plc_directory, self._verified, shared.log, resolver)
         self._streams: dict[Source, Stream] = {}
         self._complaints: dict[str, str] = {}
-        self._pruning = asyncio.get_running_loop().create_task(self._prune())
+        self._accounts: Accounts = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._streamed: set[str] = set()
+        self._closed = False
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._prune()), loop.create_task(self._ledger.move(self._brands))]
 
     def follow(self, accounts: Accounts) -> None:
-        """See Connector. Accounts whose connection names no stream are not read."""
+        """See Connector. Accounts whose connection names no stream are not read.
+
+        Also called when leases came or went.
+        """
+        if self._closed:
+            return
+        self._accounts = accounts
         wanted = self._wanted(accounts)
         for source in set(self._streams) - set(wanted):
-            self._streams.pop(source).stop()
+            self._end(self._streams.pop(source))
         for source, watched in wanted.items():
             stream = self._streams.get(source)
             if stream is None:
-                stream = self._streams[source] = Stream(source, self._ledger, self._handles, self._shared)
+                stream = self._streams[source] = Stream(
+                    source, self._leases, self._ledger, self._older, self._handles, self._shared
+                )
             stream.watch(watched)
 
     def behind(self) -> set[str]:
-        """See Connector: a stream is broken or catching up, or a connection cannot be used."""
-        return set(self._complaints).union(*(stream.behind() for stream in self._streams.values()))
+        """See Connector: a stream is broken or catching up, a connection cannot be used, or nobody may read it yet."""
+        unread = {name for name in self._streamed if not self._leases.knows(self._accounts[name][0])}
+        return unread.union(self._complaints, *(stream.behind() for stream in self._streams.values()))
 
     def disconnected(self) -> set[str]:
         """See Connector: a stream is broken, or a connection cannot be used."""
@@ -51,30 +70,45 @@ class Bluesky:
 
     async def close(self) -> None:
         """See Connector."""
-        self._pruning.cancel()
-        streams = list(self._streams.values())
-        for stream in streams:
-            stream.stop()
-        await asyncio.gather(self._pruning, *(stream.ended() for stream in streams), return_exceptions=True)
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        for stream in self._streams.values():
+            self._end(stream)
+        await asyncio.gather(*self._tasks, *self._ending, return_exceptions=True)
         await self._handles.close()
         self._verified.close()
-        self._ledger.close()
+        self._older.close()
 
-    def _wanted(self, accounts: Accounts) -> dict[Source, list[Watched]]:
+    def _end(self, stream: Stream) -> None:
+        stream.stop()
+        task = asyncio.get_running_loop().create_task(stream.ended())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _brands(self) -> dict[str, str]:
+        return {name: brand for name, (brand, _) in self._accounts.items()}
+
+    def _wanted(self, accounts: Accounts) -> dict[Source, list[tuple[Lease, Watched]]]:
         own: dict[str, set[str]] = {}
         for brand, account in accounts.values():
             own.setdefault(brand, set()).add(account.connection.get("did", ""))
-        wanted: dict[Source, list[Watched]] = {}
+        wanted: dict[Source, list[tuple[Lease, Watched]]] = {}
         complaints: dict[str, str] = {}
+        self._streamed = set()
         for brand, account in accounts.values():
             try:
                 source = source_of(account.connection)
             except UnusableConnectionError as error:
                 complaints[account.id] = str(error)
                 continue
-            if source is not None:
-                did = account.connection["did"]
-                wanted.setdefault(source, []).append(Watched(brand, account, did, frozenset(own[brand])))
+            if source is None:
+                continue
+            self._streamed.add(account.id)
+            lease = self._leases.of(brand)
+            if lease is not None:
+                one = Watched(brand, account, account.connection["did"], frozenset(own[brand]))
+                wanted.setdefault(source, []).append((lease, one))
         for account_id, why in complaints.items():
             if self._complaints.get(account_id) != why:
                 self._log.error("account %s is not read from Bluesky: %s", account_id, why)
@@ -83,8 +117,5 @@ class Bluesky:
 
     async def _prune(self) -> None:
         while True:
-            now = self._shared.now()
-            self._verified.prune(now)
-            if dropped := self._ledger.prune(now):
-                self._log.info("dropped %d records from the ledger that were deleted over 90 days ago", dropped)
+            self._verified.prune(self._shared.now())
             await asyncio.sleep(PRUNE_SECONDS)

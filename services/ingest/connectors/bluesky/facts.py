@@ -10,7 +10,7 @@ from services.ingest.connectors.bluesky.frames import THREADGATE, Change, Fate
 from services.ingest.connectors.bluesky.gates import gated
 from services.ingest.connectors.bluesky.normalise import Watched, away, deleted, written
 from services.ingest.connectors.bluesky.records import Reference, read
-from services.ingest.connectors.ledger import UnsavedLedger
+from services.ingest.connectors.seen import UnsavedLedger
 
 
 class Facts:

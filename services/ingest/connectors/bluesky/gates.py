@@ -19,7 +19,7 @@ from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.frames import Change
 from services.ingest.connectors.bluesky.normalise import Watched
 from services.ingest.connectors.bluesky.records import Reference, gated_post
-from services.ingest.connectors.ledger import Seen
+from services.ingest.connectors.seen import Seen
 
 
 def gated(

@@ -23,7 +23,7 @@ from rapport.domain.exchanges.addressing import Occurred, occurred, occurred_liv
 from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.frames import BLOCK, FOLLOW, LIKE, POST, REPOST, Change, Fate
 from services.ingest.connectors.bluesky.records import Post, Record, Reference
-from services.ingest.connectors.ledger import Seen
+from services.ingest.connectors.seen import Seen
 
 _KINDS: dict[str, Kind] = {LIKE: "reaction", REPOST: "share", FOLLOW: "follow", BLOCK: "block"}
 _TOGGLES = frozenset(_KINDS.values())

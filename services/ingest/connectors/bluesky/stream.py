@@ -25,10 +25,14 @@ from services.ingest.connectors.bluesky.facts import Facts
 from services.ingest.connectors.bluesky.frames import Change, Frame, FrameError, StreamError
 from services.ingest.connectors.bluesky.handles import Handles
 from services.ingest.connectors.bluesky.normalise import Watched
-from services.ingest.connectors.bluesky.source import NOT_SPOKEN, Source, start_of
+from services.ingest.connectors.bluesky.parts import Parts
+from services.ingest.connectors.bluesky.source import NOT_SPOKEN, Source
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.intake import Intake
-from services.ingest.connectors.ledger import Ledger, UnsavedLedger
+from services.ingest.connectors.ledger import Ledger
+from services.ingest.connectors.older_ledger import OlderLedger
+from services.ingest.connectors.seen import UnsavedLedger
+from services.ingest.leases.leases import Lease, Leases, LostError
 
 LARGEST_FRAME = 8 * 1_048_576
 """Bytes. A commit may carry 2 MB of blocks, and older servers sent up to 5."""
@@ -36,8 +40,6 @@ USER_AGENT = "rapport"
 FRAMES_WAITING = 1_000
 """How many frames are read ahead of the broker; then the server has to wait."""
 FRAMES_AT_ONCE = 500
-POSITION_SECONDS = 1.0
-"""How often the position of a stream is saved when it brings nothing for any account."""
 BEHIND_SECONDS = 60.0
 """A stream whose newest frame is older than this when it is read has not caught up yet."""
 STILL_SECONDS = 10.0
@@ -63,14 +65,21 @@ class _Mark:
     address: str
     seq: int
     at: datetime
+    position: int
 
 
 class Stream:
-    """Reads one source for all accounts that are connected to it. Its failures do not affect other streams."""
+    """Reads one source for those accounts connected to it that this process has the lease of.
 
-    def __init__(self, source: Source, ledger: Ledger, handles: Handles, shared: Shared) -> None:
+    Its failures do not affect other streams.
+    """
+
+    def __init__(
+        self, source: Source, leases: Leases, ledger: Ledger, older: OlderLedger, handles: Handles, shared: Shared
+    ) -> None:
         self._source = source
         self._ledger = ledger
+        self._parts = Parts(source, leases, ledger, older)
         self._handles = handles
         self._guard = shared.guard
         self._now = shared.now
@@ -83,23 +92,26 @@ class Stream:
         self._watched: tuple[Watched, ...] = ()
         self._facts = Facts(())
         self._reopen = asyncio.Event()
+        self._forgets = False
         self._connected = False
         self._late = math.inf
         self._took_at = 0.0
         self._taking_since: float | None = None
-        self._kept_at = 0.0
         self._clock = asyncio.get_running_loop().time
         self._task: asyncio.Task[None] | None = None
 
-    def watch(self, watched: Sequence[Watched]) -> None:
-        """Reads for exactly these accounts from now on. For a new account, a stream that keeps the past is reopened at
-        the time when the account was connected.
+    def watch(self, watched: Sequence[tuple[Lease, Watched]]) -> None:
+        """Reads for exactly these accounts from now on, each under its lease.
+
+        It is opened again where another process has read for an account up to now, and, if the stream keeps the past,
+        for a new account, at the time when that was connected.
         """
-        self._watched = tuple(watched)
+        self._watched = tuple(one for _, one in watched)
         self._facts = Facts(self._watched)
+        back = self._parts.watch(watched)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
-        elif self._source.timed and self._new():
+        elif back:
             self._reopen.set()
         self._say(self._connected)
 
@@ -115,7 +127,7 @@ class Stream:
         else:
             catching_up = self._late > BEHIND_SECONDS and now - self._took_at < STILL_SECONDS
         if self._connected and not self._reopen.is_set() and not catching_up:
-            return set()
+            return self._parts.unsure()
         return {one.account.id for one in self._watched}
 
     def stop(self) -> None:
@@ -128,10 +140,6 @@ class Stream:
         if self._task is not None:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-
-    def _new(self) -> list[Watched]:
-        joined = self._ledger.joined(self._source.address)
-        return [one for one in self._watched if one.account.id not in joined]
 
     async def _run(self) -> None:
         clock = self._clock
@@ -149,7 +157,10 @@ class Stream:
                 self._log.warning("bluesky %s: %s; connecting again in %.1f s", self._source.name, why, delay)
                 await asyncio.sleep(delay)
         finally:
-            metrics.CONNECTED.labels(PLATFORM, self._source.name).set(0)
+            # Another process reads it, or nobody has to: it is not away.
+            for gauge in (metrics.CONNECTED, metrics.FOLLOWED, metrics.STREAM_AT):
+                with contextlib.suppress(KeyError):
+                    gauge.remove(PLATFORM, self._source.name)
 
     async def _attempt(self) -> str:
         """Reads until the stream breaks, and returns the reason."""
@@ -158,12 +169,14 @@ class Stream:
         except StreamError as error:
             if error.name == FUTURE_CURSOR:
                 # There is another server behind the address, and our position means nothing to it.
-                self._ledger.forget(self._source.address)
+                self._forgets = True
             return f"the server ended the stream ({error})"
         except RefusedAddressError as error:
             return str(error)
         except ReplacedError:
             return "another server answers than before"
+        except LostError:
+            return "another process reads some of its accounts"
         except (OSError, TimeoutError, WebSocketException, NotAcknowledgedError) as error:
             return f"{type(error).__name__}: {error}"
         except Exception as error:  # a bug must not end this stream, let alone the others
@@ -172,8 +185,14 @@ class Stream:
         return "the stream ended"
 
     async def _read(self) -> None:
+        await self._parts.certain()  # before that, more of them may come
         self._reopen.clear()
-        position = self._open_at()
+        if self._forgets:
+            await self._parts.forget()
+            self._forgets = False
+        position = await self._parts.open_at(self._now())
+        if self._mark is not None and (position is None or position < self._mark.position):
+            self._mark = None  # it has to begin earlier, for somebody who was not read for before
         async with self._connected_to(position) as connection:
             self._log.info(
                 "bluesky %s: connected (%s), reading from %s", self._source.name, self._speaks.wire, position or "now"
@@ -226,16 +245,6 @@ class Stream:
                 if self._speaks is last or not not_spoken:
                     raise
 
-    def _open_at(self) -> int | None:
-        """Where to read from. It is noted together with the accounts."""
-        position = self._ledger.position(self._source.address)
-        if self._source.timed:
-            for one in self._new():
-                self._mark = None  # it has to begin earlier
-                position = start_of(position, one.account.connected_at, self._now())
-        self._ledger.join(self._source.address, [one.account.id for one in self._watched], position)
-        return position
-
     async def _take_all(self, frames: asyncio.Queue[Raw]) -> None:
         while True:
             batch = [await frames.get()]
@@ -248,7 +257,11 @@ class Stream:
                 self._taking_since = None
 
     async def _take(self, batch: Sequence[Raw]) -> None:
-        """Puts frames into the log in order, and only then saves the position and the ledger."""
+        """Puts frames into the log in order, and only then saves the position and the ledger.
+
+        What concerns an account whose lease has ended meanwhile is left to whoever has it now.
+        """
+        opened_for = self._parts.read()
         unsaved = UnsavedLedger(self._ledger)
         happened: list[Interaction] = []
         fates: list[FollowerAway] = []
@@ -275,8 +288,8 @@ class Stream:
             if frame.at is not None:
                 self._compare(frame)
                 latest = frame.at
-                if frame.seq is not None:
-                    mark = _Mark(self._speaks.address, frame.seq, frame.at)
+                if frame.seq is not None and frame.position is not None:
+                    mark = _Mark(self._speaks.address, frame.seq, frame.at, frame.position)
                 metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
             for change in frame.changes:
                 happened.extend(self._read_change(change, unsaved))
@@ -286,13 +299,16 @@ class Stream:
                 fates.extend(self._facts.told(frame.fate, unsaved))
         if renamed:
             self._handles.renamed(renamed, self._now())
-        appended = await self._intake.append(await self._named(happened), fates)
+        named = await self._named(happened)
+        parts = await self._parts.still(opened_for)
+        accounts = {account for part in parts for account in part.accounts()}
+        brands = {one.brand for part in parts for one in part.watched}
+        interactions = [one for one in named if one.account in accounts]
+        await self._intake.append(interactions, [one for one in fates if one.brand in brands])
         clock = self._clock()
         if latest is not None:
             self._late, self._took_at = (self._now() - latest).total_seconds(), clock
-        if appended or unsaved.gone or clock - self._kept_at >= POSITION_SECONDS:
-            self._ledger.keep(self._source.address, position, unsaved.noted(), self._now(), unsaved.gone)
-            self._kept_at = clock
+        await self._parts.keep(parts, position, unsaved, clock, {one.account for one in interactions})
         self._mark = mark or self._mark  # last: what the ledger did not take has to come again
 
     def _compare(self, first: Frame) -> None:

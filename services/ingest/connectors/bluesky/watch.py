@@ -21,7 +21,7 @@ from services.ingest.connectors.bluesky.normalise import Watched, deleted, writt
 from services.ingest.connectors.bluesky.records import read
 from services.ingest.connectors.bluesky.source import Source, UnusableConnectionError, source_of
 from services.ingest.connectors.bluesky.stream import LARGEST_FRAME, USER_AGENT
-from services.ingest.connectors.ledger import Seen
+from services.ingest.connectors.seen import Seen
 
 DIRECTORY = "https://public.api.bsky.app"
 """Bluesky's public interface: resolves handles without a login."""

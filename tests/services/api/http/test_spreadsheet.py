@@ -53,6 +53,11 @@ def test_what_is_exported_is_read_back_clean(text: str) -> None:
     assert [unguarded(row[0]), row[1]] == [plain(text), "end"]
 
 
+@pytest.mark.parametrize("text", ["'=1+1", "''=1", "'", "''", "'a", "'-x", "' =1"])
+def test_an_apostrophe_that_somebody_wrote_is_not_taken_for_ours(text: str) -> None:
+    assert unguarded(cell(text)) == text
+
+
 def test_every_csv_is_written_here() -> None:
     root = Path(__file__).parents[4]
     writers = set()

@@ -1,47 +1,202 @@
-"""What a connector remembers."""
+"""What a connector notes of the records of a stream, and how what an older version noted gets there."""
 
+import asyncio
+import contextlib
+import logging
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from services.ingest.connectors.ledger import KEPT, Ledger, Seen
+from services.ingest.connectors.ledger import BEFORE_ALL_CLAIMS, Ledger
+from services.ingest.connectors.older_ledger import KEPT, OlderLedger, count
+from services.ingest.connectors.seen import Seen
+from tests.services.ingest.leases.held import Held
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SEEN = Seen("at://a/b/c", "acme", "comment", "acme:fan", "thread", None, "fan", None, "rev1")
+FOLLOW = Seen("at://f/app.bsky.graph.follow/1", "acme", "follow", "b:f", None, None, "f", None, "r")
+GATE = Seen("at://a/gate/1", "acme", "hide", "a:a", "t", "t", "a", None, "r", "at://f/p/1 at://f/p/2")
+
+pytestmark = pytest.mark.anyio
 
 
-def test_position_and_what_was_seen_survive_a_restart(tmp_path: Path) -> None:
-    first = Ledger(tmp_path / "new" / "ledger.sqlite")
-    first.keep("stream", 7, [SEEN], NOW)
-    first.join("stream", ["acme"], None)
-    first.close()
-    second = Ledger(tmp_path / "new" / "ledger.sqlite")
-    assert (second.position("stream"), second.find(SEEN.uri)) == (7, [SEEN])
-    assert second.joined("stream") == {"acme"}
-    assert second.position("other") is None
-    second.close()
+class Story:
+    """One process, its ledger, and the file of an older version beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.leases = Held(folder)
+        self.older = OlderLedger(folder / "older.sqlite")
+        self.ledger = Ledger("bluesky", self.leases, self.older, lambda: NOW, logging.getLogger("test"))
+
+    async def moves(self, **brands: str) -> None:
+        """Until nothing more can be moved. `brands` are those of the accounts that are connected."""
+        while await self.ledger._move_some(brands):
+            pass
 
 
-def test_both_are_kept_or_neither(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    broken = Seen("at://a/b/d", "acme", "comment", None, None, None, "fan", None, "rev")  # type: ignore[arg-type]
-    with pytest.raises(sqlite3.IntegrityError):
-        ledger.keep("stream", 7, [SEEN, broken], NOW)
-    assert (ledger.position("stream"), ledger.find(SEEN.uri)) == (None, [])
-    ledger.keep("stream", 8, [SEEN], NOW)
-    assert ledger.position("stream") == 8
-    ledger.close()
+@asynccontextmanager
+async def story(folder: Path) -> AsyncIterator[Story]:
+    made = Story(folder)
+    try:
+        yield made
+    finally:
+        await made.leases.close()
+        made.older.close()
 
 
-def test_what_stands_is_kept_and_what_was_deleted_is_forgotten_after_90_days(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.keep("stream", 1, [SEEN], NOW - timedelta(days=1_000))
-    assert ledger.prune(NOW) == 0
-    ledger.keep("stream", 2, [], NOW, [SEEN.uri])
-    assert ledger.prune(NOW + KEPT) == 0
-    assert ledger.find(SEEN.uri) == [SEEN]
-    assert ledger.prune(NOW + KEPT + timedelta(seconds=1)) == 1
-    assert ledger.find(SEEN.uri) == []
-    ledger.close()
+def noted_before(folder: Path, *entries: tuple[Seen, datetime | None], count: int = 0) -> None:
+    """What an older version has in its file, with when it was deleted; and so many likes by strangers."""
+    OlderLedger(folder / "older.sqlite").close()
+    with contextlib.closing(sqlite3.connect(folder / "older.sqlite")) as file:
+        for seen, gone in entries:
+            file.execute(
+                "INSERT INTO seen (uri, account, kind, conversation, thread, post, follower, parent, rev, hidden, "
+                "seen_at, gone_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+                (
+                    seen.uri, seen.account, seen.kind, seen.conversation, seen.thread, seen.post, seen.follower,
+                    seen.parent, seen.rev, seen.hidden, None if gone is None else int(gone.timestamp()),
+                ),
+            )  # fmt: skip
+        file.executemany(
+            "INSERT INTO seen VALUES (?, 'acme', 'reaction', 'b:x', NULL, NULL, 'x', NULL, 'r', 0, NULL, NULL)",
+            [(f"at://x/like/{number:06}",) for number in range(count)],
+        )
+        file.execute("INSERT INTO cursor VALUES ('wss://host/subscribe', 7)")
+        file.execute("INSERT INTO joined VALUES ('wss://host/subscribe', 'acme')")
+        file.commit()
+
+
+async def test_what_was_noted_is_found_by_address_and_by_person_also_by_the_next_process(tmp_path: Path) -> None:
+    async with story(tmp_path) as first:
+        await first.ledger.keep(first.leases.give("brand"), [SEEN, GATE], [])
+        assert first.ledger.find(SEEN.uri) == [SEEN]
+    async with story(tmp_path) as second:
+        assert second.ledger.find(SEEN.uri) == [SEEN]
+        assert second.ledger.find(GATE.uri) == [GATE]
+        assert second.ledger.known_to("fan") == {"acme"}
+        assert second.ledger.find("at://other") == []
+        assert second.ledger.known_to("nobody") == set()
+
+
+async def test_what_stands_is_kept_for_good_and_what_was_deleted_for_90_days(tmp_path: Path) -> None:
+    async with story(tmp_path) as one:
+        lease = one.leases.give("brand")
+        await one.ledger.keep(lease, [SEEN, FOLLOW], [])
+        assert one.leases._outlived(lease, NOW + timedelta(days=2_000)) == []
+        await one.ledger.keep(lease, [], [SEEN])
+        assert one.ledger.find(SEEN.uri) == [SEEN]
+        assert one.leases._outlived(lease, NOW + KEPT) == []
+        assert len(one.leases._outlived(lease, NOW + KEPT + timedelta(seconds=1))) == 1
+
+
+async def test_what_a_stranger_made_too_large_is_left_out_and_what_stands_beside_it_is_noted(tmp_path: Path) -> None:
+    async with story(tmp_path) as one:
+        huge = Seen(f"at://a/b/{'x' * 600}", "acme", "comment", "a:b", None, None, "fan", None, "r")
+        await one.ledger.keep(one.leases.give("brand"), [huge, SEEN], [])
+        assert one.ledger.find(huge.uri) == []
+        assert one.ledger.find(SEEN.uri) == [SEEN]
+
+
+async def test_an_older_ledger_moves_and_both_are_looked_at_meanwhile(tmp_path: Path) -> None:
+    noted_before(tmp_path, (FOLLOW, None), (GATE, None), (SEEN, NOW - timedelta(days=1)), count=1_200)
+    async with story(tmp_path) as one:
+        before = one.older.path.stat().st_size
+        one.leases.give("brand")
+        assert one.ledger.find(FOLLOW.uri) == [FOLLOW]
+        assert one.ledger.known_to("x") == {"acme"}
+        await one.ledger._move_some({"acme": "brand"})
+        assert one.older.left
+        for seen in (FOLLOW, GATE, SEEN):
+            assert one.ledger.find(seen.uri) == [seen]
+        await one.moves(acme="brand")
+        assert not one.older.left
+        assert count(one.older.path) == 0
+        assert one.older.path.stat().st_size < before
+        for seen in (FOLLOW, GATE, SEEN):
+            assert one.ledger.find(seen.uri) == [seen]
+        assert one.ledger.find("at://x/like/000700")[0].follower == "x"
+        assert one.ledger.known_to("x") == {"acme"}
+        lease = one.leases.give("brand")
+        # What was deleted before it moved is forgotten when it would have been.
+        assert len(one.leases._outlived(lease, NOW + KEPT - timedelta(hours=1))) == 1
+
+
+async def test_what_was_noted_meanwhile_counts_more_than_what_is_moved(tmp_path: Path) -> None:
+    noted_before(tmp_path, (GATE, None))
+    newer = Seen(GATE.uri, "acme", "hide", "a:a", "t", "t", "a", None, "s", None)
+    async with story(tmp_path) as one:
+        lease = one.leases.give("brand")
+        await one.ledger.keep(lease, [newer], [])
+        assert one.ledger.find(GATE.uri) == [newer]
+        entries = one.older.some(("", ""), 10)
+        await one.moves(acme="brand")
+        assert one.ledger.find(GATE.uri) == [newer]
+        # Even where it came into the topic later.
+        moved = one.ledger._remembered(entries[0].seen, BEFORE_ALL_CLAIMS, NOW, None)
+        assert moved is not None
+        await one.leases.put(lease, [moved])
+        assert one.ledger.find(GATE.uri) == [newer]
+
+
+async def test_what_another_process_reads_and_who_is_not_connected_stay_in_the_file(tmp_path: Path) -> None:
+    noted_before(tmp_path, (FOLLOW, None))
+    async with story(tmp_path) as one:
+        await one.moves(acme="brand")
+        await one.moves()
+        one.leases.give("brand")
+        one.leases.unsure = True
+        await one.moves(acme="brand")
+        assert count(one.older.path) == 1
+        assert one.ledger.find(FOLLOW.uri) == [FOLLOW]
+        one.leases.unsure = False
+        await one.moves(acme="brand")
+        await one.moves(acme="brand")
+        assert count(one.older.path) == 0
+
+
+async def test_what_was_deleted_90_days_ago_does_not_move(tmp_path: Path) -> None:
+    noted_before(tmp_path, (SEEN, NOW - KEPT - timedelta(hours=1)))
+    async with story(tmp_path) as one:
+        one.leases.give("brand")
+        await one.moves(acme="brand")
+        assert (count(one.older.path), one.ledger.find(SEEN.uri)) == (0, [])
+
+
+async def test_a_move_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    noted_before(tmp_path, count=1_200)
+    for lots in (1, 10):
+        async with story(tmp_path) as one:
+            one.leases.give("brand")
+            for _ in range(lots):
+                await one.ledger._move_some({"acme": "brand"})
+            assert {len(one.ledger.find(f"at://x/like/{number:06}")) for number in range(1_200)} == {1}
+            left = count(one.older.path)
+    assert left == 0
+
+
+async def test_the_oldest_file_is_read_too(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "older.sqlite")) as file:
+        file.executescript(
+            """
+            CREATE TABLE seen (
+              uri TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, conversation TEXT NOT NULL, thread TEXT,
+              post TEXT, follower TEXT NOT NULL, parent TEXT, rev TEXT NOT NULL, seen_at INTEGER NOT NULL,
+              PRIMARY KEY (uri, account)
+            ) WITHOUT ROWID;
+            CREATE INDEX seen_at ON seen (seen_at);
+            INSERT INTO seen
+              VALUES ('at://f/app.bsky.graph.follow/1', 'acme', 'follow', 'b:f', NULL, NULL, 'f', NULL, 'r', 0);
+            """
+        )
+    for _ in range(2):
+        async with story(tmp_path) as one:
+            assert one.ledger.find(FOLLOW.uri) == [FOLLOW]
+    async with story(tmp_path) as one:
+        one.leases.give("brand")
+        mover = asyncio.create_task(one.ledger.move(lambda: {"acme": "brand"}))
+        await asyncio.wait_for(mover, 30)
+        assert one.ledger.find(FOLLOW.uri) == [FOLLOW]

@@ -54,7 +54,7 @@ def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "SHORTEST_WAIT_SECONDS", 0.5)
     monkeypatch.setattr(api, "USUAL_WAIT_SECONDS", 0.5)
     monkeypatch.setattr(graph, "LIMITED_SECONDS", 0.5)
-    monkeypatch.setattr("services.ingest.connectors.tiktok.speaker.LIMITED_SECONDS", 0.5)
+    monkeypatch.setattr("services.ingest.connectors.tiktok.answers.LIMITED_SECONDS", 0.5)
 
 
 @dataclass

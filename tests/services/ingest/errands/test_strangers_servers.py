@@ -16,13 +16,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rapport.contracts.events import Account
+from rapport.demo.vendors.serving import LocalServer
 from rapport.kit.http.outgoing import Guard
 from services.ingest.connectors.bluesky import speaker as bluesky
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.connector import Shared
 from services.ingest.errands.speaker import Speaker
 from services.ingest.polling.api import AttentionError, AwayError, RefusedError
-from tests.platforms.serving import LocalServer
 from tests.services.ingest.errands.asking import errand
 
 pytestmark = pytest.mark.anyio

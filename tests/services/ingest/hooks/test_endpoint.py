@@ -115,8 +115,10 @@ def test_what_is_no_delivery_is_refused_and_says_why(
 
 
 def test_a_recorded_delivery_of_each_name_is_taken(pushed: Ingest, page: Brand) -> None:
-    files = [file for file in (FOLDER / "facebook").glob("*.json") if not file.name.endswith(".expected.json")]
-    for file in files:
+    # What was asked for has the shape of an answer, not of a delivery.
+    for file in sorted((FOLDER / "facebook").glob("*.json")):
+        if file.name.endswith(".expected.json") or file.name.startswith("asked-"):
+            continue
         body = file.read_text().replace("44444444", page_of(page))
         assert push(pushed, json.dumps(json.loads(body)["body"]).encode()).status_code == 200, file.name
 

@@ -6,7 +6,8 @@ import logging
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from msgspec import structs
 
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Account, Interaction
+from rapport.contracts.topics import CURSORS
 from rapport.kit.broker.producer import Record
 from rapport.kit.http.outgoing import Guard
 from services.ingest import metrics
@@ -41,7 +43,11 @@ from services.ingest.connectors.bluesky.source import Source, Wire
 from services.ingest.connectors.bluesky.stream import Stream
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.ledger import Ledger
+from services.ingest.connectors.older_ledger import OlderLedger
+from services.ingest.leases.leases import FILE
+from services.ingest.leases.rows import Rows
 from tests.services.ingest.jetstream import as_v2, commit
+from tests.services.ingest.leases.held import Held
 
 NOW = datetime(2026, 11, 27, 22, 46, tzinfo=UTC)
 NOW_US = int(NOW.timestamp()) * 1_000_000
@@ -74,11 +80,21 @@ class Kept:
     def __init__(self) -> None:
         self.records: list[Record] = []
 
-    async def append(self, records: Sequence[Record]) -> None:
+    async def append(self, records: Sequence[Record]) -> list[int]:
         self.records += records
+        return [-1] * len(records)
 
     def interactions(self) -> list[Interaction]:
         return [decoder.decode(record.value, type=Interaction) for record in self.records]
+
+
+def outlived(folder: Path, now: datetime) -> int:
+    """How much of what was noted does not have to be known any more."""
+    rows = Rows(folder / FILE)
+    try:
+        return sum(len(rows.outlived(partition, now, 100)) for partition in range(CURSORS.partitions))
+    finally:
+        rows.close()
 
 
 def post(did: str, rkey: str, **more: Any) -> dict[str, Any]:
@@ -107,20 +123,40 @@ def taken_by(
     kept = Kept()
 
     async def take() -> None:
-        ledger = Ledger(folder / "bluesky.sqlite")
-        source = Source("ws://127.0.0.1/subscribe", wire)
-        log = logging.getLogger("test")
-        log.propagate = False
-        shared = Shared(folder, kept, lambda: NOW, log, Guard(allow_private=True))  # type: ignore[arg-type]
-        stream = Stream(source, ledger, handles or NobodysHandles(), shared)  # type: ignore[arg-type]
         watched = Watched("acme", account, did, frozenset({did}))
-        stream._facts = Facts([watched])
-        stream._kept_at = stream._clock()  # so that nothing is kept only because it is time to
-        await stream._take([each if isinstance(each, str) else json.dumps(each) for each in frames])
-        ledger.close()
+        async with streaming(folder, kept, NOW, [watched], wire, handles) as (stream, _):
+            await stream._take([each if isinstance(each, str) else json.dumps(each) for each in frames])
 
     asyncio.run(take())
     return kept
+
+
+@asynccontextmanager
+async def streaming(
+    folder: Path,
+    kept: Kept,
+    now: datetime,
+    watched: Sequence[Watched],
+    wire: Wire = "jetstream",
+    handles: NobodysHandles | None = None,
+) -> AsyncIterator[tuple[Stream, Held]]:
+    """A stream that is open for these, under leases that hold; frames are given to it by hand."""
+    log = logging.getLogger("test")
+    log.propagate = False
+    leases, older = Held(folder), OlderLedger(folder / "bluesky.sqlite")
+    shared = Shared(folder, kept, lambda: now, log, Guard(allow_private=True))  # type: ignore[arg-type]
+    ledger = Ledger("bluesky", leases, older, lambda: now, log)
+    source = Source("ws://127.0.0.1/subscribe", wire)
+    stream = Stream(source, leases, ledger, older, handles or NobodysHandles(), shared)  # type: ignore[arg-type]
+    stream._watched = tuple(watched)
+    stream._facts = Facts(watched)
+    stream._parts.watch([(leases.give(one.brand), one) for one in watched])
+    await stream._parts.open_at(now)
+    try:
+        yield stream, leases
+    finally:
+        await leases.close()
+        older.close()
 
 
 @pytest.mark.parametrize("wire", ["jetstream", "jetstream_v2"])
@@ -176,10 +212,8 @@ def test_a_deletion_is_noted_also_where_the_account_that_it_concerned_is_no_long
     other = structs.replace(ACCOUNT, id="other-bsky")
     gone = commit(FAN, NOW_US + 1, POST, "a", operation="delete")
     assert taken_by(tmp_path, [gone], "jetstream", other, "did:plc:other").records == []
-    ledger = Ledger(tmp_path / "bluesky.sqlite")
-    assert ledger.prune(NOW + timedelta(days=89)) == 0
-    assert ledger.prune(NOW + timedelta(days=91)) == 1
-    ledger.close()
+    assert outlived(tmp_path, NOW + timedelta(days=89)) == 0
+    assert outlived(tmp_path, NOW + timedelta(days=91)) == 1
 
 
 def test_what_the_ledger_did_not_take_comes_again_after_the_break(
@@ -188,22 +222,19 @@ def test_what_the_ledger_did_not_take_comes_again_after_the_break(
     frames = [json.dumps(as_v2(post(FAN, "a"), 7)), json.dumps(as_v2(post(FAN, "b"), 8))]
 
     async def story() -> None:
-        ledger = Ledger(tmp_path / "bluesky.sqlite")
-        shared = Shared(tmp_path, Kept(), lambda: NOW, logging.getLogger("test"), Guard(allow_private=True))  # type: ignore[arg-type]
-        stream = Stream(Source("ws://host/x", "jetstream_v2"), ledger, NobodysHandles(), shared)  # type: ignore[arg-type]
-        stream._facts = Facts([Watched("acme", ACCOUNT, BRAND, frozenset({BRAND}))])
-        await stream._take(frames[:1])
-        assert stream._mark is not None
-        assert stream._mark.seq == 7
+        watched = Watched("acme", ACCOUNT, BRAND, frozenset({BRAND}))
+        async with streaming(tmp_path, Kept(), NOW, [watched], "jetstream_v2") as (stream, leases):
+            await stream._take(frames[:1])
+            assert stream._mark is not None
+            assert stream._mark.seq == 7
 
-        def full(*_: Any) -> None:
-            raise sqlite3.OperationalError("database or disk is full")
+            async def full(*_: Any) -> None:
+                raise sqlite3.OperationalError("database or disk is full")
 
-        monkeypatch.setattr(ledger, "keep", full)
-        with pytest.raises(sqlite3.OperationalError):
-            await stream._take(frames[1:])
-        assert stream._mark.seq == 7
-        ledger.close()
+            monkeypatch.setattr(leases, "put", full)
+            with pytest.raises(sqlite3.OperationalError):
+                await stream._take(frames[1:])
+            assert stream._mark.seq == 7
 
     asyncio.run(story())
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import logging
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,14 +10,9 @@ from typing import Any
 import pytest
 
 from rapport.contracts.events import Interaction
-from rapport.kit.http.outgoing import Guard
-from services.ingest.connectors.bluesky.facts import Facts
 from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, REPOST, THREADGATE
 from services.ingest.connectors.bluesky.normalise import Watched
-from services.ingest.connectors.bluesky.source import Source
-from services.ingest.connectors.bluesky.stream import Stream
-from services.ingest.connectors.connector import Shared
-from services.ingest.connectors.ledger import KEPT, Ledger, Seen
+from services.ingest.connectors.older_ledger import KEPT
 from tests.services.ingest.connectors.bluesky.test_hostile_stream import (
     ACCOUNT,
     BRAND,
@@ -27,9 +20,10 @@ from tests.services.ingest.connectors.bluesky.test_hostile_stream import (
     FAN,
     NOW,
     Kept,
-    NobodysHandles,
+    streaming,
 )
 from tests.services.ingest.jetstream import commit
+from tests.services.ingest.leases.held import Held
 
 RECORDS: dict[str, dict[str, Any]] = {
     FOLLOW: {"subject": BRAND, "createdAt": "2026-11-27T22:45:59Z"},
@@ -49,59 +43,65 @@ def frame(collection: str, at: datetime, operation: str = "create", by: str = FA
     return commit(by, int(at.timestamp()) * 1_000_000, collection, "one", record, operation=operation)
 
 
-def taken(ledger: Ledger, now: datetime, frames: Sequence[dict[str, Any]]) -> list[Interaction]:
+def taken(folder: Path, now: datetime, frames: Sequence[dict[str, Any]]) -> list[Interaction]:
     """What of some frames, taken as one batch at some time, is in the log."""
     kept = Kept()
 
     async def take() -> None:
-        source = Source("ws://127.0.0.1/subscribe", "jetstream")
-        log, guard = logging.getLogger("test"), Guard(allow_private=True)
-        shared = Shared(Path(), kept, lambda: now, log, guard)  # type: ignore[arg-type]
-        stream = Stream(source, ledger, NobodysHandles(), shared)  # type: ignore[arg-type]
         watched = Watched("acme", ACCOUNT, BRAND, frozenset({BRAND}))
-        stream._facts = Facts([watched])
-        await stream._take([json.dumps(each) for each in frames])
+        async with streaming(folder, kept, now, [watched]) as (stream, _):
+            await stream._take([json.dumps(each) for each in frames])
 
     asyncio.run(take())
     return kept.interactions()
 
 
+def prune(folder: Path, now: datetime) -> int:
+    """Forgets what does not have to be known any more, and returns how much that was."""
+
+    async def forget() -> int:
+        leases = Held(folder)
+        lease = leases.give("acme")
+        gone = leases._outlived(lease, now)
+        await leases.put(lease, (), gone)
+        await leases.close()
+        return len(gone)
+
+    return asyncio.run(forget())
+
+
 @pytest.mark.parametrize("days", [91, 1_000])
 @pytest.mark.parametrize("collection", RECORDS)
 def test_what_is_deleted_after_months_is_taken_back(collection: str, days: int, tmp_path: Path) -> None:
-    ledger, later = Ledger(tmp_path / "ledger.sqlite"), NOW + timedelta(days=days)
-    (done,) = taken(ledger, NOW, [frame(collection, NOW)])
+    later = NOW + timedelta(days=days)
+    (done,) = taken(tmp_path, NOW, [frame(collection, NOW)])
     for day in range(0, days + 1, 30):
-        ledger.prune(NOW + timedelta(days=day))
-    ledger.prune(later)
-    (back,) = taken(ledger, later, [frame(collection, later, "delete")])
+        prune(tmp_path, NOW + timedelta(days=day))
+    prune(tmp_path, later)
+    (back,) = taken(tmp_path, later, [frame(collection, later, "delete")])
     assert (back.object, back.thread, back.post) == (done.object, done.thread, done.post)
     assert (back.kind, back.undo) == (("delete", False) if collection == POST else (done.kind, True))
     # Read again after a break of the stream, it is the same fact; after months there is nothing left to take back.
-    (again,) = taken(ledger, later, [frame(collection, later, "delete")])
+    (again,) = taken(tmp_path, later, [frame(collection, later, "delete")])
     assert again.id == back.id
-    assert ledger.prune(later + KEPT + timedelta(seconds=1)) == 1
-    assert taken(ledger, later, [frame(collection, later, "delete")]) == []
-    ledger.close()
+    assert prune(tmp_path, later + KEPT + timedelta(seconds=1)) == 1
+    assert taken(tmp_path, later, [frame(collection, later, "delete")]) == []
 
 
 def test_an_edit_after_months_is_an_edit(tmp_path: Path) -> None:
-    ledger, later = Ledger(tmp_path / "ledger.sqlite"), NOW + timedelta(days=91)
-    taken(ledger, NOW, [frame(POST, NOW)])
-    ledger.prune(later)
-    (edited,) = taken(ledger, later, [frame(POST, later, "update", text="hello!")])
+    later = NOW + timedelta(days=91)
+    taken(tmp_path, NOW, [frame(POST, NOW)])
+    prune(tmp_path, later)
+    (edited,) = taken(tmp_path, later, [frame(POST, later, "update", text="hello!")])
     assert (edited.kind, edited.object.id) == ("edit", f"at://{FAN}/{POST}/one")
-    ledger.close()
 
 
 def test_what_is_written_again_under_the_same_path_stays(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
     for frames in ([frame(LIKE, NOW)], [frame(LIKE, NOW, "delete"), frame(LIKE, NOW)]):
-        taken(ledger, NOW, frames)
-    assert ledger.prune(NOW + KEPT + timedelta(days=1)) == 0
-    taken(ledger, NOW, [frame(LIKE, NOW), frame(LIKE, NOW, "delete")])
-    assert ledger.prune(NOW + KEPT + timedelta(days=1)) == 1
-    ledger.close()
+        taken(tmp_path, NOW, frames)
+    assert prune(tmp_path, NOW + KEPT + timedelta(days=1)) == 0
+    taken(tmp_path, NOW, [frame(LIKE, NOW), frame(LIKE, NOW, "delete")])
+    assert prune(tmp_path, NOW + KEPT + timedelta(days=1)) == 1
 
 
 def gate(at: datetime, *hidden: str, operation: str = "update") -> dict[str, Any]:
@@ -112,7 +112,6 @@ def gate(at: datetime, *hidden: str, operation: str = "update") -> dict[str, Any
 
 
 def test_what_a_gate_hid_is_known_after_months_and_deleting_it_shows_all_of_it(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
     one, two = f"at://{FAN}/{POST}/one", f"at://{FAN}/{POST}/two"
     told: list[tuple[str, str]] = []
     versions = [
@@ -123,47 +122,19 @@ def test_what_a_gate_hid_is_known_after_months_and_deleting_it_shows_all_of_it(t
         (200, gate(NOW + timedelta(days=100), two)),
     ]
     for days, version in versions:
-        ledger, later = Ledger(path), NOW + timedelta(days=days)
-        ledger.prune(later)
-        told += [(each.kind, each.object.id) for each in taken(ledger, later, [version])]
-        ledger.close()
+        later = NOW + timedelta(days=days)
+        prune(tmp_path, later)
+        told += [(each.kind, each.object.id) for each in taken(tmp_path, later, [version])]
     assert told == [("hide", one), ("hide", two), ("unhide", one), ("unhide", two)]
-    ledger = Ledger(path)
-    assert ledger.prune(NOW + timedelta(days=200) + KEPT + timedelta(seconds=1)) == 1
-    ledger.close()
+    assert prune(tmp_path, NOW + timedelta(days=200) + KEPT + timedelta(seconds=1)) == 1
 
 
 def test_a_gate_that_was_made_anew_is_not_forgotten_when_its_deletion_is_read_again(tmp_path: Path) -> None:
-    ledger, one = Ledger(tmp_path / "ledger.sqlite"), f"at://{FAN}/{POST}/one"
+    one = f"at://{FAN}/{POST}/one"
     seconds = [NOW + timedelta(seconds=number) for number in range(3)]
     story = [gate(seconds[0], one), gate(seconds[1], operation="delete"), gate(seconds[2], one)]
-    assert [each.kind for each in taken(ledger, NOW, story)] == ["hide", "unhide", "hide"]
-    assert taken(ledger, NOW, story) == []
+    assert [each.kind for each in taken(tmp_path, NOW, story)] == ["hide", "unhide", "hide"]
+    assert taken(tmp_path, NOW, story) == []
     later = NOW + timedelta(days=91)
-    assert ledger.prune(later) == 0
-    assert [each.kind for each in taken(ledger, later, [gate(later)])] == ["unhide"]
-    ledger.close()
-
-
-def test_a_ledger_of_an_older_version_is_taken_over(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    file = sqlite3.connect(path)
-    file.executescript(
-        """
-        CREATE TABLE seen (
-          uri TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, conversation TEXT NOT NULL, thread TEXT,
-          post TEXT, follower TEXT NOT NULL, parent TEXT, rev TEXT NOT NULL, seen_at INTEGER NOT NULL,
-          PRIMARY KEY (uri, account)
-        ) WITHOUT ROWID;
-        CREATE INDEX seen_at ON seen (seen_at);
-        INSERT INTO seen
-          VALUES ('at://f/app.bsky.graph.follow/1', 'acme', 'follow', 'b:f', NULL, NULL, 'f', NULL, 'r', 0);
-        """
-    )
-    file.close()
-    for _ in range(2):
-        ledger = Ledger(path)
-        ledger.prune(NOW)
-        wanted = Seen("at://f/app.bsky.graph.follow/1", "acme", "follow", "b:f", None, None, "f", None, "r")
-        assert ledger.find("at://f/app.bsky.graph.follow/1") == [wanted]
-        ledger.close()
+    assert prune(tmp_path, later) == 0
+    assert [each.kind for each in taken(tmp_path, later, [gate(later)])] == ["unhide"]

@@ -10,7 +10,7 @@ from rapport.contracts.events import Account, Interaction, Parent
 from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, REPOST, Change
 from services.ingest.connectors.bluesky.normalise import Watched, deleted, written
 from services.ingest.connectors.bluesky.records import read
-from services.ingest.connectors.ledger import Seen
+from services.ingest.connectors.seen import Seen
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ACME, SISTER, FAN, OTHER, GRACE = (f"did:plc:{name}" for name in ("acme", "sister", "fan", "other", "grace"))

@@ -35,6 +35,8 @@ from tests.services.ingest.service import Ingest, Log, brand_with, publish
 
 pytestmark = pytest.mark.anyio
 
+MINUTE = 6
+
 
 @pytest.fixture(autouse=True)
 def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +47,9 @@ def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "BUDGET", 100_000)
     for name in ("LOOKED_EVERY", "LISTED_EVERY", "AGAIN"):
         monkeypatch.setattr(webhook, name, timedelta(0))
+    # X takes whole minutes; here they are shorter, since the one under way has to end.
+    monkeypatch.setattr(webhook, "MINUTE", timedelta(seconds=MINUTE))
+    monkeypatch.setattr(webhook, "_minute", lambda at: at.replace(second=at.second // MINUTE * MINUTE, microsecond=0))
 
 
 @pytest.fixture
@@ -91,13 +96,13 @@ class Roastery:
         self.number += 1
         return self.server.mention(self.user, self.number, at)
 
-    def pushed(self, *events: dict[str, Any]) -> list[Interaction]:
+    def pushed(self, *events: dict[str, Any], now: datetime | None = None) -> list[Interaction]:
         """What the webhook would have made of events."""
         watched = Watched(self.brand.id, self.account, self.user, frozenset([self.user]))
         found = []
         for event in events:
             body = json.dumps(event).encode()
-            found += HOOKS["x"].read(body, lambda _: [watched], datetime.now(UTC)).interactions
+            found += HOOKS["x"].read(body, lambda _: [watched], now or datetime.now(UTC)).interactions
         return found
 
 
@@ -266,7 +271,7 @@ async def test_what_x_does_not_send_again_is_read_where_the_agency_wants_that_an
     else:
         clock.ahead = timedelta(hours=1)
         server.refuse("webhooks/replay", server.NOT_IN_PACKAGE, 100_000)
-    expected = roastery.pushed(*missed)
+    expected = roastery.pushed(*missed, now=clock.now())
     async with reading(stack.kafka, tmp_path / "two", asked_at(server, clock, mentions=True), roastery.pair):
         await until(lambda: server.count("webhooks/replay") or server.count("users/"), "it to be asked")
         clock.ahead += timedelta(minutes=2)
