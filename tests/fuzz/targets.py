@@ -29,7 +29,7 @@ from services.ingest.connectors.bluesky.frames import (
 from services.ingest.connectors.bluesky.normalise import Watched as WatchedOnBluesky
 from services.ingest.connectors.mastodon.normalise import Noted
 from services.ingest.connectors.seen import UnsavedLedger
-from services.ingest.connectors.youtube.normalise import replies, threads
+from services.ingest.connectors.youtube.normalise import replies, threads, uploads
 from services.ingest.hooks.delivery import Delivery, UnreadableError, Watched
 from tests.deliveries import ASKED, FOLDER, HOOKS, HOST, OBSERVED_AT, EmptyLedger, lookup
 from tests.fuzz import verifiers
@@ -277,10 +277,12 @@ def _youtube(kind: str) -> Target:
     def read(body: bytes) -> Delivery:
         if kind == "threads":
             return threads(body, watched, lambda _: None, OBSERVED_AT)
+        if kind == "uploads":
+            return uploads(body, watched, None, OBSERVED_AT)
         return replies(body, THREAD, watched, lambda _: None, OBSERVED_AT)
 
     pages = [page["page"] for page in PAGES.values()]
-    page = PAGES["threads" if kind == "threads" else "replies"]["page"]
+    page = PAGES[kind]["page"]
     good = [each for each in page["items"] if read(_raw({"items": [each]})).interactions]
     betweens = [Between(_raw(good[0]), _raw(good[1]), _in({"items": []}, "items"))]
     if kind == "threads":
@@ -453,6 +455,7 @@ TARGETS: Mapping[str, Callable[[], Target]] = {
     **{f"mastodon-{kind}": partial(_mastodon, kind) for kind in ASKED},
     "youtube-threads": partial(_youtube, "threads"),
     "youtube-replies": partial(_youtube, "replies"),
+    "youtube-uploads": partial(_youtube, "uploads"),
     "bluesky-jetstream": partial(_bluesky, from_jetstream, "jetstream"),
     "bluesky-jetstream-2": partial(_bluesky, from_jetstream_v2, "jetstream_v2"),
     "bluesky-repos": _repos,

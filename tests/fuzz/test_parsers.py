@@ -416,6 +416,8 @@ ELSEWHERE = {
     },
     "services/ingest/connectors/youtube/normalise.py:replies": "its own tests damage every page",
     "services/ingest/connectors/youtube/normalise.py:threads": "its own tests damage every page",
+    "services/ingest/connectors/youtube/normalise.py:uploads": "its own tests damage every page",
+    "services/ingest/connectors/youtube/normalise.py:uploads_of": "its own tests damage every page",
     "services/ingest/hooks/delivery.py:decode": "tests/services/ingest/hooks damages every delivery",
     "services/ingest/errands/words.py:read": "tests/services/ingest/errands/test_hostile.py gives it any answer",
     "services/ingest/leases/rows.py:read": "it is `codec.decode`, which has cases",

@@ -1,6 +1,7 @@
-"""YouTube's comments on this machine: threads and replies page by page, with the quota and the errors of the real one.
+"""YouTube on this machine: threads, replies and uploads page by page, with the quota and the errors of the real one.
 
-Shapes: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/docs/comments/list and …/docs/errors
+Shapes: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/docs/comments/list,
+…/docs/channels/list, …/docs/playlistItems/list and …/docs/errors
 """
 
 import json
@@ -36,6 +37,17 @@ class Comment:
     replies: list["Comment"] = field(default_factory=list)
 
 
+@dataclass
+class Video:
+    """What a channel uploaded. Without `at` it is not public."""
+
+    id: str
+    channel: str
+    title: str
+    description: str
+    at: datetime | None
+
+
 class YoutubeServer(LocalServer):
     """Serves from `with` to its end, on the loopback interface. Its methods may be called from any thread."""
 
@@ -53,6 +65,9 @@ class YoutubeServer(LocalServer):
         self._threads: list[Comment] = []
         self._comments: dict[str, Comment] = {}
         self._channels: set[str] = set()
+        self._videos: list[Video] = []
+        self.without_uploads: set[str] = set()
+        """Channels whose list of uploads is not there."""
         self._failures: list[tuple[int, str]] = []
         self._lock = threading.RLock()
         self._made = 0
@@ -60,6 +75,8 @@ class YoutubeServer(LocalServer):
             Route("/youtube/v3/commentThreads", self._list_threads),
             Route("/youtube/v3/comments", self._list_comments),
             Route("/youtube/v3/comments", self._insert, methods=["POST"]),
+            Route("/youtube/v3/channels", self._list_channels),
+            Route("/youtube/v3/playlistItems", self._list_uploads),
             Route("/youtube/v3/comments/setModerationStatus", self._moderate, methods=["POST"]),
         ]
         super().__init__(Starlette(routes=routes))
@@ -68,6 +85,19 @@ class YoutubeServer(LocalServer):
         """Adds a channel."""
         self._channels.add(id)
         return id
+
+    def upload(self, channel: str, title: str, description: str = "", *, public: bool = True) -> str:
+        """A channel uploads a video. Returns its id."""
+        with self._lock:
+            at = datetime.now(UTC) if public else None
+            made = Video(f"video-{self._next_id()}", channel, title, description, at)
+            self._videos.append(made)
+            return made.id
+
+    def publish(self, video: str) -> None:
+        """A video becomes public."""
+        with self._lock:
+            next(one for one in self._videos if one.id == video).at = datetime.now(UTC)
 
     def comment(self, channel: str, text: str, *, author: str = "UCada", video: str = "video") -> str:
         """Somebody comments under a video of a channel. Returns the id."""
@@ -182,6 +212,35 @@ class YoutubeServer(LocalServer):
             whole = {"kind": "youtube#commentThreadListResponse", **more, "items": list(map(_thread, items))}
             return JSONResponse(whole)
 
+    async def _list_channels(self, request: Request) -> JSONResponse:
+        if (no := self._refused(request)) is not None:
+            return no
+        channel = request.query_params.get("id", "")
+        found = [channel] if channel in self._channels else []
+        items = [
+            {
+                "kind": "youtube#channel",
+                "id": each,
+                "contentDetails": {"relatedPlaylists": {"uploads": f"UU{each[2:]}"}},
+            }
+            for each in found
+        ]
+        return JSONResponse({"kind": "youtube#channelListResponse", "items": items})
+
+    async def _list_uploads(self, request: Request) -> JSONResponse:
+        if (no := self._refused(request)) is not None:
+            return no
+        query = request.query_params
+        channel = f"UC{query.get('playlistId', '')[2:]}"
+        with self._lock:
+            if channel not in self._channels or channel in self.without_uploads:
+                return _error(404, "playlistNotFound")
+            found = [one for one in self._videos if one.channel == channel][::-1]
+            start, most = int(query.get("pageToken") or 0), min(int(query.get("maxResults", "5")), 50)
+            more = {"nextPageToken": str(start + most)} if start + most < len(found) else {}
+            items = [_video(one) for one in found[start : start + most]]
+            return JSONResponse({"kind": "youtube#playlistItemListResponse", **more, "items": items})
+
     async def _list_comments(self, request: Request) -> JSONResponse:
         if (no := self._refused(request)) is not None:
             return no
@@ -229,6 +288,15 @@ def _comment(one: Comment) -> dict[str, Any]:
             "updatedAt": _iso(one.updated_at or one.at),
             **({"parentId": one.parent} if one.parent else {}),
         },
+    }
+
+
+def _video(one: Video) -> dict[str, Any]:
+    return {
+        "kind": "youtube#playlistItem",
+        "id": f"item-{one.id}",
+        "snippet": {"channelId": one.channel, "title": one.title, "description": one.description},
+        "contentDetails": {"videoId": one.id, **({"videoPublishedAt": _iso(one.at)} if one.at else {})},
     }
 
 

@@ -3,12 +3,16 @@
 There is no stream of comments. A page shows the newest threads with some replies each; the number of replies says
 whether there are more than were read. Once a day older pages are read too, for replies to older threads.
 
-Source: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/docs/comments/list and …/docs/errors
+Beside them the channel's list of uploads is read, less often: the comments are what somebody waits for.
+
+Source: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/docs/comments/list,
+…/docs/playlistItems/list, …/docs/channels/list and …/docs/errors
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,11 +23,19 @@ from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest import metrics
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.youtube import PLATFORM
-from services.ingest.connectors.youtube.normalise import Fingerprint, Page, Thread, replies, threads
+from services.ingest.connectors.youtube.normalise import (
+    Fingerprint,
+    Page,
+    Thread,
+    replies,
+    threads,
+    uploads,
+    uploads_of,
+)
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.hooks.delivery import UnreadableError, Watched
 from services.ingest.leases.leases import Leases
-from services.ingest.polling.api import Api, AttentionError, AwayError, LimitedError, Turns
+from services.ingest.polling.api import Api, AttentionError, AwayError, LimitedError, RefusedError, Turns
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.quota import SOONEST_SECONDS, Quota
 from services.ingest.polling.reading import Reading
@@ -35,10 +47,20 @@ DEEP_PAGES = 5
 MOST_PAGES = 50
 REPLY_PAGES = 10
 DEEP_EVERY = timedelta(days=1)
-DEEP, NEWEST = "deep", "newest"
+DEEP, NEWEST, UPLOADS = "deep", "newest", "uploads"
+UPLOADS_PAGE = 50
+UPLOADS_PAGES = 5
+UPLOADS_EVERY = timedelta(minutes=15)
+READINGS_PER_UPLOADS = 8
+"""A look at the uploads costs a unit, as a reading of the comments does: it may cost an eighth as many."""
 ANSWERED_SECONDS = 20.0
 _THREADS = "/youtube/v3/commentThreads"
 _COMMENTS = "/youtube/v3/comments"
+_CHANNELS = "/youtube/v3/channels"
+_PLAYLIST = "/youtube/v3/playlistItems"
+
+
+T = TypeVar("T")
 
 
 def usable(account: Account) -> bool:
@@ -104,6 +126,8 @@ def refused(status: int, body: bytes) -> Exception | None:
         return QuotaError(1.0)
     if reasons & _SLOWER:
         return LimitedError(60.0)
+    if "playlistNotFound" in reasons:
+        return RefusedError("it has no list of uploads")
     known = sorted(reasons & _WORDS.keys())
     return AttentionError(_WORDS[known[0]]) if known and status < 500 else None
 
@@ -132,6 +156,8 @@ class YoutubeReader:
         self._now = shared.now
         self._log = shared.log
         self._cost = 0
+        self._playlist: str | None = None
+        self._uploads_at: datetime | None = None
 
     @property
     def every_seconds(self) -> float:
@@ -162,13 +188,48 @@ class YoutubeReader:
                 break
         if deep:
             await self._reading.found([], [], [], f"{DEEP}@{self._channel}", now.isoformat())
+        if self._uploads_due(now):
+            await self._uploads()
+            self._uploads_at = now
+
+    def _uploads_due(self, now: datetime) -> bool:
+        every = max(UPLOADS_EVERY, timedelta(seconds=READINGS_PER_UPLOADS * self.every_seconds))
+        return self._uploads_at is None or now - self._uploads_at > every
+
+    async def _uploads(self) -> None:
+        list_ = f"{UPLOADS}@{self._channel}"
+        since = _time(self._reading.position(list_))
+        token: str | None = None
+        newest = since
+        try:
+            if self._playlist is None:
+                body = await self._ask(_CHANNELS, {"part": "contentDetails", "id": self._channel})
+                self._playlist = _readable(_CHANNELS, partial(uploads_of, body))
+            if self._playlist is None:
+                return
+            for _ in range(UPLOADS_PAGES):
+                asked = {
+                    "part": "snippet,contentDetails", "playlistId": self._playlist, "maxResults": str(UPLOADS_PAGE),
+                    **({"pageToken": token} if token else {}),
+                }  # fmt: skip
+                body = await self._ask(_PLAYLIST, asked)
+                page = _readable(_PLAYLIST, partial(uploads, body, self._watched(), since, self._now()))
+                await self._found([page], [])
+                told = [one.occurred_at for one in page.interactions]
+                newest = max([*told, *([newest] if newest else [])], default=None)
+                token = page.next
+                # At first one page will do: what is older says nothing of today's mix.
+                if token is None or since is None or not page.interactions:
+                    break
+        except RefusedError as error:
+            self._log.info("%s %s: %s", PLATFORM, self._reading.account.id, error)
+            return
+        if newest is not None and newest != since:
+            await self._reading.found([], [], [], list_, newest.isoformat())
 
     def _deep_due(self, now: datetime) -> bool:
-        found = self._reading.position(f"{DEEP}@{self._channel}")
-        try:
-            return found is None or now - datetime.fromisoformat(found).astimezone(UTC) > DEEP_EVERY
-        except ValueError:
-            return True
+        found = _time(self._reading.position(f"{DEEP}@{self._channel}"))
+        return found is None or now - found > DEEP_EVERY
 
     async def _threads(self, token: str | None) -> tuple[Page, bool]:
         """A page of threads with all their replies, in the log; and whether every thread of it was new."""
@@ -250,11 +311,18 @@ class YoutubeReader:
         return _read(found.version) if found is not None and found.version is not None else None
 
 
-def _readable(path: str, read: Callable[[], Page]) -> Page:
+def _readable(path: str, read: Callable[[], T]) -> T:
     try:
         return read()
     except UnreadableError as error:
         raise AwayError(f"{path} was answered with what cannot be read: {error}") from None
+
+
+def _time(position: str | None) -> datetime | None:
+    try:
+        return None if position is None else datetime.fromisoformat(position).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _written(seen: Fingerprint) -> str:

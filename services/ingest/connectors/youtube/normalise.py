@@ -1,4 +1,4 @@
-"""Turns pages of `commentThreads.list` and `comments.list` into interactions. Pure.
+"""Turns pages of `commentThreads.list`, `comments.list` and `playlistItems.list` into interactions. Pure.
 
 - What somebody writes under a video or post of the channel is a `comment`; what the channel writes there in answer to
   somebody is a `reply`. A comment of the channel that answers nobody says nothing.
@@ -10,9 +10,12 @@
   channel itself have the channel.
 - `textOriginal` is not sent to everybody. `textDisplay` is HTML unless the page was asked for with
   `textFormat=plainText`.
+- A video that the channel made public is a `post`: its title and its description. It was published when it became
+  public, whenever it was uploaded.
 
-Source: https://developers.google.com/youtube/v3/docs/comments and
-https://developers.google.com/youtube/v3/docs/commentThreads
+Source: https://developers.google.com/youtube/v3/docs/comments,
+https://developers.google.com/youtube/v3/docs/commentThreads and
+https://developers.google.com/youtube/v3/docs/playlistItems
 """
 
 from collections.abc import Callable
@@ -118,6 +121,78 @@ class _Thread(Struct):
     id: str
     snippet: _ThreadSnippet
     replies: _Replies | None = None
+
+
+class _Playlists(Struct, frozen=True):
+    uploads: str | None = None
+
+
+class _ChannelDetails(Struct, frozen=True, rename="camel"):
+    related_playlists: _Playlists = _Playlists()
+
+
+class _Channel(Struct, rename="camel"):
+    content_details: _ChannelDetails = _ChannelDetails()
+
+
+class _VideoSnippet(Struct, rename="camel"):
+    channel_id: str | None = None
+    title: str | None = None
+    description: str | None = None
+
+
+class _VideoDetails(Struct, rename="camel"):
+    video_id: str | None = None
+    video_published_at: UtcTime | None = None
+
+
+class _Video(Struct, rename="camel"):
+    snippet: _VideoSnippet
+    content_details: _VideoDetails
+
+
+def uploads_of(body: bytes) -> str | None:
+    """The id of a channel's list of uploads, from `channels.list` with part `contentDetails`; None where it has none.
+
+    Raises UnreadableError.
+    """
+    for raw in _page(body)[1]:
+        if found := decode(raw, _Channel).content_details.related_playlists.uploads:
+            if len(found) > LONGEST_ID:
+                raise UnreadableError(f"uploads has {len(found)} characters")
+            return found
+    return None
+
+
+def uploads(body: bytes, watched: Watched, since: datetime | None, observed_at: datetime) -> Page:
+    """A page of `playlistItems.list` with parts `snippet` and `contentDetails`: what was published after `since`.
+
+    Raises UnreadableError where it is none.
+    """
+    page, items = _page(body)
+    for number, raw in enumerate(items):
+        try:
+            one = _upload(decode(raw, _Video), watched, observed_at)
+        except Exception as error:  # what nobody foresaw must not hold up what comes with it
+            page.failed(f"items[{number}]", error)
+            continue
+        if one is None:
+            page.ignored["video that is not public, or of another channel"] += 1
+        elif since is None or one.occurred_at > since:
+            page.interactions.append(one)
+    return page
+
+
+def _upload(found: _Video, watched: Watched, observed_at: datetime) -> Interaction | None:
+    snippet, at = found.snippet, found.content_details.video_published_at
+    if at is None or (snippet.channel_id and snippet.channel_id != watched.id):
+        return None
+    video = id_of(found.content_details.video_id, "contentDetails.videoId")
+    said = [each for each in (snippet.title, snippet.description) if each]
+    return interaction(
+        watched, observed_at, About(Object(video, f"https://www.youtube.com/watch?v={video}"), video, video, at, video),
+        id=video, kind="post", actor=Actor(watched.id), text="\n\n".join(said) or None, media=("video",),
+    )  # fmt: skip
 
 
 def threads(body: bytes, watched: Watched, find: Find, observed_at: datetime) -> Page:

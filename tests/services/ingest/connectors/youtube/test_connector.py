@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from rapport.contracts.events import Account, Brand
 from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.youtube import connector
 from services.ingest.connectors.youtube.connector import quota_of, youtube
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.leases.leases import Leases
@@ -90,6 +92,44 @@ async def test_comments_replies_answers_and_edits_arrive_once(
         assert len(ids) == len(set(ids))
         kinds = {one.id: one.kind for one in found}
         assert (kinds[comment], kinds[answer]) == ("comment", "reply")
+
+
+async def test_what_a_channel_publishes_is_its_post_and_told_once(
+    stack: Any, tmp_path: Path, log: Log, server: YoutubeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector, "UPLOADS_EVERY", timedelta())
+    monkeypatch.setattr(connector, "READINGS_PER_UPLOADS", 0)
+    channel = Channel(server)
+    old = server.upload(channel.id, "How we roast", "From bean to cup.")
+    scheduled = server.upload(channel.id, "Tomorrow", public=False)
+    async with reading(stack.kafka, tmp_path / "one", asked_at(server), channel.pair):
+        await arrived(log, channel, old)
+        asked = len(server.asked("playlistItems"))
+        await until(lambda: len(server.asked("playlistItems")) > asked + 2, "it to be asked again")
+        assert [one.id for one in log.interactions(channel.brand.id)] == [old]
+    missed = [server.upload(channel.id, f"video {number}") for number in range(70)]
+    server.publish(scheduled)
+    async with reading(stack.kafka, tmp_path / "two", asked_at(server), channel.pair):
+        await arrived(log, channel, scheduled, *missed)
+        await stands(stack.kafka, channel.account.id, "live")
+    found = log.interactions(channel.brand.id)
+    assert sorted(one.id for one in found) == sorted([old, scheduled, *missed])
+    first = next(one for one in found if one.id == old)
+    assert (first.kind, first.actor.id, first.media) == ("post", channel.id, ("video",))
+    assert first.text == "How we roast\n\nFrom bean to cup."
+
+
+async def test_a_channel_without_uploads_is_read_all_the_same(
+    stack: Any, tmp_path: Path, log: Log, server: YoutubeServer
+) -> None:
+    channel = Channel(server)
+    server.without_uploads.add(channel.id)
+    comment = server.comment(channel.id, "Hello?")
+    async with reading(stack.kafka, tmp_path, asked_at(server), channel.pair):
+        await arrived(log, channel, comment)
+        await stands(stack.kafka, channel.account.id, "live")
+        await asked_again(server)
+        assert len(server.asked("playlistItems")) == 1
 
 
 async def test_what_was_written_while_nobody_asked_is_found_also_behind_the_first_page(

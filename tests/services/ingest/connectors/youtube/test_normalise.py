@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from rapport.contracts.events import Account, Interaction, Parent
 from rapport.domain.exchanges.fitting import fit
 from services.ingest.broker import record_of
-from services.ingest.connectors.youtube.normalise import Fingerprint, Page, Thread, replies, threads
+from services.ingest.connectors.youtube.normalise import (
+    Fingerprint,
+    Page,
+    Thread,
+    replies,
+    threads,
+    uploads,
+    uploads_of,
+)
 from services.ingest.hooks.delivery import MOST_CHANGES, UnreadableError, Watched
 from tests.damage import changed, places
 
@@ -86,6 +94,28 @@ def test_a_page_of_threads_becomes_comments_and_the_channels_reply() -> None:
     assert picture.media == ("image",)
     assert (page.next, [thread.more for thread in page.threads]) == ("QURTSl9p", [True, False, False, False])
     assert len(page.seen) == 6, "what says nothing was seen too"
+
+
+def test_what_a_channel_made_public_is_its_post_and_what_was_told_before_is_not_told_again() -> None:
+    page = uploads(body("uploads"), watched(), None, NOW)
+    assert [(one.id, one.kind, one.actor.id, one.text, one.media) for one in page.interactions] == [
+        (VIDEO, "post", ROASTERY, "How we roast\n\nFrom bean to cup. #coffee", ("video",)),
+        ("aaaaaaaaaaa", "post", ROASTERY, "A short", ("video",)),
+    ]
+    first, second = page.interactions
+    assert (first.conversation, first.thread, first.post) == (VIDEO, VIDEO, VIDEO)
+    assert first.object.url == f"https://www.youtube.com/watch?v={VIDEO}"
+    assert first.occurred_at == datetime(2026, 11, 28, 10, tzinfo=UTC), "when it became public"
+    assert page.next == "CAUQAA"
+    assert [one.id for one in uploads(body("uploads"), watched(), second.occurred_at, NOW).interactions] == [VIDEO]
+
+
+def test_a_channel_says_which_list_has_its_uploads() -> None:
+    whole = {"items": [{"contentDetails": {"relatedPlaylists": {"likes": "", "uploads": "UUroastery"}}}]}
+    assert uploads_of(json.dumps(whole).encode()) == "UUroastery"
+    assert uploads_of(b'{"items": []}') is None
+    with pytest.raises(UnreadableError, match="600 characters"):
+        uploads_of(json.dumps(whole).replace("UUroastery", "U" * 600).encode())
 
 
 def test_somebody_of_the_staff_replies_for_the_channel() -> None:
@@ -198,6 +228,11 @@ odd = st.one_of(
 )  # fmt: skip
 
 
+def _uploaded(page: bytes, by: Watched, _: object, now: datetime) -> Page:
+    uploads_of(page)
+    return uploads(page, by, None, now)
+
+
 @pytest.mark.parametrize("name", PAGES)
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
@@ -207,7 +242,7 @@ def test_whatever_stands_in_a_place_nothing_else_is_raised_and_all_of_it_can_be_
     page = PAGES[name]["page"]
     damaged = json.dumps(changed(page, data.draw(st.sampled_from(places(page))), data.draw(odd))).encode()
     known = data.draw(st.sampled_from([None, Fingerprint(None, image=True), Fingerprint(NOW, image=False)]))
-    for read in (threads, lambda *rest: replies(rest[0], THREAD, *rest[1:])):
+    for read in (threads, lambda *rest: replies(rest[0], THREAD, *rest[1:]), _uploaded):
         try:
             found = read(damaged, watched(), lambda _: known, NOW)
         except UnreadableError:
