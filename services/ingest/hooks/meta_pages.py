@@ -108,14 +108,23 @@ def written_at(text: str | None) -> datetime:
 
 
 def next_page(paging: Paging | None) -> Mapping[str, str]:
-    """What to ask for to get the page after one; empty where there is none."""
+    """What to ask for to get the page after one; empty where there is none.
+
+    Raises UnreadableError where that is too long: a list must not seem to end there.
+    """
     if paging is None or not paging.next:
         return {}
     after = paging.cursors.after if paging.cursors else None
     if after:
-        return {"after": after} if len(after) <= LONGEST_CURSOR else {}
+        return {"after": _cursor(after)}
     try:
         query = dict(parse_qsl(urlsplit(paging.next).query))
     except ValueError:
         return {}
-    return {name: query[name] for name in _PLACES if 0 < len(query.get(name, "")) <= LONGEST_CURSOR}
+    return {name: _cursor(query[name]) for name in _PLACES if query.get(name)}
+
+
+def _cursor(text: str) -> str:
+    if len(text) > LONGEST_CURSOR:
+        raise UnreadableError(f"the next page begins at a cursor of {len(text)} characters")
+    return text

@@ -26,7 +26,7 @@ from rapport.contracts.events import Actor, Interaction, Object, OccurredAtSourc
 from services.ingest.hooks import meta, meta_messages, meta_pages
 from services.ingest.hooks.delivery import About, Delivery, Id, Lookup, Watched, decode, id_of, interaction
 from services.ingest.hooks.meta_messages import messaging
-from services.ingest.hooks.meta_pages import Page, Paging, Post, each_of, next_page, path_id, written_at
+from services.ingest.hooks.meta_pages import Page, Paging, Post, each_of, path_id, written_at
 
 _COMMENTS = frozenset({"comments", "live_comments"})
 _MESSAGES = frozenset({"messages", "message_edit", "message_reactions", "standby"})
@@ -130,7 +130,7 @@ def comments(body: bytes, medium: str, watched: Watched, observed_at: datetime) 
                 item.replies.data, where, _Asked, found,
                 lambda reply: _add(reply, medium, top, watched, observed_at, found),
             )  # fmt: skip
-            if next_page(item.replies.paging):
+            if item.replies.paging is not None and item.replies.paging.next:
                 found.partly.append(top)
 
     return meta_pages.page(body, _Asked, one)
@@ -138,7 +138,12 @@ def comments(body: bytes, medium: str, watched: Watched, observed_at: datetime) 
 
 def replies(body: bytes, medium: str, top: str, watched: Watched, observed_at: datetime) -> Page:
     """A page of the replies to a comment under a post. Raises UnreadableError where it is no list."""
-    return meta_pages.page(body, _Asked, lambda item, found: _add(item, medium, top, watched, observed_at, found))
+
+    def one(item: _Asked, found: Page) -> None:
+        found.saw(written_at(item.timestamp))
+        _add(item, medium, top, watched, observed_at, found)
+
+    return meta_pages.page(body, _Asked, one)
 
 
 def messages(body: bytes, watched: Watched, observed_at: datetime) -> Page:

@@ -23,12 +23,23 @@ NEXT = "https://graph.example/v24.0/1/feed?fields=id&limit=25"
          {"until": "1795953000", "__paging_token": "x"}),
         ({"next": f"{NEXT}&access_token=secret"}, {}),
         ({"next": "http://[?after=1"}, {}),
-        ({"cursors": {"after": "x" * (LONGEST_CURSOR + 1)}, "next": NEXT}, {}),
-        ({"next": f"{NEXT}&until={'1' * (LONGEST_CURSOR + 1)}"}, {}),
+        ({"cursors": {"after": "x" * LONGEST_CURSOR}, "next": NEXT}, {"after": "x" * LONGEST_CURSOR}),
     ],
 )  # fmt: skip
 def test_the_next_page_is_where_the_platform_says(paging: object, asked: Mapping[str, str]) -> None:
     assert next_page(msgspec.convert(paging, Paging)) == asked
+
+
+@pytest.mark.parametrize(
+    "paging",
+    [
+        {"cursors": {"after": "x" * (LONGEST_CURSOR + 1)}, "next": NEXT},
+        {"next": f"{NEXT}&until={'1' * (LONGEST_CURSOR + 1)}"},
+    ],
+)
+def test_a_list_does_not_end_where_the_next_page_cannot_be_asked_for(paging: object) -> None:
+    with pytest.raises(UnreadableError, match="2049 characters"):
+        next_page(msgspec.convert(paging, Paging))
 
 
 @settings(deadline=None)
