@@ -143,7 +143,8 @@ class Follower:
                 delay = error.seconds * random.uniform(1.0, 1.1)  # noqa: S311 - as above
             elif isinstance(error, AttentionError):
                 delay = ATTENTION_SECONDS
-                if complete:
+                if complete:  # nothing is missing, so there is no reason to ask more often than usual
+                    delay = max(delay, self._reader.every_seconds)
                     self._late_at = time.monotonic() + delay + LATE_SECONDS
             elif isinstance(error, AwayError):
                 delay = next(delays)

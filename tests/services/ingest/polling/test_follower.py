@@ -1,0 +1,63 @@
+"""How soon an account is asked again, by what became of it."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from services.ingest.polling import follower
+from services.ingest.polling.api import AttentionError
+from services.ingest.polling.follower import ATTENTION_SECONDS, Follower
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("complete", "every", "seconds"),
+    [
+        (True, 600.0, 600.0),
+        (True, 2_400.0, 2_400.0),
+        (True, 60.0, ATTENTION_SECONDS),
+        (False, 600.0, ATTENTION_SECONDS),
+    ],
+)
+async def test_an_account_that_is_read_but_needs_attention_is_asked_no_more_often_than_usual(
+    monkeypatch: pytest.MonkeyPatch, *, complete: bool, every: float, seconds: float
+) -> None:
+    waited: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    async def pause(delay: float, _: asyncio.Event) -> None:
+        waited.set_result(delay)
+        await asyncio.Event().wait()
+
+    class Unsubscribed:
+        """A Reader that reads all, or nothing, and says that somebody has to do something."""
+
+        every_seconds = repair_seconds = every
+        streams = False
+
+        async def itself(self) -> str:
+            return "1"
+
+        async def read(self) -> None:
+            raise AttentionError("it is not subscribed", complete=complete)
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(follower, "pause", pause)
+    reading = SimpleNamespace(
+        account=SimpleNamespace(id="account-1", platform="facebook"), claim=1, latest_at=None, now=lambda: NOW,
+        lost=lambda: False, allowed=lambda: True, state=lambda: None, stands=nothing,
+    )  # fmt: skip
+    made = Follower("brand-1", cast(Any, reading), cast(Any, Unsubscribed()), nothing, logging.getLogger("test"))
+    try:
+        assert await asyncio.wait_for(waited, 20) == seconds
+        assert made.behind() is not complete
+    finally:
+        made.stop()
+        await made.ended()
