@@ -4,6 +4,9 @@ Source: https://developers.facebook.com/docs/graph-api/guides/error-handling/ an
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import NamedTuple
 
 import httpx
 from msgspec import Struct
@@ -24,6 +27,7 @@ from services.ingest.polling.api import (
     TooMuchError,
     Turns,
 )
+from services.ingest.polling.looks import CLOCKS
 from services.ingest.polling.usage import Usage
 
 ANSWERED_SECONDS = 20.0
@@ -35,6 +39,10 @@ PAGE = 100
 """Items at once, the most that Meta gives."""
 MOST_PAGES = 200
 """Of one list in one reading. A list that never ends must not be read for ever."""
+LESS_FOR = timedelta(hours=1)
+"""How long pages stay as small as they had to be before twice as much is tried."""
+MOST_STOPPED = 200
+"""Lists whose place is kept after a limit."""
 LIMITS = frozenset({4, 17, 32, 613, *range(80_000, 80_015)})
 TOKEN = frozenset({102, 190})
 PERMISSIONS = frozenset({3, 10, *range(200, 300)})
@@ -42,6 +50,7 @@ FAILURES = frozenset({1, 2})
 UNSEEN = (100, 33)
 """Code and subcode: it does not exist, or this token may not see it. Meta does not say which."""
 LONGEST_SAID = 200
+_BEGINNING: Mapping[str, str] = MappingProxyType({})
 _TOO_MUCH = "reduce the amount of data"
 
 
@@ -65,8 +74,19 @@ class DeniedError(AttentionError):
     """A permission is missing for what was asked."""
 
 
+class FailedError(AwayError):
+    """What was asked for cannot be had at present; other things may be."""
+
+
 class UnseenError(RefusedError):
     """What was asked for is not there, or may not be seen."""
+
+
+class Stopped(NamedTuple):
+    """Where the reading of a list was interrupted."""
+
+    place: Mapping[str, str]
+    began: datetime
 
 
 class Graph:
@@ -84,7 +104,10 @@ class Graph:
         self._api = Api(
             http, platform, base, headers, self.usage, turns, shared.now, refused=self._refused, heard=self.usage.heard
         )
-        self._most: dict[str, int] = {}
+        self._now = shared.now
+        self._most: dict[str, tuple[int, datetime]] = {}
+        """By the kind of list: how many items are asked for at once where that is fewer than usual, and since when."""
+        self._stopped: dict[str, Stopped] = {}
 
     async def get(self, path: str, query: Mapping[str, str]) -> bytes:
         """What a path says.
@@ -95,25 +118,55 @@ class Graph:
         return await self._api.get(path, query)
 
     async def pages(
-        self, kind: str, path: str, query: Mapping[str, str], read: Callable[[bytes], Page], most: int = PAGE
-    ) -> AsyncIterator[Page]:
+        self, kind: str, path: str, query: Mapping[str, str], read: Callable[[bytes], Page], most: int = PAGE, *,
+        resumed: bool = False,
+    ) -> AsyncIterator[Page]:  # fmt: skip
         """The pages of a list, for as long as somebody wants more. Raises as `get`.
 
-        A page that is too large, or takes too long, is asked for in halves from the next try on. `kind` names the lists
-        for which this counts.
+        A page that is too large, or takes too long, is asked for in halves from the next try on, and in twice as many
+        each hour after. `kind` names the lists for which this counts. Raises TooMuchError where less can be asked for,
+        and FailedError where a page cannot be read or the list has more than `MOST_PAGES`.
+
+        `resumed`: after a limit, or `MOST_PAGES`, it goes on where that was, once what has come since has been read.
+        That is for lists whose pages say how old they are.
         """
-        place: Mapping[str, str] = {}
+        stopped = self._stopped.pop(path, None) if resumed else None
+        began, place = self._now(), _BEGINNING
         for _ in range(MOST_PAGES):
-            limit = self._most.get(kind, most)
+            limit = self._at_once(kind, most)
             try:
                 found = read(await self._api.get(path, {**query, "limit": str(limit), **place}))
             except (TooMuchError, UnreadableError) as error:
-                self._most[kind] = max(1, limit // 2)
-                raise AwayError(f"{path}, {limit} at once: {error}") from None
+                self._most[kind] = max(1, limit // 2), self._now()
+                less = isinstance(error, TooMuchError) and limit > 1
+                raise (TooMuchError if less else FailedError)(f"{path}, {limit} at once: {error}") from None
+            except LimitedError:
+                self._stops(path, stopped or Stopped(place, began), resumed=resumed)
+                raise
             yield found
             if not found.more or found.more == place:
                 return
             place = found.more
+            if stopped is not None and found.oldest is not None and found.oldest < stopped.began - CLOCKS:
+                place, stopped = stopped.place, None
+        self._stops(path, stopped or Stopped(place, began), resumed=resumed)
+        raise FailedError(f"{path} has more than {MOST_PAGES} pages")
+
+    def _stops(self, path: str, where: "Stopped", *, resumed: bool) -> None:
+        if resumed and where.place:
+            self._stopped[path] = where
+        while len(self._stopped) > MOST_STOPPED:
+            del self._stopped[next(iter(self._stopped))]
+
+    def _at_once(self, kind: str, most: int) -> int:
+        limit, at = self._most.get(kind, (most, self._now()))
+        while limit < most and self._now() - at >= LESS_FOR:
+            limit, at = limit * 2, at + LESS_FOR
+        if limit >= most:
+            self._most.pop(kind, None)
+            return most
+        self._most[kind] = limit, at
+        return limit
 
     def relax(self) -> None:
         """Pages of full size are tried again."""
@@ -136,7 +189,7 @@ class Graph:
         if error.code == 1 and _TOO_MUCH in said:
             return TooMuchError(said)
         if error.code in FAILURES or error.is_transient or status >= 500:
-            return AwayError(f"{self._name} fails: {said}", incident=True)
+            return FailedError(f"{self._name} fails: {said}", incident=True)
         if (error.code, error.error_subcode) == UNSEEN:
             return UnseenError(f"{self._name} does not show what is asked for: {said}")
         return RefusedError(f"{self._name} refuses what is asked: {said}")

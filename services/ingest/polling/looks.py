@@ -27,6 +27,10 @@ is remembered."""
 BUSY_FOR = timedelta(days=7)
 MOST_BUSY = 10
 """Older posts that are asked each time, because somebody commented on them lately."""
+MOST_UNFINISHED = 100
+"""Posts whose reading was interrupted."""
+MOST_FAILED = 50
+"""Posts whose comments could not be read."""
 MOST_PROBLEMS = 100
 """Of an account, in the log: each kind once."""
 _HIDINGS = frozenset({"hide", "unhide"})
@@ -41,6 +45,12 @@ class Looks:
         self._told: dict[str, None] = {}
         self._read: dict[str, datetime] = {}
         """When each post was last read to its end: after a limit, those that were read are not read again."""
+        self._failed: dict[str, tuple[str, datetime, datetime]] = {}
+        """The list of each post whose comments could not be read, when they are asked for again, and since when they
+        are owed."""
+        self._unfinished: dict[str, tuple[Post, datetime, set[str]]] = {}
+        """Each post whose comments are being read, or were until a limit: as it was when that began, when that was, and
+        the comments whose replies have been read."""
         self._problems: set[str] = set()
         self._busy: dict[str, tuple[str, datetime]] = {}
         """The list of each post that was commented on lately, and when; the latest last."""
@@ -59,11 +69,18 @@ class Looks:
         await self._reading.found([], [], [], list_, at.isoformat())
 
     async def tell(
-        self, found: Delivery, since: datetime, things: Iterable[Remembered] = (), *, below: str | None = None
+        self,
+        found: Delivery,
+        since: datetime,
+        things: Iterable[Remembered] = (),
+        *,
+        below: str | None = None,
+        hidden_since: datetime | None = None,
     ) -> None:
         """Puts into the log what was written since then and was not told yet. Raises as `Reading.found`.
 
-        `below` is the list of the post that it stands below.
+        `below` is the list of the post that it stands below. That a comment is hidden is told of those written since
+        `hidden_since`, or `since`: an older one may have been told by another process, and hidden long after.
         """
         self._tell_problems(found)
         said = {
@@ -73,8 +90,10 @@ class Looks:
         }
         # A comment that is hidden is told with its hiding; that it is hidden by now is no news of its own.
         hidings = [
-            one for one in found.interactions if one.kind in _HIDINGS and one.object.id in said
-        ]  # fmt: skip
+            one
+            for one in found.interactions
+            if one.kind in _HIDINGS and one.object.id in said and one.occurred_at >= (hidden_since or since)
+        ]
         remembered = list(things)
         if not said and not remembered:
             return
@@ -95,12 +114,32 @@ class Looks:
         found = [post for post, (its, _) in self._busy.items() if its == list_ and post not in others]
         return found[: -MOST_BUSY - 1 : -1]
 
-    def gone(self, post: Post) -> None:
-        """A post cannot be seen any more."""
+    def owed(self, list_: str, others: Container[str]) -> list[str]:
+        """The posts of a list, other than these, whose comments could not be read."""
+        return [post for post, (its, _, _) in self._failed.items() if its == list_ and post not in others]
+
+    def gone(self, post: Post) -> list[Remembered]:
+        """A post cannot be seen any more. What has to be remembered of it: it is asked again once somebody comments."""
         self._busy.pop(post.id, None)
+        self._failed.pop(post.id, None)
+        self._unfinished.pop(post.id, None)
+        return self.counted(post)
+
+    def failed(self, post: Post, below: str, since: datetime, again_at: datetime) -> None:
+        """The comments of a post of the list `below` cannot be read. They are owed since then, and asked for again."""
+        _, _, owed = self._failed.pop(post.id, (below, again_at, since))
+        self._failed[post.id] = below, again_at, min(owed, since)
+        while len(self._failed) > MOST_FAILED:
+            del self._failed[next(iter(self._failed))]
+
+    def has_failed(self, post: Post) -> bool:
+        """Whether its comments could not be read the last time."""
+        return post.id in self._failed
 
     def due(self, post: Post, since: datetime) -> bool:
-        """Whether a post may have comments that were not seen."""
+        """Whether a post may have comments that were not seen, and they may be asked for now."""
+        if post.id in self._failed:
+            return self._reading.now() >= self._failed[post.id][1]
         known = self._count(post.id)
         if post.many is not None and known is not None and post.many != known:
             return True
@@ -113,9 +152,23 @@ class Looks:
         # Nothing tells whether there is something new: unless it was read since the last complete look.
         return self._read.get(post.id, since) <= since + CLOCKS
 
+    def begins(self, post: Post, at: datetime) -> tuple[Post, datetime]:
+        """The post as it was when the reading of its comments first began, and when: a limit may have interrupted it,
+        and what was read before is not read again.
+        """
+        first, first_at, _ = self._unfinished.setdefault(post.id, (post, at, set()))
+        while len(self._unfinished) > MOST_UNFINISHED:
+            del self._unfinished[next(iter(self._unfinished))]
+        return first, first_at
+
+    def answered(self, post: Post) -> set[str]:
+        """The ids of the comments of a post whose replies were read since `begins`; for adding to."""
+        return self._unfinished[post.id][2]
+
     def counted(self, post: Post) -> list[Remembered]:
         """What has to be remembered of a post whose comments are all told, or are older than any that count."""
-        if not post.many or self._count(post.id) == post.many:
+        known = self._count(post.id)
+        if post.id in self._failed or post.many is None or post.many == known or (post.many == 0 and known is None):
             return []
         account = self._reading.account
         return [
@@ -127,14 +180,17 @@ class Looks:
 
     def read(self, post: Post, at: datetime) -> None:
         """A post's comments have been read to their end; that began at `at`."""
+        self._failed.pop(post.id, None)
+        self._unfinished.pop(post.id, None)
         self._read.pop(post.id, None)
         self._read[post.id] = at
         while len(self._read) > MOST_READ:
             del self._read[next(iter(self._read))]
 
-    def from_when(self, since: datetime) -> datetime:
+    def from_when(self, post: Post, since: datetime) -> datetime:
         """From when on comments below a post that has changed are told."""
-        return max(since - LATE, self._reading.account.connected_at - CLOCKS)
+        _, _, owed = self._failed.get(post.id, ("", since, since))
+        return max(min(since, owed) - LATE, self._reading.account.connected_at - CLOCKS)
 
     def _tell_problems(self, found: Delivery) -> None:
         account = self._reading.account

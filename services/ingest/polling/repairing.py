@@ -6,13 +6,14 @@ optional: where it is missing they are left out for a day, and their positions s
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from services.ingest.hooks.delivery import Delivery, Watched
 from services.ingest.hooks.meta_pages import Page, Post
-from services.ingest.polling.api import AttentionError, RefusedError
-from services.ingest.polling.graph import PAGE, DeniedError, Graph, UnseenError
+from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
+from services.ingest.polling.graph import PAGE, DeniedError, FailedError, Graph, UnseenError
 from services.ingest.polling.looks import Looks
 from services.ingest.polling.reading import Reading
 
@@ -22,6 +23,10 @@ DEEP_EVERY = timedelta(days=1)
 OUTAGE = timedelta(hours=1)
 OFF_FOR = timedelta(days=1)
 """How long a list is left out for which a permission is missing."""
+MOST_POST_PAGES = 120
+"""Of a list of posts in one look, however small they have to be: one hour's budget is enough for them."""
+REFUSED_FOR = timedelta(hours=1)
+"""How long a post is not asked for its comments after that was refused, while others are."""
 DEEP = "deep"
 
 ReadPage = Callable[[bytes, Watched, datetime], Page]
@@ -100,41 +105,59 @@ class RepairingReader:
         """See Reader."""
         began = self._now()
         self._deep = self._is_deep(began)
+        failure: AwayError | None = None
         for each in self.lists():
-            await self._look(each)
+            try:
+                await self._look(each)
+            except AwayError as error:
+                if each.needed:
+                    raise
+                failure = failure or error
         if self._deep:
             await self._looks.done(self._named(DEEP), began)
             self._graph.relax()
-        await self._check(began)
+        lacking = await self._lacking(began)
+        if lacking is not None:
+            raise AttentionError(lacking, complete=failure is None)
+        if failure is not None:
+            raise failure
 
-    async def comments(self, post: Post, below: str, since: datetime) -> None:
-        """Tells what was written below a post of the list `below` since then. Raises as `read`, and UnseenError."""
+    async def comments(self, post: Post, below: str, since: datetime, last: datetime) -> None:
+        """Tells what was written below a post of the list `below` since then. Raises as `read`, and UnseenError.
+
+        `last` is since when the list has to be looked at: what is older may have been told before.
+        """
         raise NotImplementedError
 
     async def look_at_posts(self, its: PostList, since: datetime, at: datetime) -> None:
         """Looks at a list of posts: tells them, and the comments of those that changed, the latest first."""
         listed: set[str] = set()
-        pages = 0
+        looked, pages, tries = 0, 0, _Tries()
         async for page in self._graph.pages(its.path, its.path, {"fields": its.fields}, self._reader(its.read)):
             if its.told:
                 await self._looks.tell(page, since)
             listed |= {post.id for post in page.posts}
-            await self._look_at(page.posts, its.path, since, at)
-            pages += 1
-            if pages >= (its.deep_pages if self._deep else 1):
+            await self._look_at(page.posts, its.path, since, at, tries)
+            looked, pages = looked + page.many, pages + 1
+            if looked >= PAGE * (its.deep_pages if self._deep else 1) or pages >= MOST_POST_PAGES:
                 break
-        await self._look_at([Post(post) for post in self._looks.busy(its.path, listed)], its.path, since, at)
+        owed = self._looks.owed(its.path, listed)
+        listed.update(owed)
+        others = [Post(post) for post in [*owed, *self._looks.busy(its.path, listed)]]
+        await self._look_at(others, its.path, since, at, tries)
+        if tries.failed:
+            raise tries.failed[0][1]  # none could be read: it is not one post's trouble
 
     async def look_back(
         self, kind: str, path: str, query: Mapping[str, str], read: ReadPage, since: datetime, most: int = PAGE, *,
-        below: str | None = None,
+        below: str | None = None, hidden_since: datetime | None = None,
     ) -> None:  # fmt: skip
         """Tells what a list has that begins with the newest, back to `since`. `kind` and `most` as in `Graph.pages`.
 
-        `below` is the list of the post whose comments they are.
+        `below` is the list of the post whose comments they are; `hidden_since` as in `Looks.tell`.
         """
-        async for page in self._graph.pages(kind, path, query, self._reader(read), most):
-            await self._looks.tell(page, since, below=below)
+        async for page in self._graph.pages(kind, path, query, self._reader(read), most, resumed=True):
+            await self._looks.tell(page, since, below=below, hidden_since=hidden_since)
             if page.oldest is not None and page.oldest < since:
                 return
 
@@ -157,18 +180,38 @@ class RepairingReader:
             return
         await self._looks.done(name, at)
 
-    async def _look_at(self, posts: Sequence[Post], below: str, since: datetime, at: datetime) -> None:
+    async def _look_at(
+        self, posts: Sequence[Post], below: str, since: datetime, at: datetime, tries: "_Tries"
+    ) -> None:  # fmt: skip
+        """A post whose comments cannot be read stops none beside it, if any can be read."""
         due = [post for post in posts if self._looks.due(post, since)]
         for post in sorted(due, key=lambda one: one.updated_at or one.at or at, reverse=True):
+            first, first_at = self._looks.begins(post, at)
             try:
-                await self.comments(post, below, self._looks.from_when(since))
+                await self.comments(post, below, self._looks.from_when(post, since), since)
             except UnseenError:
-                self._looks.gone(post)  # that says nothing of its comments: it may only be hidden from us
+                # That says nothing of its comments: it may only be hidden from us.
+                await self._looks.tell(Delivery(), since, self._looks.gone(post))
                 continue
-            self._looks.read(post, at)
-            await self._looks.tell(Delivery(), since, self._looks.counted(post))
+            except (RefusedError, DeniedError, FailedError) as error:
+                tries.failed.append((post, error))
+            else:
+                tries.any_read = True
+                self._looks.read(post, first_at)
+                await self._looks.tell(Delivery(), since, self._looks.counted(first))
+            for failed, why in tries.of_one_post(self._looks):
+                self._failed(failed, below, since, why)
         others = [seen for post in posts if post not in due for seen in self._looks.counted(post)]
         await self._looks.tell(Delivery(), since, others)
+
+    def _failed(self, post: Post, below: str, since: datetime, error: Exception) -> None:
+        now, account = self._now(), self._reading.account
+        if not self._looks.has_failed(post):
+            self._log.warning(
+                "%s %s: the comments of post %s cannot be read, and are asked for again: %s",
+                account.platform, account.id, post.id, error,
+            )  # fmt: skip
+        self._looks.failed(post, below, since, now if isinstance(error, AwayError) else now + REFUSED_FOR)
 
     def _named(self, list_: str) -> str:
         return f"{list_}@{self._id}"
@@ -185,16 +228,33 @@ class RepairingReader:
         except (ValueError, OverflowError):
             return True
 
-    async def _check(self, now: datetime) -> None:
-        """Whether the platform pushes: once a day, and each time until it does."""
+    async def _lacking(self, now: datetime) -> str | None:
+        """What to do where the platform does not push. It is asked once a day, and each time until it does."""
         if self._checked_at is not None and now - self._checked_at < OFF_FOR:
-            return
+            return None
         try:
             lacking = await self.unsubscribed()
-        except (DeniedError, RefusedError) as error:
+        except (DeniedError, RefusedError, AwayError, LimitedError) as error:
             account = self._reading.account
             self._log.info("%s %s: whether it is subscribed is unknown: %s", account.platform, account.id, error)
+            if isinstance(error, AwayError | LimitedError):
+                return None  # it is asked with the next look
             lacking = None
-        if lacking is not None:
-            raise AttentionError(lacking, complete=True)
-        self._checked_at = now
+        if lacking is None:
+            self._checked_at = now
+        return lacking
+
+
+@dataclass
+class _Tries:
+    """What became of the posts of a list whose comments were asked for in one look."""
+
+    any_read: bool = False
+    failed: list[tuple[Post, Exception]] = field(default_factory=list)
+    """Those that are not known to be the trouble of one post."""
+
+    def of_one_post(self, looks: Looks) -> list[tuple[Post, Exception]]:
+        """Takes those that are: another could be read, or it was so the last time."""
+        found = [each for each in self.failed if self.any_read or looks.has_failed(each[0])]
+        self.failed = [each for each in self.failed if each not in found]
+        return found

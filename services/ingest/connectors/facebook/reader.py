@@ -108,14 +108,14 @@ class FacebookReader(RepairingReader):
             Listed("messages", self._messages),
         )
 
-    async def comments(self, post: Post, below: str, since: datetime) -> None:
+    async def comments(self, post: Post, below: str, since: datetime, last: datetime) -> None:
         """See RepairingReader."""
         query = {"fields": COMMENT_FIELDS, "filter": "stream", "order": "reverse_chronological"}
 
         def read(body: bytes, watched: Watched, observed_at: datetime) -> Page:
             return comments(body, post.id, watched, observed_at)
 
-        await self.look_back("comments", f"/{post.id}/comments", query, read, since, below=below)
+        await self.look_back("comments", f"/{post.id}/comments", query, read, since, below=below, hidden_since=last)
 
     async def unsubscribed(self) -> str | None:
         """See RepairingReader."""

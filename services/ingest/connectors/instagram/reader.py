@@ -101,7 +101,7 @@ class InstagramReader(RepairingReader):
         found.posts = [post._replace(many=None) if post in new else post for post in found.posts]
         return found
 
-    async def comments(self, post: Post, below: str, since: datetime) -> None:
+    async def comments(self, post: Post, below: str, since: datetime, last: datetime) -> None:
         """See RepairingReader. A reply is below its comment, wherever that stands: so pages that have only older
         comments are read as well.
         """
@@ -109,23 +109,27 @@ class InstagramReader(RepairingReader):
         def read(body: bytes, watched: Watched, observed_at: datetime) -> Page:
             return comments(body, post.id, watched, observed_at)
 
-        most, pages = DEEP_COMMENT_PAGES if self._deep else COMMENT_PAGES, 0
+        most, looked = COMMENTS * (DEEP_COMMENT_PAGES if self._deep else COMMENT_PAGES), 0
+        done = self._looks.answered(post)
         path, query = f"/{post.id}/comments", {"fields": COMMENT_FIELDS}
-        async for page in self._graph.pages("comments", path, query, self._reader(read), COMMENTS):
-            await self._looks.tell(page, since, below=below)
+        async for page in self._graph.pages("comments", path, query, self._reader(read), COMMENTS, resumed=True):
+            await self._looks.tell(page, since, below=below, hidden_since=last)
             for top in page.partly:
-                await self._replies(post, top, below, since)
-            pages += 1
-            if pages >= most and (page.oldest is None or page.oldest < since):
+                if top not in done:
+                    await self._replies(post, top, below, since, last)
+                    done.add(top)
+            looked += page.many
+            if looked >= most and (page.oldest is None or page.oldest < since):
                 return
 
-    async def _replies(self, post: Post, top: str, below: str, since: datetime) -> None:
+    async def _replies(self, post: Post, top: str, below: str, since: datetime, last: datetime) -> None:
         def read(body: bytes, watched: Watched, observed_at: datetime) -> Page:
             return replies(body, post.id, top, watched, observed_at)
 
         query = {"fields": REPLY_FIELDS}
-        async for page in self._graph.pages("replies", f"/{top}/replies", query, self._reader(read), REPLIES):
-            await self._looks.tell(page, since, below=below)
+        path = f"/{top}/replies"
+        async for page in self._graph.pages("replies", path, query, self._reader(read), REPLIES, resumed=True):
+            await self._looks.tell(page, since, below=below, hidden_since=last)
 
     async def _messages(self, since: datetime, _: datetime) -> None:
         # `me` is the account, or the page that it belongs to, whichever the token is of.

@@ -83,14 +83,14 @@ class ThreadsReader(RepairingReader):
             Listed("mentions", self._mentions),
         )
 
-    async def comments(self, post: Post, below: str, since: datetime) -> None:
+    async def comments(self, post: Post, below: str, since: datetime, last: datetime) -> None:
         """See RepairingReader."""
         path, query = f"/{post.id}/conversation", {"fields": REPLY_FIELDS, "reverse": "true"}
 
         def read(body: bytes, watched: Watched, observed_at: datetime) -> Page:
             return replies(body, post.id, watched, observed_at)
 
-        await self.look_back("conversation", path, query, read, since, below=below)
+        await self.look_back("conversation", path, query, read, since, below=below, hidden_since=last)
 
     def _posts(self, body: bytes, watched: Watched, observed_at: datetime) -> Page:
         found = posts(body, watched, observed_at)
