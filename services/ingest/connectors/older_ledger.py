@@ -71,6 +71,13 @@ class OlderLedger:
         rows = self._file.execute("SELECT account FROM joined WHERE source = ?", (source,))
         return frozenset(row[0] for row in rows)
 
+    def took_over(self, source: str, accounts: Iterable[str]) -> None:
+        """How far a stream was read for these is in the topic now, and what is said here does not count any more."""
+        with contextlib.suppress(sqlite3.OperationalError), transaction(self._file):
+            self._file.executemany(
+                "DELETE FROM joined WHERE source = ? AND account = ?", [(source, account) for account in accounts]
+            )
+
     def find(self, uri: str) -> list[Seen]:
         """What was noted under an address, by account."""
         if not self._left:

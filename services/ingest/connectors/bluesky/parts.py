@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from rapport.contracts.cursors import Cursor, Position, name_of_partition, position_key
+from rapport.contracts.cursors import Position, name_of_partition, position_key
 from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.normalise import Watched
 from services.ingest.connectors.bluesky.source import Source, start_of
@@ -75,19 +75,21 @@ class Parts:
                 back = not self._reads_along(part) or back
             part.watched = tuple(its)
             self._parts[lease.partition] = part
-            if self._source.timed and part.joined != part.accounts():
-                back = True
+            if part.joined != part.accounts():
+                back = True  # also for a relay: whom it is read for has to be noted
                 # Who is not read for any more is new if they come back.
                 part.joined &= part.accounts()
         return back
 
     def _reads_along(self, part: Part) -> bool:
-        """Whether nobody has read for a part before, and nothing of the past is to be had for it either."""
+        """Whether nobody has read for its accounts before, and nothing of the past is to be had for them either."""
         try:
             self._look_up(part)
         except sqlite3.Error:
             return False
-        part.known = not self._source.timed and part.position is None and part.noted is None
+        part.known = not self._source.timed and part.position is None
+        if part.known:
+            part.joined = part.accounts()
         return part.known
 
     def all(self) -> list[Part]:
@@ -122,17 +124,24 @@ class Parts:
             if not part.known:
                 self._look_up(part)
                 if self._source.timed and part.position is not None:
-                    part.position = min(part.position, start_of(None, now, now))  # a server's clock may be wrong
+                    # What was before they were connected is nobody's any more. And a server's clock may be wrong.
+                    first = min(one.account.connected_at for one in part.watched)
+                    part.position = start_of(max(part.position, int(first.timestamp() * 1_000_000)), now, now)
             start, accounts = part.position, part.accounts()
-            changed = accounts != part.noted
+            changed, first_time = accounts != part.noted, part.noted is None
             for one in part.watched:
                 if self._source.timed and one.account.id not in part.joined:
                     start = start_of(start, one.account.connected_at, now)
+            key = self._key(part, self._name)
+            if start is None and self._leases.get(key) is not None:
+                await self._leases.put(part.lease, (), [key])  # it is of accounts that are not read for any more
             if changed or start != part.position:
                 # In this order: without the second, everybody is new.
                 position = [] if start is None else [self._position(part, start)]
                 await self._leases.put(part.lease, [*position, self._joined(part, accounts)])
             part.position, part.joined, part.noted = start, accounts, accounts
+            if first_time:
+                self._older.took_over(self._source.address, accounts)
         lowest = min((part.position for part in self.all() if part.position is not None), default=None)
         for part in self.all():
             part.ahead = part.position is not None and part.position != lowest
@@ -168,16 +177,18 @@ class Parts:
             for account, seen in unsaved.find(uri).items():
                 if (lease := lease_of.get(account)) is not None:
                     by_lease.setdefault(lease, ([], {}))[1][account, uri] = seen
-        later: dict[Lease, Position] = {}
+        later: dict[Lease, list[Position]] = {}
         for part in parts:
             if part.ahead and position is not None and part.position is not None:
                 part.ahead = position < part.position
             due = clock - part.kept_at >= POSITION_SECONDS or part.lease in by_lease or part.accounts() & brought
             if position is not None and due and not part.ahead and position != part.position:
-                later[part.lease] = self._position(part, position)
+                later[part.lease] = [self._position(part, position)]
+                if part.joined != part.noted:
+                    later[part.lease].append(self._joined(part, part.joined))
         wanted = [*by_lease, *(lease for lease in later if lease not in by_lease)]
         results = await asyncio.gather(
-            *(self._keep(lease, *by_lease.get(lease, ([], {})), later.get(lease)) for lease in wanted),
+            *(self._keep(lease, *by_lease.get(lease, ([], {})), later.get(lease, ())) for lease in wanted),
             return_exceptions=True,
         )
         for error in results:
@@ -188,13 +199,14 @@ class Parts:
                 part.position = position
             if part.lease in later:
                 part.kept_at = clock
+                part.noted = part.joined
 
     async def _keep(
-        self, lease: Lease, seen: Sequence[Seen], gone: dict[tuple[str, str], Seen], position: Position | None
+        self, lease: Lease, seen: Sequence[Seen], gone: dict[tuple[str, str], Seen], more: Sequence[Position]
     ) -> None:
         while not lease.ended:
             try:
-                await self._ledger.keep(lease, seen, gone.values(), [] if position is None else [position])
+                await self._ledger.keep(lease, seen, gone.values(), more)
                 return
             except LostError:  # or it is only not certain at the moment
                 await asyncio.sleep(UNSURE_SECONDS)
@@ -209,6 +221,8 @@ class Parts:
             # Nobody has read it under a lease yet: an older version may have, and only for these.
             part.joined = self._older.joined(self._source.address) & part.accounts()
             part.position = self._older.position(self._source.address) if part.joined else None
+        if part.noted is not None and not part.joined:
+            part.position = None  # nobody has read for these, and where the others were left may be long ago
         part.known = True
 
     @property
@@ -229,7 +243,7 @@ class Parts:
             claim=part.lease.claim,
         )  # fmt: skip
 
-    def _joined(self, part: Part, accounts: frozenset[str]) -> Cursor:
+    def _joined(self, part: Part, accounts: frozenset[str]) -> Position:
         return Position(
             account=name_of_partition(part.lease.partition), list=self._name_of_joined, position="joined",
             claim=part.lease.claim, accounts=tuple(sorted(accounts)),

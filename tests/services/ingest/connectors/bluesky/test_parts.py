@@ -171,6 +171,72 @@ async def test_a_relay_is_read_along_where_nobody_has_read_before(tmp_path: Path
     await next_.ends()
 
 
+async def read_before(folder: Path, position: int, wire: Wire = "jetstream") -> None:
+    """A process has read for ONE up to there, and ONE is not connected any more."""
+    before = Process(folder, wire)
+    before.leases.give(ONE.brand)
+    before.watches(ONE)
+    await before.parts.open_at(NOW)
+    await before.reads_to(position)
+    await before.ends()
+
+
+async def test_who_comes_long_after_the_last_of_a_partition_does_not_take_its_position(tmp_path: Path) -> None:
+    await read_before(tmp_path, NOW_US)
+    later = NOW + timedelta(days=90)
+    one = Process(tmp_path)
+    one.leases.give(ONE.brand)
+    fresh = Watched(ONE.brand, brand_of("fresh", later - timedelta(hours=1)).account, "did:plc:f", frozenset())
+    assert one.watches(fresh)
+    assert await one.parts.open_at(later) == us(later - timedelta(hours=1))
+    await one.ends()
+
+
+async def test_who_is_connected_again_long_after_is_read_from_that_on(tmp_path: Path) -> None:
+    await read_before(tmp_path, NOW_US)
+    later = NOW + timedelta(days=90)
+    one = Process(tmp_path)
+    one.leases.give(ONE.brand)
+    assert one.watches(brand_of(ONE.brand, later - timedelta(hours=2)))
+    assert await one.parts.open_at(later) == us(later - timedelta(hours=2))
+    await one.ends()
+
+
+async def test_who_comes_to_a_relay_long_after_the_last_of_a_partition_is_read_along(tmp_path: Path) -> None:
+    await read_before(tmp_path, 70, "repos")
+    fresh = Watched(ONE.brand, brand_of("fresh").account, "did:plc:f", frozenset())
+    one = Process(tmp_path, "repos")
+    one.leases.give(ONE.brand)
+    assert not one.watches(fresh)
+    assert await one.parts.open_at(NOW) is None
+    await one.reads_to(9_000)
+    await one.ends()
+    again = Process(tmp_path, "repos")
+    again.leases.give(ONE.brand)
+    assert again.watches(fresh)
+    assert await again.parts.open_at(NOW) == 9_000
+    await again.ends()
+
+
+async def test_whom_a_relay_is_read_for_is_noted_also_of_a_partition_that_came_later(tmp_path: Path) -> None:
+    await read_before(tmp_path, 70, "repos")
+    fresh = Watched(ONE.brand, brand_of("fresh").account, "did:plc:f", frozenset())
+    one = Process(tmp_path, "repos")
+    one.leases.give(TWO.brand)
+    one.watches(TWO)
+    await one.parts.open_at(NOW)
+    await one.reads_to(8_000)
+    one.leases.give(ONE.brand)
+    assert not one.watches(TWO, fresh)
+    await one.reads_to(9_000)
+    await one.ends()
+    again = Process(tmp_path, "repos")
+    again.leases.give(ONE.brand)
+    again.watches(fresh)
+    assert await again.parts.open_at(NOW) == 9_000
+    await again.ends()
+
+
 async def test_a_server_that_never_reached_a_position_is_read_from_now(tmp_path: Path) -> None:
     one = Process(tmp_path, "repos")
     one.leases.give(ONE.brand)
@@ -208,6 +274,23 @@ async def test_the_position_of_an_older_version_counts_until_there_is_one(tmp_pa
     again.watches(ONE)
     assert await again.parts.open_at(NOW) == NOW_US
     await again.ends()
+
+
+async def test_the_position_of_an_older_version_counts_once(tmp_path: Path) -> None:
+    OlderLedger(tmp_path / "older.sqlite").close()
+    with closing(sqlite3.connect(tmp_path / "older.sqlite")) as file:
+        file.execute("INSERT INTO cursor VALUES ('wss://host/subscribe', ?)", (NOW_US - 5_000_000,))
+        file.execute("INSERT INTO joined VALUES ('wss://host/subscribe', ?)", (ONE.account.id,))
+        file.commit()
+    await read_before(tmp_path, NOW_US)
+    for each in tmp_path.glob("leases.sqlite*"):
+        each.unlink()
+    later = NOW + timedelta(days=90)
+    one = Process(tmp_path)
+    one.leases.give(ONE.brand)
+    one.watches(ONE)
+    assert await one.parts.open_at(later) == us(later - timedelta(hours=24))
+    await one.ends()
 
 
 def like(brand: Watched, rkey: str, operation: str = "create") -> str:
