@@ -67,6 +67,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         guard = Guard(allow_private=settings.allow_private)
         shared = Shared(settings.data / "ingest", broker, utc_now, log, guard)
         leases = Leases(settings.kafka, settings.instance, broker, shared.folder, log)
+        health.check(leases.filling)
         made = make(settings, shared, leases)
         platforms = Platforms(made.connectors)
         desk = Desk(made.speakers, leases, directory.account, utc_now, log)

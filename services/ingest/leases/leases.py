@@ -29,7 +29,7 @@ from rapport.contracts.cursors import Claim, Cursor, Remembered, key_of_cursor, 
 from rapport.contracts.topics import CURSORS, INGEST_GROUP
 from rapport.kit import backoff
 from rapport.kit.broker import kafka
-from rapport.kit.broker.member import GroupConsumer, GroupLostError
+from rapport.kit.broker.member import GroupConsumer, GroupLostError, members
 from rapport.kit.broker.producer import Producer, Record, Tombstone
 from rapport.kit.health import Health
 from services.ingest import metrics
@@ -49,6 +49,9 @@ CLAIMED_WITHIN_SECONDS = 8.0
 STOP_SECONDS = 8.0
 MAX_POLL_MS = 15_000
 """A process whose thread hangs for so long, on a broken disk for instance, loses its accounts to the others."""
+OTHERS_SECONDS = 10.0
+"""Between two looks whether other processes read the accounts while the copy is filled."""
+FILLING = "accounts"
 PRUNE_SECONDS = 600.0
 PRUNED_AT_ONCE = 500
 FILE = "leases.sqlite"
@@ -91,6 +94,8 @@ class Leases:
         self._loading: dict[int, _Loading] = {}
         self._consumer: GroupConsumer | None = None
         self._looked = -1e9
+        self._filling = True
+        self._asked_others = -1e9
         self._changed: Callable[[], None] = lambda: None
         self._stop = threading.Event()
         self._opened: tuple[int, Rows] | None = None
@@ -130,6 +135,13 @@ class Leases:
             return False
         lease = self.of(brand)
         return self.holds(lease) if lease is not None else partition_of_brand(brand) not in self._loading
+
+    def filling(self) -> str | None:
+        """Why not to end another process for this one: its copy is not complete, and others read the accounts.
+
+        Where nobody else does, nothing is gained by waiting, and what is pushed here would be refused.
+        """
+        return FILLING if self._filling else None
 
     def share(self) -> float:
         """The part of all accounts that is this process's, from 0 to 1."""
@@ -223,9 +235,11 @@ class Leases:
     def _take_part(self) -> None:
         consumer: GroupConsumer | None = None
         try:
-            self._copy.fill(self._stop.is_set)
+            self._filling, self._asked_others = True, -1e9
+            self._copy.fill(self._fills)
             if self._stop.is_set():
                 return
+            self._filling = False
             consumer = self._consumer = GroupConsumer(
                 self._bootstrap,
                 INGEST_GROUP,
@@ -253,6 +267,16 @@ class Leases:
             if consumer is not None:
                 consumer.close()
             self._copy.close()
+
+    def _fills(self) -> bool:
+        """Looks now and then, while the copy is filled, whether others read the accounts; whether to stop."""
+        if time.monotonic() - self._asked_others > OTHERS_SECONDS:
+            try:
+                self._filling = members(self._bootstrap, INGEST_GROUP) > 0
+            except (KafkaError, OSError) as error:
+                self._log.warning("leases: it is not known who else reads: %s: %s", type(error).__name__, error)
+            self._asked_others = time.monotonic()
+        return self._stop.is_set()
 
     def _follow(self, consumer: GroupConsumer, claims: Iterable[Claimed]) -> None:
         mine = {each.partition for each in consumer.assignment()}

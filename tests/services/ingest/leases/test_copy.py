@@ -1,8 +1,10 @@
 """The copy of the cursors topic on a real Kafka: it outlives its process, and is read again where it cannot be used."""
 
+import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ from rapport.contracts.cursors import Position, key_of_cursor, partition_of_bran
 from rapport.contracts.topics import CURSORS
 from rapport.kit.broker import kafka, kafka_topics
 from services.ingest.leases.copy import PLACES, TOO_OLD, Copy
-from services.ingest.leases.leases import FILE
+from services.ingest.leases.leases import FILE, FILLING
 from services.ingest.leases.rows import Taken
 from tests.services.ingest.leases.test_leases import holds, process, remember, remembered, until
 
@@ -153,6 +155,34 @@ async def test_a_process_takes_part_once_its_copy_is_complete(
         assert not leases.knows(brand)
         complete.set()
         await until(lambda: holds(leases, brand), "it to have the lease")
+
+
+@pytest.mark.anyio
+async def test_a_process_that_fills_its_copy_is_ready_only_where_nobody_else_reads(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brand, complete = f"brand-{uuid4().hex}", threading.Event()
+    fill = Copy.fill
+
+    def slowly(copy: Copy, stopped: Callable[[], bool]) -> None:
+        while not complete.is_set() and not stopped():
+            time.sleep(0.05)
+        fill(copy, stopped)
+
+    monkeypatch.setattr("services.ingest.leases.leases.OTHERS_SECONDS", 0.2)
+    async with process(stack.kafka, tmp_path, "one") as one:
+        await until(lambda: holds(one, brand), "it to have the lease")
+        assert one.filling() is None
+        monkeypatch.setattr(Copy, "fill", slowly)
+        async with process(stack.kafka, tmp_path, "two") as two:
+            for _ in range(20):
+                assert two.filling() == FILLING
+                await asyncio.sleep(0.05)
+            await one.leave()
+            await until(lambda: two.filling() is None, "it to be ready, as the one that read has gone")
+            complete.set()
+            await until(lambda: holds(two, brand), "it to have the lease")
+            assert two.filling() is None
 
 
 @pytest.mark.anyio
