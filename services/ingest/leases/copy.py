@@ -120,6 +120,7 @@ class Copy:
         claims: list[Claimed] = []
         for place, records in polled.items():
             taken: list[Taken] = []
+            skipped: int | None = None
             for record in records:
                 try:
                     cursor = read(record.value)
@@ -127,13 +128,14 @@ class Copy:
                     self._log.error(
                         "%s:%d offset %d is skipped: %s", place.topic, place.partition, record.offset, error
                     )
+                    skipped = record.offset if skipped is None else skipped
                     continue
                 if isinstance(cursor, Claim):
                     claims.append(Claimed(place.partition, record.offset, cursor.instance))
                 else:
                     taken.append(Taken(record.offset, record.key or b"", record.value, cursor))
             following = records[-1].offset + 1
-            self._rows.read(place.partition, taken, following, datetime.now(UTC))
+            self._rows.read(place.partition, taken, following, datetime.now(UTC), skipped)
             self._next[place.partition] = following
         if polled:
             metrics.COPY_BYTES.set(self._size())
@@ -184,8 +186,11 @@ class Copy:
             with self._lock:
                 self._rows = Rows(self._path)
             places = {}
+        # A later version may have written what this process, as it was before, could not read.
+        back = {number: max(at, first[PLACES[number]]) for number, at in self._rows.skipped().items()}
+        self._rows.go_back(back)
         self._rows.begin(topic, datetime.now(UTC))
-        return places
+        return places | back
 
     def _missing(self, end: Mapping[Any, int]) -> int:
         """How many records are still to be read, at most: those that others have replaced are not there any more."""

@@ -51,7 +51,7 @@ MAX_POLL_MS = 15_000
 """A process whose thread hangs for so long, on a broken disk for instance, loses its accounts to the others."""
 OTHERS_SECONDS = 10.0
 """Between two looks whether other processes read the accounts while the copy is filled."""
-FILLING = "accounts"
+FILLING = "copy filled"
 PRUNE_SECONDS = 600.0
 PRUNED_AT_ONCE = 500
 FILE = "leases.sqlite"

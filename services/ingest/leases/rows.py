@@ -1,7 +1,7 @@
 """What the cursors topic says, in a file of this process: the newest record of each key, and how far it was read."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -29,6 +29,7 @@ CREATE INDEX IF NOT EXISTS row_kept ON row (partition, kept_until) WHERE kept_un
 CREATE INDEX IF NOT EXISTS row_thing ON row (thing) WHERE thing IS NOT NULL;
 CREATE INDEX IF NOT EXISTS row_actor ON row (actor) WHERE actor IS NOT NULL;
 CREATE TABLE IF NOT EXISTS place (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS skipped (partition INTEGER PRIMARY KEY, first INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS topic (id TEXT NOT NULL, read_at INTEGER NOT NULL);
 PRAGMA user_version = {FORMAT};
 """
@@ -93,10 +94,24 @@ class Rows:
         """The offset of the first record that was not read yet, by partition."""
         return dict(self._file.execute("SELECT partition, next FROM place"))
 
-    def read(self, partition: int, records: Iterable[Taken], next_: int, now: datetime) -> None:
-        """Takes in what was read of a partition, and how far that is."""
+    def skipped(self) -> dict[int, int]:
+        """The offset of the first record that could not be read, by partition: a later version may read it."""
+        return dict(self._file.execute("SELECT partition, first FROM skipped"))
+
+    def go_back(self, places: Mapping[int, int]) -> None:
+        """Reads on from there, by partition, where something was skipped."""
+        with transaction(self._file):
+            self._file.executemany("UPDATE place SET next = ? WHERE partition = ?", [(at, n) for n, at in places.items()])
+            self._file.execute("DELETE FROM skipped")
+
+    def read(
+        self, partition: int, records: Iterable[Taken], next_: int, now: datetime, skipped: int | None = None
+    ) -> None:
+        """Takes in what was read of a partition, how far that is, and the first record that could not be read."""
         with transaction(self._file):
             self._take(partition, records)
+            if skipped is not None:
+                self._file.execute("INSERT OR IGNORE INTO skipped VALUES (?, ?)", (partition, skipped))
             self._file.execute("INSERT OR REPLACE INTO place VALUES (?, ?)", (partition, next_))
             self._file.execute("UPDATE topic SET read_at = ?", (int(now.timestamp()),))
 

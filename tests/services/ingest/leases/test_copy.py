@@ -136,6 +136,27 @@ def test_a_topic_that_was_trimmed_beyond_the_copy_is_read_anew(stack: Any, tmp_p
         assert not has(copy, MARK)
 
 
+def test_what_an_earlier_version_could_not_read_is_read_by_the_next(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(value: bytes | None) -> Any:
+        raise codec.NewerError("a later version has written it")
+
+    with filled(stack.kafka, tmp_path / FILE):
+        pass
+    key = remembers(stack.kafka)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("services.ingest.leases.copy.read", cannot)
+        with filled(stack.kafka, tmp_path / FILE) as copy:
+            assert not has(copy, key)
+    mark(tmp_path / FILE)
+    with filled(stack.kafka, tmp_path / FILE) as copy:
+        assert has(copy, key)
+        assert has(copy, MARK)  # it was not read from the beginning
+    with closing(Copy("nowhere", tmp_path / FILE, LOG).opened(None)[1]) as rows:
+        assert rows.skipped() == {}
+
+
 @pytest.mark.anyio
 async def test_a_process_takes_part_once_its_copy_is_complete(
     stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
