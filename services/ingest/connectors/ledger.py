@@ -7,6 +7,7 @@ next knows it too. What a file of an older version holds is moved there in the b
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -19,6 +20,7 @@ from services.ingest.broker import LARGEST_VALUE
 from services.ingest.connectors.older_ledger import KEPT, Entry, OlderLedger, count
 from services.ingest.connectors.seen import Seen
 from services.ingest.leases.leases import Lease, Leases, LostError
+from services.ingest.leases.rows import is_broken
 
 BEFORE_ALL_CLAIMS = -1
 """Under which what is moved is written: whatever was noted by this version counts more."""
@@ -76,15 +78,20 @@ class Ledger:
         `brands` gives the brand of each account that is connected now.
         """
         if self._older.left:
-            metrics.UNMOVED.labels(self._platform).set(await asyncio.to_thread(count, self._older.path))
+            with contextlib.suppress(sqlite3.DatabaseError):
+                metrics.UNMOVED.labels(self._platform).set(await asyncio.to_thread(count, self._older.path))
         while self._older.left:
             try:
                 done = await self._move_some(brands())
             except Exception as error:  # it is tried again
+                if is_broken(error):
+                    self._older.give_up(error)
+                    return  # how many were left is told on
                 self._log.warning("older entries of the ledger wait: %s: %s", type(error).__name__, error)
                 done = False
             await asyncio.sleep(PAUSE_SECONDS if done else AGAIN_SECONDS)
-        metrics.UNMOVED.labels(self._platform).set(0)
+        if not self._older.broken:
+            metrics.UNMOVED.labels(self._platform).set(0)
 
     async def _move_some(self, brands: Mapping[str, str]) -> bool:
         """Whether anything could be moved, or there is more behind what could not."""

@@ -1,6 +1,10 @@
 """The Bluesky connector: reads each stream once for those of its accounts that this process has the lease of."""
 
 import asyncio
+import contextlib
+import logging
+import sqlite3
+from pathlib import Path
 
 from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.handles import Handles
@@ -14,9 +18,37 @@ from services.ingest.connectors.connector import Accounts, Shared
 from services.ingest.connectors.ledger import Ledger
 from services.ingest.connectors.older_ledger import OlderLedger
 from services.ingest.leases.leases import Lease, Leases
+from services.ingest.leases.rows import is_broken
 
 PRUNE_SECONDS = 3_600.0
 FILE = "bluesky.sqlite"
+DAMAGED = ".damaged"
+
+
+def opened(path: Path, log: logging.Logger) -> tuple[OlderLedger, VerifiedHandles]:
+    """What the file at `path` holds. One that is damaged is put aside, because all other platforms wait behind it.
+
+    Raises sqlite3.Error and OSError.
+    """
+    try:
+        return _opened(path)
+    except sqlite3.Error as error:
+        if not is_broken(error):
+            raise
+        log.error("%s is damaged, and is kept as %s%s beside an empty one: %s", path, path.name, DAMAGED, error)
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{path}{end}").replace(f"{path}{DAMAGED}{end}")
+        return _opened(path)
+
+
+def _opened(path: Path) -> tuple[OlderLedger, VerifiedHandles]:
+    older = OlderLedger(path)
+    try:
+        return older, VerifiedHandles(path)
+    except BaseException:
+        older.close()
+        raise
 
 
 class Bluesky:
@@ -26,9 +58,8 @@ class Bluesky:
         self._shared = shared
         self._log = shared.log
         self._leases = leases
-        self._older = OlderLedger(shared.folder / FILE)
+        self._older, self._verified = opened(shared.folder / FILE, shared.log)
         self._ledger = Ledger(PLATFORM, leases, self._older, shared.now, shared.log)
-        self._verified = VerifiedHandles(shared.folder / FILE)
         resolver = DomainResolver.usual(allow_private=settings.allow_private)
         self._handles = Handles(settings.plc_directory, self._verified, shared.log, resolver)
         self._streams: dict[Source, Stream] = {}

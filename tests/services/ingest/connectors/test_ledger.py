@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.ingest.connectors.bluesky.connector import opened
 from services.ingest.connectors.ledger import BEFORE_ALL_CLAIMS, Ledger
 from services.ingest.connectors.older_ledger import KEPT, OlderLedger, count
 from services.ingest.connectors.seen import Seen
@@ -176,6 +177,54 @@ async def test_a_move_that_was_cut_off_goes_on(tmp_path: Path) -> None:
             assert {len(one.ledger.find(f"at://x/like/{number:06}")) for number in range(1_200)} == {1}
             left = count(one.older.path)
     assert left == 0
+
+
+async def test_a_file_whose_room_could_not_be_given_back_shrinks_at_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "older.sqlite"
+    noted_before(tmp_path, count=60_000)
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("DELETE FROM seen")
+        file.commit()
+    before = path.stat().st_size
+    OlderLedger(path).close()
+    assert path.stat().st_size < before / 10
+
+
+def damages(path: Path, name: str) -> None:
+    """Spoils the page where a table or an index begins."""
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        (page,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        (size,) = file.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as raw:
+        raw.seek((page - 1) * size)
+        raw.write(b"\xff" * size)
+
+
+async def test_what_is_damaged_in_the_file_of_an_older_version_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noted_before(tmp_path, (FOLLOW, None))
+    damages(tmp_path / "older.sqlite", "seen")
+    async with story(tmp_path) as one:
+        await one.ledger.keep(one.leases.give("brand"), [SEEN], [])
+        for _ in range(2):
+            assert one.ledger.known_to(SEEN.follower) == {SEEN.account}
+            assert one.ledger.find(SEEN.uri) == [SEEN]
+        await asyncio.wait_for(one.ledger.move(lambda: {"acme": "brand"}), 30)
+    assert [each.levelname for each in caplog.records if "damaged" in each.message] == ["ERROR"]
+
+
+@pytest.mark.parametrize("name", ["all of it", "seen_follower"])
+async def test_a_file_that_cannot_be_opened_is_put_aside(tmp_path: Path, name: str) -> None:
+    noted_before(tmp_path, (FOLLOW, None))
+    path = tmp_path / "older.sqlite"
+    damages(path, name) if name == "seen_follower" else path.write_bytes(b"no database" * 1_000)
+    older, verified = opened(path, logging.getLogger("test"))
+    assert not older.left
+    verified.note({"did:plc:a": "a.example"}, NOW)
+    older.close()
+    verified.close()
+    assert (tmp_path / "older.sqlite.damaged").exists()
 
 
 async def test_the_oldest_file_is_read_too(tmp_path: Path) -> None:
