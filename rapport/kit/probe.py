@@ -81,9 +81,9 @@ class Probe:
         self._close()
 
 
-def room_in(folder: Path) -> None:
-    """Checks that a folder has room for files. Creates it if needed. Raises OSError."""
+def room_in(folder: Path, room: int = ROOM_BYTES) -> None:
+    """Checks that a folder has room for files, in bytes. Creates it if needed. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         # Allocates the space without writing to it.
-        os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
+        os.posix_fallocate(file.fileno(), 0, room)

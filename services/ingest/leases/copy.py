@@ -22,6 +22,7 @@ from rapport.contracts import codec
 from rapport.contracts.cursors import Claim
 from rapport.contracts.topics import CURSORS, TOMBSTONES_DAYS
 from rapport.kit.broker import kafka, kafka_topics
+from rapport.kit.probe import room_in
 from services.ingest import metrics
 from services.ingest.leases.rows import BrokenError, Rows, Taken, read
 
@@ -32,6 +33,8 @@ AT_ONCE = 1_000
 FETCHED_BYTES = 262_144
 """Of a partition, ahead of what is taken in: 3 MiB for all of them, and all the memory that the copy needs."""
 ANSWER_MS = 5_000
+ROOM_BYTES = 64 * 1024 * 1024
+"""What there must be before a process takes part. With less it would come and go, and each time all have to stop."""
 TOO_OLD = timedelta(days=TOMBSTONES_DAYS / 2)
 """A copy that was not read for longer may not learn any more what is gone."""
 TELL_SECONDS = 10.0
@@ -81,6 +84,7 @@ class Copy:
 
         Raises KafkaError, LookupError and OSError where the topic cannot be read, and sqlite3.Error.
         """
+        room_in(self._path.parent, ROOM_BYTES)
         began = time.monotonic()
         topic = kafka_topics.topic_id(self._bootstrap, CURSORS.name)
         first = kafka_topics.offsets(self._bootstrap, PLACES, OffsetSpec.EARLIEST)

@@ -101,7 +101,9 @@ class Rows:
     def go_back(self, places: Mapping[int, int]) -> None:
         """Reads on from there, by partition, where something was skipped."""
         with transaction(self._file):
-            self._file.executemany("UPDATE place SET next = ? WHERE partition = ?", [(at, n) for n, at in places.items()])
+            self._file.executemany(
+                "UPDATE place SET next = ? WHERE partition = ?", [(at, n) for n, at in places.items()]
+            )
             self._file.execute("DELETE FROM skipped")
 
     def read(

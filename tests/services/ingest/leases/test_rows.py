@@ -1,6 +1,9 @@
 """The file with the copy of the cursors topic: of each key the right record, in whatever order they are taken in."""
 
+import errno
 import itertools
+import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +13,7 @@ import pytest
 
 from rapport.contracts import codec
 from rapport.contracts.cursors import Cursor, Position, Remembered, key_of_cursor, position_key
+from services.ingest.leases.copy import Copy
 from services.ingest.leases.rows import KEPT, Rows, Taken, is_broken
 
 NOW = datetime(2026, 11, 29, 20, tzinfo=UTC)
@@ -124,3 +128,15 @@ def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
         rows.wrote(0, [wrote(n, Position(account=f"a{n}", list="x", position="1", claim=0)) for n in range(2_000)])
     assert not is_broken(caught.value)
     rows.close()
+
+
+def test_a_copy_is_not_filled_where_there_is_no_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int, start: int, size: int) -> None:
+        if size > 8 * 1024 * 1024:
+            raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    copy = Copy("localhost:1", tmp_path / "leases.sqlite", logging.getLogger("test"))
+    with pytest.raises(OSError, match="no space left"):
+        copy.fill(lambda: False)
+    assert list(tmp_path.iterdir()) == []
