@@ -142,7 +142,7 @@ class OlderLedger:
             return []
 
     def _shrink(self, empty_pages: int) -> None:
-        """Gives its room back once nothing is left. If others use the file, or the disk is full, the next start does."""
+        """Gives its room back once nothing is left. Where others use it, or the disk is full, a start does."""
         with contextlib.suppress(sqlite3.OperationalError):
             (empty,) = self._file.execute("PRAGMA freelist_count").fetchone()
             if not self._left and empty >= empty_pages:

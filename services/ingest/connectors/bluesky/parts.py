@@ -191,15 +191,17 @@ class Parts:
             *(self._keep(lease, *by_lease.get(lease, ([], {})), later.get(lease, ())) for lease in wanted),
             return_exceptions=True,
         )
-        for error in results:
-            if isinstance(error, BaseException):
-                raise error
+        failed = {lease: error for lease, error in zip(wanted, results, strict=True) if error is not None}
         for part in parts:
+            if part.lease in failed:
+                continue
             if position is not None and not part.ahead:
                 part.position = position
             if part.lease in later:
                 part.kept_at = clock
                 part.noted = part.joined
+        for error in failed.values():
+            raise error
 
     async def _keep(
         self, lease: Lease, seen: Sequence[Seen], gone: dict[tuple[str, str], Seen], more: Sequence[Position]

@@ -12,6 +12,7 @@ import pytest
 
 from rapport.contracts.cursors import partition_of_brand
 from rapport.contracts.events import Account
+from rapport.kit.broker.producer import NotAcknowledgedError
 from services.ingest.connectors.bluesky.frames import LIKE
 from services.ingest.connectors.bluesky.normalise import Watched
 from services.ingest.connectors.bluesky.parts import Parts
@@ -276,6 +277,31 @@ async def test_the_position_of_an_older_version_counts_until_there_is_one(tmp_pa
     await again.ends()
 
 
+async def test_one_partition_that_cannot_be_written_does_not_hold_back_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Process(tmp_path)
+    failing = one.leases.give(ONE.brand)
+    one.leases.give(TWO.brand)
+    one.watches(ONE, TWO)
+    began = await one.parts.open_at(NOW)
+    put = one.leases.put
+
+    async def fails(lease: Any, *rest: Any) -> None:
+        if lease is failing:
+            raise NotAcknowledgedError("the broker did not answer")
+        await put(lease, *rest)
+
+    monkeypatch.setattr(one.leases, "put", fails)
+    with pytest.raises(NotAcknowledgedError):
+        await one.reads_to(NOW_US)
+    assert {part.lease.partition: part.position for part in one.parts.all()} == {
+        partition_of_brand(ONE.brand): began,
+        partition_of_brand(TWO.brand): NOW_US,
+    }
+    await one.ends()
+
+
 async def test_the_position_of_an_older_version_counts_once(tmp_path: Path) -> None:
     OlderLedger(tmp_path / "older.sqlite").close()
     with closing(sqlite3.connect(tmp_path / "older.sqlite")) as file:
@@ -283,8 +309,9 @@ async def test_the_position_of_an_older_version_counts_once(tmp_path: Path) -> N
         file.execute("INSERT INTO joined VALUES ('wss://host/subscribe', ?)", (ONE.account.id,))
         file.commit()
     await read_before(tmp_path, NOW_US)
-    for each in tmp_path.glob("leases.sqlite*"):
-        each.unlink()
+    with closing(sqlite3.connect(tmp_path / "leases.sqlite")) as file:
+        file.execute("DELETE FROM row")  # the topic was made anew
+        file.commit()
     later = NOW + timedelta(days=90)
     one = Process(tmp_path)
     one.leases.give(ONE.brand)
