@@ -85,7 +85,10 @@ class Rows:
         return (found[0], datetime.fromtimestamp(found[1]).astimezone()) if found else None
 
     def begin(self, topic: str, now: datetime) -> None:
-        """Notes which topic this is a copy of."""
+        """Notes which topic this is a copy of. When it was last read stays, where it was read before."""
+        before = self.topic()
+        if before is not None and before[0] == topic:
+            return
         with transaction(self._file):
             self._file.execute("DELETE FROM topic")
             self._file.execute("INSERT INTO topic VALUES (?, ?)", (topic, int(now.timestamp())))
@@ -179,11 +182,15 @@ def _kept_until(cursor: Cursor) -> int | None:
         case Remembered(lasting=True, gone_at=None):
             return None
         case Remembered():
-            return int(((cursor.gone_at or cursor.seen_at) + KEPT).timestamp())
+            since = cursor.gone_at or cursor.seen_at
         case ErrandState():
-            return int((cursor.at + KEPT).timestamp())
+            since = cursor.at
         case _:
             return None
+    try:
+        return int((since + KEPT).timestamp())
+    except OverflowError:  # of the last months of the year 9999
+        return None
 
 
 def _digest(key: bytes) -> bytes:

@@ -140,3 +140,18 @@ def test_a_copy_is_not_filled_where_there_is_no_room_for_it(tmp_path: Path, monk
     with pytest.raises(OSError, match="no space left"):
         copy.fill(lambda: False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_seen_at_the_end_of_all_times_stops_nobody(rows: Rows) -> None:
+    seen = datetime(9999, 12, 31, tzinfo=UTC)
+    late = Remembered(account="a", thing="t", kind="comment", actor="x", conversation="c", seen_at=seen, claim=1)
+    rows.wrote(0, [wrote(5, late)])
+    assert rows.get(key_of_cursor(late, 0)) == late
+
+
+def test_a_start_is_no_reading(rows: Rows) -> None:
+    rows.begin("topic", NOW)
+    rows.begin("topic", NOW + timedelta(days=9))
+    assert rows.topic() == ("topic", NOW)
+    rows.begin("another", NOW + timedelta(days=9))
+    assert rows.topic() == ("another", NOW + timedelta(days=9))
