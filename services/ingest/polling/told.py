@@ -7,8 +7,9 @@ from rapport.contracts.events import Interaction
 
 CLOCKS = timedelta(minutes=5)
 """How much earlier than the last one a look begins: the platform's clock may be behind ours, and lists may be late."""
-MOST = 20_000
-"""Ids that are known. What was told before those is told again, and counts once."""
+MOST = 2_000
+"""Ids that are known: more than what a look finds again of the last one. What was told before those is told again, and
+counts once. A reader whose look may break off after more than this wants more."""
 
 
 class Told:

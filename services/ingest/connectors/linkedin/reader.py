@@ -161,7 +161,7 @@ class LinkedInReader:
         self._application = application
         self._now = shared.now
         self._log = shared.log
-        self._told = Told()
+        self._told = Told(MOST_PAGES * PAGE)  # a span that breaks off is read again
         self._span = LONGEST_SPAN
         self._checked_at: datetime | None = None
 

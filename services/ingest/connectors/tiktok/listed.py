@@ -56,8 +56,8 @@ class Page(Delivery):
 
     videos: list[Video] = field(default_factory=list)
     threads: list[Thread] = field(default_factory=list)
-    oldest: datetime | None = None
-    """When the oldest comment was written."""
+    newest: datetime | None = None
+    """When the newest comment was written. The oldest tells nothing: one that is pinned comes first, however old."""
     next: str | None = None
 
 
@@ -152,8 +152,8 @@ def _tell(
             )  # fmt: skip
     if parent is None:
         page.threads.append(Thread(comment, found.replies, at))
-    if at is not None and parent is None and (page.oldest is None or at < page.oldest):
-        page.oldest = at
+    if at is not None and (page.newest is None or at > page.newest):
+        page.newest = at
 
 
 def _author(found: _Comment, comment: str, watched: Watched) -> Actor:

@@ -40,7 +40,13 @@ VIDEOS, COMMENTS = 20, 30
 PAGES, DEEP_PAGES = 3, 25
 """Of videos, each time and once a day."""
 COMMENT_PAGES, REPLY_PAGES = 20, 10
-"""Of the comments below one video, and of the answers to one comment, in one reading."""
+"""Of the comments below one video, and of the answers to one comment, in one reading: pages on which all is older than
+what was read before."""
+MOST_PAGES = 250
+"""Of either, in one reading, however new they are. It is less than the budget, so that one reading can have them."""
+NEW_FOR = timedelta(days=30)
+"""Below a video of which nothing is remembered, what is older than this is not told: it may have been told before, and
+forgotten since."""
 DEEP_EVERY = timedelta(days=1)
 CHECKED_EVERY = timedelta(minutes=15)
 BUDGET, BUDGET_SECONDS = 300, 600.0
@@ -140,7 +146,9 @@ class TiktokReader:
         self._pushing = pushing
         self._now = shared.now
         self._log = shared.log
-        self._told = Told()
+        self._told = Told(BUDGET * COMMENTS)  # as many as can be told before a limit breaks a look off
+        self._looked: set[str] = set()
+        """The videos that were looked at since the last complete look: after a limit it goes on behind them."""
 
     async def itself(self) -> str:
         """See Reader."""
@@ -160,10 +168,13 @@ class TiktokReader:
         for _ in range(DEEP_PAGES if deep else PAGES):
             page = await self._videos(cursor)
             for video in page.videos:
-                await self._video(video, now)
+                if video.id not in self._looked:
+                    await self._video(video, now)
+                    self._looked.add(video.id)
             cursor = page.next
             if cursor is None:
                 break
+        self._looked.clear()
         if deep:
             await self._reading.found([], [], [], deep_list, now.isoformat())
         try:
@@ -216,38 +227,68 @@ class TiktokReader:
         if video.comments == 0 and not known:
             return
         # Of a video that was never read, what was written before the account was connected is not wanted.
-        begin = (read_at or self._reading.account.connected_at) - CLOCKS
-        cursor: str | None = None
-        for _ in range(COMMENT_PAGES):
-            page = await self._comments("comment/list/", video.id, None, cursor)
+        begin = (read_at or max(self._reading.account.connected_at, now - NEW_FOR)) - CLOCKS
+        if await self._below(video.id, begin, first=read_at is None):
+            told = self._remembered(f"{video.id}/comments", video.id, f"{video.comments or 0} {now.isoformat()}")
+            await self._reading.found([], [], [told], COMMENTS_LIST, None)
+
+    async def _below(self, video: str, begin: datetime, *, first: bool) -> bool:
+        """Tells the comments below a video, and the answers to them. Whether it was all that is wanted."""
+        whole, cursor, older = True, None, 0
+        for _ in range(MOST_PAGES):
+            page = await self._comments("comment/list/", video, None, cursor)
+            if page is None:
+                return False
             await self._tell(page, begin)
             for thread in page.threads:
-                ask = read_at is not None or thread.at is None or thread.at >= begin
-                await self._thread(video.id, thread, begin, ask=ask)
+                ask = not first or thread.at is None or thread.at >= begin
+                whole = await self._thread(video, thread, begin, ask=ask) and whole
             cursor = page.next
+            behind = page.newest is not None and page.newest < begin
+            older += behind or page.newest is None
             # Later on, what is older is looked through too: somebody may have answered it.
-            if cursor is None or (read_at is None and page.oldest is not None and page.oldest < begin):
-                break
-        told = self._remembered(f"{video.id}/comments", video.id, f"{video.comments or 0} {now.isoformat()}")
-        await self._reading.found([], [], [told], COMMENTS_LIST, None)
+            if cursor is None or older >= COMMENT_PAGES or (first and behind):
+                return whole
+        self._too_many(f"comments below {video}")
+        return False
 
-    async def _thread(self, video: str, thread: Thread, begin: datetime, *, ask: bool) -> None:
-        """Tells the answers to a comment, where their number has changed. Without `ask` it is only noted."""
+    async def _thread(self, video: str, thread: Thread, begin: datetime, *, ask: bool) -> bool:
+        """Tells the answers to a comment, where their number has changed. Without `ask` it is only noted.
+
+        Whether it was all that is wanted.
+        """
         what = f"{thread.id}/replies"
         known = self._reading.remembered(what)
         if thread.replies == 0 or (known is not None and known.version == str(thread.replies)):
-            return
-        cursor: str | None = None
-        for _ in range(REPLY_PAGES if ask else 0):
-            page = await self._comments("comment/reply/list/", video, thread.id, cursor)
-            await self._tell(page, begin)
-            cursor = page.next
-            if cursor is None:
-                break
+            return True
+        if ask and not await self._answers(video, thread.id, begin):
+            return False
         told = self._remembered(what, video, str(thread.replies))
         await self._reading.found([], [], [told], COMMENTS_LIST, None)
+        return True
 
-    async def _comments(self, path: str, video: str, parent: str | None, cursor: str | None) -> Page:
+    async def _answers(self, video: str, comment: str, begin: datetime) -> bool:
+        cursor, older = None, 0
+        for _ in range(MOST_PAGES):
+            page = await self._comments("comment/reply/list/", video, comment, cursor)
+            if page is None:
+                return False
+            await self._tell(page, begin)
+            cursor = page.next
+            older += page.newest is None or page.newest < begin
+            if cursor is None or older >= REPLY_PAGES:
+                return True
+        self._too_many(f"answers to {comment}")
+        return False
+
+    def _too_many(self, what: str) -> None:
+        self._log.error(
+            "%s %s: more than %d new %s; the oldest of them are not read",
+            PLATFORM, self._reading.account.id, MOST_PAGES * COMMENTS, what,
+        )  # fmt: skip
+
+    async def _comments(self, path: str, video: str, parent: str | None, cursor: str | None) -> Page | None:
+        """A page; None where TikTok does not give it, which is not noted as read."""
         asked = {
             "business_id": self._business, "video_id": video, "max_count": str(COMMENTS), "sort_field": "create_time",
             "sort_order": "desc", **({"comment_id": parent} if parent else {"status": "ALL"}),
@@ -260,7 +301,7 @@ class TiktokReader:
         except RefusedError as error:
             # A video or a comment that is gone must not hold up the others.
             self._log.info("%s %s: %s: %s", PLATFORM, self._reading.account.id, video, error)
-            return Page()
+            return None
 
     async def _tell(self, page: Page, begin: datetime) -> None:
         for where, why in page.problems[:MOST_TOLD]:

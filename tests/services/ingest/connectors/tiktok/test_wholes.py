@@ -1,0 +1,205 @@
+"""A video counts as read only where all of it was; and a look that breaks off goes on where it was."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from rapport.contracts.cursors import thing_key
+from rapport.contracts.events import Account
+from services.ingest.connectors.tiktok import reader
+from services.ingest.connectors.tiktok.reader import COMMENT_PAGES, COMMENTS, REPLY_PAGES, Pushing, TiktokReader
+from services.ingest.hooks.delivery import Watched
+from services.ingest.polling.api import LimitedError, RefusedError
+from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
+
+pytestmark = pytest.mark.anyio
+OWN = "-000business"
+
+
+class _Pushing(Pushing):
+    def __init__(self) -> None:
+        pass
+
+    async def is_there(self) -> bool:
+        return True
+
+
+@dataclass
+class Tiktok:
+    """Videos with their comments, newest first: the id and when it was written; and the answers to each."""
+
+    videos: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
+    answers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    """The videos and the comments below which nothing may be asked for."""
+    left: int = 100_000
+    """How many requests are allowed."""
+    made: float = 1_600_000_000
+    """When the videos were."""
+
+    def answer(self, path: str, asked: Mapping[str, str]) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise LimitedError(60.0)
+        below = asked.get("comment_id") or asked.get("video_id")
+        if below in self.refused:
+            raise RefusedError("it is not there")
+        if path.endswith("video/list/"):
+            return _page("videos", [self._video(each) for each in self.videos], asked)
+        if path.endswith("reply/list/"):
+            return _page("comments", [self._comment(*each) for each in self.answers.get(str(below), [])], asked)
+        return _page("comments", [self._comment(*each) for each in self.videos[str(below)]], asked)
+
+    def _video(self, video: str) -> dict[str, Any]:
+        many = sum(1 + len(self.answers.get(comment, [])) for comment, _ in self.videos[video])
+        return {"item_id": video, "create_time": self.made, "comments": many}
+
+    def _comment(self, id: str, at: datetime) -> dict[str, Any]:
+        return {
+            "comment_id": id, "unique_identifier": "+ada", "create_time": at.timestamp(), "text": id,
+            "replies": len(self.answers.get(id, [])),
+        }  # fmt: skip
+
+
+def _page(name: str, every: list[dict[str, Any]], asked: Mapping[str, str]) -> bytes:
+    start = int(asked.get("cursor", 0))
+    end = start + int(asked["max_count"])
+    data = {name: every[start:end], "cursor": end, "has_more": end < len(every)}
+    return json.dumps({"code": 0, "message": "OK", "data": data}).encode()
+
+
+class World:
+    """One account that was connected a year ago, and its reader."""
+
+    def __init__(self) -> None:
+        self.now = Clock()
+        self.tiktok = Tiktok()
+        self.api = Answers(self.tiktok.answer)
+        account = Account(
+            id="account", platform="tiktok", handle="Roastery", connected_at=self.now() - timedelta(days=365),
+            door_secrets=("secret",), connection={"business": OWN, "identifier": "+ZMroastery", "token": "t"},
+        )  # fmt: skip
+        self.kept = Kept(account, self.now)
+        watched = Watched("brand", account, OWN, frozenset([OWN]))
+        self.reader = TiktokReader(account, self.kept, lambda: watched, self.api, _Pushing(), shared(self.now))
+
+    def comments(self, name: str, many: int, ago: timedelta = timedelta()) -> list[tuple[str, datetime]]:
+        """Newest first, a second apart."""
+        return [(f"{name}-{number}", self.now() - ago - timedelta(seconds=number)) for number in range(many)]
+
+    def noted(self, thing: str) -> bool:
+        return thing_key("account", thing) in self.kept.cursors
+
+    def told(self) -> list[str]:
+        return [one.object.id for one in self.kept.told]
+
+
+async def _read_once(world: World, video: str = "v") -> None:
+    """The video is known, and an hour goes by."""
+    world.tiktok.videos[video] = world.comments("known", 1)
+    await world.reader.read()
+    world.now.at += timedelta(hours=1)
+    world.kept.told.clear()
+
+
+async def test_all_that_is_new_below_a_video_is_read_however_many_pages_that_is() -> None:
+    world = World()
+    await _read_once(world)
+    many = (COMMENT_PAGES + 5) * COMMENTS
+    world.tiktok.videos["v"] = world.comments("new", many) + world.tiktok.videos["v"]
+    await world.reader.read()
+    assert len(world.told()) == many
+
+
+async def test_all_new_answers_to_a_comment_are_read_however_many_pages_that_is() -> None:
+    world = World()
+    await _read_once(world)
+    many = (REPLY_PAGES + 5) * COMMENTS
+    world.tiktok.answers["known-0"] = world.comments("answer", many)
+    await world.reader.read()
+    assert len(world.told()) == many
+
+
+async def test_what_was_read_before_is_looked_through_for_some_pages_only() -> None:
+    world = World()
+    world.tiktok.videos["v"] = world.comments("known", (COMMENT_PAGES + 9) * COMMENTS, timedelta(minutes=10))
+    await world.reader.read()
+    world.now.at += timedelta(hours=1)
+    world.tiktok.videos["v"] = world.comments("new", 1) + world.tiktok.videos["v"]
+    before = world.api.count("comment/list/")
+    await world.reader.read()
+    # The first page has what is new, and counts for itself.
+    assert world.api.count("comment/list/") - before == COMMENT_PAGES + 1
+    assert world.told()[-1] == "new-0"
+
+
+@pytest.mark.parametrize("below", ["comments", "answers"])
+async def test_more_than_can_be_read_at_once_is_said_and_the_video_is_not_noted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, below: str
+) -> None:
+    monkeypatch.setattr(reader, "MOST_PAGES", 2)
+    world = World()
+    if below == "comments":
+        world.tiktok.videos["v"] = world.comments("new", 3 * COMMENTS)
+    else:
+        world.tiktok.videos["v"] = world.comments("new", 1)
+        world.tiktok.answers["new-0"] = world.comments("answer", 3 * COMMENTS)
+    with caplog.at_level(logging.ERROR):
+        await world.reader.read()
+    assert f"more than {2 * COMMENTS} new {below}" in caplog.text
+    assert not world.noted("v/comments")
+    assert not world.noted("new-0/replies")
+
+
+@pytest.mark.parametrize("gone", ["v", "new-0"])
+async def test_what_tiktok_does_not_give_is_not_noted_as_read_and_holds_up_no_other(gone: str) -> None:
+    world = World()
+    world.tiktok.videos["v"] = world.comments("new", 1)
+    world.tiktok.answers["new-0"] = world.comments("answer", 1)
+    world.tiktok.videos["other"] = world.comments("other", 1)
+    world.tiktok.refused.add(gone)
+    await world.reader.read()
+    assert "other-0" in world.told()
+    assert world.noted("other/comments")
+    assert not world.noted("v/comments")
+    world.tiktok.refused.clear()
+    await world.reader.read()
+    assert sorted(world.told()) == ["answer-0", "new-0", "other-0"]
+    assert world.noted("v/comments")
+
+
+async def test_a_look_that_a_limit_breaks_off_goes_on_with_the_videos_that_are_left() -> None:
+    world = World()
+    world.tiktok.made = world.now().timestamp()  # so each look asks for the comments below all of them
+    world.tiktok.videos = {f"v{number}": world.comments(f"v{number}", 1) for number in range(10)}
+    for _ in range(5):
+        world.tiktok.left = 4
+        try:
+            await world.reader.read()
+        except LimitedError:
+            continue
+        break
+    else:
+        pytest.fail("the look never came to its end")
+    assert sorted(world.told()) == sorted(f"v{number}-0" for number in range(10))
+    world.tiktok.left = 100_000
+    before = world.api.count("comment/list/")
+    world.tiktok.videos["v3"] = world.comments("late", 1) + world.tiktok.videos["v3"]
+    await world.reader.read()
+    assert world.api.count("comment/list/") > before, "a new look is at all of them again"
+
+
+async def test_where_nothing_is_remembered_of_a_video_any_more_what_is_old_is_not_told_again() -> None:
+    world = World()
+    world.tiktok.videos["v"] = [
+        *world.comments("new", 1),
+        *world.comments("month", 1, timedelta(days=29)),
+        *world.comments("old", 1, timedelta(days=31)),
+    ]
+    await world.reader.read()
+    assert sorted(world.told()) == ["month-0", "new-0"]
