@@ -241,7 +241,10 @@ class LinkedInReader:
         self._told.keep(fresh)
 
     async def _check(self, now: datetime) -> None:
-        """Whether the page is subscribed to our webhook, where it is known as whom that has to be asked."""
+        """Whether the page is subscribed to our webhook, where it is known as whom that has to be asked.
+
+        Everything has been read by now, and what goes wrong here changes nothing of that.
+        """
         if not (self._application and self._member):
             return
         if self._checked_at is not None and now - self._checked_at < CHECKED_EVERY:
@@ -256,8 +259,14 @@ class LinkedInReader:
             found = decode(body, _Subscription)
         except RefusedError:
             found = _Subscription()
-        except UnreadableError as error:
-            raise AwayError(f"LinkedIn's subscription cannot be read: {error}") from None
+        except AttentionError as error:
+            raise AttentionError(
+                f"LinkedIn does not say whether it still pushes to Rapport: {error}", complete=True
+            ) from None
+        except (AwayError, LimitedError, UnreadableError) as error:
+            why = str(error) or type(error).__name__
+            self._log.warning("%s %s: its subscription was not looked at: %s", PLATFORM, self._reading.account.id, why)
+            return
         ended = found.expires_at is not None and found.expires_at / 1000 < now.timestamp()
         if not found.webhook or ended:
             how = "has ended" if ended else "is gone"
