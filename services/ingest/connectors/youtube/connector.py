@@ -9,6 +9,7 @@ Source: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/d
 …/docs/playlistItems/list, …/docs/channels/list and …/docs/errors
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -39,6 +40,7 @@ from services.ingest.polling.api import Api, AttentionError, AwayError, LimitedE
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.quota import SOONEST_SECONDS, Quota
 from services.ingest.polling.reading import Reading
+from services.ingest.polling.told import Told
 
 DAY_BEGINS_IN = "America/Los_Angeles"
 PAGE = 100
@@ -51,6 +53,8 @@ DEEP, NEWEST, UPLOADS = "deep", "newest", "uploads"
 UPLOADS_PAGE = 50
 UPLOADS_PAGES = 5
 UPLOADS_EVERY = timedelta(minutes=15)
+UPLOADS_LATE = timedelta(hours=1)
+"""How much later than others a video may be listed that was published before them."""
 READINGS_PER_UPLOADS = 8
 """A look at the uploads costs a unit, as a reading of the comments does: it may cost an eighth as many."""
 ANSWERED_SECONDS = 20.0
@@ -157,6 +161,8 @@ class YoutubeReader:
         self._log = shared.log
         self._cost = 0
         self._playlist: str | None = None
+        self._told = Told()
+        """The uploads."""
         self._uploads_at: datetime | None = None
 
     @property
@@ -189,7 +195,13 @@ class YoutubeReader:
         if deep:
             await self._reading.found([], [], [], f"{DEEP}@{self._channel}", now.isoformat())
         if self._uploads_due(now):
-            await self._uploads()
+            try:
+                await self._uploads()
+            except (RefusedError, AttentionError, AwayError) as error:
+                # The comments have been read, and those are what somebody waits for.
+                level = logging.INFO if isinstance(error, RefusedError) else logging.WARNING
+                account = self._reading.account.id
+                self._log.log(level, "%s %s: its uploads are not read: %s", PLATFORM, account, error)
             self._uploads_at = now
 
     def _uploads_due(self, now: datetime) -> bool:
@@ -201,29 +213,28 @@ class YoutubeReader:
         since = _time(self._reading.position(list_))
         token: str | None = None
         newest = since
-        try:
-            if self._playlist is None:
-                body = await self._ask(_CHANNELS, {"part": "contentDetails", "id": self._channel})
-                self._playlist = _readable(_CHANNELS, partial(uploads_of, body))
-            if self._playlist is None:
-                return
-            for _ in range(UPLOADS_PAGES):
-                asked = {
-                    "part": "snippet,contentDetails", "playlistId": self._playlist, "maxResults": str(UPLOADS_PAGE),
-                    **({"pageToken": token} if token else {}),
-                }  # fmt: skip
-                body = await self._ask(_PLAYLIST, asked)
-                page = _readable(_PLAYLIST, partial(uploads, body, self._watched(), since, self._now()))
-                await self._found([page], [])
-                told = [one.occurred_at for one in page.interactions]
-                newest = max([*told, *([newest] if newest else [])], default=None)
-                token = page.next
-                # At first one page will do: what is older says nothing of today's mix.
-                if token is None or since is None or not page.interactions:
-                    break
-        except RefusedError as error:
-            self._log.info("%s %s: %s", PLATFORM, self._reading.account.id, error)
+        if self._playlist is None:
+            body = await self._ask(_CHANNELS, {"part": "contentDetails", "id": self._channel})
+            self._playlist = _readable(_CHANNELS, partial(uploads_of, body))
+        if self._playlist is None:
             return
+        begin = since - UPLOADS_LATE if since is not None else None
+        for _ in range(UPLOADS_PAGES):
+            asked = {
+                "part": "snippet,contentDetails", "playlistId": self._playlist, "maxResults": str(UPLOADS_PAGE),
+                **({"pageToken": token} if token else {}),
+            }  # fmt: skip
+            body = await self._ask(_PLAYLIST, asked)
+            page = _readable(_PLAYLIST, partial(uploads, body, self._watched(), begin, self._now()))
+            newest = max([*(one.occurred_at for one in page.interactions), *([newest] if newest else [])], default=None)
+            # At first one page will do: what is older says nothing of today's mix.
+            last = page.next is None or since is None or not page.interactions
+            page.interactions = self._told.fresh(page.interactions)
+            await self._found([page], [])
+            self._told.keep(page.interactions)
+            token = page.next
+            if last:
+                break
         if newest is not None and newest != since:
             await self._reading.found([], [], [], list_, newest.isoformat())
 
