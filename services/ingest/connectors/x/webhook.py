@@ -197,7 +197,11 @@ class Webhook:
                 return
             # X takes whole minutes, none of them in the future. It begins a little earlier, because what is missing is
             # much the same for all accounts, and each time X sends again what happened to all of them.
-            first, last = max(_minute(since - SHARED), _minute(now - KEPT)), _minute(until) + MINUTE
+            oldest, first, last = _minute(now - KEPT), _minute(since - SHARED), _minute(until) + MINUTE
+            if found is not None and (now - found.asked_at).total_seconds() < 2 * REPLAYING_SECONDS:
+                # Another account still waits for that one, and would ask for its own time again in turn.
+                first, last = min(first, found.since), max(last, found.until)
+            first = max(first, oldest)
             if last > now:
                 raise LimitedError((last - now).total_seconds() + 1)
             assert self._id is not None

@@ -1,9 +1,11 @@
 """A reader of one account without a broker and without a network: what it told, and what it remembers."""
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from rapport.contracts.controls import FollowerAway
@@ -64,6 +66,14 @@ class Answers(Api):
         """See Api."""
         self.asked.append((path, dict(query or {})))
         return self._answer(path, query or {})
+
+    async def post(
+        self, path: str, content: bytes = b"", query: Mapping[str, str] | None = None, *,
+        kind: str = "application/x-www-form-urlencoded", method: str = "POST",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:  # fmt: skip
+        """See Api. What is sent counts as what is asked."""
+        return await self.get(path, {**(query or {}), **json.loads(content)})
 
     def count(self, part: str) -> int:
         """How many requests there were for paths with this in them."""
