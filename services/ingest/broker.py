@@ -134,7 +134,7 @@ class Broker:
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._waiting = 0
         self.failed_at = -math.inf
-        """When it was last not known that the broker has something, by the monotonic clock."""
+        """When it was last not known that the broker has something that was received, by the monotonic clock."""
         self._thread = threading.Thread(target=self._send_all, name="producer", daemon=True)
 
     def probe(self, name: str) -> Probe:
@@ -162,11 +162,15 @@ class Broker:
         try:
             offsets = await self._append(records, within)
         except NotAcknowledgedError as error:
-            self.failed_at = time.monotonic()
+            self.missed()
             _end(records, str(error))
             raise
         _end(records)
         return offsets
+
+    def missed(self) -> None:
+        """Notes that something was received that the broker does not have."""
+        self.failed_at = time.monotonic()
 
     async def _append(self, records: Sequence[Record | Tombstone], within: float) -> list[int]:
         if self._waiting + len(records) > WAITING_RECORDS:

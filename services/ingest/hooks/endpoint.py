@@ -39,6 +39,7 @@ class Hooks:
         """`hooks` by platform."""
         self._hooks = hooks
         self._directory = directory
+        self._broker = broker
         self._health = health
         self._now = now
         self._log = log
@@ -69,6 +70,8 @@ class Hooks:
             hook = self._hook(request)
             delivery = await self._received(hook, request)
         except ProblemError as problem:
+            if problem.status >= 500:
+                self._broker.missed()  # a platform may not send it again unless it is asked to
             metrics.DELIVERIES.labels(request.path_params["platform"], problem.slug).inc()
             return problem.response()
         metrics.DELIVERIES.labels(hook.platform, "accepted").inc()
