@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from pymongo.asynchronous.collection import AsyncCollection
 
+from rapport.contracts.topics import CONVERSATIONS
 from services.api.listening.documents import (
     AccountStateDocument,
     ArrivedDocument,
@@ -70,4 +71,6 @@ class Listening:
 
     async def horizon(self) -> datetime | None:
         """Up to where the views have what was received, by the partition that is farthest behind."""
-        return min([each["at"] async for each in self._horizons.find().sort("_id")], default=None)
+        # After a change of their number, those that are gone stand still.
+        there = self._horizons.find({"_id": {"$lt": CONVERSATIONS.partitions}}).sort("_id")
+        return min([each["at"] async for each in there], default=None)

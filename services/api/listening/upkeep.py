@@ -97,11 +97,16 @@ def _judged(run: TaskRun, document: RhythmDocument, account: AccountDocument | N
     if account is None or account.get("disconnected_at") is not None or zone is None:
         return found
     if is_asked(account):
+        # Without a state nobody asks it, for want of what the installation needs for that: then it is only pushed.
         state = known.states.get(document["_id"])
-        checked_at = state["checked_at"] if state else None
-        if checked_at is None:
-            return {**found, "look_at": run.now + LOOKED_AGAIN}
-        until = min(until, checked_at)
+        if state is not None:
+            checked_at = state["checked_at"]
+            if checked_at is None:
+                return {**found, "look_at": run.now + LOOKED_AGAIN}
+            until = min(until, checked_at)
+    if known.until < rhythm.learned_until(last_at):
+        # The views are being filled from the log: half of a past would be learned, and kept.
+        return {**found, "look_at": run.now + LOOKED_AGAIN}
     learned = document.get("learned")
     if learned is None or learned["until"] != rhythm.learned_until(last_at) or learned["zone"] != zone:
         learned = found["learned"] = _learn(run.database, document["_id"], last_at, known.heard, zone)

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from pymongo.database import Database
 
 from rapport.contracts.events import Interaction
+from rapport.contracts.topics import CONVERSATIONS
 from rapport.kit import mongo
 from rapport.kit.mongo import Document
 from rapport.local.servers.stack import Running
@@ -184,6 +185,41 @@ def test_an_account_that_is_asked_is_judged_by_its_last_reading(api: Served, vie
     # What is known to be wrong comes first.
     views["account_states"].update_one({"_id": account}, {"$set": {"state": "attention", "why": "no token"}})
     assert standing(api, views, brand, account)["state"] == "attention"
+
+
+def test_an_account_with_a_token_that_nobody_asks_is_judged_as_one_that_is_pushed(
+    api: Served, views: Database[Document]
+) -> None:
+    """X where ingest has no bearer token: its state is never written."""
+    brand, account = connect(api, "x", connection={"user": "7", "token": "secret"})
+    told(views, weeks(brand, account))
+    listened(views, NOW - timedelta(weeks=9), NOW)
+    judged(views, NOW)
+    assert arrivals(views, account)["rhythm"][0]["quiet"]
+
+
+def test_half_of_a_past_is_not_learned_while_the_views_are_filled(api: Served, views: Database[Document]) -> None:
+    brand, account = connect(api)
+    story = weeks(brand, account)
+    told(views, [*story[: len(story) // 3], story[-1]])
+    listened(views, NOW - timedelta(weeks=9), LAST - timedelta(days=30))
+    judged(views, NOW)
+    assert "learned" not in arrivals(views, account)["rhythm"][0]
+    told(views, story)
+    listened(views, NOW - timedelta(weeks=9), NOW)
+    judged(views, NOW + timedelta(minutes=10))
+    assert standing(api, views, brand, account)["state"] == "quiet"
+    assert arrivals(views, account)["rhythm"][0]["learned"]["per_hour"] is not None
+
+
+def test_partitions_that_are_gone_hold_nothing_up(api: Served, views: Database[Document]) -> None:
+    brand, account = connect(api)
+    told(views, weeks(brand, account))
+    listened(views, NOW - timedelta(weeks=9), NOW)
+    views["horizons"].insert_one({"_id": CONVERSATIONS.partitions, "at": NOW - timedelta(days=40)})
+    judged(views, NOW)
+    found = standing(api, views, brand, account)
+    assert (found["state"], found["found_last_day"]) == ("quiet", 30)
 
 
 def test_a_connection_that_came_later_ends_it(api: Served, views: Database[Document]) -> None:
