@@ -50,8 +50,8 @@ def test_on_the_same_day_it_is_the_same_charge_and_on_the_next_another() -> None
     (unnamed,) = read(event(event_uuid=None), lambda _: (), OBSERVED_AT).charges
     (same,) = read(event(event_uuid=None), lambda _: (), OBSERVED_AT).charges
     assert unnamed.id == same.id
-    again = json.dumps({**json.loads(event(event_uuid=None)), "meta": {"replay": True}}).encode()
-    (replayed,) = read(again, lambda _: (), OBSERVED_AT).charges
+    sent_again = json.dumps({**json.loads(event(event_uuid=None)), "meta": {"replay": True}}).encode()
+    (replayed,) = read(sent_again, lambda _: (), OBSERVED_AT).charges
     assert replayed.id == unnamed.id, "that it is sent again makes it no other event"
     (another,) = read(event(event_uuid=None, payload={"bio": "new"}), lambda _: (), OBSERVED_AT).charges
     assert another.id != unnamed.id
