@@ -11,6 +11,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
 
+from rapport.domain.figures import noun
+
 CHARGING = ("x",)
 """The platforms that charge."""
 READ_ON = date(2026, 11, 29)
@@ -139,15 +141,15 @@ def expected(known: Known, prices: Prices) -> Expected | None:
     spoken = sum(history.get(kind, 0) for kind in ("comment", "mention"))
     if known.mentions is not None:
         mentions = known.mentions, known.mentions
-        assumes = [f"{known.mentions:,} replies and mentions in a month, as you said"]
+        assumes = [f"in a month {_many(known.mentions, 'reply or mention', 'replies and mentions')}, as you said"]
     elif known.followers is not None:
         mentions = _times(known.followers, _MENTIONS_OF_FOLLOWERS)
-        assumes = [f"{known.followers:,} followers, of whom 0.1 to 2 in 100 write in a month"]
+        assumes = [f"{_many(known.followers, 'follower', 'followers')}, of whom 0.1 to 2 in 100 write in a month"]
     elif spoken:
         mentions = _times(spoken, (_X_OF_HISTORY, Decimal(1)))
         assumes = [
-            f"the brand had {spoken:,} comments and mentions on its other accounts in the last 30 days; on X it has "
-            "between a quarter of that and as many"
+            f"the brand had {_many(spoken, 'comment or mention', 'comments and mentions')} on its other accounts in "
+            "the last 30 days; on X it has between a quarter of that and as many"
         ]
     else:
         return None
@@ -163,7 +165,7 @@ def expected(known: Known, prices: Prices) -> Expected | None:
     assumes += [
         "X tells most replies twice, as a reply and as a mention",
         "2 to 20 likes, and 0.2 to 2 reposts and quotes, for each reply or mention",
-        f"{posts[0]:,} to {posts[1]:,} posts of the brand's own, and an answer to at most each reply and mention",
+        f"{_span(posts)} of the brand's own, and an answer to at most each reply and mention",
         "every event of the account is subscribed to; each that is not costs nothing",
     ]
     parts = tuple(
@@ -180,6 +182,15 @@ def expected(known: Known, prices: Prices) -> Expected | None:
     )
     low, high = sum((part.low for part in parts), Decimal(0)), sum((part.high for part in parts), Decimal(0))
     return Expected(low, high, parts, tuple(assumes))
+
+
+def _many(count: int, one: str, many: str) -> str:
+    return f"{count:,} {noun(count, one, many)}"
+
+
+def _span(posts: tuple[int, int]) -> str:
+    least, most = posts
+    return _many(most, "post", "posts") if least == most else f"{least:,} to {most:,} posts"
 
 
 def _times(count: int, shares: tuple[Decimal, Decimal]) -> tuple[int, int]:

@@ -50,7 +50,7 @@ def test_what_a_person_knows_of_the_account_comes_before_what_the_brand_had_else
     assert by_mentions is not None
     assert by_followers is not None
     assert by_history is not None
-    assert by_mentions.assumes[0].startswith("300 replies")
+    assert by_mentions.assumes[0].startswith("in a month 300 replies")
     assert by_followers.assumes[0].startswith("10,000 followers")
     assert "420 comments and mentions" in by_history.assumes[0]
     replies = by_mentions.parts[0]
