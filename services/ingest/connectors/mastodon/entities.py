@@ -102,7 +102,7 @@ class Status(Struct, kw_only=True):
         quote = readable(self.quote, _Quote) or _Quote()
         whole = quote.quoted_status or _Quoted()
         thing, author = whole.id or quote.quoted_status_id, whole.account.id if whole.account else None
-        return str(thing) if thing else None, str(author) if author else None
+        return _short(thing), _short(author)
 
     @property
     def shown(self) -> tuple[str | None, tuple[Medium, ...]]:
@@ -131,6 +131,11 @@ def readable(raw: Raw, shape: type[T]) -> T | None:
         return decode(raw, shape)
     except UnreadableError:
         return None
+
+
+def _short(found: Id | None) -> str | None:
+    """An id; None where there is none, or none that can be: what somebody says beside it counts all the same."""
+    return str(found) if found and len(str(found)) <= LONGEST_ID else None
 
 
 def bare_id(found: Id | None, what: str) -> str:

@@ -195,6 +195,15 @@ def _can_be_taken(page: Page) -> None:
     assert {noted.status for noted in page.noted} <= told
 
 
+def test_a_quoted_status_whose_id_is_too_long_costs_nobody_the_comment_that_quotes_it() -> None:
+    body = items("quote")
+    place = next(each for each in places(body[0]) if each[-3:] == ("quote", "quoted_status", "id"))
+    page = read("quote", json.dumps([changed(body[0], place, "9" * 600), *body[1:]]).encode(), lambda _: None)
+    assert page.interactions
+    assert page.unread == 0
+    _can_be_taken(page)
+
+
 @pytest.mark.parametrize("name", [name for name in PAGES if FILES[name]["body"]])
 @given(data=st.data())
 @settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
