@@ -127,7 +127,7 @@ def test_what_may_be_expected_follows_from_what_is_said_or_from_the_brands_other
     assert (nothing["low"], nothing["parts"]) == (None, [])
     said = api.client.get(where, params={"mentions": 300}).json()
     assert 1.5 < said["low"] < said["high"]
-    assert said["assumes"][0].startswith("300 replies")
+    assert said["assumes"][0].startswith("in a month 300 replies")
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     views["hourly"].insert_many(
         {
