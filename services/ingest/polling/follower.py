@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rapport.kit import backoff
 from rapport.kit.broker.producer import NotAcknowledgedError
@@ -35,21 +35,22 @@ class Reader(Protocol):
 
     @property
     def every_seconds(self) -> float:
-        """How often it is asked while no stream is open."""
-
-    @property
-    def repair_seconds(self) -> float:
-        """How often it is asked while one is."""
-
-    @property
-    def streams(self) -> bool:
-        """Whether the platform has a stream."""
+        """How often it is asked; where the platform has a stream, while none is open."""
 
     async def itself(self) -> str:
         """The platform's id of the account, as interactions name it. Raises AttentionError, LimitedError, AwayError."""
 
     async def read(self) -> None:
         """Reads all that is new, to the end. Raises as `itself`, and LostError and NotAcknowledgedError."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """What a Reader does besides where its platform has a stream."""
+
+    @property
+    def repair_seconds(self) -> float:
+        """How often it is asked while a stream is open."""
 
     def stream(self) -> AsyncIterator[None]:
         """Takes what a stream brings, until it breaks; yields once it is open. Raises as `read`."""
@@ -70,6 +71,7 @@ class Follower:
         self._brand = brand
         self._reading = reading
         self._reader = reader
+        self._streaming = reader if isinstance(reader, Streaming) else None
         self._ready = ready
         self._log = log
         self._sooner = asyncio.Event()
@@ -82,8 +84,8 @@ class Follower:
         self._late_at = 0.0
         """When it will have been too long since it was read to its end, by the monotonic clock."""
         self._tasks = [asyncio.create_task(self._ask())]
-        if reader.streams:
-            self._tasks.append(asyncio.create_task(self._listen()))
+        if self._streaming is not None:
+            self._tasks.append(asyncio.create_task(self._listen(self._streaming)))
 
     @property
     def state(self) -> str:
@@ -136,7 +138,8 @@ class Follower:
                 self._checked_at = at
             if error is None:
                 delays = _delays()
-                delay = self._reader.repair_seconds if self._open else self._reader.every_seconds
+                open_ = self._streaming if self._open else None
+                delay = self._reader.every_seconds if open_ is None else open_.repair_seconds
                 delay *= random.uniform(0.9, 1.1)  # noqa: S311 - so that accounts do not ask at the same moment
                 self._late_at = time.monotonic() + delay + LATE_SECONDS
             elif isinstance(error, LimitedError):
@@ -179,14 +182,14 @@ class Follower:
         except (LostError, NotAcknowledgedError) as failure:
             self._log.debug("the state of %s was not written: %r", account.id, failure)
 
-    async def _listen(self) -> None:
+    async def _listen(self, reader: Streaming) -> None:
         delays = _delays()
         while not self._reading.lost():
             if not self._known or not self._reading.allowed():
                 await asyncio.sleep(UNALLOWED_SECONDS)
                 continue
             began = time.monotonic()
-            why = await self._attempt()
+            why = await self._attempt(reader)
             if self._open:
                 self._open = False
                 self._reading.streaming(None)
@@ -197,9 +200,9 @@ class Follower:
             self._log.info("account %s: %s; its stream is opened again in %.0f s", self._reading.account.id, why, delay)
             await asyncio.sleep(delay)
 
-    async def _attempt(self) -> str:
+    async def _attempt(self, reader: Streaming) -> str:
         try:
-            async with contextlib.aclosing(self._reader.stream()) as stream:  # type: ignore[type-var]
+            async with contextlib.aclosing(reader.stream()) as stream:  # type: ignore[type-var]
                 async for _ in stream:
                     if not self._open:
                         self._open = True

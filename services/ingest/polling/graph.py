@@ -27,7 +27,7 @@ from services.ingest.polling.api import (
     TooMuchError,
     Turns,
 )
-from services.ingest.polling.looks import CLOCKS
+from services.ingest.polling.told import CLOCKS
 from services.ingest.polling.usage import Usage
 
 ANSWERED_SECONDS = 20.0

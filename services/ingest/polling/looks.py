@@ -5,16 +5,15 @@ A look at a list begins where the last complete one began, a little earlier. Wha
 
 import logging
 from collections.abc import Container, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from rapport.contracts.cursors import Remembered
 from services.ingest import metrics
 from services.ingest.hooks.delivery import Delivery
 from services.ingest.hooks.meta_pages import Post
 from services.ingest.polling.reading import Reading
+from services.ingest.polling.told import CLOCKS
 
-CLOCKS = timedelta(minutes=5)
-"""How much earlier a look begins: the platform's clock may be behind ours, and a list may show things late."""
 LATE = timedelta(hours=6)
 """Below a post that has changed, what is this much older than the last look is told as well, if it was not before: it
 was held back, or shown late."""
@@ -57,12 +56,8 @@ class Looks:
 
     def since(self, list_: str) -> datetime:
         """From when on a list has to be looked at: not from before the account was connected, or connected again."""
-        found, connected_at = self._reading.position(list_), self._reading.account.connected_at
-        try:
-            at = max(connected_at, datetime.fromisoformat(found).astimezone(UTC)) if found else connected_at
-        except (ValueError, OverflowError):
-            at = connected_at
-        return at - CLOCKS
+        connected_at = self._reading.account.connected_at
+        return max(connected_at, self._reading.read_to(list_) or connected_at) - CLOCKS
 
     async def done(self, list_: str, at: datetime) -> None:
         """A list has been looked at to its end; the look began at `at`. Raises as `Reading.found`."""

@@ -1,8 +1,9 @@
 """One account that is read under a lease: what is remembered of it, and how what it brings gets into the log."""
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rapport.contracts.controls import FollowerAway
@@ -10,10 +11,13 @@ from rapport.contracts.cursors import AccountState, Cursor, Position, Remembered
 from rapport.contracts.events import Account, Interaction
 from services.ingest import metrics
 from services.ingest.connectors.intake import Intake
+from services.ingest.hooks.delivery import Delivery
 from services.ingest.leases.leases import Lease, Leases, LostError
 from services.ingest.polling.api import AwayError
 
 ITSELF = "itself"
+MOST_TOLD = 5
+"""Problems of an answer in the log; all are counted."""
 MOST_STREAMED = 2_000
 """How many of the newest interactions of a stream are known by id, to tell what it left out."""
 
@@ -56,6 +60,14 @@ class Reading:
         found = self._get(position_key(self.account.id, list_))
         return found.position if isinstance(found, Position) else None
 
+    def read_to(self, list_: str) -> datetime | None:
+        """Until when a list has been read, of those whose position is a time; None where that is not known."""
+        found = self.position(list_)
+        try:
+            return datetime.fromisoformat(found).astimezone(UTC) if found else None
+        except (ValueError, OverflowError):
+            return None
+
     def itself(self) -> str | None:
         """The account's own id on the platform, as it was last known."""
         try:
@@ -80,6 +92,13 @@ class Reading:
         except sqlite3.Error:
             return None
         return found if isinstance(found, AccountState) else None
+
+    def tell_skipped(self, found: Delivery, log: logging.Logger) -> None:
+        """Logs what cannot be read of what came, and counts it."""
+        for where, why in found.problems[:MOST_TOLD]:
+            log.error("%s %s: %s is skipped: %s", self.account.platform, self.account.id, where, why)
+        if found.unread:
+            metrics.REJECTED.labels(self.account.platform, "change").inc(found.unread)
 
     def streaming(self, since: datetime | None) -> None:
         """Notes since when a stream brings what happens; None while none is open."""

@@ -5,9 +5,10 @@ optional: where it is missing they are left out for a day, and their positions s
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.ingest.hooks.delivery import Delivery, Watched
@@ -53,11 +54,8 @@ class PostList(NamedTuple):
     """Whether the posts themselves are told."""
 
 
-class RepairingReader:
+class RepairingReader(ABC):
     """A Reader, but for the lists that a platform has."""
-
-    streams = False
-    repair_seconds = EVERY_SECONDS
 
     def __init__(
         self,
@@ -89,13 +87,9 @@ class RepairingReader:
         """See Reader."""
         return self._id
 
-    def stream(self) -> AsyncIterator[None]:
-        """See Reader: there is none."""
-        raise NotImplementedError
-
+    @abstractmethod
     def lists(self) -> Sequence[Listed]:
         """The account's lists, the most important first."""
-        raise NotImplementedError
 
     async def unsubscribed(self) -> str | None:
         """What to do where the platform pushes nothing of this account; None where it does, or does not say."""
@@ -122,12 +116,12 @@ class RepairingReader:
         if failure is not None:
             raise failure
 
+    @abstractmethod
     async def comments(self, post: Post, below: str, since: datetime, last: datetime) -> None:
         """Tells what was written below a post of the list `below` since then. Raises as `read`, and UnseenError.
 
         `last` is since when the list has to be looked at: what is older may have been told before.
         """
-        raise NotImplementedError
 
     async def look_at_posts(self, its: PostList, since: datetime, at: datetime) -> None:
         """Looks at a list of posts: tells them, and the comments of those that changed, the latest first."""
@@ -217,16 +211,9 @@ class RepairingReader:
         return f"{list_}@{self._id}"
 
     def _is_deep(self, now: datetime) -> bool:
-        found = self._reading.position(self._named(DEEP))
+        found = self._reading.read_to(self._named(DEEP))
         first = self.lists()[0].name
-        try:
-            return (
-                found is None
-                or now - datetime.fromisoformat(found).astimezone(UTC) > DEEP_EVERY
-                or now - self._looks.since(self._named(first)) > OUTAGE
-            )
-        except (ValueError, OverflowError):
-            return True
+        return found is None or now - found > DEEP_EVERY or now - self._looks.since(self._named(first)) > OUTAGE
 
     async def _lacking(self, now: datetime) -> str | None:
         """What to do where the platform does not push. It is asked once a day, and each time until it does."""

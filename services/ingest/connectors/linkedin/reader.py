@@ -8,7 +8,7 @@ Source: https://learn.microsoft.com/en-us/linkedin/marketing/community-managemen
 and https://learn.microsoft.com/en-us/linkedin/shared/api-guide/concepts/rate-limits
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -18,7 +18,6 @@ from msgspec import Struct
 from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
 from rapport.kit.text import one_line
-from services.ingest import metrics
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.linkedin import PLATFORM, normalise
 from services.ingest.connectors.linkedin.settings import LinkedInSettings
@@ -55,8 +54,6 @@ OF_THE_HOST = 16
 """Requests under way at once: all pages are on one host."""
 ANSWERED_SECONDS = 20.0
 NOTIFICATIONS = "notifications"
-MOST_TOLD = 5
-"""Problems of a page in the log; all are counted."""
 _AGAIN = "open the client's accounts in Rapport and press “Connect again”"
 _LONGEST_SAID = 200
 
@@ -131,7 +128,7 @@ def refused(status: int, body: bytes, now: datetime) -> Exception | None:
 
 
 def _until_midnight(now: datetime) -> float:
-    """Seconds until limits begin anew, which they do at midnight in UTC."""
+    """Seconds until limits are reset, which happens at midnight in UTC."""
     midnight = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
     return max(1.0, (midnight - now).total_seconds())
 
@@ -140,8 +137,6 @@ class LinkedInReader:
     """A Reader."""
 
     every_seconds = EVERY_SECONDS
-    repair_seconds = EVERY_SECONDS
-    streams = False
 
     def __init__(
         self,
@@ -169,10 +164,6 @@ class LinkedInReader:
         """See Reader."""
         return self._organization
 
-    def stream(self) -> AsyncIterator[None]:
-        """See Reader: there is none."""
-        raise NotImplementedError
-
     async def read(self) -> None:
         """See Reader."""
         now = self._now()
@@ -187,18 +178,13 @@ class LinkedInReader:
         await self._check(now)
 
     def _since(self, list_: str, now: datetime) -> datetime:
-        found = self._reading.position(list_)
-        try:
-            read_to = datetime.fromisoformat(found).astimezone(UTC) if found else self._reading.account.connected_at
-        except (ValueError, OverflowError):
-            read_to = self._reading.account.connected_at
-        oldest = now - KEPT
-        if read_to < oldest and found:
+        read_to, oldest = self._reading.read_to(list_), now - KEPT
+        if read_to is not None and read_to < oldest:
             self._log.error(
                 "%s %s: what LinkedIn did not push between %s and %s cannot be asked for any more",
                 PLATFORM, self._reading.account.id, read_to.isoformat(), oldest.isoformat(),
             )  # fmt: skip
-        return max(oldest, read_to - CLOCKS)
+        return max(oldest, (read_to or self._reading.account.connected_at) - CLOCKS)
 
     async def _read_span(self, since: datetime, until: datetime) -> None:
         start, before = 0, b""
@@ -232,10 +218,7 @@ class LinkedInReader:
             raise AttentionError(f"LinkedIn does not know the page {self._organization}: {error}") from None
 
     async def _tell(self, delivery: Delivery) -> None:
-        for where, why in delivery.problems[:MOST_TOLD]:
-            self._log.error("%s %s: %s is skipped: %s", PLATFORM, self._reading.account.id, where, why)
-        if delivery.unread:
-            metrics.REJECTED.labels(PLATFORM, "change").inc(delivery.unread)
+        self._reading.tell_skipped(delivery, self._log)
         fresh = self._told.fresh(delivery.interactions)
         await self._reading.found(fresh, [], [], NOTIFICATIONS, None)
         self._told.keep(fresh)

@@ -10,7 +10,7 @@ https://docs.joinmastodon.org/api/rate-limits/
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -32,16 +32,13 @@ from services.ingest.leases.leases import Leases, LostError
 from services.ingest.polling.api import USER_AGENT, Api, AttentionError, AwayError, Budget, TooMuchError, Turns
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
+from services.ingest.polling.told import CLOCKS
 
 PAGE = 80
 """Notifications at once, the most that a server gives."""
 STATUSES_PAGE = 40
 FIRST_PAGES = 20
 """How far back a new account is read at most: 1,600 notifications, or until it was connected."""
-CLOCKS = timedelta(minutes=5)
-"""How much earlier than its connection a new account is read back to: a server cuts its times to milliseconds, and its
-clock may be behind ours.
-"""
 BUDGET = 270
 """Of the 300 requests in 15 minutes that a server allows a user. The rest is for the user's own app."""
 BUDGET_SECONDS = 900.0
@@ -51,8 +48,6 @@ CLOSED_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
 MOST_UNREADABLE = 100
 """Frames in a row, and then its stream is opened again."""
-MOST_TOLD = 5
-"""Problems of a page in the log; all are counted."""
 _SCHEMES = {"https": "wss", "http": "ws"}
 
 
@@ -115,7 +110,6 @@ class MastodonReader:
 
     every_seconds = 60.0
     repair_seconds = 300.0
-    streams = True
 
     def __init__(
         self,
@@ -212,7 +206,7 @@ class MastodonReader:
             self._log.error("%s %s: a frame is skipped: %s", PLATFORM, self._reading.account.id, error)
             return
         self._unreadable = 0
-        self._told(page)
+        self._reading.tell_skipped(page, self._log)
         while True:
             try:
                 await self._reading.took(page.interactions, page.away, self._things(page.noted))
@@ -251,6 +245,7 @@ class MastodonReader:
             begun.newest = begun.newest or page.newest
             same = page.oldest == begun.oldest
             begun.oldest = page.oldest
+            # A server cuts its times to milliseconds, and its clock may be behind ours.
             since = self._reading.account.connected_at - CLOCKS
             before = page.oldest_at is not None and page.oldest_at < since
             if page.oldest is None or same or before or last:
@@ -277,15 +272,9 @@ class MastodonReader:
         return page, page.count == 0 or page.count < min(most, largest)
 
     async def _found(self, its: "_List", page: Page, position: str | None) -> None:
-        self._told(page)
+        self._reading.tell_skipped(page, self._log)
         things = self._things(page.noted)
         await self._reading.found(page.interactions, page.away, things, its.name, position)
-
-    def _told(self, page: Page) -> None:
-        for where, why in page.problems[:MOST_TOLD]:
-            self._log.error("%s %s: %s is skipped: %s", PLATFORM, self._reading.account.id, where, why)
-        if page.unread:
-            metrics.REJECTED.labels(PLATFORM, "change").inc(page.unread)
 
     def _find(self, status: str) -> Noted | None:
         found = self._reading.remembered(f"{status}@{self._host}")

@@ -10,7 +10,7 @@ https://business-api.tiktok.com/portal/docs?id=1759978341579777 (webhooks)
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
@@ -19,7 +19,6 @@ from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Account
 from rapport.kit.config import listed as entries
 from rapport.kit.http.outgoing import GuardedHttp
-from services.ingest import metrics
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.tiktok import PLATFORM, listed
 from services.ingest.connectors.tiktok.answers import checked
@@ -53,8 +52,6 @@ BUDGET, BUDGET_SECONDS = 300, 600.0
 OF_THE_HOST = 16
 ANSWERED_SECONDS = 20.0
 COMMENTS_LIST, DEEP = "comments", "deep"
-MOST_TOLD = 5
-"""Problems of a page in the log; all are counted."""
 _API = "/open_api/v1.3/business"
 _AGAIN = "open the client's accounts in Rapport, press “Connect again”, and leave every permission switched on"
 
@@ -127,8 +124,6 @@ class TiktokReader:
     """A Reader."""
 
     every_seconds = EVERY_SECONDS
-    repair_seconds = EVERY_SECONDS
-    streams = False
 
     def __init__(
         self,
@@ -154,15 +149,11 @@ class TiktokReader:
         """See Reader."""
         return self._business
 
-    def stream(self) -> AsyncIterator[None]:
-        """See Reader: there is none."""
-        raise NotImplementedError
-
     async def read(self) -> None:
         """See Reader."""
         now = self._now()
         deep_list = f"{DEEP}@{self._business}"
-        deep_at = self._position(deep_list)
+        deep_at = self._reading.read_to(deep_list)
         deep = deep_at is None or now - deep_at > DEEP_EVERY
         cursor: str | None = None
         for _ in range(DEEP_PAGES if deep else PAGES):
@@ -191,13 +182,6 @@ class TiktokReader:
                 "TikTok; set it as docs/platforms.md#tiktok says. It is asked for comments meanwhile",
                 complete=True,
             )
-
-    def _position(self, list_: str) -> datetime | None:
-        found = self._reading.position(list_)
-        try:
-            return datetime.fromisoformat(found).astimezone(UTC) if found else None
-        except (ValueError, OverflowError):
-            return None
 
     async def _get(self, path: str, asked: Mapping[str, str], read: Callable[[bytes], Page]) -> Page:
         answer = await self._api.get(f"{_API}/{path}", asked)
@@ -304,10 +288,7 @@ class TiktokReader:
             return None
 
     async def _tell(self, page: Page, begin: datetime) -> None:
-        for where, why in page.problems[:MOST_TOLD]:
-            self._log.error("%s %s: %s is skipped: %s", PLATFORM, self._reading.account.id, where, why)
-        if page.unread:
-            metrics.REJECTED.labels(PLATFORM, "change").inc(page.unread)
+        self._reading.tell_skipped(page, self._log)
         new = {one.object.id for one in page.interactions if one.kind != "hide" and one.occurred_at >= begin}
         fresh = self._told.fresh(one for one in page.interactions if one.object.id in new)
         await self._reading.found(fresh, [], [], COMMENTS_LIST, None)

@@ -12,12 +12,11 @@ Source: https://docs.x.com/x-api/webhooks/introduction and https://docs.x.com/x-
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
-from services.ingest import metrics
 from services.ingest.broker import charge_record
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.x import PLATFORM
@@ -45,8 +44,6 @@ BUDGET, BUDGET_SECONDS = 150, 900.0
 ANSWERED_SECONDS = 20.0
 OF_THE_HOST = 16
 PUSHED, MENTIONS = "pushed", "mentions"
-MOST_TOLD = 5
-"""Problems of a page in the log; all are counted."""
 FIELDS = (
     "attachments,author_id,conversation_id,created_at,edit_history_tweet_ids,entities,in_reply_to_user_id,lang,"
     "note_tweet,referenced_tweets"
@@ -87,8 +84,6 @@ class XReader:
     """A Reader."""
 
     every_seconds = EVERY_SECONDS
-    repair_seconds = EVERY_SECONDS
-    streams = False
 
     def __init__(
         self,
@@ -122,10 +117,6 @@ class XReader:
         """See Reader."""
         return self._user
 
-    def stream(self) -> AsyncIterator[None]:
-        """See Reader: there is none."""
-        raise NotImplementedError
-
     async def read(self) -> None:
         """See Reader."""
         # Where anything of it fails, the next one has the time since the last good one sent again.
@@ -137,7 +128,8 @@ class XReader:
             self._valid = False
             raise
         now = self._now()
-        read_to = self._read_to()
+        # Until when everything is known to have been pushed; None for an account that has just been connected.
+        read_to = self._reading.read_to(self._list)
         if read_to is not None and (not self._valid or self._webhook.was_invalid(self._looked_at)):
             self._missed = min(read_to - EARLIER, now - KEPT + REPAIRED_WITHIN), now
         elif self._missed is None and read_to is not None and (not steady or now - read_to > GAP):
@@ -150,14 +142,6 @@ class XReader:
         self._missed, self._steady, self._began_at = None, True, began_at
         if lost:
             raise AttentionError(lost, complete=True)
-
-    def _read_to(self) -> datetime | None:
-        """Until when everything is known to have been pushed; None for an account that has just been connected."""
-        found = self._reading.position(self._list)
-        try:
-            return datetime.fromisoformat(found).astimezone(UTC) if found else None
-        except (ValueError, OverflowError):
-            return None
 
     async def _repair(self, since: datetime, until: datetime, now: datetime) -> str | None:
         """Has X send a span again, or reads the mentions in it. Says what cannot be had any more, in words."""
@@ -200,10 +184,7 @@ class XReader:
                 return
 
     async def _tell(self, page: Mentions) -> None:
-        for where, why in page.problems[:MOST_TOLD]:
-            self._log.error("%s %s: %s is skipped: %s", PLATFORM, self._account, where, why)
-        if page.unread:
-            metrics.REJECTED.labels(PLATFORM, "change").inc(page.unread)
+        self._reading.tell_skipped(page, self._log)
         await self._broker.append([charge_record(each) for each in page.charges])
         fresh = self._told.fresh(page.interactions)
         await self._reading.found(fresh, [], [], MENTIONS, None)

@@ -10,8 +10,8 @@ Source: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/d
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -38,7 +38,7 @@ from services.ingest.hooks.delivery import UnreadableError, Watched
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import Api, AttentionError, AwayError, LimitedError, RefusedError, Turns
 from services.ingest.polling.polled import Polled
-from services.ingest.polling.quota import SOONEST_SECONDS, Quota
+from services.ingest.polling.quota import Quota
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.told import Told
 
@@ -139,9 +139,6 @@ def refused(status: int, body: bytes) -> Exception | None:
 class YoutubeReader:
     """A Reader."""
 
-    streams = False
-    repair_seconds = SOONEST_SECONDS
-
     def __init__(
         self,
         account: Account,
@@ -176,10 +173,6 @@ class YoutubeReader:
             raise AttentionError("ingest has no RAPPORT_YOUTUBE_KEY")
         return self._channel
 
-    def stream(self) -> AsyncIterator[None]:
-        """See Reader: there is none."""
-        raise NotImplementedError
-
     async def read(self) -> None:
         """See Reader."""
         self._cost = 0
@@ -210,7 +203,7 @@ class YoutubeReader:
 
     async def _uploads(self) -> None:
         list_ = f"{UPLOADS}@{self._channel}"
-        since = _time(self._reading.position(list_))
+        since = self._reading.read_to(list_)
         token: str | None = None
         newest = since
         if self._playlist is None:
@@ -239,7 +232,7 @@ class YoutubeReader:
             await self._reading.found([], [], [], list_, newest.isoformat())
 
     def _deep_due(self, now: datetime) -> bool:
-        found = _time(self._reading.position(f"{DEEP}@{self._channel}"))
+        found = self._reading.read_to(f"{DEEP}@{self._channel}")
         return found is None or now - found > DEEP_EVERY
 
     async def _threads(self, token: str | None) -> tuple[Page, bool]:
@@ -327,13 +320,6 @@ def _readable(path: str, read: Callable[[], T]) -> T:
         return read()
     except UnreadableError as error:
         raise AwayError(f"{path} was answered with what cannot be read: {error}") from None
-
-
-def _time(position: str | None) -> datetime | None:
-    try:
-        return None if position is None else datetime.fromisoformat(position).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _written(seen: Fingerprint) -> str:

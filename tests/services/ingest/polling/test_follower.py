@@ -37,8 +37,7 @@ async def test_an_account_that_is_read_but_needs_attention_is_asked_no_more_ofte
     class Unsubscribed:
         """A Reader that reads all, or nothing, and says that somebody has to do something."""
 
-        every_seconds = repair_seconds = every
-        streams = False
+        every_seconds = every
 
         async def itself(self) -> str:
             return "1"

@@ -1,15 +1,14 @@
 """What is asked of an account of one of Meta's platforms, look by look, and what becomes of what fails."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from rapport.contracts.cursors import Remembered
-from rapport.contracts.events import Account, Interaction
+from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import Guard, GuardedHttp
 from services.ingest.connectors.facebook.reader import FacebookReader
 from services.ingest.connectors.instagram.reader import InstagramReader
@@ -19,6 +18,7 @@ from services.ingest.polling import graph, repairing
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, TooMuchError, Turns
 from services.ingest.polling.graph import FailedError, Graph
 from tests.platforms.graph import DENIED, FAILED, LIMITED, TOO_MUCH, GraphServer, Owner, Post, Refusal, refusal
+from tests.services.ingest.connectors.kept import Kept
 
 pytestmark = pytest.mark.anyio
 PLATFORMS = ("facebook", "instagram", "threads")
@@ -39,34 +39,12 @@ class Platform(GraphServer):
         return self.refusing(path) or super()._route(owner, path, query)
 
 
-class Memory:
-    """What is remembered of an account, as Reading has it."""
-
-    claim = 1
+class Memory(Kept):
+    """What is remembered of an account, and the clock that it is read by."""
 
     def __init__(self, account: Account) -> None:
-        self.account = account
         self.at = NOW
-        self.positions: dict[str, str] = {}
-        self.things: dict[str, Remembered] = {}
-        self.told: list[Interaction] = []
-
-    def now(self) -> datetime:
-        return self.at
-
-    def position(self, list_: str) -> str | None:
-        return self.positions.get(list_)
-
-    def remembered(self, thing: str) -> Remembered | None:
-        return self.things.get(thing)
-
-    async def found(
-        self, interactions: Sequence[Interaction], _: Any, things: Iterable[Remembered], list_: str, at: str | None
-    ) -> None:
-        self.told += interactions
-        self.things |= {one.thing: one for one in things}
-        if at is not None:
-            self.positions[list_] = at
+        super().__init__(account, lambda: self.at)
 
     def ids(self) -> set[str]:
         return {one.id for one in self.told}
