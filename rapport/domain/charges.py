@@ -144,7 +144,7 @@ def expected(known: Known, prices: Prices) -> Expected | None:
         assumes = [f"in a month {_many(known.mentions, 'reply or mention', 'replies and mentions')}, as you said"]
     elif known.followers is not None:
         mentions = _times(known.followers, _MENTIONS_OF_FOLLOWERS)
-        assumes = [f"{_many(known.followers, 'follower', 'followers')}, of whom 0.1 to 2 in 100 write in a month"]
+        assumes = [f"{_many(known.followers, 'follower', 'followers')}, of whom 0.1 % to 2 % write in a month"]
     elif spoken:
         mentions = _times(spoken, (_X_OF_HISTORY, Decimal(1)))
         assumes = [

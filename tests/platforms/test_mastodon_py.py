@@ -13,7 +13,7 @@ from tests.platforms.mastodon import MastodonServer
 from tests.waiting import until
 
 LONG = 10**9
-"""Seconds: no limit begins anew within a test."""
+"""Seconds: no limit is reset within a test."""
 
 
 @pytest.fixture

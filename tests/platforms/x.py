@@ -68,7 +68,7 @@ class XServer(LocalServer):
 
     @staticmethod
     def limited(reset: datetime) -> Problem:
-        """What is said beyond a limit: it begins anew at `reset`."""
+        """What is said beyond a limit: it is reset at `reset`."""
         headers = {
             "x-rate-limit-limit": "450", "x-rate-limit-remaining": "0",
             "x-rate-limit-reset": str(int(reset.timestamp())),

@@ -178,7 +178,7 @@ class Copy:
         known, places = self._rows.topic(), self._rows.places()
         why = None
         if known is not None and known[0] != topic:
-            why = "the topic was made anew"
+            why = "the topic has been replaced by another of its name"
         elif known is not None and datetime.now(UTC) - known[1] > TOO_OLD:
             why = f"it was not read since {known[1].isoformat()}"
         for place in PLACES:

@@ -185,7 +185,7 @@ def from_jetstream_v2(raw: str | bytes) -> Frame:
         raise FrameError(f"a Jetstream {payload.type!r} without its time")
     position = (at - _EPOCH) // timedelta(microseconds=1)
     at = _checked(at, position)
-    # Python looks through the whole of a range for what is no number: without the first question this never ended.
+    # Python searches a whole range for a value that is no number, which takes for ever: so the type comes first.
     seq = payload.seq if payload.seq is not None and payload.seq in SEQUENCE else None
     if payload.type.endswith("#account") and payload.did:
         account = payload.account or _Account()
