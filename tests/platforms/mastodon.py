@@ -74,6 +74,7 @@ class MastodonServer(server.MastodonServer):
         self._streaming = True
         self._failures: list[tuple[int, float | None]] = []
         self._hangs: list[float] = []
+        self._holding = False
         self._used: Counter[tuple[str, str, int]] = Counter()
         super().__init__(port, version=version, ping_interval=ping_interval)
 
@@ -88,6 +89,14 @@ class MastodonServer(server.MastodonServer):
         """The next requests are answered only after so many seconds."""
         with self._lock:
             self._hangs += [seconds] * times
+
+    def hold(self) -> None:
+        """Carries out no request until `release`."""
+        self._holding = True
+
+    def release(self) -> None:
+        """Carries out what it held."""
+        self._holding = False
 
     def lose_answers(self, times: int = 1) -> None:
         """The next things that are written are there, but nobody is told: what stands before it answers 502."""
@@ -199,6 +208,8 @@ class MastodonServer(server.MastodonServer):
             request.state.form = dict(parse_qsl((await request.body()).decode()))
             self.hanging += 1
             await asyncio.sleep(hang)
+            while self._holding:  # noqa: ASYNC110 - released from another thread
+                await asyncio.sleep(0.02)
             self.hanging -= 1
             if failure is not None:
                 waits = {} if failure[1] is None else {"Retry-After": f"{failure[1]:g}"}

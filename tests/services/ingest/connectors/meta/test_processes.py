@@ -15,13 +15,13 @@ import pytest
 
 from rapport.contracts.cursors import partition_of_brand
 from rapport.contracts.events import Interaction
-from rapport.contracts.topics import CURSORS
+from rapport.contracts.topics import CONVERSATIONS, CURSORS, SCORER_GROUP
 from tests.deliveries.signing import meta
 from tests.platforms.graph import Comment, GraphServer
 from tests.services.ingest.connectors.asking import states
 from tests.services.ingest.connectors.meta.client import SECRET, Client
 from tests.services.ingest.service import Ingest, Log, publish
-from tests.services.scorer.worker import Scorer
+from tests.services.scorer.worker import Scorer, processed
 from tests.waiting import until
 
 
@@ -149,6 +149,8 @@ def test_what_only_asking_found_is_counted_once(
         own.knows(client.account)
         push(own, client, before)
         log.wait_for(client.brand.id, before.id)
+        # What other tests left in the log is counted as well.
+        until(lambda: processed(stack.kafka, SCORER_GROUP, [CONVERSATIONS]), "the scorer to have read the log")
         start = repaired()
         server.hanging = False
         log.wait_for(client.brand.id, never.id, later.id)

@@ -16,8 +16,9 @@ from pydantic import SecretStr
 
 from rapport.contracts import codec
 from rapport.contracts.charges import Charge
+from rapport.contracts.cursors import partition_of_brand
 from rapport.contracts.events import Account, Interaction
-from rapport.contracts.topics import CHARGES
+from rapport.contracts.topics import CHARGES, CURSORS
 from services.ingest.broker import Broker
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.x import webhook
@@ -114,6 +115,14 @@ def asked_at(
     return lambda leases, shared: x(settings, leases, replace(shared, now=now))
 
 
+def _one_in_each_partition(server: XServer) -> list[Roastery]:
+    found: dict[int, Roastery] = {}
+    while len(found) < CURSORS.partitions:
+        made = Roastery(server)
+        found.setdefault(partition_of_brand(made.brand.id), made)
+    return list(found.values())
+
+
 def charges(bootstrap: str, brand: str) -> list[Charge]:
     found = [codec.decode("rapport.charge.v1", each.value) for each in everything(bootstrap, CHARGES)]
     return [each for each in found if each.brand == brand]
@@ -136,12 +145,13 @@ async def test_in_the_ordinary_course_nothing_is_read_and_nothing_is_sent_again(
 async def test_after_an_outage_x_sends_again_what_was_missed_and_it_counts_once(
     stack: Any, tmp_path: Path, log: Log, server: XServer
 ) -> None:
-    roastery, beside, clock = Roastery(server), Roastery(server), Clock()
-    pairs = roastery.pair, beside.pair
+    # One in each partition: whichever of them are the other process's, some are read here.
+    roasteries, clock = _one_in_each_partition(server), Clock()
+    pairs = [each.pair for each in roasteries]
     async with reading(stack.kafka, tmp_path / "one", asked_at(server, clock), *pairs):
-        for each in (roastery, beside):
+        for each in roasteries:
             await stands(stack.kafka, each.account.id, "live")
-    missed = [roastery.mention(clock.now()), beside.mention(clock.now())]
+    missed = [each.mention(clock.now()) for each in roasteries]
     for event in missed:
         assert server.send(event, clock.now()) == 0, "nobody is there"
     ended = clock.now()
@@ -149,13 +159,13 @@ async def test_after_an_outage_x_sends_again_what_was_missed_and_it_counts_once(
     (tmp_path / "hook").mkdir()
     hook = Ingest(stack.kafka, tmp_path / "hook", RAPPORT_X_SECRETS=SECRET)
     try:
-        publish(stack.kafka, roastery.brand, beside.brand)
+        publish(stack.kafka, *[each.brand for each in roasteries])
         hook.start().ready()
         server.deliver_to = f"{hook.url}/v1/platforms/x"
         await until(lambda: server._push(json.dumps(missed[0]).encode()) == 200, "the account to be known")
         async with reading(stack.kafka, tmp_path / "two", asked_at(server, clock), *pairs):
             await until(lambda: server.replays, "it to be asked to send again")
-            for each, event in zip((roastery, beside), missed, strict=True):
+            for each, event in zip(roasteries, missed, strict=True):
                 await asyncio.to_thread(log.wait_for, each.brand.id, *[one.id for one in each.pushed(event)])
                 clock.ahead += timedelta(minutes=1)
                 await stands(stack.kafka, each.account.id, "live")
@@ -165,7 +175,7 @@ async def test_after_an_outage_x_sends_again_what_was_missed_and_it_counts_once(
     assert len(server.replays) == 1, "once for all accounts"
     ((since, to),) = server.replays
     assert since < ended < to
-    found = charges(stack.kafka, roastery.brand.id)
+    found = charges(stack.kafka, roasteries[0].brand.id)
     assert len({each.id for each in found}) == 1, "what is sent again on the same day is charged once"
     assert len(found) > 1
 
