@@ -69,6 +69,8 @@ class Loop:
 
     def __init__(self) -> None:
         self._seen = time.monotonic()
+        self.ran = 0.0
+        """Seconds since its beginning, less those in which it got no processor, was frozen, or was held up."""
 
     async def beat(self) -> None:
         """Runs on the loop until it is cancelled."""
@@ -76,6 +78,7 @@ class Loop:
             self._seen = time.monotonic()
             await asyncio.sleep(BEAT_SECONDS)
             LAG.observe(max(0.0, time.monotonic() - self._seen - BEAT_SECONDS))
+            self.ran += BEAT_SECONDS
 
     def alive(self) -> bool:
         """Whether it has run recently."""

@@ -32,7 +32,8 @@ async def _serve(settings: ScorerSettings) -> int:
         loop.add_signal_handler(number, stopping.set)
     beat = [time.monotonic()]
     server = health.serve(settings.host, settings.port, state, lambda: time.monotonic() - beat[0] < STALLED_SECONDS)
-    lag = asyncio.create_task(health.Loop().beat())
+    running = health.Loop()
+    beats = asyncio.create_task(running.beat())
     try:
         there = asyncio.create_task(asyncio.to_thread(_wait_for_kafka, settings.kafka, stopping, loop, state))
         while not there.done():
@@ -42,7 +43,7 @@ async def _serve(settings: ScorerSettings) -> int:
         if stopping.is_set():
             return 0
         state.ready("kafka")
-        worker = Worker(settings, state)
+        worker = Worker(settings, state, running)
         await worker.start()
         stopped: asyncio.Future[Any] = asyncio.create_task(stopping.wait())
         ends: list[asyncio.Future[Any]] = [stopped, worker.failed]
@@ -60,8 +61,8 @@ async def _serve(settings: ScorerSettings) -> int:
         return 0
     finally:
         # A task that is still pending would be logged while the interpreter ends.
-        lag.cancel()
-        await asyncio.wait([lag])
+        beats.cancel()
+        await asyncio.wait([beats])
         server.shutdown()
 
 

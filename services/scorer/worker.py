@@ -41,9 +41,10 @@ WAITING = Gauge("rapport_scorer_halted_lanes", "Lanes that wait for a scorer of 
 class Worker:
     """The lanes of one process, and what keeps them going."""
 
-    def __init__(self, settings: ScorerSettings, state: health.Health) -> None:
-        """Prepares; `start` joins the group."""
+    def __init__(self, settings: ScorerSettings, state: health.Health, running: health.Loop) -> None:
+        """Prepares; `start` joins the group. `running` is the loop that it runs on."""
         self._settings = settings
+        self._running = running
         self._health = state
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.beat = time.monotonic()
@@ -202,7 +203,11 @@ class Worker:
         return sorted(lane.waits_for for lane in list(self._lanes.values()) if lane.waits_for is not None)
 
     async def _end_if_stuck(self) -> None:
-        """Ends the worker where it makes no progress. The broker, not Faust, says how far the log goes."""
+        """Ends the worker where it makes no progress. The broker, not Faust, says how far the log goes.
+
+        Patience is counted in the time that the loop ran. A worker that gets little of the machine is slow; ending it
+        would only make it slower.
+        """
         reader = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka,
             isolation_level="read_committed",
@@ -210,7 +215,7 @@ class Worker:
             **login(),
         )
         await reader.start()
-        answered = time.monotonic()
+        answered = self._running.ran
         try:
             while True:
                 await asyncio.sleep(CHECK_SECONDS)
@@ -221,8 +226,8 @@ class Worker:
                 else:
                     self._health.unready("kafka")
                 if ends or not asked:
-                    answered = time.monotonic()
-                elif (silent := time.monotonic() - answered) > STUCK_SECONDS:
+                    answered = self._running.ran
+                elif (silent := self._running.ran - answered) > STUCK_SECONDS:
                     # When it starts, a worker waits calmly; here a dozen clients would retry all the time.
                     self._crashed(RuntimeError(f"Kafka has not answered for {silent:.0f} s"))
                 for lane in self._lanes.values():
@@ -235,7 +240,7 @@ class Worker:
         return [(topic, partition) for name, partition in self._lanes for topic in self._agents[name].sources]
 
     async def _check_progress(self, ends: dict[TopicPartition, int]) -> None:
-        now = time.monotonic()
+        now = self._running.ran
         for (name, partition), lane in list(self._lanes.items()):
             stood = self._watchdog.stalled((name, partition), lane.done, unfinished=lane.unfinished, now=now)
             if stood is not None:

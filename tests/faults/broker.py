@@ -1,6 +1,7 @@
 """A Kafka of a test's own, which can be stopped, killed, held, and told other settings."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -29,8 +30,13 @@ _STOP_SECONDS = 30.0
 class OwnBroker:
     """One broker with the catalogue's topics. It ends with the test, whatever the test did to it."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` are the broker's own, beside those of the local stack."""
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, *, like: Path | None = None) -> None:
+        """`settings` are the broker's own, beside those of the local stack.
+
+        It begins as what the folder `like` has; empty without.
+        """
+        if like is not None:
+            shutil.copytree(like, folder)
         self._broker = Broker(folder)
         self._settings = settings or {}
         self._port, self._controller_port = ports.usual_or_free(0), ports.usual_or_free(0)

@@ -1,6 +1,8 @@
 """What every fault test may ask for: a broker of its own, and workers that end with it."""
 
 import os
+import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from tests.faults.worker import SABOTAGE, Crew, Worker
 from tests.services.scorer.worker import produce
 from tests.waiting import until
 
+SESSION_SECONDS = 6
 LONGEST = ("test_sources.py", "test_replicas.py", "test_starvation.py", "test_handovers.py", "test_more_partitions.py")
 
 
@@ -49,10 +52,37 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(SABOTAGE, red.args[0])
 
 
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a broker that has every topic and nothing in them: making them takes longer than a start."""
+    folder = tmp_path_factory.mktemp("fresh") / "broker"
+    OwnBroker(folder).end(signal.SIGTERM)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def used(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of a broker, and of a worker that has processed something and ended."""
+    folder = tmp_path_factory.mktemp("used")
+    broker = OwnBroker(folder / "broker", like=fresh)
+    worker = Worker(broker.kafka, folder, session_seconds=SESSION_SECONDS)
+    try:
+        until(worker.ready, "the worker is ready")
+        produce(broker.kafka, history(0, 400, begin(broker)))
+        until(lambda: through(broker.kafka), "everything is processed")
+        worker.end()
+    finally:
+        worker.stop()
+        broker.end(signal.SIGTERM)
+    return folder
+
+
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[OwnBroker]:
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OwnBroker]:
     """A broker of its own: it is what is stopped, and the state of a group is what is tested."""
-    own = OwnBroker(tmp_path / "broker")
+    used = "worked" in request.fixturenames
+    like: Path = request.getfixturevalue("used") / "broker" if used else request.getfixturevalue("fresh")
+    own = OwnBroker(tmp_path / "broker", like=like)
     try:
         yield own
     finally:
@@ -78,7 +108,7 @@ def start(broker: OwnBroker, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
 @pytest.fixture
 def crew(broker: OwnBroker, tmp_path: Path) -> Iterator[Crew]:
     """Three workers on that broker."""
-    found = Crew(broker.kafka, tmp_path, 3, session_seconds=6)
+    found = Crew(broker.kafka, tmp_path, 3, session_seconds=SESSION_SECONDS)
     try:
         yield found
     finally:
@@ -86,13 +116,14 @@ def crew(broker: OwnBroker, tmp_path: Path) -> Iterator[Crew]:
 
 
 @pytest.fixture
-def worked(broker: OwnBroker, start: Callable[..., Worker]) -> Worker:
+def worked(broker: OwnBroker, used: Path, tmp_path: Path) -> Iterator[Worker]:
     """A worker that has processed something and ended."""
-    worker = start(session_seconds=6)
-    produce(broker.kafka, history(0, 400, begin(broker)))
-    until(lambda: through(broker.kafka), "everything is processed")
-    worker.end()
-    return worker
+    worker = Worker(broker.kafka, tmp_path, started=False, session_seconds=SESSION_SECONDS)
+    shutil.copytree(used / worker.instance, worker.disk)
+    try:
+        yield worker
+    finally:
+        worker.stop()
 
 
 @pytest.fixture

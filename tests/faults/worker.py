@@ -17,9 +17,17 @@ class Worker(Scorer):
     """One worker. `settings` are the scorer's own, by name."""
 
     def __init__(
-        self, kafka_servers: str, folder: Path, instance: str = "scorer-0", *, broken: str = "", **settings: float | str
+        self,
+        kafka_servers: str,
+        folder: Path,
+        instance: str = "scorer-0",
+        *,
+        broken: str = "",
+        started: bool = True,
+        **settings: float | str,
     ) -> None:
-        """`broken` is a call of a function of `saboteurs`."""
+        """`broken` is a call of a function of `saboteurs`. It is started at once, unless told not to."""
+        self._at_once = started
         self._settings = {f"RAPPORT_{name.upper()}": str(value) for name, value in settings.items()}
         self.instance = instance
         calls = [call for call in (broken, os.environ.get(SABOTAGE)) if call]
@@ -29,7 +37,9 @@ class Worker(Scorer):
     def start(self) -> None:
         """Starts it, or starts it again."""
         self._environment.update(self._settings)
-        super().start()
+        if self._at_once:
+            super().start()
+        self._at_once = True
 
     @property
     def disk(self) -> Path:

@@ -75,6 +75,20 @@ def test_connections_that_do_nothing_keep_no_probe_out(port: int) -> None:
         assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=20).status_code == 503
 
 
+@pytest.mark.anyio
+async def test_what_a_loop_is_held_up_is_no_time_in_which_it_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "BEAT_SECONDS", 0.05)
+    loop = health.Loop()
+    began = time.monotonic()
+    beating = asyncio.create_task(loop.beat())
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        time.sleep(1)  # noqa: ASYNC251 - as if the process were frozen
+    await asyncio.sleep(0.2)
+    beating.cancel()
+    assert 0 < loop.ran < time.monotonic() - began - 2.5
+
+
 def test_a_loop_that_does_nothing_for_long_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = health.Loop()
     assert loop.alive()
