@@ -1,7 +1,7 @@
 # `make` explains itself; each target's line follows its ##.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo lint test test-fast test-faults test-image fuzz coverage bench pictures image sbom lock clean
+.PHONY: help setup demo lint test test-fast test-long test-faults test-image fuzz coverage bench pictures image sbom lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,10 +46,13 @@ lint: setup ## Check style, types, and which part may import which
 	@$(BIN)/lint-imports --no-logo
 
 test: lint ## Lint, then run the tests on a real Kafka and MongoDB
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults and not long"
+
+test-long: setup ## Run the tests that take most of a minute or more each, in about ten minutes
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not faults"
 
 test-fast: setup ## Run the tests that need no server and no browser, in a minute and a half
-	@$(BIN)/python -m pytest -n 2 -m "not faults and not stack and not e2e" tests/contracts tests/demo tests/deploy tests/domain \
+	@$(BIN)/python -m pytest -n 2 -m "not faults and not long and not stack and not e2e" tests/contracts tests/demo tests/deploy tests/domain \
 		tests/house tests/kit tests/services
 
 coverage: setup ## Run the tests and say which lines they reach, in the services' processes too

@@ -24,7 +24,7 @@ from rapport.processes import PROCESSES
 from tests.processes import ADMIN_KEY, Service, planned
 from tests.waiting import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 SOON = 15.0
 BACK = 90.0

@@ -70,6 +70,7 @@ print(len(made.found), "the fault that was planted" in made.said)
 """
 
 
+@pytest.mark.long
 def test_a_planted_fault_is_found_and_kept(tmp_path: Path) -> None:
     pytest.importorskip("atheris")
     done = fuzzed(str(tmp_path), program=("-c", PLANTED))

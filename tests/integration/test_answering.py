@@ -96,6 +96,7 @@ def test_an_answer_from_here_comes_back_and_ends_the_clock(agency: Agency) -> No
     until(lambda: (agency.client.itself, bare) in agency.server.favourites, "it to be liked")
 
 
+@pytest.mark.long
 def test_a_process_killed_while_it_sends_sends_nothing_twice(agency: Agency) -> None:
     comment = agency.client.comment("And on Sundays?")
     exchange = agency.exchange(comment)

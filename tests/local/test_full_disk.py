@@ -60,6 +60,7 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_after_a_full_disk_everything_that_ended_meanwhile_runs_again(disk: Path, tmp_path: Path) -> None:
     data = disk / "data"

@@ -112,6 +112,7 @@ def checked(failed: list[str], turns: Turns, what: str, answer: httpx.Response) 
     turns.most = 0
 
 
+@pytest.mark.long
 def test_no_body_of_any_route_holds_the_loop(
     turns: tuple[Served, Turns], views: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_no_body_of_any_route_holds_the_loop(
     assert not failed, "\n".join(failed)
 
 
+@pytest.mark.long
 def test_no_form_holds_the_loop(turns: tuple[Served, Turns], views: Database[Document]) -> None:
     api, counted = turns
     known = hostile.ids(views)

@@ -23,7 +23,7 @@ from tests.services.ingest.people import Seen, newcomer, on_bluesky
 from tests.services.ingest.service import Ingest, Log, brand_with, publish
 from tests.waiting import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 REPLACED_WITHIN_SECONDS = 30.0
 LEASES = "rapport_ingest_leases"

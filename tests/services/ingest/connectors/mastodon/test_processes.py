@@ -66,6 +66,7 @@ def test_what_happened_while_nobody_read_is_fetched_and_nothing_is_asked_for_twi
     assert all("min_id=" in path for path in asked), asked
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP], ids=lambda one: one.name)
 def test_a_process_that_goes_is_replaced_within_30_seconds_and_nothing_is_lost(
     stack: Any, tmp_path: Path, log: Log, server: MastodonServer, how: signal.Signals

@@ -165,6 +165,7 @@ def test_what_only_asking_found_is_counted_once(
         scorer.stop()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=lambda one: one.name)
 def test_two_processes_share_the_accounts_and_one_takes_over(
     stack: Any, tmp_path: Path, log: Log, server: GraphServer, how: signal.Signals
