@@ -245,7 +245,7 @@ ALERTS = (
         'sum by (environment, channel_type) (increase(rapport_deliveries_total{status="failed"}[1h])) > 0',
         "0m",
         TICKET,
-        "{{ $labels.channel_type }} deliveries were given up after three days.",
+        "{{ $labels.channel_type }} deliveries were given up.",
     ),
     Alert(
         "RapportOutboxOld",

@@ -8,7 +8,7 @@ from rapport.kit.config import DataSettings, ReaderSettings, TracedSettings
 
 
 class ScorerSettings(DataSettings, ReaderSettings, TracedSettings):
-    """From `RAPPORT_…`; see `docs/operations.md` for each."""
+    """From `RAPPORT_…`; see `docs/settings.md` for each."""
 
     port: int = 8002
     instance: str = Field(default_factory=socket.gethostname)

@@ -1,4 +1,4 @@
-"""The order of an upgrade in the operations' guide: whoever reads a topic goes before whoever writes it."""
+"""The order of an upgrade in its guide: whoever reads a topic goes before whoever writes it."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from services.api.projector import batch
 from services.notifier import consumer
 from services.scorer.agents import agents
 
-GUIDE = Path(__file__).parents[2] / "docs" / "operations.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "upgrading.md"
 READERS: dict[str, set[str]] = {
     "scorer": {
         source
@@ -24,8 +24,7 @@ EACH_OTHER = {("projector", "scorer")}
 
 
 def order() -> list[str]:
-    _, _, section = GUIDE.read_text().partition("## Upgrading\n")
-    return re.findall(r"^\d+\. (\w+)$", section.partition("\n## ")[0], re.MULTILINE)
+    return re.findall(r"^\d+\. (\w+)$", GUIDE.read_text(), re.MULTILINE)
 
 
 def test_readers_are_upgraded_before_writers() -> None:

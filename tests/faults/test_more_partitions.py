@@ -98,7 +98,7 @@ def refusal(replicas: Cluster, many: int, was: int) -> str:
 
 
 def run(replicas: Cluster, log: Path, *more: str, kill_at: str | None = None) -> str:
-    """Adds partitions, as docs/day-two.md says; killed once it says `kill_at`. What it said."""
+    """Adds partitions, as docs/partitions.md says; killed once it says `kill_at`. What it said."""
     end = time.monotonic() + PROCESSED_SECONDS
     while True:
         with log.open("wb") as told:

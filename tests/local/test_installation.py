@@ -33,7 +33,7 @@ pytestmark = pytest.mark.e2e
 
 RAPPORT = [sys.executable, "-m", "rapport.cli"]
 SERVICES = {process.name for process in PROCESSES}
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+HEALTH = Path(__file__).parents[2] / "docs" / "health.md"
 
 
 @dataclass
@@ -125,7 +125,7 @@ def test_the_line_has_every_address_the_key_and_every_pid_and_all_are_ready(up: 
 
 def test_every_metric_that_the_docs_name_is_served_by_the_process_that_they_name(up: Up) -> None:
     served = {name: httpx.get(f"{url}/metrics").text for name, url in up.line["internal"].items()}
-    table = OPERATIONS.read_text().partition("| process | metrics to watch |")[2].partition("\n\n")[0]
+    table = HEALTH.read_text().partition("| process | metrics to watch |")[2].partition("\n\n")[0]
     found = 0
     for row in table.splitlines()[2:]:
         processes, metrics = row.strip("| ").split(" | ")

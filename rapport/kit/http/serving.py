@@ -1,7 +1,7 @@
 """The HTTP server of the processes that anybody can reach: uvicorn, with limits on what one connection may cost.
 
 uvicorn itself limits neither the size of a request's head nor the time that head and body may take when it parses with
-httptools, so the protocol here does. For a proxy in front, see `RAPPORT_TRUSTED_PROXIES` in docs/operations.md.
+httptools, so the protocol here does. For a proxy in front, see docs/security.md#behind-a-proxy.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 REPLICAS = {"notifier": 2, "projector": 2, "scorer": 3, "ingest": 2, "api": 2}
-"""In the order of an upgrade: see docs/operations.md."""
+"""In the order of an upgrade: see docs/upgrading.md."""
 GRACE_SECONDS = "4"
 SETTINGS = {
     "RAPPORT_ALLOW_PRIVATE": "true",
