@@ -5,12 +5,25 @@ import subprocess
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 ROOT = Path(__file__).parents[2]
+PAGES = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
+"""Every page, by its path in the repository."""
 _BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.M | re.S)
-_INLINE = re.compile(r"`((?:\.venv/bin/)?rapport [^`]+)`")
+FENCED = re.compile(r"^( *)```\w*\n(.*?)^\1```$", re.M | re.S)
+_SPAN = re.compile(r"`([^`]+)`")
+_NAMED = re.compile(r"`(rapport [^`]+)`")
+_TYPED = re.compile(r"(?:^|[|;&(])\s*(?:\$ )?(?:[A-Z_]+=\S+ +)*(?:\.venv/bin/)?rapport +([^|)#;&<>]*)")
 _DONE = "---the-command-is-done---"
+
+
+class Command(NamedTuple):
+    """A `rapport …` of a page, without that word."""
+
+    words: str
+    whole: bool
+    """Whether it can be typed as it is. Within the text only a part of a command may be named."""
 
 
 def blocks(page: str) -> list[str]:
@@ -18,17 +31,30 @@ def blocks(page: str) -> list[str]:
     return _BLOCK.findall((ROOT / page).read_text())
 
 
-def commands(page: str) -> list[str]:
-    """Every `rapport …` of a page, in blocks and within the text, on one line each."""
-    text = (ROOT / page).read_text()
-    joined = [line for block in blocks(page) for line in block.replace("\\\n", " ").splitlines()]
-    inside = [" ".join(found.split()) for found in _INLINE.findall(text)]
-    found = []
-    for line in (*joined, *inside):
-        match = re.search(r"(?:\.venv/bin/)?\brapport ([^|)#;]*)", line)
-        if match and not line.lstrip().startswith(("cd ", "#")):
-            found.append(match[1].strip())
-    return found
+def lines(page: str) -> list[str]:
+    """The lines of all blocks of a page, whatever they are in; a command that goes on in the next line is one."""
+    found = FENCED.findall((ROOT / page).read_text())
+    return [line for _, block in found for line in block.replace("\\\n", " ").splitlines()]
+
+
+def spans(page: str) -> list[str]:
+    """What stands between two backticks within the text of a page, on one line each."""
+    return [" ".join(each.split()) for each in _SPAN.findall(FENCED.sub("", (ROOT / page).read_text()))]
+
+
+def commands(page: str) -> list[Command]:
+    """Every `rapport …` of a page, in blocks and within the text."""
+    return [
+        Command(found.strip(), whole)
+        for typed, whole in ((lines(page), True), (spans(page), False))
+        for line in typed
+        for found in _TYPED.findall(line)
+    ]
+
+
+def named(message: str) -> list[Command]:
+    """Every `rapport …` that a message of the code names."""
+    return [Command(found.strip(), False) for each in _NAMED.findall(message) for found in _TYPED.findall(each)]
 
 
 class Shell:

@@ -11,15 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from rapport.cli import app
 from rapport.demo.closing import to_connect, what_happens_next, where_to_look
 from rapport.local.running_installation import RunningInstallation
-from tests.docs.blocks import ROOT, Shell, blocks, commands
+from tests.docs.blocks import ROOT, Shell, blocks
 from tests.waiting import until
 
-PAGES = sorted(str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 REFUSED = re.compile(r'"status": ?[45]\d\d')
 SUBSTITUTED = {"roastery.example.com": "bsky.app", "did:plc:yourdid": "did:plc:z72i7hdynmk6r22z27h6tvur"}
 """What the page tells the reader to put in."""
@@ -90,31 +87,6 @@ def test_what_up_prints_is_also_what_status_prints_and_what_the_demonstration_wo
     values = dict(part.split("=", 1) for part in shlex.split(line.removeprefix("export ")))
     assert set(values) == {"RAPPORT_API_URL", "RAPPORT_DOOR_URL", "RAPPORT_KEY"}
     assert values["RAPPORT_KEY"] in printed.replace(line, ""), "the admin key is named as such, too"
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_every_command_of_the_documentation_exists_with_its_options(page: str) -> None:
-    for command in commands(page):
-        words = shlex.split(command.replace("…", ""), comments=True)
-        here: Any = get_command(app)
-        while words and hasattr(here, "commands"):
-            name = words[0]
-            if name.startswith("-"):
-                break
-            assert name in here.commands, f"{page}: `rapport {command}`"
-            here = here.commands[words.pop(0)]
-        known = {option for parameter in here.params for option in parameter.opts} | {"--help"}
-        for option in words:
-            if option.startswith("--"):
-                assert option.partition("=")[0] in known, f"{page}: `rapport {command}`"
-
-
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
-def test_every_make_target_of_the_first_pages_exists(page: str) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    named = {line.split()[1] for block in blocks(page) for line in block.splitlines() if line.startswith("make ")}
-    assert named, page
-    assert named <= targets
 
 
 def test_the_demonstration_ends_by_saying_what_to_look_at_and_what_to_paste() -> None:
