@@ -44,7 +44,7 @@ class Passwords:
 
     def sealing_keys(self) -> Path:
         """The file with the keys that secrets are sealed with."""
-        self._kept("sealing.keys", new_key("first"))
+        self._kept("sealing.keys", f"{new_key('first')}\n")  # so that a further line can be added
         return self.folder / "sealing.keys"
 
     def _kept(self, name: str, new: str) -> str:
