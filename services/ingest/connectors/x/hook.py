@@ -1,5 +1,8 @@
 """X's webhooks: how X makes sure of an address, and how it signs.
 
+X signs with the application's OAuth 2.0 client secret, with its OAuth 1.0 consumer secret, or with both, each in a
+header of its own.
+
 Source: https://docs.x.com/x-api/webhooks/introduction
 """
 
@@ -18,7 +21,7 @@ from services.ingest.hooks.hook import Answer, UnsignedError, fits, hexdigest
 
 LARGEST_BODY = 2**20
 """Bytes. A delivery has one event; with the posts and profiles that it includes it takes some 10,000."""
-_SIGNATURE = "x-twitter-webhooks-signature"
+_SIGNATURES = "x-twitter-webhooks-signature-oauth2", "x-twitter-webhooks-signature"
 _TOKEN = re.compile(r"[^\s{}\"]{1,512}")
 """X signs deliveries as it wants tokens signed. So nothing is answered that could be a delivery: JSON in braces."""
 
@@ -44,11 +47,12 @@ class X:
 
     def check(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:  # noqa: ARG002
         """See Hook."""
-        given = headers.get(_SIGNATURE, "")
+        given = [headers[name] for name in _SIGNATURES if headers.get(name)]
         if not given:
-            raise UnsignedError("x-twitter-webhooks-signature is missing")
-        if not fits(given, [_signature(secret, body) for secret in self._secrets]):
-            raise UnsignedError("x-twitter-webhooks-signature is not the body's, with none of the app's secrets")
+            raise UnsignedError(f"{' and '.join(_SIGNATURES)} are missing")
+        expected = [_signature(secret, body) for secret in self._secrets]
+        if not any(fits(each, expected) for each in given):
+            raise UnsignedError(f"neither {' nor '.join(_SIGNATURES)} is the body's, with none of the app's secrets")
 
     def read(self, body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
         """See Hook."""

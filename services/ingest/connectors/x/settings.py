@@ -9,7 +9,8 @@ class XSettings(ServiceSettings):
     """Without a secret, no delivery is taken. Without a bearer token, X is asked for nothing."""
 
     x_secrets: SecretStr = SecretStr("")
-    """The app's consumer secrets, separated by commas: the current one, and during a rotation the one before."""
+    """What X signs with, separated by commas: the app's OAuth 2.0 client secret, its OAuth 1.0 consumer secret where it
+    has one, and during a rotation those before. X's check is answered with the first."""
     x_bearer: SecretStr = SecretStr("")
     """The app's bearer token: whether the webhook is valid, who is subscribed, and what is to be sent again."""
     x_mentions: bool = False

@@ -64,6 +64,25 @@ def test_x_is_answered_its_token_signed_with_the_current_secret() -> None:
     assert json.loads(answer.body) == {"response_token": "sha256=" + base64.b64encode(digest).decode()}
 
 
+OAUTH2, OAUTH1 = "x-twitter-webhooks-signature-oauth2", "x-twitter-webhooks-signature"
+
+
+@pytest.mark.parametrize("secret", [SECRET, OLD_SECRET])
+def test_x_signs_with_the_client_secret_or_with_the_consumer_secret_or_with_both(secret: str) -> None:
+    hook = HOOKS["x"]
+    signature = SIGNS["x"](BODY, secret, OBSERVED_AT)[OAUTH1]
+    unknown = SIGNS["x"](BODY, "a-secret-that-nobody-entered-here", OBSERVED_AT)[OAUTH1]
+    hook.check({OAUTH2: signature}, BODY, OBSERVED_AT)
+    for other in ("", "sha256=", unknown, signature):
+        hook.check({OAUTH2: signature, OAUTH1: other}, BODY, OBSERVED_AT)
+        hook.check({OAUTH2: other, OAUTH1: signature}, BODY, OBSERVED_AT)
+    for wrong in ({OAUTH2: unknown}, {OAUTH2: unknown, OAUTH1: unknown}, {OAUTH2: "", OAUTH1: ""}):
+        with pytest.raises(UnsignedError, match="signature-oauth2"):
+            hook.check(wrong, BODY, OBSERVED_AT)
+    with pytest.raises(UnsignedError):
+        hook.check({OAUTH2: signature}, BODY + b" ", OBSERVED_AT)
+
+
 def test_linkedin_is_answered_its_code_signed_with_the_current_secret() -> None:
     code = "890e4665-4dfe-4ab1-b689-ed553bceeed0"
     answer = HOOKS["linkedin"].challenge({"challengeCode": code})
