@@ -6,7 +6,7 @@ https://developers.facebook.com/docs/instagram-platform/webhooks/examples
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 from pydantic import SecretStr
@@ -33,6 +33,10 @@ _FIRST_MILLISECONDS = 10**11
 """From here on a time is in milliseconds: as seconds it would lie in the year 5138, as milliseconds it is 1973."""
 
 
+Sent: TypeAlias = float | str | None
+"""A time as Meta writes it: in seconds or milliseconds, as a number or in a string, or in ISO 8601."""
+
+
 class Change(Struct):
     """What happened, and the name of what the app subscribed to."""
 
@@ -43,9 +47,7 @@ class Change(Struct):
 class ReadOne(Protocol):
     """Adds to the delivery what one change says to one account. Whatever it raises is a problem of this change."""
 
-    def __call__(
-        self, raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None
-    ) -> None:
+    def __call__(self, raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: Sent) -> None:
         """`sent` is the time of its entry: when Meta sent it, and not when it happened."""
 
 
@@ -56,7 +58,7 @@ class _Envelope(Struct):
 
 class _Entry(Struct, kw_only=True):
     id: Id
-    time: float | None = None
+    time: Sent = None
     field: str | None = None
     """Only in the flat envelope, in which an entry is a change by itself, with a `value`."""
     changes: list[Raw] | None = None
@@ -148,7 +150,7 @@ def moment(number: float | None) -> datetime | None:
     return time_of(number)
 
 
-def sent_at(when: float | str | None) -> datetime | None:
+def sent_at(when: Sent) -> datetime | None:
     """When Meta sent something, None where that cannot be read: nothing depends on it but a better guess."""
     try:
         if isinstance(when, str):

@@ -4,7 +4,8 @@
 - All messages with one person are one thread. A reply in it answers the person, so it needs no `parent`.
 - An answer to a story of the brand names the story as its `post`. Where somebody names the brand in a story of their
   own, it comes as a message, and is answered like one.
-- Read, delivered, typed, clicked: nothing that anybody said.
+- Read, delivered, typed, clicked: nothing that anybody said. Instagram also tells that a message was edited no time,
+  often without saying whose it is: that is no edit, and the message comes by itself.
 - Conversations can be asked for, too: each message has the id there that it was pushed with.
 
 Source: https://developers.facebook.com/docs/messenger-platform/reference/webhook-events and
@@ -17,10 +18,11 @@ from datetime import datetime
 
 from msgspec import Raw, Struct
 
-from rapport.contracts.events import Actor, Interaction, Kind, Medium, Object
+from rapport.contracts.events import Actor, Interaction, Kind, Medium, Object, OccurredAtSource
+from rapport.domain.times import ms
 from services.ingest.hooks import meta_pages
 from services.ingest.hooks.delivery import About, Delivery, Id, UnreadableError, Watched, decode, id_of, interaction
-from services.ingest.hooks.meta import moment, sent_at
+from services.ingest.hooks.meta import Sent, sent_at
 from services.ingest.hooks.meta_pages import Page, written_at
 
 MESSAGES = 20
@@ -34,12 +36,12 @@ _ATTACHED: dict[str, Medium] = {
 }  # fmt: skip
 
 
-class _Party(Struct):
-    id: Id
+class _Party(Struct, frozen=True):
+    id: Id | None = None
 
 
 class _Attachment(Struct):
-    type: str = ""
+    type: str | None = None
 
 
 class _Story(Struct):
@@ -53,11 +55,11 @@ class _ReplyTo(Struct):
 class _Message(Struct, kw_only=True):
     mid: Id
     text: str | None = None
-    attachments: list[_Attachment] = []
+    attachments: list[_Attachment] | None = None
     reply_to: _ReplyTo | None = None
-    is_echo: bool = False
-    is_deleted: bool = False
-    is_self: bool = False
+    is_echo: bool | None = None
+    is_deleted: bool | None = None
+    is_self: bool | None = None
 
 
 class _Edit(Struct, kw_only=True):
@@ -68,18 +70,33 @@ class _Edit(Struct, kw_only=True):
 
 class _Reaction(Struct, kw_only=True):
     mid: Id
-    action: str = ""
+    action: str | None = None
     reaction: str | None = None
     emoji: str | None = None
 
 
 class _Messaging(Struct, kw_only=True):
-    sender: _Party
-    recipient: _Party
-    timestamp: float | None = None
+    sender: _Party | None = None
+    recipient: _Party | None = None
+    """Missing where nobody writes to anybody: for instance, where somebody not known yet agrees to be written to."""
+    timestamp: Sent = None
     message: _Message | None = None
     message_edit: _Edit | None = None
     reaction: _Reaction | None = None
+    sent: Sent = None
+    """The time of its entry."""
+
+    @property
+    def when(self) -> tuple[datetime | None, OccurredAtSource]:
+        """When it happened. Where that cannot be read, when Meta sent it: it counts late rather than not at all."""
+        at = sent_at(self.timestamp)
+        return (at, "platform") if at is not None else (sent_at(self.sent), "receipt")
+
+    @property
+    def stamp(self) -> int:
+        """What tells one change of a message from the next, and is the same where Meta sends it again."""
+        at, _ = self.when
+        return ms(at) if at is not None else 0
 
 
 class _Correspondent(Struct, frozen=True):
@@ -161,16 +178,17 @@ def _asked(said: _AskedMessage, watched: Watched, observed_at: datetime) -> Inte
     return _message(message, found, watched, observed_at)
 
 
-def messaging(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None) -> None:  # noqa: ARG001
+def messaging(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: Sent) -> None:
     """Adds what one item of `messaging[]` says. `timestamp` is in milliseconds, in samples also in seconds."""
     found = decode(raw, _Messaging)
+    found.sent = sent
     one: Interaction | None = None
     if found.message is not None and found.message.is_self:
         delivery.ignored["a message of the account to itself"] += 1
         return
     if found.message is not None:
         one = _message(found.message, found, watched, observed_at)
-    elif found.message_edit is not None:
+    elif found.message_edit is not None and found.message_edit.num_edit != 0:
         one = _edit(found.message_edit, found, watched, observed_at)
     elif found.reaction is not None:
         one = _reaction(found.reaction, found, watched, observed_at)
@@ -182,21 +200,21 @@ def messaging(raw: Raw, watched: Watched, observed_at: datetime, delivery: Deliv
 
 def _message(message: _Message, found: _Messaging, watched: Watched, observed_at: datetime) -> Interaction:
     mid = id_of(message.mid, "mid")
-    by_brand, person = _parties(found, watched, echo=message.is_echo)
+    by_brand, person = _parties(found, watched, echo=bool(message.is_echo))
     kind: Kind = "delete" if message.is_deleted else "reply" if by_brand else "message"
     story = message.reply_to.story if message.reply_to else None
     return interaction(
         watched, observed_at, _about(mid, person, found, watched, str(story.id) if story and story.id else None),
         id=f"{mid}#delete" if message.is_deleted else mid,
         kind=kind, actor=_actor(watched, person, by_brand=by_brand), text=message.text,
-        media=_attached(message.attachments), staff=not by_brand and _is_ours(watched, person),
+        media=_attached(message.attachments or ()), staff=not by_brand and _is_ours(watched, person),
     )  # fmt: skip
 
 
 def _edit(edit: _Edit, found: _Messaging, watched: Watched, observed_at: datetime) -> Interaction:
     mid = id_of(edit.mid, "mid")
     by_brand, person = _parties(found, watched)
-    version = edit.num_edit if edit.num_edit is not None else int(found.timestamp or 0)
+    version = edit.num_edit if edit.num_edit is not None else found.stamp
     return interaction(
         watched, observed_at, _about(mid, person, found, watched), id=f"{mid}#edit-{version}", kind="edit",
         actor=_actor(watched, person, by_brand=by_brand), text=edit.text,
@@ -211,14 +229,15 @@ def _reaction(reaction: _Reaction, found: _Messaging, watched: Watched, observed
     undo = reaction.action == "unreact"
     return interaction(
         watched, observed_at, _about(mid, person, found, watched),
-        id=f"{mid}#{person}#{reaction.action}-{int(found.timestamp or 0)}", kind="reaction", actor=Actor(person),
+        id=f"{mid}#{person}#{reaction.action}-{found.stamp}", kind="reaction", actor=Actor(person),
         reaction=reaction.emoji if reaction.reaction in (None, "other") else reaction.reaction, undo=undo,
     )  # fmt: skip
 
 
 def _parties(found: _Messaging, watched: Watched, *, echo: bool = False) -> tuple[bool, str]:
     """Whether the account itself wrote it, and the person on the other side."""
-    sender, recipient = id_of(found.sender.id, "sender.id"), id_of(found.recipient.id, "recipient.id")
+    sender = id_of(found.sender.id if found.sender else None, "sender.id")
+    recipient = id_of(found.recipient.id if found.recipient else None, "recipient.id")
     by_brand = echo or sender == watched.id
     return by_brand, recipient if by_brand else sender
 
@@ -230,7 +249,8 @@ def _is_ours(watched: Watched, person: str) -> bool:
 
 def _about(mid: str, person: str, found: _Messaging, watched: Watched, story: str | None = None) -> About:
     thread = f"{watched.id}:{person}"
-    return About(Object(mid), thread, thread, moment(found.timestamp), story)
+    at, source = found.when
+    return About(Object(mid), thread, thread, at, story, source)
 
 
 def _actor(watched: Watched, person: str, *, by_brand: bool) -> Actor:
@@ -238,4 +258,4 @@ def _actor(watched: Watched, person: str, *, by_brand: bool) -> Actor:
 
 
 def _attached(found: Sequence[_Attachment]) -> tuple[Medium, ...]:
-    return tuple(_ATTACHED.get(each.type, "link") for each in found)
+    return tuple(_ATTACHED.get(each.type or "", "link") for each in found)

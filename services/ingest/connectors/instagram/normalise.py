@@ -25,6 +25,7 @@ from msgspec import Raw, Struct, field
 from rapport.contracts.events import Actor, Interaction, Object, OccurredAtSource, Parent
 from services.ingest.hooks import meta, meta_messages, meta_pages
 from services.ingest.hooks.delivery import About, Delivery, Id, Lookup, Watched, decode, id_of, interaction
+from services.ingest.hooks.meta import Sent
 from services.ingest.hooks.meta_messages import messaging
 from services.ingest.hooks.meta_pages import Page, Paging, Post, each_of, path_id, written_at
 
@@ -169,7 +170,7 @@ def _add(
         found.interactions.append(interaction(watched, observed_at, about, id=hidden, kind="hide", actor=account))
 
 
-def _change(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: float | None) -> None:
+def _change(raw: Raw, watched: Watched, observed_at: datetime, delivery: Delivery, sent: Sent) -> None:
     change = decode(raw, meta.Change)
     if change.field in _MESSAGES:
         messaging(change.value, watched, observed_at, delivery, sent)

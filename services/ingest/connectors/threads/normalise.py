@@ -38,8 +38,8 @@ from services.ingest.hooks.delivery import (
     decode,
     id_of,
     interaction,
-    iso_time_of,
 )
+from services.ingest.hooks.meta import Sent
 from services.ingest.hooks.meta_pages import Page, Post, path_id, written_at
 
 POST_FIELDS = "id,username,text,media_type,permalink,timestamp,has_replies"
@@ -56,8 +56,8 @@ _REPOST = "REPOST_FACADE"
 class _Envelope(Struct, kw_only=True):
     values: Raw
     target_id: Id | None = None
-    time: float | None = None
-    """When it was sent. Seconds."""
+    time: Sent = None
+    """When it was sent."""
 
 
 class _Ref(Struct):
@@ -79,7 +79,7 @@ class _Post(Struct, kw_only=True):
     username: str | None = None
     profile_picture_url: str | None = None
     text: str | None = None
-    media_type: str = ""
+    media_type: str | None = None
     gif_url: str | None = None
     permalink: str | None = None
     timestamp: str | None = None
@@ -100,7 +100,7 @@ class _Post(Struct, kw_only=True):
     @property
     def media(self) -> tuple[Medium, ...]:
         """What it shows beside its text."""
-        return _MEDIA.get(self.media_type) or (("image",) if self.gif_url else ())
+        return _MEDIA.get(self.media_type or "") or (("image",) if self.gif_url else ())
 
     def is_under(self, watched: Watched) -> bool:
         """Whether it stands in a thread that the brand began."""
@@ -244,14 +244,14 @@ def _accounts(name: str, post: _Post, target: Id | None, lookup: Lookup) -> Sequ
     return ()
 
 
-def _reply(post: _Post, watched: Watched, observed_at: datetime, sent: float | None) -> Interaction | None:
+def _reply(post: _Post, watched: Watched, observed_at: datetime, sent: Sent) -> Interaction | None:
     by_brand = post.is_by(watched) or _by_staff(post, watched)
     if by_brand and post.answers(watched) is None:
         return None
     return _written("reply" if by_brand else "comment", post, watched, observed_at, sent)
 
 
-def _mention(post: _Post, watched: Watched, observed_at: datetime, sent: float | None) -> Interaction | None:
+def _mention(post: _Post, watched: Watched, observed_at: datetime, sent: Sent) -> Interaction | None:
     if post.media_type == _REPOST:
         return None
     if post.is_under(watched):
@@ -261,7 +261,7 @@ def _mention(post: _Post, watched: Watched, observed_at: datetime, sent: float |
     return _written("mention", post, watched, observed_at, sent)
 
 
-def _publish(post: _Post, watched: Watched, observed_at: datetime, sent: float | None) -> Interaction | None:
+def _publish(post: _Post, watched: Watched, observed_at: datetime, sent: Sent) -> Interaction | None:
     if post.answers(watched) is not None:
         return _written("reply", post, watched, observed_at, sent, Actor(watched.id, handle=post.username))
     if post.is_reply is False:
@@ -269,7 +269,7 @@ def _publish(post: _Post, watched: Watched, observed_at: datetime, sent: float |
     return None
 
 
-def _delete(post: _Post, watched: Watched, observed_at: datetime, sent: float | None) -> Interaction:
+def _delete(post: _Post, watched: Watched, observed_at: datetime, sent: Sent) -> Interaction:
     thing = id_of(post.id, "id")
     conversation = post.root or thing
     at, source = _when(post.deleted_at, sent)
@@ -279,13 +279,13 @@ def _delete(post: _Post, watched: Watched, observed_at: datetime, sent: float | 
     )  # fmt: skip
 
 
-_READ: Mapping[str, Callable[[_Post, Watched, datetime, float | None], Interaction | None]] = {
+_READ: Mapping[str, Callable[[_Post, Watched, datetime, Sent], Interaction | None]] = {
     "replies": _reply, "mentions": _mention, "publish": _publish, "delete": _delete,
 }  # fmt: skip
 
 
 def _written(
-    kind: Kind, post: _Post, watched: Watched, observed_at: datetime, sent: float | None, actor: Actor | None = None
+    kind: Kind, post: _Post, watched: Watched, observed_at: datetime, sent: Sent, actor: Actor | None = None
 ) -> Interaction:
     thing, answers = id_of(post.id, "id"), post.answers(watched)
     conversation = post.root or (answers if kind == "reply" else None) or thing
@@ -309,6 +309,7 @@ def _by_staff(post: _Post, watched: Watched) -> bool:
     return post.username is not None and watched.is_staff(post.username)
 
 
-def _when(said: str | None, sent: float | None) -> tuple[datetime | None, OccurredAtSource]:
-    """When it happened; where Threads does not say, when it told us, which is a matter of receipt."""
-    return (iso_time_of(said), "platform") if said is not None else (meta.sent_at(sent), "receipt")
+def _when(said: str | None, sent: Sent) -> tuple[datetime | None, OccurredAtSource]:
+    """When it happened; where Threads does not say what can be read, when it told us, which is a matter of receipt."""
+    at = meta.sent_at(said)
+    return (at, "platform") if at is not None else (meta.sent_at(sent), "receipt")
