@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from rapport.contracts.events import Interaction, Medium, Object
 from services.ingest.connectors.x.event import NULL, Event
-from services.ingest.connectors.x.posts import MEDIA, Person, actor, milliseconds, people_of, readable
+from services.ingest.connectors.x.posts import MEDIA, Person, actor, milliseconds, people_of, plain, readable
 from services.ingest.hooks.delivery import (
     MOST_CHANGES,
     About,
@@ -55,7 +55,7 @@ class _DirectMessage(Struct):
 
 
 class _DirectMessages(Struct):
-    direct_message_events: list[Raw] = []
+    direct_message_events: list[Raw] | None = None
     users: Raw = NULL
 
 
@@ -73,10 +73,11 @@ def direct_messages(event: Event, delivery: Delivery) -> None:
     except UnreadableError as error:
         delivery.failed("data.payload", error)
         return
-    if len(found.direct_message_events) > MOST_CHANGES:
+    messages = found.direct_message_events or []
+    if len(messages) > MOST_CHANGES:
         raise UnreadableError(f"more than {MOST_CHANGES} messages at once")
     people = people_of((readable(found.users, dict[str, Raw]) or {}).values())
-    for place, raw in enumerate(found.direct_message_events):
+    for place, raw in enumerate(messages):
         try:
             message = _direct_message(decode(raw, _DirectMessage), people, event)
         except Exception as error:  # what nobody foresaw must not hold up what comes with it
@@ -133,6 +134,6 @@ def _message(
     thread = event.conversation(person)
     return interaction(
         watched, event.observed_at, About(Object(id), thread, thread, at), id=id,
-        kind="reply" if sender == watched.id else "message", actor=actor(sender, people, watched), text=text,
+        kind="reply" if sender == watched.id else "message", actor=actor(sender, people, watched), text=plain(text),
         media=media,
     )  # fmt: skip

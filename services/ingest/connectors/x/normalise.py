@@ -171,7 +171,9 @@ def _by_follower(post: Post, event: Event) -> Iterator[Interaction]:
     watched, follower, original = event.watched, post.author, post.original
     reposted, quoted = post.reference("retweeted"), post.reference("quoted")
     if reposted is not None:
-        yield _written(post, event, "share", follower, id=f"{post.id}#share", whose=reposted, words=False)
+        # A repost of what somebody else wrote names the brand as well, where that does.
+        if event.type == "post.repost.create" or event.included.author(reposted) == watched.id:
+            yield _written(post, event, "share", follower, id=f"{post.id}#share", whose=reposted, words=False)
         return
     to_brand = str(post.in_reply_to_user_id or "") == watched.id or event.type == "post.reply.create"
     named = event.type == "post.mention.create" or post.mentions(watched.id)

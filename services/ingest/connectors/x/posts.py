@@ -17,6 +17,9 @@ MEDIA: dict[str, Medium] = {"photo": "image", "animated_gif": "video", "video": 
 _OF_X = re.compile(r"https://(?:twitter|x)\.com/\w+/status/\d+(?:/(photo|video)/\d+)?")
 """An address that X itself adds to a text: of what is attached to a post, or of a quoted one."""
 
+_ESCAPED = re.compile("&(?:amp|lt|gt);")
+_WRITTEN = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
+
 T = TypeVar("T")
 _NULL = Raw(b"null")
 
@@ -45,17 +48,17 @@ class _Link(Struct):
 
 
 class _Entities(Struct):
-    mentions: list[_Mention] = []
-    urls: list[_Link] = []
+    mentions: list[_Mention] | None = None
+    urls: list[_Link] | None = None
 
 
 class _Attachments(Struct):
-    media_keys: list[str] = []
+    media_keys: list[str] | None = None
 
 
 class _Reference(Struct):
-    type: str
-    id: Id
+    type: str | None = None
+    id: Id | None = None
 
 
 class _Note(Struct):
@@ -75,8 +78,8 @@ class Post(Struct, kw_only=True):
     conversation_id: Id | None = None
     in_reply_to_tweet_id: Id | None = None
     in_reply_to_user_id: Id | None = None
-    referenced_tweets: list[_Reference] = []
-    edit_history_tweet_ids: list[Id] = []
+    referenced_tweets: list[_Reference] | None = None
+    edit_history_tweet_ids: list[Id] | None = None
     entities: _Entities | None = None
     attachments: _Attachments | None = None
     lang: str | None = None
@@ -109,7 +112,7 @@ class Post(Struct, kw_only=True):
     @property
     def whole_text(self) -> str | None:
         """What it says."""
-        return (self.note_tweet.text if self.note_tweet else None) or self.text
+        return plain((self.note_tweet.text if self.note_tweet else None) or self.text)
 
     @property
     def language(self) -> str | None:
@@ -118,19 +121,19 @@ class Post(Struct, kw_only=True):
 
     def reference(self, type: str) -> str | None:
         """The post that it refers to in this way: `replied_to`, `quoted`, `retweeted`."""
-        return next((str(each.id) for each in self.referenced_tweets if each.type == type), None)
+        return next((str(each.id) for each in self.referenced_tweets or () if each.type == type and each.id), None)
 
     def mentions(self, person: str) -> bool:
         """Whether it names somebody."""
-        return any(str(each.id) == person for entities in self._entities for each in entities.mentions)
+        return any(str(each.id) == person for entities in self._entities for each in entities.mentions or ())
 
     def media(self, included: Mapping[str, "Media"]) -> tuple[Medium, ...]:
         """What it shows beside its text."""
-        keys = self.attachments.media_keys if self.attachments else []
+        keys = (self.attachments.media_keys if self.attachments else None) or []
         media = [MEDIA[included[key].type] for key in keys if key in included and included[key].type in MEDIA]
         attached: list[Medium] = []
         links: set[str] = set()
-        for url in (each.expanded_url for entities in self._entities for each in entities.urls):
+        for url in (each.expanded_url for entities in self._entities for each in entities.urls or ()):
             its = _OF_X.fullmatch(url) if url else None
             if its is not None and its[1]:
                 attached.append(MEDIA[its[1]])
@@ -211,6 +214,11 @@ def actor(id: str, people: Mapping[str, Person], watched: Watched) -> Actor:
         id, handle=handle, name=known.name or None, avatar_url=known.profile_image_url or None,
         url=f"https://x.com/{known.username}" if known.username else None,
     )  # fmt: skip
+
+
+def plain(text: str | None) -> str | None:
+    """A text as somebody wrote it: X writes `&`, `<` and `>` as HTML does."""
+    return text and _ESCAPED.sub(lambda found: _WRITTEN[found[0]], text)
 
 
 def milliseconds(time: float | None) -> datetime | None:
