@@ -1,4 +1,4 @@
-"""Turns deliveries of the X Activity API, one event each, into interactions. Pure.
+"""Turns deliveries of the X Activity API, one event each, into interactions; and those of the API before it. Pure.
 
 - A post in answer to the brand's, or that mentions it in a conversation that the brand began, is a `comment`. One that
   mentions it elsewhere is a `mention`. X may tell one post as both, an answer and a mention: it is the same then.
@@ -11,7 +11,7 @@
 - An edit is a new post that lists the ones before. The first of them stays the id of the thing.
 - A like is told without who it was by. They are the one who comes with it beside the author of the liked post.
 - Follows and blocks come without a time and without an id of their own. So they occur when they are received, and the
-  delivery's `event_uuid` tells one from the next: it is all there is.
+  delivery's `event_uuid` tells one from the next: it is all there is. The API before it says when they happened.
 - XChat's messages are encrypted: somebody wrote, and what they wrote is not known.
 
 Source: https://docs.x.com/x-api/activity/event-payloads
@@ -23,6 +23,7 @@ from datetime import datetime
 from msgspec import Raw, Struct
 
 from rapport.contracts.events import Interaction, Kind, Object, Parent
+from services.ingest.connectors.x import account_activity
 from services.ingest.connectors.x.charges import charge, read_charge
 from services.ingest.connectors.x.event import NULL, Data, Event, Filter
 from services.ingest.connectors.x.messages import chatted, direct_messages
@@ -57,7 +58,7 @@ class _Sending(Struct, frozen=True):
     replay: bool = False
 
 
-class _Envelope(Struct):
+class _Envelope(account_activity.Envelope):
     data: Data | None = None
     meta: _Sending | None = None
     replay_job_status: Raw = NULL
@@ -67,6 +68,7 @@ class _Envelope(Struct):
 class _Deleted(Struct):
     id: Id
     author_id: Id | None = None
+    timestamp_ms: float | None = None
 
 
 class _Like(Struct):
@@ -78,6 +80,7 @@ class _Like(Struct):
 class _Pair(Struct):
     source: Person
     target: Person
+    created_timestamp: float | None = None
 
 
 def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
@@ -85,9 +88,7 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     envelope, delivery = decode(body, _Envelope), Delivery()
     data = envelope.data
     if data is None:
-        if envelope.replay_job_status == NULL:
-            raise UnreadableError("data is missing")
-        delivery.ignored["replay_job_status"] += 1
+        _read_lists(envelope, lookup, observed_at, delivery)
         return delivery
     delivery.again = envelope.meta is not None and envelope.meta.replay
     user = data.filter.user_id if data.filter is not None else None
@@ -102,6 +103,31 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     if not watched:
         delivery.ignored["of an account that nobody connected"] += 1
         return delivery
+    _tell("data.payload", data, watched, observed_at, delivery)
+    return delivery
+
+
+def _read_lists(envelope: _Envelope, lookup: Lookup, observed_at: datetime, delivery: Delivery) -> None:
+    """Adds what a delivery of the Account Activity API says. Raises UnreadableError where it is none."""
+    if envelope.for_user_id is None:
+        if envelope.replay_job_status == envelope.user_event == NULL:
+            raise UnreadableError("data is missing")
+        delivery.ignored["replay_job_status" if envelope.user_event == NULL else "user_event"] += 1
+        return
+    watched = lookup(str(envelope.for_user_id))
+    if not watched:
+        delivery.ignored["of an account that nobody connected"] += 1
+        return
+    many = 0
+    for where, data in account_activity.events(envelope, delivery):
+        many += 1
+        _tell(where, data, watched, observed_at, delivery)
+    if not many and not delivery.unread:
+        delivery.ignored["nothing that anybody said"] += 1
+
+
+def _tell(where: str, data: Data, watched: Sequence[Watched], observed_at: datetime, delivery: Delivery) -> None:
+    """Adds what one event says to each of the accounts that it is about."""
     included = Included(data.includes)
     for one in watched:
         event = Event(data, included, one, observed_at)
@@ -109,14 +135,13 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
             direct_messages(event, delivery)
             continue
         try:
-            found = list(_READERS[data.event_type](event))
+            found = list(_READERS[data.event_type](event)) if data.event_type in _READERS else []
         except Exception as error:  # what nobody foresaw must not make X send it for ever
-            delivery.failed("data.payload", error)
+            delivery.failed(where, error)
             continue
         delivery.interactions += found
         if not found:
-            delivery.ignored[data.event_type] += 1
-    return delivery
+            delivery.ignored[data.event_type[:64]] += 1
 
 
 class _Meta(Struct, frozen=True):
@@ -273,7 +298,8 @@ def _deleted(event: Event) -> Iterator[Interaction]:
     thing, author = str(post.id), id_of(post.author_id, "author_id")
     if author != event.watched.id and event.is_of_brand(author):
         return
-    about = About(Object(thing, url_of(thing)), event.conversation(author), None, None)
+    at = milliseconds(post.timestamp_ms)
+    about = About(Object(thing, url_of(thing)), event.conversation(author), None, at)
     who = actor(author, event.included.people, event.watched)
     yield interaction(event.watched, event.observed_at, about, id=f"{thing}#delete", kind="delete", actor=who)
 
@@ -301,12 +327,12 @@ def _liked(event: Event) -> Iterator[Interaction]:
 
 def _followed(event: Event) -> Iterator[Interaction]:
     watched = event.watched
-    source, target, people = _pair(event)
+    source, target, people, at = _pair(event)
     inbound = target == watched.id
     if (source != watched.id and not inbound) or event.is_of_brand(source if inbound else target):
         return
     undo = event.type == "follow.unfollow"
-    about = About(Object(target), event.conversation(source if inbound else target), None, None)
+    about = About(Object(target), event.conversation(source if inbound else target), None, at)
     yield interaction(
         watched, event.observed_at, about,
         id=f"{source}:{target}#{'unfollow' if undo else 'follow'}-{id_of(event.uuid, 'event_uuid')}",
@@ -317,11 +343,11 @@ def _followed(event: Event) -> Iterator[Interaction]:
 
 def _blocked(event: Event) -> Iterator[Interaction]:
     """The brand blocks a follower, or lifts that. It is told of the follower, like every block."""
-    source, target, people = _pair(event)
+    source, target, people, at = _pair(event)
     if source != event.watched.id or event.is_of_brand(target):
         return
     undo = event.type == "block.unblock"
-    about = About(Object(target), event.conversation(target), None, None)
+    about = About(Object(target), event.conversation(target), None, at)
     yield interaction(
         event.watched, event.observed_at, about,
         id=f"{source}:{target}#{'unblock' if undo else 'block'}-{id_of(event.uuid, 'event_uuid')}",
@@ -329,11 +355,11 @@ def _blocked(event: Event) -> Iterator[Interaction]:
     )  # fmt: skip
 
 
-def _pair(event: Event) -> tuple[str, str, dict[str, Person]]:
+def _pair(event: Event) -> tuple[str, str, dict[str, Person], datetime | None]:
     pair = decode(event.payload, _Pair)
     source, target = pair.source.itself, pair.target.itself
     ids = id_of(source.id, "source.id"), id_of(target.id, "target.id")
-    return *ids, {ids[0]: source, ids[1]: target}
+    return *ids, {ids[0]: source, ids[1]: target}, milliseconds(pair.created_timestamp)
 
 
 _READERS = {
