@@ -12,7 +12,7 @@ CAPABILITIES = Capabilities(
         "mentions": "yes",
         "messages": "yes",
         "reactions": "yes, and undone",
-        "shares": "yes",
+        "shares": "yes, and undone",
         "edits, deletions": "yes, hide and unhide too",
     },
 )
