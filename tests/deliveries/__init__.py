@@ -172,6 +172,8 @@ def _streamed(stream: str, body: bytes, watched: list[Watched]) -> Delivery:
         except (FrameError, StreamError) as error:
             delivery.failed(f"frame {number}", error)
             continue
+        if frame.synced is not None and frame.at is not None:
+            facts.synced(frame.synced, frame.at)
         for change in frame.changes:
             try:
                 delivery.interactions += facts.of(change, unsaved, OBSERVED_AT)

@@ -1,7 +1,8 @@
 """What a stream says of the accounts it is read for: the interactions of each change, with what is known so far."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 
 from rapport.contracts.controls import FollowerAway
@@ -12,11 +13,44 @@ from services.ingest.connectors.bluesky.normalise import Watched, away, deleted,
 from services.ingest.connectors.bluesky.records import Reference, read
 from services.ingest.connectors.seen import UnsavedLedger
 
+MOST_SYNCED = 10_000
+"""People whose repositories are told anew; there are some thousands a day in the whole network."""
+SYNCED_WITHIN = timedelta(hours=1)
+"""A server tells all of a repository at once. What comes later is new, whoever filtered out what was told."""
+
+
+class Synced:
+    """Whose repositories a stream tells anew. What it tells of them then did not happen now."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[datetime, str | None]] = {}
+        """Since when, by person; and under which version, once something was told."""
+
+    def note(self, did: str, at: datetime) -> None:
+        """What is told of a person's repository next is all of it, under one version."""
+        self._since.pop(did, None)
+        self._since[did] = at, None
+        while len(self._since) > MOST_SYNCED:
+            del self._since[next(iter(self._since))]
+
+    def marked(self, change: Change) -> Change:
+        """A change as it is: one that only tells again what stands in a repository says so."""
+        if change.did not in self._since:
+            return change
+        since, rev = self._since[change.did]
+        if change.operation != "create" or change.rev != (rev or change.rev) or change.at - since > SYNCED_WITHIN:
+            del self._since[change.did]
+            return change
+        self._since[change.did] = since, change.rev
+        return replace(change, again=True)
+
 
 class Facts:
     """For these accounts."""
 
-    def __init__(self, watched: Sequence[Watched]) -> None:
+    def __init__(self, watched: Sequence[Watched], synced: Synced | None = None) -> None:
+        """`synced` is what the stream has said so far."""
+        self._synced = synced or Synced()
         self._watched = tuple(watched)
         self._by_did: dict[str, tuple[Watched, ...]] = {}
         for one in watched:
@@ -24,6 +58,7 @@ class Facts:
 
     def of(self, change: Change, unsaved: UnsavedLedger, now: datetime) -> list[Interaction]:
         """The interactions of a change, one with each account that it concerns. Notes what was seen."""
+        change = self._synced.marked(change)
         if change.operation == "delete":
             return self._deleted(change, unsaved, now)
         record = read(change)
@@ -44,6 +79,10 @@ class Facts:
                 unsaved.note(seen)
                 found.append(interaction)
         return found
+
+    def synced(self, did: str, at: datetime) -> None:
+        """A person's repository is told anew from now on."""
+        self._synced.note(did, at)
 
     def told(self, fate: Fate, unsaved: UnsavedLedger) -> list[FollowerAway]:
         """What became of a person's account, for each brand that they ever had to do with."""

@@ -57,6 +57,8 @@ class Change:
     at: datetime
     cid: str | None = None
     record: dict[str, Any] | None = None
+    again: bool = False
+    """Whether the server only tells what stands in the repository, whenever that was written: see `Frame.synced`."""
 
     @property
     def uri(self) -> str:
@@ -86,6 +88,12 @@ class Frame:
     fate: Fate | None = None
     renamed: str | None = None
     """Somebody whose handle or server may have changed."""
+    synced: str | None = None
+    """Somebody whose repository does not go on from what was known of it.
+
+    Version 2 of Jetstream reads it as a whole, and tells each record in it as created now: all under one version of the
+    repository.
+    """
     notice: str | None = None
     """A message of the server, for instance that the cursor is older than what it keeps."""
     seq: int | None = None
@@ -192,6 +200,8 @@ def from_jetstream_v2(raw: str | bytes) -> Frame:
         return Frame(position, at, fate=_fate(payload.did, account.active, account.status, at), seq=seq)
     if payload.type.endswith("#identity"):
         return Frame(position, at, renamed=payload.did, seq=seq)
+    if payload.type.endswith("#sync"):
+        return Frame(position, at, synced=payload.did, seq=seq)
     if not payload.type.endswith("#commit"):
         return Frame(position, at, seq=seq)
     if not (payload.did and payload.operation and payload.collection and payload.rkey and payload.rev):

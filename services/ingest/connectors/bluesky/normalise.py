@@ -4,18 +4,21 @@
   brand's thread. If it mentions the brand as well, it is still one comment.
 - A post that mentions the brand elsewhere is a `mention`. A quote of the brand's post is a `share`, because it speaks
   to the follower's own public; one that mentions the brand is a `mention`.
-- The brand's own post is a `reply` where its parent is by someone else, or where it continues such a reply; any other
-  is a `post`, self-threads included.
+- The brand's own post is a `reply` where its parent is by someone else, or where it continues such a reply, its own or
+  its staff's; any other is a `post`, self-threads included.
 - What the brand's account itself likes, shares or follows of others is recorded as the staff's. It is outreach, and
   nobody's interaction with the brand. What staff like from their own accounts is their own affair.
 - A person whom the brand blocks is told of as the one who does it, as on every platform: a block concerns the follower.
 - A conversation is the pair of brand and follower, a thread the root's at-uri.
 - A delete names only the path; the rest comes from what the ledger noted when the record was first seen.
+- What only stands in a repository that is told anew (`Change.again`) was written when its author says, and not now. It
+  has the id that it had, so what is known of it already counts once. What is older than ids are known tells nothing.
+- A record without a time that can be read was written when the network saw it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Account, Actor, Interaction, Kind, Object, Parent
@@ -26,6 +29,8 @@ from services.ingest.connectors.bluesky.records import Post, Record, Reference
 from services.ingest.connectors.seen import Seen
 
 _KINDS: dict[str, Kind] = {LIKE: "reaction", REPOST: "share", FOLLOW: "follow", BLOCK: "block"}
+KNOWN_FOR = timedelta(days=89)
+"""How long ago something told anew may have been written: whatever it says counts once by its id for 90 days."""
 _TOGGLES = frozenset(_KINDS.values())
 _OUTREACH = _TOGGLES - {"block"}
 
@@ -61,6 +66,8 @@ def written(
     if edited and change.collection != POST:
         return None  # a like with another time is the same like
     post, claimed = record.post, record.claimed_at
+    if change.again and (claimed is None or change.at - claimed > KNOWN_FOR):
+        return None
     if edited:
         time = occurred(change.at, "platform", observed_at)
     else:
@@ -130,8 +137,10 @@ def away(brand: str, fate: Fate) -> FollowerAway:
 
 
 def _written_at(claimed: datetime | None, change: Change, watched: Watched, observed_at: datetime) -> Occurred:
-    """When a new record was written. What came before the account was connected has its author's time."""
-    if change.at < watched.account.connected_at:
+    """When a record was written. What is not live, or came before the account was connected, has its author's time."""
+    if claimed is None:
+        return occurred(change.at, "platform", observed_at)
+    if change.again or change.at < watched.account.connected_at:
         return occurred(claimed, "author", observed_at)
     return occurred_live(claimed, change.at, observed_at)
 
@@ -174,7 +183,8 @@ def _by_follower(change: Change, post: Post, watched: Watched) -> Seen | None:
     if watched.did in post.mentions:
         return _noted(change, watched, "mention", thread=root, parent=parent)
     if post.quote is not None and post.quote.author == watched.did:
-        return _noted(change, watched, "share", post=post.quote.uri)
+        # A list or a starter pack of the brand is passed on in the same way, and is no post.
+        return _noted(change, watched, "share", post=post.quote.uri if post.quote.url else None)
     return None
 
 
@@ -184,14 +194,15 @@ def _by_brand(change: Change, post: Post, watched: Watched, find: Callable[[str]
         return _noted(change, watched, "post", thread=change.uri)
     brands = root.uri if root.author == watched.did else None
     follower, answered = parent.author, parent.uri
-    if follower is None or follower in watched.own:
+    ours = watched.own.union(watched.account.staff)
+    if follower is None or follower in ours:
         continued = find(parent.uri)
         if continued is not None and continued.kind == "reply":
             # The second part of a long answer answers what the first part did.
             follower, answered = continued.follower, continued.parent or parent.uri
-        else:
+        elif follower not in watched.account.staff:
             follower, answered = root.author, root.uri
-    if follower is None or follower in watched.own:
+    if follower is None or follower in ours:
         return _noted(change, watched, "post", thread=root.uri, post=brands, parent=parent.uri)
     return _noted(change, watched, "reply", thread=root.uri, post=brands, parent=answered, follower=follower)
 

@@ -15,6 +15,7 @@ MENTION = "app.bsky.richtext.facet#mention"
 LINK = "app.bsky.richtext.facet#link"
 _MEDIA: dict[str, Medium] = {
     "app.bsky.embed.images": "image",
+    "app.bsky.embed.gallery": "image",
     "app.bsky.embed.video": "video",
     "app.bsky.embed.external": "link",
 }

@@ -24,7 +24,7 @@ FARTHEST_BACK = timedelta(hours=24)
 
 NOT_SPOKEN = frozenset({400, 404, 405, 501})
 """How a server answers that speaks only the other version of Jetstream."""
-KINDS = ("commit", "account", "identity")
+KINDS = ("commit", "account", "identity", "sync")
 """The kinds to ask Jetstream version 2 for. Version 1 and relays send news about people unasked."""
 
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}

@@ -21,7 +21,7 @@ from rapport.kit.http.outgoing import RefusedAddressError
 from rapport.kit.log import about
 from services.ingest import metrics
 from services.ingest.connectors.bluesky import PLATFORM
-from services.ingest.connectors.bluesky.facts import Facts
+from services.ingest.connectors.bluesky.facts import Facts, Synced
 from services.ingest.connectors.bluesky.frames import Change, Frame, FrameError, StreamError
 from services.ingest.connectors.bluesky.handles import Handles
 from services.ingest.connectors.bluesky.normalise import Watched
@@ -90,7 +90,8 @@ class Stream:
         self._mark: _Mark | None = None
         self._expected: _Mark | None = None
         self._watched: tuple[Watched, ...] = ()
-        self._facts = Facts(())
+        self._synced = Synced()
+        self._facts = Facts((), self._synced)
         self._reopen = asyncio.Event()
         self._forgets = False
         self._connected = False
@@ -107,7 +108,7 @@ class Stream:
         for a new account, at the time when that was connected.
         """
         self._watched = tuple(one for _, one in watched)
-        self._facts = Facts(self._watched)
+        self._facts = Facts(self._watched, self._synced)
         back = self._parts.watch(watched)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -291,6 +292,8 @@ class Stream:
                 if frame.seq is not None and frame.position is not None:
                     mark = _Mark(self._speaks.address, frame.seq, frame.at, frame.position)
                 metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
+            if frame.synced is not None and frame.at is not None:
+                self._facts.synced(frame.synced, frame.at)
             for change in frame.changes:
                 happened.extend(self._read_change(change, unsaved))
             if frame.renamed is not None:

@@ -16,6 +16,7 @@ from websockets.exceptions import WebSocketException
 
 from rapport.contracts.events import Account, Interaction
 from services.ingest.connectors.bluesky import PLATFORM
+from services.ingest.connectors.bluesky.facts import Synced
 from services.ingest.connectors.bluesky.frames import Change, FrameError, StreamError
 from services.ingest.connectors.bluesky.normalise import Watched, deleted, written
 from services.ingest.connectors.bluesky.records import read
@@ -139,6 +140,7 @@ def _sources(jetstream: str | None, did: str) -> list[Source]:
 async def _interactions(sources: list[Source], watched: Watched, console: Console | None) -> AsyncIterator[Interaction]:
     """What concerns the account, as it happens. Raises WatchError once no source can be read."""
     seen: dict[str, Seen] = {}
+    synced = Synced()
     failures: list[str] = []
     for source in sources:
         try:
@@ -158,7 +160,11 @@ async def _interactions(sources: list[Source], watched: Watched, console: Consol
                         frame = source.read(raw)
                     except FrameError:
                         continue  # frames of a kind that this version does not know are of no use to a viewer
-                    for change in frame.changes:
+                    if frame.synced is not None and frame.at is not None:
+                        synced.note(frame.synced, frame.at)
+                    for change in map(synced.marked, frame.changes):
+                        if change.again:
+                            continue  # it does not happen now
                         try:
                             interaction = _interaction(change, watched, seen)
                         except Exception:

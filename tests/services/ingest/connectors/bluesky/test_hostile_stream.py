@@ -161,14 +161,14 @@ async def streaming(
 
 @pytest.mark.parametrize("wire", ["jetstream", "jetstream_v2"])
 @pytest.mark.parametrize("claimed", EDGES)
-def test_an_unusable_time_is_taken_as_that_of_receipt_and_what_follows_arrives(
+def test_an_unusable_time_is_taken_as_that_of_the_frame_and_what_follows_arrives(
     claimed: Any, wire: Wire, tmp_path: Path
 ) -> None:
     events = [post(FAN, "a"), post(MALLORY, "bad", createdAt=claimed), post(FAN, "b")]
     frames = [as_v2(each, number) for number, each in enumerate(events)] if wire == "jetstream_v2" else events
     found = {each.object.id.rpartition("/")[2]: each for each in taken(tmp_path, frames, wire)}
     assert list(found) == ["a", "bad", "b"]
-    assert (found["bad"].occurred_at, found["bad"].occurred_at_source) == (NOW, "receipt")
+    assert (found["bad"].occurred_at, found["bad"].occurred_at_source) == (NOW, "platform")
 
 
 @pytest.mark.parametrize("wire", ["jetstream", "jetstream_v2"])
@@ -305,7 +305,31 @@ def test_what_becomes_of_a_followers_account_is_told_and_of_others_not(
 
 def test_version_2_of_jetstream_is_asked_for_what_becomes_of_accounts() -> None:
     asked = parse_qs(urlsplit(Source("wss://host/x", "jetstream_v2").url(None)).query)
-    assert asked["kinds"] == ["commit", "account", "identity"]
+    assert asked["kinds"] == ["commit", "account", "identity", "sync"]
+
+
+def test_what_only_stands_in_a_repository_that_is_told_anew_did_not_happen_now(tmp_path: Path) -> None:
+    def told(rkey: str, rev: str, **more: Any) -> dict[str, Any]:
+        event = post(FAN, rkey, **more)
+        event["commit"]["rev"] = rev
+        return as_v2(event, 1)
+
+    time = NOW.isoformat()
+    payload = {"$type": "network.bsky.jetstream.subscribeEvents#sync", "seq": 1, "did": FAN, "time": time}
+    synced = {"$type": "message", "payload": {**payload, "sync": {"did": FAN, "rev": "3b", "blocks": {"$bytes": ""}}}}
+    frames = [
+        told("known", "3a"), synced,
+        told("years", "3b", createdAt="2024-05-01T08:00:00Z"), told("week", "3b", createdAt="2026-11-20T08:00:00Z"),
+        told("known", "3b"), told("new", "3c", createdAt="2026-11-20T09:00:00Z"),
+    ]  # fmt: skip
+    found = taken(tmp_path, frames, "jetstream_v2")
+    assert [(each.object.id.rpartition("/")[2], each.occurred_at_source) for each in found] == [
+        ("known", "author"), ("week", "author"), ("known", "author"), ("new", "platform")
+    ]  # fmt: skip
+    known, week, again, new = found
+    assert known.id == again.id, "it counts once"
+    assert week.occurred_at == datetime(2026, 11, 20, 8, tzinfo=UTC)
+    assert new.occurred_at == NOW
 
 
 def test_who_was_renamed_is_told_by_every_stream(tmp_path: Path) -> None:

@@ -382,7 +382,7 @@ def test_what_becomes_of_a_commenters_account_reaches_the_log(
     publish(stack.kafka, brand)
     own_ingest.start().ready()
     until(lambda: bool(jetstream.queries), "a connection")
-    assert jetstream.queries[0]["kinds"] == ["commit", "account", "identity"]
+    assert jetstream.queries[0]["kinds"] == ["commit", "account", "identity", "sync"]
     jetstream.send(NOW + 1, as_v2(like(brand, NOW + 1), 1))
     time = datetime.now(UTC).isoformat()
     payload = {"$type": "network.bsky.jetstream.subscribeEvents#account", "seq": 2, "did": FAN, "time": time}

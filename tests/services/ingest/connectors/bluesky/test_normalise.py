@@ -69,6 +69,19 @@ def test_somebody_of_the_staff_replies_for_the_brand_in_its_thread_and_is_no_fol
     assert story.tell(Change(GRACE, "create", LIKE, "l", "rev1", NOW, "cid", like)) is None
 
 
+def test_what_the_brand_answers_to_its_staff_is_for_whom_these_answered_or_for_nobody() -> None:
+    story = Story()
+    fans = f"at://{FAN}/{POST}/comment"
+    story.tell(post(GRACE, "r1", reply=(BRANDS_POST, fans)))
+    added = story.tell(post(ACME, "r2", reply=(BRANDS_POST, f"at://{GRACE}/{POST}/r1")))
+    assert added is not None
+    assert (added.kind, added.parent) == ("reply", Parent(fans, FAN))
+    for root in (BRANDS_POST, FANS_POST):
+        alone = story.tell(post(ACME, "r3", reply=(root, f"at://{GRACE}/{POST}/chat")))
+        assert alone is not None
+        assert alone.kind == "post"
+
+
 @pytest.mark.parametrize(
     ("collection", "subject", "kind"),
     [(LIKE, FANS_POST, "reaction"), (REPOST, FANS_POST, "share"), (FOLLOW, FAN, "follow")],
@@ -116,11 +129,13 @@ def test_a_continued_answer_whose_first_part_is_forgotten_answers_the_threads_au
     assert (found.parent.id, found.parent.actor) == (FANS_POST, FAN)
 
 
-def test_a_time_that_is_none_leaves_the_receipt() -> None:
+def test_a_time_that_is_none_leaves_when_the_network_saw_it_however_much_later_that_is_read() -> None:
+    seen_at = NOW - timedelta(hours=6)
     for created_at in ("yesterday", None, 7, "2026-11-23T11:00:00"):
-        found = Story().tell(post(FAN, reply=(BRANDS_POST, BRANDS_POST), createdAt=created_at))
+        said = post(FAN, reply=(BRANDS_POST, BRANDS_POST), createdAt=created_at)
+        found = Story().tell(replace(said, at=seen_at))
         assert found is not None
-        assert (found.occurred_at, found.occurred_at_source) == (NOW, "receipt")
+        assert (found.occurred_at, found.occurred_at_source) == (seen_at, "platform")
 
 
 def test_a_forged_future_is_set_back_and_flagged() -> None:
@@ -133,6 +148,7 @@ def test_a_forged_future_is_set_back_and_flagged() -> None:
     ("embed", "media"),
     [
         ({"$type": "app.bsky.embed.images", "images": [{}, {}]}, ("image",)),
+        ({"$type": "app.bsky.embed.gallery", "media": [{}]}, ("image",)),
         ({"$type": "app.bsky.embed.video"}, ("video",)),
         ({"$type": "app.bsky.embed.external"}, ("link",)),
         (
