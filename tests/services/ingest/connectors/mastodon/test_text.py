@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.connectors.mastodon.text import LONGEST_HTML, plain
+from services.ingest.connectors.mastodon.text import AROUND_BREAK, LONGEST_HTML, plain
 
 AT = (
     '<span class="h-card"><a href="https://m.example/@roastery" class="u-url mention">@<span>roastery</span></a></span>'
@@ -49,6 +49,16 @@ def test_links_lead_somewhere_and_people_and_hashtags_are_none() -> None:
     assert plain(f"{AT}{tag}{SHORTENED}{odd}")[1] == ["https://www.coffee.example/2026/a-long-address"]
 
 
+def test_links_to_people_and_hashtags_are_known_without_a_class_too() -> None:
+    at, tag = (
+        '<a href="https://m.example/@ada">@ada</a>',
+        '<a href="https://m.example/tags/a" rel="nofollow tag">#a</a>',
+    )
+    html = f'<p>{at} {tag} <a href="https://m.example/menu">menu</a></p>'
+    assert plain(html, people={"https://m.example/@ada"}) == ("@ada #a menu", ["https://m.example/menu"])
+    assert plain(html)[1] == ["https://m.example/@ada", "https://m.example/menu"]
+
+
 def test_the_address_of_a_quoted_status_is_left_out_only_where_there_is_one() -> None:
     html = '<p class="quote-inline">RE: <a href="https://m.example/1">m.example/1</a></p><p>Look</p>'
     assert plain(html, quotes=True) == ("Look", [])
@@ -62,6 +72,13 @@ def test_no_html_takes_long(part: str) -> None:
     before = time.process_time()
     plain(part * LONGEST_HTML)
     assert time.process_time() - before < 5
+
+
+def test_blanks_that_are_kept_take_no_longer() -> None:
+    before = time.process_time()
+    assert AROUND_BREAK.sub("\n", " " * 200_000 + "x") == " " * 200_000 + "x"
+    assert time.process_time() - before < 5
+    assert plain(f"<pre>a{' ' * 1_000}\n b</pre>")[0] == "a\nb"
 
 
 @given(st.text(alphabet="<>/ab =\"'!-?&;#pspan\n\xa0", max_size=200) | st.text(max_size=50))
