@@ -61,6 +61,8 @@ class MastodonServer(server.MastodonServer):
         self.requests: list[Asked] = []
         self.reading: set[str] = set()
         """Tokens that may not write."""
+        self.token_in_protocol = False
+        """Whether streams look for the token where browsers put it, and nowhere else, as Pleroma's and Iceshrimp's."""
         self.keeps_keys = True
         """Whether it knows a status that was sent with the same `Idempotency-Key` before."""
         self.hanging = 0
@@ -266,7 +268,9 @@ class MastodonServer(server.MastodonServer):
         offered, given = socket.scope.get("subprotocols", ()), socket.headers.get("authorization")
         token = bearer(given) if given else socket.query_params.get("access_token") or next(iter(offered), None)
         self._note("GET", socket.url.path, socket.url.query, token, socket.headers.get("user-agent"))
-        if self._streaming:
+        if self.token_in_protocol and not offered:
+            await socket.send_denial_response(PlainTextResponse("", 403))
+        elif self._streaming:
             await super()._stream(socket)
         else:
             await socket.send_denial_response(PlainTextResponse("", 404))

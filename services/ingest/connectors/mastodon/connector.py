@@ -8,6 +8,7 @@ https://docs.joinmastodon.org/api/rate-limits/
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
 
 from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Account
@@ -49,6 +51,8 @@ AGAIN_SECONDS = 1.0
 MOST_UNREADABLE = 100
 """Frames in a row, and then its stream is opened again."""
 _SCHEMES = {"https": "wss", "http": "ws"}
+_PROTOCOL = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+"""What can be offered as a protocol (RFC 9110, token)."""
 
 
 def usable(account: Account) -> bool:
@@ -131,7 +135,10 @@ class MastodonReader:
             parts = urlsplit("")  # asking says what is wrong with it
         self._host = parts.netloc.rpartition("@")[2].lower()
         self._scheme = parts.scheme
-        self._token = {"Authorization": f"Bearer {account.connection['token']}"}
+        token = account.connection["token"]
+        self._token = {"Authorization": f"Bearer {token}"}
+        # Where browsers put it, who can send no headers. Pleroma and Iceshrimp look for it nowhere else.
+        self._protocols = [Subprotocol(token)] if _PROTOCOL.fullmatch(token) else None
         base = f"{parts.scheme}://{self._host}"
         self._api = Api(http, PLATFORM, base, self._token, Budget(BUDGET, BUDGET_SECONDS), turns, shared.now)
         self._id = ""
@@ -165,6 +172,7 @@ class MastodonReader:
                 self._guard,
                 f"{await self._streaming()}/api/v1/streaming?stream=user",
                 additional_headers=self._token,
+                subprotocols=self._protocols,
                 user_agent_header=USER_AGENT,
                 max_size=LARGEST_FRAME,
                 open_timeout=ANSWERED_SECONDS,
@@ -196,6 +204,8 @@ class MastodonReader:
         return f"{_SCHEMES.get(self._scheme, 'wss')}://{self._host}"
 
     async def _take(self, frame: str | bytes) -> None:
+        if not frame:
+            return  # so Pleroma keeps its streams alive
         try:
             page = event(frame, self._host, self._watched(), self._find, self._now())
         except UnreadableError as error:

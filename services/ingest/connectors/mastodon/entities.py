@@ -1,9 +1,10 @@
 """Statuses, accounts and notifications as Mastodon writes them, and what can be told from them.
 
-Servers with the same interface differ in what they leave out, and in what they add.
+Servers with the same interface differ in what they leave out, and in what they add. Some had quotes before Mastodon:
+there the quoted status stands in the place of Mastodon's Quote.
 
-Source: https://docs.joinmastodon.org/entities/Status/, https://docs.joinmastodon.org/entities/Account/ and
-https://docs.joinmastodon.org/entities/Notification/
+Source: https://docs.joinmastodon.org/entities/Status/, https://docs.joinmastodon.org/entities/Account/,
+https://docs.joinmastodon.org/entities/Quote/ and https://docs.joinmastodon.org/entities/Notification/
 """
 
 from collections.abc import Iterable
@@ -54,6 +55,7 @@ class _Attachment(Struct):
 
 class _Mention(Struct):
     id: Id | None = None
+    url: str | None = None
 
 
 class _Quoted(Struct):
@@ -61,9 +63,23 @@ class _Quoted(Struct):
     account: Account | None = None
 
 
-class _Quote(Struct):
+class _Quote(_Quoted):
+    """Mastodon's, or the quoted status itself."""
+
     quoted_status: _Quoted | None = None
     quoted_status_id: Id | None = None
+
+
+class _Source(Struct, frozen=True):
+    content: str | None = None
+
+
+class _Akkoma(Struct, frozen=True):
+    source: str | _Source | None = None
+
+
+class _Emoji(Struct, frozen=True):
+    name: str | None = None
 
 
 class Status(Struct, kw_only=True):
@@ -77,6 +93,9 @@ class Status(Struct, kw_only=True):
     in_reply_to_account_id: Id | None = None
     visibility: str | None = None
     content: str | None = None
+    text: str | None = None
+    """What was typed, as servers of Misskey's family and GoToSocial add it."""
+    akkoma: Raw = _NULL
     spoiler_text: str | None = None
     language: str | None = None
     url: str | None = None
@@ -100,29 +119,46 @@ class Status(Struct, kw_only=True):
     def quoted(self) -> tuple[str | None, str | None]:
         """The ids of the quoted status and of its author, as far as they are told."""
         quote = readable(self.quote, _Quote) or _Quote()
-        whole = quote.quoted_status or _Quoted()
+        whole = quote.quoted_status or quote
         thing, author = whole.id or quote.quoted_status_id, whole.account.id if whole.account else None
         return _short(thing), _short(author)
 
     @property
     def shown(self) -> tuple[str | None, tuple[Medium, ...]]:
         """The text that a reader sees, the content warning in front of it; and what is shown beside it."""
-        text, links = plain(self.content or "", quotes=self.quotes)
+        people = frozenset(each.url for each in self.mentions or () if each.url)
+        text, links = plain(self.content or "", quotes=self.quotes, people=people)
+        if not (self.content or "").strip():
+            text = self._typed
         words = "\n\n".join(part for part in ((self.spoiler_text or "").strip(), text) if part)
         media = [MEDIA[each.type] for each in self.media_attachments or () if each.type in MEDIA]
         if links or bytes(self.card) != b"null":
             media.append("link")
         return words or None, tuple(dict.fromkeys(media))
 
+    @property
+    def _typed(self) -> str:
+        """What was typed, for a status without the HTML of it."""
+        source = (readable(self.akkoma, _Akkoma) or _Akkoma()).source
+        content = source.content if isinstance(source, _Source) else source
+        return next(filter(None, ((each or "").strip() for each in (self.text, content))), "")
+
 
 class Notification(Struct, kw_only=True):
-    """A notification. `emoji` is Pleroma's."""
+    """A notification. `emoji` is Pleroma's and Iceshrimp's, `emoji_reaction` Fedibird's."""
 
     type: str
     created_at: UtcTime | None = None
     account: Account | None = None
     status: Raw = _NULL
     emoji: str | None = None
+    emoji_reaction: Raw = _NULL
+
+    @property
+    def reacted(self) -> str | None:
+        """The emoji that somebody reacted with; None where the server does not say which."""
+        found = self.emoji or (readable(self.emoji_reaction, _Emoji) or _Emoji()).name
+        return found or None
 
 
 def readable(raw: Raw, shape: type[T]) -> T | None:

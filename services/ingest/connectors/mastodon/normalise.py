@@ -2,14 +2,17 @@
 
 - A status that answers the brand's is a `comment`; a private one, which only those can see whom it mentions, is a
   `message`; any other that mentions the brand is a `mention`. One that only quotes the brand's is a `share`.
-- The brand's own status is a `reply` where it answers somebody else, or continues such an answer; any other is a
-  `post`. What the brand only passes on (reblogs) says nothing. Nor does what it writes to nobody or to several in
-  private, nor its answer to what is gone meanwhile.
+- The brand's own status is a `reply` where it answers somebody else, or continues such an answer, its own or its
+  staff's; any other is a `post`. What the brand only passes on (reblogs) says nothing. Nor does what it writes to
+  nobody or to several in private, nor its answer to what is gone meanwhile.
 - What somebody of the staff writes in answer to a follower, and with the brand's name in it, is a `reply`.
 - Ids are one server's, so each is told with its host. A status has the same id however it comes.
 - The conversation is the pair of brand and follower, by whichever of its accounts, because Mastodon names the author of
   what is answered. There is no root: links between parents connect a thread. Private messages have one thread with each
   person.
+- Servers of Misskey's family tell of a quote as of a reblog or of a status, and of reactions with an emoji under names
+  of their own. GoToSocial tells of an answer, a favourite or a reblog before the account has approved it: it was given
+  all the same, and comes again under the same id.
 - A server tells that a status was edited and not what it said before. If it was not heard of, it is told as written,
   and then as edited.
 - Of a deletion the server says only the id. What is noted of a status tells what it was.
@@ -18,10 +21,12 @@
   could know.
 
 Source: https://docs.joinmastodon.org/methods/notifications/, https://docs.joinmastodon.org/methods/streaming/ and, for
-Pleroma, https://docs.pleroma.social/backend/development/API/differences_in_mastoapi_responses/
+Pleroma, https://docs.pleroma.social/backend/development/API/differences_in_mastoapi_responses/, for GoToSocial
+https://docs.gotosocial.org/en/latest/api/swagger/, for Iceshrimp and Sharkey the converters of their servers
+(https://iceshrimp.dev/iceshrimp/Iceshrimp.NET, https://activitypub.software/TransFem-org/Sharkey)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeAlias
@@ -33,6 +38,7 @@ from rapport.domain.exchanges.addressing import NETWORK_MAY_TAKE
 from rapport.domain.times import in_range
 from services.ingest.connectors.mastodon.entities import (
     LONGEST_ID,
+    Account,
     Notification,
     Status,
     actor_of,
@@ -53,6 +59,8 @@ from services.ingest.hooks.delivery import (
 
 MOST_VALUES = 300_000
 """In a page. One of 80 notifications has some 10,000."""
+MOST_WRAPPED = 3
+"""How many times the JSON of a frame may stand in a string. Once is what Mastodon does."""
 
 
 class Noted(NamedTuple):
@@ -101,6 +109,17 @@ class _Dated(Struct):
     created_at: UtcTime
 
 
+class _Placed(_Identified):
+    """What a page is in the order of."""
+
+    created_at: UtcTime
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Sorts as ids do, whether they are numbers, ULIDs or other words."""
+        return len(str(self.id)), str(self.id)
+
+
 class _Frame(Struct):
     event: str | None = None
     payload: Raw = Raw(b"null")
@@ -147,7 +166,7 @@ def event(frame: bytes | str, host: str, watched: Watched, find: Find, observed_
     """A frame of the stream `user`. Raises UnreadableError where it is none, or where the server reports an error."""
     raw = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
     reader = _Reader(host, watched, find, observed_at)
-    return reader.event(decode(raw, _Frame))
+    return reader.event(decode(_unwrapped(Raw(raw)), _Frame))
 
 
 class _Reader:
@@ -168,6 +187,8 @@ class _Reader:
         items = decode(body, list[Raw])
         if len(items) > MOST_CHANGES:
             raise UnreadableError(f"more than {MOST_CHANGES} items at once")
+        if _ascends(items):
+            items.reverse()
         self._page.count = len(items)
         self._page.newest = next(filter(None, map(_id_of, items)), None)
         self._page.oldest = next(filter(None, map(_id_of, reversed(items))), None)
@@ -217,19 +238,22 @@ class _Reader:
         found = decode(raw, Notification)
         told: list[_Told] = []
         match found.type:
-            case "mention":
+            case "mention" | "pending.reply":
                 told = self._written(decode(found.status, Status), "mention", found.created_at)
             case "quote":
                 told = self._written(decode(found.status, Status), "quote", found.created_at)
+            case "status":
+                told = self.status(found.status, found.created_at).told
             case "update":
                 told = self._written(decode(found.status, Status), "edit")
-            case "favourite":
+            case "favourite" | "pending.favourite":
                 told = list(self._reacted(found, "reaction", "favourite", "favourite"))
-            case "pleroma:emoji_reaction":
-                emoji = bare_id(found.emoji, "emoji")
-                told = list(self._reacted(found, "reaction", f"reaction-{emoji}", emoji))
-            case "reblog":
-                told = list(self._reacted(found, "share", "reblog"))
+            case "pleroma:emoji_reaction" | "emoji_reaction" | "reaction":
+                emoji = found.reacted
+                named = f"reaction-{bare_id(emoji, 'emoji')}" if emoji else "reaction"
+                told = list(self._reacted(found, "reaction", named, emoji))
+            case "reblog" | "pending.reblog":
+                told = self._reblogged(found)
             case "follow":
                 told = list(self._followed(found))
         return _Read(found.type, told)
@@ -254,7 +278,7 @@ class _Reader:
             place = self._place(status, author.id, how)
         if place is None:
             return []
-        if how == "edit" and status.edited_at is None:
+        if known is not None and status.edited_at is None:
             raise UnreadableError("edited_at is missing")
         told = []
         if known is None:
@@ -297,7 +321,10 @@ class _Reader:
     def _by_brand(self, status: Status, mentioned: set[str]) -> _Place | None:
         watched = self._watched
         answered, whom, known = self._answered(status)
-        if whom is not None and not watched.is_brand(whom):
+        others = [each for each in mentioned if not watched.is_brand(each)]
+        if answered is not None and whom is None and len(others) == 1:
+            whom = others[0]  # the server does not say whom it answers, but it names one person
+        if whom is not None and not (watched.is_brand(whom) or watched.is_staff(whom)):
             return self._answer(status, whom)
         if answered is not None and whom is None:
             raise UnreadableError("in_reply_to_account_id is missing")
@@ -307,7 +334,6 @@ class _Reader:
             parent = Parent(self._full(answered), follower)
             return _Place("reply", known.conversation, known.thread, known.post, parent)
         if status.private:
-            others = [each for each in mentioned if not watched.is_brand(each)]
             pair = self._conversation(others[0]) if len(others) == 1 else None
             return _Place("reply", pair, pair) if pair is not None else None
         post = _post_of(known, self._full(answered)) if answered else None
@@ -359,6 +385,14 @@ class _Reader:
             kind=kind, actor=author, parent=place.parent, text=text, media=media, language=status.language or None,
         )  # fmt: skip
 
+    def _reblogged(self, found: Notification) -> list[_Told]:
+        """A reblog; or, where the status is by who did it, their quote of the brand's."""
+        status = decode(found.status, Status)
+        author, actor = status.account or Account(), found.account or Account()
+        if author.id is not None and author.id == actor.id and status.quotes and bytes(status.reblog) == b"null":
+            return self._written(status, "quote", found.created_at)
+        return list(self._reacted(found, "share", "reblog"))
+
     def _reacted(self, found: Notification, kind: Kind, how: str, word: str | None = None) -> Iterator[_Told]:
         """A favourite or a reblog of the brand's status."""
         actor = self._follower(found)
@@ -390,7 +424,7 @@ class _Reader:
         return None if self._watched.is_brand(actor.id) or self._watched.is_staff(actor.id) else actor
 
     def _deleted(self, raw: Raw) -> _Read:
-        bare = bare_id(readable(raw, str) or decode(raw, int), "payload")
+        bare = bare_id((readable(raw, str) or str(decode(raw, int))).strip('"'), "payload")
         self._page.gone.append(bare)
         known = self._known(bare)
         if known is None:
@@ -431,10 +465,21 @@ def _id_of(raw: Raw) -> str | None:
     return str(found.id) if found is not None and 0 < len(str(found.id)) <= LONGEST_ID else None
 
 
+def _ascends(items: Sequence[Raw]) -> bool:
+    """Whether a page begins with its oldest item, as servers of Misskey's family answer `min_id`."""
+    first = next(filter(None, (readable(each, _Placed) for each in items)), None)
+    last = next(filter(None, (readable(each, _Placed) for each in reversed(items))), None)
+    return bool(first and last and first.created_at < last.created_at and first.order < last.order)
+
+
 def _unwrapped(payload: Raw) -> Raw:
-    """The JSON in a string. What is an object already stays one."""
-    text = readable(payload, str)
-    return payload if text is None else Raw(text.encode("utf-8", "surrogatepass"))
+    """The JSON in a string, also where that stands in a string again. What is an object already stays one."""
+    for _ in range(MOST_WRAPPED):
+        text = readable(payload, str)
+        if text is None:
+            break
+        payload = Raw(text.encode("utf-8", "surrogatepass"))
+    return payload
 
 
 def _web(address: str | None) -> str | None:

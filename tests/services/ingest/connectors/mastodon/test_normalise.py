@@ -140,6 +140,30 @@ def test_the_payload_may_be_no_string() -> None:
     assert [one.kind for one in event(frame, HOST, watched(), never, NOW).interactions] == ["post"]
 
 
+def test_a_payload_and_a_frame_may_stand_in_a_string_once_more() -> None:
+    frame = framed("update", payload("event-update-own")).decode()
+    told = event(frame, HOST, watched(), never, NOW).interactions
+    twice = json.loads(frame)
+    twice["payload"] = json.dumps(twice["payload"])
+    for each in (json.dumps(frame), json.dumps(twice), json.dumps(json.dumps(twice))):
+        assert event(each, HOST, watched(), never, NOW).interactions == told
+    assert event(framed("delete", '"115"'), HOST, watched(), never, NOW).gone == ["115"]
+
+
+@pytest.mark.parametrize("names", [("11", "9"), ("01JB", "01JA"), ("a1b", "a1a")])
+def test_a_page_goes_on_from_its_newest_item_whichever_end_that_is_at(names: tuple[str, str]) -> None:
+    first, second = items("follow")[0], items("follow")[0]
+    newer = {**first, "id": names[0], "created_at": "2026-11-29T11:00:00.000Z"}
+    older = {**second, "id": names[1], "created_at": "2026-11-29T10:00:00.000Z"}
+    for body in ([newer, older], [older, newer], [None, older, newer]):
+        page = notifications(json.dumps(body).encode(), HOST, watched(), never, NOW)
+        assert (page.newest, page.oldest) == names
+        assert [one.occurred_at.hour for one in page.interactions] == [10, 11]
+    # Where times say nothing, the first is the newest, as Mastodon documents it.
+    alike = [{**older, "created_at": newer["created_at"]}, newer]
+    assert notifications(json.dumps(alike).encode(), HOST, watched(), never, NOW).newest == names[1]
+
+
 @pytest.mark.parametrize(
     "page",
     [b"", b"{}", b"7", b"null", b'{"error": "The access token is invalid"}', b"[" * 200_000, b'[{"a":' * 100_000],

@@ -163,6 +163,22 @@ async def test_frames_that_cannot_be_read_stop_nothing(
         assert client.streams() == 1
 
 
+async def test_a_server_that_looks_for_the_token_in_the_protocol_alone_has_a_stream_and_keeps_it_alive_by_nothing(
+    stack: Any, tmp_path: Path, log: Log, server: MastodonServer
+) -> None:
+    server.token_in_protocol = True
+    client = Client(server)
+    rejected = metrics.REJECTED.labels("mastodon", "frame")
+    async with reading(stack.kafka, tmp_path, mastodon, client.pair):
+        await until(lambda: client.streams() == 1, "the stream to be open")
+        before = rejected._value.get()
+        server.send_frame(client.itself, "")
+        server.send_frame(client.itself, "{")
+        await until(lambda: rejected._value.get() > before, "the second frame to be counted")
+        assert rejected._value.get() == before + 1
+        await arrived(log, client, client.comment())
+
+
 async def test_an_account_whose_state_cannot_be_written_is_read_all_the_same(
     stack: Any, tmp_path: Path, log: Log, server: MastodonServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
