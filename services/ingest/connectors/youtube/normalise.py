@@ -3,7 +3,9 @@
 - What somebody writes under a video or post of the channel is a `comment`; what the channel writes there in answer to
   somebody is a `reply`. A comment of the channel that answers nobody says nothing.
 - A thread comes with some of its replies; `comments.list` has all of them, without saying which video they are under.
-  `parentId` is the comment on top, also where a reply answers another reply.
+  `parentId` is the comment on top, also where a reply answers another reply: YouTube only begins its text with the
+  handle of whom it answers. So what the channel writes answers the last that this person said in the thread before; and
+  below a comment of the channel itself, the only person who said anything.
 - A page repeats what earlier pages had. A fingerprint of each comment tells what is new and what was edited since:
   `updatedAt`, and whether there is a picture. What was edited before it was first seen is only a comment.
 - The conversation is the video or post, because a reply does not name who wrote the comment above it. Comments on the
@@ -18,7 +20,8 @@ https://developers.google.com/youtube/v3/docs/commentThreads and
 https://developers.google.com/youtube/v3/docs/playlistItems
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
@@ -66,6 +69,17 @@ class Thread(NamedTuple):
     more: bool
     replies: int = 0
     """How many there are."""
+    by_brand: bool = False
+    """Whether the brand wrote the comment on top."""
+
+
+class _Said(NamedTuple):
+    """A comment of a thread, as far as a reply may answer it. `handle` is without the @, in small letters."""
+
+    id: str
+    author: str
+    handle: str | None
+    at: datetime
 
 
 @dataclass
@@ -210,22 +224,24 @@ def threads(body: bytes, watched: Watched, find: Find, observed_at: datetime) ->
         if thread is None:
             page.ignored["thread of another channel"] += 1
             continue
-        page.threads.append(thread)
         comments = [found.snippet.top_level_comment, *(found.replies.comments if found.replies else ())]
         left -= len(comments)
         if left < 0:
             raise UnreadableError(f"more than {MOST_CHANGES} comments at once")
+        page.threads.append(thread)
+        said = _said(comments, watched)
         for place, comment in enumerate(comments):
             inner = "topLevelComment" if place == 0 else f"replies[{place - 1}]"
-            _read(comment, thread, place > 0, f"{where}.{inner}", watched, find, observed_at, page)
+            _read(comment, thread, said if place > 0 else None, f"{where}.{inner}", watched, find, observed_at, page)
     return page
 
 
 def replies(body: bytes, thread: Thread, watched: Watched, find: Find, observed_at: datetime) -> Page:
     """A page of `comments.list` for the replies to the comment on top of a thread. Raises UnreadableError."""
     page, items = _page(body)
+    said = _said(items, watched)
     for number, raw in enumerate(items):
-        _read(raw, thread, True, f"items[{number}]", watched, find, observed_at, page)
+        _read(raw, thread, said, f"items[{number}]", watched, find, observed_at, page)
     return page
 
 
@@ -242,13 +258,62 @@ def _thread(found: _Thread, watched: Watched) -> Thread | None:
         return None
     post = snippet.video_id or snippet.post_id
     more = snippet.total_reply_count > (len(found.replies.comments) if found.replies else 0)
-    return Thread(id_of(found.id, "id"), snippet.video_id, post or watched.id, post, more, snippet.total_reply_count)
+    top = _comment_in(snippet.top_level_comment)
+    by_brand = top is not None and _by_brand(_actor(found.id, top.snippet), watched)
+    return Thread(
+        id_of(found.id, "id"), snippet.video_id, post or watched.id, post, more, snippet.total_reply_count, by_brand
+    )
+
+
+def _said(comments: Sequence[Raw], watched: Watched) -> list[_Said]:
+    """What people other than the brand said in a thread, as far as its page tells."""
+    found: list[_Said] = []
+    for raw in comments:
+        one = _comment_in(raw)
+        if one is None or not one.id or one.snippet.published_at is None:
+            continue
+        actor = _actor(one.id, one.snippet)
+        if not _by_brand(actor, watched) and max(len(one.id), len(actor.id)) <= LONGEST_ID:
+            handle = actor.handle.casefold() if actor.handle else None
+            found.append(_Said(one.id, actor.id, handle, one.snippet.published_at))
+    return found
+
+
+def _comment_in(raw: Raw) -> "_Comment | None":
+    try:
+        return decode(raw, _Comment)
+    except UnreadableError:
+        return None
+
+
+def _by_brand(actor: Actor, watched: Watched) -> bool:
+    return watched.is_brand(actor.id) or watched.is_staff(actor.id)
+
+
+_HANDLE = re.compile(r"[\s\u200b\u2060]*@([^\s\u200b\u2060,:;!?]+)")
+"""How the text of a reply to a reply begins."""
+
+
+def _answered(snippet: _CommentSnippet, thread: Thread, said: Sequence[_Said]) -> Parent:
+    """What a reply of the brand answers."""
+    at = snippet.published_at
+    before = [one for one in said if at is None or one.at <= at]
+    named = _HANDLE.match(snippet.text_original or snippet.text_display or "")
+    theirs = [
+        one for one in before if one.handle is not None and named and one.handle == named[1].rstrip(".").casefold()
+    ]
+    if not theirs and thread.by_brand and len({one.author for one in before}) == 1:
+        theirs = before
+    if not theirs:
+        return Parent(snippet.parent_id or thread.id)
+    last = max(theirs, key=lambda one: one.at)
+    return Parent(last.id, last.author)
 
 
 def _read(
     raw: Raw,
     thread: Thread,
-    is_reply: bool,
+    said: Sequence[_Said] | None,
     where: str,
     watched: Watched,
     find: Find,
@@ -262,7 +327,7 @@ def _read(
         before = find(comment)
         one = None
         if before is None or now.is_after(before):
-            one = _comment(comment, snippet, thread, is_reply, watched, observed_at, now if before else None)
+            one = _comment(comment, snippet, thread, said, watched, observed_at, now if before else None)
     except Exception as error:  # what nobody foresaw must not hold up what comes with it
         page.failed(where, error)
         return
@@ -275,17 +340,20 @@ def _comment(
     comment: str,
     snippet: _CommentSnippet,
     thread: Thread,
-    is_reply: bool,
+    said: Sequence[_Said] | None,
     watched: Watched,
     observed_at: datetime,
     edited: Fingerprint | None,
 ) -> Interaction | None:
+    """A comment; `said` is what there is in its thread, None for the comment on top."""
     actor = _actor(comment, snippet)
-    by_brand = watched.is_brand(actor.id) or watched.is_staff(actor.id)
-    if by_brand and not is_reply:
+    by_brand = _by_brand(actor, watched)
+    if by_brand and said is None:
         return None
     media: tuple[Medium, ...] = ("image",) if snippet.image_url else ()
-    parent = Parent(snippet.parent_id or thread.id) if is_reply else None
+    parent = None
+    if said is not None:
+        parent = _answered(snippet, thread, said) if by_brand else Parent(snippet.parent_id or thread.id)
     if parent is not None and len(parent.id) > LONGEST_ID:
         raise UnreadableError(f"parentId has {len(parent.id)} characters")
     at = edited.updated_at if edited else snippet.published_at

@@ -144,6 +144,25 @@ def test_all_replies_bring_the_one_that_the_thread_did_not_have_and_know_their_v
     assert (found.parent, found.conversation, found.post) == (Parent(TOP), VIDEO, VIDEO)
 
 
+def test_the_channel_answers_whom_it_names_and_below_its_own_comment_the_only_one_there() -> None:
+    found = [one for one in Poller().threads("answers").interactions if one.kind == "reply"]
+    pinned, asked, other = (thread.id for thread in Poller().threads("answers").threads)
+    assert [(one.text, one.parent) for one in found] == [
+        ("Good idea", Parent(f"{pinned}.1", ADA)),
+        ("@ben Since Monday!", Parent(f"{asked}.1", BEN)),
+        ("@ada.lovelace, it is", Parent(asked, ADA)),
+        ("@somebody hello", Parent(asked)),
+        ("At ten", Parent(other)),
+    ]
+
+
+def test_below_the_channels_comment_the_page_of_all_replies_knows_whose_that_is() -> None:
+    thread = Poller().threads("answers").threads[0]
+    raw = PAGES["answers"]["page"]["items"][0]["replies"]["comments"]
+    page = replies(json.dumps({"items": raw}).encode(), thread, watched(), never, NOW)
+    assert [one.parent for one in page.interactions] == [Parent(thread.id), Parent(f"{thread.id}.1", ADA)]
+
+
 def test_a_reply_is_the_same_whichever_page_has_it() -> None:
     ids = (f"{TOP}.9reply1", f"{TOP}.9reply2")
     from_threads = [one for one in Poller().threads("threads").interactions if one.id in ids]
