@@ -130,13 +130,13 @@ class Hooks:
     def _lookup(self, hook: Hook) -> Lookup:
         accounts = self._directory.accounts()
         if accounts is not self._indexed:  # it is replaced as a whole when something changed
-            self._watched = _index(accounts, self._hooks)
+            self._watched = indexed(accounts, self._hooks)
             self._indexed = accounts
         watched, platform = self._watched, hook.platform
         return lambda its_id: watched.get((platform, its_id), ())
 
 
-def _index(
+def indexed(
     accounts: MappingProxyType[str, tuple[str, Account]], hooks: Mapping[str, Hook]
 ) -> dict[tuple[str, str], list[Watched]]:
     """The accounts of platforms that push, by platform and the platform's id."""
@@ -145,8 +145,9 @@ def _index(
     for brand, account in accounts.values():
         hook = hooks.get(account.platform)
         id = account.connection.get(hook.id_field, "").strip() if hook is not None else ""  # noqa: A001
-        if id:
-            ids.setdefault((brand, account.platform), set()).add(id)
+        if hook is not None and id:
+            names = [id, *(account.connection.get(each, "").strip() for each in hook.also_named)]
+            ids.setdefault((brand, account.platform), set()).update(filter(None, names))
             found.append((brand, account, id))
     index: dict[tuple[str, str], list[Watched]] = {}
     for brand, account, id in found:  # noqa: A001

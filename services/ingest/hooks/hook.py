@@ -27,6 +27,8 @@ class Hook(Protocol):
     """Also the last part of the address, `/v1/platforms/<platform>`."""
     id_field: str
     """Where an account's connection has the platform's id of the account."""
+    also_named: Sequence[str]
+    """Where else it has ids by which the platform names the account, to whom it belongs too."""
     largest_body: int
     """Bytes."""
     set_up: bool

@@ -163,6 +163,8 @@ def sent_at(when: Sent) -> datetime | None:
 class MetaHook:
     """A Hook but for `platform`, `id_field` and `read`, which each of Meta's platforms has of its own."""
 
+    also_named: Sequence[str] = ()
+
     largest_body = LARGEST_BODY
 
     def __init__(self, secrets: SecretStr, token: SecretStr) -> None:

@@ -1,7 +1,7 @@
 """A Connector for a platform that is asked account by account, the same for all of them."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rapport.contracts.events import Account
@@ -58,16 +58,19 @@ class Polled:
         *,
         pushes: bool = False,
         itself: Callable[[Account], str] = lambda _: "",
+        also_named: Sequence[str] = (),
     ) -> None:
         """`usable` says whether an account's connection has what is needed to ask; `make` gives what reads it.
 
         `pushes`: the platform pushes as well, so that asking only finds what that left out. `itself` gives the
-        platform's id of an account if its connection has that, also of one that cannot be asked.
+        platform's id of an account if its connection has that, also of one that cannot be asked; `also_named` is as in
+        Hook.
         """
         self._platform = platform
         self._usable = usable
         self._make = make
         self._itself = itself
+        self._also_named = also_named
         self._leases = leases
         self._shared = shared
         self._intake = Intake(platform, "asking", shared.broker, shared.log, repairs=pushes)
@@ -91,8 +94,8 @@ class Polled:
         self._accounts = {name: found for name, found in accounts.items() if self._usable(found[1])}
         self._named = {}
         for brand, account in accounts.values():
-            if its_id := self._itself(account):
-                self._named.setdefault(brand, set()).add(its_id)
+            names = [self._itself(account), *(account.connection.get(each, "").strip() for each in self._also_named)]
+            self._named.setdefault(brand, set()).update(filter(None, names))
         wanted: dict[str, tuple[str, Account, Lease]] = {}
         for name, (brand, account) in self._accounts.items():
             lease = self._leases.of(brand)

@@ -4,7 +4,7 @@ Source: https://learn.microsoft.com/en-us/linkedin/shared/api-guide/webhook-vali
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -28,6 +28,7 @@ class LinkedIn:
 
     platform = PLATFORM
     id_field = "organization"
+    also_named: Sequence[str] = ()
     largest_body = LARGEST_BODY
 
     def __init__(self, settings: LinkedInSettings) -> None:

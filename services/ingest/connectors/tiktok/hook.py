@@ -5,11 +5,12 @@ https://developers.tiktok.com/doc/webhooks-verification
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rapport.kit.config import listed
 from services.ingest.connectors.tiktok import PLATFORM, normalise
+from services.ingest.connectors.tiktok.normalise import IDENTIFIER
 from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.hooks.delivery import Delivery, Lookup
 from services.ingest.hooks.hook import Answer, UnsignedError, fits, hexdigest
@@ -25,6 +26,7 @@ class Tiktok:
 
     platform = PLATFORM
     id_field = "business"
+    also_named: Sequence[str] = (IDENTIFIER,)
     largest_body = 2**18
     """Bytes. A delivery has one event; the longest text in one, a message, has 6,000 characters."""
 

@@ -7,6 +7,7 @@
   answers none. The text is missing from many comments, and TikTok does not say that one is a picture.
 - TikTok names who wrote a comment by a `unique_identifier`, also where it was the account itself, without saying so.
   The connection has the account's own as `identifier`, beside `business`, which names the account everywhere else.
+  Of the brand's other accounts both are known too.
 - A comment that only friends can see is hidden until it is public again. TikTok does not say who did that: it is put
   down to the account.
 - Where somebody names the account in a caption, or in a comment elsewhere, is a `mention`. It comes up to three hours
@@ -43,6 +44,7 @@ from services.ingest.hooks.delivery import (
 )
 
 T = TypeVar("T")
+IDENTIFIER = "identifier"
 LONGEST_CONTENT = 2**16
 """Characters of an event's content. The longest text in one, a message, has 6,000."""
 _WHILE_SECONDS = 60
@@ -292,7 +294,7 @@ def _note(one: Interaction | None, what: str, delivery: Delivery) -> None:
 def author_of(identifier: Id | None, watched: Watched) -> Actor | None:
     """Who wrote something; None where TikTok does not say."""
     name = _named(identifier)
-    if name is not None and name == watched.account.connection.get("identifier", "").strip():
+    if name is not None and name == watched.account.connection.get(IDENTIFIER, "").strip():
         return business(watched)
     return Actor(name) if name else None
 

@@ -23,6 +23,7 @@ from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.tiktok import PLATFORM, listed
 from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.listed import Page, Thread, Video
+from services.ingest.connectors.tiktok.normalise import IDENTIFIER
 from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.hooks.delivery import UnreadableError, Watched
 from services.ingest.leases.leases import Leases
@@ -79,7 +80,9 @@ def tiktok(settings: TiktokSettings, leases: Leases, shared: Shared) -> Polled:
         return TiktokReader(account, reading, watched, api, pushing, shared)
 
     pushes = bool(settings.tiktok_secrets.get_secret_value().strip())
-    return Polled(PLATFORM, usable, make, leases, shared, pushes=pushes, itself=itself)
+    return Polled(
+        PLATFORM, usable, make, leases, shared, pushes=pushes, itself=itself, also_named=(IDENTIFIER,)
+    )  # fmt: skip
 
 
 class _Callback(Struct, frozen=True):

@@ -8,7 +8,7 @@ Source: https://docs.x.com/x-api/webhooks/introduction
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -31,6 +31,7 @@ class X:
 
     platform = PLATFORM
     id_field = "user"
+    also_named: Sequence[str] = ()
     largest_body = LARGEST_BODY
 
     def __init__(self, settings: XSettings) -> None:

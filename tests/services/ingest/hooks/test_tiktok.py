@@ -1,15 +1,18 @@
 """TikTok puts JSON into a string of the JSON: what stands in there is read as strictly as what stands around it."""
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rapport.contracts.events import Account
 from services.api.accounts.connections import NEEDED, READ
 from services.ingest.connectors.tiktok.normalise import LONGEST_CONTENT
 from services.ingest.hooks.delivery import MOST_CHANGES, UnreadableError
+from services.ingest.hooks.endpoint import indexed
 from tests.damage import changed, places
 from tests.deliveries import HOOKS, OBSERVED_AT, Recorded, recorded
 from tests.services.ingest.hooks.test_deliveries import odd
@@ -81,6 +84,21 @@ def test_numbers_beyond_what_a_float_can_tell_apart_stay_what_they_are() -> None
         assert (found.id, found.conversation) == (str(number), str(number + 1))
         names.add(found.id)
     assert len(names) == 6
+
+
+def test_of_the_brands_other_accounts_the_identifiers_are_known_and_of_other_brands_they_are_not() -> None:
+    def account(name: str) -> Account:
+        return Account(
+            id=name, platform="tiktok", handle=name, connected_at=OBSERVED_AT, door_secrets=(),
+            connection={"business": f"business-{name}", "identifier": f"identifier-{name}"},
+        )  # fmt: skip
+
+    accounts = {name: (brand, account(name)) for name, brand in (("a", "roastery"), ("b", "roastery"), ("c", "bakery"))}
+    index = indexed(MappingProxyType(accounts), HOOKS)
+    [(first, (one,)), *_, (last, (other,))] = index.items()
+    assert (first, last) == (("tiktok", "business-a"), ("tiktok", "business-c"))
+    assert one.own == {"business-a", "identifier-a", "business-b", "identifier-b"}
+    assert other.own == {"business-c", "identifier-c"}
 
 
 def test_a_conversation_is_the_same_for_a_comment_its_answer_its_hiding_and_its_end() -> None:
