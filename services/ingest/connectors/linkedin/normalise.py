@@ -41,7 +41,8 @@ _TYPE = "ORGANIZATION_SOCIAL_ACTION_NOTIFICATIONS"
 _ORGANIZATION = "urn:li:organization:"
 _COMPANY = "urn:li:company:"
 """An older name of the same."""
-_COMMENT = re.compile(r"urn:li:comment:\((?:urn:li:)?(\w+:\w+),(\w+)\)")
+_COMMENT = re.compile(r"urn:li:comment:\((?:urn:li:)?(\w+:[\w-]+),(\w+)\)")
+"""The id of a post in a group has a hyphen."""
 _LIKE = re.compile(r"urn:li:(?:like|reaction):\((?:urn:li:)?(\w+:[^,()]+),(?:urn:li:)?(.+)\)")
 _MEDIA: dict[str, tuple[Medium, ...]] = {
     "IMAGE": ("image",), "VIDEO": ("video",), "LIVE_VIDEO": ("video",), "ARTICLE": ("link",),
