@@ -13,6 +13,7 @@ import typer
 from rapport.commands import client
 from rapport.commands.options import Json, fail, print_json, print_table, say
 from rapport.domain.charges import CHARGING, MOST_FOLLOWERS, money
+from rapport.domain.figures import listed
 from rapport.domain.platforms import platform_name
 
 MOST_TOKEN = 2_048
@@ -334,9 +335,21 @@ def _connect(
     if not as_json:
         done = "has a new token" if attempt["replaced"] else "is connected"
         say(f"{attempt['account']} {done}")
+        if push := attempt.get("push"):
+            say("\n".join(_pushed(platform, push)))
         for each in attempt["permissions"]:
             if not each["granted"]:
                 say(f"  not allowed to {each['purpose']} ({each['scope']}). {each['remedy']}")
+
+
+def _pushed(platform: str, push: dict[str, Any]) -> list[str]:
+    """What a platform sends of an account from now on, and what not, in words."""
+    name, what = platform_name(platform), push["what"]
+    lines = [f"  {name} sends {listed(what, most=len(what))} from now on"] if what else []
+    if push["why"]:
+        part = "all of " if what else ""
+        lines.append(f"  {name} does not send {part}what happens on it: {push['why']}. {push['remedy']}")
+    return lines
 
 
 def _is_well(account: dict[str, Any]) -> bool:

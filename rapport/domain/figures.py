@@ -62,8 +62,8 @@ def _in_units(seconds: float, *, days: bool) -> list[tuple[int, str, str]]:
 MOST_NAMED = 4
 
 
-def listed(items: Sequence[str], last: str = "and") -> str:
-    """Some things in a sentence: `a, b and c`, and of many how many more there are."""
-    if len(items) > MOST_NAMED + 1:
-        items = [*items[:MOST_NAMED], f"{len(items) - MOST_NAMED} more"]
+def listed(items: Sequence[str], last: str = "and", most: int = MOST_NAMED) -> str:
+    """Some things in a sentence: `a, b and c`, and of more than `most` how many more there are."""
+    if len(items) > most + 1:
+        items = [*items[:most], f"{len(items) - most} more"]
     return f" {last} ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from rapport.domain.charges import Prices, prices_of
 from rapport.kit.config import (
@@ -56,10 +56,18 @@ class ConnectingSettings(OutgoingSettings):
     x_client_id: str = ""
     x_client_secret: SecretStr = _NONE
     x_api: str = ""
+    x_bearer: SecretStr = _NONE
+    """X's token of the application: accounts that are connected are subscribed with it to the application's webhook."""
+    linkedin_application: str = Field(default="", pattern=r"^[0-9]{0,20}$")
+    """The application's number at LinkedIn, to subscribe pages that are connected to its webhook."""
+    ingest_address: str = ""
+    """Ingest's public address, which LinkedIn is told to send to."""
 
-    @field_validator("portal")
+    @field_validator("portal", "ingest_address")
     @classmethod
-    def _is_an_address(cls, value: str) -> str:
+    def _is_an_address(cls, value: str, its: ValidationInfo) -> str:
+        if not value and its.field_name == "ingest_address":
+            return value
         try:
             parts = urlsplit(value)
             usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)

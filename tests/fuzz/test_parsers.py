@@ -26,7 +26,7 @@ from rapport.kit import mail_address
 from services.api.accounts import connections
 from services.api.calendar import times as plan_times
 from services.api.charges import service as charging
-from services.api.connecting.vendors import vendor
+from services.api.connecting.vendors import meta, vendor
 from services.api.connecting.vendors.asking import VendorError
 from services.api.http import ids, paging
 from services.api.http.files import tables
@@ -291,6 +291,9 @@ CASES: dict[str, Case] = {
     "services/api/connecting/vendors/vendor.py:token_of": Case(vendor.token_of, plain | token_answer, (VendorError,)),
     "services/api/connecting/vendors/vendor.py:granted": Case(
         lambda found: vendor.granted(found, NOW), token_answer, (VendorError,)
+    ),
+    "services/api/connecting/vendors/meta.py:done": Case(
+        lambda found: meta.done(found, "Facebook"), st.dictionaries(st.just("success"), plain), (VendorError,)
     ),
     "services/api/http/paging.py:decode": Case(
         lambda value: paging.decode("kind", value, (int, str)), words, (ProblemError,)

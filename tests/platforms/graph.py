@@ -11,7 +11,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -23,6 +23,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rapport.demo.vendors.serving import LocalServer
+from tests.platforms.subscribed_apps import OF_PAGES
+from tests.platforms.subscribed_apps import asked as asked_of_apps
 
 MOST_AT_ONCE = 100
 SHOWN_REPLIES = 25
@@ -100,6 +102,10 @@ class Owner:
     messages: dict[str, list[Message]] = field(default_factory=dict)
     """By the other person."""
     subscribed: list[str] | None = None
+    fields: Mapping[str, str] = field(default_factory=lambda: OF_PAGES)
+    """What it can be subscribed to, and the permission that each needs."""
+    granted: list[str] | None = None
+    """What its token may do; None for everything."""
 
 
 class GraphServer(LocalServer):
@@ -134,12 +140,19 @@ class GraphServer(LocalServer):
         self._refusals: list[Refusal] = []
         self._made = 0
         self._lock = threading.RLock()
-        super().__init__(Starlette(routes=[Route("/{version}/{path:path}", self._answer)]))
+        methods = ["GET", "POST", "DELETE"]
+        super().__init__(Starlette(routes=[Route("/{version}/{path:path}", self._answer, methods=methods)]))
 
     @property
     def api(self) -> str:
         """Its address with the version."""
         return f"{self.address}/v24.0"
+
+    @property
+    def owners(self) -> list[Owner]:
+        """All that were added."""
+        with self._lock:
+            return list(self._owners.values())
 
     def owner(self, id: str | None = None, name: str = "roastery") -> Owner:
         """Adds a page, an account or a profile, subscribed to everything."""
@@ -223,13 +236,16 @@ class GraphServer(LocalServer):
     async def _answer(self, request: Request) -> Response:
         while self.hanging:  # noqa: ASYNC110 - tests set it from a thread of their own
             await asyncio.sleep(0.05)
-        path, query = request.path_params["path"], dict(request.query_params)
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return self.handle(request.method, request.path_params["path"], dict(request.query_params), token)
+
+    def handle(self, method: str, path: str, query: dict[str, str], token: str) -> Response:
+        """The answer to a request for a path without the version."""
         with self._lock:
             self.asked.append((f"/{path}", query))
             headers = self._headers()
             if self._refusals:
                 return _response(self._refusals.pop(0), headers)
-            token = request.headers.get("authorization", "").removeprefix("Bearer ")
             owner = next((each for each in self._owners.values() if each.token == token), None)
             if owner is None:
                 return _response(REVOKED, headers)
@@ -239,6 +255,12 @@ class GraphServer(LocalServer):
                 return _response(UNSEEN, headers)
             if any(word in path for word in self.denied):
                 return _response(DENIED, headers)
+            if path in (f"{owner.id}/subscribed_apps", "me/subscribed_apps"):
+                changed = asked_of_apps(method, owner.subscribed, query, self.APP, owner.fields, owner.granted)
+                owner.subscribed = changed.fields
+                return _response(Refusal(changed.status, changed.body), headers)
+            if method != "GET":
+                return _response(refusal(100, "Unsupported post request."), headers)
             found = self._route(owner, path, query)
             return _response(found, headers) if isinstance(found, Refusal) else JSONResponse(found, headers=headers)
 
@@ -288,10 +310,6 @@ class GraphServer(LocalServer):
             case "conversations":
                 talks = sorted(owner.messages.items(), key=lambda one: one[1][-1].at, reverse=True)
                 return self._listed(talks, query, lambda one: self._shown_talk(one[0], one[1], owner))
-            case "subscribed_apps":
-                if owner.subscribed is None:
-                    return {"data": []}
-                return {"data": [{"id": self.APP, "name": "Rapport", "subscribed_fields": owner.subscribed}]}
         return UNSEEN
 
     def _of_post(self, owner: Owner, post: Post, edge: str, query: dict[str, str]) -> Any:

@@ -43,13 +43,17 @@ class LinkedInServer(LocalServer):
         self.tokens: set[str] = set()
         self.subscribed: dict[str, float] = {}
         """When the subscription of each page ends (seconds)."""
+        self.administrators: set[str] | None = None
+        """Who may subscribe pages; None for everybody."""
+        self.webhooks: dict[str, str] = {}
+        """Where the subscriptions that were made here lead, by page."""
         self.asked: list[tuple[float, str]] = []
         """When, and what."""
         self._page = page
         self._notifications: list[dict[str, Any]] = []
         self._refusals: list[Refusal] = []
         self._lock = threading.RLock()
-        routes = [Route("/rest/{path:path}", self._answer, methods=["GET"])]
+        routes = [Route("/rest/{path:path}", self._answer, methods=["GET", "PUT", "DELETE"])]
         super().__init__(Starlette(routes=routes))
 
     def happen(self, organization: str, action: str, number: int, at: float, **more: Any) -> dict[str, Any]:
@@ -86,22 +90,40 @@ class LinkedInServer(LocalServer):
 
     async def _answer(self, request: Request) -> Response:
         path = request.scope["raw_path"].decode().removeprefix("/rest/")
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
         query = request.scope["query_string"].decode()
+        return self.handle(request.method, path, query, token, await request.body())
+
+    def handle(self, method: str, path: str, query: str, token: str, body: bytes) -> Response:
+        """The answer to a request for a path below `/rest/`, as it was sent."""
         with self._lock:
             self.asked.append((time.monotonic(), f"{path}?{query}"))
             if self._refusals:
                 return _said(self._refusals.pop(0))
-            if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
+            if token not in self.tokens:
                 return _said(self.ENDED)
             if path == "organizationalEntityNotifications":
                 return self._listed(query)
             key = _KEY.fullmatch(path.removeprefix("eventSubscriptions/"))
             assert key is not None, path
             entity = unquote(key[3])
+            if method != "GET":
+                return self._changed(method, unquote(key[2]), entity, body)
             if entity not in self.subscribed:
                 return JSONResponse({"status": 404, "message": "Not found"}, 404)
             ends = int(self.subscribed[entity] * 1000)
-            return JSONResponse({"webhook": "https://rapport.example/v1/platforms/linkedin", "expiresAt": ends})
+            webhook = self.webhooks.get(entity, "https://rapport.example/v1/platforms/linkedin")
+            return JSONResponse({"webhook": webhook, "expiresAt": ends})
+
+    def _changed(self, method: str, member: str, entity: str, body: bytes) -> Response:
+        if self.administrators is not None and member not in self.administrators:
+            return _said(self.NO_ROLE)
+        if method == "DELETE":
+            self.subscribed.pop(entity, None)
+            return Response(status_code=204)
+        self.webhooks[entity] = json.loads(body)["webhook"]
+        self.subscribed[entity] = time.time() + KEPT_SECONDS
+        return Response(status_code=200)
 
     def _listed(self, query: str) -> Response:
         assert "actions=List(" in query, "brackets of lists must stay as they are"

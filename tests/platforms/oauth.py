@@ -20,8 +20,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from rapport.demo.vendors.serving import LocalServer
+from tests.platforms.graph import GraphServer
+from tests.platforms.linkedin import LinkedInServer
+from tests.platforms.subscribed_apps import OF_INSTAGRAM
+from tests.platforms.x import XServer
 
 CLIENT, SECRET = "app-1", "app-secret-1"
+MEMBER = "urn:li:person:somebody"
 AUTHORIZE = {
     "facebook": "/v25.0/dialog/oauth",
     "instagram-facebook": "/v25.0/dialog/oauth",
@@ -97,9 +102,12 @@ class OAuthServer(LocalServer):
         """What happens elsewhere while the next token request is under way."""
         self.bulk = 0
         """Bytes that answers about accounts have in addition."""
+        self.interface: GraphServer | LinkedInServer | XServer | None = None
+        """Keeps what the vendor is told of accounts that are connected."""
+        self.interface_hangs = False
         self.consents: list[Consent] = []
         self._codes: dict[str, _Code] = {}
-        routes = [Route("/{path:path}", self._any, methods=["GET", "POST"])]
+        routes = [Route("/{path:path}", self._any, methods=["GET", "POST", "PUT", "DELETE"])]
         super().__init__(Starlette(routes=routes))
 
     @property
@@ -125,7 +133,35 @@ class OAuthServer(LocalServer):
             "/open_api/v1.3/tt_user/oauth2/refresh_token/",
         ):
             return await self._token(request)
+        if path.endswith("/subscribed_apps") or path.startswith(("/rest/eventSubscriptions", "/2/webhooks", "/2/act")):
+            while self.interface_hangs:  # noqa: ASYNC110 - tests set it from a thread of their own
+                await anyio.sleep(0.05)
+            return self._told(request, await request.body())
         return self._resource(request)
+
+    def _told(self, request: Request, body: bytes) -> Response:
+        """What the vendor's interface answers to the tokens that were given here."""
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        query = dict(request.query_params)
+        raw = request.scope["raw_path"].decode()
+        scopes = self.consents[-1].scopes
+        match self.interface:
+            case GraphServer():
+                for its in self.interface.owners:
+                    its.granted = scopes
+                    if self.vendor == "instagram":
+                        its.token, its.fields = self.live[-1], OF_INSTAGRAM
+                return self.interface.handle(request.method, raw.partition("/")[2].partition("/")[2], query, token)
+            case LinkedInServer():
+                self.interface.tokens = set(self.live)
+                assert request.headers["linkedin-version"]
+                assert request.headers["x-restli-protocol-version"] == "2.0.0"
+                path = raw.removeprefix("/rest/")
+                return self.interface.handle(request.method, path, request.url.query, token, body)
+            case XServer():
+                self.interface.tokens = dict.fromkeys(self.live, str(self.accounts[0]["id"]))
+                return self.interface.handle(request.method, raw.removeprefix("/2/"), query, token, body)
+        raise AssertionError(f"{self.vendor} is told nothing of accounts")
 
     def _authorize(self, request: Request) -> Response:
         query = request.query_params
@@ -275,7 +311,8 @@ class OAuthServer(LocalServer):
         if path.endswith("/channels"):
             return JSONResponse({"items": self.accounts, **more})
         if path.endswith("/organizationAcls"):
-            return JSONResponse({"elements": [{"organization": each["urn"]} for each in self.accounts], **more})
+            roles = [{"organization": each["urn"], "roleAssignee": MEMBER} for each in self.accounts]
+            return JSONResponse({"elements": roles, **more})
         if "/rest/organizations/" in path:
             return JSONResponse(next(each for each in self.accounts if each["urn"].endswith(path.rpartition("/")[2])))
         if path.endswith("/business/get/"):

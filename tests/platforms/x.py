@@ -53,6 +53,10 @@ class XServer(LocalServer):
         """Whether it would pass the check when it is validated."""
         self.registered = True
         self.subscribed: set[str] = set()
+        self.made: dict[str, dict[str, Any]] = {}
+        """Subscriptions that were made here, by id."""
+        self.not_in_package: set[str] = set()
+        """Events that cannot be subscribed to."""
         self.tokens: dict[str, str] = {}
         """The user of each token."""
         self.deliver_to: str | None = None
@@ -64,7 +68,8 @@ class XServer(LocalServer):
         self._mentions: list[dict[str, Any]] = []
         self._refusals: dict[str, list[Problem]] = {}
         self._lock = threading.RLock()
-        super().__init__(Starlette(routes=[Route("/2/{path:path}", self._answer, methods=["GET", "POST", "PUT"])]))
+        methods = ["GET", "POST", "PUT", "DELETE"]
+        super().__init__(Starlette(routes=[Route("/2/{path:path}", self._answer, methods=methods)]))
 
     @staticmethod
     def limited(reset: datetime) -> Problem:
@@ -126,20 +131,29 @@ class XServer(LocalServer):
     async def _answer(self, request: Request) -> Response:
         path, query, body = request.path_params["path"], dict(request.query_params), await request.body()
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return self.handle(request.method, path, query, token, body)
+
+    def handle(self, method: str, path: str, query: dict[str, str], token: str, body: bytes) -> Response:
+        """The answer to a request for a path below `/2/`."""
         with self._lock:
-            self.asked.append((request.method, path, query))
+            self.asked.append((method, path, query))
             for begins, problems in self._refusals.items():
                 if path.startswith(begins) and problems:
                     return _said(problems.pop(0))
             if path.startswith("users/"):
                 return self._listed(path, query, token)
+            if method == "POST" and path == "activity/subscriptions":
+                return self._subscribed(json.loads(body), token)
             if token != BEARER:
                 return _said(self.EXPIRED)
+            if method == "DELETE":
+                its = self.made.pop(path.removeprefix("activity/subscriptions/"), None)
+                return JSONResponse({"data": {"deleted": its is not None}}, 200 if its else 404)
             if path == "webhooks/replay":
                 return self._replayed(json.loads(body))
             if path == "activity/subscriptions":
                 return self._subscriptions(query)
-            if request.method == "PUT":
+            if method == "PUT":
                 assert path == f"webhooks/{self.webhook}"
                 self.valid = self.passes
                 return JSONResponse({"data": {"valid": self.valid}})
@@ -161,11 +175,28 @@ class XServer(LocalServer):
             }
             for user in sorted(self.subscribed)
             for place, what in enumerate(("post.create", "post.mention.create", "post.reply.create"))
-        ]  # fmt: skip
+        ] + list(self.made.values())  # fmt: skip
         start = int(query.get("pagination_token", "0"))
         shown = every[start : start + 2]
         more = {"next_token": str(start + 2)} if start + 2 < len(every) else {}
         return JSONResponse({"data": shown, "meta": {"result_count": len(shown), **more}})
+
+    def _subscribed(self, asked: dict[str, Any], token: str) -> Response:
+        """An event is subscribed to with the token of the account that it is about, and only once."""
+        user, event = asked["filter"]["user_id"], asked["event_type"]
+        assert asked["webhook_id"] == self.webhook
+        if self.tokens.get(token) != user:
+            return _said(self.EXPIRED)
+        if event in self.not_in_package:
+            return JSONResponse({"title": "Forbidden", "detail": f"{event} is not in your package", "status": 403}, 403)
+        if any(each["event_type"] == event and each["filter"]["user_id"] == user for each in self.made.values()):
+            return JSONResponse({"title": "Conflict", "detail": "the subscription exists", "status": 409}, 409)
+        its = {
+            "subscription_id": str(uuid4().int)[:19], "event_type": event, "filter": {"user_id": user},
+            "webhook_id": self.webhook, "created_at": "2026-11-01T00:00:00Z", "updated_at": "2026-11-01T00:00:00Z",
+        }  # fmt: skip
+        self.made[its["subscription_id"]] = its
+        return JSONResponse({"data": its, "meta": {"total_subscriptions": len(self.made)}}, 201)
 
     def _replayed(self, asked: dict[str, str]) -> Response:
         assert asked["webhook_id"] == self.webhook

@@ -25,12 +25,13 @@ READ = {
     "bluesky": ("did", "jetstream", "service", "password"),
     "mastodon": ("service", "user", *OF_A_TOKEN),
     **{name: (*fields, *OF_A_TOKEN) for name, fields in NEEDED.items()},
-    "instagram": (*NEEDED["instagram"], "login", *OF_A_TOKEN),
+    "instagram": (*NEEDED["instagram"], "login", "page", *OF_A_TOKEN),
     "linkedin": (*NEEDED["linkedin"], "member", *OF_A_TOKEN),
 }
 """What each platform's connector reads, and what is kept to renew a token. Platforms without a connector are not
 checked. Mastodon's `user` is the account's id on its server; Instagram's `login` is `facebook` if its token is from
-there; LinkedIn's `member` is the URN of the person as whom the page is subscribed."""
+there, and `page` the Facebook Page to which it belongs; LinkedIn's `member` is the URN of the person as whom the page
+is subscribed."""
 STREAMS = ("jetstream", "service")
 _ORGANIZATIONS = ("urn:li:organization:", "urn:li:company:")
 """LinkedIn's webhooks find an account under each of these and under the bare number."""

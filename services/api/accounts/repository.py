@@ -1,6 +1,7 @@
 """Accounts: what is confirmed to be in the log, which is all that readers see, and what is on its way there."""
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
@@ -62,6 +63,23 @@ class Accounts:
                 {"platform": platform, "pending.disconnected_at": None, f"pending.connection.{field}": one_of},
             ],
         }
+        return await self._accounts.find_one(query, {"_id": 1}) is not None
+
+    async def shared(self, account: str, ways: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether another account, of whatever brand, is connected, or about to be, like one of `ways`.
+
+        Those are, by platform, conditions on fields of its connection.
+        """
+        kinds = [
+            {
+                "platform": platform,
+                f"{part}disconnected_at": None,
+                **{f"{part}connection.{name}": value for name, value in fields.items()},
+            }
+            for part in ("", "pending.")
+            for platform, fields in ways.items()
+        ]
+        query = {"$and": [{"_id": {"$ne": account}, "$or": kinds}, self._tenants.filter()]}
         return await self._accounts.find_one(query, {"_id": 1}) is not None
 
     async def find(self, brand: str, id: str) -> AccountDocument | None:

@@ -22,6 +22,7 @@ from services.api.accounts.schemas import (
     Standing,
 )
 from services.api.connecting import service as connecting
+from services.api.connecting.service import ConnectingDep
 from services.api.http.context import ContextDep
 from services.api.http.problems import ProblemError, not_found, responses, unavailable
 from services.api.http.schemas import Page
@@ -79,11 +80,16 @@ async def change_account(
 
 
 @router.delete("/brands/{brand}/accounts/{account}", responses=responses(403, 404, 409, 503))
-async def disconnect_account(brand: str, account: str, tenants: AdminBrand, context: ContextDep) -> Account:
-    """Disconnects an account: nothing more is read from it, and its open exchanges are cancelled. Its history stays."""
+async def disconnect_account(
+    brand: str, account: str, tenants: AdminBrand, context: ContextDep, with_: ConnectingDep
+) -> Account:
+    """Disconnects an account: nothing more is read from it, and its open exchanges are cancelled. Its history stays.
+
+    Where Rapport told the platform to send what happens there, the platform is told to stop.
+    """
     known = await service.found(Accounts(context.database, tenants), brand, account)
     ended = await service.change(context, tenants, known, service.disconnected(newest(known)))
-    await connecting.forget(context, account)
+    await connecting.ended(context, with_, newest(known))
     return _account(ended)
 
 

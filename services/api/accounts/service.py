@@ -46,6 +46,12 @@ def itself(account: AccountDocument | NewestAccount) -> str | None:
     return found[1] if found else None
 
 
+def known_by(account: NewestAccount) -> tuple[str, list[str]]:
+    """The field of an account's connection with the platform's id of it, and how that may be written."""
+    found = connections.itself(account["platform"], account["connection"])
+    return (found[0], connections.spellings(account["platform"], found[1])) if found else ("", [])
+
+
 def token_ends_at(connection: Mapping[str, str]) -> datetime | None:
     """When the token in a connection ends; None if it does not."""
     return connections.expiry(connection)

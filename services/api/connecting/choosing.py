@@ -16,12 +16,13 @@ from services.api.accounts import service as accounts_service
 from services.api.accounts.documents import AccountDocument
 from services.api.accounts.repository import Accounts, newest
 from services.api.accounts.schemas import LONGEST_HANDLE, AccountInput
+from services.api.connecting import pushing
 from services.api.connecting.documents import AppDocument, AttemptDocument, ChoiceDocument
 from services.api.connecting.repository import Attempts, Tokens
 from services.api.connecting.service import Connecting, app_of, app_place, place, shown, stamp
 from services.api.connecting.tokens import token_document
 from services.api.connecting.vendors.table import VENDORS
-from services.api.connecting.vendors.vendor import Vendor
+from services.api.connecting.vendors.vendor import App, Connected, Vendor
 from services.api.http.context import Context
 from services.api.http.problems import ProblemError, invalid, not_found, unavailable
 from services.api.storage.tenants import Tenants
@@ -47,6 +48,8 @@ async def choose(
     lacking = [each.permission.scope for each in shown(attempt) if each.permission.needed and not each.granted]
     if lacking:
         raise ProblemError(409, "conflict", f"nothing can be read without {', '.join(lacking)}; ask again")
+    vendor = connecting.table.vendor(attempt["vendor"], attempt["service"])
+    app = app_of(context, connecting, attempt, vendor)
     try:
         connection = _connection(context.sealer, attempt, kind, choice, more)
     except SealedError as error:
@@ -73,7 +76,7 @@ async def choose(
         # Whoever needs the door's secret gets a new one with `rotate-secret`.
         await Accounts(context.database, tenants).secret_shown(account["_id"])
     missing = [each.permission.scope for each in shown(attempt) if not each.granted]
-    app = _resealed_app(context, connecting, attempt, account["_id"])
+    resealed = _resealed(context.sealer, attempt, account["_id"], app)
     known_token = token_document(
         account["_id"],
         brand,
@@ -82,11 +85,24 @@ async def choose(
         choice["expires_at"],
         choice["consent_ends_at"],
         missing,
-        app,
+        resealed,
         clock.now(),
     )
-    await Tokens(context.database).replace(known_token)
-    over = {"step": "connected", "connected": account["_id"], "replaced": known is not None, "choices": [], "app": None}
+    tokens = Tokens(context.database)
+    await tokens.replace(known_token)
+    # Last: ingest knows the account by now, and nothing that a vendor answers can lose it.
+    push = await pushing.subscribe(
+        connecting.asking(vendor), vendor, app, Connected(connection, frozenset(attempt["scopes"]))
+    )
+    await tokens.pushed(account["_id"], push)
+    over = {
+        "step": "connected",
+        "connected": account["_id"],
+        "replaced": known is not None,
+        "push": push,
+        "choices": [],
+        "app": None,
+    }
     await Attempts(context.database, tenants).change(
         attempt["_id"], ("granted",), {**over, "until": clock.now() + OVER_LASTS}
     )
@@ -179,12 +195,8 @@ def _bare(handle: str, server: str | None) -> str:
     return handle.strip().lower().removeprefix("@").removesuffix(f"@{host}")
 
 
-def _resealed_app(
-    context: Context, connecting: Connecting, attempt: AttemptDocument, account: str
-) -> AppDocument | None:
+def _resealed(sealer: Sealer, attempt: AttemptDocument, account: str, app: App) -> AppDocument | None:
     """The application, sealed for the account that goes on using it; None where it is the agency's."""
     if attempt["app"] is None:
         return None
-    vendor = connecting.table.vendor(attempt["vendor"], attempt["service"])
-    app = app_of(context, connecting, attempt, vendor)
-    return {"id": app.id, "secret": context.sealer.seal(app_place(account), app.secret)}
+    return {"id": app.id, "secret": sealer.seal(app_place(account), app.secret)}

@@ -34,6 +34,17 @@ class ChoiceDocument(TypedDict):
     lacks: str
 
 
+class PushDocument(TypedDict):
+    """What came of telling a vendor to send what happens on an account."""
+
+    what: list[str]
+    """What it sends from then on, such as `comments`."""
+    why: str | None
+    """Why it sends nothing, or not all of it, in words; null if nothing is missing."""
+    remedy: str | None
+    """What that means until then, and what to do about it, in sentences."""
+
+
 class AttemptDocument(TypedDict):
     """`connection_attempts`: somebody connects an account. MongoDB removes it when it is over."""
 
@@ -69,6 +80,8 @@ class AttemptDocument(TypedDict):
     """The account that was connected."""
     replaced: bool
     """Whether it was there before."""
+    push: NotRequired[PushDocument | None]
+    """Null where the vendor needs no telling."""
     until: datetime
 
 
@@ -90,6 +103,8 @@ class AccountTokenDocument(TypedDict):
     missing: list[str]
     """Scopes that were not granted."""
     app: NotRequired[AppDocument | None]
+    push: NotRequired[PushDocument | None]
+    """What came of subscribing the account when it was connected; null where the vendor needs no telling."""
     why: str | None
     """Why the token cannot be renewed, in words; null while it can."""
     attention: bool

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rapport.domain.arrivals.minutes import day_of
-from rapport.domain.charges import READ_ON, money
+from rapport.domain.charges import CHARGING, READ_ON, money
 from services.api.accounts.repository import Accounts
 from services.api.brands.documents import BrandDocument
 from services.api.charges import service as charges
-from services.api.connecting import choosing, consent
+from services.api.connecting import choosing, consent, pushing
 from services.api.connecting import service as connecting
+from services.api.connecting.documents import AttemptDocument
 from services.api.connecting.service import Connecting, ConnectingDep
 from services.api.connecting.vendors.table import VENDORS
 from services.api.http.context import Context, ContextDep
@@ -121,6 +122,11 @@ async def _costs(context: Context, brand: str, now: datetime, typed: dict[str, s
     }
 
 
+def _costs_something(attempt: AttemptDocument) -> bool:
+    """Whether the account that is about to be connected will cost money."""
+    return attempt["step"] == "granted" and VENDORS[attempt["vendor"]].platform in CHARGING
+
+
 @router.post("/brands/{brand}/connect")
 async def begin(
     brand: Brand,
@@ -179,6 +185,9 @@ async def _attempt(
         renewed=renewed,
         suggested=await choosing.free_id(context, found) if found["step"] == "granted" else "",
         missed=MISSED,
+        costs=await _costs(context, brand["_id"], datetime.now(UTC), {}) if _costs_something(found) else {},
+        money=money,
+        sends=pushing.sends,
         wrong=wrong or {},
         sent=dict(forms.sent()),
     )

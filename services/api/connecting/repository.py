@@ -9,7 +9,12 @@ from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
-from services.api.connecting.documents import AccountTokenDocument, AttemptDocument, RenewalLeaseDocument
+from services.api.connecting.documents import (
+    AccountTokenDocument,
+    AttemptDocument,
+    PushDocument,
+    RenewalLeaseDocument,
+)
 from services.api.storage.tenants import Database, Tenants
 
 LEASE = timedelta(seconds=60)
@@ -76,6 +81,10 @@ class Tokens:
     async def replace(self, token: AccountTokenDocument) -> None:
         """A new token, from a consent."""
         await self._tokens.replace_one({"_id": token["_id"]}, token, upsert=True)
+
+    async def pushed(self, account: str, push: PushDocument | None) -> None:
+        """Notes what came of subscribing an account."""
+        await self._tokens.update_one({"_id": account}, {"$set": {"push": push}})
 
     async def adopt(self, token: AccountTokenDocument, known: AccountTokenDocument | None) -> None:
         """What is known of a token that somebody entered. Left out where a consent has told more since `known`."""

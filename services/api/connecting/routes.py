@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from services.api.connecting import service as connecting
 from services.api.connecting.documents import AttemptDocument
-from services.api.connecting.schemas import AskedPermission, Attempt, AttemptInput
+from services.api.connecting.schemas import AskedPermission, Attempt, AttemptInput, Push
 from services.api.connecting.service import Connecting, ConnectingDep
 from services.api.connecting.vendors.table import VENDORS
 from services.api.http.context import ContextDep
@@ -54,5 +54,6 @@ def _attempt(found: AttemptDocument, with_: Connecting) -> Attempt:
         ],
         account=found["connected"],
         replaced=found["replaced"],
+        push=Push(**push) if (push := found.get("push")) else None,
         until=found["until"],
     )

@@ -35,6 +35,18 @@ class AskedPermission(BaseModel):
     """What to do where it was not granted."""
 
 
+class Push(BaseModel):
+    """What came of telling the platform to send what happens on the account."""
+
+    what: list[str]
+    """What it sends from then on, such as `comments`; empty if nothing."""
+    why: str | None
+    """Why it sends nothing, or not all of it, in words; null if nothing is missing. The account is connected all the
+    same."""
+    remedy: str | None
+    """What that means until then, and what to do about it, in sentences."""
+
+
 class Attempt(BaseModel):
     """An attempt to connect an account."""
 
@@ -54,5 +66,7 @@ class Attempt(BaseModel):
     """The account that was connected."""
     replaced: bool
     """Whether it was connected before, and has got a new token."""
+    push: Push | None
+    """Null while the account is not connected, and where the platform needs no telling."""
     until: AwareDatetime
     """When it is over."""

@@ -18,7 +18,8 @@ from rapport.kit.sealing import SealedError, Sealer
 from services.api.accounts import service as accounts_service
 from services.api.accounts.documents import AccountDocument, NewestAccount
 from services.api.accounts.repository import Accounts, newest
-from services.api.connecting.documents import AppDocument, AttemptDocument
+from services.api.connecting import pushing
+from services.api.connecting.documents import AppDocument, AttemptDocument, PushDocument
 from services.api.connecting.repository import Attempts, Tokens
 from services.api.connecting.vendors.asking import Asking, VendorError
 from services.api.connecting.vendors.mastodon import Mastodon
@@ -96,6 +97,8 @@ class Login:
     """Why its token cannot be renewed."""
     missing: tuple[Permission, ...]
     renewed_at: datetime
+    push: PushDocument | None
+    """What came of telling the vendor to send what happens there."""
 
 
 @dataclass(frozen=True)
@@ -126,15 +129,20 @@ async def logins(context: Context, accounts: Sequence[AccountDocument | NewestAc
             each["why"],
             tuple(one for one in VENDORS[each["vendor"]].permissions if one.scope in each["missing"]),
             each["obtained_at"],
+            each.get("push"),
         )
         for name, each in known.items()
         if each["vendor"] in VENDORS
     }
 
 
-async def forget(context: Context, account: str) -> None:
-    """Forgets what is known of an account's token."""
-    await Tokens(context.database).forget(account)
+async def ended(context: Context, connecting: Connecting, account: NewestAccount) -> None:
+    """After an account was disconnected: its vendor is told to stop sending, and its token is forgotten."""
+    kind = VENDORS.get(vendor_of(account))
+    if kind is not None:
+        vendor = connecting.table.vendor(kind.id, account["connection"].get("service", ""))
+        await pushing.unsubscribe(context, connecting.table, connecting.asking, vendor, account)
+    await Tokens(context.database).forget(account["_id"])
 
 
 async def begin(

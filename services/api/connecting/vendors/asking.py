@@ -26,12 +26,16 @@ MOVED = range(300, 400)
 class VendorError(Exception):
     """The vendor does not do what was asked. The text says why, for people; no secret is in it."""
 
-    def __init__(self, why: str, code: str = "", *, again: bool = False, lost: bool = False) -> None:
-        """`code` is the vendor's. `again`: it may work later. `lost`: it may have been done, and we were not told."""
+    def __init__(self, why: str, code: str = "", *, again: bool = False, lost: bool = False, remedy: str = "") -> None:
+        """`code` is the vendor's. `again`: it may work later. `lost`: it may have been done, and we were not told.
+
+        `remedy` is what somebody has to do, in sentences, where it is always the same.
+        """
         super().__init__(why)
         self.code = code
         self.again = again
         self.lost = lost
+        self.remedy = remedy
 
 
 class Asking:
@@ -67,8 +71,33 @@ class Asking:
         whole = f"{url}?{urlencode(query)}" if query else url
         return await self._asked("GET", whole, given, None, [token, *secrets])
 
+    async def change(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, str] | None = None,
+        content: Mapping[str, Any] | None = None,
+        *,
+        token: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """The same where the holder of a token changes something. Empty where the answer is. Raises VendorError."""
+        given = {"Authorization": f"Bearer {token}", **(headers or {})}
+        whole = f"{url}?{urlencode(query)}" if query else url
+        if content is not None:
+            given["Content-Type"] = "application/json"
+        body = msgspec.json.encode(content) if content is not None else None
+        return await self._asked(method, whole, given, body, [token], may_be_empty=True)
+
     async def _asked(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, secrets: Sequence[str]
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        secrets: Sequence[str],
+        *,
+        may_be_empty: bool = False,
     ) -> dict[str, Any]:
         given = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT, **headers}
         try:
@@ -83,7 +112,7 @@ class Asking:
             ) from None
         if len(body) > LARGEST_ANSWER:
             raise VendorError(f"{self._title} answered with more than {LARGEST_ANSWER} bytes", again=True, lost=True)
-        found = _object(body)
+        found = {} if may_be_empty and not body.strip() else _object(body)
         if status in OK and found is not None:
             return found
         if status in OK:

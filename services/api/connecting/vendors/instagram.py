@@ -4,21 +4,26 @@ A long-lived token lasts 60 days and can be renewed once it is a day old. The on
 costs nothing.
 
 Source: https://developers.facebook.com/documentation/instagram-platform/instagram-api-with-instagram-login/business-login,
-https://developers.facebook.com/documentation/threads/get-started/get-access-tokens-and-permissions and
-https://developers.facebook.com/docs/threads/get-started/long-lived-tokens/
+https://developers.facebook.com/documentation/threads/get-started/get-access-tokens-and-permissions,
+https://developers.facebook.com/docs/threads/get-started/long-lived-tokens/ and
+https://developers.facebook.com/documentation/instagram-platform/webhooks
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from services.api.connecting.vendors.asking import VendorError, inside, objects, text
+from services.api.connecting.vendors.meta import VERSION, done
 from services.api.connecting.vendors.vendor import (
     Choice,
     Code,
+    Connected,
     Grant,
     Held,
     Permission,
+    Pushed,
     Vendor,
     Visit,
     granted,
@@ -87,6 +92,12 @@ class Instagram(_Exchanged):
     user = "user_id"
     asked_again: ClassVar = {"force_reauth": "true"}
     revoked_at = "Instagram, Settings, Website permissions, Apps and websites"
+    subscribes = True
+    meanwhile = "Until then it is asked every ten minutes, so comments come minutes late."
+    subscribe_remedy = (
+        "Connect again, and leave every permission switched on in Instagram's window. The account has to be a "
+        "professional one: in Instagram's app see Settings, Account type and tools."
+    )
     permissions = (
         Permission("instagram_business_basic", "see which account this is, and its posts", _INSTAGRAM),
         Permission("instagram_business_manage_comments", "read comments and mentions, and answer them", _INSTAGRAM),
@@ -98,6 +109,17 @@ class Instagram(_Exchanged):
         found = await super()._token(visit, fields, secrets)
         found = next(iter(objects(found, "data")), found)
         return {**found, "scope": found.get("permissions", found.get("scope"))}
+
+    async def subscribe(self, visit: Visit, connected: Connected, /) -> Pushed:
+        """See Vendor. Which fields are sent is decided for the application: any one field subscribes the account."""
+        fields, what = ["comments", "live_comments", "mentions"], ["comments", "mentions"]
+        if "instagram_business_manage_messages" in connected.scopes:
+            fields.append("messages")
+            what.append("messages")
+        at = self.at(f"{self.graph}/{VERSION}/{quote(connected.connection['user'], safe='')}/subscribed_apps")
+        query = {"subscribed_fields": ",".join(fields)}
+        done(await visit.asking.change("POST", at, query, token=connected.token), self.login)
+        return Pushed(tuple(what))
 
 
 class Threads(_Exchanged):

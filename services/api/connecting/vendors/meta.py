@@ -3,12 +3,19 @@
 A page's token, from a person's long-lived one, does not end. What ends after 90 days is the app's access to what the
 person sees ("data access"); only they can extend it.
 
+A page's news are sent to the applications that are subscribed to it, field by field. A request to subscribe replaces
+all fields of the application, and is refused as a whole for one field that is wrong or not allowed. So what is there is
+read first, and kept. News of an Instagram account are sent if its page is subscribed to any field.
+
 Source: https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow,
-…/docs/facebook-login/guides/access-tokens/get-long-lived and …/docs/graph-api/reference/debug_token
+…/docs/facebook-login/guides/access-tokens/get-long-lived, …/docs/graph-api/reference/debug_token,
+…/docs/graph-api/reference/page/subscribed_apps and
+…/docs/graph-api/webhooks/getting-started/webhooks-for-instagram
 """
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
@@ -18,8 +25,10 @@ from services.api.connecting.vendors.vendor import (
     PAGES_OF_CHOICES,
     Choice,
     Code,
+    Connected,
     Grant,
     Permission,
+    Pushed,
     Vendor,
     Visit,
     granted,
@@ -30,6 +39,12 @@ from services.api.connecting.vendors.vendor import (
 VERSION = "v25.0"
 GRAPH = f"https://graph.facebook.com/{VERSION}"
 PAGE = 100
+PAGE_FIELDS = frozenset({"feed", "mention"})
+MESSAGE_FIELDS = frozenset({"messages", "message_echoes"})
+QUIET_FIELDS = frozenset({"name"})
+"""For the news of an Instagram account. Of its page this tells only that it was renamed, and nobody connected the
+page."""
+OUR_FIELDS = PAGE_FIELDS | MESSAGE_FIELDS | QUIET_FIELDS
 _AGAIN = "Connect again, choose “Edit settings” in Facebook's window, and leave this one switched on."
 _ROLE = (
     "On Facebook open the page's Settings, Page setup, Page access, and give this person the task {task}; "
@@ -50,6 +65,13 @@ class _FacebookLogin(Vendor):
     separator = ","
     asked_again: ClassVar = {"auth_type": "rerequest"}
     revoked_at = "Facebook, Settings, Business integrations"
+    subscribes = True
+    unsubscribes = True
+    meanwhile = "Until then it is asked every ten minutes, so comments come minutes late."
+    subscribe_remedy = (
+        "On Facebook open the page's Settings, Page setup, Page access, and see that this person has full control or "
+        "the task MODERATE. Then connect again, and leave pages_manage_metadata switched on in Facebook's window."
+    )
     fields: ClassVar[str]
 
     async def exchange(self, visit: Visit, code: Code, /) -> Grant:
@@ -92,6 +114,40 @@ class _FacebookLogin(Vendor):
             return None
         return datetime.fromtimestamp(at, UTC)
 
+    async def subscribe(self, visit: Visit, connected: Connected, /) -> Pushed:
+        """See Vendor."""
+        wanted, what = self._wanted(connected.scopes)
+        there = await self._subscribed(visit, connected)
+        if not wanted <= there:
+            await self._replace(visit, connected, there | wanted)
+        return Pushed(what)
+
+    async def unsubscribe(self, visit: Visit, connected: Connected, /) -> None:
+        """See Vendor. Fields that something else than Rapport has asked for stay."""
+        there = await self._subscribed(visit, connected)
+        if others := there - OUR_FIELDS:
+            await self._replace(visit, connected, others)
+        elif there:
+            done(await visit.asking.change("DELETE", self._apps(connected), token=connected.token), self.login)
+
+    async def _subscribed(self, visit: Visit, connected: Connected) -> frozenset[str]:
+        """The fields to which the application is subscribed."""
+        query = {"fields": "id,subscribed_fields"}
+        found = await visit.asking.get(self._apps(connected), query, token=connected.token)
+        its = (each for each in objects(found, "data") if text(each, "id") == visit.app.id)
+        return frozenset(name for each in its for name in scopes_in(each.get("subscribed_fields")) or ())
+
+    async def _replace(self, visit: Visit, connected: Connected, fields: frozenset[str]) -> None:
+        query = {"subscribed_fields": ",".join(sorted(fields))}
+        done(await visit.asking.change("POST", self._apps(connected), query, token=connected.token), self.login)
+
+    def _apps(self, connected: Connected) -> str:
+        return self.at(f"{GRAPH}/{quote(connected.connection.get('page', 'me'), safe='')}/subscribed_apps")
+
+    def _wanted(self, scopes: frozenset[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+        """The fields to subscribe to, as far as they are allowed, and what they tell, in words."""
+        raise NotImplementedError
+
     def _choice(self, page: dict[str, Any], ends: datetime | None) -> Choice | None:
         raise NotImplementedError
 
@@ -100,6 +156,12 @@ class _FacebookLogin(Vendor):
             return Grant(token=token_of(page), consent_ends_at=ends)
         except VendorError:
             return None
+
+
+def done(found: dict[str, Any], login: str) -> None:
+    """Raises VendorError where Meta does not say that it has done something."""
+    if found.get("success") not in (True, "true"):
+        raise VendorError(f"{login} did not say that it has done it", again=True)
 
 
 def _lacks(page: dict[str, Any], task: str) -> str:
@@ -130,6 +192,11 @@ class Facebook(_FacebookLogin):
         name = text(page, "name") or its
         return Choice(its, name, text(page, "username") or name, {"page": its}, grant, _lacks(page, "MODERATE"))
 
+    def _wanted(self, scopes: frozenset[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+        if "pages_messaging" in scopes:
+            return PAGE_FIELDS | MESSAGE_FIELDS, ("comments", "mentions", "messages")
+        return PAGE_FIELDS, ("comments", "mentions")
+
 
 class InstagramOfPage(_FacebookLogin):
     """Instagram accounts that belong to a Facebook Page."""
@@ -153,5 +220,9 @@ class InstagramOfPage(_FacebookLogin):
         if not user or grant is None:
             return None
         handle = text(its, "username") or user
-        connection = {"user": user, "login": "facebook"}
+        connection = {"user": user, "login": "facebook"} | ({"page": text(page, "id")} if text(page, "id") else {})
         return Choice(user, text(its, "name") or handle, handle, connection, grant, _lacks(page, "MODERATE"))
+
+    def _wanted(self, scopes: frozenset[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+        messages = ("messages",) if "instagram_manage_messages" in scopes else ()
+        return QUIET_FIELDS, ("comments", "mentions", *messages)

@@ -32,7 +32,16 @@ class Table:
             return None
         client = getattr(self._settings, f"{vendor.app}_client_id")
         secret = getattr(self._settings, f"{vendor.app}_client_secret").get_secret_value()
-        return App(client, secret) if client and secret else None
+        if not client or not secret:
+            return None
+        its, ingest = self._settings, self._settings.ingest_address
+        return App(
+            client,
+            secret,
+            number=its.linkedin_application if vendor.app == "linkedin" else "",
+            bearer=its.x_bearer.get_secret_value() if vendor.app == "x" else "",
+            webhook=f"{ingest}/v1/platforms/{vendor.platform}" if ingest else "",
+        )
 
     def usable(self, vendor: type[Vendor]) -> bool:
         """Whether accounts can be connected this way."""

@@ -42,6 +42,12 @@ class App:
 
     id: str
     secret: str = field(repr=False)
+    number: str = ""
+    """LinkedIn's number of it; empty where nobody said it."""
+    bearer: str = field(default="", repr=False)
+    """X's token of the application itself; empty where nobody gave it."""
+    webhook: str = ""
+    """Where its webhook leads; empty where nobody said it."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,31 @@ class Choice:
     """What this person may not do with it, and what to do about that; empty if nothing."""
 
 
+@dataclass(frozen=True)
+class Connected:
+    """An account that is connected."""
+
+    connection: Mapping[str, str] = field(repr=False)
+    """With its token open."""
+    scopes: frozenset[str] = frozenset()
+    """What its owner granted."""
+
+    @property
+    def token(self) -> str:
+        """The access token."""
+        return self.connection.get("token", "")
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a vendor sends of an account from now on."""
+
+    what: tuple[str, ...]
+    """Such as "comments"."""
+    why: str = ""
+    """Why it sends nothing else, if something is missing."""
+
+
 class Vendor:
     """One way to log in. Subclasses declare what differs; see the module `table` for all of them."""
 
@@ -137,6 +168,14 @@ class Vendor:
     """Whether a refresh token is valid once: an answer that is lost costs the account."""
     revoked_at: ClassVar[str]
     """Where the account's owner sees and ends the connection."""
+    subscribes: ClassVar[bool] = False
+    """Whether the vendor has to be told of each account that its news are to be sent; `subscribe` does that."""
+    unsubscribes: ClassVar[bool] = False
+    """Whether it can be told that they are not to be sent any more; `unsubscribe` does that."""
+    meanwhile: ClassVar[str] = ""
+    """What becomes of an account whose news are not sent, as a sentence."""
+    subscribe_remedy: ClassVar[str] = ""
+    """What to do where the vendor refuses to send them, in sentences."""
 
     def __init__(self, base: str = "") -> None:
         """`base` stands in for scheme and host of all addresses; tests set it, and a Mastodon server has its own."""
@@ -177,6 +216,14 @@ class Vendor:
         """A new token. Raises VendorError."""
         fields = prepare_token_request("refresh_token", refresh_token=held.refresh_token)
         return granted(await self._token(visit, fields, secrets=(held.refresh_token,)), visit.now)
+
+    async def subscribe(self, visit: Visit, connected: Connected, /) -> Pushed:
+        """Has the vendor send what happens on an account. Doing it again changes nothing. Raises VendorError."""
+        raise NotImplementedError
+
+    async def unsubscribe(self, visit: Visit, connected: Connected, /) -> None:
+        """Has the vendor send no more of it. Raises VendorError."""
+        raise NotImplementedError
 
     async def _token(self, visit: Visit, fields: str, secrets: Sequence[str]) -> dict[str, Any]:
         headers: dict[str, str] = {}

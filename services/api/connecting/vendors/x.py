@@ -3,20 +3,61 @@
 An access token lasts two hours. A refresh token is valid once, for six months: using it again ends all tokens of the
 consent, so a lost answer costs the account.
 
-Source: https://docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code
+Each event of an account is subscribed to by itself, with the account's own token. Which webhook there is, and what is
+subscribed to, X tells the application alone, by its bearer token.
+
+Source: https://docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code,
+https://docs.x.com/x-api/activity/introduction, …/activity/quickstart and https://docs.x.com/x-api/webhooks/introduction
 """
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
 
-from services.api.connecting.vendors.asking import VendorError, inside, text
-from services.api.connecting.vendors.vendor import Choice, Code, Grant, Held, Permission, Vendor, Visit
+from services.api.connecting.vendors.asking import VendorError, inside, objects, text
+from services.api.connecting.vendors.vendor import (
+    Choice,
+    Code,
+    Connected,
+    Grant,
+    Held,
+    Permission,
+    Pushed,
+    Vendor,
+    Visit,
+)
 
 _AGAIN = (
     "X grants all or nothing: in X's developer console open the app's User authentication settings and see that the "
     "app may read and write, and direct messages too; then connect again."
 )
 REFRESH_LASTS = timedelta(days=182)
+API = "https://api.x.com/2"
+HOOK = "/v1/platforms/x"
+"""How the address of our webhook ends."""
+EVENTS = {
+    "post.create": "",
+    "post.delete": "",
+    "post.reply.create": "replies",
+    "post.mention.create": "mentions",
+    "post.quote.create": "quotes",
+    "post.repost.create": "reposts",
+    "like.create": "likes",
+    "follow.follow": "follows",
+    "follow.unfollow": "follows",
+    "block.block": "",
+    "block.unblock": "",
+}
+"""What is subscribed to, in X's names, and in words where people ask for it. The account's posts are its answers."""
+MESSAGES = {"dm.received": "messages", "dm.sent": "", "chat.received": "", "chat.sent": ""}
+"""The same for an account whose messages may be read."""
+PAGE, MOST_PAGES = "1000", 60
+"""Subscriptions of the application: X allows 1,500 to most."""
+_BEARER = (
+    "Give the API the application's bearer token as RAPPORT_X_BEARER, restart it, and connect again: "
+    "docs/platforms.md, X."
+)
 
 
 class X(Vendor):
@@ -34,6 +75,12 @@ class X(Vendor):
     renewable = True
     rotates = True
     revoked_at = "X, Settings, Security and account access, Apps and sessions, Connected apps"
+    subscribes = True
+    unsubscribes = True
+    meanwhile = "Until then nothing of it is received."
+    subscribe_remedy = (
+        "See in X's console that the app's package has the X Activity API, and credit. Then connect again."
+    )
     permissions = (
         Permission("tweet.read", "be told of replies, mentions, quotes and reposts", _AGAIN),
         Permission("users.read", "see which account this is", _AGAIN),
@@ -63,3 +110,77 @@ class X(Vendor):
             raise VendorError("X does not say which account this is")
         handle = text(found, "username") or user
         return [Choice(user, text(found, "name") or handle, handle, {"user": user}, grant)]
+
+    async def subscribe(self, visit: Visit, connected: Connected, /) -> Pushed:
+        """See Vendor. An event that X refuses leaves the others as they are."""
+        webhook = await self._webhook(visit)
+        user = connected.connection["user"]
+        events = {**EVENTS, **(MESSAGES if "dm.read" in connected.scopes else {})}
+        there = {
+            text(each, "event_type")
+            for each in await self._subscriptions(visit, user)
+            if text(each, "webhook_id") == webhook
+        }
+        refused: dict[str, VendorError] = {}
+        for event in events:
+            if event in there:
+                continue
+            content = {"event_type": event, "filter": {"user_id": user}, "webhook_id": webhook}
+            try:
+                await visit.asking.change(
+                    "POST", self.at(f"{API}/activity/subscriptions"), content=content, token=connected.token
+                )
+            except VendorError as error:
+                if error.again:
+                    raise
+                refused[event] = error
+        if len(refused) == len(events):
+            raise next(iter(refused.values()))
+        why = f"X refuses {', '.join(refused)}: {next(iter(refused.values()))}" if refused else ""
+        what = (words for event, words in events.items() if words and event not in refused)
+        return Pushed(tuple(dict.fromkeys(what)), why)
+
+    async def unsubscribe(self, visit: Visit, connected: Connected, /) -> None:
+        """See Vendor."""
+        webhook = await self._webhook(visit)
+        for each in await self._subscriptions(visit, connected.connection["user"]):
+            if text(each, "webhook_id") == webhook and text(each, "subscription_id"):
+                at = self.at(f"{API}/activity/subscriptions/{quote(text(each, 'subscription_id'), safe='')}")
+                await visit.asking.change("DELETE", at, token=visit.app.bearer)
+
+    async def _webhook(self, visit: Visit) -> str:
+        """The id of the newest of the application's webhooks that lead to Rapport. Raises VendorError."""
+        if not visit.app.bearer:
+            raise VendorError("X tells only the application where its webhook is", remedy=_BEARER)
+        try:
+            found = await visit.asking.get(self.at(f"{API}/webhooks"), token=visit.app.bearer)
+        except VendorError as error:
+            if error.again:
+                raise
+            raise VendorError(
+                f"{error}, to RAPPORT_X_BEARER",
+                remedy="Compare it with the application in X's console, and connect again.",
+            ) from None
+        ours = [
+            each for each in objects(found, "data") if text(each, "id") and text(each, "url").rstrip("/").endswith(HOOK)
+        ]
+        newest = max(ours, key=lambda each: text(each, "created_at"), default=None)
+        if newest is None:
+            raise VendorError(
+                "no webhook of the application leads to Rapport",
+                remedy="Register it once, as docs/platforms.md, X, says, and connect again.",
+            )
+        return text(newest, "id")
+
+    async def _subscriptions(self, visit: Visit, user: str) -> list[dict[str, Any]]:
+        """What is subscribed to of an account."""
+        its: list[dict[str, Any]] = []
+        query = {"max_results": PAGE}
+        for _ in range(MOST_PAGES):
+            found = await visit.asking.get(self.at(f"{API}/activity/subscriptions"), query, token=visit.app.bearer)
+            its += [each for each in objects(found, "data") if text(inside(each, "filter"), "user_id") == user]
+            token = text(inside(found, "meta"), "next_token", 2_048)
+            if not token:
+                break
+            query["pagination_token"] = token
+        return its

@@ -128,8 +128,9 @@ class FacebookReader(RepairingReader):
         if PUSHED[0] in fields:
             return None
         return (
-            "Facebook pushes nothing of this page, so comments are found by asking and come minutes late: on"
-            " developers.facebook.com open Tools, Graph API Explorer, choose the app and the page, and send POST"
+            "Facebook pushes nothing of this page, so comments are found by asking and come minutes late: connect it"
+            " again, which subscribes it; or on developers.facebook.com open Tools, Graph API Explorer, choose the app"
+            " and the page, and send POST"
             f" {self._id}/subscribed_apps with subscribed_fields={','.join(PUSHED)}"
         )
 

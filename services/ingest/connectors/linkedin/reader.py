@@ -254,8 +254,8 @@ class LinkedInReader:
         if not found.webhook or ended:
             how = "has ended" if ended else "is gone"
             raise AttentionError(
-                f"LinkedIn pushes nothing of the page to Rapport, because its subscription {how}: subscribe the page "
-                "again, as docs/platforms.md#linkedin says. It is asked for news meanwhile",
+                f"LinkedIn pushes nothing of the page to Rapport, because its subscription {how}: connect the "
+                "account again, or subscribe it as docs/platforms.md#linkedin says. It is asked for news meanwhile",
                 complete=True,
             )
         self._checked_at = now

@@ -94,7 +94,7 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
     user = data.filter.user_id if data.filter is not None else None
     watched = lookup(str(user)) if user else ()
     delivery.charges.append(charge(data, body, watched, observed_at))
-    if data.event_type not in _READERS and data.event_type not in _DIRECT:
+    if data.event_type not in READ_EVENTS:
         delivery.ignored[data.event_type[:64]] += 1
         return delivery
     if not user:
@@ -367,3 +367,5 @@ _READERS = {
     "follow.follow": _followed, "follow.unfollow": _followed, "block.block": _blocked, "block.unblock": _blocked,
     "chat.received": chatted, "chat.sent": chatted,
 }  # fmt: skip
+READ_EVENTS = frozenset({*_READERS, *_DIRECT})
+"""What an account has to be subscribed to. Others are ignored."""

@@ -174,8 +174,8 @@ class Webhook:
             self._failed = None
         if user not in self._subscribed:
             raise AttentionError(
-                "X sends nothing of this account: it has no subscription at X to this webhook. Subscribe it, as "
-                "docs/platforms.md#x says"
+                "X sends nothing of this account: it has no subscription at X to this webhook. Connect it again, or "
+                "subscribe it as docs/platforms.md#x says"
             )
 
     def was_invalid(self, since: datetime) -> bool:

@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from rapport.kit.mongo import Document
 from rapport.local.servers.stack import Running
+from tests.platforms.graph import FAILED, GraphServer
 from tests.services.api.conftest import ADMIN_KEY
 from tests.services.api.connecting.world import World, vendor, world
 
@@ -55,16 +56,20 @@ def test_it_names_the_address_waits_and_says_what_is_missing(facebook: World) ->
     code, out, err = ended(running)
     assert code == 0, err
     assert f"{facebook.brand}-page is connected" in out
+    assert "Facebook sends comments and mentions from now on" in out
     assert "not allowed to read and answer messages to the page (pages_messaging)" in out
     code, out, _ = ended(started(facebook, "check", facebook.brand))
     assert "not allowed to read and answer messages to the page (pages_messaging). Connect again" in out
     assert "its connection ends at 20" in out
-    # The same command gives it a new token.
+    # The same command gives it a new token. What is not sent then is no failure of it.
+    assert isinstance(facebook.server.interface, GraphServer)
+    facebook.server.interface.refuse(FAILED)
     running, path = connecting(facebook)
     facebook.visitor.get(facebook.consented(path))
     assert facebook.choose(path, "4001").status_code == 303
     code, out, err = ended(running)
     assert (code, f"{facebook.brand}-page has a new token" in out) == (0, True), err
+    assert "Facebook does not send what happens on it: Facebook answered 500" in out
 
 
 def test_it_names_the_step_that_failed(facebook: World) -> None:

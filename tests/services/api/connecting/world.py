@@ -1,7 +1,7 @@
 """An API, somebody at the portal, and a vendor on this machine that they go to and come back from."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,10 @@ from rapport.kit.sealing import Sealer, new_key
 from rapport.local.servers.stack import Running
 from services.api.connecting.vendors.table import VENDORS
 from services.api.settings import ApiSettings
-from tests.platforms.oauth import CLIENT, SECRET, OAuthServer
+from tests.platforms.graph import GraphServer
+from tests.platforms.linkedin import LinkedInServer
+from tests.platforms.oauth import CLIENT, MEMBER, SECRET, OAuthServer
+from tests.platforms.x import XServer
 from tests.services.api.conftest import ADMIN_KEY, Served, own_brand, serve, settings_for
 from tests.services.api.web.portal_session import logged_in
 
@@ -44,10 +47,30 @@ ACCOUNTS: dict[str, list[dict[str, Any]]] = {
 
 @contextmanager
 def vendor(name: str) -> Iterator[OAuthServer]:
-    """A vendor with its usual accounts."""
-    with OAuthServer(name, f"{PORTAL}/connect/{name}") as server:
+    """A vendor with its usual accounts, and the interface that is told of those that are connected."""
+    with ExitStack() as stack:
+        server = stack.enter_context(OAuthServer(name, f"{PORTAL}/connect/{name}"))
         server.accounts = list(ACCOUNTS[name])
+        match name:
+            case "facebook" | "instagram-facebook" | "instagram":
+                graph = stack.enter_context(GraphServer())
+                graph.APP = CLIENT
+                for each in server.accounts:
+                    its = graph.owner(each.get("id") or each["user_id"])
+                    its.token, its.subscribed = each.get("access_token", ""), None
+                server.interface = graph
+            case "linkedin":
+                server.interface = stack.enter_context(LinkedInServer())
+                server.interface.administrators = {MEMBER}
+            case "x":
+                server.interface = stack.enter_context(XServer())
         yield server
+
+
+def page_fields(server: OAuthServer, page: str) -> list[str] | None:
+    """What the application is subscribed to of a page or an Instagram account; None where it is not."""
+    assert isinstance(server.interface, GraphServer)
+    return next(each.subscribed for each in server.interface.owners if each.id == page)
 
 
 def settings_with(stack: Running, database: str, server: OAuthServer, **more: Any) -> ApiSettings:

@@ -201,7 +201,7 @@ async def test_a_subscription_that_is_gone_needs_attention_while_everything_is_r
     async with reading(stack.kafka, tmp_path, asked_at(server), page.pair) as connector:
         await stands(stack.kafka, page.account.id, "live")
         del server.subscribed[page.urn]
-        assert "subscribe the page again" in (await stands(stack.kafka, page.account.id, "attention") or "")
+        assert "connect the account again" in (await stands(stack.kafka, page.account.id, "attention") or "")
         await arrived(log, page, page.comment())
         assert connector.behind() == set(), "it is asked instead, so nothing is missing"
         server.subscribed[page.urn] = time.time() + 3600

@@ -1,0 +1,322 @@
+"""Connecting an account has its platform send what happens there, and disconnecting it ends that."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr, ValidationError
+from pymongo.database import Database
+
+from rapport.kit.mongo import Document
+from rapport.local.servers.stack import Running
+from services.api.connecting.vendors import x as of_x
+from services.api.settings import ApiSettings
+from services.ingest.connectors.facebook.reader import PUSHED
+from services.ingest.connectors.x.normalise import READ_EVENTS
+from services.ingest.connectors.x.webhook import PATH
+from tests.platforms.graph import FAILED, GraphServer, refusal
+from tests.platforms.linkedin import LinkedInServer
+from tests.platforms.oauth import CLIENT, MEMBER
+from tests.platforms.subscribed_apps import OTHER
+from tests.platforms.x import BEARER, XServer
+from tests.services.api.connecting.world import World, page_fields, vendor, world
+
+pytestmark = pytest.mark.stack
+
+INGEST = "https://ingest.example"
+REFUSED = refusal(200, "(#200) The user does not have MODERATE on the page", 403)
+
+
+@pytest.fixture
+def facebook(stack: Running, views: Database[Document]) -> Iterator[World]:
+    with vendor("facebook") as server, world(stack, views, server) as found:
+        yield found
+
+
+@pytest.fixture
+def x(stack: Running, views: Database[Document]) -> Iterator[World]:
+    with vendor("x") as server, world(stack, views, server, x_bearer=SecretStr(BEARER)) as found:
+        yield found
+
+
+def graph(found: World) -> GraphServer:
+    assert isinstance(found.server.interface, GraphServer)
+    return found.server.interface
+
+
+def connect(found: World, choice: str, **form: str) -> tuple[str, str]:
+    """Connects an account, and gives its id and the page that says so."""
+    path = found.granted(**form)
+    answer = found.choose(path, choice)
+    assert answer.status_code == 303, answer.text
+    page = found.visitor.get(path).text
+    stored = found.views["connection_attempts"].find_one({"_id": path.rpartition("/")[2]})
+    assert stored is not None
+    return str(stored["connected"]), " ".join(page.split())
+
+
+def disconnect(found: World, account: str) -> None:
+    answer = found.api.client.delete(f"/v1/brands/{found.brand}/accounts/{account}")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["disconnected_at"] is not None
+
+
+def test_a_page_is_subscribed_to_what_ingest_reads(facebook: World) -> None:
+    account, page = connect(facebook, "4001")
+    assert sorted(page_fields(facebook.server, "4001") or ()) == sorted(PUSHED)
+    assert page_fields(facebook.server, "4002") is None
+    assert "Facebook sends comments, mentions and messages from now on." in page
+    assert "does not send" not in page
+    # Which is what ingest finds when it looks.
+    told = httpx.get(f"{graph(facebook).api}/4001/subscribed_apps", headers={"Authorization": "Bearer page-token-1"})
+    assert sorted(each["id"] for each in told.json()["data"]) == sorted([CLIENT, OTHER["id"]])
+    # Once more changes nothing, so nothing is asked for.
+    account_again, page = connect(facebook, "4001", account=account)
+    assert account_again == account
+    assert "Facebook sends comments, mentions and messages from now on." in page
+    assert sum("subscribed_fields" in query for _, query in graph(facebook).asked) == 1
+
+
+def test_messages_are_left_out_where_they_are_not_allowed(facebook: World) -> None:
+    facebook.server.refused = {"pages_messaging"}
+    _, page = connect(facebook, "4001")
+    assert sorted(page_fields(facebook.server, "4001") or ()) == ["feed", "mention"]
+    assert "Facebook sends comments and mentions from now on." in page
+
+
+def test_what_another_program_asked_for_with_the_same_application_stays(facebook: World) -> None:
+    (its,) = (each for each in graph(facebook).owners if each.id == "4001")
+    its.subscribed = ["leadgen"]
+    account, _ = connect(facebook, "4001")
+    assert sorted(page_fields(facebook.server, "4001") or ()) == sorted([*PUSHED, "leadgen"])
+    disconnect(facebook, account)
+    assert page_fields(facebook.server, "4001") == ["leadgen"]
+
+
+@pytest.mark.parametrize(
+    ("how", "why", "remedy"),
+    [
+        (REFUSED, "Facebook answered 403: (#200) The user does not have MODERATE on the page.", "Page access"),
+        (FAILED, "Facebook answered 500: Service temporarily unavailable.", "Wait a few minutes, and connect again."),
+    ],
+)
+def test_an_account_that_is_not_subscribed_is_connected_all_the_same(
+    facebook: World, how: Any, why: str, remedy: str
+) -> None:
+    graph(facebook).refuse(how)
+    account, page = connect(facebook, "4001")
+    assert f"{account} is connected." in page
+    assert f"Facebook does not send what happens on it: {why}" in page
+    assert "Until then it is asked every ten minutes" in page
+    assert remedy in page
+    assert facebook.connection(account) == {"page": "4001", "token": "page-token-1"}
+    assert page_fields(facebook.server, "4001") is None
+    accounts = " ".join(facebook.visitor.get(f"/brands/{facebook.brand}/accounts").text.split())
+    assert f"Facebook could not be made to send what happens on it: {why}" in accounts
+    # The button below it leads to the same account's next try.
+    assert f'name="account" value="{account}"' in page
+    again, page = connect(facebook, "4001", account=account)
+    assert again == account
+    assert "Facebook sends comments, mentions and messages from now on." in page
+    assert "could not be made to send" not in facebook.visitor.get(f"/brands/{facebook.brand}/accounts").text
+
+
+def test_a_platform_that_hangs_keeps_nobody_waiting(
+    stack: Running, views: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.api.connecting.pushing.ALL_SECONDS", 0.5)
+    with vendor("facebook") as server, world(stack, views, server) as found:
+        server.interface_hangs = True
+        account, page = connect(found, "4001")
+        assert "Facebook took too long to answer" in page
+        assert found.connection(account)["token"] == "page-token-1"
+        server.interface_hangs = False
+
+
+def test_what_nobody_foresaw_costs_no_account(facebook: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaks(*_: object) -> None:
+        raise KeyError("page")
+
+    monkeypatch.setattr("services.api.connecting.vendors.meta.Facebook.subscribe", breaks)
+    account, page = connect(facebook, "4001")
+    assert "it went wrong here" in page
+    assert facebook.connection(account)["token"] == "page-token-1"
+
+
+def test_an_instagram_account_is_subscribed_with_its_own_token(stack: Running, views: Database[Document]) -> None:
+    with vendor("instagram") as server, world(stack, views, server) as found:
+        _, page = connect(found, "17841")
+        wanted = ["comments", "live_comments", "mentions", "messages"]
+        assert sorted(page_fields(server, "17841") or ()) == wanted
+        assert "Instagram sends comments, mentions and messages from now on." in page
+        server.refused = {"instagram_business_manage_messages"}
+        _, page = connect(found, "17841")
+        assert sorted(page_fields(server, "17841") or ()) == wanted[:3]
+        assert "Instagram sends comments and mentions from now on." in page
+
+
+def test_an_instagram_account_of_a_page_subscribes_the_page_and_nothing_that_people_write_there(
+    stack: Running, views: Database[Document]
+) -> None:
+    with vendor("instagram-facebook") as server, world(stack, views, server) as found:
+        account, page = connect(found, "17841")
+        assert page_fields(server, "4001") == ["name"]
+        assert "Instagram sends comments, mentions and messages from now on." in page
+        assert found.connection(account)["page"] == "4001"
+        disconnect(found, account)
+        assert page_fields(server, "4001") is None
+
+
+def test_a_page_stays_subscribed_while_its_instagram_account_needs_it(facebook: World) -> None:
+    page, _ = connect(facebook, "4001")
+    body = {
+        "id": f"{facebook.brand}-instagram",
+        "platform": "instagram",
+        "handle": "hillside",
+        "connection": {"user": "17841", "login": "facebook", "page": "4001", "token": "t"},
+    }
+    assert facebook.api.client.post(f"/v1/brands/{facebook.brand}/accounts", json=body).status_code == 201
+    disconnect(facebook, page)
+    assert "feed" in (page_fields(facebook.server, "4001") or ())
+    # It was not Rapport that subscribed the one whose token was typed in: that stays somebody else's.
+    disconnect(facebook, f"{facebook.brand}-instagram")
+    assert "feed" in (page_fields(facebook.server, "4001") or ())
+
+
+def test_a_page_that_was_disconnected_is_not_subscribed_any_more(facebook: World) -> None:
+    account, _ = connect(facebook, "4001")
+    other, _ = connect(facebook, "4002")
+    disconnect(facebook, account)
+    assert page_fields(facebook.server, "4001") is None
+    assert "feed" in (page_fields(facebook.server, "4002") or ())
+    # A refusal keeps nobody from disconnecting.
+    graph(facebook).refuse(REFUSED)
+    disconnect(facebook, other)
+    assert facebook.views["account_tokens"].find_one({"_id": other}) is None
+
+
+def test_a_linkedin_page_is_subscribed_for_its_administrator(stack: Running, views: Database[Document]) -> None:
+    urn = "urn:li:organization:77"
+    settings = {"linkedin_application": "12345", "ingest_address": INGEST}
+    with vendor("linkedin") as server, world(stack, views, server, **settings) as found:
+        its = server.interface
+        assert isinstance(its, LinkedInServer)
+        account, page = connect(found, urn)
+        assert its.webhooks == {urn: f"{INGEST}/v1/platforms/linkedin"}
+        assert its.subscribed[urn] > time.time()
+        assert "LinkedIn sends comments, mentions, likes and shares from now on." in page
+        # By its member ingest asks whether it still is.
+        assert found.connection(account)["member"] == MEMBER
+        disconnect(found, account)
+        assert its.subscribed == {}
+        its.administrators = set()
+        _, page = connect(found, urn)
+        assert "LinkedIn does not send what happens on it: LinkedIn answered 403" in page
+
+
+@pytest.mark.parametrize("missing", ["linkedin_application", "ingest_address"])
+def test_a_linkedin_page_says_what_the_api_lacks(stack: Running, views: Database[Document], missing: str) -> None:
+    settings = {"linkedin_application": "12345", "ingest_address": INGEST, missing: ""}
+    with vendor("linkedin") as server, world(stack, views, server, **settings) as found:
+        _, page = connect(found, "urn:li:organization:77")
+        assert "LinkedIn does not send what happens on it" in page
+        assert "RAPPORT_LINKEDIN_APPLICATION and RAPPORT_INGEST_ADDRESS" in page
+        assert "asked every 15 minutes" in page
+
+
+def test_an_x_account_is_subscribed_to_each_event_once(x: World) -> None:
+    its = x.server.interface
+    assert isinstance(its, XServer)
+    path = x.granted()
+    assert "charges for each event" in x.visitor.get(path).text
+    account, page = connect(x, "42")
+    assert {each["event_type"] for each in its.made.values()} == {*of_x.EVENTS, *of_x.MESSAGES}
+    assert {each["filter"]["user_id"] for each in its.made.values()} == {"42"}
+    assert "X sends replies, mentions, quotes, reposts, likes, follows and messages from now on." in page
+    before = sorted(its.made)
+    _, page = connect(x, "42")
+    assert sorted(its.made) == before
+    assert "does not send" not in page
+    # X charges until that is ended.
+    its.subscribed.add("43")
+    disconnect(x, account)
+    assert its.made == {}
+    assert its.subscribed == {"43"}
+
+
+def test_an_event_that_x_refuses_leaves_the_others(x: World) -> None:
+    its = x.server.interface
+    assert isinstance(its, XServer)
+    its.not_in_package = {"follow.follow", "follow.unfollow"}
+    x.server.refused = {"dm.read"}
+    account, page = connect(x, "42")
+    assert {each["event_type"] for each in its.made.values()} == of_x.EVENTS.keys() - its.not_in_package
+    assert "X sends replies, mentions, quotes, reposts and likes from now on." in page
+    assert "X does not send all of what happens on it: X refuses follow.follow, follow.unfollow: X answered 403" in page
+    its.not_in_package = set()
+    _, page = connect(x, "42", account=account)
+    assert "does not send" not in page
+
+
+@pytest.mark.parametrize(
+    ("break_", "words"),
+    [
+        ("bearer", "Give the API the application&#39;s bearer token as RAPPORT_X_BEARER"),
+        ("another", "X answered 401: Unauthorized, to RAPPORT_X_BEARER"),
+        ("webhook", "no webhook of the application leads to Rapport"),
+        ("limit", "Until then nothing of it is received. Wait a few minutes, and connect again."),
+        ("package", "X answered 403: post.create is not in your package"),
+    ],
+)
+def test_an_x_account_says_what_it_lacks(stack: Running, views: Database[Document], break_: str, words: str) -> None:
+    bearer = {"bearer": "", "another": "another"}.get(break_, BEARER)
+    with vendor("x") as server, world(stack, views, server, x_bearer=SecretStr(bearer)) as found:
+        its = server.interface
+        assert isinstance(its, XServer)
+        its.registered = break_ != "webhook"
+        if break_ == "limit":
+            its.refuse("activity", its.FAILS._replace(status=429))
+        if break_ == "package":
+            its.not_in_package = {*of_x.EVENTS, *of_x.MESSAGES}
+        _, page = connect(found, "42")
+        assert words in page, page
+        assert its.made == {}
+
+
+@pytest.mark.parametrize("name", ["threads", "youtube", "tiktok", "mastodon"])
+def test_a_platform_that_needs_no_telling_is_told_nothing(stack: Running, views: Database[Document], name: str) -> None:
+    choice = {"threads": "9001", "youtube": "UChillside", "tiktok": "open-1", "mastodon": "109"}[name]
+    with vendor(name) as server, world(stack, views, server) as found:
+        path = found.granted()
+        assert found.choose(path, choice, identifier="me-1").status_code == 303
+        page = found.visitor.get(path).text
+        assert "is connected" in page
+        assert "from now on." not in page
+        assert "does not send" not in page
+
+
+def test_the_api_says_what_came_of_it(facebook: World) -> None:
+    path = facebook.granted()
+    home = f"/v1/brands/{facebook.brand}/connections/{path.rpartition('/')[2]}"
+    assert facebook.api.client.get(home).json()["push"] is None
+    graph(facebook).refuse(REFUSED)
+    facebook.choose(path, "4001")
+    push = facebook.api.client.get(home).json()["push"]
+    assert (push["what"], push["why"][:21]) == ([], "Facebook answered 403")
+    assert "Page access" in push["remedy"]
+
+
+def test_x_is_asked_for_each_event_that_ingest_reads() -> None:
+    assert {*of_x.EVENTS, *of_x.MESSAGES} == READ_EVENTS
+    assert of_x.HOOK == PATH
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"ingest_address": "ingest.example"}, {"ingest_address": f"{INGEST}/v1"}, {"linkedin_application": "urn:li:x:1"}],
+)
+def test_a_setting_that_cannot_be_right_is_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ApiSettings(**setting)
