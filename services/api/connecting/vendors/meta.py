@@ -158,7 +158,7 @@ class _FacebookLogin(Vendor):
             return None
 
 
-def done(found: dict[str, Any], login: str) -> None:
+def done(found: Any, login: str) -> None:
     """Raises VendorError where Meta does not say that it has done something."""
     if found.get("success") not in (True, "true"):
         raise VendorError(f"{login} did not say that it has done it", again=True)
