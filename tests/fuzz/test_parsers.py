@@ -417,6 +417,8 @@ ELSEWHERE = {
         f"services/ingest/connectors/mastodon/{name}": "its own tests damage every page and every event"
         for name in ("normalise.py:event", "normalise.py:notifications", "normalise.py:statuses")
     },
+    "services/ingest/connectors/youtube/normalise.py:comment_counts": "its own tests damage every page",
+    "services/ingest/connectors/youtube/normalise.py:ids": "its own tests damage every page",
     "services/ingest/connectors/youtube/normalise.py:replies": "its own tests damage every page",
     "services/ingest/connectors/youtube/normalise.py:threads": "its own tests damage every page",
     "services/ingest/connectors/youtube/normalise.py:uploads": "its own tests damage every page",

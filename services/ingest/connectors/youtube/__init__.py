@@ -12,7 +12,7 @@ CAPABILITIES = Capabilities(
     "asked",
     {
         "comments": "yes, on videos and posts",
-        "edits, deletions": "edits",
+        "edits, deletions": "edits; deletions as hide and unhide, for a week",
     },
     keeps=Limits(texts=timedelta(days=30), profiles=timedelta(days=30)),
 )

@@ -3,7 +3,8 @@
 There is no stream of comments. A page shows the newest threads with some replies each; the number of replies says
 whether there are more than were read. Once a day older pages are read too, for replies to older threads.
 
-Beside them the channel's list of uploads is read, less often: the comments are what somebody waits for.
+Beside them the channel's list of uploads is read, less often: the comments are what somebody waits for. As seldom
+those comments are asked for that nobody has answered and that the lists do not show any more.
 
 Source: https://developers.google.com/youtube/v3/docs/commentThreads/list, …/docs/comments/list,
 …/docs/playlistItems/list, …/docs/channels/list and …/docs/errors
@@ -13,8 +14,8 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
+import httpx
 import msgspec
 from msgspec import Struct
 
@@ -24,6 +25,7 @@ from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest import metrics
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.youtube import PLATFORM
+from services.ingest.connectors.youtube.checks import Checks
 from services.ingest.connectors.youtube.normalise import (
     Fingerprint,
     Page,
@@ -33,8 +35,9 @@ from services.ingest.connectors.youtube.normalise import (
     uploads,
     uploads_of,
 )
+from services.ingest.connectors.youtube.presence import COMMENTS, NotAllowedError, NotThereError, readable
 from services.ingest.connectors.youtube.settings import YoutubeSettings
-from services.ingest.hooks.delivery import UnreadableError, Watched
+from services.ingest.hooks.delivery import Watched
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import Api, AttentionError, AwayError, LimitedError, RefusedError, Turns
 from services.ingest.polling.polled import Polled
@@ -59,12 +62,8 @@ READINGS_PER_UPLOADS = 8
 """A look at the uploads costs a unit, as a reading of the comments does: it may cost an eighth as many."""
 ANSWERED_SECONDS = 20.0
 _THREADS = "/youtube/v3/commentThreads"
-_COMMENTS = "/youtube/v3/comments"
 _CHANNELS = "/youtube/v3/channels"
 _PLAYLIST = "/youtube/v3/playlistItems"
-
-
-T = TypeVar("T")
 
 
 def usable(account: Account) -> bool:
@@ -132,8 +131,16 @@ def refused(status: int, body: bytes) -> Exception | None:
         return LimitedError(60.0)
     if "playlistNotFound" in reasons:
         return RefusedError("it has no list of uploads")
+    if "commentNotFound" in reasons:
+        return NotThereError("the comment is not there any more")
+    if "forbidden" in reasons and status == httpx.codes.FORBIDDEN:
+        return NotAllowedError("RAPPORT_YOUTUBE_KEY may not read this")
     known = sorted(reasons & _WORDS.keys())
     return AttentionError(_WORDS[known[0]]) if known and status < 500 else None
+
+
+_BESIDE = (RefusedError, AttentionError, AwayError)
+"""What may go wrong beside the comments without a word against them."""
 
 
 class YoutubeReader:
@@ -161,6 +168,7 @@ class YoutubeReader:
         self._told = Told()
         """The uploads."""
         self._uploads_at: datetime | None = None
+        self._checks = Checks(reading, self._channel, watched, self._ask, shared.now)
 
     @property
     def every_seconds(self) -> float:
@@ -176,26 +184,35 @@ class YoutubeReader:
     async def read(self) -> None:
         """See Reader."""
         self._cost = 0
+        self._checks.begin()
         now = self._now()
         deep = self._deep_due(now)
         token: str | None = None
-        for _ in range(DEEP_PAGES if deep else MOST_PAGES):
+        for number in range(DEEP_PAGES if deep else MOST_PAGES):
             page, fresh = await self._threads(token)
             token = page.next
+            if number == 0:
+                self._checks.listed(page)
             # Where everything on a page was new, there may be more behind it.
             if token is None or not (deep or fresh):
                 break
         if deep:
             await self._reading.found([], [], [], f"{DEEP}@{self._channel}", now.isoformat())
+        # The comments have been read, and those are what somebody waits for.
+        try:
+            await self._checks.look(self.every_seconds)
+        except _BESIDE as error:
+            self._failed("whether comments are still there is not known", error)
         if self._uploads_due(now):
             try:
                 await self._uploads()
-            except (RefusedError, AttentionError, AwayError) as error:
-                # The comments have been read, and those are what somebody waits for.
-                level = logging.INFO if isinstance(error, RefusedError) else logging.WARNING
-                account = self._reading.account.id
-                self._log.log(level, "%s %s: its uploads are not read: %s", PLATFORM, account, error)
+            except _BESIDE as error:
+                self._failed("its uploads are not read", error)
             self._uploads_at = now
+
+    def _failed(self, what: str, error: Exception) -> None:
+        level = logging.INFO if isinstance(error, RefusedError) else logging.WARNING
+        self._log.log(level, "%s %s: %s: %s", PLATFORM, self._reading.account.id, what, error)
 
     def _uploads_due(self, now: datetime) -> bool:
         every = max(UPLOADS_EVERY, timedelta(seconds=READINGS_PER_UPLOADS * self.every_seconds))
@@ -208,7 +225,7 @@ class YoutubeReader:
         newest = since
         if self._playlist is None:
             body = await self._ask(_CHANNELS, {"part": "contentDetails", "id": self._channel})
-            self._playlist = _readable(_CHANNELS, partial(uploads_of, body))
+            self._playlist = readable(partial(uploads_of, body), _CHANNELS)
         if self._playlist is None:
             return
         begin = since - UPLOADS_LATE if since is not None else None
@@ -218,7 +235,7 @@ class YoutubeReader:
                 **({"pageToken": token} if token else {}),
             }  # fmt: skip
             body = await self._ask(_PLAYLIST, asked)
-            page = _readable(_PLAYLIST, partial(uploads, body, self._watched(), begin, self._now()))
+            page = readable(partial(uploads, body, self._watched(), begin, self._now()), _PLAYLIST)
             newest = max([*(one.occurred_at for one in page.interactions), *([newest] if newest else [])], default=None)
             # At first one page will do: what is older says nothing of today's mix.
             last = page.next is None or since is None or not page.interactions
@@ -242,13 +259,16 @@ class YoutubeReader:
             "maxResults": str(PAGE), "textFormat": "plainText", **({"pageToken": token} if token else {}),
         }  # fmt: skip
         body = await self._ask(_THREADS, asked)
-        page = _readable(_THREADS, partial(threads, body, self._watched(), self._find, self._now()))
+        page = readable(partial(threads, body, self._watched(), self._find, self._now()), _THREADS)
         fresh = bool(page.threads) and all(self._find(each.id) is None for each in page.threads)
         counts: list[Remembered] = []
         wholes: list[Page] = [page]
         for thread in page.threads:
             if thread.more and self._count(thread) != str(thread.replies):
-                wholes += await self._replies(thread)
+                try:
+                    wholes += await self._replies(thread)
+                except (NotThereError, NotAllowedError):
+                    continue  # it is gone since
                 counts.append(self._remembered(f"{thread.id}/replies", thread.conversation, None, str(thread.replies)))
         await self._found(wholes, counts)
         return page, fresh
@@ -261,9 +281,9 @@ class YoutubeReader:
                 "part": "snippet", "parentId": thread.id, "maxResults": str(PAGE), "textFormat": "plainText",
                 **({"pageToken": token} if token else {}),
             }  # fmt: skip
-            body = await self._ask(_COMMENTS, asked)
+            body = await self._ask(COMMENTS, asked)
             read = partial(replies, body, thread, self._watched(), self._find, self._now())
-            page = _readable(_COMMENTS, read)
+            page = readable(read, COMMENTS)
             pages.append(page)
             token = page.next
             if token is None:
@@ -297,7 +317,10 @@ class YoutubeReader:
                     thing = msgspec.structs.replace(thing, kind=kind, actor=one.actor.id, post=one.post)
                 things[comment] = thing
         ordered = sorted(interactions.values(), key=lambda one: one.occurred_at)
-        await self._reading.found(ordered, [], [*things.values(), *counts], NEWEST, None)
+        waiting = self._checks.saw(pages, ordered)
+        remembered = [*things.values(), *counts, *waiting.things]
+        await self._reading.found([*ordered, *waiting.back], [], remembered, NEWEST, None)
+        self._checks.keep(waiting)
 
     def _remembered(self, thing: str, conversation: str, seen: Fingerprint | None, version: str | None) -> Remembered:
         return Remembered(
@@ -313,13 +336,6 @@ class YoutubeReader:
     def _find(self, comment: str) -> Fingerprint | None:
         found = self._reading.remembered(comment)
         return _read(found.version) if found is not None and found.version is not None else None
-
-
-def _readable(path: str, read: Callable[[], T]) -> T:
-    try:
-        return read()
-    except UnreadableError as error:
-        raise AwayError(f"{path} was answered with what cannot be read: {error}") from None
 
 
 def _written(seen: Fingerprint) -> str:

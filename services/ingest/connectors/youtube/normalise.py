@@ -12,11 +12,14 @@
   channel itself have the channel.
 - `textOriginal` is not sent to everybody. `textDisplay` is HTML unless the page was asked for with
   `textFormat=plainText`.
+- A comment that is not there any more is a `hide` by the channel: whoever deleted it or holds it back, YouTube does not
+  say, and it may come back. Its id names when it was first missing, so that the same hiding has the same id.
 - A video that the channel made public is a `post`: its title and its description. It was published when it became
   public, whenever it was uploaded.
 
 Source: https://developers.google.com/youtube/v3/docs/comments,
-https://developers.google.com/youtube/v3/docs/commentThreads and
+https://developers.google.com/youtube/v3/docs/commentThreads,
+https://developers.google.com/youtube/v3/docs/videos and
 https://developers.google.com/youtube/v3/docs/playlistItems
 """
 
@@ -24,7 +27,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -137,6 +140,19 @@ class _Thread(Struct):
     replies: _Replies | None = None
 
 
+class _Named(Struct):
+    id: str
+
+
+class _Statistics(Struct, frozen=True, rename="camel"):
+    comment_count: int | None = None
+
+
+class _Counted(Struct):
+    id: str
+    statistics: _Statistics = _Statistics()
+
+
 class _Playlists(Struct, frozen=True):
     uploads: str | None = None
 
@@ -243,6 +259,42 @@ def replies(body: bytes, thread: Thread, watched: Watched, find: Find, observed_
     for number, raw in enumerate(items):
         _read(raw, thread, said, f"items[{number}]", watched, find, observed_at, page)
     return page
+
+
+def ids(body: bytes) -> set[str]:
+    """The comments that an answer of `comments.list` for given ids has. Raises UnreadableError where it is not whole:
+    what is missing in it would be taken for deleted.
+    """
+    page, items = _page(body)
+    if page.next is not None:
+        raise UnreadableError("more comments than one page has")
+    return {decode(raw, _Named).id for raw in items}
+
+
+def comment_counts(body: bytes) -> dict[str, int]:
+    """How many comments each video of `videos.list` with part `statistics` has; 0 where nobody may comment.
+
+    Raises UnreadableError where it is not whole.
+    """
+    found = [decode(raw, _Counted) for raw in _page(body)[1]]
+    return {each.id: each.statistics.comment_count or 0 for each in found}
+
+
+def hiding(
+    kind: Literal["hide", "unhide"],
+    comment: str,
+    post: str | None,
+    conversation: str,
+    missed_at: datetime,
+    watched: Watched,
+    observed_at: datetime,
+) -> Interaction:
+    """A comment is missing since `missed_at`, or is there again."""
+    at = missed_at if kind == "hide" else observed_at
+    return interaction(
+        watched, observed_at, About(Object(comment), conversation, conversation, at, post, "receipt"),
+        id=f"{comment}#{kind}-{missed_at.isoformat()}", kind=kind, actor=Actor(watched.id, name=watched.account.handle),
+    )  # fmt: skip
 
 
 def _page(body: bytes) -> tuple[Page, list[Raw]]:

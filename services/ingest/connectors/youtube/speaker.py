@@ -17,6 +17,7 @@ from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.youtube import PLATFORM
 from services.ingest.connectors.youtube.connector import ANSWERED_SECONDS
 from services.ingest.connectors.youtube.connector import refused as refused_reading
+from services.ingest.connectors.youtube.presence import COMMENTS, NotThereError
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
 from services.ingest.errands.words import GONE, read, refusal, same_text
@@ -26,7 +27,6 @@ from services.ingest.polling.quota import Quota
 WRITING = 50
 """Units of the project's quota that one answer, or one hiding, costs."""
 NEWEST = "100"
-_COMMENTS = "/youtube/v3/comments"
 _GONE = {"commentNotFound", "parentCommentNotFound", "videoNotFound", "parentCommentIsPrivate"}
 
 
@@ -93,7 +93,7 @@ class YoutubeSpeaker:
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
         query = {"part": "snippet", "parentId": _thread(errand), "maxResults": NEWEST, "textFormat": "plainText"}
-        for one in read(await self._reading.get(_COMMENTS, query), _Comments).items:
+        for one in read(await self._reading.get(COMMENTS, query), _Comments).items:
             its = one.snippet
             own = its.author_channel_id is not None and its.author_channel_id.value == self._channel
             if own and same_text(its.text_original or its.text_display or "", errand.text or ""):
@@ -106,12 +106,12 @@ class YoutubeSpeaker:
             case "answer":
                 said = {"snippet": {"parentId": _thread(errand), "textOriginal": errand.text or ""}}
                 body = msgspec.json.encode(said)
-                made = await self._writing.post(_COMMENTS, body, {"part": "snippet"}, kind="application/json")
+                made = await self._writing.post(COMMENTS, body, {"part": "snippet"}, kind="application/json")
                 return _answer(read(made, _Comment), errand)
             case "hide" | "unhide":
                 status = "heldForReview" if errand.deed == "hide" else "published"
                 query = {"id": errand.thing, "moderationStatus": status}
-                await self._writing.post(f"{_COMMENTS}/setModerationStatus", b"", query)
+                await self._writing.post(f"{COMMENTS}/setModerationStatus", b"", query)
                 return Done()
         raise RefusedError("YouTube has no way to like a comment from here")
 
@@ -128,7 +128,7 @@ def _answer(made: _Comment, errand: Errand) -> Done:
 
 def _refused(status: int, body: bytes) -> Exception | None:
     known = refused_reading(status, body)
-    if known is not None and not isinstance(known, AttentionError):
+    if known is not None and not isinstance(known, AttentionError | NotThereError):
         return known
     try:
         error = msgspec.json.decode(body, type=_Refusal).error

@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from rapport.contracts.events import Account, Brand
+from rapport.contracts.events import Account, Brand, Interaction
 from services.ingest.connectors.connector import Shared
-from services.ingest.connectors.youtube import connector
+from services.ingest.connectors.youtube import checks, connector, waiting
 from services.ingest.connectors.youtube.connector import quota_of, youtube
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.leases.leases import Leases
@@ -92,6 +92,34 @@ async def test_comments_replies_answers_and_edits_arrive_once(
         assert len(ids) == len(set(ids))
         kinds = {one.id: one.kind for one in found}
         assert (kinds[comment], kinds[answer]) == ("comment", "reply")
+
+
+async def test_a_deleted_comment_is_hidden_and_a_held_one_is_shown_again_by_whoever_reads_the_channel(
+    stack: Any, tmp_path: Path, log: Log, server: YoutubeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "READINGS_PER_UNIT", 1)
+    monkeypatch.setattr(waiting, "SECOND_AFTER", timedelta(seconds=4))
+    channel = Channel(server)
+    video = server.upload(channel.id, "How we roast")
+    deleted, held, there = (server.comment(channel.id, text, video=video) for text in ("one", "two", "three"))
+
+    def hidings() -> list[Interaction]:
+        return [one for one in log.interactions(channel.brand.id) if one.kind in ("hide", "unhide")]
+
+    async with reading(stack.kafka, tmp_path / "one", asked_at(server), channel.pair):
+        await arrived(log, channel, deleted, held, there)
+        server.delete(deleted)
+        server.hold(held)
+        await until(lambda: server.asked_for(deleted) and server.asked_for(held), "them to be asked for")
+    async with reading(stack.kafka, tmp_path / "two", asked_at(server), channel.pair):
+        await until(lambda: len(hidings()) == 2, lambda: f"both to be hidden: {hidings()}")
+        assert {(one.kind, one.object.id) for one in hidings()} == {("hide", deleted), ("hide", held)}
+        server.approve(held)
+        await until(lambda: len(hidings()) == 3, lambda: f"one to be shown again: {hidings()}")
+        await stands(stack.kafka, channel.account.id, "live")
+        last = hidings()[-1]
+        assert (last.kind, last.object.id) == ("unhide", held)
+        assert all(what.endswith(f"%2C{there}") for what in server.asked_for(there)), "the list shows it"
 
 
 async def test_what_a_channel_publishes_is_its_post_and_told_once(

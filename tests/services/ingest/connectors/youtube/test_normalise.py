@@ -4,7 +4,7 @@
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,9 @@ from services.ingest.connectors.youtube.normalise import (
     Fingerprint,
     Page,
     Thread,
+    comment_counts,
+    hiding,
+    ids,
     replies,
     threads,
     uploads,
@@ -116,6 +119,29 @@ def test_a_channel_says_which_list_has_its_uploads() -> None:
     assert uploads_of(b'{"items": []}') is None
     with pytest.raises(UnreadableError, match="600 characters"):
         uploads_of(json.dumps(whole).replace("UUroastery", "U" * 600).encode())
+
+
+def test_an_answer_names_the_comments_that_are_there_or_is_refused_as_a_whole() -> None:
+    assert ids(body("by-id")) == {TOP, f"{TOP}.9reply1"}
+    assert ids(b'{"items": []}') == set()
+    for odd_one in ('{"items": [{}]}', '{"items": [{"id": null}]}', '{"items": [], "nextPageToken": "more"}', "{}"):
+        with pytest.raises(UnreadableError):
+            ids(odd_one.encode())
+
+
+def test_videos_say_how_many_comments_they_have_and_none_where_they_are_off() -> None:
+    assert comment_counts(body("videos")) == {VIDEO: 12, "aaaaaaaaaaa": 0, "bbbbbbbbbbb": 0}
+    with pytest.raises(UnreadableError):
+        comment_counts(b'{"items": [{"statistics": {}}]}')
+
+
+def test_a_comment_is_hidden_since_it_was_missing_and_shown_since_it_was_seen_again() -> None:
+    missed_at = NOW - timedelta(minutes=10)
+    gone = hiding("hide", TOP, VIDEO, VIDEO, missed_at, watched(), NOW)
+    back = hiding("unhide", TOP, VIDEO, VIDEO, missed_at, watched(), NOW)
+    assert (gone.id, back.id) == (f"{TOP}#hide-2026-11-29T11:50:00+00:00", f"{TOP}#unhide-2026-11-29T11:50:00+00:00")
+    assert (gone.occurred_at, gone.occurred_at_source, back.occurred_at) == (missed_at, "receipt", NOW)
+    assert (gone.object.id, gone.conversation, gone.post, gone.actor.id) == (TOP, VIDEO, VIDEO, ROASTERY)
 
 
 def test_somebody_of_the_staff_replies_for_the_channel() -> None:
@@ -247,6 +273,16 @@ odd = st.one_of(
 )  # fmt: skip
 
 
+def _named(page: bytes, *_: object) -> Page:
+    ids(page)
+    return Page()
+
+
+def _counted(page: bytes, *_: object) -> Page:
+    comment_counts(page)
+    return Page()
+
+
 def _uploaded(page: bytes, by: Watched, _: object, now: datetime) -> Page:
     uploads_of(page)
     return uploads(page, by, None, now)
@@ -261,7 +297,7 @@ def test_whatever_stands_in_a_place_nothing_else_is_raised_and_all_of_it_can_be_
     page = PAGES[name]["page"]
     damaged = json.dumps(changed(page, data.draw(st.sampled_from(places(page))), data.draw(odd))).encode()
     known = data.draw(st.sampled_from([None, Fingerprint(None, image=True), Fingerprint(NOW, image=False)]))
-    for read in (threads, lambda *rest: replies(rest[0], THREAD, *rest[1:]), _uploaded):
+    for read in (threads, lambda *rest: replies(rest[0], THREAD, *rest[1:]), _uploaded, _named, _counted):
         try:
             found = read(damaged, watched(), lambda _: known, NOW)
         except UnreadableError:
