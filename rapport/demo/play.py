@@ -13,7 +13,7 @@ from rapport.demo.client import ndjson, signature
 from rapport.demo.recording.cast import DemoAccount
 from rapport.demo.recording.feed import Body
 from rapport.demo.recording.generator import Recording
-from rapport.demo.vendors import facebook
+from rapport.demo.vendors import facebook, instagram, meta
 from rapport.demo.vendors.platforms import Way, way
 from rapport.kit import backoff
 
@@ -21,6 +21,7 @@ AT_ONCE = 500
 """Interactions in one request: some 250 kB."""
 PATIENCE_SECONDS = 60.0
 """For how long the door may be away, or not know an account that was just connected."""
+_PUSHING = {"facebook": facebook, "instagram": instagram}
 AGAIN = frozenset({401, 429, 500, 502, 503, 504})
 
 
@@ -78,8 +79,9 @@ async def _account(
         await _send(http, "/v1/interactions", headers, content, account.id)
         on_sent(len(part))
     for part in _parts(ways["pushed"]):
-        content = facebook.delivery(part, account)
-        await _send(http, facebook.PATH, facebook.signed(content, app_secret), content, account.id)
+        platform = _PUSHING[account.platform]
+        content = platform.delivery(part, account)
+        await _send(http, platform.PATH, meta.signed(content, app_secret), content, account.id)
         on_sent(len(part))
 
 

@@ -1,4 +1,6 @@
-"""What the demonstration's platforms push becomes, in the product's own connectors, what the recording says."""
+"""What the demonstration's platforms push, or tell whoever asks: in the product's own connectors it becomes what the
+recording says.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,15 +12,22 @@ import pytest
 
 from rapport.contracts.events import Account, Interaction
 from rapport.demo.recording.cast import DemoAccount
-from rapport.demo.recording.feed import ELSEWHERE, Body
+from rapport.demo.recording.feed import ELSEWHERE, Body, since
 from rapport.demo.recording.generator import Recording, record
-from rapport.demo.vendors import facebook
+from rapport.demo.vendors import facebook, instagram
+from rapport.demo.vendors import meta as pushing
 from rapport.demo.vendors.mastodon.recorded import is_served
 from rapport.demo.vendors.platforms import Platforms, way
+from rapport.kit.http.outgoing import Guard, GuardedHttp
 from services.ingest.connectors.facebook import normalise
+from services.ingest.connectors.instagram import normalise as on_instagram
 from services.ingest.connectors.mastodon.normalise import Noted, Page, notifications, statuses
+from services.ingest.connectors.youtube.connector import DAY_BEGINS_IN, YoutubeReader, refused
 from services.ingest.hooks import meta
 from services.ingest.hooks.delivery import Watched
+from services.ingest.polling.api import Api, Turns
+from services.ingest.polling.quota import Quota
+from tests.services.ingest.connectors.kept import Kept, shared
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
@@ -84,9 +93,88 @@ def test_what_no_platform_tells_of_comes_through_the_door(recording: Recording) 
 def test_a_delivery_is_signed_as_meta_signs_it(recording: Recording) -> None:
     account, bodies = on_facebook(recording)
     body = facebook.delivery(bodies[:3], account)
-    headers = {name.lower(): value for name, value in facebook.signed(body, "secret").items()}
+    headers = {name.lower(): value for name, value in pushing.signed(body, "secret").items()}
     meta.check(headers, body, ["secret"])
     assert len(msgspec.json.decode(body)["entry"]) == 3
+
+
+def on(platform: str, recording: Recording) -> list[DemoAccount]:
+    return [each for brand in recording.brands for each in brand.accounts if each.platform == platform]
+
+
+def test_instagram_pushes_what_was_written_since_the_connection_and_nothing_else(recording: Recording) -> None:
+    kinds = set()
+    for account in on("instagram", recording):
+        its = str(account.platform_id)
+        pushed = [one for one in recording.deliveries[account.id] if way(one, account, recording) == "pushed"]
+        connected = Account(
+            id=account.id, platform="instagram", handle=account.handle, connected_at=NOW, door_secrets=(),
+            connection={"user": its},
+        )  # fmt: skip
+        watched = Watched("brand", connected, its, frozenset({its}))
+        found = on_instagram.read(instagram.delivery(pushed, account), {its: [watched]}.__getitem__, NOW)
+        assert (found.problems, dict(found.ignored)) == ([], {})
+        for one, body in zip(found.interactions, pushed, strict=True):
+            kinds.add(one.kind)
+            assert (one.kind, one.occurred_at) == (body["kind"], datetime.fromisoformat(body["occurred_at"]))
+            assert (one.conversation, one.thread) == (body["conversation"], body["thread"])
+            assert (one.object.id, one.text, one.post) == (body["object"]["id"], body.get("text"), body.get("post"))
+            if one.kind in ("comment", "message"):
+                assert one.actor.id == body["actor"]["id"]
+            if one.kind == "reply" and one.post is not None:
+                assert one.parent is not None
+                assert one.parent.id == body["parent"]["id"]
+        assert all(since(one, recording.connected_at) for one in pushed)
+    assert {"comment", "reply", "message"} <= kinds <= {"comment", "reply", "message", "edit", "delete"}
+
+
+@pytest.mark.anyio
+async def test_youtube_tells_whoever_asks_once_of_everything_since_the_connection() -> None:
+    with Platforms() as platforms:
+        recording = record(NOW, host=platforms.host)
+        platforms.take(recording)
+        for account in on("youtube", recording):
+            found = await read_channel(platforms, account, recording)
+            bodies = {one["id"]: one for one in recording.deliveries[account.id]}
+            served = {name for name, one in bodies.items() if way(one, account, recording) == "served"}
+            told = {one.id: one for one in found}
+            posts = {name for name, one in bodies.items() if one["kind"] == "post"}
+            assert served
+            assert served <= told.keys()
+            again = told.keys() - served - posts
+            answered = {bodies[name]["parent"]["id"] for name in served if bodies[name]["kind"] == "reply"}
+            assert again <= answered, "what an answer is about has to be there, whenever it was written"
+            for name, one in told.items():
+                body = bodies[name]
+                assert (one.kind, one.text) == (body["kind"], body["text"])
+                assert one.occurred_at == datetime.fromisoformat(body["occurred_at"])
+                if one.kind != "post":
+                    assert (one.conversation, one.thread) == (body["conversation"], body["thread"])
+                if one.kind == "comment":
+                    assert (one.actor.id, one.actor.handle) == (body["actor"]["id"], body["actor"]["handle"])
+                if one.kind == "reply":
+                    assert one.parent is not None
+                    assert one.parent.id == body["parent"]["id"]
+                if one.kind == "post":
+                    assert list(one.media) == body["media"]
+
+
+async def read_channel(platforms: Platforms, account: DemoAccount, recording: Recording) -> list[Interaction]:
+    """What ingest finds when it first asks for a channel."""
+    settings = platforms.settings
+    connected = Account(
+        id=account.id, platform="youtube", handle=account.handle, connected_at=recording.connected_at,
+        door_secrets=(), connection=platforms.connection(account),
+    )  # fmt: skip
+    its = str(account.platform_id)
+    watched = Watched("brand", connected, its, frozenset({its}))
+    quota = Quota(10_000, DAY_BEGINS_IN, lambda: NOW, lambda: 1.0)
+    http = GuardedHttp(Guard(allow_private=True), timeout=20.0)
+    key, address = {"X-Goog-Api-Key": settings["RAPPORT_YOUTUBE_KEY"]}, settings["RAPPORT_YOUTUBE_API"]
+    api = Api(http, "youtube", address, key, quota, Turns(), lambda: NOW, refused)
+    kept = Kept(connected, lambda: NOW)
+    await YoutubeReader(connected, kept, lambda: watched, api, quota, shared(lambda: NOW)).read()
+    return kept.told
 
 
 def test_the_mastodon_server_tells_of_everything_since_the_connection() -> None:
@@ -133,7 +221,10 @@ def test_each_interaction_has_one_way(recording: Recording) -> None:
         for body in recording.deliveries[account.id]
         if account.platform_id
     }
-    assert ways == {("facebook", "pushed"), ("facebook", "door"), ("mastodon", "served"), ("mastodon", "door")}
+    assert ways == {
+        ("facebook", "pushed"), ("facebook", "door"), ("instagram", "pushed"), ("instagram", "door"),
+        ("mastodon", "served"), ("mastodon", "door"), ("youtube", "served"), ("youtube", "door"),
+    }  # fmt: skip
 
 
 def asked(platforms: Platforms, account: DemoAccount) -> list[Interaction]:

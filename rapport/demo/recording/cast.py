@@ -52,7 +52,7 @@ BRANDS = (
         name="Harbour Roasters",
         timezone="Europe/Lisbon",
         accounts=(
-            DemoAccount("harbour-instagram", "instagram", "harbour.roasters", 900, 2600, 520),
+            DemoAccount("harbour-instagram", "instagram", "harbour.roasters", 900, 2600, 520, "17841403387465291"),
             DemoAccount("harbour-mastodon", "mastodon", "harbour@coffee.example", 260, 500, 140, "1077"),
             DemoAccount("harbour-bluesky", "bluesky", "harbourroasters.example", 320, 600, 170),
         ),
@@ -70,8 +70,8 @@ BRANDS = (
         name="Northfell Outfitters",
         timezone="Europe/London",
         accounts=(
-            DemoAccount("northfell-instagram", "instagram", "northfell", 850, 2400, 480),
-            DemoAccount("northfell-youtube", "youtube", "@northfell", 700, 1300, 430),
+            DemoAccount("northfell-instagram", "instagram", "northfell", 850, 2400, 480, "17841405127093846"),
+            DemoAccount("northfell-youtube", "youtube", "@northfell", 700, 1300, 430, "UCnF3llOutf1tters2ndLak"),
             DemoAccount("northfell-facebook", "facebook", "northfelloutfitters", 500, 900, 300, "203187740916453"),
         ),
         team=(
@@ -91,7 +91,7 @@ BRANDS = (
         accounts=(
             DemoAccount("machines-mastodon", "mastodon", "smallmachines@museum.example", 380, 700, 190),
             DemoAccount("machines-bluesky", "bluesky", "smallmachines.example", 360, 700, 180),
-            DemoAccount("machines-youtube", "youtube", "@smallmachines", 1400, 500, 120),
+            DemoAccount("machines-youtube", "youtube", "@smallmachines", 1400, 500, 120, "UCsm4llMach1nes1911Thmb"),
         ),
         team=(Person("sm-jule", "smallmachines", "Jule, Museum of Small Machines"),),
         voice=MUSEUM,

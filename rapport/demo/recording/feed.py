@@ -14,6 +14,8 @@ ELSEWHERE = frozenset({"purchase", "entry", "vote"})
 """What no platform tells of: a shop or a form does, through the generic door."""
 OUTREACH = frozenset({"reaction", "share", "follow"})
 """What a brand does of this elsewhere is told by no platform that it comes from."""
+IN_SECONDS = frozenset({"facebook", "instagram"})
+"""Platforms that tell times in seconds."""
 BY_PAIR = frozenset({"mastodon", "bluesky"})
 """Platforms that name the author of the parent. There a conversation is a pair, elsewhere it is the post."""
 
@@ -46,6 +48,16 @@ class Said:
     tone: str
 
 
+def since(body: Body, at: datetime) -> bool:
+    """Whether it happened since then."""
+    return datetime.fromisoformat(body["occurred_at"]) >= at
+
+
+def is_private(body: Body, account: DemoAccount) -> bool:
+    """Whether it is a private message, or about one."""
+    return "post" not in body and str(body.get("thread")).startswith(("messages:", f"{account.platform_id}:"))
+
+
 class Feed:
     """Everything that happens on one account."""
 
@@ -61,6 +73,8 @@ class Feed:
         self._draw = draw
         self._numbers = 0
         self._reacted: set[tuple[str, str]] = set()
+        self._gone: set[str] = set()
+        """Comments that nobody was told of before they were gone."""
 
     def new_id(self, what: str) -> str:
         """An id that is unique within the account."""
@@ -87,8 +101,8 @@ class Feed:
 
     def add(self, kind: str, person: Person, at: datetime, id: str, **more: Any) -> Fact:
         """Adds an interaction, if anybody tells of it; fields that are None are left out."""
-        if self.account.platform_id is not None and self.account.platform == "facebook":
-            at = at.replace(microsecond=0)  # it tells times in seconds
+        if self.account.platform_id is not None and self.account.platform in IN_SECONDS:
+            at = at.replace(microsecond=0)
         body: Body = {
             "id": id,
             "kind": kind,
@@ -103,20 +117,39 @@ class Feed:
 
     def _is_told(self, fact: Fact, person: Person) -> bool:
         """Whether anybody tells of it. The door does of everything; a platform does not."""
-        kind = fact.body["kind"]
+        body, kind = fact.body, fact.body["kind"]
         if self.account.platform_id is None or kind in ELSEWHERE:
             return True
         outreach = kind in OUTREACH and person in self.brand.team
         if self.account.platform == "facebook":
             return kind != "follow" and not outreach
-        # A server that is asked does not tell what was taken back. What was before the connection was imported.
-        before = fact.at < self._connected_at
-        return before or not (outreach or "undo" in fact.body or kind in ("edit", "delete", "hide"))
+        if not since(body, self._connected_at):
+            return True  # it was imported
+        on_its_posts = kind == "post" or (kind in ("comment", "reply") and "post" in body)
+        match self.account.platform:
+            case "instagram":
+                return on_its_posts or is_private(body, self.account)
+            case "youtube":
+                return on_its_posts and body.get("parent", {}).get("id") not in self._gone
+        # A server that is asked does not tell what was taken back.
+        return not (outreach or "undo" in body or kind in ("edit", "delete", "hide"))
+
+    def _goes_unseen(self, said: Said) -> bool:
+        """Somebody takes a comment away. Whether nobody asked while it was there: then it leaves no trace."""
+        its = next((fact for fact in self.facts if fact.body["id"] == said.id), None)
+        asked = self.account.platform == "youtube" and self.account.platform_id is not None
+        if not asked or its is None or "post" not in its.body or not since(its.body, self._connected_at):
+            return False
+        self._gone.add(said.id)
+        self.facts = [one for one in self.facts if one is not its and one.body.get("parent", {}).get("id") != said.id]
+        return True
 
     def publish(self, at: datetime, text: str, media: list[str], draws: float) -> Post:
         """A post of the brand."""
         name = self.new_id("post")
         person = self._draw.choice(self.brand.team)
+        if self.account.platform_id is not None and self.account.platform == "youtube":
+            media = ["video"]
         self.add("post", person, at, name, object=self._object(name), text=text, media=media, language="en")
         return Post(name, at, draws)
 
@@ -134,6 +167,8 @@ class Feed:
         keys = {"conversation": f"{self.account.id}:{person.id}", "thread": f"messages:{self.account.id}"}
         if self._host:
             keys = dict.fromkeys(keys, self._pair(person))
+        if self.account.platform_id is not None and self.account.platform == "instagram":
+            keys = dict.fromkeys(keys, f"{self.account.platform_id}:{person.id}")
         return self._say("message", person, at, text, "question", keys)
 
     def _say(
@@ -159,10 +194,14 @@ class Feed:
 
     def remove(self, said: Said, at: datetime) -> None:
         """The follower deletes it."""
+        if self._goes_unseen(said):
+            return
         self.add("delete", said.person, at, f"{said.id}#deleted", object={"id": said.id}, **said.keys)
 
     def hide(self, said: Said, at: datetime) -> None:
         """The brand hides it."""
+        if self._goes_unseen(said):
+            return
         self.add("hide", self.brand.team[0], at, f"{said.id}#hidden", object={"id": said.id}, **said.keys)
 
     def edit(self, said: Said, at: datetime, text: str) -> None:

@@ -1,18 +1,14 @@
-"""Facebook: what happens on a Page, as Meta's webhooks push it, signed with the app's secret.
+"""Facebook: what happens on a Page, as Meta's webhooks push it.
 
-Source: https://developers.facebook.com/docs/graph-api/webhooks/reference/page and
-https://developers.facebook.com/docs/messenger-platform/reference/webhook-events
+Source: https://developers.facebook.com/docs/graph-api/webhooks/reference/page
 """
 
-import hashlib
-import hmac
-import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from rapport.demo.recording.cast import DemoAccount
 from rapport.demo.recording.feed import Body
+from rapport.demo.vendors import meta
 
 PATH = "/v1/platforms/facebook"
 _POSTS = {"image": "photo", "video": "video", "link": "link"}
@@ -21,36 +17,11 @@ _VERBS = {"edit": "edited", "delete": "remove", "hide": "hide"}
 
 def delivery(bodies: Sequence[Body], account: DemoAccount) -> bytes:
     """One delivery that tells of all of these."""
-    return json.dumps({"object": "page", "entry": [_entry(body, account) for body in bodies]}).encode()
+    return meta.delivery("page", bodies, account, _change)
 
 
-def signed(body: bytes, secret: str) -> dict[str, str]:
-    """The headers of a delivery."""
-    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return {"Content-Type": "application/json", "X-Hub-Signature-256": f"sha256={digest}"}
-
-
-def _entry(body: Body, account: DemoAccount) -> dict[str, Any]:
-    """Facebook tells when it sent something, which is when it happened: nothing was on its way for long."""
-    at = int(datetime.fromisoformat(body["occurred_at"]).timestamp())
-    if body.get("thread", "").startswith("messages:"):
-        return {"id": account.platform_id, "time": at * 1000, "messaging": [_messaging(body, account, at * 1000)]}
-    change = {"field": "feed", "value": _value(body, account, at)}
-    return {"id": account.platform_id, "time": at, "changes": [change]}
-
-
-def _messaging(body: Body, account: DemoAccount, milliseconds: int) -> dict[str, Any]:
-    by_page = body["kind"] == "reply"
-    person, page = {"id": body["parent"]["actor"] if by_page else body["actor"]["id"]}, {"id": account.platform_id}
-    sender, recipient = (page, person) if by_page else (person, page)
-    its = {"sender": sender, "recipient": recipient, "timestamp": milliseconds}
-    thing = body["object"]["id"]
-    match body["kind"]:
-        case "edit":
-            return {**its, "message_edit": {"mid": thing, "text": body["text"], "num_edit": 1}}
-        case "delete":
-            return {**its, "message": {"mid": thing, "is_deleted": True}}
-    return {**its, "message": {"mid": thing, "text": body["text"], **({"is_echo": True} if by_page else {})}}
+def _change(body: Body, account: DemoAccount, at: int) -> dict[str, Any]:
+    return {"field": "feed", "value": _value(body, account, at)}
 
 
 def _value(body: Body, account: DemoAccount, at: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rapport.demo.recording.cast import DemoAccount
-from rapport.demo.recording.feed import ELSEWHERE, Body
+from rapport.demo.recording.feed import ELSEWHERE, Body, since
 from rapport.demo.vendors.mastodon.server import MastodonServer
 from rapport.demo.vendors.mastodon.town import Notification, Status
 
@@ -20,7 +20,7 @@ _TYPES = {
 
 def is_served(body: Body, connected_at: datetime) -> bool:
     """Whether the server alone tells of an interaction: it happened since the connection, and a platform knows it."""
-    return body["kind"] not in ELSEWHERE and _at(body) >= connected_at
+    return body["kind"] not in ELSEWHERE and since(body, connected_at)
 
 
 def fill(
