@@ -8,7 +8,7 @@ from rapport.kit.text import is_blank
 
 ABLE: Mapping[str, frozenset[Deed]] = MappingProxyType(
     {
-        "bluesky": frozenset({"answer", "like"}),
+        "bluesky": frozenset({"answer", "hide", "unhide", "like"}),
         "facebook": frozenset({"answer", "hide", "unhide", "like"}),
         "instagram": frozenset({"answer", "hide", "unhide"}),
         "linkedin": frozenset({"answer", "like"}),
@@ -19,6 +19,7 @@ ABLE: Mapping[str, frozenset[Deed]] = MappingProxyType(
     }
 )
 """By platform. X lets only those answer whom a post mentions, so there it is a link."""
+HIDINGS: frozenset[Deed] = frozenset({"hide", "unhide"})
 LONGEST: Mapping[str, int] = MappingProxyType(
     {
         "bluesky": 300,
@@ -34,6 +35,24 @@ LONGEST: Mapping[str, int] = MappingProxyType(
 """Characters of an answer. Mastodon's servers each have a limit of their own, usually 500, and say so themselves."""
 _COMMENTS_ONLY = frozenset({"instagram", "tiktok", "youtube"})
 """Where a mention stands on somebody else's post, and only those on one's own can be answered from outside."""
+
+
+def able(platform: str, thread: str, own: str | None) -> frozenset[Deed]:
+    """What can be done from here with what stands in a thread, by the account that the platform calls `own`.
+
+    On Bluesky whoever began a thread says what is hidden in it, and nobody else.
+    """
+    deeds = ABLE.get(platform, frozenset())
+    if platform == "bluesky" and (own is None or not thread.startswith(f"at://{own}/")):
+        return deeds - HIDINGS
+    return deeds
+
+
+def unable(platform: str, deed: Deed) -> str:
+    """Why `able` does not have a deed, in words for people."""
+    if platform == "bluesky" and deed in HIDINGS:
+        return "on Bluesky an account can hide only what stands below its own posts"
+    return f"{platform} has no way to {deed} a comment from here"
 
 
 def answerable(platform: str) -> frozenset[str]:

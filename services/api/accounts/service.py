@@ -28,6 +28,10 @@ _WRITES = {"bluesky": "password"}
 """The field that lets an account of a platform be written to, where it is not `token`."""
 
 
+_ITSELF = {"bluesky": "did", "mastodon": "user"}
+"""The field with the platform's id of the account, where a connection can do without."""
+
+
 def may_write(account: AccountDocument) -> bool:
     """Whether an account's connection has what is needed to answer with it."""
     return bool(account["connection"].get(_WRITES.get(account["platform"], "token"), "").strip())
@@ -41,8 +45,8 @@ def is_asked(account: AccountDocument) -> bool:
 def itself(account: AccountDocument | NewestAccount) -> str | None:
     """The platform's id of an account; None where its connection does not have it."""
     found = connections.itself(account["platform"], account["connection"])
-    if account["platform"] == "mastodon":
-        return account["connection"].get("user") or None
+    if account["platform"] in _ITSELF:
+        return account["connection"].get(_ITSELF[account["platform"]]) or None
     return found[1] if found else None
 
 

@@ -9,8 +9,8 @@ from rapport.domain import errands as domain
 from rapport.kit import clock
 from rapport.kit.broker.producer import NotAcknowledgedError
 from rapport.kit.text import plain
+from services.api.accounts import service as accounts_service
 from services.api.accounts.repository import Accounts
-from services.api.accounts.service import may_write
 from services.api.errands import schemas
 from services.api.errands.documents import ErrandDocument, ErrandStateDocument
 from services.api.errands.repository import Errands
@@ -41,16 +41,16 @@ async def possible(database: Database, tenants: Tenants, exchange: ExchangeDocum
     """What can be done with an exchange."""
     comments = await _comments(database, tenants, exchange)
     platform = exchange["platform"]
-    deeds = domain.ABLE.get(platform, frozenset())
-    if not deeds:
+    if platform not in domain.ABLE:
         return Possible(frozenset(), [], "On this platform nothing can be answered from here.")
     if not comments:
         return Possible(frozenset(), [], "There is no public comment to answer; private messages are answered there.")
     account = await Accounts(database, tenants).find(exchange["brand"], exchange["account"])
     if account is None or account.get("disconnected_at") is not None:
         return Possible(frozenset(), [], "The account is not connected any more.")
-    if not may_write(account):
+    if not accounts_service.may_write(account):
         return Possible(frozenset(), [], "The account is connected without a token, so nothing can be written there.")
+    deeds = domain.able(platform, exchange["thread"], accounts_service.itself(account))
     return Possible(deeds, comments, None, account["handle"])
 
 
@@ -70,7 +70,7 @@ async def ask(
     if may.why_not is not None:
         raise ProblemError(409, "conflict", may.why_not)
     if deed not in may.deeds:
-        raise ProblemError(409, "conflict", f"{found['platform']} has no way to {deed} a comment from here")
+        raise ProblemError(409, "conflict", domain.unable(found["platform"], deed))
     name = _id(found["brand"], exchange, deed, key)
     before = await Errands(context.database, tenants).find(name)
     if comment is None and before is not None:
@@ -123,7 +123,7 @@ def typed_key(before: Sequence[schemas.Errand], who: str, deed: Deed, comment: s
     said = None if text is None else plain(text).strip()
     refused = sum(each.state == "refused" and (each.deed, each.text) == (deed, said) for each in before)
     # To hide and to show again can be done in turns.
-    done = sum(each.deed in ("hide", "unhide") for each in before) if deed in ("hide", "unhide") else 0
+    done = sum(each.deed in domain.HIDINGS for each in before) if deed in domain.HIDINGS else 0
     return "\x1f".join((who, comment or "", said or "", str(refused), str(done)))
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from rapport.contracts.cursors import errand_key
 from rapport.contracts.errands import GIVEN_UP_AFTER, Errand, ErrandState, Progress
 from rapport.contracts.events import Account
-from rapport.domain.errands import ABLE
+from rapport.domain.errands import ABLE, HIDINGS
 from rapport.kit import backoff
 from rapport.kit.broker.producer import NotAcknowledgedError
 from services.ingest import metrics
@@ -104,7 +104,7 @@ class Desk:
 
     def _note_wish(self, errand: Errand) -> None:
         """Remembers in which order somebody wanted a comment hidden and shown: only the last counts."""
-        if errand.deed not in _CONTRARY:
+        if errand.deed not in HIDINGS:
             return
         wishes = self._wishes.setdefault((errand.account, errand.thing), [])
         if errand.id not in wishes:
@@ -114,7 +114,7 @@ class Desk:
 
     def _is_replaced(self, errand: Errand) -> bool:
         wishes = self._wishes.get((errand.account, errand.thing))
-        return errand.deed in _CONTRARY and wishes is not None and wishes[-1] != errand.id
+        return errand.deed in HIDINGS and wishes is not None and wishes[-1] != errand.id
 
     async def _carry_out(self, lease: Lease, errand: Errand) -> None:
         tries: _Tries | None = None
@@ -280,9 +280,6 @@ class _Tries:
         """It is sent now, or was by whoever had the lease before."""
         self.settled_at = time.monotonic() + SETTLED.total_seconds()
         """From when on nobody can be sending it any more, whatever the clocks of machines say or said."""
-
-
-_CONTRARY = frozenset({"hide", "unhide"})
 
 
 def _has_ended(state: ErrandState | None) -> bool:

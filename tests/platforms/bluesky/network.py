@@ -91,9 +91,9 @@ class Person:
         """Blocks someone."""
         return self._create("app.bsky.graph.block", {"subject": person.did, "createdAt": _time()})
 
-    def hide(self, post: Ref, *replies: Ref) -> Ref:
-        """Hides exactly these replies in the thread of a post of their own."""
-        record = {"post": post.uri, "hiddenReplies": [reply.uri for reply in replies], "createdAt": _time()}
+    def hide(self, post: Ref, *replies: Ref, **more: Any) -> Ref:
+        """Hides exactly these replies in the thread of a post of their own. `more` is what else its gate says."""
+        record = {"post": post.uri, "hiddenReplies": [reply.uri for reply in replies], "createdAt": _time(), **more}
         where = {**self._place(post), "collection": "app.bsky.feed.threadgate"}
         made = self._call("POST", "com.atproto.repo.putRecord", json={**where, "record": record})
         return Ref(made["uri"], made["cid"])

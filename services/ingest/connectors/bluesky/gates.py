@@ -1,5 +1,7 @@
 """What a brand hides in its threads: the gate of a thread says which replies are hidden. Pure.
 
+What changed in a gate is told as interactions (`gated`), and a gate is changed for an errand (`changed`).
+
 Of a gate only its newest version is there, so what changed is the difference from the version before, which the ledger
 has. A gate that is deleted hides nothing any more. What the brand's own accounts and its staff wrote has no clock.
 
@@ -9,17 +11,48 @@ put it. Nor does what a gate says about who may reply, because what was written 
 Source: https://github.com/bluesky-social/atproto/blob/main/lexicons/app/bsky/feed/threadgate.json
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from rapport.contracts.events import Actor, Interaction, Object
 from rapport.domain.exchanges.addressing import occurred
 from services.ingest.connectors.bluesky import PLATFORM
-from services.ingest.connectors.bluesky.frames import Change
+from services.ingest.connectors.bluesky.frames import THREADGATE, Change
 from services.ingest.connectors.bluesky.normalise import Watched
-from services.ingest.connectors.bluesky.records import Reference, gated_post
+from services.ingest.connectors.bluesky.records import MOST_HIDDEN, Reference, gated_post
 from services.ingest.connectors.seen import Seen
+
+ODD = "the settings of its thread are not as Bluesky writes them, so they are not changed from here"
+FULL = f"{MOST_HIDDEN} replies are hidden in its thread already, and Bluesky allows no more"
+
+
+class GateError(ValueError):
+    """A gate that cannot be changed. The text says why, for people."""
+
+
+def changed(
+    gate: Mapping[str, Any] | None, reply: str, *, hide: bool, post: str, made_at: str
+) -> dict[str, Any] | None:
+    """The record of a gate, changed so that it hides a reply, or shows it; None where it does so already.
+
+    `gate` is the record as it is, None where the thread of `post` has none; a new one is of `made_at`, an RFC 3339
+    time. All else in the record stays, such as who may reply. Raises GateError where nobody could tell what a change
+    would do, and where the list is full.
+    """
+    if gate is None:
+        gate = {"$type": THREADGATE, "post": post, "createdAt": made_at}
+    hidden = gate.get("hiddenReplies")
+    hidden = [] if hidden is None else hidden
+    if gate.get("post") != post or not isinstance(hidden, list) or not all(isinstance(each, str) for each in hidden):
+        raise GateError(ODD)
+    if (reply in hidden) is hide:
+        return None
+    if not hide:
+        return {**gate, "hiddenReplies": [each for each in hidden if each != reply]}
+    if len(hidden) >= MOST_HIDDEN:
+        raise GateError(FULL)
+    return {**gate, "hiddenReplies": [*hidden, reply]}
 
 
 def gated(

@@ -1,6 +1,8 @@
-"""Answers and likes for a Bluesky account, with an app password, on the account's own server.
+"""Answers, hidings and likes for a Bluesky account, with an app password, on the account's own server.
 
-What an errand makes has a key that follows from the errand, so that writing it again changes nothing.
+What an errand makes has a key that follows from the errand, so that writing it again changes nothing. What is hidden
+stands in the gate of the thread, which people change in Bluesky's apps too: it is written only if it is still the one
+that was read, and else read again.
 
 Who wrote the comment chooses the server that has it. What that server says is used only where it cannot lead the
 account to answer, or to like, anything but the comment.
@@ -11,6 +13,7 @@ https://atproto.com/specs/tid
 
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,9 +23,12 @@ from msgspec import Struct
 
 from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
+from rapport.domain.errands import HIDINGS
 from rapport.domain.times import ms
 from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.bluesky import PLATFORM
+from services.ingest.connectors.bluesky.frames import LIKE, POST, THREADGATE
+from services.ingest.connectors.bluesky.gates import GateError, changed
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.connector import Shared
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
@@ -32,13 +38,15 @@ from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, 
 
 ANSWERED_SECONDS = 20.0
 BUDGET, BUDGET_SECONDS = 100, 300.0
-POST, LIKE = "app.bsky.feed.post", "app.bsky.feed.like"
+TRIES = 5
+"""At a gate that others change at the same time."""
 _TID = "234567abcdefghijklmnopqrstuvwxyz"
 _URI = re.compile(r"at://(did:[a-z]+:[A-Za-z0-9._:%-]{1,256})/([a-zA-Z0-9.-]{1,256})/([A-Za-z0-9._:~-]{1,512})")
 _LINK = re.compile(r"https?://[^\s<>\"']{1,1000}[^\s<>\"'.,;:!?)]")
 _CID = re.compile(r"[A-Za-z0-9]{8,128}")
 _EXPIRED = frozenset({"ExpiredToken", "InvalidToken"})
 ELSEWHERE = "it is said to stand in another thread than when it came in, so it is not answered from here"
+OTHERS = "it stands below a post of somebody else, and only what stands below the account's own can be hidden"
 
 
 def speakers(settings: BlueskySettings, shared: Shared) -> MakeSpeaker:
@@ -96,6 +104,11 @@ class _Written(Struct):
     uri: str
 
 
+class _Gate(Struct):
+    cid: str
+    value: dict[str, Any]
+
+
 class _Error(Struct):
     error: str | None = None
     message: str | None = None
@@ -103,6 +116,14 @@ class _Error(Struct):
 
 class _ExpiredError(Exception):
     """The session has ended."""
+
+
+class _AbsentError(RefusedError):
+    """There is no such record."""
+
+
+class _SwappedError(AwayError):
+    """The record is not the one any more that was to be replaced."""
 
 
 class BlueskySpeaker:
@@ -133,16 +154,17 @@ class BlueskySpeaker:
         found = _URI.fullmatch(errand.thing)
         if found is None:
             raise RefusedError(GONE)
+        made_at = errand.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{errand.at.microsecond // 1000:03}Z"
+        if errand.deed in HIDINGS:
+            await self._hide(errand, made_at)
+            return Done()
         did, collection, key = found.groups()
         their = await self._theirs(did, collection, key)
         # Not the address that their server gives: it could be that of anything.
         subject = {"uri": errand.thing, "cid": their.cid}
-        made_at = errand.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{errand.at.microsecond // 1000:03}Z"
         if errand.deed == "like":
             await self._put(LIKE, key_of(errand), {"$type": LIKE, "subject": subject, "createdAt": made_at})
             return Done()
-        if errand.deed != "answer":
-            raise RefusedError("Bluesky has no way to hide a comment from here")
         root = subject
         if their.value.reply is not None and errand.thread != errand.thing:
             root = {"uri": their.value.reply.root.uri, "cid": their.value.reply.root.cid}
@@ -159,18 +181,51 @@ class BlueskySpeaker:
         await self._put(POST, key_of(errand), record)
         return _answer(self._did, key_of(errand))
 
-    async def _put(self, collection: str, key: str, record: dict[str, Any]) -> None:
-        body = {"repo": self._did, "collection": collection, "rkey": key, "record": record}
-        for last in (False, True):
-            session = self._session or await self._open()
+    async def _hide(self, errand: Errand, made_at: str) -> None:
+        """Whoever wrote the comment is not asked: in whose thread it stands was known when it came in."""
+        root = _URI.fullmatch(errand.thread or "")
+        if root is None or root[1] != self._did or root[2] != POST:
+            raise RefusedError(OTHERS)
+        for _ in range(TRIES):
+            cid, gate = await self._gate(root[3])
             try:
-                await session.post("/xrpc/com.atproto.repo.putRecord", msgspec.json.encode(body), kind=_JSON)
-            except _ExpiredError:
-                self._session = None
-                if last:
-                    raise AttentionError("its server ends every session at once") from None
-            else:
+                record = changed(gate, errand.thing, hide=errand.deed == "hide", post=root[0], made_at=made_at)
+            except GateError as error:
+                raise RefusedError(str(error)) from None
+            if record is None:
                 return
+            try:
+                await self._put(THREADGATE, root[3], record, swapRecord=cid)
+            except _SwappedError:
+                continue
+            return
+        raise AwayError("the settings of its thread are being changed by somebody else")
+
+    async def _gate(self, key: str) -> tuple[str, dict[str, Any]] | tuple[None, None]:
+        """With a session, because a server that is shared by many knows by it where the account's records are."""
+        query = {"repo": self._did, "collection": THREADGATE, "rkey": key}
+        try:
+            answer = await self._in_session(lambda its: its.get("/xrpc/com.atproto.repo.getRecord", query))
+        except _AbsentError:
+            return None, None
+        found = read(answer, _Gate)
+        return found.cid, found.value
+
+    async def _put(self, collection: str, key: str, record: dict[str, Any], **swap: str | None) -> None:
+        body = {"repo": self._did, "collection": collection, "rkey": key, "record": record, **swap}
+        said = msgspec.json.encode(body)
+        await self._in_session(lambda its: its.post("/xrpc/com.atproto.repo.putRecord", said, kind=_JSON))
+
+    async def _in_session(self, ask: Callable[[Api], Awaitable[bytes]]) -> bytes:
+        try:
+            return await ask(self._session or await self._open())
+        except _ExpiredError:
+            self._session = None
+        try:
+            return await ask(await self._open())
+        except _ExpiredError:
+            self._session = None
+            raise AttentionError("its server ends every session at once") from None
 
     async def _open(self) -> Api:
         server = await self._server(self._did)
@@ -259,9 +314,13 @@ def _refused(status: int, body: bytes) -> Exception | None:
         return _ExpiredError()
     if found.error in ("AuthenticationRequired", "AuthFactorTokenRequired") or status == httpx.codes.UNAUTHORIZED:
         return AttentionError("its server does not accept its app password")
-    if found.error in ("RecordNotFound", "RepoNotFound") or status == httpx.codes.NOT_FOUND:
+    if found.error == "RecordNotFound":
+        return _AbsentError(GONE)
+    if found.error == "RepoNotFound" or status == httpx.codes.NOT_FOUND:
         return RefusedError(GONE)
+    if found.error == "InvalidSwap":
+        return _SwappedError("somebody else changed the same record")
     if status == httpx.codes.BAD_REQUEST:
         said = refusal(body, _Error, lambda its: its.message or its.error)
-        return RefusedError(GONE if "Could not locate record" in said else said)
+        return _AbsentError(GONE) if "Could not locate record" in said else RefusedError(said)
     return None

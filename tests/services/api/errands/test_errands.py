@@ -199,6 +199,45 @@ def test_where_nothing_can_be_written_it_says_so(
     assert (refused.status_code, why in refused.text) == (409, True), refused.text
 
 
+def test_on_bluesky_what_stands_below_somebody_elses_post_cannot_be_hidden(
+    world: World, stack: Running, views: Database[Any]
+) -> None:
+    did, path = f"did:plc:{world.brand}", f"/brands/{world.brand}/exchanges/x"
+    assert world.api.client.delete(f"/v1/brands/{world.brand}/accounts/{world.account}").status_code == 200
+    world.account = f"{world.brand}-bluesky"
+    world.connect("bluesky", did=did, service="https://pds.example", password="an-app-password")
+    changes = {"platform": "bluesky", "account": world.account}
+
+    def stands_below(post: str) -> None:
+        views["exchanges"].update_one({"_id": "x"}, {"$set": {**changes, "thread": post}})
+        views["interactions"].update_many({"brand": world.brand}, {"$set": {**changes, "thread": post}})
+
+    with logged_in(world.api) as visitor:
+        stands_below("at://did:plc:bob/app.bsky.feed.post/3kpost")
+        shown = visitor.get(path).text
+        assert f'formaction="{path}/like"' in shown
+        assert f'formaction="{path}/hide"' not in shown
+        assert f'formaction="{path}/unhide"' not in shown
+        for undo in (False, True):
+            refused = world.ask("hidings", key=f"undo-{undo}", undo=undo)
+            assert (refused.status_code, "only what stands below its own posts" in refused.text) == (409, True)
+        tried = visitor.post(f"{path}/hide", data={"comment": "1@social.example"})
+        assert tried.status_code == 409
+        assert "On Bluesky an account can hide only what stands below its own posts." in tried.text
+        assert world.asked(stack) == []
+        post = f"at://{did}/app.bsky.feed.post/3kpost"
+        stands_below(post)
+        shown = visitor.get(path).text
+        assert f'formaction="{path}/hide"' in shown
+        assert f'formaction="{path}/unhide"' in shown
+        assert visitor.post(f"{path}/hide", data={"comment": "1@social.example"}).status_code == 303
+    assert world.ask("hidings", key="later", undo=True).status_code == 202
+    assert [(each.deed, each.thing, each.thread) for each in world.asked(stack)] == [
+        ("hide", "1@social.example", post),
+        ("unhide", "2@social.example", post),
+    ]
+
+
 def test_a_comment_that_was_deleted_is_not_answered(world: World) -> None:
     gone = world.interaction("d", NOW, kind="delete", object=Object(id="2@social.example"), text=None)
     batch = Batch()

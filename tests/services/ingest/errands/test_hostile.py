@@ -25,7 +25,7 @@ REFUSED: dict[str, Callable[[int, bytes], Exception | None]] = {
     "meta": graph._refused, "youtube": youtube._refused,
 }  # fmt: skip
 SHAPES = [
-    bluesky._Record, bluesky._Session, bluesky._Document, graph._Page, graph._Made, linkedin._Comment,
+    bluesky._Record, bluesky._Gate, bluesky._Session, bluesky._Document, graph._Page, graph._Made, linkedin._Comment,
     linkedin._Comments, mastodon._Status, mastodon._Context, tiktok._Answer, youtube._Comments, youtube._Comment,
 ]  # fmt: skip
 WORDS = (

@@ -13,11 +13,12 @@ from pydantic import SecretStr
 
 from rapport.contracts.events import Account
 from rapport.domain.errands import ABLE
+from services.ingest.connectors.bluesky.frames import THREADGATE
 from services.ingest.connectors.youtube import speaker as youtube_speaker
 from services.ingest.errands import desk as desk_module
 from services.ingest.errands import graph
 from services.ingest.polling import api
-from tests.platforms.bluesky.network import PASSWORD, Network, Person
+from tests.platforms.bluesky.network import PASSWORD, Network, Person, Ref
 from tests.platforms.writing import LinkedIn, Meta, Server, TikTok
 from tests.platforms.youtube import YoutubeServer
 from tests.services.ingest.connectors.asking import until
@@ -242,6 +243,43 @@ async def test_bluesky_is_answered_on_its_own_server_software(stack: Any, tmp_pa
     index = facet["index"]
     assert text.encode()[index["byteStart"] : index["byteEnd"]].decode() == "https://roastery.example/ö"
     assert [one["value"]["subject"] for one in brand.records("app.bsky.feed.like")] == [comment.strong]
+
+
+async def test_what_is_hidden_on_blueskys_own_server_software_stands_in_the_gate_of_the_thread(
+    stack: Any, tmp_path: Path, bluesky: Network
+) -> None:
+    brand, ada, bob = someone(bluesky), someone(bluesky), someone(bluesky)
+    post, plain, elsewhere = brand.post("Fresh beans today"), brand.post("Closed on Monday"), bob.post("Good coffee?")
+    comment, advert = ada.post("Are you open?", reply=post), bob.post("Buy mine", reply=post)
+    other, mention = ada.post("Why?", reply=plain), ada.post("Ask", reply=elsewhere, mentions=[brand])
+    rules = {"allow": [{"$type": f"{THREADGATE}#followingRule"}], "noted": {"by": "a later app"}}
+    brand.hide(post, advert, **rules)
+    its = account("bluesky", did=brand.did, service=brand.pds, password=PASSWORD)
+    here = Place("bluesky", bluesky, its, comment.uri, post.uri, {"plc_directory": bluesky.plc})
+
+    def wish(deed: str, thing: Ref, thread: Ref) -> Any:
+        return here.errand(deed, thing=thing.uri, thread=thread.uri)
+
+    def gates() -> dict[str, Any]:
+        return {one["value"]["post"]: one["value"] for one in brand.records(THREADGATE)}
+
+    hides, again, hides_other = wish("hide", comment, post), wish("hide", comment, post), wish("hide", other, plain)
+    foreign = wish("hide", mention, elsewhere)
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        ask(stack.kafka, hides, again, hides_other, foreign)
+        for one in (again, hides_other):
+            await stands(stack.kafka, one, "done")
+        assert "below a post of somebody else" in (await stands(stack.kafka, foreign, "refused") or "")
+        assert gates()[post.uri]["hiddenReplies"] == [advert.uri, comment.uri]
+        assert gates()[plain.uri]["hiddenReplies"] == [other.uri]
+        assert "allow" not in gates()[plain.uri]
+        assert {name: gates()[post.uri][name] for name in rules} == rules
+        shows = wish("unhide", comment, post)
+        ask(stack.kafka, shows)
+        await stands(stack.kafka, shows, "done")
+    assert gates()[post.uri]["hiddenReplies"] == [advert.uri]
+    assert {name: gates()[post.uri][name] for name in rules} == rules
+    assert len(gates()) == 2
 
 
 async def test_a_wrong_app_password_is_told(stack: Any, tmp_path: Path, bluesky: Network) -> None:

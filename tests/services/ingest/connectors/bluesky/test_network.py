@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from rapport.contracts.events import Brand
-from tests.platforms.bluesky.network import Network, Person
+from tests.platforms.bluesky.network import PASSWORD, Network, Person
+from tests.services.ingest.errands.asking import ask, errand, state, states
 from tests.services.ingest.people import Seen, accounts_read, newcomer, on_bluesky
 from tests.services.ingest.service import Ingest, Log, brand_with, publish
 from tests.waiting import until
@@ -156,6 +157,36 @@ def test_what_the_brand_hides_is_hidden_until_it_shows_it_again(
     for one, by in ((hidden, other), (too, fan), (shown, fan)):
         assert (one.conversation, one.thread, one.actor.id) == (f"{acme.did}:{by.did}", post.uri, acme.did)
     assert len({hidden.id, too.id, shown.id}) == 3
+
+
+def test_what_is_hidden_from_here_comes_back_once(
+    stack: Any, ingest: Ingest, bluesky: Network, fan: Person, log: Log
+) -> None:
+    shop = newcomer(bluesky, "shop")
+    its = on_bluesky(shop)
+    its.connection.update(password=PASSWORD)
+    brand = brand_with(its)
+    before = accounts_read(ingest, bluesky)
+    publish(stack.kafka, brand)
+    until(lambda: accounts_read(ingest, bluesky) > before, "the account to be read for")
+    seen = Seen(log, brand)
+    post = shop.post("Monday is closed")
+    comment = fan.post("Why?", reply=post)
+    its_thread = seen.of(comment).thread
+
+    def done(deed: str) -> None:
+        one = errand(brand.id, its, comment.uri, deed, thread=its_thread)
+        ask(stack.kafka, one)
+        until(lambda: state(stack.kafka, one.id) == "done", lambda: f"it to be done: {states(stack.kafka, one.id)}")
+
+    for deed in ("hide", "hide", "unhide", "unhide"):
+        done(deed)
+    after = fan.post("And Tuesday?", reply=post)
+    seen.of(after)
+    about = [one for one in log.interactions(brand.id) if one.object.id == comment.uri]
+    assert [one.kind for one in about] == ["comment", "hide", "unhide"]
+    assert {(one.conversation, one.thread) for one in about} == {(f"{shop.did}:{fan.did}", post.uri)}
+    assert [one.actor.id for one in about[1:]] == [shop.did, shop.did]
 
 
 def test_whom_the_brand_blocks_is_told_of_that_follower(acme: Person, other: Person, seen: Seen) -> None:
