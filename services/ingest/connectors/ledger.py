@@ -9,7 +9,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -29,6 +29,9 @@ PAUSE_SECONDS = 0.05
 """Between two lots, so that what happens now goes first."""
 AGAIN_SECONDS = 5.0
 """Until it is looked again whether more of it can be moved."""
+THROUGH_AGAIN = timedelta(days=1)
+"""When all of the file is read again although nothing more can be moved: some of it need not be known any more."""
+_BEGINNING = ("", "")
 _CHECK = msgspec.json.Decoder(Remembered)
 
 
@@ -45,7 +48,11 @@ class Ledger:
         self._log = log
         # What is noted and what is moved must not overtake one another: the topic keeps what comes last of a key.
         self._one_at_a_time = asyncio.Lock()
-        self._after = ("", "")
+        self._after = _BEGINNING
+        self._moving: frozenset[str] = frozenset()
+        """The accounts that everything is moved of, from the beginning of the file up to there."""
+        self._moved: frozenset[str] = frozenset()
+        self._through_at: datetime | None = None
 
     def find(self, uri: str) -> list[Seen]:
         """What was noted under an address, by account."""
@@ -94,35 +101,56 @@ class Ledger:
             metrics.UNMOVED.labels(self._platform).set(0)
 
     async def _move_some(self, brands: Mapping[str, str]) -> bool:
-        """Whether anything could be moved, or there is more behind what could not."""
+        """Whether anything could be moved, or there is more behind what could not.
+
+        The file is read from its beginning to its end for the accounts that are here, and again when more are. Millions
+        may be in it of accounts that are not connected any more.
+        """
         async with self._one_at_a_time:
+            now, leases = self._now(), self._here(brands)
+            if self._after == _BEGINNING:
+                recent = self._through_at is not None and now - self._through_at < THROUGH_AGAIN
+                if recent and leases.keys() <= self._moved:
+                    return False
+                self._moving = frozenset(leases)
+            self._moving &= leases.keys()
             entries = self._older.some(self._after, MOVED_AT_ONCE)
-            self._after = (entries[-1].seen.uri, entries[-1].seen.account) if entries else ("", "")
-            now = self._now()
             outlived = [each.seen for each in entries if each.gone_at is not None and each.gone_at < now - KEPT]
             by_lease: dict[Lease, list[Entry]] = {}
             for each in entries:
-                brand = brands.get(each.seen.account)
-                lease = None if brand is None else self._leases.of(brand)
-                if lease is not None and each.seen not in outlived and self._leases.holds(lease):
-                    by_lease.setdefault(lease, []).append(each)
+                if (held := leases.get(each.seen.account)) is not None and each.seen not in outlived:
+                    by_lease.setdefault(held, []).append(each)
             moved = list(outlived)
             for lease, found in by_lease.items():
-                moved += await self._put(lease, found)
+                if await self._put(lease, found):
+                    moved += [each.seen for each in found]
+                else:
+                    self._moving -= {each.seen.account for each in found}
             self._older.drop(moved)
+            if len(entries) == MOVED_AT_ONCE:
+                self._after = (entries[-1].seen.uri, entries[-1].seen.account)
+            else:
+                self._after, self._through_at = _BEGINNING, now
+                self._moved |= self._moving
         metrics.UNMOVED.labels(self._platform).dec(len(moved))
         if moved and not self._older.left:
             self._log.info("the %s ledger of the older version has moved", self._platform)
         return bool(moved) or len(entries) == MOVED_AT_ONCE
 
-    async def _put(self, lease: Lease, entries: Sequence[Entry]) -> list[Seen]:
+    def _here(self, brands: Mapping[str, str]) -> dict[str, Lease]:
+        """The accounts that this process reads now, with their leases."""
+        found = ((account, self._leases.of(brand)) for account, brand in brands.items())
+        return {account: lease for account, lease in found if lease is not None and self._leases.holds(lease)}
+
+    async def _put(self, lease: Lease, entries: Sequence[Entry]) -> bool:
+        """Whether the topic has them now."""
         fresh = [each for each in entries if self._leases.get(thing_key(each.seen.account, each.seen.uri)) is None]
         things = [self._remembered(each.seen, BEFORE_ALL_CLAIMS, each.seen_at, each.gone_at) for each in fresh]
         try:
             await self._leases.put(lease, [each for each in things if each is not None])
         except LostError:
-            return []
-        return [each.seen for each in entries]
+            return False
+        return True
 
     def _remembered(self, seen: Seen, claim: int, seen_at: datetime, gone_at: datetime | None) -> Remembered | None:
         """What is written of it. None where a stranger made it too large: its interaction is left out and counted."""

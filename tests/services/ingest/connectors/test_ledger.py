@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.ingest.connectors.bluesky.connector import opened
-from services.ingest.connectors.ledger import BEFORE_ALL_CLAIMS, Ledger
-from services.ingest.connectors.older_ledger import KEPT, OlderLedger, count
+from services.ingest.connectors.ledger import BEFORE_ALL_CLAIMS, THROUGH_AGAIN, Ledger
+from services.ingest.connectors.older_ledger import KEPT, Entry, OlderLedger, count
 from services.ingest.connectors.seen import Seen
+from services.ingest.leases.leases import LostError
 from tests.services.ingest.leases.held import Held
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -31,7 +33,8 @@ class Story:
     def __init__(self, folder: Path) -> None:
         self.leases = Held(folder)
         self.older = OlderLedger(folder / "older.sqlite")
-        self.ledger = Ledger("bluesky", self.leases, self.older, lambda: NOW, logging.getLogger("test"))
+        self.now = NOW
+        self.ledger = Ledger("bluesky", self.leases, self.older, lambda: self.now, logging.getLogger("test"))
 
     async def moves(self, **brands: str) -> None:
         """Until nothing more can be moved. `brands` are those of the accounts that are connected."""
@@ -51,6 +54,19 @@ async def story(folder: Path) -> AsyncIterator[Story]:
 
 def noted_before(folder: Path, *entries: tuple[Seen, datetime | None], count: int = 0) -> None:
     """What an older version has in its file, with when it was deleted; and so many likes by strangers."""
+    noted_before_too(folder, *entries)
+    with contextlib.closing(sqlite3.connect(folder / "older.sqlite")) as file:
+        file.executemany(
+            "INSERT INTO seen VALUES (?, 'acme', 'reaction', 'b:x', NULL, NULL, 'x', NULL, 'r', 0, NULL, NULL)",
+            [(f"at://x/like/{number:06}",) for number in range(count)],
+        )
+        file.execute("INSERT INTO cursor VALUES ('wss://host/subscribe', 7)")
+        file.execute("INSERT INTO joined VALUES ('wss://host/subscribe', 'acme')")
+        file.commit()
+
+
+def noted_before_too(folder: Path, *entries: tuple[Seen, datetime | None]) -> None:
+    """More that an older version has in its file, with when it was deleted."""
     OlderLedger(folder / "older.sqlite").close()
     with contextlib.closing(sqlite3.connect(folder / "older.sqlite")) as file:
         for seen, gone in entries:
@@ -62,12 +78,6 @@ def noted_before(folder: Path, *entries: tuple[Seen, datetime | None], count: in
                     seen.parent, seen.rev, seen.hidden, None if gone is None else int(gone.timestamp()),
                 ),
             )  # fmt: skip
-        file.executemany(
-            "INSERT INTO seen VALUES (?, 'acme', 'reaction', 'b:x', NULL, NULL, 'x', NULL, 'r', 0, NULL, NULL)",
-            [(f"at://x/like/{number:06}",) for number in range(count)],
-        )
-        file.execute("INSERT INTO cursor VALUES ('wss://host/subscribe', 7)")
-        file.execute("INSERT INTO joined VALUES ('wss://host/subscribe', 'acme')")
         file.commit()
 
 
@@ -157,6 +167,62 @@ async def test_what_another_process_reads_and_who_is_not_connected_stay_in_the_f
         await one.moves(acme="brand")
         await one.moves(acme="brand")
         assert count(one.older.path) == 0
+
+
+async def test_what_cannot_be_moved_is_not_looked_through_again_until_more_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Millions may be in the file of accounts that are not connected any more."""
+    noted_before(tmp_path, (FOLLOW, None), count=1_200)
+    other = Seen("at://a/like/1", "other", "reaction", "o:z", None, None, "z", None, "r")
+    gone = Seen("at://z/like/2", "gone", "reaction", "o:z", None, None, "z", None, "r")
+    noted_before_too(tmp_path, (other, None), (gone, NOW - KEPT + timedelta(hours=1)))
+    async with story(tmp_path) as one:
+        lots: list[int] = []
+        some = one.older.some
+
+        def counted(after: tuple[str, str], most: int) -> list[Entry]:
+            found = some(after, most)
+            lots.append(len(found))
+            return found
+
+        async def looks(**brands: str) -> list[int]:
+            lots.clear()
+            await one.moves(**brands)
+            return lots
+
+        monkeypatch.setattr(one.older, "some", counted)
+        one.leases.give("brand")
+        assert sum(await looks(nobody="brand")) == 1_203
+        assert await looks(nobody="brand") == []
+        # An account that came while the file was looked through is not left out: its like was passed already.
+        assert await one.ledger._move_some({"nobody": "brand", "another": "brand"})
+        for _ in range(2):
+            await one.moves(nobody="brand", another="brand", other="brand")
+        assert (count(one.older.path), one.ledger.find(other.uri)) == (1_202, [other])
+        assert await looks(nobody="brand", another="brand", other="brand") == []
+        # What could not be written is tried again.
+        one.leases.unsure = True
+        assert await looks(acme="brand") == []
+        one.leases.unsure = False
+        put = one.leases.put
+
+        async def loses(*_: Any) -> None:
+            one.leases.unsure = True
+            raise LostError
+
+        monkeypatch.setattr(one.leases, "put", loses)
+        await looks(acme="brand")
+        assert count(one.older.path) == 1_202
+        monkeypatch.setattr(one.leases, "put", put)
+        one.leases.unsure = False
+        await looks(acme="brand")
+        assert count(one.older.path) == 1
+        # And what need not be known any more leaves the file, whosever it is.
+        assert await looks(acme="brand") == []
+        one.now = NOW + THROUGH_AGAIN
+        await looks(acme="brand")
+        assert not one.older.left
 
 
 async def test_what_was_deleted_90_days_ago_does_not_move(tmp_path: Path) -> None:
