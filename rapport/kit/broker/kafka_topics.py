@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -74,6 +74,16 @@ def offsets(bootstrap: str, partitions: Iterable[TopicPartition], which: OffsetS
     with closing(admin(bootstrap)) as asked:
         found = asked.list_partition_offsets(dict.fromkeys(partitions, which))
     return {each: known.offset for each, known in found.items()}
+
+
+def offsets_since(bootstrap: str, since: Mapping[TopicPartition, int]) -> dict[TopicPartition, int | None]:
+    """The first offset of each partition that is of a time, in ms, or later; None where there is none.
+
+    Raises KafkaError.
+    """
+    with closing(admin(bootstrap)) as asked:
+        found = asked.list_partition_offsets(dict(since)) if since else {}
+    return {each: known.offset if known.offset >= 0 else None for each, known in found.items()}
 
 
 def wait_until_there(

@@ -139,7 +139,8 @@ class Copy:
                 else:
                     taken.append(Taken(record.offset, record.key or b"", record.value, cursor))
             following = records[-1].offset + 1
-            self._rows.read(place.partition, taken, following, datetime.now(UTC), skipped)
+            latest = max(record.timestamp for record in records)
+            self._rows.read(place.partition, taken, following, datetime.now(UTC), latest, skipped)
             self._next[place.partition] = following
         if polled:
             metrics.COPY_BYTES.set(self._size())
@@ -185,6 +186,7 @@ class Copy:
             following = places.get(place.partition)
             if following is not None and not first[place] <= following <= end[place]:
                 why = why or f"the topic does not go on where it was read, in partition {place.partition}"
+        why = why or self._other_records(places)
         if why is not None:
             self.throw_away(why)
             with self._lock:
@@ -195,6 +197,18 @@ class Copy:
         self._rows.go_back(back)
         self._rows.begin(topic, datetime.now(UTC))
         return places | back
+
+    def _other_records(self, places: Mapping[int, int]) -> str | None:
+        """What is wrong if, where this was read, other records are now: the topic was put back, and written to since.
+
+        All that was read had been appended by then. So what was appended later has to come behind it.
+        """
+        assert self._rows is not None
+        since = {PLACES[number]: at + 1 for number, at in self._rows.latest().items()}
+        for place, offset in kafka_topics.offsets_since(self._bootstrap, since).items():
+            if offset is not None and offset < places[place.partition]:
+                return f"the topic was put back, and has other records than were read in partition {place.partition}"
+        return None
 
     def _missing(self, end: Mapping[Any, int]) -> int:
         """How many records are still to be read, at most: those that others have replaced are not there any more."""

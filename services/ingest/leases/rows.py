@@ -29,6 +29,7 @@ CREATE INDEX IF NOT EXISTS row_kept ON row (partition, kept_until) WHERE kept_un
 CREATE INDEX IF NOT EXISTS row_thing ON row (thing) WHERE thing IS NOT NULL;
 CREATE INDEX IF NOT EXISTS row_actor ON row (actor) WHERE actor IS NOT NULL;
 CREATE TABLE IF NOT EXISTS place (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS latest (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL, at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS skipped (partition INTEGER PRIMARY KEY, first INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS topic (id TEXT NOT NULL, read_at INTEGER NOT NULL);
 PRAGMA user_version = {FORMAT};
@@ -97,6 +98,17 @@ class Rows:
         """The offset of the first record that was not read yet, by partition."""
         return dict(self._file.execute("SELECT partition, next FROM place"))
 
+    def latest(self) -> dict[int, int]:
+        """When the latest record that was read was appended, in ms, by partition.
+
+        Not where an older version of ours, which did not note it, has read on.
+        """
+        return dict(
+            self._file.execute(
+                "SELECT partition, at FROM latest JOIN place USING (partition) WHERE latest.next = place.next"
+            )
+        )
+
     def skipped(self) -> dict[int, int]:
         """The offset of the first record that could not be read, by partition: a later version may read it."""
         return dict(self._file.execute("SELECT partition, first FROM skipped"))
@@ -110,14 +122,23 @@ class Rows:
             self._file.execute("DELETE FROM skipped")
 
     def read(
-        self, partition: int, records: Iterable[Taken], next_: int, now: datetime, skipped: int | None = None
-    ) -> None:
-        """Takes in what was read of a partition, how far that is, and the first record that could not be read."""
+        self, partition: int, records: Iterable[Taken], next_: int, now: datetime, latest: int,
+        skipped: int | None = None,
+    ) -> None:  # fmt: skip
+        """Takes in what was read of a partition, how far that is, and the first record that could not be read.
+
+        `latest` is when the latest of them was appended, in ms.
+        """
         with transaction(self._file):
             self._take(partition, records)
             if skipped is not None:
                 self._file.execute("INSERT OR IGNORE INTO skipped VALUES (?, ?)", (partition, skipped))
             self._file.execute("INSERT OR REPLACE INTO place VALUES (?, ?)", (partition, next_))
+            self._file.execute(
+                "INSERT INTO latest VALUES (?, ?, ?) ON CONFLICT (partition) DO UPDATE"
+                " SET next = excluded.next, at = max(at, excluded.at)",
+                (partition, next_, latest),
+            )
             self._file.execute("UPDATE topic SET read_at = ?", (int(now.timestamp()),))
 
     def wrote(self, partition: int, records: Iterable[Taken]) -> None:

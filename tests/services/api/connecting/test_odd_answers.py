@@ -13,7 +13,9 @@ from services.api.connecting.vendors.asking import Asking, VendorError
 from services.api.connecting.vendors.table import VENDORS
 from services.api.connecting.vendors.vendor import App, Connected, Pushed, Visit
 
-odd: st.SearchStrategy[Any] = st.sampled_from([None, True, False, 0, -1, 2**70, 1.5, "", "x", "\u202e", [], [None], ["x", 1], {}, {"id": []}])
+odd: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, False, 0, -1, 2**70, 1.5, "", "x", "\u202e", [], [None], ["x", 1], {}, {"id": []}]
+)
 names = st.sampled_from([
     "data", "success", "id", "url", "filter", "user_id", "event_type", "webhook_id", "subscription_id", "meta",
     "next_token", "subscribed_fields", "created_at",

@@ -90,10 +90,11 @@ def test_a_copy_outlives_its_process_and_only_what_came_since_is_read(stack: Any
         lambda path: run(path, "UPDATE topic SET id = 'another'"),
         lambda path: run(path, "UPDATE topic SET read_at = read_at - ?", int(TOO_OLD.total_seconds()) + 60),
         lambda path: run(path, "UPDATE place SET next = next + 1000000 WHERE partition = 5"),
+        lambda path: run(path, "UPDATE latest SET at = 1 WHERE partition = 5"),
         lambda path: path.write_bytes(b"no database at all" * 1_000),
         lambda path: run(path, "PRAGMA user_version = 99"),
     ],
-    ids=["another topic", "not read for long", "beyond the end", "damaged", "another format"],
+    ids=["another topic", "not read for long", "beyond the end", "other records", "damaged", "another format"],
 )
 def test_a_copy_that_cannot_be_used_is_thrown_away(stack: Any, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     path, before = tmp_path / FILE, remembers(stack.kafka)

@@ -52,31 +52,43 @@ def test_of_one_key_the_highest_claim_counts_and_of_one_claim_the_last_record(tm
 def test_what_was_written_does_not_go_back_when_it_is_read_later(rows: Rows) -> None:
     first, second, gone = position(4, "10", 3), position(5, "11", 3), Taken(6, KEY, None, None)
     rows.wrote(0, [first, second])
-    rows.read(0, [first], 5, NOW)
+    rows.read(0, [first], 5, NOW, 0)
     assert at(rows) == "11"
     rows.wrote(0, [gone, position(7, "12", 3)])
-    rows.read(0, [second, gone], 7, NOW)
+    rows.read(0, [second, gone], 7, NOW, 0)
     assert at(rows) == "12"
     rows.wrote(0, [Taken(8, KEY, None, None)])
     assert at(rows) is None
 
 
 def test_claims_of_a_topic_that_this_one_has_replaced_hold_up_nothing(rows: Rows) -> None:
-    rows.read(0, [position(0, "1000", 5_000)], 1, NOW)
+    rows.read(0, [position(0, "1000", 5_000)], 1, NOW, 0)
     assert at(rows) == "1000"
-    rows.read(0, [position(4, "1001", 3)], 5, NOW)
+    rows.read(0, [position(4, "1001", 3)], 5, NOW, 0)
     assert at(rows) == "1001"
 
 
 def test_rows_and_how_far_they_were_read_outlive_the_process(tmp_path: Path) -> None:
     first = Rows(tmp_path / "rows.sqlite")
     first.begin("an-id", NOW)
-    first.read(3, [position(4, "10", 3)], 5, NOW + timedelta(hours=1))
+    first.read(3, [position(4, "10", 3)], 5, NOW + timedelta(hours=1), 0)
     first.close()
     second = Rows(tmp_path / "rows.sqlite")
     assert (at(second), second.places()) == ("10", {3: 5})
     assert second.topic() == ("an-id", NOW + timedelta(hours=1))
     second.close()
+
+
+def test_when_the_latest_record_was_appended_is_known_unless_an_older_version_read_on(rows: Rows) -> None:
+    assert rows.latest() == {}
+    rows.read(3, [position(4, "10", 3)], 5, NOW, 1_000)
+    rows.read(3, [position(5, "11", 3)], 6, NOW, 900)  # the next leader's clock is behind
+    rows.read(4, [], 9, NOW, 2_000)
+    assert rows.latest() == {3: 1_000, 4: 2_000}
+    rows._file.execute("INSERT OR REPLACE INTO place VALUES (3, 8)")
+    assert rows.latest() == {4: 2_000}
+    rows.read(3, [], 9, NOW, 3_000)
+    assert rows.latest() == {3: 3_000, 4: 2_000}
 
 
 def test_what_somebody_wrote_is_outlived_after_90_days(rows: Rows) -> None:
