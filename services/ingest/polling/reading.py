@@ -14,6 +14,7 @@ from services.ingest.connectors.intake import Intake
 from services.ingest.hooks.delivery import Delivery
 from services.ingest.leases.leases import Lease, Leases, LostError
 from services.ingest.polling.api import AwayError
+from services.ingest.polling.told import CLOCKS
 
 ITSELF = "itself"
 MOST_TOLD = 5
@@ -61,12 +62,16 @@ class Reading:
         return found.position if isinstance(found, Position) else None
 
     def read_to(self, list_: str) -> datetime | None:
-        """Until when a list has been read, of those whose position is a time; None where that is not known."""
+        """Until when a list has been read, of those whose position is a time; None where that is not known.
+
+        A time that is still to come was written while a clock was wrong, and says nothing.
+        """
         found = self.position(list_)
         try:
-            return datetime.fromisoformat(found).astimezone(UTC) if found else None
+            at = datetime.fromisoformat(found).astimezone(UTC) if found else None
         except (ValueError, OverflowError):
             return None
+        return at if at is not None and at <= self.now() + CLOCKS else None
 
     def itself(self) -> str | None:
         """The account's own id on the platform, as it was last known."""

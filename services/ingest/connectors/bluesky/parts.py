@@ -124,10 +124,12 @@ class Parts:
             if not part.known:
                 self._look_up(part)
                 if self._source.timed and part.position is not None:
-                    # What was before they were connected is nobody's any more. And a server's clock may be wrong.
+                    # What was before they were connected is nobody's any more.
                     first = min(one.account.connected_at for one in part.watched)
-                    part.position = start_of(max(part.position, int(first.timestamp() * 1_000_000)), now, now)
+                    part.position = max(part.position, int(first.timestamp() * 1_000_000))
             start, accounts = part.position, part.accounts()
+            if self._source.timed and start is not None:
+                start = start_of(start, now, now)  # a server's clock may have been wrong
             changed, first_time = accounts != part.noted, part.noted is None
             for one in part.watched:
                 if self._source.timed and one.account.id not in part.joined:

@@ -255,6 +255,43 @@ async def test_a_server_that_never_reached_a_position_is_read_from_now(tmp_path:
     await next_.ends()
 
 
+async def test_a_position_that_is_still_to_come_is_set_back_to_now(tmp_path: Path) -> None:
+    """A server's clock, or one frame of it, was wrong by years."""
+    ahead = us(NOW + timedelta(days=3_000))
+    one = Process(tmp_path)
+    for brand in (ONE, TWO):
+        one.leases.give(brand.brand)
+    one.watches(ONE, TWO)
+    await one.parts.open_at(NOW)
+    await one.reads_to(ahead)
+    # Also without another process: the connection breaks, and is opened again.
+    assert await one.parts.open_at(NOW) == NOW_US
+    await one.reads_to(ahead)
+    one.leases.take(TWO.brand)
+    await one.ends()
+    two = Process(tmp_path)
+    two.leases.give(ONE.brand)
+    two.watches(ONE)
+    assert await two.parts.open_at(NOW) == NOW_US
+    await two.ends()
+    # It stands in the topic before anything is read.
+    three = Process(tmp_path)
+    three.leases.give(ONE.brand)
+    three.watches(ONE)
+    assert await three.parts.open_at(NOW + timedelta(hours=1)) == NOW_US
+    await three.ends()
+
+
+async def test_a_number_of_a_relay_is_no_time(tmp_path: Path) -> None:
+    one = Process(tmp_path, "repos")
+    one.leases.give(ONE.brand)
+    one.watches(ONE)
+    await one.parts.open_at(NOW)
+    await one.reads_to(2 * NOW_US)
+    assert await one.parts.open_at(NOW) == 2 * NOW_US
+    await one.ends()
+
+
 async def test_the_position_of_an_older_version_counts_until_there_is_one(tmp_path: Path) -> None:
     OlderLedger(tmp_path / "older.sqlite").close()
     with closing(sqlite3.connect(tmp_path / "older.sqlite")) as file:

@@ -1,0 +1,43 @@
+"""Until when a list has been read, as it is remembered."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from rapport.contracts.cursors import Position
+from rapport.contracts.events import Account
+from services.ingest.polling.reading import Reading
+from services.ingest.polling.told import CLOCKS
+from tests.services.ingest.leases.held import Held
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("position", "read_to"),
+    [
+        ((NOW - HOUR).isoformat(), NOW - HOUR),
+        ((NOW - HOUR).astimezone(timezone(HOUR)).isoformat(), NOW - HOUR),
+        ((NOW + CLOCKS).isoformat(), NOW + CLOCKS),
+        ((NOW + CLOCKS * 2).isoformat(), None),
+        ("9999-12-31T23:59:59+00:00", None),
+        ("9999-12-31T23:59:59-01:00", None),
+        ("7", None),
+    ],
+    ids=["before", "in another zone", "by a clock ahead", "to come", "at the end", "behind it", "no time"],
+)
+async def test_a_time_that_is_still_to_come_says_nothing(
+    tmp_path: Path, position: str, read_to: datetime | None
+) -> None:
+    leases = Held(tmp_path)
+    lease = leases.give("brand")
+    account = Account(id="a", platform="youtube", handle="a", connected_at=NOW - 24 * HOUR, door_secrets=())
+    await leases.put(lease, [Position(account="a", list="videos", position=position, claim=lease.claim)])
+    reading = Reading(account, lease, leases, cast(Any, None), lambda: NOW)
+    assert reading.read_to("videos") == read_to
+    assert reading.read_to("another") is None
+    await leases.close()
