@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from rapport.domain.times import in_range
 from services.api.http import unknown_fields
@@ -76,6 +77,16 @@ def check(platform: str, connection: Mapping[str, str]) -> None:
     needing = [*streams, *(name for name in ("password",) if name in connection)]
     if needing and not connection.get("did", "").startswith("did:"):
         raise invalid("connection", f"{needing[0]} also needs did, the account's DID, such as did:plc:…")
+    for name in streams:
+        if _has_login(connection[name]):
+            raise invalid("connection", f"{name} has a login before the @, which would be stored unsealed; take it out")
+
+
+def _has_login(address: str) -> bool:
+    try:
+        return "@" in urlsplit(address).netloc
+    except ValueError:
+        return "@" in address
 
 
 def _check_token(connection: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from uuid import uuid4
 
 from rapport.contracts.events import Account, Brand, Interaction
+from services.ingest.connectors.bluesky.source import REPOS_PATH
 from tests.platforms.bluesky.network import Network, Person, Ref
 from tests.services.ingest.service import CONNECTED_AT, Ingest, Log
 
@@ -21,8 +22,8 @@ def on_bluesky(person: Person) -> Account:
 
 def accounts_read(ingest: Ingest, network: Network) -> float:
     """For how many accounts the PDS is being read right now."""
-    source = network.pds.partition("//")[2]
-    return ingest.metric(f'rapport_ingest_accounts_followed{{platform="bluesky",source="{source}"}}')
+    address = f"ws://{network.pds.partition('//')[2]}{REPOS_PATH}"
+    return ingest.metric(f'rapport_ingest_accounts_followed{{platform="bluesky",source="{address}"}}')
 
 
 def newcomer(network: Network, name: str) -> Person:

@@ -81,7 +81,7 @@ class Bluesky:
         self._accounts = accounts
         wanted = self._wanted(accounts)
         for source in set(self._streams) - set(wanted):
-            self._end(self._streams.pop(source))
+            self._end(source, self._streams.pop(source))
         for source, watched in wanted.items():
             stream = self._streams.get(source)
             if stream is None:
@@ -104,18 +104,23 @@ class Bluesky:
         self._closed = True
         for task in self._tasks:
             task.cancel()
-        for stream in self._streams.values():
-            self._end(stream)
+        for source, stream in self._streams.items():
+            self._end(source, stream)
         await asyncio.gather(*self._tasks, *self._ending, return_exceptions=True)
         await self._handles.close()
         self._verified.close()
         self._older.close()
 
-    def _end(self, stream: Stream) -> None:
+    def _end(self, source: Source, stream: Stream) -> None:
         stream.stop()
-        task = asyncio.get_running_loop().create_task(stream.ended())
+        task = asyncio.get_running_loop().create_task(self._ended(source, stream))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+    async def _ended(self, source: Source, stream: Stream) -> None:
+        await stream.ended()
+        if self._closed or source not in self._streams:  # else it is read again, and the metrics are the new one's
+            stream.unsay()
 
     def _brands(self) -> dict[str, str]:
         return {name: brand for name, (brand, _) in self._accounts.items()}

@@ -36,7 +36,7 @@ class UnusableConnectionError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """One stream: its address without a query, and its protocol."""
+    """One stream: its address, without a query and without a login, and its protocol."""
 
     address: str
     wire: Wire
@@ -54,8 +54,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Its host and port, for logs and metrics."""
-        return urlsplit(self.address).netloc.rpartition("@")[2]
+        """Its host and port, for people. Several streams may have the same."""
+        return urlsplit(self.address).netloc
 
     @property
     def timed(self) -> bool:
@@ -95,7 +95,7 @@ class Source:
 def source_of(connection: Mapping[str, str]) -> Source | None:
     """The stream of a connection: `service` (a relay or PDS) or `jetstream`. None without either.
 
-    Raises UnusableConnectionError for an address that is not valid, and if `did` is missing.
+    Raises UnusableConnectionError for an address that is not valid or has a login in it, and if `did` is missing.
     """
     given = connection.get("service"), connection.get("jetstream")
     if given == (None, None):
@@ -116,9 +116,14 @@ def _address(given: str, where: str, path: str) -> str:
     try:
         parts = urlsplit(given)
     except ValueError:
-        raise UnusableConnectionError(f"{where} is {given!r}, which is no address") from None
+        parts = urlsplit("")
+    if "@" in parts.netloc:
+        raise UnusableConnectionError(
+            f"{where} has a login before the @, which would be kept and logged for all to read; take it out"
+        )
     if parts.scheme not in _SCHEMES or not parts.netloc:
-        raise UnusableConnectionError(f"{where} is {given!r}; it has to be an address such as wss://host")
+        shown = given.rpartition("@")[2]
+        raise UnusableConnectionError(f"{where} is {shown!r}; it has to be an address such as wss://host")
     own = parts.path.rstrip("/")
     return urlunsplit((_SCHEMES[parts.scheme], parts.netloc, own or path, "", ""))
 

@@ -142,26 +142,26 @@ class Stream:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    def unsay(self) -> None:
+        """Takes back what its metrics say. Another process reads it, or nobody has to: it is not away."""
+        for gauge in (metrics.CONNECTED, metrics.FOLLOWED, metrics.STREAM_AT):
+            with contextlib.suppress(KeyError):
+                gauge.remove(PLATFORM, self._source.address)
+
     async def _run(self) -> None:
         clock = self._clock
         delays = backoff.delays()
-        try:
-            while True:
-                began = clock()
-                why = await self._attempt()
-                self._say(False)
-                if self._reopen.is_set():
-                    continue
-                if clock() - began > STEADY_SECONDS:
-                    delays = backoff.delays()
-                delay = next(delays)
-                self._log.warning("bluesky %s: %s; connecting again in %.1f s", self._source.name, why, delay)
-                await asyncio.sleep(delay)
-        finally:
-            # Another process reads it, or nobody has to: it is not away.
-            for gauge in (metrics.CONNECTED, metrics.FOLLOWED, metrics.STREAM_AT):
-                with contextlib.suppress(KeyError):
-                    gauge.remove(PLATFORM, self._source.name)
+        while True:
+            began = clock()
+            why = await self._attempt()
+            self._say(False)
+            if self._reopen.is_set():
+                continue
+            if clock() - began > STEADY_SECONDS:
+                delays = backoff.delays()
+            delay = next(delays)
+            self._log.warning("bluesky %s: %s; connecting again in %.1f s", self._source.name, why, delay)
+            await asyncio.sleep(delay)
 
     async def _attempt(self) -> str:
         """Reads until the stream breaks, and returns the reason."""
@@ -291,7 +291,7 @@ class Stream:
                 latest = frame.at
                 if frame.seq is not None and frame.position is not None:
                     mark = _Mark(self._speaks.address, frame.seq, frame.at, frame.position)
-                metrics.STREAM_AT.labels(PLATFORM, self._source.name).set(frame.at.timestamp())
+                metrics.STREAM_AT.labels(PLATFORM, self._source.address).set(frame.at.timestamp())
             if frame.synced is not None and frame.at is not None:
                 self._facts.synced(frame.synced, frame.at)
             for change in frame.changes:
@@ -360,8 +360,8 @@ class Stream:
 
     def _say(self, connected: bool) -> None:
         self._connected = connected
-        metrics.CONNECTED.labels(PLATFORM, self._source.name).set(connected)
-        metrics.FOLLOWED.labels(PLATFORM, self._source.name).set(len(self._watched) if connected else 0)
+        metrics.CONNECTED.labels(PLATFORM, self._source.address).set(connected)
+        metrics.FOLLOWED.labels(PLATFORM, self._source.address).set(len(self._watched) if connected else 0)
 
 
 async def _receive(connection: ClientConnection, frames: asyncio.Queue[Raw]) -> None:

@@ -312,7 +312,7 @@ def test_the_stream_is_opened_again_when_the_server_hangs_up(
     brand = brand_on(jetstream)
     publish(stack.kafka, brand)
     own_ingest.start().ready()
-    source = jetstream.address.partition("//")[2]
+    source = f"{jetstream.address}/subscribe"
     connected = f'rapport_ingest_connector_connected{{platform="bluesky",source="{source}"}}'
     until(lambda: own_ingest.metric(connected) == 1, "a connection")
     jetstream.hang_up()

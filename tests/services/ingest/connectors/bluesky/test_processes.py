@@ -19,7 +19,7 @@ from services.ingest.connectors.older_ledger import OlderLedger
 from tests.platforms.bluesky.network import Network
 from tests.services.ingest.connectors.bluesky.test_jetstream import FAN, LIKE, brand_on, like, microseconds
 from tests.services.ingest.jetstream import Jetstream, commit
-from tests.services.ingest.people import Seen, newcomer, on_bluesky
+from tests.services.ingest.people import Seen, accounts_read, newcomer, on_bluesky
 from tests.services.ingest.service import Ingest, Log, brand_with, publish
 from tests.waiting import until
 
@@ -188,8 +188,10 @@ def test_what_people_did_on_a_real_server_is_taken_back_after_another_process_ha
     seen = Seen(log, brand)
     one, other = two
     one.start().ready()
-    followed = f'rapport_ingest_accounts_followed{{platform="bluesky",source="{bluesky.pds.partition("//")[2]}"}}'
-    until(lambda: one.metric(LEASES) == CURSORS.partitions and one.metric(followed) > 0, "the account to be read for")
+    until(
+        lambda: one.metric(LEASES) == CURSORS.partitions and accounts_read(one, bluesky) > 0,
+        "the account to be read for",
+    )
     post = shop.post("Open on Sunday")
     like, follow = fan.like(post), fan.follow(shop)
     comment = fan.post("At last", reply=post)

@@ -77,6 +77,25 @@ def test_an_unusable_connection_is_refused_with_the_reason(connection: dict[str,
         source_of(connection)
 
 
+@pytest.mark.parametrize("field", ["service", "jetstream"])
+@pytest.mark.parametrize("address", ["wss://me:hunter2@a.example/x", "https://hunter2@a.example", "wss://me:hunter2@"])
+def test_a_login_in_an_address_is_refused_and_not_repeated(field: str, address: str) -> None:
+    with pytest.raises(UnusableConnectionError, match=f"connection.{field} has a login") as refused:
+        source_of({field: address, "did": DID})
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["me:hunter2@a.example", "https:me:hunter2@a.example", "wss://[me:hunter2@a"])
+def test_what_is_no_address_is_refused_without_what_may_be_a_login_in_it(address: str) -> None:
+    with pytest.raises(UnusableConnectionError, match="has to be an address such as") as refused:
+        source_of({"jetstream": address, "did": DID})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_an_at_sign_elsewhere_is_no_login() -> None:
+    assert url(service="wss://proxy.example/@pds") == "wss://proxy.example/@pds"
+
+
 def test_a_new_account_starts_when_it_was_connected_within_a_day() -> None:
     hour_ago, month_ago = NOW - timedelta(hours=1), NOW - timedelta(days=30)
 
