@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from rapport.kit.config import ReaderSettings, TracedSettings
+from rapport.kit.config import PublicSettings, ReaderSettings, TracedSettings
 
 
 def test_records_to_put_aside_are_taken_as_readiness_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +63,17 @@ def test_the_share_of_traces_is_a_share(wrong: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("RAPPORT_TRACES_SHARE", wrong)
     with pytest.raises(ValidationError, match=r"traces_share\n"):
         TracedSettings(port=1)
+
+
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_TRUSTED_PROXIES", " 10.0.0.0/8, 2001:db8::/32,192.0.2.1,")
+    assert PublicSettings(port=1, internal_port=2).proxies == ["10.0.0.0/8", "2001:db8::/32", "192.0.2.1"]
+    monkeypatch.setenv("RAPPORT_TRUSTED_PROXIES", "")
+    assert PublicSettings(port=1, internal_port=2).proxies == []
+
+
+@pytest.mark.parametrize("wrong", ["*", "proxy", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/8;192.0.2.1", "127.0.0.1:80"])
+def test_what_is_no_address_of_a_proxy_stops_the_start(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_TRUSTED_PROXIES", f"192.0.2.2,{wrong}")
+    with pytest.raises(ValidationError, match=r"trusted_proxies\n"):
+        PublicSettings(port=1, internal_port=2)

@@ -12,6 +12,7 @@ from rapport.contracts.events import MissingPost
 from rapport.contracts.topics import REMINDERS
 from rapport.kit.broker import kafka
 from rapport.kit.mongo import Document
+from rapport.kit.text import plain
 from rapport.local.servers.stack import Running
 from services.api.calendar import upkeep as calendar
 from services.api.http.ids import follower_ref
@@ -155,6 +156,12 @@ def test_the_client_approves_or_refuses_and_what_was_approved_is_approved_anew_o
     assert (approved["status"], approved["approval"], approved["approval_why"]) == ("planned", "approved", None)
     same = api.client.put(path, json=terms(brand, NOW + HOUR, owner="Ada")).json()
     assert same["approval"] == "approved"
+    lines = {"text": "One\n\nTwo"}
+    api.client.put(path, json=terms(brand, NOW + HOUR, **lines))
+    api.client.post(f"{path}/approve")
+    for text in ("One\r\n\r\nTwo", "One\r\rTwo", "One\n\nTwo\n "):
+        same = api.client.put(path, json=terms(brand, NOW + HOUR, text=text)).json()
+        assert (same["text"], same["approval"]) == (text, "approved")
     changed = api.client.put(path, json=terms(brand, NOW + HOUR, text="Quite another text")).json()
     assert (changed["approval"], changed["approval_by"], changed["status"]) == ("wanted", None, "waiting")
 
@@ -270,3 +277,37 @@ def test_who_has_the_feeds_address_reads_the_calendar_until_there_is_a_new_one(a
         assert event.decoded("dtstart") == NOW + HOUR
         api.client.post(f"/v1/brands/{brand}/calendar/feed", params={"replace": True})
         assert anybody.get(address).status_code == 404
+
+
+def test_the_feed_is_what_programs_for_calendars_read(api: Served, views: Database[Document], brand: str) -> None:
+    day = timedelta(days=1)
+    long = 'Ünï, "so"; c:\\temp & 🎉\r\n' * 40 + "\u202e\x07end"
+    plan(api, brand, "draft", at=NOW + HOUR, state="draft", text=long)
+    plan(api, brand, "image", at=NOW + 2 * HOUR, text="", media=["image", "video"])
+    for name, at in (("old", -59 * day), ("older", -61 * day), ("far", 399 * day), ("farther", 401 * day)):
+        plan(api, brand, name, at=NOW + at, text=name)
+    another = own_brand()
+    api.brand(another)
+    account = {"id": f"{another}-sky", "platform": "bluesky", "handle": "b", "connected_at": "2026-01-01T00:00:00Z"}
+    assert api.client.post(f"/v1/brands/{another}/accounts", json=account).status_code == 201
+    plan(api, another, at=NOW + HOUR)
+    address = api.client.post(f"/v1/brands/{brand}/calendar/feed").json()["path"]
+    assert len(address.rpartition("/")[2]) >= 32 + len(".ics")  # 192 bits
+    with api.with_key(None) as anybody:
+        answers = [anybody.get(address) for _ in range(2)]
+    assert answers[0].headers["cache-control"] == "no-store"
+    # RFC 5545, 3.1: lines end with CRLF and have at most 75 octets without it.
+    lines = answers[0].content.split(b"\r\n")
+    assert b"\n" not in b"".join(lines)
+    assert max(map(len, lines)) <= 75
+    events, again = ([*icalendar.Calendar.from_ical(each.content).walk("VEVENT")] for each in answers)
+    assert [each["uid"] for each in events] == [each["uid"] for each in again]
+    assert len({each["uid"] for each in events}) == 4
+    summaries = [str(each["summary"]) for each in events]
+    assert (summaries[0], summaries[2:]) == ("bluesky: old", ["bluesky: image, video", "bluesky: far"])
+    assert summaries[1].startswith('bluesky: Ünï, "so"; c:\\temp & 🎉 Ünï')
+    assert events[1]["description"] == plain(long)
+    assert [each["status"] for each in events] == ["CONFIRMED", "TENTATIVE", "CONFIRMED", "CONFIRMED"]
+    views["planned_posts"].update_one({"brand": brand, "plan": "draft"}, {"$set": {"updated_at": NOW + day}})
+    event = icalendar.Calendar.from_ical(api.client.get(address).content).walk("VEVENT")[1]
+    assert (event["uid"], event.decoded("dtstamp")) == (events[1]["uid"], NOW + day)

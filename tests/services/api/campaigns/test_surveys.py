@@ -9,13 +9,14 @@ import pytest
 from pymongo.database import Database
 
 from rapport.kit.mongo import Document
+from rapport.local.servers.stack import Running
 from services.api.campaigns import surveys
 from services.api.campaigns import upkeep as campaigns
 from services.api.http.ids import follower_ref
 from tests.services.api import facts, samples
 from tests.services.api.campaigns import data as campaign_data
 from tests.services.api.campaigns.data import ROAST, WHY, turn
-from tests.services.api.conftest import Served
+from tests.services.api.conftest import Served, serve, settings_for
 
 pytestmark = pytest.mark.stack
 
@@ -180,6 +181,21 @@ def test_a_flood_of_answers_is_stopped(ready: Served, monkeypatch: pytest.Monkey
     client, ticket = opened(ready, path)
     statuses = [client.post(path, data={"ticket": ticket, "q.roast": "guji"}).status_code for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
+
+
+def test_a_flood_from_one_visitor_stops_nobody_else_behind_the_same_proxy(
+    stack: Running, views: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surveys, "PER_ADDRESS", 3)
+    settings = settings_for(stack.kafka, stack.mongodb, views.name)
+    for served in serve(settings.model_copy(update={"trusted_proxies": "127.0.0.0/8"}), ready=True):
+        served.brand(BRAND)
+        path = path_of(make(served))
+        client, ticket = opened(served, path)
+        answer = {"ticket": ticket, "q.roast": "guji"}
+        by = [*["203.0.113.7"] * 4, "203.0.113.8"]
+        statuses = [client.post(path, data=answer, headers={"X-Forwarded-For": each}).status_code for each in by]
+        assert statuses == [200, 200, 200, 429, 200]
 
 
 def test_a_survey_that_is_over_takes_no_answer(ready: Served) -> None:

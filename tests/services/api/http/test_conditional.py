@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -85,6 +86,7 @@ def test_a_change_of_what_changed_meanwhile_is_refused(api: Served) -> None:
         method = "PUT" if "put" in DOCUMENT[path] else "PATCH"
         before = api.client.get(address(path))
         tag = before.headers["etag"]
+        assert re.fullmatch(r'"[!#-~]+"', tag), tag  # RFC 9110, 8.8.3: a strong one
         assert api.client.get(address(path)).headers["etag"] == tag
         answer = api.client.request(method, address(path), json=body, headers={"If-Match": '"old"'})
         assert (answer.status_code, answer.json()["type"]) == (412, "urn:rapport:problem:changed"), path
@@ -94,6 +96,8 @@ def test_a_change_of_what_changed_meanwhile_is_refused(api: Served) -> None:
         assert api.client.get(address(path)).headers["etag"] != tag, path
         answer = api.client.request(method, address(path), json=body, headers={"If-Match": tag})
         assert answer.status_code == 412, path
+        answer = api.client.request(method, address(path), json=body, headers={"If-Match": "*"})
+        assert answer.status_code == 200, (path, answer.text)
 
 
 @pytest.mark.stack
@@ -108,6 +112,33 @@ def test_every_change_with_a_version_that_is_not_the_one_there_is_refused(api: S
     with api.with_key(api.key([BRAND], "read")) as reader:
         tag = reader.get(path).headers["etag"]
         assert reader.put(path, json={"goal": 1}, headers={"If-Match": tag}).status_code == 403
+
+
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
+def test_what_changes_by_itself_is_no_part_of_the_version(api: Served, views: Database[Document]) -> None:
+    paths = [f"/v1/brands/{BRAND}/calendar/posts/some-id", f"/v1/brands/{BRAND}/communities/some-id"]
+    before = [api.client.get(path) for path in paths]
+    views["planned_posts"].update_one({}, {"$set": {"missing_since": datetime.now(UTC), "revision": 7}})
+    views["communities"].update_one({}, {"$set": {"members": 5}})
+    after = [api.client.get(path) for path in paths]
+    assert [each.json() for each in after] != [each.json() for each in before]
+    assert [each.headers["etag"] for each in after] == [each.headers["etag"] for each in before]
+    # So it does not say whether all of it is as it was.
+    again = [api.client.get(each.url, headers={"If-None-Match": each.headers["etag"]}) for each in before]
+    assert [each.json() for each in again] == [each.json() for each in after]
+
+
+@pytest.mark.stack
+def test_what_has_no_version_is_not_changed_under_a_condition(api: Served) -> None:
+    key = api.key(None, "read")
+    path = f"/v1/keys/{key.split('_')[2]}"
+    for condition in ('"old"', "*"):
+        answer = api.client.delete(path, headers={"If-Match": condition})
+        assert (answer.status_code, "this has no version" in answer.text) == (412, True)
+    with api.with_key(key) as holder:
+        assert holder.get("/v1/brands").status_code == 200
+    assert api.client.delete(path).status_code == 204
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -174,6 +205,33 @@ def test_a_request_that_is_sent_again_is_carried_out_once(api: Served, views: Da
     for bad in ("", "a b", "x" * 256):
         assert api.client.post(path, json=PLAN, headers={"Idempotency-Key": bad}).status_code == 422
     assert views["planned_posts"].count_documents({}) == 4
+
+
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
+def test_a_request_is_known_by_its_path_and_its_query_too(api: Served) -> None:
+    home, key = f"/v1/brands/{BRAND}", {"Idempotency-Key": "one"}
+    rows = "planned_at,account,text\n2031-05-01T10:00:00Z,sky,From a file\n"
+    assert api.client.post(f"{home}/calendar/posts", json=PLAN, headers=key).status_code == 201
+    community = {"name": "B", "rule": "trust > 4"}
+    assert api.client.post(f"{home}/communities", json={**community, "id": "b"}, headers=key).status_code == 201
+    assert api.client.post(f"{home}/calendar/import", content=rows, headers=key).json()["added"] == 0
+    agreed = api.client.post(f"{home}/calendar/import", content=rows, headers=key, params={"agree": True})
+    assert (agreed.status_code, "another request" in agreed.text) == (422, True)
+
+
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
+def test_a_request_that_is_still_carried_out_is_not_carried_out_again_unless_its_process_is_gone(
+    api: Served, views: Database[Document]
+) -> None:
+    path, key = f"/v1/brands/{BRAND}/calendar/posts", {"Idempotency-Key": "b-1"}
+    assert api.client.post(path, json=PLAN, headers=key).status_code == 201
+    for ago, status, plans in ((timedelta(0), 409, 2), (timedelta(minutes=3), 201, 3)):
+        views["request_receipts"].update_many({}, {"$set": {"status": None, "at": datetime.now(UTC) - ago}})
+        answer = api.client.post(path, json=PLAN, headers=key)
+        assert (answer.status_code, "still being carried out" in answer.text) == (status, status == 409)
+        assert views["planned_posts"].count_documents({}) == plans
 
 
 def test_every_post_that_answers_a_secret_is_known_to() -> None:

@@ -16,7 +16,7 @@ from pymongo.database import Database
 from rapport.kit.mongo import Document
 from services.api.http.ids import follower_ref
 from services.api.web import forms, pages
-from services.api.web.form_fields import ONCE, VERSION
+from services.api.web.form_fields import ONCE, PAGE, VERSION
 from services.api.web.forms import FormRoute
 from tests.e2e import portal_data
 from tests.services.api.conftest import ADMIN_KEY, Served
@@ -204,6 +204,7 @@ def test_a_time_that_comes_twice_is_asked_about_and_one_that_never_comes_is_refu
         chosen = visitor.form(path, "/plan").filled(planned_at="2027-10-31T02:30", which=which)
         assert visitor.send(chosen).status_code == 303
         assert api.client.get(stored).json()["planned_at"] == at
+        assert visitor.form(path, "/plan")["which"] == which
     assert form["planned_at"] == "2027-10-31T02:30"
     campaign = visitor.form(f"{HOME}/campaigns/-new", "/-new").filled(
         name="Late", needs="comment", posts="p", starts="2027-10-31T02:30", ends="2027-11-05T10:00"
@@ -228,9 +229,11 @@ def test_a_date_in_the_past_is_asked_about(api: Served) -> None:
         assert (answer.status_code, "This date is in the past. Save anyway?" in answer.text) == (422, True)
         [again] = [each for each in forms_in(answer.text) if each.action == form.action]
         assert visitor.send(again.filled(past="true")).status_code == 303, form.action
-    # What was in the past already is not asked about.
+    # What was in the past already is not asked about, nor what will not be published.
     old = visitor.form(f"{HOME}/calendar/past", "/plan").filled(owner="Ada")
     assert visitor.send(old).status_code == 303
+    off = visitor.form(f"{HOME}/calendar/second", "/plan").filled(planned_at="2025-05-01T10:00", state="cancelled")
+    assert visitor.send(off).status_code == 303
 
 
 STALE_FORMS: list[tuple[str, str, dict[str, str], str, str, dict[str, Any]]] = [
@@ -290,6 +293,40 @@ def test_a_client_approves_only_what_they_saw(api: Served) -> None:
         assert api.client.get(f"/v1/brands/{BRAND}/calendar/posts/hostile").json()["approval"] == "wanted"
 
 
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
+def test_what_became_of_a_plan_makes_no_form_of_it_stale(api: Served, views: Database[Document]) -> None:
+    visitor = Visitor(api)
+    form = visitor.form(f"{HOME}/calendar/hostile", "/plan").filled(owner="Ada")
+    verdict = visitor.form(f"{HOME}/calendar/second", "/verdict")
+    became = {"published": f"{BRAND}/bluesky/at://x", "published_at": datetime.now(UTC), "missing_since": None}
+    views["planned_posts"].update_many({"brand": BRAND}, {"$set": became})
+    assert [visitor.send(each).status_code for each in (form, verdict)] == [303, 303]
+
+
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("number", [0, 1])
+def test_nothing_is_removed_that_was_not_seen(api: Served, number: int) -> None:
+    what, removing = REMOVALS[number]
+    body = ({"planned_at": "2031-06-01T10:00:00Z", "account": "all", "text": "x"}, {"name": "x", "rule": "trust > 9"})
+    visitor = Visitor(api)
+    form = removing(visitor)
+    stored = f"/v1/brands/{BRAND}/{what}"
+    assert api.client.put(stored, json=body[number]).status_code == 200
+    assert visitor.send(form).status_code == 409
+    assert api.client.get(stored).status_code == 200
+
+
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("typed", ["", " \r\n ", "\u200b\u2060", "\u3164"])
+def test_a_reason_that_nobody_can_see_is_none(api: Served, typed: str) -> None:
+    visitor = Visitor(api)
+    answer = visitor.send(visitor.form(f"{HOME}/calendar/hostile", "/verdict").filled(why=typed), ("verdict", "refuse"))
+    assert (answer.status_code, "Give a reason" in answer.text) == (422, True)
+
+
 def _counted(views: Database[Document]) -> dict[str, int]:
     return {name: views[name].count_documents({}) for name in ("planned_posts", "campaigns", "communities")}
 
@@ -331,6 +368,35 @@ def test_a_form_that_is_sent_twice_counts_once(
 
 @pytest.mark.stack
 @pytest.mark.usefixtures("filled")
+def test_a_form_whose_process_ended_can_be_sent_again_and_one_that_is_being_saved_cannot(
+    api: Served, views: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "WAITED_SECONDS", 0.2)
+    visitor = Visitor(api)
+    form = visitor.form(f"{HOME}/calendar/-new", "/plan").filled(text="Once", planned_at="2031-05-01T10:00")
+    before = views["planned_posts"].count_documents({})
+    for ago, status, plans in ((timedelta(0), 409, 0), (timedelta(minutes=2), 303, 1)):
+        assert visitor.send(form).status_code == 303
+        # As if it had ended before it saved anything.
+        views["planned_posts"].delete_many({"text": "Once"})
+        receipt = {"led_to": None, "at": datetime.now(UTC) - ago}
+        assert views["form_receipts"].update_many({}, {"$set": receipt}).matched_count == 1
+        answer = visitor.send(form)
+        assert (answer.status_code, "still being saved" in answer.text) == (status, status == 409)
+        assert views["planned_posts"].count_documents({}) == before + plans
+        views["form_receipts"].delete_many({})
+
+
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
+def test_the_receipt_of_a_form_is_of_who_sent_it(api: Served) -> None:
+    visitor, reader = Visitor(api), Visitor(api, api.key([BRAND], "read"))
+    form = visitor.form(f"{HOME}/new", "/goal").filled(goal="5")
+    assert [each.send(form).status_code for each in (visitor, reader)] == [303, 403]
+
+
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
 def test_what_was_typed_into_any_form_outlives_the_session(api: Served, views: Database[Document]) -> None:
     visitor = Visitor(api)
     walked = set()
@@ -356,6 +422,7 @@ def test_what_was_typed_into_any_form_outlives_the_session(api: Served, views: D
             assert again.action == form.action
             assert dict(again.own()) == dict(form.filled(**typed).own()), (path, form.action)
             assert again.fields[[name for name, _ in again.fields].index(ONCE)][1] != form[ONCE]
+            assert again[PAGE] == form[PAGE]
             assert everything(views) == before
             walked.add(re.sub(r"^.*/brands/[^/]+/", "", form.action))
     assert len(walked) >= 10, walked
@@ -369,6 +436,22 @@ def _other(form: Form, name: str) -> str:
         return "5"
     text = "\r\n first line </textarea> \"q\" 'q' & 🎉\r\nsecond"
     return text if kind == "textarea" else text.replace("\r\n", " ")
+
+
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
+def test_what_was_typed_before_the_session_ended_overwrites_no_change_since(api: Served) -> None:
+    visitor = Visitor(api)
+    form = visitor.form(f"{HOME}/new", "/goal").filled(goal="4321")
+    visitor.client.cookies.clear()
+    [login] = forms_in(visitor.send(form).text)
+    assert api.client.put(f"/v1/brands/{BRAND}/new/goal", json={"goal": 9}).status_code == 200
+    page = visitor.client.get(visitor.send(login.filled(key=ADMIN_KEY)).headers["location"])
+    [again] = [each for each in forms_in(page.text) if each.action == form.action]
+    assert again["goal"] == "4321"
+    answer = visitor.send(again)
+    assert (answer.status_code, "Somebody else changed this" in answer.text) == (409, True)
+    assert api.client.get(f"/v1/brands/{BRAND}/new/goal").json()["goal"] == 9
 
 
 @pytest.mark.stack

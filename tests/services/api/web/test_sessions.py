@@ -11,6 +11,7 @@ from rapport.kit.mongo import Document
 from rapport.local.servers.stack import Running
 from services.api.http import rates
 from tests.services.api.conftest import ADMIN_KEY, Served, serve, settings_for
+from tests.services.api.web.form_browser import forms_in
 
 pytestmark = pytest.mark.stack
 
@@ -71,6 +72,61 @@ def test_the_cookie_is_secure_where_a_trusted_proxy_says_that_the_visitor_came_b
     assert "secure" not in logged_in(alone, **{"X-Forwarded-Proto": "https"})[1].lower()
     assert "secure" not in logged_in(behind)[1].lower()
     assert "secure" in logged_in(behind, **{"X-Forwarded-Proto": "https"})[1].lower()
+
+
+def test_no_script_reads_the_cookie_and_it_comes_along_from_a_link_elsewhere(replicas: tuple[Served, Served]) -> None:
+    said = {each.strip().lower() for each in logged_in(replicas[0])[1].split(";")}
+    assert {"httponly", "samesite=lax", "path=/"} <= said
+
+
+def test_a_link_in_a_mail_leads_through_the_login_to_its_page(replicas: tuple[Served, Served]) -> None:
+    served = replicas[0]
+    served.brand("acme")
+    wanted = "/brands/acme/calendar?view=month&day=2031-05-01"
+    from_a_mail = {"Sec-Fetch-Site": "cross-site", "Referer": "https://mail.example/", "Accept": "text/html"}
+    with served.with_key(None) as client:
+        asked = client.get(wanted, headers=from_a_mail)
+        assert asked.status_code == 303
+        [form] = forms_in(client.get(asked.headers["location"], headers=from_a_mail).text)
+        own = {"Sec-Fetch-Site": "same-origin", "Origin": served.url}
+        answer = client.post(form.action, data={**dict(form.fields), "key": ADMIN_KEY}, headers=own)
+        assert (answer.status_code, answer.headers["location"]) == (303, wanted)
+        assert "May 2031" in client.get(wanted, headers=from_a_mail).text
+
+
+def test_a_session_ends_with_the_key_that_opened_it(replicas: tuple[Served, Served], views: Database[Document]) -> None:
+    one, other = replicas
+    for end in ("expired", "revoked"):
+        key = one.key(None, "read")
+        its_id = key.split("_")[2]
+        cookie = one.with_key(None).post("/login", data={"key": key}).cookies["rapport_session"]
+        assert gets_in(other, cookie)
+        if end == "expired":
+            views["keys"].update_one({"_id": its_id}, {"$set": {"expires_at": datetime.now(UTC)}})
+        else:
+            assert one.client.delete(f"/v1/keys/{its_id}").status_code == 204
+        assert not gets_in(one, cookie)
+        assert not gets_in(other, cookie)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Referer": "https://evil.example/page"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_no_other_site_logs_somebody_in_or_out(replicas: tuple[Served, Served], headers: dict[str, str]) -> None:
+    served = replicas[0]
+    cookie, _ = logged_in(served)
+    with served.with_key(None) as client:
+        assert client.post("/login", data={"key": ADMIN_KEY}, headers=headers).status_code == 403
+        mine = {"Cookie": f"rapport_session={cookie}"}
+        assert client.post("/logout", headers={**headers, **mine}).status_code == 403
+    assert gets_in(served, cookie)
 
 
 def tried(served: Served, times: int, by: str) -> list[httpx.Response]:
