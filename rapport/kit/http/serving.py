@@ -118,6 +118,11 @@ class Bounded(HttpToolsProtocol):
             if len(self.pipeline) > self._limits.pipelined:
                 self.transport.abort()
                 return
+        if self._receiving is None and self.timeout_keep_alive_task is None and self._idles():
+            # This was the end of a request that was answered before, so no answer starts the time of being idle.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -167,8 +172,10 @@ class Bounded(HttpToolsProtocol):
             # Closing waits until everything is sent, which a client could hold up for good.
             self.loop.call_later(self._limits.write_within, self.transport.abort)
         elif self._in_body or self._in_head:
-            # The rest of the request has its own time.
+            # The rest of the request has its own time. That of a head which began during the answer starts now.
             self._unset_keepalive_if_required()
+            if self._receiving is None:
+                self._expect(self._limits.head_within)
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size():
@@ -179,6 +186,9 @@ class Bounded(HttpToolsProtocol):
 
     def _pending(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _idles(self) -> bool:
+        return not (self._in_head or self._in_body or self._pending())
 
     def _expect(self, seconds: float | None) -> None:
         """Gives the client this many seconds for what it sends next; None if nothing is expected."""

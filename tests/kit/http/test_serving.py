@@ -1,32 +1,33 @@
 """What one connection may cost, on real sockets: the server that API, portal and door share."""
 
 import contextlib
-import json
+import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from rapport.kit.http.serving import Limits, Server
+from tests.kit.http.connections import GET, QUICK, connected, everything, is_refused, running, status_of
 from tests.waiting import until
 
-QUICK = Limits(
-    head_bytes=32 * 1024, head_within=0.5, body_within=0.5, idle=0.5, write_within=0.5, linger=0.5, connections=20
-)
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 MEBIBYTE = 1 << 20
+LONG = 600.0
+"""Seconds: longer than any test."""
+OPERATIONS = Path(__file__).parents[3] / "docs/operations.md"
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Reads a body, if there is one, and answers; /large does so with 32 MiB."""
+    """Reads a body, if there is one, and answers; /large with 32 MiB, /rest with 60 KiB, and /early reads nothing."""
     if scope["type"] != "http":
         return
-    more = True
+    more = scope["path"] != "/early"
     while more:
         message = await receive()
         if message["type"] != "http.request":
@@ -35,19 +36,13 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     for _ in range(32 if scope["path"] == "/large" else 0):
         await send({"type": "http.response.body", "body": b"x" * MEBIBYTE, "more_body": True})
+    if scope["path"] == "/rest":
+        await send({"type": "http.response.body", "body": b"x" * 60 * 1024, "more_body": True})
     await send({"type": "http.response.body", "body": scope["client"][0].encode()})
 
 
-@contextlib.contextmanager
-def served(limits: Limits, trusted: tuple[str, ...] = ()) -> Iterator[Server]:
-    server = Server(app, host="127.0.0.1", port=0, trusted_proxies=trusted, graceful=1, limits=limits)
-    server.config.lifespan = "off"
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until(lambda: server.started, "the server listens")
-    yield server
-    server.should_exit = True
-    thread.join(20)
+def served(limits: Limits, trusted: tuple[str, ...] = ()) -> AbstractContextManager[Server]:
+    return running(Server(app, host="127.0.0.1", port=0, trusted_proxies=trusted, graceful=1, limits=limits))
 
 
 @pytest.fixture
@@ -57,36 +52,18 @@ def quick() -> Iterator[Callable[[], socket.socket]]:
         yield lambda: opened.enter_context(connected(server))
 
 
-def connected(server: Server) -> socket.socket:
-    return socket.create_connection(server.servers[0].sockets[0].getsockname(), timeout=20)
-
-
-def everything(connection: socket.socket) -> bytes:
-    """What comes until the server closes."""
-    said = b""
-    with contextlib.suppress(ConnectionResetError):
-        while part := connection.recv(65536):
-            said += part
-    return said
-
-
 def answered(connection: socket.socket, request: bytes = GET) -> bool:
     """Whether a whole request is answered with 200, and the connection left open."""
-    connection.sendall(request)
-    said = b""
-    while not said.endswith(b"0\r\n\r\n"):
-        part = connection.recv(65536)
-        if not part:
-            return False
-        said += part
-    return said.startswith(b"HTTP/1.1 200 ")
+    return status_of(connection, request) == 200
 
 
-def is_refused(said: bytes, status: int) -> None:
-    head, _, body = said.partition(b"\r\n\r\n")
-    assert head.startswith(f"HTTP/1.1 {status} ".encode()), said[:200]
-    assert b"connection: close" in head.lower()
-    assert json.loads(body)["status"] == status
+def hung_up(connection: socket.socket) -> bool:
+    """Whether the other side takes nothing more."""
+    try:
+        connection.sendall(b"x")
+    except ConnectionError:
+        return True
+    return False
 
 
 def test_headers_have_a_size_wherever_they_grow(quick: Callable[[], socket.socket]) -> None:
@@ -99,9 +76,11 @@ def test_headers_have_a_size_wherever_they_grow(quick: Callable[[], socket.socke
         connection = quick()
         connection.sendall(head)
         is_refused(everything(connection), 431)
-    trailers = quick()
-    trailers.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 30_000)
-    assert not everything(trailers).startswith(b"HTTP/1.1 200")
+    with served(replace(QUICK, body_within=LONG)) as server, connected(server) as trailers:
+        trailers.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 30_000
+        )
+        is_refused(everything(trailers), 431)
 
 
 def test_headers_of_sixty_mebibytes_take_no_memory() -> None:
@@ -153,11 +132,65 @@ def test_who_says_nothing_is_hung_up_on_before_and_after_a_request(quick: Callab
     assert everything(used) == b""
 
 
+def test_who_begins_a_request_after_another_or_during_its_answer_has_to_end_it() -> None:
+    with served(replace(QUICK, head_within=2, idle=LONG)) as server, contextlib.ExitStack() as opened:
+        after, blank_line, during = (opened.enter_context(connected(server)) for _ in range(3))
+        during.sendall(GET + b"GET / HT")
+        assert answered(after)
+        after.sendall(b"GET / HT")
+        assert answered(blank_line)
+        blank_line.sendall(b"\r\n")
+        is_refused(everything(after), 408)
+        assert everything(blank_line) == b""
+        first, _, second = everything(during).partition(b"0\r\n\r\n")
+        assert first.startswith(b"HTTP/1.1 200 ")
+        is_refused(second, 408)
+
+
+def test_a_body_may_end_after_its_answer_and_then_the_connection_may_not_idle() -> None:
+    early = b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+    limits = replace(QUICK, head_within=LONG, body_within=LONG, idle=0.2)
+    with served(limits) as server, connected(server) as connection, connected(server) as idle:
+        assert answered(connection, early)
+        time.sleep(0.6)  # longer than a connection may idle, which this one does not: its request goes on
+        assert answered(connection, b"abc" + GET)
+        assert answered(idle, early)
+        idle.sendall(b"abc")
+        assert everything(idle) == b""
+
+
 def test_who_does_not_read_the_answer_is_hung_up_on(quick: Callable[[], socket.socket]) -> None:
     connection = quick()
     connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
     time.sleep(4 * QUICK.write_within)
     assert len(everything(connection)) < 32 * MEBIBYTE
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+def test_who_leaves_the_end_of_an_answer_unread_is_hung_up_on(more: bytes) -> None:
+    with served(QUICK) as server, socket.socket() as connection:
+        # So little fits into the system's buffers that the end of the answer stays in ours.
+        with socket.socket(fileno=os.dup(server.servers[0].sockets[0].fileno())) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(server.servers[0].sockets[0].getsockname())
+        connection.sendall(b"GET /rest HTTP/1.1\r\nHost: a\r\n" + more + b"\r\n")
+        until(lambda: server.server_state.total_requests == 1, "the answer to be given")
+        until(lambda: not server.server_state.connections, "the connection to be ended", 20)
+
+
+def test_who_was_refused_can_go_on_sending_neither_for_long_nor_much(quick: Callable[[], socket.socket]) -> None:
+    connection = quick()
+    connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+    is_refused(everything(connection), 400)
+    until(lambda: hung_up(connection), "the server to hang up", 20)
+    early = b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n"
+    limits = replace(QUICK, linger=LONG, body_within=LONG, idle=LONG, discarded=64 * 1024)
+    for begun in (b"\x16\x03\x01\x02\x00\x01\x00", early):
+        with served(limits) as server, connected(server) as much:
+            much.sendall(begun)
+            with pytest.raises(ConnectionError):
+                much.sendall(b"x" * 200 * MEBIBYTE)
 
 
 def test_too_many_connections_end_the_one_that_waited_longest() -> None:
@@ -204,6 +237,18 @@ def test_what_is_not_http_is_refused_as_a_problem(quick: Callable[[], socket.soc
         connection = quick()
         connection.sendall(said)
         is_refused(everything(connection), 400)
+
+
+def test_the_limits_are_those_that_operators_are_told() -> None:
+    its, told = Limits(), OPERATIONS.read_text()
+    for line in (
+        f"| request line and headers | {its.head_bytes // 1024} KiB (431), within {its.head_within:g} s (408) |",
+        f"| a body | within {its.body_within:g} s (408) |",
+        f"| silence between two requests | {its.idle:g} s |",
+        f"| an answer that the client does not read | {its.write_within:g} s |",
+        f"| connections of a process | {its.connections}, ",
+    ):
+        assert line in told
 
 
 @pytest.mark.parametrize(

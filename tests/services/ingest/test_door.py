@@ -211,7 +211,8 @@ def test_a_huge_body_is_refused_before_it_is_sent(ingest: Ingest) -> None:
     connection.putrequest("POST", "/v1/interactions")
     connection.putheader("Content-Length", str(DISCARDED + 1))
     connection.endheaders()
-    assert connection.getresponse().status == 413
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["connection"]) == (413, "close")
     connection.close()
 
 
