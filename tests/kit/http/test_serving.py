@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -98,27 +99,29 @@ def test_headers_of_sixty_mebibytes_take_no_memory() -> None:
         assert answered(connected(server))
 
 
+def trickles(connection: socket.socket, part: bytes) -> None:
+    """Sends parts, each in time by itself, until there is an answer to them."""
+
+    def answers() -> bool:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(part)
+        return bool(select.select([connection], [], [], QUICK.head_within / 5)[0])
+
+    until(answers, "the server to end it", 20)
+
+
 def test_headers_that_trickle_in_are_ended(quick: Callable[[], socket.socket]) -> None:
     connection = quick()
-    with contextlib.suppress(ConnectionError):
-        connection.sendall(b"GET / HTTP/1.1\r\n")
-        began = time.monotonic()
-        # Longer than is allowed for all of them, each in time by itself.
-        while time.monotonic() - began < 3 * QUICK.head_within:
-            connection.sendall(b"a: b\r\n")
-            time.sleep(QUICK.head_within / 5)
+    connection.sendall(b"GET / HTTP/1.1\r\n")
+    trickles(connection, b"a: b\r\n")
     is_refused(everything(connection), 408)
 
 
 def test_a_body_that_trickles_in_is_ended_and_so_is_its_connection(quick: Callable[[], socket.socket]) -> None:
-    for framing in (b"Content-Length: 1000", b"Transfer-Encoding: chunked"):
+    for framing, part in ((b"Content-Length: 1000", b"x"), (b"Transfer-Encoding: chunked", b"1\r\nx\r\n")):
         connection = quick()
-        with contextlib.suppress(ConnectionError):
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n")
-            began = time.monotonic()
-            while time.monotonic() - began < 3 * QUICK.body_within:
-                connection.sendall(b"1\r\nx\r\n" if b"chunked" in framing else b"x")
-                time.sleep(QUICK.body_within / 5)
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n")
+        trickles(connection, part)
         is_refused(everything(connection), 408)
 
 
