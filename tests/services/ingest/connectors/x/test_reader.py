@@ -172,8 +172,9 @@ async def test_after_an_outage_x_sends_again_what_was_missed_and_it_counts_once(
             await until(lambda: server.count("webhooks") > 20, "it to be looked at again")
     finally:
         hook.close()
-    assert len(server.replays) == 1, "once for all accounts"
-    ((since, to),) = server.replays
+    # Accounts whose turn comes at about the same time share one: `test_replays` has that to the second.
+    assert len(server.replays) < len(roasteries)
+    since, to = server.replays[0]
     assert since < ended < to
     found = charges(stack.kafka, roasteries[0].brand.id)
     assert len({each.id for each in found}) == 1, "what is sent again on the same day is charged once"
