@@ -9,8 +9,8 @@ import pytest
 from tests.docs.blocks import FENCED, PAGES, ROOT
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-NAMED = re.compile(r"(?<![$\w])(docs/(?:[\w-]+/)*[\w-]+\.md)(?:#([\w-]+))?")
-"""A page in a message, a comment or a manifest. `$docs/` is a variable of Grafana's."""
+NAMED = re.compile(r"(?<![$\w])(?<!/blob/main/)(docs/(?:[\w-]+/)*[\w-]+\.md)(?:#([\w-]+))?")
+"""A page in a message, a comment or a manifest. `$docs/` is a variable of Grafana's; others have such a folder too."""
 DECISION = re.compile(r"\bdocs/decisions/(\d{4})\b")
 FILE = re.compile(r"`((?:rapport|services|deploy|tests|docs|bench)/[\w./-]+)`")
 """A file that a page names. What has a placeholder in it is not one."""

@@ -385,6 +385,7 @@ ELSEWHERE = {
     "rapport/kit/broker/kafka_topics.py:add_partitions": "its servers are the operator's setting",
     "rapport/kit/broker/kafka_topics.py:counts": "its servers are the operator's setting",
     "rapport/kit/broker/kafka_topics.py:offsets": "its servers are the operator's setting",
+    "rapport/kit/broker/kafka_topics.py:offsets_since": "its servers are the operator's setting",
     "rapport/kit/broker/kafka_topics.py:topic_id": "its servers are the operator's setting",
     "rapport/kit/broker/member.py:members": "its servers are the operator's setting",
     "rapport/kit/broker/member.py:described": "its servers are the operator's setting",

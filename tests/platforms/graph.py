@@ -255,13 +255,7 @@ class GraphServer(LocalServer):
                 return _response(UNSEEN, headers)
             if any(word in path for word in self.denied):
                 return _response(DENIED, headers)
-            if path in (f"{owner.id}/subscribed_apps", "me/subscribed_apps"):
-                changed = asked_of_apps(method, owner.subscribed, query, self.APP, owner.fields, owner.granted)
-                owner.subscribed = changed.fields
-                return _response(Refusal(changed.status, changed.body), headers)
-            if method != "GET":
-                return _response(refusal(100, "Unsupported post request."), headers)
-            found = self._route(owner, path, query)
+            found = self._route(owner, path, {**query, "method": method})
             return _response(found, headers) if isinstance(found, Refusal) else JSONResponse(found, headers=headers)
 
     def _headers(self) -> dict[str, str]:
@@ -277,7 +271,15 @@ class GraphServer(LocalServer):
         }
 
     def _route(self, owner: Owner, path: str, query: dict[str, str]) -> Any:
+        """`query` has the method of HTTP as `method`, as Meta takes it there."""
         thing, _, edge = path.partition("/")
+        method = query.pop("method")
+        if path in (f"{owner.id}/subscribed_apps", "me/subscribed_apps"):
+            changed = asked_of_apps(method, owner.subscribed, query, self.APP, owner.fields, owner.granted)
+            owner.subscribed = changed.fields
+            return Refusal(changed.status, changed.body)
+        if method != "GET":
+            return refusal(100, "Unsupported post request.")
         if path == "app":
             return {"id": self.APP}
         if thing == owner.id:
