@@ -21,7 +21,7 @@ from tests.waiting import until
 MEBIBYTE = 1 << 20
 LONG = 600.0
 """Seconds: longer than any test."""
-OPERATIONS = Path(__file__).parents[3] / "docs/operations.md"
+SECURITY = Path(__file__).parents[3] / "docs/security.md"
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -243,7 +243,7 @@ def test_what_is_not_http_is_refused_as_a_problem(quick: Callable[[], socket.soc
 
 
 def test_the_limits_are_those_that_operators_are_told() -> None:
-    its, told = Limits(), OPERATIONS.read_text()
+    its, told = Limits(), SECURITY.read_text()
     for line in (
         f"| request line and headers | {its.head_bytes // 1024} KiB (431), within {its.head_within:g} s (408) |",
         f"| a body | within {its.body_within:g} s (408) |",

@@ -4,6 +4,7 @@ Pure. subscribeRepos is DAG-CBOR with the records in a CAR file (https://atproto
 JSON, version 1 with the event bare, version 2 with it as the payload of a message.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
@@ -279,9 +280,14 @@ def _changes(
     cid: str | None,
     record: dict[str, Any] | None,
 ) -> tuple[Change, ...]:
-    """The change if it matters here: a known operation, one of our collections, and complete."""
+    """The change if it matters here: a known operation, one of our collections, and complete.
+
+    Raises FrameError where repository and key make no address: what is known of one record could be said of another.
+    """
     if collection not in COLLECTIONS or operation not in _OPERATIONS:
         return ()
+    if _DID.fullmatch(did) is None or _KEY.fullmatch(rkey) is None:
+        raise FrameError(f"no record has the address {did:.100}, {collection}, {rkey:.100}")
     if operation == "delete":
         return (Change(did, "delete", collection, rkey, rev, at),)
     if cid is None or not isinstance(record, dict):
@@ -289,6 +295,10 @@ def _changes(
     known: Operation = "create" if operation == "create" else "update"
     return (Change(did, known, collection, rkey, rev, at, cid, record),)
 
+
+_DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]{1,256}")
+_KEY = re.compile(r"[A-Za-z0-9._:~-]{1,512}")
+"""Source: https://atproto.com/specs/did and …/record-key"""
 
 _FATES: dict[str | None, Absence] = {
     "deleted": "deleted",

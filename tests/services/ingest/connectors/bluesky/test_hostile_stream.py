@@ -187,7 +187,7 @@ def test_a_frame_of_an_impossible_time_is_skipped(at: str, wire: Wire, tmp_path:
 
 def test_a_record_that_is_too_large_for_the_log_is_left_out_of_the_batch_and_counted(tmp_path: Path) -> None:
     before = metrics.REJECTED.labels("bluesky", "invalid")._value.get()
-    found = taken(tmp_path, [post(MALLORY, "x" * 600), post(FAN, "b")])
+    found = taken(tmp_path, [post(MALLORY, "x" * 512), post(FAN, "b")])
     assert [each.object.id.rpartition("/")[2] for each in found] == ["b"]
     assert metrics.REJECTED.labels("bluesky", "invalid")._value.get() == before + 1
 
@@ -378,3 +378,9 @@ _COMMIT_2 = {
     "time": "2026-11-29T11:59:01.000123Z", "rev": "3m", "operation": "create", "collection": "app.bsky.feed.post",
     "rkey": "3m", "record": {}, "cid": "b",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["", "a/b", "at://did:plc:roastery/app.bsky.feed.post/a", "a b", "x" * 513])
+def test_a_key_that_no_record_has_is_skipped_and_holds_up_nothing(tmp_path: Path, key: str) -> None:
+    found = taken(tmp_path, [post(MALLORY, key), post(FAN, "b")])
+    assert [each.object.id.rpartition("/")[2] for each in found] == ["b"]
