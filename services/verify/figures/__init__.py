@@ -43,7 +43,13 @@ FIGURES: tuple[Figure, ...] = (
         relationships.effects,
     ),
     Figure("stage after", "stage_after", _ids_of("followers"), relationships.stages_after),
-    Figure("week of stages", "stage_weeks", relationships.weeks, relationships.weeks_of_stages),
+    Figure(
+        "week of stages",
+        "stage_weeks",
+        relationships.weeks,
+        relationships.weeks_of_stages,
+        ("followers", "after"),  # one that came to nothing stays: an older interaction moved its followers elsewhere
+    ),
     Figure("plan of a post", "post_plans", posts.plans, posts.matches),
     Figure("planned post", "planned_posts", _nothing, posts.planned, ("published", "published_at")),
     Figure(

@@ -505,6 +505,24 @@ def test_of_two_first_interactions_of_one_moment_the_same_one_counts_whichever_c
     assert found == stage_after.made(views, BRAND, [noted["_id"]], datetime.now(UTC), recompute=True)[noted["_id"]]
 
 
+def test_a_week_that_loses_its_only_newcomer_to_an_earlier_one_is_not_counted_any_more(
+    ready: Served, views: Database[Document]
+) -> None:
+    """History may arrive after what is new."""
+    at = START + timedelta(hours=1)
+    earlier = at - timedelta(weeks=1)
+    row = samples.follower("ada", BRAND, at, first_seen=at)
+    facts.write(views, row, facts.on("other", "late", BRAND, at, "ada", text="hello"))
+    settle(views)
+    (week,) = views["stage_weeks"].distinct("week")
+    before = samples.follower("ada", BRAND, at, first_seen=earlier, revision=row.revision + 1)
+    facts.write(views, facts.on("other", "first", BRAND, earlier, "ada", text="hello"), before)
+    settle(views)
+    (known,) = views["stage_weeks"].find()
+    assert known["followers"] == 1
+    assert known["week"] < week
+
+
 def test_a_survey_draws_nothing(ready: Served) -> None:
     questions = [{"id": "q", "text": "Which?", "options": [{"id": "a", "label": "A"}, {"id": "b", "label": "B"}]}]
     make(ready, kind="survey", giveaway=None, survey={"questions": questions})
