@@ -80,8 +80,11 @@ def used(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OwnBroker]:
     """A broker of its own: it is what is stopped, and the state of a group is what is tested."""
-    used = "worked" in request.fixturenames
-    like: Path = request.getfixturevalue("used") / "broker" if used else request.getfixturevalue("fresh")
+    like: Path
+    if "worked" in request.fixturenames:
+        like = request.getfixturevalue("used") / "broker"
+    else:
+        like = request.getfixturevalue("fresh")
     own = OwnBroker(tmp_path / "broker", like=like)
     try:
         yield own

@@ -219,8 +219,8 @@ def _write(database: Database[Any], wanted: Mapping[str, StageAfterDocument | No
         if counted:
             database["stage_weeks"].bulk_write(counted, ordered=False, session=session)
             # A count of nothing would be shown as a week in which nobody came.
-            ids = ["/".join(key) for key in weeks]
-            database["stage_weeks"].delete_many({"_id": {"$in": ids}, "followers": 0}, session=session)
+            of_weeks = ["/".join(key) for key in weeks]
+            database["stage_weeks"].delete_many({"_id": {"$in": of_weeks}, "followers": 0}, session=session)
 
     in_transaction(database, write)
 

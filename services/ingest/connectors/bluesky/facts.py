@@ -14,13 +14,13 @@ from services.ingest.connectors.bluesky.records import Reference, read
 from services.ingest.connectors.seen import UnsavedLedger
 
 MOST_SYNCED = 10_000
-"""People whose repositories are told anew; there are some thousands a day in the whole network."""
+"""People whose records are all sent again; there are some thousands a day in the whole network."""
 SYNCED_WITHIN = timedelta(hours=1)
 """A server tells all of a repository at once. What comes later is new, whoever filtered out what was told."""
 
 
 class Synced:
-    """Whose repositories a stream tells anew. What it tells of them then did not happen now."""
+    """The people whose records a stream sends again. What it sends of them then did not happen now."""
 
     def __init__(self) -> None:
         self._since: dict[str, tuple[datetime, str | None]] = {}
@@ -81,7 +81,7 @@ class Facts:
         return found
 
     def synced(self, did: str, at: datetime) -> None:
-        """A person's repository is told anew from now on."""
+        """From now on a person's records are all sent again."""
         self._synced.note(did, at)
 
     def told(self, fate: Fate, unsaved: UnsavedLedger) -> list[FollowerAway]:

@@ -32,6 +32,9 @@ _POSITIONS = range(2**63)
 """The positions that the ledger can store."""
 SEQUENCE = range(1, 10**15)
 """Sequence numbers of Jetstream version 2. It takes larger cursors for times in microseconds."""
+_DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]{1,256}")
+_KEY = re.compile(r"[A-Za-z0-9._:~-]{1,512}")
+"""Source: https://atproto.com/specs/did and …/record-key"""
 
 
 class FrameError(ValueError):
@@ -194,7 +197,7 @@ def from_jetstream_v2(raw: str | bytes) -> Frame:
         raise FrameError(f"a Jetstream {payload.type!r} without its time")
     position = (at - _EPOCH) // timedelta(microseconds=1)
     at = _checked(at, position)
-    # Python searches a whole range for a value that is no number, which takes for ever: so the type comes first.
+    # A range is searched item by item for a value that is not a number, so None must not get there.
     seq = payload.seq if payload.seq is not None and payload.seq in SEQUENCE else None
     if payload.type.endswith("#account") and payload.did:
         account = payload.account or _Account()
@@ -295,10 +298,6 @@ def _changes(
     known: Operation = "create" if operation == "create" else "update"
     return (Change(did, known, collection, rkey, rev, at, cid, record),)
 
-
-_DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]{1,256}")
-_KEY = re.compile(r"[A-Za-z0-9._:~-]{1,512}")
-"""Source: https://atproto.com/specs/did and …/record-key"""
 
 _FATES: dict[str | None, Absence] = {
     "deleted": "deleted",

@@ -11,7 +11,7 @@
 - A person whom the brand blocks is told of as the one who does it, as on every platform: a block concerns the follower.
 - A conversation is the pair of brand and follower, a thread the root's at-uri.
 - A delete names only the path; the rest comes from what the ledger noted when the record was first seen.
-- What only stands in a repository that is told anew (`Change.again`) was written when its author says, and not now. It
+- A record that is sent again with all of its author's (`Change.again`) was written when its author says, not now. It
   has the id that it had, so what is known of it already counts once. What is older than ids are known tells nothing.
 - A record without a time that can be read was written when the network saw it.
 """
@@ -30,7 +30,7 @@ from services.ingest.connectors.seen import Seen
 
 _KINDS: dict[str, Kind] = {LIKE: "reaction", REPOST: "share", FOLLOW: "follow", BLOCK: "block"}
 KNOWN_FOR = timedelta(days=89)
-"""How long ago something told anew may have been written: whatever it says counts once by its id for 90 days."""
+"""How long ago something that is sent again may have been written: its id is known, and counts once, for 90 days."""
 _TOGGLES = frozenset(_KINDS.values())
 _OUTREACH = _TOGGLES - {"block"}
 
