@@ -141,7 +141,12 @@ def committed(bootstrap: str, group: str, partitions: Iterable[TopicPartition]) 
 
 def consumer(bootstrap: str, group: str | None, client_id: str, **more: Any) -> Any:
     """A KafkaConsumer that sees only committed records, starts at the earliest, and commits when told to."""
-    options: dict[str, Any] = {"auto_offset_reset": "earliest", **login(), **more}
+    options: dict[str, Any] = {
+        "auto_offset_reset": "earliest",
+        "bootstrap_timeout_ms": BOOTSTRAP_MS,
+        **login(),
+        **more,
+    }
     return KafkaConsumer(
         bootstrap_servers=_servers(bootstrap),
         group_id=group,

@@ -181,7 +181,7 @@ class GroupConsumer:
         self._client_id = client_id
         self._topics = dict(topics)
         self._stop = stop
-        self._options = {"session_timeout_ms": SESSION_MS, "bootstrap_timeout_ms": kafka.BOOTSTRAP_MS, **options}
+        self._options = {"session_timeout_ms": SESSION_MS, **options}
         self._consumer: Any = None
         self._renew = threading.Event()
         self._lost: str | None = None
