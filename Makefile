@@ -1,7 +1,7 @@
 # `make` explains itself; each target's line follows its ##.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo lint test test-fast test-long test-faults test-image fuzz coverage bench pictures image sbom lock clean
+.PHONY: help setup demo lint test test-fast test-long test-faults test-cluster test-image fuzz coverage bench pictures image sbom lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.1
 	--no-header --no-emit-index-url --no-emit-find-links --quiet
 
 help: ## Say what can be done here
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Install everything into .venv, from the lock, if it has changed
 
@@ -63,10 +63,13 @@ coverage: setup ## Run the tests and say which lines they reach, in the services
 
 test-faults: setup ## Kill, stop, wipe, stall and poison real processes, in about 45 minutes
 	@# In the order of tests/faults/conftest.py, the longest files first.
-	@$(BIN)/python -m pytest -v -n 2 --dist loadfile --no-loadscope-reorder -m faults
+	@$(BIN)/python -m pytest -v -n 2 --dist loadfile --no-loadscope-reorder -m faults tests/faults tests/e2e
 
 fuzz: setup ## Look for input that breaks a reader, SECONDS=60 for each; TARGET=facebook names one
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(TARGET)
+
+test-cluster: setup ## Give the manifests to Kubernetes, built by Go, in about fifteen minutes the first time
+	@$(BIN)/python -m tests.cluster
 
 test-image: setup ## Build the image and run it, as root on Debian, in about ten minutes
 	@$(BIN)/python -m tests.image

@@ -30,6 +30,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
 Start = Callable[..., Worker]
 MINUTE = 60_000
+DUE_SECONDS = 30
+"""Long enough that all comments are counted by then."""
 
 
 def comments(many: int, at: int) -> list[Interaction]:
@@ -50,20 +52,24 @@ def test_what_fell_due_while_all_workers_were_down_fires_once_in_bounded_transac
     broker: OwnBroker, crew: Crew
 ) -> None:
     crew.until(crew.ready, "the workers are ready")
-    now = begin(broker, target_seconds=20, warn_at=(0.5,), escalate_after_seconds=(1, 2))
+    now = begin(broker, target_seconds=DUE_SECONDS, warn_at=(0.5,), escalate_after_seconds=(1, 2))
     ledger = comments(8_000, now)
     produce(broker.kafka, ledger)
     crew.until(lambda: through(broker.kafka), "all clocks run")
-    assert alerts(broker.kafka) == [], "none is over yet"
     for worker in crew.workers:
         worker.kill()
-    time.sleep(25)  # nobody is there when they fall due; there is nothing to wait for
+    # On a busy machine some may have been warned of by now, and on no machine all that follows.
+    before = {alert.id for alert in alerts(broker.kafka)}
+    # Nobody is there when they fall due, and there is nothing to wait for.
+    time.sleep(max(0.0, (now + len(ledger)) / 1000 + DUE_SECONDS + 5 - time.time()))
     for worker in crew.workers:
         worker.start()
-    until(lambda: sum(broker.ends(ALERTS).values()) >= 8_000, "the last has fired")
+    until(lambda: sum(broker.ends(ALERTS).values()) >= len(before) + 8_000, "nearly all have fired")
+    until(lambda: len(alerts(broker.kafka)) >= len(before) + 8_000, "the last has fired")
     until(lambda: through(broker.kafka), "everything is processed")
     crew.end()
-    assert Counter(alert.step for alert in alerts(broker.kafka)) == {"escalation": 8_000}, "the highest step alone"
+    after = [alert.step for alert in alerts(broker.kafka) if alert.id not in before]
+    assert Counter(after) == {"escalation": 8_000}, "the highest step alone"
     check(broker.kafka, ledger, crew.workers)
     assert max(swept(broker.kafka)) <= MOST_PARTS * MOST_REVIEWED + MOST_RECORDS
 

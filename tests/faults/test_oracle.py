@@ -13,7 +13,7 @@ from tests.faults.worker import Worker
 from tests.services.scorer.worker import produce
 from tests.waiting import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.faults]
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 Start = Callable[..., Worker]
 

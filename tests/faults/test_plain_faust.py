@@ -29,7 +29,7 @@ from tests.faults.plain import COUNTS, EVENTS, GROUP, SAID
 from tests.faults.test_changelog import CLEANER, COMPACTED_AT_ONCE
 from tests.waiting import until
 
-pytestmark = [pytest.mark.stack, pytest.mark.faults]
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 CHANGELOG = Topic(COUNTS, ("key",), (), (), fixed=1)
 

@@ -31,13 +31,13 @@ READ = {topic.name: topic for topics in SOURCES.values() for topic in topics}
 
 
 @pytest.mark.red("trusting()")
-@pytest.mark.parametrize("name", READ)
-def test_a_source_with_another_number_of_partitions_is_refused(broker: OwnBroker, worked: Worker, name: str) -> None:
+def test_sources_with_another_number_of_partitions_are_refused(broker: OwnBroker, worked: Worker) -> None:
     with broker.admin() as admin:
-        admin.create_partitions({name: NewPartitions(5)})
+        admin.create_partitions({name: NewPartitions(5) for name in READ})
     before = committed(broker.kafka)
     worked.start()
-    until(lambda: f"{name} has 5 instead of 4" in worked.said(), "it says why it waits", 60)
+    says = [f"{name} has 5 instead of 4" for name in READ]
+    until(lambda: all(each in worked.said() for each in says), "it says why it waits", 60)
     assert committed(broker.kafka) == before
 
 
@@ -53,17 +53,17 @@ def test_where_the_groups_offsets_are_gone_it_goes_on_from_its_own_rows(broker: 
 
 
 @pytest.mark.red("trusting()")
-@pytest.mark.parametrize("name", READ)
 def test_where_the_groups_offsets_are_ahead_it_refuses_and_once_they_are_back_it_goes_on(
-    broker: OwnBroker, worked: Worker, name: str
+    broker: OwnBroker, worked: Worker
 ) -> None:
-    known = committed(broker.kafka)
-    partition, at = next((number, at) for (topic, number), at in known.items() if topic == name)
     produce(broker.kafka, ledger := history(1, 400, begin(broker)))
-    broker.move(SCORER_GROUP, name, partition, at + 5)
-    says = (f"stands at {at + 5} of {name}:{partition}", f"the rows at {at}", "Set the offsets back")
-    refuses(broker, worked, *says, of=[(name, partition)])
-    broker.move(SCORER_GROUP, name, partition, at)
+    for name in READ:
+        known = committed(broker.kafka)
+        partition, at = next((number, at) for (topic, number), at in known.items() if topic == name)
+        broker.move(SCORER_GROUP, name, partition, at + 5)
+        says = (f"stands at {at + 5} of {name}:{partition}", f"the rows at {at}", "Set the offsets back")
+        refuses(broker, worked, *says, of=[(name, partition)])
+        broker.move(SCORER_GROUP, name, partition, at)
     worked.start()
     until(lambda: through(broker.kafka), "everything is processed")
     worked.end()
@@ -71,8 +71,11 @@ def test_where_the_groups_offsets_are_ahead_it_refuses_and_once_they_are_back_it
 
 
 @pytest.mark.red("trusting()")
-@pytest.mark.parametrize("again", [10, 2_000], ids=["shorter than before", "longer than before"])
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [(CONVERSATIONS.name, 2_000), (ENGAGEMENTS.name, 10), (EXCHANGES.name, 2_000)],
+    ids=["longer than before", "shorter than before", "its own"],
+)
 def test_a_source_that_was_recreated_is_refused(broker: OwnBroker, worked: Worker, name: str, again: int) -> None:
     broker.forget(SCORER_GROUP)
     topic = READ[name]
@@ -86,23 +89,24 @@ def test_a_source_that_was_recreated_is_refused(broker: OwnBroker, worked: Worke
 
 
 @pytest.mark.red("trusting()")
-@pytest.mark.parametrize("name", READ)
 def test_records_that_were_deleted_before_they_were_processed_are_missed_aloud_until_somebody_accepts_it(
-    broker: OwnBroker, worked: Worker, name: str
+    broker: OwnBroker, worked: Worker
 ) -> None:
-    topic, agent = READ[name], next(agent for agent, topics in SOURCES.items() if READ[name] in topics)
-    tell(broker, topic, 5)
-    broker.cut(topic, {number: end - 1 for number, end in broker.ends(topic).items()})
-    refuses(broker, worked, "records were deleted before they were processed", "rapport positions", of=of_agent(agent))
-    listed = rapport("positions", "list", "--kafka", broker.kafka, "--json")
-    assert listed.returncode == 1, listed.stderr
-    troubled = {each["partition"] for each in json.loads(listed.stdout) if each["trouble"] is not None}
-    assert troubled == {f"{name}:{number}" for number in range(topic.partitions)}
-    asked = rapport("positions", "accept", "--kafka", broker.kafka)
-    assert asked.returncode == 1, "nobody said yes"
-    assert f"{name}:0: up to" in asked.stdout
-    assert "were never processed and are gone" in asked.stdout
-    assert rapport("positions", "accept", "--kafka", broker.kafka, "--yes").returncode == 0
+    for name, topic in READ.items():
+        agent = next(agent for agent, topics in SOURCES.items() if topic in topics)
+        tell(broker, topic, 5)
+        broker.cut(topic, {number: end - 1 for number, end in broker.ends(topic).items()})
+        says = ("records were deleted before they were processed", "rapport positions")
+        refuses(broker, worked, *says, of=of_agent(agent))
+        listed = rapport("positions", "list", "--kafka", broker.kafka, "--json")
+        assert listed.returncode == 1, listed.stderr
+        troubled = {each["partition"] for each in json.loads(listed.stdout) if each["trouble"] is not None}
+        assert troubled == {f"{name}:{number}" for number in range(topic.partitions)}
+        asked = rapport("positions", "accept", "--kafka", broker.kafka)
+        assert asked.returncode == 1, "nobody said yes"
+        assert f"{name}:0: up to" in asked.stdout
+        assert "were never processed and are gone" in asked.stdout
+        assert rapport("positions", "accept", "--kafka", broker.kafka, "--yes").returncode == 0
     assert rapport("positions", "list", "--kafka", broker.kafka).returncode == 0
     ledger = history(2, 400, begin(broker))
     produce(broker.kafka, ledger)

@@ -213,7 +213,7 @@ def test_a_loop_that_does_not_end_by_itself_is_ended(stack: Running, monkeypatch
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("how_many", [20, pytest.param(200, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("how_many", [20, pytest.param(200, marks=pytest.mark.long)])
 def test_many_join_while_one_of_their_topics_is_being_made_and_all_become_members(
     stack: Running, how_many: int
 ) -> None:
