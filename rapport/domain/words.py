@@ -8,7 +8,7 @@ because only a dictionary could tell where their words end. Everything here take
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 
 _HIGHEST_SCANNED = 0x20000
@@ -23,35 +23,28 @@ _SPACELESS = (
 )  # fmt: skip
 
 
-def _ranges(points: Iterable[int]) -> str:
+_KINDS = {"Mn": "m", "Mc": "m", "Me": "m", "So": "s", "Lo": "l", "Lm": "l", "Nl": "l"}
+"""A letter for what is looked for below: marks, symbols, and letters that have no case."""
+_SCANNED = "".join(
+    _KINDS.get(category, ".") for category in map(unicodedata.category, map(chr, range(_HIGHEST_SCANNED)))
+)
+"""The kind of each code point. Every process makes this as it starts, so it has to be quick."""
+
+
+def _of_kind(kind: str, first: int = 0x80, last: int = _HIGHEST_SCANNED - 1) -> str:
     """The inside of a character class."""
-    found: list[list[int]] = []
-    for point in points:
-        if found and point == found[-1][1] + 1:
-            found[-1][1] = point
-        else:
-            found.append([point, point])
-    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in found)
+    runs = re.compile(f"{kind}+").finditer(_SCANNED, first, last + 1)
+    return "".join(f"\\U{run.start():08x}-\\U{run.end() - 1:08x}" for run in runs)
 
 
-_CATEGORIES = [unicodedata.category(chr(point)) for point in range(_HIGHEST_SCANNED)]
-
-
-def _of_category(*wanted: str, below: int = _HIGHEST_SCANNED) -> str:
-    return _ranges(point for point in range(0x80, below) if _CATEGORIES[point] in wanted)
-
-
-def _letters_of(first: int, last: int) -> Iterator[int]:
+def _letters_of(first: int, last: int) -> str:
     """A block without its digits: a number is one word in every script."""
-    if first >= _HIGHEST_SCANNED:
-        yield from range(first, last + 1)
-    else:
-        yield from (point for point in range(first, last + 1) if _CATEGORIES[point] in ("Lo", "Lm", "Nl"))
+    return f"\\U{first:08x}-\\U{last:08x}" if first >= _HIGHEST_SCANNED else _of_kind("l", first, last)
 
 
-_MARKS = _of_category("Mn", "Mc", "Me")
-_CHARACTERS = _ranges(point for block in _SPACELESS for point in _letters_of(*block))
-_EMOJI = _of_category("So") + "\u2194\U000e0020-\U000e007f"
+_MARKS = _of_kind("m")
+_CHARACTERS = "".join(_letters_of(*block) for block in _SPACELESS)
+_EMOJI = _of_kind("s") + "\u2194\U000e0020-\U000e007f"
 """Arrows and the tags of flags belong to emoji too."""
 _JOINER = "\u200d"
 
@@ -70,7 +63,7 @@ _PILE_OF_MARKS = re.compile(f"([{_MARKS}]{{{_MOST_MARKS}}})[{_MARKS}]+")
 _WORD = f"[^\\W_{_CHARACTERS}]+(?:[{_MARKS}]+[^\\W_{_CHARACTERS}]*)*"
 _WORDS = re.compile(_WORD)
 _PLAIN_WORDS = re.compile(r"[^\W_]+")
-_NOT_PLAIN = re.compile(f"[{_of_category('Mn', 'Mc', 'Me', below=0x10000)}{_CHARACTERS}\U00010000-\U0001efff]")
+_NOT_PLAIN = re.compile(f"[{_of_kind('m', last=0xFFFF)}{_CHARACTERS}\U00010000-\U0001efff]")
 """Looked for first: where no mark and no such character can be, simple expressions do. Coarse for rare scripts."""
 _HAS_CHARACTERS = re.compile(f"[{_CHARACTERS}]")
 _PIECES = re.compile(f"{_WORD}|[{_CHARACTERS}][{_MARKS}]*|[^\\s\\w]+|_+")
