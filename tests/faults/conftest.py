@@ -19,7 +19,10 @@ from tests.services.scorer.worker import produce
 from tests.waiting import until
 
 SESSION_SECONDS = 6
-LONGEST = ("test_sources.py", "test_replicas.py", "test_starvation.py", "test_handovers.py", "test_more_partitions.py")
+LONGEST = (
+    *("test_replicas.py", "test_handovers.py", "test_sources.py", "test_long_time.py", "test_starvation.py"),
+    *("test_bounds.py", "test_more_partitions.py", "test_long_run.py"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
