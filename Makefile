@@ -68,7 +68,7 @@ test-faults: setup ## Kill, stop, wipe, stall and poison real processes, in abou
 fuzz: setup ## Look for input that breaks a reader, SECONDS=60 for each; TARGET=facebook names one
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(TARGET)
 
-test-cluster: setup ## Give the manifests to Kubernetes, built by Go, in about fifteen minutes the first time
+test-cluster: setup ## Give the manifests to Kubernetes, built by Go, in about ten minutes the first time
 	@$(BIN)/python -m tests.cluster
 
 test-image: setup ## Build the image and run it, as root on Debian, in about ten minutes
