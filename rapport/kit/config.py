@@ -4,7 +4,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
@@ -14,6 +14,7 @@ from rapport.partitions import DEFAULT, Partitions
 
 _EXAMPLE = "rapport.conversations.v1:3:88110"
 _NUMBER = "(0|[1-9][0-9]{0,18})"
+_BLANK = re.compile(r"[\x00-\x20\x7f]")
 _PLACE = re.compile(rf"[A-Za-z0-9._-]+:{_NUMBER}:{_NUMBER}")
 """A record as `dead_letters.place_of` writes it; any other spelling would never match."""
 
@@ -82,6 +83,16 @@ def listed(value: str) -> list[str]:
     return [each.strip() for each in value.split(",") if each.strip()]
 
 
+def web_address(value: str) -> SplitResult | None:
+    """The parts of an address of the web; None where it is none, because nobody could call it."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not _BLANK.search(value)
+    except ValueError:
+        return None
+    return parts if usable else None
+
+
 class MongoSettings(ServiceSettings):
     """A service that also works with MongoDB."""
 
@@ -107,14 +118,12 @@ class TracedSettings(ServiceSettings):
     @field_validator("traces")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-        except ValueError:
-            usable = False
-        if value and not usable:
+        if not value:
+            return value
+        parts = web_address(value)
+        if parts is None:
             raise ValueError("it is not an address such as http://collector:4318")
-        if value and (parts.username is not None or parts.query or parts.fragment):
+        if parts.username is not None or parts.query or parts.fragment:
             raise ValueError(
                 "it has more than scheme, host, port and path; logins belong into OTEL_EXPORTER_OTLP_HEADERS"
             )

@@ -1,7 +1,6 @@
 """Settings of the API and of the projector."""
 
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
@@ -14,6 +13,7 @@ from rapport.kit.config import (
     SealingSettings,
     ServiceSettings,
     TracedSettings,
+    web_address,
 )
 from services.api.charges.service import Pricing
 
@@ -68,12 +68,9 @@ class ConnectingSettings(OutgoingSettings):
     def _is_an_address(cls, value: str, its: ValidationInfo) -> str:
         if not value and its.field_name == "ingest_address":
             return value
-        try:
-            parts = urlsplit(value)
-            usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-        except ValueError:
-            usable = False
-        if not usable or parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        parts = web_address(value)
+        more = parts is None or parts.path not in ("", "/") or parts.query or parts.fragment
+        if parts is None or more or parts.username is not None:
             raise ValueError("it is not an address such as https://rapport.example")
         return value.rstrip("/")
 
