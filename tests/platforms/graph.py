@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rapport.demo.vendors.serving import LocalServer
-from tests.platforms.subscribed_apps import OF_PAGES
+from tests.platforms.subscribed_apps import OF_PAGES, OTHER
 from tests.platforms.subscribed_apps import asked as asked_of_apps
 
 MOST_AT_ONCE = 100
@@ -132,6 +132,8 @@ class GraphServer(LocalServer):
         """Whether each page begins with the last item of the one before."""
         self.refuse_large = MOST_AT_ONCE
         """What asks for more items than this at once is told to ask for less."""
+        self.apps: list[dict[str, Any]] = [OTHER]
+        """Other applications that are subscribed to each page."""
         self.endless = False
         """Whether each last page names itself as the next one."""
         self.plain_next = False
@@ -275,7 +277,7 @@ class GraphServer(LocalServer):
         thing, _, edge = path.partition("/")
         method = query.pop("method")
         if path in (f"{owner.id}/subscribed_apps", "me/subscribed_apps"):
-            changed = asked_of_apps(method, owner.subscribed, query, self.APP, owner.fields, owner.granted)
+            changed = asked_of_apps(method, owner.subscribed, query, self.APP, owner.fields, owner.granted, self.apps)
             owner.subscribed = changed.fields
             return Refusal(changed.status, changed.body)
         if method != "GET":

@@ -6,7 +6,7 @@ Source: https://developers.facebook.com/docs/graph-api/reference/page/subscribed
 https://developers.facebook.com/documentation/instagram-platform/webhooks
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 OF_PAGES: Mapping[str, str] = {
@@ -27,6 +27,9 @@ OTHER: dict[str, Any] = {
 """Another application that is subscribed as well."""
 
 
+AT_ONCE = 25
+
+
 class Changed(NamedTuple):
     """An answer, and the fields after it; None where the application is not subscribed."""
 
@@ -37,12 +40,15 @@ class Changed(NamedTuple):
 
 def asked(
     method: str, fields: list[str] | None, query: Mapping[str, str], app: str, known: Mapping[str, str],
-    granted: Collection[str] | None,
+    granted: Collection[str] | None, others: Sequence[Mapping[str, Any]] = (OTHER,),
 ) -> Changed:  # fmt: skip
-    """What an application is answered. `granted`: what its token may do; None for everything."""
+    """What an application is answered. `granted`: what its token may do; None for everything. `others` come first."""
     if method == "GET":
         its = [{"id": app, "name": "Rapport", "subscribed_fields": fields}] if fields is not None else []
-        return Changed(200, {"data": [OTHER, *its]}, fields)
+        every, start = [*others, *its], int(query.get("after") or 0)
+        end = start + AT_ONCE
+        paging = {"cursors": {"after": str(end)}, **({"next": "https://…"} if end < len(every) else {})}
+        return Changed(200, {"data": every[start:end], "paging": paging}, fields)
     if method == "DELETE":
         return Changed(200, {"success": True}, None)
     wanted = [each for each in query.get("subscribed_fields", "").split(",") if each]

@@ -19,7 +19,7 @@ from services.api.accounts.schemas import LONGEST_HANDLE, AccountInput
 from services.api.connecting import pushing
 from services.api.connecting.documents import AppDocument, AttemptDocument, ChoiceDocument
 from services.api.connecting.repository import Attempts, Tokens
-from services.api.connecting.service import Connecting, app_of, app_place, place, shown, stamp
+from services.api.connecting.service import Connecting, app_of, app_place, ended, place, shown, stamp
 from services.api.connecting.tokens import token_document
 from services.api.connecting.vendors.table import VENDORS
 from services.api.connecting.vendors.vendor import App, Connected, Vendor
@@ -89,12 +89,16 @@ async def choose(
         clock.now(),
     )
     tokens = Tokens(context.database)
-    await tokens.replace(known_token)
+    await tokens.replace({**known_token, "push": pushing.BEGUN if vendor.subscribes else None})
     # Last: ingest knows the account by now, and nothing that a vendor answers can lose it.
     push = await pushing.subscribe(
         connecting.asking(vendor), vendor, app, Connected(connection, frozenset(attempt["scopes"]))
     )
     await tokens.pushed(account["_id"], push)
+    its = newest(await accounts_service.found(Accounts(context.database, tenants), brand, account["_id"]))
+    if its["disconnected_at"] is not None:
+        # Whoever did that meanwhile may have been too early for the vendor.
+        await ended(context, connecting, its, told=True)
     over = {
         "step": "connected",
         "connected": account["_id"],

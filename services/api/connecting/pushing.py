@@ -19,7 +19,6 @@ from services.api.accounts import service as accounts_service
 from services.api.accounts.documents import NewestAccount
 from services.api.accounts.repository import Accounts
 from services.api.connecting.documents import PushDocument
-from services.api.connecting.repository import Tokens
 from services.api.connecting.vendors.asking import Asking, VendorError
 from services.api.connecting.vendors.table import Table
 from services.api.connecting.vendors.vendor import App, Connected, Vendor, Visit
@@ -33,6 +32,12 @@ ALL_SECONDS = 45.0
 END_SECONDS = 20.0
 """The same for an end: whoever disconnects an account waits, and is told nothing of it."""
 WAIT = "Wait a few minutes, and connect again."
+BEGUN: PushDocument = {
+    "what": [],
+    "why": "Rapport has not heard yet what came of it",
+    "remedy": "If this still stands here in a minute, connect it again.",
+}
+"""Noted before a vendor is told: whoever disconnects the account has to know that, whatever happens in between."""
 
 
 async def subscribe(asking: Asking, vendor: Vendor, app: App, connected: Connected) -> PushDocument | None:
@@ -65,24 +70,24 @@ def sends(platform: str, push: PushDocument) -> str:
 async def unsubscribe(
     context: Context, table: Table, asking: Callable[[Vendor], Asking], vendor: Vendor, account: NewestAccount
 ) -> None:
-    """Has a vendor send no more of an account that was disconnected, if Rapport once told it to send.
+    """Has a vendor send no more of an account that was disconnected.
 
-    Not while another account needs the same. Where it fails the log says so, and ingest ignores what is sent.
+    Not while another account needs the same; and of what another one rests on, only what that one does not need. Where
+    it fails the log says so, and ingest ignores what is sent.
     """
     name = account["_id"]
     if not vendor.unsubscribes:
         return
     try:
-        known = (await Tokens(context.database).of([name])).get(name)
-        if known is None or known.get("push") is None:
-            return
         token = accounts_service.opened(context.sealer, name, account["connection"], "token")
         app, accounts = table.app(vendor), Accounts(context.database, Tenants(None))
-        if not token or app is None or await accounts.shared(name, _shares(vendor, account)):
+        if not token or app is None or await accounts.shared(name, _same(vendor, account)):
             return
+        resting = _resting(vendor, account)
+        end = vendor.lessen if resting and await accounts.shared(name, resting) else vendor.unsubscribe
         visit = Visit(asking(vendor), app, clock.now())
         async with asyncio.timeout(END_SECONDS):
-            await vendor.unsubscribe(visit, Connected({**account["connection"], "token": token}))
+            await end(visit, Connected({**account["connection"], "token": token}))
     except (VendorError, SealedError, PyMongoError, TimeoutError) as error:
         why = str(error) or type(error).__name__
         log.warning("%s still sends what happens on %s: %s", vendor.login, pseudonym(name), why)
@@ -90,13 +95,20 @@ async def unsubscribe(
         log.exception("%s still sends what happens on %s", vendor.login, pseudonym(name))
 
 
-def _shares(vendor: Vendor, account: NewestAccount) -> dict[str, dict[str, Any]]:
-    """The accounts that need the same subscription: by platform, conditions on fields of their connections.
-
-    An Instagram account that logs in with Facebook rests on its page's. Which page that is was not kept at first.
-    """
+def _same(vendor: Vendor, account: NewestAccount) -> dict[str, dict[str, Any]]:
+    """The accounts that need the same subscription: by platform, conditions on fields of their connections."""
     if vendor.login == "Facebook":
-        page = account["connection"].get("page")
-        return {"facebook": {"page": page}, "instagram": {"login": "facebook", "page": {"$in": [page, None]}}}
+        page = {"facebook": {"page": account["connection"].get("page")}}
+        return page if vendor.platform == "facebook" else page | _instagram(account)
     field, spellings = accounts_service.known_by(account)
     return {vendor.platform: {field: {"$in": spellings}}}
+
+
+def _resting(vendor: Vendor, account: NewestAccount) -> dict[str, dict[str, Any]]:
+    """The accounts that need less of the same subscription, as above."""
+    return _instagram(account) if vendor.id == "facebook" else {}
+
+
+def _instagram(account: NewestAccount) -> dict[str, dict[str, Any]]:
+    """The Instagram accounts of a page. Which page an account belongs to was not kept at first."""
+    return {"instagram": {"login": "facebook", "page": {"$in": [account["connection"].get("page"), None]}}}

@@ -177,6 +177,8 @@ class Renewing:
             now,
         )
         found["number"] = number
+        # Whichever token it has: the vendor sends what it was told to until somebody tells it otherwise.
+        found["push"] = known.get("push") if known is not None else None
         await self._tokens.adopt(found, known)
         return found
 

@@ -98,9 +98,9 @@ class Tokens:
         """At most so many that end before `until`, or have ended; the first to end first."""
         return await self._tokens.find({"ends_at": {"$lte": until}}).sort("ends_at").limit(most).to_list()
 
-    async def forget(self, account: str) -> None:
-        """Removes what is known of an account's token."""
-        await self._tokens.delete_one({"_id": account})
+    async def forget(self, token: AccountTokenDocument) -> None:
+        """Removes what is known of an account's token. Left out where the account was connected again since."""
+        await self._tokens.delete_one({"_id": token["_id"], "obtained_at": token["obtained_at"]})
 
     async def ask(self, account: str, number: int, now: datetime) -> bool:
         """Notes that a renewal begins, under a lease. False if it is under way, or the lease is not the newest."""

@@ -136,13 +136,18 @@ async def logins(context: Context, accounts: Sequence[AccountDocument | NewestAc
     }
 
 
-async def ended(context: Context, connecting: Connecting, account: NewestAccount) -> None:
-    """After an account was disconnected: its vendor is told to stop sending, and its token is forgotten."""
-    kind = VENDORS.get(vendor_of(account))
-    if kind is not None:
+async def ended(context: Context, connecting: Connecting, account: NewestAccount, *, told: bool = False) -> None:
+    """After an account was disconnected: its vendor is told to stop sending, and its token is forgotten.
+
+    The vendor only if Rapport once told it to send: that is stored with the token, or `told` says so.
+    """
+    kind, tokens = VENDORS.get(vendor_of(account)), Tokens(context.database)
+    known = (await tokens.of([account["_id"]])).get(account["_id"])
+    if kind is not None and (told or (known is not None and known.get("push") is not None)):
         vendor = connecting.table.vendor(kind.id, account["connection"].get("service", ""))
         await pushing.unsubscribe(context, connecting.table, connecting.asking, vendor, account)
-    await Tokens(context.database).forget(account["_id"])
+    if known is not None:
+        await tokens.forget(known)
 
 
 async def begin(

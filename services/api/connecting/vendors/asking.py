@@ -113,9 +113,9 @@ class Asking:
         if len(body) > LARGEST_ANSWER:
             raise VendorError(f"{self._title} answered with more than {LARGEST_ANSWER} bytes", again=True, lost=True)
         found = {} if may_be_empty and not body.strip() else _object(body)
-        if status in OK and found is not None:
+        if status in OK and found is not None and not refuses(found):
             return found
-        if status in OK:
+        if status in OK and found is None:
             raise VendorError(f"{self._title} answered with something that is not JSON", again=True, lost=True)
         if status == httpx.codes.TOO_MANY_REQUESTS:
             raise VendorError(f"{self._title} wants us to wait: its limit of requests is reached", again=True)
@@ -126,11 +126,22 @@ class Asking:
         raise VendorError(why, code, again=status >= 500, lost=status >= 500)
 
 
+def refuses(found: Mapping[str, Any]) -> bool:
+    """Whether an answer is a refusal, whatever its status: what it lacks then says nothing.
+
+    Some vendors put an `error` without words into each answer.
+    """
+    error = found.get("error")
+    said = error.get("message") if isinstance(error, Mapping) else error
+    return (isinstance(said, str) and said != "") or bool(objects(found, "errors") and not found.get("data"))
+
+
 def problem(found: Mapping[str, Any]) -> tuple[str, str]:
     """The code and the words of a vendor's refusal, as RFC 6749 writes it, as Meta does, and as others do."""
-    error = found.get("error")
+    error = found.get("error") or next(iter(objects(found, "errors")), None)
     if isinstance(error, Mapping):
-        code, said = error.get("code"), error.get("message")
+        code = error.get("code") or found.get("title")
+        said = error.get("message") or found.get("detail") or error.get("detail") or error.get("title")
         if subcode := error.get("error_subcode"):
             code = f"{code}/{subcode}"
     else:

@@ -93,6 +93,7 @@ class Instagram(_Exchanged):
     asked_again: ClassVar = {"force_reauth": "true"}
     revoked_at = "Instagram, Settings, Website permissions, Apps and websites"
     subscribes = True
+    unsubscribes = True
     meanwhile = "Until then it is asked every ten minutes, so comments come minutes late."
     subscribe_remedy = (
         "Connect again, and leave every permission switched on in Instagram's window. The account has to be a "
@@ -116,10 +117,16 @@ class Instagram(_Exchanged):
         if "instagram_business_manage_messages" in connected.scopes:
             fields.append("messages")
             what.append("messages")
-        at = self.at(f"{self.graph}/{VERSION}/{quote(connected.connection['user'], safe='')}/subscribed_apps")
         query = {"subscribed_fields": ",".join(fields)}
-        done(await visit.asking.change("POST", at, query, token=connected.token), self.login)
+        done(await visit.asking.change("POST", self._apps(connected), query, token=connected.token), self.login)
         return Pushed(tuple(what))
+
+    async def unsubscribe(self, visit: Visit, connected: Connected, /) -> None:
+        """See Vendor. Instagram takes what Meta documents for pages."""
+        done(await visit.asking.change("DELETE", self._apps(connected), token=connected.token), self.login)
+
+    def _apps(self, connected: Connected) -> str:
+        return self.at(f"{self.graph}/{VERSION}/{quote(connected.connection['user'], safe='')}/subscribed_apps")
 
 
 class Threads(_Exchanged):

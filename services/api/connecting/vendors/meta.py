@@ -13,6 +13,7 @@ Source: https://developers.facebook.com/docs/facebook-login/guides/advanced/manu
 …/docs/graph-api/webhooks/getting-started/webhooks-for-instagram
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -22,7 +23,6 @@ from authlib.oauth2.rfc6749.parameters import prepare_token_request
 from services.api.connecting.vendors.asking import VendorError, inside, objects, text
 from services.api.connecting.vendors.vendor import (
     MOST_CHOICES,
-    PAGES_OF_CHOICES,
     Choice,
     Code,
     Connected,
@@ -38,7 +38,10 @@ from services.api.connecting.vendors.vendor import (
 
 VERSION = "v25.0"
 GRAPH = f"https://graph.facebook.com/{VERSION}"
-PAGE = 100
+PAGE, MOST_PAGES = 100, 10
+"""Items at once, and pages of a list."""
+MOST_APPS = 1_000
+"""Applications that are subscribed to a page, of which one is ours."""
 PAGE_FIELDS = frozenset({"feed", "mention"})
 MESSAGE_FIELDS = frozenset({"messages", "message_echoes"})
 QUIET_FIELDS = frozenset({"name"})
@@ -89,17 +92,10 @@ class _FacebookLogin(Vendor):
 
     async def choices(self, visit: Visit, grant: Grant, /) -> list[Choice]:
         """The pages that the person manages, each with a token of its own."""
-        pages: list[dict[str, Any]] = []
-        query = {"fields": self.fields, "limit": str(PAGE)}
-        for _ in range(PAGES_OF_CHOICES):
-            found = await visit.asking.get(self.at(f"{GRAPH}/me/accounts"), query, token=grant.token)
-            pages += objects(found, "data")
-            cursor = text(inside(inside(found, "paging"), "cursors"), "after", 2_048)
-            if not cursor or not text(inside(found, "paging"), "next", 8_192) or len(pages) >= MOST_CHOICES:
-                break
-            query["after"] = cursor
+        at, query = self.at(f"{GRAPH}/me/accounts"), {"fields": self.fields}
+        pages = await self._listed(visit, at, query, grant.token, MOST_CHOICES)
         ends = await self._ends(visit, grant)
-        made = (self._choice(each, ends) for each in pages[:MOST_CHOICES])
+        made = (self._choice(each, ends) for each in pages)
         return [each for each in made if each is not None]
 
     async def _ends(self, visit: Visit, grant: Grant) -> datetime | None:
@@ -130,12 +126,35 @@ class _FacebookLogin(Vendor):
         elif there:
             done(await visit.asking.change("DELETE", self._apps(connected), token=connected.token), self.login)
 
+    async def lessen(self, visit: Visit, connected: Connected, /) -> None:
+        """See Vendor. For an Instagram account of the page any field will do."""
+        there = await self._subscribed(visit, connected)
+        kept = (there - OUR_FIELDS) | QUIET_FIELDS
+        if there and there != kept:
+            await self._replace(visit, connected, kept)
+
     async def _subscribed(self, visit: Visit, connected: Connected) -> frozenset[str]:
-        """The fields to which the application is subscribed."""
-        query = {"fields": "id,subscribed_fields"}
-        found = await visit.asking.get(self._apps(connected), query, token=connected.token)
-        its = (each for each in objects(found, "data") if text(each, "id") == visit.app.id)
-        return frozenset(name for each in its for name in scopes_in(each.get("subscribed_fields")) or ())
+        """The fields to which the application is subscribed. Many others may be, too."""
+        query, apps = {"fields": "id,subscribed_fields"}, self._apps(connected)
+        found = await self._listed(visit, apps, query, connected.token, MOST_APPS)
+        ours = (each for each in found if text(each, "id") == visit.app.id)
+        return frozenset(name for each in ours for name in scopes_in(each.get("subscribed_fields")) or ())
+
+    async def _listed(
+        self, visit: Visit, address: str, query: Mapping[str, str], token: str, most: int
+    ) -> list[dict[str, Any]]:
+        """The first `most` items of a list. Raises VendorError."""
+        items: list[dict[str, Any]] = []
+        asked = {**query, "limit": str(PAGE)}
+        for _ in range(MOST_PAGES):
+            found = await visit.asking.get(address, asked, token=token)
+            items += objects(found, "data")
+            paging = inside(found, "paging")
+            cursor = text(inside(paging, "cursors"), "after", 2_048)
+            if not cursor or cursor == asked.get("after") or not text(paging, "next", 8_192) or len(items) >= most:
+                break
+            asked["after"] = cursor
+        return items[:most]
 
     async def _replace(self, visit: Visit, connected: Connected, fields: frozenset[str]) -> None:
         query = {"subscribed_fields": ",".join(sorted(fields))}

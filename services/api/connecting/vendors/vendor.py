@@ -15,7 +15,6 @@ from services.api.connecting.vendors.asking import LONGEST_SECRET, Asking, Vendo
 
 MOST_CHOICES = 200
 """Accounts to choose from. An agency's own login may manage many pages; whoever has more gets the first ones."""
-PAGES_OF_CHOICES = 10
 _SEPARATORS = re.compile(r"[\s,]+")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 INVALID_GRANT = frozenset({"invalid_grant", "invalid_request", "190", "190/463", "190/460", "190/458"})
@@ -223,6 +222,10 @@ class Vendor:
 
     async def unsubscribe(self, visit: Visit, connected: Connected, /) -> None:
         """Has the vendor send no more of it. Raises VendorError."""
+        raise NotImplementedError
+
+    async def lessen(self, visit: Visit, connected: Connected, /) -> None:
+        """Has the vendor send no more of it than what another account needs that rests on it. Raises VendorError."""
         raise NotImplementedError
 
     async def _token(self, visit: Visit, fields: str, secrets: Sequence[str]) -> dict[str, Any]:

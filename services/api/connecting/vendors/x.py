@@ -113,17 +113,12 @@ class X(Vendor):
 
     async def subscribe(self, visit: Visit, connected: Connected, /) -> Pushed:
         """See Vendor. An event that X refuses leaves the others as they are."""
-        webhook = await self._webhook(visit)
-        user = connected.connection["user"]
+        webhook, user = await self._webhook(visit), connected.connection["user"]
         events = {**EVENTS, **(MESSAGES if "dm.read" in connected.scopes else {})}
-        there = {
-            text(each, "event_type")
-            for each in await self._subscriptions(visit, user)
-            if text(each, "webhook_id") == webhook
-        }
+        there = await self._made(visit, user, webhook)
         refused: dict[str, VendorError] = {}
         for event in events:
-            if event in there:
+            if event in there.values():
                 continue
             content = {"event_type": event, "filter": {"user_id": user}, "webhook_id": webhook}
             try:
@@ -134,6 +129,10 @@ class X(Vendor):
                 if error.again:
                     raise
                 refused[event] = error
+        if refused:
+            # Whoever pressed twice, or another process, may have subscribed it meanwhile.
+            there = await self._made(visit, user, webhook)
+            refused = {event: error for event, error in refused.items() if event not in there.values()}
         if len(refused) == len(events):
             raise next(iter(refused.values()))
         why = f"X refuses {', '.join(refused)}: {next(iter(refused.values()))}" if refused else ""
@@ -141,12 +140,24 @@ class X(Vendor):
         return Pushed(tuple(dict.fromkeys(what)), why)
 
     async def unsubscribe(self, visit: Visit, connected: Connected, /) -> None:
-        """See Vendor."""
-        webhook = await self._webhook(visit)
-        for each in await self._subscriptions(visit, connected.connection["user"]):
-            if text(each, "webhook_id") == webhook and text(each, "subscription_id"):
-                at = self.at(f"{API}/activity/subscriptions/{quote(text(each, 'subscription_id'), safe='')}")
+        """See Vendor. X charges for each that is left, so one that X does not end leaves no other."""
+        webhook, user = await self._webhook(visit), connected.connection["user"]
+        failed: VendorError | None = None
+        for its in await self._made(visit, user, webhook):
+            at = self.at(f"{API}/activity/subscriptions/{quote(its, safe='')}")
+            try:
                 await visit.asking.change("DELETE", at, token=visit.app.bearer)
+            except VendorError as error:
+                failed = error
+        # Another process may have ended them meanwhile.
+        if failed is not None and await self._made(visit, user, webhook):
+            raise failed
+
+    async def _made(self, visit: Visit, user: str, webhook: str) -> dict[str, str]:
+        """The events of which a webhook is sent an account's, by the ids of the subscriptions."""
+        found = await self._subscriptions(visit, user)
+        its = {text(each, "subscription_id"): each for each in found if text(each, "webhook_id") == webhook}
+        return {name: text(each, "event_type") for name, each in its.items() if name}
 
     async def _webhook(self, visit: Visit) -> str:
         """The id of the newest of the application's webhooks that lead to Rapport. Raises VendorError."""
@@ -180,7 +191,7 @@ class X(Vendor):
             found = await visit.asking.get(self.at(f"{API}/activity/subscriptions"), query, token=visit.app.bearer)
             its += [each for each in objects(found, "data") if text(inside(each, "filter"), "user_id") == user]
             token = text(inside(found, "meta"), "next_token", 2_048)
-            if not token:
+            if not token or token == query.get("pagination_token"):
                 break
             query["pagination_token"] = token
         return its

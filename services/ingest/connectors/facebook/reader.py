@@ -30,12 +30,12 @@ from services.ingest.connectors.facebook.normalise import (
 )
 from services.ingest.connectors.facebook.settings import FacebookSettings
 from services.ingest.errands.words import read as readable
-from services.ingest.hooks.delivery import Id, Watched
+from services.ingest.hooks.delivery import Id, UnreadableError, Watched
 from services.ingest.hooks.meta_messages import CONVERSATION_FIELDS
-from services.ingest.hooks.meta_pages import Page, Post
+from services.ingest.hooks.meta_pages import Page, Paging, Post, next_page
 from services.ingest.leases.leases import Leases
-from services.ingest.polling.api import Turns
-from services.ingest.polling.graph import ANSWERED_SECONDS, OF_THE_HOST, Graph
+from services.ingest.polling.api import AwayError, Turns
+from services.ingest.polling.graph import ANSWERED_SECONDS, OF_THE_HOST, PAGE, Graph
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.repairing import Listed, PostList, RepairingReader
@@ -44,6 +44,7 @@ PUSHED = ("feed", "mention", "messages", "message_echoes")
 """What a page has to be subscribed to; without the first nothing of it is pushed that matters most."""
 CONVERSATIONS = 25
 DEEP_PAGES = 10
+PAGES_OF_APPS = 10
 
 
 def usable(account: Account) -> bool:
@@ -77,6 +78,7 @@ class _App(Struct):
 
 class _Apps(Struct):
     data: list[_App]
+    paging: Paging | None = None
 
 
 class FacebookReader(RepairingReader):
@@ -123,10 +125,19 @@ class FacebookReader(RepairingReader):
             return None
         path = f"/{self._id}/subscribed_apps"
         app = readable(await self._graph.get("/app", {"fields": "id"}), _App)
-        found = readable(await self._graph.get(path, {"fields": "id,subscribed_fields"}), _Apps)
-        fields = [name for each in found.data if str(each.id) == str(app.id) for name in each.subscribed_fields]
-        if PUSHED[0] in fields:
-            return None
+        query = {"fields": "id,subscribed_fields", "limit": str(PAGE)}
+        for _ in range(PAGES_OF_APPS):
+            found = readable(await self._graph.get(path, query), _Apps)
+            fields = [name for each in found.data if str(each.id) == str(app.id) for name in each.subscribed_fields]
+            if PUSHED[0] in fields:
+                return None
+            try:
+                more = next_page(found.paging)
+            except UnreadableError as error:
+                raise AwayError(f"{path}: {error}") from None
+            if not more:
+                break
+            query |= more
         return (
             "Facebook pushes nothing of this page, so comments are found by asking and come minutes late: connect it"
             " again, which subscribes it; or on developers.facebook.com open Tools, Graph API Explorer, choose the app"

@@ -1,7 +1,9 @@
 """Connecting an account has its platform send what happens there, and disconnecting it ends that."""
 
+import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ from pymongo.database import Database
 from rapport.kit.mongo import Document
 from rapport.local.servers.stack import Running
 from services.api.connecting.vendors import x as of_x
+from services.api.connecting.vendors.meta import Facebook
 from services.api.settings import ApiSettings
 from services.ingest.connectors.facebook.reader import PUSHED
 from services.ingest.connectors.x.normalise import READ_EVENTS
@@ -20,8 +23,9 @@ from tests.platforms.graph import FAILED, GraphServer, refusal
 from tests.platforms.linkedin import LinkedInServer
 from tests.platforms.oauth import CLIENT, MEMBER
 from tests.platforms.subscribed_apps import OTHER
-from tests.platforms.x import BEARER, XServer
+from tests.platforms.x import BEARER, Problem, XServer
 from tests.services.api.connecting.world import World, page_fields, vendor, world
+from tests.services.api.web.portal_session import logged_in
 
 pytestmark = pytest.mark.stack
 
@@ -95,9 +99,15 @@ def test_what_another_program_asked_for_with_the_same_application_stays(facebook
     assert page_fields(facebook.server, "4001") == ["leadgen"]
 
 
+def test_an_application_is_found_among_many_that_are_subscribed_to_a_page(facebook: World) -> None:
+    graph(facebook).apps = [{**OTHER, "id": str(each)} for each in range(5_000, 5_060)]
+    test_what_another_program_asked_for_with_the_same_application_stays(facebook)
+
+
 @pytest.mark.parametrize(
     ("how", "why", "remedy"),
     [
+        (refusal(200, "(#200) No, politely", 200), "Facebook answered 200: (#200) No, politely.", "Page access"),
         (REFUSED, "Facebook answered 403: (#200) The user does not have MODERATE on the page.", "Page access"),
         (FAILED, "Facebook answered 500: Service temporarily unavailable.", "Wait a few minutes, and connect again."),
     ],
@@ -115,6 +125,12 @@ def test_an_account_that_is_not_subscribed_is_connected_all_the_same(
     assert page_fields(facebook.server, "4001") is None
     accounts = " ".join(facebook.visitor.get(f"/brands/{facebook.brand}/accounts").text.split())
     assert f"Facebook could not be made to send what happens on it: {why}" in accounts
+    # The client learns that, and not what is between the agency and the platform.
+    key = facebook.api.key([facebook.brand], "read")
+    with logged_in(facebook.api, key) as client:
+        accounts = " ".join(client.get(f"/brands/{facebook.brand}/accounts").text.split())
+    assert "Facebook could not be made to send what happens on it." in accounts
+    assert remedy not in accounts
     # The button below it leads to the same account's next try.
     assert f'name="account" value="{account}"' in page
     again, page = connect(facebook, "4001", account=account)
@@ -155,6 +171,8 @@ def test_an_instagram_account_is_subscribed_with_its_own_token(stack: Running, v
         _, page = connect(found, "17841")
         assert sorted(page_fields(server, "17841") or ()) == wanted[:3]
         assert "Instagram sends comments and mentions from now on." in page
+        disconnect(found, f"{found.brand}-instagram")
+        assert page_fields(server, "17841") is None
 
 
 def test_an_instagram_account_of_a_page_subscribes_the_page_and_nothing_that_people_write_there(
@@ -169,7 +187,7 @@ def test_an_instagram_account_of_a_page_subscribes_the_page_and_nothing_that_peo
         assert page_fields(server, "4001") is None
 
 
-def test_a_page_stays_subscribed_while_its_instagram_account_needs_it(facebook: World) -> None:
+def test_a_page_is_kept_for_its_instagram_account_and_nothing_that_people_write_there_is_sent(facebook: World) -> None:
     page, _ = connect(facebook, "4001")
     body = {
         "id": f"{facebook.brand}-instagram",
@@ -179,10 +197,67 @@ def test_a_page_stays_subscribed_while_its_instagram_account_needs_it(facebook: 
     }
     assert facebook.api.client.post(f"/v1/brands/{facebook.brand}/accounts", json=body).status_code == 201
     disconnect(facebook, page)
-    assert "feed" in (page_fields(facebook.server, "4001") or ())
+    assert page_fields(facebook.server, "4001") == ["name"]
     # It was not Rapport that subscribed the one whose token was typed in: that stays somebody else's.
     disconnect(facebook, f"{facebook.brand}-instagram")
+    assert page_fields(facebook.server, "4001") == ["name"]
+
+
+def test_who_stops_in_the_middle_has_noted_that_a_platform_was_told(
+    facebook: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe = Facebook.subscribe
+
+    async def stops(*its: Any) -> Any:
+        await subscribe(*its)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Facebook, "subscribe", stops)
+    path = facebook.granted()
+    with suppress(httpx.HTTPError):
+        facebook.choose(path, "4001")
     assert "feed" in (page_fields(facebook.server, "4001") or ())
+    accounts = " ".join(facebook.visitor.get(f"/brands/{facebook.brand}/accounts").text.split())
+    assert "Rapport has not heard yet what came of it" in accounts
+    disconnect(facebook, f"{facebook.brand}-facebook")
+    assert page_fields(facebook.server, "4001") is None
+
+
+def test_an_account_that_is_disconnected_while_a_platform_is_told_is_sent_nothing_of(
+    facebook: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe, account = Facebook.subscribe, f"{facebook.brand}-facebook"
+
+    async def meanwhile(*its: Any) -> Any:
+        await asyncio.to_thread(disconnect, facebook, account)
+        return await subscribe(*its)
+
+    monkeypatch.setattr(Facebook, "subscribe", meanwhile)
+    assert connect(facebook, "4001")[0] == account
+    assert page_fields(facebook.server, "4001") is None
+    assert facebook.views["account_tokens"].find_one({"_id": account}) is None
+
+
+def test_an_account_that_is_connected_again_while_its_end_is_told_stays_known(
+    facebook: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsubscribe = Facebook.unsubscribe
+    account, _ = connect(facebook, "4001")
+
+    def again() -> None:
+        answer = facebook.choose(facebook.granted(), "4001", account)
+        assert answer.status_code == 303, answer.text
+
+    async def meanwhile(*its: Any) -> None:
+        await unsubscribe(*its)
+        await asyncio.to_thread(again)
+
+    monkeypatch.setattr(Facebook, "unsubscribe", meanwhile)
+    answer = facebook.api.client.delete(f"/v1/brands/{facebook.brand}/accounts/{account}", timeout=30)
+    assert answer.status_code == 200, answer.text
+    found = facebook.views["account_tokens"].find_one({"_id": account})
+    assert found is not None
+    assert found["push"]["what"] == ["comments", "mentions", "messages"]
 
 
 def test_a_page_that_was_disconnected_is_not_subscribed_any_more(facebook: World) -> None:
@@ -239,11 +314,37 @@ def test_an_x_account_is_subscribed_to_each_event_once(x: World) -> None:
     _, page = connect(x, "42")
     assert sorted(its.made) == before
     assert "does not send" not in page
-    # X charges until that is ended.
+    # X charges until that is ended, each that is left: so a failure of one leaves no other.
     its.subscribed.add("43")
+    its.refuse("activity/subscriptions/", its.FAILS, times=2)
+    disconnect(x, account)
+    assert len(its.made) == 2
+    assert its.subscribed == {"43"}
+    account, _ = connect(x, "42")
     disconnect(x, account)
     assert its.made == {}
     assert its.subscribed == {"43"}
+
+
+def test_what_another_process_subscribed_meanwhile_is_not_refused(x: World) -> None:
+    its = x.server.interface
+    assert isinstance(its, XServer)
+    connect(x, "42")
+    before = sorted(its.made)
+    its.refuse("activity/subscriptions", Problem(200, {"data": [], "meta": {"result_count": 0}}))
+    _, page = connect(x, "42")
+    assert sorted(its.made) == before
+    assert "X sends replies, mentions, quotes, reposts, likes, follows and messages from now on." in page
+    assert "does not send" not in page
+
+
+def test_an_answer_of_x_that_is_an_error_is_no_list_without_subscriptions(x: World) -> None:
+    its = x.server.interface
+    assert isinstance(its, XServer)
+    its.refuse("activity", Problem(200, {"errors": [{"title": "Unavailable", "detail": "Try this later."}]}))
+    _, page = connect(x, "42")
+    assert "X does not send what happens on it: X answered 200: Try this later." in page
+    assert its.made == {}
 
 
 def test_an_event_that_x_refuses_leaves_the_others(x: World) -> None:
@@ -315,8 +416,12 @@ def test_x_is_asked_for_each_event_that_ingest_reads() -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    [{"ingest_address": "ingest.example"}, {"ingest_address": f"{INGEST}/v1"}, {"linkedin_application": "urn:li:x:1"}],
-)
+    [
+        {"ingest_address": "ingest.example"}, {"ingest_address": f"{INGEST}/v1"}, {"ingest_address": f"{INGEST}:0"},
+        {"ingest_address": "https://ingest example"}, {"portal": ""}, {"portal": "https://me@portal.example"},
+        {"linkedin_application": "urn:li:x:1"},
+    ],
+)  # fmt: skip
 def test_a_setting_that_cannot_be_right_is_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ApiSettings(**setting)
