@@ -8,7 +8,6 @@ from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 
 from rapport.contracts.cursors import Remembered
-from services.ingest import metrics
 from services.ingest.hooks.delivery import Delivery
 from services.ingest.hooks.meta_pages import Post
 from services.ingest.polling.reading import Reading
@@ -30,8 +29,6 @@ MOST_UNFINISHED = 100
 """Posts whose reading was interrupted."""
 MOST_FAILED = 50
 """Posts whose comments could not be read."""
-MOST_PROBLEMS = 100
-"""Of an account, in the log: each kind once."""
 _HIDINGS = frozenset({"hide", "unhide"})
 
 
@@ -50,7 +47,6 @@ class Looks:
         self._unfinished: dict[str, tuple[Post, datetime, set[str]]] = {}
         """Each post whose comments are being read, or were until a limit: as it was when that began, when that was, and
         the comments whose replies have been read."""
-        self._problems: set[str] = set()
         self._busy: dict[str, tuple[str, datetime]] = {}
         """The list of each post that was commented on lately, and when; the latest last."""
 
@@ -77,7 +73,7 @@ class Looks:
         `below` is the list of the post that it stands below. That a comment is hidden is told of those written since
         `hidden_since`, or `since`: an older one may have been told by another process, and hidden long after.
         """
-        self._tell_problems(found)
+        self._reading.tell_skipped(found, self._log)
         said = {
             one.id: one
             for one in found.interactions
@@ -186,16 +182,6 @@ class Looks:
         """From when on comments below a post that has changed are told."""
         _, _, owed = self._failed.get(post.id, ("", since, since))
         return max(min(since, owed) - LATE, self._reading.account.connected_at - CLOCKS)
-
-    def _tell_problems(self, found: Delivery) -> None:
-        account = self._reading.account
-        for where, why in found.problems:
-            kind = f"{where.rstrip('0123456789[]')}: {why}"
-            if kind in self._problems or len(self._problems) >= MOST_PROBLEMS:
-                continue  # it is on the same page at each look
-            self._problems.add(kind)
-            metrics.REJECTED.labels(account.platform, "change").inc()
-            self._log.error("%s %s: %s is skipped: %s", account.platform, account.id, where, why)
 
     def _count(self, post: str) -> int | None:
         found = self._reading.remembered(_thing(post))

@@ -1,6 +1,7 @@
 """One account that is read under a lease: what is remembered of it, and how what it brings gets into the log."""
 
 import logging
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -17,8 +18,9 @@ from services.ingest.polling.api import AwayError
 from services.ingest.polling.told import CLOCKS
 
 ITSELF = "itself"
-MOST_TOLD = 5
-"""Problems of an answer in the log; all are counted."""
+MOST_SKIPPED = 100
+"""Kinds of problems that are told of an account."""
+_NUMBERED = re.compile(r"\[\d+\]")
 MOST_STREAMED = 2_000
 """How many of the newest interactions of a stream are known by id, to tell what it left out."""
 
@@ -37,6 +39,7 @@ class Reading:
         self._leases = leases
         self._intake = intake
         self._streamed: dict[str, None] = {}
+        self._skipped: set[str] = set()
         self._streaming_since: datetime | None = None
         self._unread: sqlite3.Error | None = None
         before = self.state()
@@ -99,11 +102,14 @@ class Reading:
         return found if isinstance(found, AccountState) else None
 
     def tell_skipped(self, found: Delivery, log: logging.Logger) -> None:
-        """Logs what cannot be read of what came, and counts it."""
-        for where, why in found.problems[:MOST_TOLD]:
+        """Logs what cannot be read of what came, and counts it: each kind once, for it may be there at each look."""
+        for where, why in found.problems:
+            kind = f"{_NUMBERED.sub('', where)}: {why}"
+            if kind in self._skipped or len(self._skipped) >= MOST_SKIPPED:
+                continue
+            self._skipped.add(kind)
+            metrics.REJECTED.labels(self.account.platform, "change").inc()
             log.error("%s %s: %s is skipped: %s", self.account.platform, self.account.id, where, why)
-        if found.unread:
-            metrics.REJECTED.labels(self.account.platform, "change").inc(found.unread)
 
     def streaming(self, since: datetime | None) -> None:
         """Notes since when a stream brings what happens; None while none is open."""

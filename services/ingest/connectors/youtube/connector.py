@@ -304,8 +304,7 @@ class YoutubeReader:
         interactions = {one.id: one for page in pages for one in page.interactions}
         things = {}
         for page in pages:
-            for where, why in page.problems:
-                self._log.error("%s %s: %s is skipped: %s", PLATFORM, self._reading.account.id, where, why)
+            self._reading.tell_skipped(page, self._log)
             said = {one.object.id: one for one in page.interactions}
             for comment, seen in page.seen.items():
                 if seen == self._find(comment):

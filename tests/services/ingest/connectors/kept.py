@@ -30,6 +30,7 @@ class Kept(Reading):
         self.told: list[Interaction] = []
         self.cursors: dict[bytes, Cursor] = {}
         self._streaming_since = None
+        self._skipped = set()
 
     @property
     def claim(self) -> int:

@@ -1,5 +1,6 @@
 """Until when a list has been read, as it is remembered."""
 
+import logging
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, cast
@@ -8,8 +9,11 @@ import pytest
 
 from rapport.contracts.cursors import Position
 from rapport.contracts.events import Account
-from services.ingest.polling.reading import Reading
+from services.ingest import metrics
+from services.ingest.hooks.delivery import Delivery
+from services.ingest.polling.reading import MOST_SKIPPED, Reading
 from services.ingest.polling.told import CLOCKS
+from tests.services.ingest.connectors.kept import Kept
 from tests.services.ingest.leases.held import Held
 
 pytestmark = pytest.mark.anyio
@@ -41,3 +45,30 @@ async def test_a_time_that_is_still_to_come_says_nothing(
     assert reading.read_to("videos") == read_to
     assert reading.read_to("another") is None
     await leases.close()
+
+
+def test_what_cannot_be_read_is_told_and_counted_once_of_each_kind_and_not_without_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    account = Account(id="a", platform="threads", handle="a", connected_at=NOW, door_secrets=())
+    reading, log, rejected = (
+        Kept(account, lambda: NOW),
+        logging.getLogger("test"),
+        metrics.REJECTED.labels("threads", "change"),
+    )
+    before = rejected._value.get()
+    for place in (3, 4):
+        found = Delivery()
+        found.failed(f"items[{place}].replies[{place}]", ValueError("id is missing"))
+        found.failed(f"items[{place}]", ValueError("id is missing"))
+        reading.tell_skipped(found, log)
+    assert [each.getMessage() for each in caplog.records] == [
+        "threads a: items[3].replies[3] is skipped: ValueError: id is missing",
+        "threads a: items[3] is skipped: ValueError: id is missing",
+    ]
+    assert rejected._value.get() == before + 2
+    for number in range(2 * MOST_SKIPPED):
+        found = Delivery()
+        found.failed("items[0]", ValueError(f"{number} is odd"))
+        reading.tell_skipped(found, log)
+    assert rejected._value.get() == before + MOST_SKIPPED == before + len(caplog.records)
