@@ -85,12 +85,20 @@ class Checks:
         found = await look(self._counted, wanted, next(iter(self._shown), None))
         outcome = room.looked(found.asked, found.there, now)
         gone, unknown = self._hidings("hide", outcome.gone)
+        if gone:
+            await self._store(room.begins(outcome.gone))
         back, _ = self._hidings("unhide", outcome.back)
         change: Change = {**room.outlived(now), **outcome.change, **dict.fromkeys(unknown)}
         parts = room.after(change)
         if gone or back or parts:
             await self._reading.found([*gone, *back], [], self._things(parts), "", None)
         room.keep(parts)
+
+    async def _store(self, change: Change) -> None:
+        parts = self._room().after(change)
+        if parts:
+            await self._reading.found([], [], self._things(parts), "", None)
+        self._room().keep(parts)
 
     def _is_time(self, room: WaitingRoom, now: datetime, reading_seconds: float) -> bool:
         turn = timedelta(seconds=READINGS_PER_UNIT * max(1, self._cost) * reading_seconds)

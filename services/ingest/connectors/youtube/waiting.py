@@ -52,6 +52,8 @@ class Waiting(Struct, frozen=True, array_like=True):
     """Since when it is missing, if it is."""
     hidden: bool = False
     """Whether that was told."""
+    begun: bool = False
+    """Whether it was about to be told: whoever goes on after a crash cannot know whether it was."""
 
 
 Change: TypeAlias = Mapping[str, Waiting | None]
@@ -114,13 +116,13 @@ class WaitingRoom:
             self._vanished.discard(name)
             if name in there:
                 if one.missed_at is not None:
-                    change[name] = replace(one, missed_at=None, hidden=False)
-                if one.hidden:
+                    change[name] = replace(one, missed_at=None, hidden=False, begun=False)
+                if one.hidden or one.begun:
                     back.append(one)
             elif one.missed_at is None:
                 change[name] = replace(one, missed_at=now)
             elif not one.hidden and now - one.missed_at >= SECOND_AFTER:
-                change[name] = replace(one, hidden=True)
+                change[name] = replace(one, hidden=True, begun=True)
                 gone.append(one)
         return Outcome(change, gone, back)
 
@@ -167,6 +169,10 @@ class WaitingRoom:
             for part in self._parts.values()
             for one in part.values()
         )
+
+    def begins(self, gone: Iterable[Waiting]) -> Change:
+        """What has to be stored before it is told that these are hidden."""
+        return {one.id: replace(one, begun=True) for one in gone}
 
     def outlived(self, now: datetime) -> Change:
         """Those that are not looked after any more."""

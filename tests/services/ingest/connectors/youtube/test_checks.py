@@ -1,18 +1,23 @@
 """Comments that are deleted, rejected or held for review, on a YouTube on this machine."""
 
+import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from rapport.contracts.controls import FollowerAway
 from rapport.contracts.cursors import Cursor, Remembered
 from rapport.contracts.events import Account, Interaction
 from rapport.kit.broker.producer import NotAcknowledgedError
 from rapport.kit.http.outgoing import Guard, GuardedHttp
+from services.ingest import metrics
 from services.ingest.connectors.youtube import checks, waiting
 from services.ingest.connectors.youtube.connector import DAY_BEGINS_IN, YoutubeReader, refused
+from services.ingest.connectors.youtube.normalise import Page, threads
 from services.ingest.connectors.youtube.presence import MOST_REQUESTS
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling.api import Api, LimitedError, Turns
@@ -35,9 +40,14 @@ class Forgetful(Kept):
     """A Reading whose process may end after something is told and before that is remembered."""
 
     ends = False
+    _tells = False
+
+    async def _append(self, interactions: Sequence[Interaction], away: Iterable[FollowerAway]) -> None:
+        self._tells = bool(interactions)
+        await super()._append(interactions, away)
 
     async def _remember(self, cursors: Sequence[Cursor]) -> None:
-        if self.ends and cursors:
+        if self.ends and self._tells:
             raise NotAcknowledgedError
         await super()._remember(cursors)
 
@@ -353,6 +363,47 @@ async def test_what_was_told_and_not_remembered_is_told_again_with_the_same_id(s
     assert len(told) == 2
     assert told[0].id == told[1].id
     assert told[0].occurred_at == told[1].occurred_at
+
+
+async def test_what_was_told_and_not_remembered_is_shown_once_it_is_back(server: YoutubeServer) -> None:
+    world = World(server)
+    held = world.comment("held")
+    world.comment()
+    await world.read(2)
+    server.hold(held)
+    await world.read()
+    world.kept.ends = True
+    with pytest.raises(NotAcknowledgedError):
+        await world.read()
+    server.approve(held)
+    world.kept.ends = False
+    world.restart()
+    await world.read(2)
+    assert world.hidings() == [("hide", held), ("unhide", held)]
+
+
+async def test_a_thread_that_cannot_be_read_is_told_and_counted_once(
+    server: YoutubeServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(server)
+    world.comment("fine")
+    damaged = world.comment("damaged")
+
+    def damage(body: bytes, *its: Any) -> Page:
+        page = json.loads(body)
+        for each in page["items"]:
+            each["snippet"] = each["snippet"] if each["id"] != damaged else "damaged"
+        return threads(json.dumps(page).encode(), *its)
+
+    monkeypatch.setattr("services.ingest.connectors.youtube.connector.threads", damage)
+    rejected = metrics.REJECTED.labels("youtube", "change")
+    before = rejected._value.get()
+    with caplog.at_level(logging.ERROR):
+        await world.read()
+        world.comment("another, so that it stands elsewhere")
+        await world.read(3)
+    assert caplog.text.count("is skipped") == 1
+    assert rejected._value.get() == before + 1
 
 
 async def test_an_account_that_was_connected_again_goes_on(server: YoutubeServer) -> None:

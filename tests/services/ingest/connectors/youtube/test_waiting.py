@@ -100,6 +100,16 @@ def test_one_that_is_back_is_told_and_may_go_again() -> None:
     assert names(its.looked(["c1"], set(), NOW + timedelta(minutes=40))) == (["c1"], [])
 
 
+def test_one_of_which_nobody_knows_whether_it_was_told_is_told_when_it_is_back_and_else_again() -> None:
+    its = room("c1", "c2")
+    its.looked(["c1", "c2"], set(), NOW)
+    gone = its.room.looked(["c1", "c2"], set(), NOW + timedelta(minutes=10)).gone
+    its._keep(its.room.begins(gone))
+    its.restart()
+    assert names(its.looked(["c1", "c2"], {"c1"}, NOW + timedelta(minutes=20))) == (["c2"], ["c1"])
+    assert names(its.looked(["c1"], {"c1"}, NOW + timedelta(minutes=30))) == ([], []), "told once"
+
+
 def test_what_is_answered_or_old_or_has_no_name_of_youtubes_is_not_looked_after() -> None:
     its = room("c1", "c2")
     its.told(said("r1", kind="reply", parent="c1"))
