@@ -1,5 +1,6 @@
 """What a platform's delivery becomes: interactions, and what could not be read of it. Pure."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from rapport.domain.times import in_range
 
 MOST_CHANGES = 5_000
 """In one delivery. Meta, which sends the most, sends 1,000 at once."""
+LARGEST_NULLED = 2**18
+"""Bytes that are read a second time, without nulls. As a whole in memory they take some hundred times as much."""
 MOST_PROBLEMS = 100
 """How many are named; the rest is counted."""
 
@@ -100,13 +103,26 @@ def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
 
 
 def decode(body: bytes | msgspec.Raw, shape: type[T]) -> T:
-    """JSON as `shape`; where it wants a number, a string of digits will do. Raises UnreadableError."""
+    """JSON as `shape`; where it wants a number, a string of digits will do. Raises UnreadableError.
+
+    Platforms write null for what is not there, also where they did not before. If that is what cannot be read, it is
+    left out.
+    """
+    decoder: msgspec.json.Decoder[T] = _decoder(cast(Any, shape))
     try:
-        found: T = _decoder(cast(Any, shape)).decode(body)
+        return decoder.decode(body)
     except (ValueError, RecursionError) as error:
         # Also for bytes that are no text, and for a number that is a time of the year 10000.
+        if isinstance(error, msgspec.ValidationError) and b"null" in bytes(body) and len(bytes(body)) <= LARGEST_NULLED:
+            with contextlib.suppress(ValueError, RecursionError, OverflowError):
+                return decoder.decode(msgspec.json.encode(_without_nulls(msgspec.json.decode(body))))
         raise UnreadableError(str(error)) from error
-    return found
+
+
+def _without_nulls(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {name: _without_nulls(value) for name, value in found.items() if value is not None}
+    return [_without_nulls(each) for each in found] if isinstance(found, list) else found
 
 
 def id_of(found: Id | None, what: str) -> str:

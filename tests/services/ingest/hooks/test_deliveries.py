@@ -1,7 +1,9 @@
 """What becomes of platforms' deliveries: each recorded one exactly, damaged ones without harm to those beside them."""
 
 import contextlib
+import importlib
 import json
+import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,14 +11,14 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec import structs
+from msgspec import Struct, structs
 
 from rapport.contracts.events import Interaction
 from rapport.domain.exchanges.fitting import fit
 from services.api.accounts.connections import NEEDED, check
 from services.api.http.problems import ProblemError
 from services.ingest.broker import record_of
-from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError
+from services.ingest.hooks.delivery import LARGEST_NULLED, MOST_CHANGES, MOST_PROBLEMS, UnreadableError, decode
 from services.ingest.hooks.recent import Recent
 from tests.damage import changed, places
 from tests.deliveries import (
@@ -43,6 +45,60 @@ def test_a_delivery_becomes_exactly_its_interactions(one: Recorded) -> None:
     for interaction in found.interactions:
         record = record_of(fit(interaction))
         msgspec.json.decode(record.value, type=Interaction)
+
+
+def left_out(platform: str) -> set[str]:
+    """The names of fields that a platform may leave out, wherever they stand."""
+    packages = [
+        importlib.import_module(f"services.ingest.{package}") for package in (f"connectors.{platform}", "hooks")
+    ]
+    modules = [
+        importlib.import_module(f"{package.__name__}.{each.name}")
+        for package in packages
+        for each in pkgutil.iter_modules(package.__path__)
+    ]
+    shapes = {
+        each
+        for module in modules
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Struct) and each.__module__ == module.__name__
+    }
+    fields = [one for each in shapes for one in structs.fields(each)]
+    return {one.encode_name for one in fields if not one.required} - {one.encode_name for one in fields if one.required}
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in RECORDED if one.platform != "bluesky"], ids=lambda one: f"{one.platform}/{one.name}"
+)
+def test_null_says_as_little_as_what_is_left_out(one: Recorded) -> None:
+    nothing = dict.fromkeys(left_out(one.platform))
+    assert len(nothing) > 10
+
+    def more(found: Any) -> Any:
+        if isinstance(found, dict):
+            return {**nothing, **{name: more(value) for name, value in found.items()}}
+        return [more(each) for each in found] if isinstance(found, list) else found
+
+    try:
+        body = json.dumps(more(json.loads(one.body))).encode()
+    except ValueError:
+        pytest.skip("it is not JSON")
+    assert said(one.read(body)) == one.expected
+
+
+def test_what_lacks_what_it_needs_is_not_read_for_all_its_nulls() -> None:
+    class Shape(Struct):
+        id: int
+        names: list[str] = []
+
+    assert decode(b'{"id": 7340036588412349765, "names": null}', Shape) == Shape(7340036588412349765)
+    assert decode(b'{"id": 1, "names": []}', Shape) == Shape(1)
+    for body in (
+        b'{"id": null, "names": null}', b'{"id": 1, "names": [null]}', b'{"id": 1, "names": "null"}', b"null", b"[null",
+        b'{"id": 1, "names": null, "more": "' + b"x" * LARGEST_NULLED + b'"}',
+    ):  # fmt: skip
+        with pytest.raises(UnreadableError):
+            decode(body, Shape)
 
 
 def test_each_platform_that_pushes_or_streams_has_deliveries() -> None:

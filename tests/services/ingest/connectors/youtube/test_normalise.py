@@ -242,6 +242,17 @@ def test_what_is_damaged_is_named_and_the_others_are_read() -> None:
     assert page.unread == 7
 
 
+def test_null_says_as_little_as_what_is_left_out() -> None:
+    page = json.loads(body("threads"))
+    expected = threads(json.dumps(page).encode(), watched(), never, NOW).interactions
+    for each in page["items"]:
+        each["snippet"].pop("totalReplyCount", None)
+        each.setdefault("replies", {"comments": None})
+        each["snippet"]["totalReplyCount"] = None
+    found = threads(json.dumps({**page, "nextPageToken": None}).encode(), watched(), never, NOW)
+    assert (found.interactions, found.unread, found.next) == (expected, 0, None)
+
+
 def test_the_text_as_it_is_shown_stands_in_for_the_original() -> None:
     assert Poller().threads("html").interactions[0].text == "Ada &amp; Ben"
 
