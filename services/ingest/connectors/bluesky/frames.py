@@ -32,9 +32,14 @@ _POSITIONS = range(2**63)
 """The positions that the ledger can store."""
 SEQUENCE = range(1, 10**15)
 """Sequence numbers of Jetstream version 2. It takes larger cursors for times in microseconds."""
-_DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]{1,256}")
+DID = re.compile(r"did:[a-z]{1,32}:[A-Za-z0-9._:%-]{0,255}[A-Za-z0-9._-]")
+"""Shorter than DIDs may be, by their specification: those that there are have 32 characters, or are domain names."""
 _KEY = re.compile(r"[A-Za-z0-9._:~-]{1,512}")
-"""Source: https://atproto.com/specs/did and …/record-key"""
+AT_URI = re.compile(rf"at://({DID.pattern})/([A-Za-z0-9.-]{{1,317}})/({_KEY.pattern})")
+"""A record's address: whose it is, its collection, its key.
+
+Source: https://atproto.com/specs/did, …/nsid, …/record-key and …/at-uri-scheme
+"""
 
 
 class FrameError(ValueError):
@@ -289,7 +294,7 @@ def _changes(
     """
     if collection not in COLLECTIONS or operation not in _OPERATIONS:
         return ()
-    if _DID.fullmatch(did) is None or _KEY.fullmatch(rkey) is None:
+    if DID.fullmatch(did) is None or _KEY.fullmatch(rkey) is None:
         raise FrameError(f"no record has the address {did:.100}, {collection}, {rkey:.100}")
     if operation == "delete":
         return (Change(did, "delete", collection, rkey, rev, at),)

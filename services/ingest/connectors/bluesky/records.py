@@ -1,6 +1,5 @@
 """Bluesky's records, parsed: who wrote one, whom and what it refers to, what it shows. Pure."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -9,7 +8,7 @@ from msgspec import Meta, Struct
 
 from rapport.contracts.events import Medium
 from rapport.domain.times import in_range
-from services.ingest.connectors.bluesky.frames import BLOCK, FOLLOW, POST, THREADGATE, Change
+from services.ingest.connectors.bluesky.frames import AT_URI, BLOCK, FOLLOW, POST, THREADGATE, Change
 
 MENTION = "app.bsky.richtext.facet#mention"
 LINK = "app.bsky.richtext.facet#link"
@@ -19,7 +18,6 @@ _MEDIA: dict[str, Medium] = {
     "app.bsky.embed.video": "video",
     "app.bsky.embed.external": "link",
 }
-_AT_URI = re.compile(r"at://(did:[a-z]+:[A-Za-z0-9._:%-]+)/([A-Za-z0-9.-]+)/([A-Za-z0-9._:~-]+)")
 
 
 class Reference(Struct, frozen=True):
@@ -31,7 +29,7 @@ class Reference(Struct, frozen=True):
     @classmethod
     def to(cls, uri: str) -> Self:
         """The record at an at-uri."""
-        match = _AT_URI.fullmatch(uri)
+        match = AT_URI.fullmatch(uri)
         return cls(uri, match[1] if match else None)
 
     @classmethod
@@ -42,7 +40,7 @@ class Reference(Struct, frozen=True):
     @property
     def url(self) -> str | None:
         """Where people see it: a post's page. Other records have none."""
-        match = _AT_URI.fullmatch(self.uri)
+        match = AT_URI.fullmatch(self.uri)
         return f"https://bsky.app/profile/{match[1]}/post/{match[3]}" if match and match[2] == POST else None
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from rapport.kit.http.addresses import Address
 from rapport.kit.http.outgoing import Guard, GuardedHttp, NoPublicAddressError, RefusedAddressError
+from services.ingest.connectors.bluesky.frames import DID
 
 DNS_SECONDS = 2.0
 HTTP_SECONDS = 3.0
@@ -26,7 +27,6 @@ LONGEST_HANDLE = 253
 LOCAL_ONLY = ".test"
 """Never in DNS (RFC 6761). The specification of handles reserves it for development."""
 _HANDLE = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
-_DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]{1,512}")
 _FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, RefusedAddressError, NoPublicAddressError)
 
 
@@ -96,16 +96,17 @@ class DomainResolver:
         texts = [b"".join(record.strings).decode("ascii", "replace") for record in answer]
         found = [text.removeprefix("did=") for text in texts if text.startswith("did=")]
         # By the specification, more than one counts as none.
-        return found[0] if len(found) == 1 and _DID.fullmatch(found[0]) else None
+        return found[0] if len(found) == 1 and DID.fullmatch(found[0]) else None
 
     async def _on_the_web(self, handle: str) -> str | None:
         said = (await self._got(f"https://{handle}/.well-known/atproto-did")).decode("ascii", "replace").strip()
-        return said if _DID.fullmatch(said) else None
+        return said if DID.fullmatch(said) else None
 
     async def _by_server(self, handle: str, server: str) -> str | None:
         answer = await self._got(f"{server.rstrip('/')}/xrpc/com.atproto.identity.resolveHandle?handle={handle}")
         with contextlib.suppress(msgspec.DecodeError):
-            return msgspec.json.decode(answer, type=_Resolved).did
+            said = msgspec.json.decode(answer, type=_Resolved).did
+            return said if DID.fullmatch(said) else None
         return None
 
     async def _got(self, url: str) -> bytes:

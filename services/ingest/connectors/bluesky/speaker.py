@@ -27,21 +27,20 @@ from rapport.domain.errands import HIDINGS
 from rapport.domain.times import ms
 from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.bluesky import PLATFORM
-from services.ingest.connectors.bluesky.frames import LIKE, POST, THREADGATE
+from services.ingest.connectors.bluesky.frames import AT_URI, LIKE, POST, THREADGATE
 from services.ingest.connectors.bluesky.gates import GateError, changed
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.connector import Shared
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
 from services.ingest.errands.words import GONE, read, refusal
 from services.ingest.hooks.delivery import UnreadableError, decode
-from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, RefusedError, Turns
+from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
 
 ANSWERED_SECONDS = 20.0
 BUDGET, BUDGET_SECONDS = 100, 300.0
 TRIES = 5
 """At a gate that others change at the same time."""
 _TID = "234567abcdefghijklmnopqrstuvwxyz"
-_URI = re.compile(r"at://(did:[a-z]+:[A-Za-z0-9._:%-]{1,256})/([a-zA-Z0-9.-]{1,256})/([A-Za-z0-9._:~-]{1,512})")
 _LINK = re.compile(r"https?://[^\s<>\"']{1,1000}[^\s<>\"'.,;:!?)]")
 _CID = re.compile(r"[A-Za-z0-9]{8,128}")
 _EXPIRED = frozenset({"ExpiredToken", "InvalidToken"})
@@ -151,7 +150,7 @@ class BlueskySpeaker:
 
     async def do(self, errand: Errand) -> Done:
         """See Speaker."""
-        found = _URI.fullmatch(errand.thing)
+        found = AT_URI.fullmatch(errand.thing)
         if found is None:
             raise RefusedError(GONE)
         made_at = errand.at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{errand.at.microsecond // 1000:03}Z"
@@ -183,7 +182,7 @@ class BlueskySpeaker:
 
     async def _hide(self, errand: Errand, made_at: str) -> None:
         """Whoever wrote the comment is not asked: in whose thread it stands was known when it came in."""
-        root = _URI.fullmatch(errand.thread or "")
+        root = AT_URI.fullmatch(errand.thread or "")
         if root is None or root[1] != self._did or root[2] != POST:
             raise RefusedError(OTHERS)
         for _ in range(TRIES):
@@ -246,6 +245,9 @@ class BlueskySpeaker:
             found = await self._get_record(self._api(server, {}), did, collection, key)
         except (AttentionError, _ExpiredError):
             raise AttentionError(f"{_THEIRS} does not show it to everybody") from None
+        except LimitedError:
+            # How long it wants us to wait is up to it, and no limit of the account's.
+            raise AttentionError(f"{_THEIRS} limits who may ask") from None
         except AwayError as error:
             raise AttentionError(f"{_THEIRS} does not answer as it should: {error}") from None
         if not _CID.fullmatch(found.cid):

@@ -17,7 +17,7 @@ from websockets.exceptions import WebSocketException
 from rapport.contracts.events import Account, Interaction
 from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.facts import Synced
-from services.ingest.connectors.bluesky.frames import Change, FrameError, StreamError
+from services.ingest.connectors.bluesky.frames import DID, Change, FrameError, StreamError
 from services.ingest.connectors.bluesky.normalise import Watched, deleted, written
 from services.ingest.connectors.bluesky.records import read
 from services.ingest.connectors.bluesky.source import Source, UnusableConnectionError, source_of
@@ -36,9 +36,8 @@ EXCERPT = 140
 
 log = logging.getLogger("rapport.watch")
 
-# https://atproto.com/specs/handle and https://atproto.com/specs/did
+# https://atproto.com/specs/handle
 _HANDLE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:%-]*[A-Za-z0-9._-]")
 LONGEST_HANDLE = 253
 _STYLES = {"comment": "bold cyan", "mention": "bold magenta", "reply": "bold green", "post": "bold green"}
 
@@ -94,7 +93,7 @@ async def _watch(
 
 async def resolve(client: httpx.AsyncClient, handle: str) -> str:
     """The DID of a handle; a DID is returned as it is. Raises WatchError."""
-    if _DID.fullmatch(handle):
+    if DID.fullmatch(handle):
         return handle
     if not _HANDLE.fullmatch(handle) or len(handle) > LONGEST_HANDLE:
         raise WatchError(f"{handle!r:.100} is not a Bluesky handle; one is written like name.bsky.social")

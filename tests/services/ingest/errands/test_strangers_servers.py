@@ -136,10 +136,11 @@ async def test_a_comment_that_is_told_otherwise_is_not_answered(
         JSONResponse({"error": "AuthFactorTokenRequired"}, 403),
         JSONResponse({"error": "ExpiredToken"}, 400),
         JSONResponse({"error": "InternalServerError"}, 500),
+        JSONResponse({"error": "RateLimitExceeded"}, 429, {"Retry-After": "3600"}),
         Response(b"<html>", 200),
         Response(b"", 302, {"Location": "http://127.0.0.1/inside"}),
     ],
-    ids=["wants a login", "wants a code", "session", "fails", "no JSON", "leads elsewhere"],
+    ids=["wants a login", "wants a code", "session", "fails", "limits", "no JSON", "leads elsewhere"],
 )
 async def test_what_is_wrong_with_their_server_is_said_of_their_server(
     tmp_path: Path, servers: Servers, said: Response

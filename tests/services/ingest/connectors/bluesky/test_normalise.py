@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rapport.contracts.events import Account, Interaction, Parent
-from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, REPOST, Change
+from services.ingest.connectors import bluesky
+from services.ingest.connectors.bluesky.frames import DID, FOLLOW, LIKE, POST, REPOST, Change
 from services.ingest.connectors.bluesky.normalise import Watched, deleted, written
-from services.ingest.connectors.bluesky.records import read
+from services.ingest.connectors.bluesky.records import Reference, read
 from services.ingest.connectors.seen import Seen
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -240,3 +242,30 @@ def test_what_was_written_before_the_account_was_connected_has_its_authors_time(
     found = Story().tell(said)
     assert found is not None
     assert (found.occurred_at, found.occurred_at_source) == (claimed, "author")
+
+
+@pytest.mark.parametrize(
+    ("did", "is_one"),
+    [
+        (ACME, True),
+        (f"did:plc:{'a' * 256}", True),
+        (f"did:plc:{'a' * 257}", False),
+        (f"did:{'a' * 33}:acme", False),
+        ("did:web:acme.example", True),
+        ("did:web:localhost%3A2583", True),
+        ("did:plc:", False),
+        ("did:plc:acme:", False),
+        ("did:plc:acme%", False),
+        ("did:plc:acme/..", False),
+        ("did:plc:ac me", False),
+        ("did:plc:acme\n", False),
+    ],
+)
+def test_what_a_did_is_does_not_depend_on_where_it_stands(did: str, is_one: bool) -> None:
+    assert (DID.fullmatch(did) is not None) is is_one
+    assert Reference.to(f"at://{did}/{POST}/3k").author == (did if is_one else None)
+
+
+def test_what_a_did_is_stands_in_one_place() -> None:
+    sources = [file.read_text() for file in sorted(Path(bluesky.__path__[0]).glob("*.py"))]
+    assert sum(source.count("did:[") for source in sources) == 1
