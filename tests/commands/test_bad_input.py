@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
@@ -171,6 +172,37 @@ def test_a_kafka_that_is_not_running(name: str) -> None:
     assert ended.returncode == 1
     progress = 1 if name.startswith("positions") else 0
     assert ended.stderr.splitlines()[progress:] == ["rapport: Kafka at 127.0.0.1:1 does not answer"]
+
+
+@pytest.mark.parametrize("name", [*OF_KAFKA, "doctor", "verify", "backup", "restore", "rebuild", *OF_THE_API])
+def test_a_folder_on_the_command_line_goes_before_the_environment(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in (
+        ("RAPPORT_KAFKA", "127.0.0.1:1"), ("RAPPORT_MONGODB", "mongodb://127.0.0.1:1/"),
+        ("RAPPORT_API_URL", "http://127.0.0.1:1"), ("RAPPORT_KEY", "rp_x_abcd_" + "0" * 32),
+    ):  # fmt: skip
+        monkeypatch.setenv(variable, value)
+    said = one_sentence(run(*name.split(), *ARGUMENTS[name], "--data", str(tmp_path / "missing")))
+    assert str(tmp_path / "missing") in said
+
+
+@pytest.mark.parametrize("name", OF_KAFKA)
+def test_servers_of_the_environment_go_before_the_usual_folder_and_those_on_the_command_line_before_all(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAPPORT_KAFKA", "127.0.0.1:1")
+    asked: list[str] = []
+
+    def noted(servers: str) -> None:
+        asked.append(servers)
+        raise typer.Exit(1)
+
+    for module in ("dlt", "positions", "partitions"):
+        monkeypatch.setattr(f"rapport.commands.log.{module}.kafka_errors", noted)
+    for words in ((), ("--kafka", "127.0.0.1:2"), ("--kafka", "127.0.0.1:2", "--data", str(tmp_path))):
+        run(*name.split(), *ARGUMENTS[name], *words)
+    assert asked == ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:2"]
 
 
 @pytest.mark.parametrize("name", OF_THE_API)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,7 +25,7 @@ Where = Annotated[str, typer.Argument(help="A letter: <topic>:<partition>:<offse
 @app.command("list")
 def list_(
     kafka: Kafka = None,
-    data: Place = Path("data"),
+    data: Place = None,
     most: Annotated[int, typer.Option("--most", min=1, max=MOST, help="How many of the latest.")] = 100,
     as_json: Json = False,
 ) -> None:
@@ -49,7 +48,7 @@ def list_(
 
 
 @app.command()
-def show(letter: Where, kafka: Kafka = None, data: Place = Path("data"), as_json: Json = False) -> None:
+def show(letter: Where, kafka: Kafka = None, data: Place = None, as_json: Json = False) -> None:
     """Show one dead letter: the reason, and the record with its key, headers and value."""
     (found,) = _letters([letter], kafka_servers(kafka, data))
     headers = [(_printable(name), _text(value)) for name, value in found.headers]
@@ -74,7 +73,7 @@ def show(letter: Where, kafka: Kafka = None, data: Place = Path("data"), as_json
 def replay(
     letters: Annotated[list[str], typer.Argument(metavar="LETTER...", help="As `rapport dlt list` shows them.")],
     kafka: Kafka = None,
-    data: Place = Path("data"),
+    data: Place = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:

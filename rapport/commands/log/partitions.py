@@ -1,7 +1,6 @@
 """`rapport partitions`: more partitions for an installation whose processes are stopped."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,7 @@ from rapport.commands.options import Json, fail, print_json
 def partitions(
     now: Annotated[int, typer.Argument(metavar="N", help="How many there are to be: a multiple of today's number.")],
     kafka: Kafka = None,
-    data: Place = Path("data"),
+    data: Place = None,
     leave: Annotated[
         bool, typer.Option("--leave", help="Go on although something was written after it had begun.")
     ] = False,

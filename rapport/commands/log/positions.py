@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Where the scorer is in the log, an
 
 
 @app.command("list")
-def list_(kafka: Kafka = None, data: Place = Path("data"), as_json: Json = False) -> None:
+def list_(kafka: Kafka = None, data: Place = None, as_json: Json = False) -> None:
     """Compare the scorer's rows, its group and the log, partition by partition. Changes nothing.
 
     Exits with code 1 if the scorer would refuse to go on.
@@ -38,7 +37,7 @@ def list_(kafka: Kafka = None, data: Place = Path("data"), as_json: Json = False
 @app.command()
 def accept(
     kafka: Kafka = None,
-    data: Place = Path("data"),
+    data: Place = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:

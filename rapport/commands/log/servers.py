@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 Kafka = Annotated[
     str | None,
-    typer.Option(envvar="RAPPORT_KAFKA", help="Bootstrap servers, separated by commas. Default: those of --data."),
+    typer.Option(
+        help="Bootstrap servers, separated by commas. Default: those of --data, else RAPPORT_KAFKA, else those of the "
+        "folder `data`."
+    ),
 ]
-Place = Annotated[Path, typer.Option("--data", help="The folder of an installation that runs here.")]
+Place = Annotated[Path | None, typer.Option("--data", help="The folder of an installation that runs here.")]
 Installed = Annotated[
     Path | None,
     typer.Option(
@@ -30,12 +33,10 @@ Installed = Annotated[
 ]
 
 
-def kafka_servers(kafka: str | None, data: Path) -> str:
-    """The bootstrap servers that were named, else those of an installation that runs here."""
-    if kafka is not None:
-        return kafka
-    running = _stack(data, "no Kafka runs", "set RAPPORT_KAFKA")
-    return running.kafka
+def kafka_servers(kafka: str | None, data: Path | None) -> str:
+    """The bootstrap servers that were named: on the command line, by the folder there, or in the environment."""
+    named = kafka or (os.environ.get("RAPPORT_KAFKA") if data is None else None)
+    return named or _stack(data or Path("data"), "no Kafka runs", "set RAPPORT_KAFKA").kafka
 
 
 def installed(data: Path | None, code: int = 1) -> "RunningInstallation | None":
@@ -102,5 +103,14 @@ def kafka_errors(servers: str) -> Iterator[None]:
         kafka.errors.KafkaTimeoutError,
     ):
         fail(f"Kafka at {servers} does not answer")
+    except (
+        aiokafka.errors.CoordinatorNotAvailableError,
+        aiokafka.errors.GroupCoordinatorNotAvailableError,
+        kafka.errors.CoordinatorNotAvailableError,
+    ):
+        fail(
+            f"Kafka at {servers} keeps no positions of groups yet: no scorer has run there, or the topic "
+            "__consumer_offsets has too few brokers. Start the scorer, or see to the brokers, and try again"
+        )
     except (aiokafka.errors.KafkaError, kafka.errors.KafkaError, OSError) as error:
         fail(f"Kafka at {servers} does not answer properly: {type(error).__name__}: {error}")
