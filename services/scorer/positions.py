@@ -1,14 +1,17 @@
 """How the scorer's rows and the log fit together, and how to go on where they do not, at a stated price."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CoordinatorNotAvailableError, GroupCoordinatorNotAvailableError
 
-from rapport.contracts.topics import CONVERSATIONS
+from rapport.contracts.topics import CONVERSATIONS, SCORER_GROUP
 from rapport.kit.broker.kafka_login import login
 from services.scorer.agents import agents
 from services.scorer.fenced.agent import Agent
@@ -16,6 +19,7 @@ from services.scorer.fenced.position import Standing, Trouble, standings
 from services.scorer.fenced.producer import Producer
 from services.scorer.fenced.state import POSITION, Position
 
+GROUPS_SECONDS = 10.0
 _LAST = 2_000
 """Records at the end of a changelog among which its position is looked for first: every transaction writes it."""
 
@@ -66,12 +70,32 @@ def _agents(bootstrap: str) -> list[Agent]:
 
 
 async def _look(bootstrap: str, heard: Callable[[], object]) -> list[Found]:
+    await _wait_for_groups(bootstrap)
     found = []
     for agent in _agents(bootstrap):
         for partition in range(CONVERSATIONS.partitions):
             found += [Found(agent.name, each) for each in await standings_of(agent, partition)]
             heard()
     return found
+
+
+async def _wait_for_groups(bootstrap: str) -> None:
+    """Returns once Kafka has a place for positions of groups: it makes one when somebody first asks for it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **login())
+    until = time.monotonic() + GROUPS_SECONDS
+    try:
+        await admin.start()
+        while True:
+            try:
+                await admin.list_consumer_group_offsets(SCORER_GROUP, partitions=[])
+            except (CoordinatorNotAvailableError, GroupCoordinatorNotAvailableError):
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.5)
+            else:
+                return
+    finally:
+        await admin.close()
 
 
 async def standings_of(agent: Agent, partition: int) -> list[Standing]:
