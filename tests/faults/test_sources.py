@@ -84,7 +84,7 @@ def test_a_source_that_was_recreated_is_refused(broker: OwnBroker, worked: Worke
     for number in range(again):
         producer.send(name, b"{}", key=b"key", partition=number % topic.partitions, headers=[("ce_type", b"other")])
     producer.close()
-    says = ("the topic was recreated", "Start over with a new application id, or restore the topic")
+    says = ("the topic was recreated", "Restore it, or go on with what it holds now; `rapport positions accept`")
     refuses(broker, worked, *says, of=[(name, number) for number in range(topic.partitions)])
 
 

@@ -60,10 +60,7 @@ class Standing(NamedTuple):
             if self.reached is not None and self.end < self.reached
             else f"{name} has another record than the last one that was processed, before {self.rows}"
         )
-        return (
-            f"{seen}: the topic was recreated. Start over with a new application id, or restore the topic. Or go on "
-            f"with what it holds now; {ACCEPT}"
-        )
+        return f"{seen}: the topic was recreated. Restore it, or go on with what it holds now; {ACCEPT}"
 
 
 async def check_position(found: Position | None, bootstrap: str, group: str, sources: list[TopicPartition]) -> Position:
