@@ -135,6 +135,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await vendors.close()
             await asyncio.to_thread(broker.close)
             await asyncio.to_thread(internal.shutdown)
             internal.server_close()

@@ -118,6 +118,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
             await leases.leave()
             await desk.close()
             await platforms.close()
+            await shared.close()
             await leases.close()
             await asyncio.to_thread(directory.stop)
             await asyncio.to_thread(heart.close)

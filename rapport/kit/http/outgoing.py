@@ -151,7 +151,9 @@ def _is_inside(host: str) -> bool:
 
 
 class GuardedHttp:
-    """HTTP to addresses that somebody else chose. Use as an async context manager; safe for many calls at once."""
+    """HTTP to addresses that somebody else chose. Use as an async context manager, or close it; safe for many calls at
+    once.
+    """
 
     def __init__(self, guard: Guard, *, timeout: float, tls: ssl.SSLContext | None = None) -> None:
         """`timeout` in seconds is for a whole call. `tls` trusts other authorities than the system does."""
@@ -174,6 +176,10 @@ class GuardedHttp:
         self, type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.__aexit__(type, error, trace)
+
+    async def close(self) -> None:
+        """Ends its connections."""
+        await self._http.aclose()
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None, *, largest: int = 0

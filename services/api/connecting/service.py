@@ -50,6 +50,10 @@ class Connecting:
         self._guard = Guard(allow_private=settings.allow_private)
         self._http = GuardedHttp(self._guard, timeout=CALL_SECONDS)
 
+    async def close(self) -> None:
+        """Ends all connections to vendors."""
+        await self._http.close()
+
     def redirect(self, vendor: str) -> str:
         """Where a vendor sends people back to. One for each, so that no vendor's code can be taken for another's."""
         return f"{self.portal}/connect/{vendor}"

@@ -10,15 +10,16 @@ A platform is one package beside this module:
 `Reader` of its own: leases, positions, limits and states are the same for all. `Intake` puts interactions into the log.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import Guard
+from rapport.kit.http.outgoing import Guard, GuardedHttp
 from services.ingest.broker import Broker
 
 Accounts: TypeAlias = Mapping[str, tuple[str, Account]]
@@ -53,3 +54,14 @@ class Shared:
     log: logging.Logger
     guard: Guard
     """Decides which addresses of connections may be called."""
+    calling: list[GuardedHttp] = field(default_factory=list)
+    """What `http` made."""
+
+    def http(self, timeout: float) -> GuardedHttp:
+        """HTTP for a connector, until `close`. `timeout` is in seconds."""
+        self.calling.append(GuardedHttp(self.guard, timeout=timeout))
+        return self.calling[-1]
+
+    async def close(self) -> None:
+        """Ends all connections, once nobody reads or speaks any more."""
+        await asyncio.gather(*(each.close() for each in self.calling))

@@ -88,7 +88,7 @@ def part(errand: Errand) -> str:
 
 def speakers(make: Callable[[Account, GuardedHttp, Turns], Speaker], shared: Shared) -> MakeSpeaker:
     """What speaks for those accounts of a platform that have a token."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns()
     return lambda account: make(account, http, turns) if account.connection.get("token") else None
 

@@ -6,6 +6,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
 
 from rapport.kit.http.serving import Limits, Server
 from tests.waiting import until
@@ -31,6 +35,19 @@ def running(server: Server) -> Iterator[Server]:
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+def clients(monkeypatch: pytest.MonkeyPatch) -> list[httpx.AsyncClient]:
+    """The clients that are made from now on."""
+    made: list[httpx.AsyncClient] = []
+    begin = httpx.AsyncClient.__init__
+
+    def noted(self: httpx.AsyncClient, *its: Any, **more: Any) -> None:
+        begin(self, *its, **more)
+        made.append(self)
+
+    monkeypatch.setattr(httpx.AsyncClient, "__init__", noted)
+    return made
 
 
 def connected(server: Server) -> socket.socket:

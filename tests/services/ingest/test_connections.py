@@ -1,5 +1,6 @@
 """What one connection to the door may cost, and who is at its other end. The door runs without Kafka here."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -11,9 +12,19 @@ import pytest
 
 from rapport.kit.http.serving import Limits, Server
 from services.ingest import app
+from services.ingest.connectors.platforms import CAPABILITIES
 from services.ingest.door import Door
 from services.ingest.settings import IngestSettings
-from tests.kit.http.connections import GET, SHORT, connected, everything, is_refused, running, status_of
+from tests.kit.http.connections import (
+    GET,
+    SHORT,
+    clients,
+    connected,
+    everything,
+    is_refused,
+    running,
+    status_of,
+)
 
 POST = b"POST /v1/interactions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
 HEALTHZ = GET.replace(b"/ ", b"/healthz ", 1)
@@ -43,6 +54,20 @@ def test_the_door_ends_a_request_that_is_too_large_or_too_slow(tmp_path: Path) -
         slower.sendall(POST + b"{")
         for connection, status in ((large, 431), (slow, 408), (slower, 408)):
             is_refused(everything(connection), status)
+
+
+def test_connections_to_platforms_end_with_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = clients(monkeypatch)
+    settings = IngestSettings(data=tmp_path, port=0, internal_port=0, kafka="127.0.0.1:1")
+
+    async def lives() -> None:
+        ingest = app.build(settings, logging.getLogger("test"))
+        async with ingest.router.lifespan_context(ingest):
+            pass
+
+    asyncio.run(lives())
+    assert len(made) > len(CAPABILITIES)
+    assert [each for each in made if not each.is_closed] == []
 
 
 def test_after_an_error_that_nobody_foresaw_the_next_request_on_the_connection_works(

@@ -86,7 +86,7 @@ class DomainResolver:
 
     async def close(self) -> None:
         """Ends its connections."""
-        await self._http.__aexit__(None, None, None)
+        await self._http.close()
 
     async def _in_dns(self, handle: str) -> str | None:
         try:

@@ -25,7 +25,6 @@ from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
 from rapport.domain.errands import HIDINGS
 from rapport.domain.times import ms
-from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.frames import AT_URI, LIKE, POST, THREADGATE
 from services.ingest.connectors.bluesky.gates import GateError, changed
@@ -50,7 +49,7 @@ OTHERS = "it stands below a post of somebody else, and only what stands below th
 
 def speakers(settings: BlueskySettings, shared: Shared) -> MakeSpeaker:
     """What speaks for those accounts that have an app password."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns()
 
     def make(account: Account) -> Speaker | None:

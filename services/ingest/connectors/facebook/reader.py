@@ -16,7 +16,6 @@ from functools import partial
 from msgspec import Struct
 
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.facebook import PLATFORM
 from services.ingest.connectors.facebook.normalise import (
@@ -59,7 +58,7 @@ def itself(account: Account) -> str:
 
 def facebook(settings: FacebookSettings, leases: Leases, shared: Shared) -> Polled:
     """The connector."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns(of_a_host=OF_THE_HOST)
     pushes = bool(settings.facebook_secrets.get_secret_value().strip())
 

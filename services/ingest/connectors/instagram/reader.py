@@ -16,7 +16,6 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.instagram import PLATFORM
 from services.ingest.connectors.instagram.addresses import Addresses, address_of
@@ -68,7 +67,7 @@ def itself(account: Account) -> str:
 
 def instagram(settings: _Settings, leases: Leases, shared: Shared) -> Polled:
     """The connector."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns(of_a_host=OF_THE_HOST)
     pushes = bool(settings.instagram_secrets.get_secret_value().strip())
 

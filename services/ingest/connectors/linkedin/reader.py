@@ -16,7 +16,6 @@ import httpx
 from msgspec import Struct
 
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import GuardedHttp
 from rapport.kit.text import one_line
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.linkedin import PLATFORM, normalise
@@ -70,7 +69,7 @@ def itself(account: Account) -> str:
 
 def linkedin(settings: LinkedInSettings, leases: Leases, shared: Shared) -> Polled:
     """The connector."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns(of_a_host=OF_THE_HOST)
 
     def make(account: Account, reading: Reading, watched: Callable[[], Watched]) -> "LinkedInReader":

@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.linkedin import PLATFORM
 from services.ingest.connectors.linkedin.settings import LinkedInSettings
@@ -29,7 +28,7 @@ NEWEST = "50"
 
 def speakers(settings: LinkedInSettings, shared: Shared) -> MakeSpeaker:
     """What speaks for organizations that have a token."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns()
 
     def make(account: Account) -> Speaker | None:

@@ -62,7 +62,7 @@ def usable(account: Account) -> bool:
 
 def mastodon(leases: Leases, shared: Shared) -> Polled:
     """The connector."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns()
 
     def make(account: Account, reading: Reading, watched: Callable[[], Watched]) -> "MastodonReader":

@@ -30,7 +30,7 @@ _NAMED = re.compile(r"@[\w.-]+(@[\w.-]+)?")
 
 def speakers(shared: Shared) -> MakeSpeaker:
     """What speaks for accounts of this platform."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns()
 
     def make(account: Account) -> Speaker | None:

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.threads import PLATFORM
 from services.ingest.connectors.threads.normalise import POST_FIELDS, REPLY_FIELDS, answers, mentions, posts, replies
@@ -47,7 +46,7 @@ def itself(account: Account) -> str:
 
 def threads(settings: ThreadsSettings, leases: Leases, shared: Shared) -> Polled:
     """The connector."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns(of_a_host=OF_THE_HOST)
     pushes = bool(settings.threads_secrets.get_secret_value().strip())
 

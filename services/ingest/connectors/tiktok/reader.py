@@ -69,7 +69,7 @@ def itself(account: Account) -> str:
 
 def tiktok(settings: TiktokSettings, leases: Leases, shared: Shared) -> Polled:
     """The connector."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns(of_a_host=OF_THE_HOST)
     pushing = Pushing(settings, http, turns, shared)
 

@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.tiktok import PLATFORM
 from services.ingest.connectors.tiktok.answers import checked
@@ -27,7 +26,7 @@ NEWEST = "30"
 
 def speakers(settings: TiktokSettings, shared: Shared) -> MakeSpeaker:
     """What speaks for accounts that have a token."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns()
 
     def make(account: Account) -> Speaker | None:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.broker import charge_record
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.x import PLATFORM
@@ -63,7 +62,7 @@ def itself(account: Account) -> str:
 
 def x(settings: XSettings, leases: Leases, shared: Shared) -> Polled:
     """The connector. Without a bearer token, nothing can be asked, and no account is followed."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns(of_a_host=OF_THE_HOST)
     webhook = Webhook(settings, http, turns, shared)
     set_up = bool(settings.x_bearer.get_secret_value())

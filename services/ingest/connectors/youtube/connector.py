@@ -21,7 +21,6 @@ from msgspec import Struct
 
 from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest import metrics
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.youtube import PLATFORM
@@ -80,7 +79,7 @@ def quota_of(settings: YoutubeSettings, leases: Leases, shared: Shared) -> Quota
 
 def youtube(settings: YoutubeSettings, quota: Quota, leases: Leases, shared: Shared) -> Polled:
     """The connector."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns()
     key = settings.youtube_key.get_secret_value()
 

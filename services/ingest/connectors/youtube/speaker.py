@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
-from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.youtube import PLATFORM
 from services.ingest.connectors.youtube.connector import ANSWERED_SECONDS
@@ -32,7 +31,7 @@ _GONE = {"commentNotFound", "parentCommentNotFound", "videoNotFound", "parentCom
 
 def speakers(settings: YoutubeSettings, quota: Quota, shared: Shared) -> MakeSpeaker:
     """What speaks for channels that have a token. `quota` is the project's, which reading spends too."""
-    http = GuardedHttp(shared.guard, timeout=ANSWERED_SECONDS)
+    http = shared.http(ANSWERED_SECONDS)
     turns = Turns()
 
     def make(account: Account) -> Speaker | None:

@@ -19,6 +19,7 @@ from services.api.settings import ApiSettings
 from services.ingest.connectors.facebook.reader import PUSHED
 from services.ingest.connectors.x.normalise import READ_EVENTS
 from services.ingest.connectors.x.webhook import PATH
+from tests.kit.http.connections import clients
 from tests.platforms.graph import FAILED, GraphServer, refusal
 from tests.platforms.linkedin import LinkedInServer
 from tests.platforms.oauth import CLIENT, MEMBER
@@ -407,6 +408,16 @@ def test_the_api_says_what_came_of_it(facebook: World) -> None:
     push = facebook.api.client.get(home).json()["push"]
     assert (push["what"], push["why"][:21]) == ([], "Facebook answered 403")
     assert "Page access" in push["remedy"]
+
+
+def test_connections_to_platforms_end_with_the_api(
+    stack: Running, views: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = clients(monkeypatch)
+    with vendor("facebook") as server, world(stack, views, server) as found:
+        connect(found, "4001")
+    assert made
+    assert [each for each in made if not each.is_closed] == []
 
 
 def test_x_is_asked_for_each_event_that_ingest_reads() -> None:
