@@ -151,7 +151,8 @@ class _Meta(Struct, frozen=True):
 class _Mentions(Struct):
     data: Sequence[Raw] = ()
     includes: Raw = NULL
-    meta: _Meta = _Meta()
+    meta: _Meta | None = None
+    errors: Sequence[Raw] = ()
 
 
 class Mentions(Delivery):
@@ -168,8 +169,10 @@ def mentions(body: bytes, watched: Watched, observed_at: datetime) -> Mentions:
     found = decode(body, _Mentions)
     if len(found.data) > MOST_CHANGES:
         raise UnreadableError(f"more than {MOST_CHANGES} posts at once")
+    if found.errors and not found.data and found.meta is None:
+        raise UnreadableError("an error, and no page")
     page, included = Mentions(), Included(found.includes)
-    page.next = found.meta.next_token
+    page.next = found.meta.next_token if found.meta is not None else None
     for place, raw in enumerate(found.data):
         its = Data(event_type="post.mention.create", filter=Filter(watched.id), payload=raw)
         page.charges.append(read_charge(raw, watched, observed_at))

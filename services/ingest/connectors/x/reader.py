@@ -178,9 +178,10 @@ class XReader:
             except AttentionError as error:
                 raise AttentionError(f"{error}; {_AGAIN}") from None
             await self._tell(page)
-            token = page.next
-            if not token:
+            # X charges for what it shows, also where it shows the same again.
+            if not page.next or page.next == token:
                 return
+            token = page.next
 
     async def _tell(self, page: Mentions) -> None:
         self._reading.tell_skipped(page, self._log)

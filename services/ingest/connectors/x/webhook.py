@@ -7,7 +7,7 @@ Source: https://docs.x.com/x-api/webhooks/introduction, …/x-api/webhooks/creat
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
@@ -67,7 +67,12 @@ class _Webhook(Struct):
     created_at: str = ""
 
 
-class _Webhooks(Struct):
+class _List(Struct):
+    errors: list[_Problem] = []
+    """Why X does not show something, with status 200."""
+
+
+class _Webhooks(_List):
     data: list[_Webhook] = []
 
 
@@ -84,7 +89,7 @@ class _Meta(Struct, frozen=True):
     next_token: str | None = None
 
 
-class _Subscriptions(Struct):
+class _Subscriptions(_List):
     data: list[_Subscription] = []
     meta: _Meta = _Meta()
 
@@ -231,8 +236,9 @@ class Webhook:
 
     async def _ours(self) -> _Webhook | None:
         """The newest of those that lead to Rapport."""
-        found = _read(await self._api.get("/2/webhooks"), _Webhooks).data
-        ours = [each for each in found if each.url.rstrip("/").endswith(PATH)]
+        found = _read(await self._api.get("/2/webhooks"), _Webhooks)
+        _check(found, found.data)
+        ours = [each for each in found.data if each.url.rstrip("/").endswith(PATH)]
         return max(ours, key=lambda each: each.created_at, default=None)
 
     async def _list(self, every: timedelta) -> None:
@@ -244,15 +250,16 @@ class Webhook:
         for _ in range(MOST_PAGES):
             asked = {"max_results": str(PAGE), **({"pagination_token": token} if token else {})}
             page = _read(await self._api.get("/2/activity/subscriptions", asked), _Subscriptions)
+            _check(page, page.data)
             many += len(page.data)
             users |= {
                 str(each.filter.user_id)
                 for each in page.data
                 if each.filter.user_id and str(each.webhook_id or "") == self._id
             }
-            token = page.meta.next_token
-            if not token:
+            if not page.meta.next_token or page.meta.next_token == token:
                 break
+            token = page.meta.next_token
         self._subscribed, self._listed_at = frozenset(users), now
         metrics.SUBSCRIPTIONS.labels(PLATFORM).set(many)
 
@@ -263,6 +270,13 @@ def _minute(at: datetime) -> datetime:
 
 def _written(at: datetime) -> str:
     return at.strftime("%Y%m%d%H%M")
+
+
+def _check(answer: _List, data: Sequence[Struct]) -> None:
+    """Raises AwayError for an error that only looks like a list with nothing in it."""
+    if answer.errors and not data:
+        said = one_line(answer.errors[0].detail or answer.errors[0].title or "", _LONGEST_SAID)
+        raise AwayError(f"X answers with an error{f' ({said})' if said else ''}")
 
 
 def _read(answer: bytes, shape: type[T]) -> T:

@@ -1,16 +1,22 @@
 """X is asked for one span of time at once, for whichever accounts: none undoes what another waits for."""
 
+import json
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
 
+from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest.connectors.x.reader import XReader
 from services.ingest.connectors.x.settings import XSettings
 from services.ingest.connectors.x.webhook import KEPT, MINUTE, REPLAYING_SECONDS, SHARED, Webhook
-from services.ingest.polling.api import LimitedError, Turns
-from tests.services.ingest.connectors.kept import Answers, Clock, shared
+from services.ingest.hooks.delivery import Watched
+from services.ingest.polling.api import AwayError, LimitedError, Turns
+from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
 
 pytestmark = pytest.mark.anyio
 HOUR = timedelta(hours=1)
@@ -72,3 +78,49 @@ async def test_what_was_asked_for_long_ago_is_not_asked_for_again() -> None:
     world.now.at += timedelta(seconds=2 * REPLAYING_SECONDS)
     assert not await world.repeated((world.began - 2 * HOUR, world.began - HOUR))
     assert world.spans()[-1][0] == f"{world.began - 2 * HOUR - SHARED:%Y%m%d%H%M}"
+
+
+@pytest.mark.parametrize("path", ["webhooks", "subscriptions"])
+async def test_an_error_with_status_200_is_no_list_with_nothing_in_it(path: str) -> None:
+    """Else each account would be said not to be subscribed, and somebody would connect it again for nothing."""
+    error = {"errors": [{"title": "Unavailable", "detail": "Try this later."}]}
+    ours = {"id": "7", "url": "https://rapport.example/v1/platforms/x", "valid": True}
+    world = World()
+    world.webhook._api = Answers(
+        lambda asked, _: json.dumps(error if asked.endswith(path) else {"data": [ours]}).encode()
+    )
+    with pytest.raises(AwayError, match="Try this later"):
+        await world.webhook.check("42")
+
+
+async def test_a_list_of_mentions_that_names_itself_as_the_next_page_is_paid_for_twice_at_most() -> None:
+    world = World()
+    account = Account(
+        id="account", platform="x", handle="roastery", connected_at=world.now() - 48 * HOUR, door_secrets=("secret",),
+        connection={"user": "42", "token": "t"},
+    )  # fmt: skip
+    page = {"data": [{"id": "1", "author_id": "43", "text": "@roastery hello"}], "meta": {"next_token": "again"}}
+    api = Answers(lambda _path, _asked: json.dumps(page).encode())
+    told: list[Any] = []
+
+    async def append(records: list[Any]) -> None:
+        told.extend(records)
+
+    its = replace(shared(world.now), broker=cast(Any, SimpleNamespace(append=append)))
+    watched = Watched("brand", account, "42", frozenset({"42"}))
+    reader = XReader(account, Kept(account, world.now), lambda: watched, api, world.webhook, its)
+    await reader._read_mentions(api, world.now() - 2 * HOUR, world.now())
+    assert len(api.asked) == len(told) == 2
+
+
+async def test_an_error_instead_of_a_page_of_mentions_is_not_taken_for_the_last_page() -> None:
+    world = World()
+    api = Answers(lambda _path, _asked: b'{"errors": [{"title": "Unavailable"}]}')
+    account = Account(
+        id="account", platform="x", handle="roastery", connected_at=world.now(), door_secrets=("secret",),
+        connection={"user": "42", "token": "t"},
+    )  # fmt: skip
+    watched = Watched("brand", account, "42", frozenset({"42"}))
+    reader = XReader(account, Kept(account, world.now), lambda: watched, api, world.webhook, shared(world.now))
+    with pytest.raises(AwayError):
+        await reader._read_mentions(api, world.now() - 2 * HOUR, world.now())
