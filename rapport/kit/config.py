@@ -3,10 +3,10 @@
 import ipaddress
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, field_validator
 
 from rapport.kit.broker.kafka_login import KafkaLogin
 from rapport.kit.sealing import Sealer
@@ -14,6 +14,7 @@ from rapport.partitions import DEFAULT, Partitions
 
 _EXAMPLE = "rapport.conversations.v1:3:88110"
 _NUMBER = "(0|[1-9][0-9]{0,18})"
+_CARRIED = re.compile(r"[\x21-\x7e]*")
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
 _PLACE = re.compile(rf"[A-Za-z0-9._-]+:{_NUMBER}:{_NUMBER}")
 """A record as `dead_letters.place_of` writes it; any other spelling would never match."""
@@ -81,6 +82,18 @@ class PublicSettings(ServiceSettings):
 def listed(value: str) -> list[str]:
     """What a setting lists, separated by commas."""
     return [each.strip() for each in value.split(",") if each.strip()]
+
+
+def _carried(secret: SecretStr) -> SecretStr:
+    # A file of a secret ends with a line break, mostly.
+    value = secret.get_secret_value().strip()
+    if not _CARRIED.fullmatch(value):
+        raise ValueError("it has blanks or characters that no header can carry")
+    return SecretStr(value)
+
+
+HeaderSecret = Annotated[SecretStr, AfterValidator(_carried)]
+"""A secret that is shown to others in a header; without the blanks around it."""
 
 
 def web_address(value: str) -> SplitResult | None:

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from rapport.domain.charges import Prices, prices_of
 from rapport.kit.config import (
+    HeaderSecret,
     MongoSettings,
     OutgoingSettings,
     PublicSettings,
@@ -56,7 +57,7 @@ class ConnectingSettings(OutgoingSettings):
     x_client_id: str = ""
     x_client_secret: SecretStr = _NONE
     x_api: str = ""
-    x_bearer: SecretStr = _NONE
+    x_bearer: HeaderSecret = _NONE
     """X's token of the application: accounts that are connected are subscribed with it to the application's webhook."""
     linkedin_application: str = Field(default="", pattern=r"^[0-9]{0,20}$")
     """The application's number at LinkedIn, to subscribe pages that are connected to its webhook."""

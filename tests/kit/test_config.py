@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from rapport.kit.config import PublicSettings, ReaderSettings, TracedSettings
+from services.ingest.connectors.x.settings import XSettings
 
 
 def test_records_to_put_aside_are_taken_as_readiness_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +57,21 @@ def test_what_is_no_address_for_traces_stops_the_start(wrong: str, monkeypatch: 
     monkeypatch.setenv("RAPPORT_TRACES", wrong)
     with pytest.raises(ValidationError, match=r"traces\n"):
         TracedSettings(port=1)
+
+
+def test_a_secret_in_a_header_may_come_from_a_file_that_ends_with_a_line_break(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAPPORT_X_BEARER", " AAAA%2Fbb==\n")
+    assert XSettings(port=1).x_bearer.get_secret_value() == "AAAA%2Fbb=="
+
+
+@pytest.mark.parametrize("wrong", ["AAAA bbbb", "AAAA\nbbbb", "AAAÄ", "AAAA\x7f"])
+def test_a_secret_that_no_header_can_carry_stops_the_start_and_is_not_shown(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAPPORT_X_BEARER", wrong)
+    with pytest.raises(ValidationError, match=r"x_bearer\n.*no header can carry") as error:
+        XSettings(port=1)
+    assert "AAA" not in str(error.value)
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "1.01", "nan", "inf", "half"])

@@ -2,7 +2,7 @@
 
 from pydantic import SecretStr
 
-from rapport.kit.config import ServiceSettings
+from rapport.kit.config import HeaderSecret, ServiceSettings
 
 
 class XSettings(ServiceSettings):
@@ -11,7 +11,7 @@ class XSettings(ServiceSettings):
     x_secrets: SecretStr = SecretStr("")
     """What X signs with, separated by commas: the app's OAuth 2.0 client secret, its OAuth 1.0 consumer secret where it
     has one, and during a rotation those before. X's check is answered with the first."""
-    x_bearer: SecretStr = SecretStr("")
+    x_bearer: HeaderSecret = SecretStr("")
     """The app's bearer token: whether the webhook is valid, who is subscribed, and what is to be sent again."""
     x_mentions: bool = False
     """Whether mentions are read where X cannot send again what was missed. Each costs as much as a post."""
