@@ -1,6 +1,7 @@
 """Accounts: what is confirmed to be in the log, which is all that readers see, and what is on its way there."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from pymongo.asynchronous.collection import AsyncCollection
@@ -49,6 +50,11 @@ class Accounts:
         """The connected accounts of all tenants whose token ends, by when it does."""
         query = {"connection.token_expires_at": {"$gt": ""}, "published": True, "disconnected_at": None}
         return await self._accounts.find(query).sort("connection.token_expires_at").to_list()
+
+    async def disconnected(self, ids: list[str], before: datetime, most: int) -> list[AccountDocument]:
+        """At most so many of these accounts that were disconnected before then, and are nothing else by now."""
+        query = {"_id": {"$in": ids}, "disconnected_at": {"$lt": before}, "pending": None}
+        return await self._accounts.find({"$and": [query, self._tenants.filter()]}).limit(most).to_list()
 
     async def of_another_brand(self, brand: str, platform: str, field: str, values: list[str]) -> bool:
         """Whether another brand, of whatever tenant, has connected the same account of a platform, or is about to.

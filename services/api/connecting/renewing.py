@@ -23,7 +23,7 @@ from services.api.accounts.documents import AccountDocument, NewestAccount
 from services.api.accounts.repository import Accounts, newest
 from services.api.connecting.documents import AccountTokenDocument
 from services.api.connecting.repository import RenewalLease, Tokens
-from services.api.connecting.service import Connecting, app_place, stamp, vendor_of
+from services.api.connecting.service import Connecting, app_place, ended, stamp, vendor_of
 from services.api.connecting.tokens import can_renew, due_at, ends_at, hash_of, is_time, next_try, token_document
 from services.api.connecting.vendors.asking import VendorError
 from services.api.connecting.vendors.table import VENDORS
@@ -34,6 +34,10 @@ from services.api.storage.tenants import Database, Tenants
 log = logging.getLogger("rapport.api")
 
 LOOK_SECONDS = 30.0
+LEFT_AFTER = timedelta(minutes=5)
+"""After an account was disconnected: whoever did that is done with it by then, or has ended."""
+MOST_ENDED = 5
+"""In a round: each may take 20 s, and renewing comes first."""
 AT_ONCE = 8
 """Renewals. With the longest that a vendor may take, so many end well within the lease."""
 AWAY_AFTER = 3
@@ -129,7 +133,18 @@ class Renewing:
                 part, await asyncio.gather(*(self._one(each, number) for each in part)), strict=True
             ):
                 away[_asked_of(each)] += failed
+        await self._end_left(number, now)
         return len(due)
+
+    async def _end_left(self, number: int, now: datetime) -> None:
+        """Ends what was begun at vendors of accounts whose disconnecting nobody saw through to its end."""
+        names = await self._tokens.names()
+        accounts = Accounts(self._context.database, Tenants(None))
+        for each in await accounts.disconnected(names, now - LEFT_AFTER, MOST_ENDED):
+            if await self._lease.take(clock.now()) != number:
+                return
+            log.info("%s was disconnected and is ended at its vendor only now", pseudonym(each["_id"]))
+            await ended(self._context, self._connecting, newest(each))
 
     async def _is_due(
         self, account: AccountDocument, known: AccountTokenDocument | None, number: int, now: datetime

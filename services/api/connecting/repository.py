@@ -78,6 +78,10 @@ class Tokens:
         found = await self._tokens.find({"_id": {"$in": accounts}}).to_list()
         return {each["_id"]: each for each in found}
 
+    async def names(self) -> list[str]:
+        """The accounts of which something is known."""
+        return [each["_id"] async for each in self._tokens.find({}, {"_id": 1})]
+
     async def replace(self, token: AccountTokenDocument) -> None:
         """A new token, from a consent."""
         await self._tokens.replace_one({"_id": token["_id"]}, token, upsert=True)

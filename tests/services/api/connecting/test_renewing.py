@@ -16,7 +16,7 @@ from services.api.connecting import renewing
 from services.api.connecting.repository import RenewalLease, Tokens
 from services.api.connecting.service import stamp
 from tests.services.api.conftest import PLAIN, serve
-from tests.services.api.connecting.world import World, settings_with, vendor, world
+from tests.services.api.connecting.world import World, page_fields, settings_with, vendor, world
 from tests.services.api.log import newest
 from tests.waiting import until
 
@@ -182,6 +182,26 @@ def test_an_account_that_is_disconnected_is_left_alone(x: World) -> None:
     until(lambda: known(x, other)["asked_at"] is None, "it is noted")
     assert x.server.renewals() == 1
     assert x.server.consents[0].tokens[1:] == []
+
+
+def test_what_nobody_ended_when_an_account_was_disconnected_is_ended_later(
+    stack: Running, views: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(*_: object, **__: object) -> None:
+        raise RuntimeError("the process ends here")
+
+    with vendor("facebook") as server, world(stack, views, server) as found:
+        account, other = found.connected("4001"), found.connected("4002")
+        with monkeypatch.context() as patched:
+            patched.setattr("services.api.accounts.routes.connecting.ended", dies)
+            answer = found.api.client.delete(f"/v1/brands/{found.brand}/accounts/{account}")
+            assert answer.status_code == 500
+        assert "feed" in (page_fields(server, "4001") or ())
+        monkeypatch.setattr(renewing, "LEFT_AFTER", timedelta(0))
+        until(lambda: page_fields(server, "4001") is None, "it is ended")
+        until(lambda: found.views["account_tokens"].find_one({"_id": account}) is None, "its token is forgotten")
+        assert "feed" in (page_fields(server, "4002") or ())
+        assert known(found, other)["push"]["what"] == ["comments", "mentions", "messages"]
 
 
 def test_an_installation_that_lost_its_application_says_so(stack: Running, views: Database[Document]) -> None:
