@@ -47,6 +47,8 @@ class LinkedInServer(LocalServer):
         """Who may subscribe pages; None for everybody."""
         self.webhooks: dict[str, str] = {}
         """Where the subscriptions that were made here lead, by page."""
+        self.members: dict[str, set[str]] = {}
+        """For whom, by page: each of its administrators may have a subscription."""
         self.asked: list[tuple[float, str]] = []
         """When, and what."""
         self._page = page
@@ -119,8 +121,12 @@ class LinkedInServer(LocalServer):
         if self.administrators is not None and member not in self.administrators:
             return _said(self.NO_ROLE)
         if method == "DELETE":
-            self.subscribed.pop(entity, None)
+            its = self.members.setdefault(entity, set())
+            its.discard(member)
+            if not its:
+                self.subscribed.pop(entity, None)
             return Response(status_code=204)
+        self.members.setdefault(entity, set()).add(member)
         self.webhooks[entity] = json.loads(body)["webhook"]
         self.subscribed[entity] = time.time() + KEPT_SECONDS
         return Response(status_code=200)

@@ -105,6 +105,8 @@ class OAuthServer(LocalServer):
         self.interface: GraphServer | LinkedInServer | XServer | None = None
         """Keeps what the vendor is told of accounts that are connected."""
         self.interface_hangs = False
+        self.member = MEMBER
+        """Who logs in at LinkedIn."""
         self.consents: list[Consent] = []
         self._codes: dict[str, _Code] = {}
         routes = [Route("/{path:path}", self._any, methods=["GET", "POST", "PUT", "DELETE"])]
@@ -311,7 +313,7 @@ class OAuthServer(LocalServer):
         if path.endswith("/channels"):
             return JSONResponse({"items": self.accounts, **more})
         if path.endswith("/organizationAcls"):
-            roles = [{"organization": each["urn"], "roleAssignee": MEMBER} for each in self.accounts]
+            roles = [{"organization": each["urn"], "roleAssignee": self.member} for each in self.accounts]
             return JSONResponse({"elements": roles, **more})
         if "/rest/organizations/" in path:
             return JSONResponse(next(each for each in self.accounts if each["urn"].endswith(path.rpartition("/")[2])))

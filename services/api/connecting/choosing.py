@@ -89,12 +89,15 @@ async def choose(
         clock.now(),
     )
     tokens = Tokens(context.database)
+    former = (await tokens.of([account["_id"]])).get(account["_id"])
     await tokens.replace({**known_token, "push": pushing.BEGUN if vendor.subscribes else None})
     # Last: ingest knows the account by now, and nothing that a vendor answers can lose it.
     push = await pushing.subscribe(
         connecting.asking(vendor), vendor, app, Connected(connection, frozenset(attempt["scopes"]))
     )
     await tokens.pushed(account["_id"], push)
+    if before is not None and former is not None and former.get("push") is not None:
+        await pushing.leave(context, connecting.table, connecting.asking, vendor, before, connection)
     its = newest(await accounts_service.found(Accounts(context.database, tenants), brand, account["_id"]))
     if its["disconnected_at"] is not None:
         # Whoever did that meanwhile may have been too early for the vendor.

@@ -5,7 +5,7 @@ Neither undoes anything: an account whose vendor refuses stays connected, and on
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pymongo.errors import PyMongoError
@@ -93,6 +93,20 @@ async def unsubscribe(
         log.warning("%s still sends what happens on %s: %s", vendor.login, pseudonym(name), why)
     except Exception:  # the account is disconnected, whatever a vendor answers
         log.exception("%s still sends what happens on %s", vendor.login, pseudonym(name))
+
+
+async def leave(
+    context: Context,
+    table: Table,
+    asking: Callable[[Vendor], Asking],
+    vendor: Vendor,
+    before: NewestAccount,
+    connection: Mapping[str, str],
+) -> None:
+    """Has a vendor send no more for the person who connected an account before, where somebody else does so now."""
+    person = before["connection"].get(vendor.made_for)
+    if person and person != connection.get(vendor.made_for):
+        await unsubscribe(context, table, asking, vendor, before)
 
 
 def _same(vendor: Vendor, account: NewestAccount) -> dict[str, dict[str, Any]]:

@@ -45,6 +45,7 @@ class Linkedin(Vendor):
     revoked_at = "LinkedIn, Settings, Data privacy, Permitted services"
     subscribes = True
     unsubscribes = True
+    made_for = "member"
     meanwhile = "Until then it is asked every 15 minutes, so comments come minutes late."
     subscribe_remedy = (
         "See in LinkedIn's developer portal, at the app's Webhooks, that the address is registered and valid, and that "

@@ -171,6 +171,9 @@ class Vendor:
     """Whether the vendor has to be told of each account that its news are to be sent; `subscribe` does that."""
     unsubscribes: ClassVar[bool] = False
     """Whether it can be told that they are not to be sent any more; `unsubscribe` does that."""
+    made_for: ClassVar[str] = ""
+    """The field of the connection with the person for whom it is told, where each person of an account has their own;
+    else empty."""
     meanwhile: ClassVar[str] = ""
     """What becomes of an account whose news are not sent, as a sentence."""
     subscribe_remedy: ClassVar[str] = ""

@@ -292,6 +292,25 @@ def test_a_linkedin_page_is_subscribed_for_its_administrator(stack: Running, vie
         assert "LinkedIn does not send what happens on it: LinkedIn answered 403" in page
 
 
+def test_a_linkedin_page_that_another_administrator_connects_again_is_sent_once(
+    stack: Running, views: Database[Document]
+) -> None:
+    urn, other = "urn:li:organization:77", "urn:li:person:another"
+    settings = {"linkedin_application": "12345", "ingest_address": INGEST}
+    with vendor("linkedin") as server, world(stack, views, server, **settings) as found:
+        its = server.interface
+        assert isinstance(its, LinkedInServer)
+        its.administrators = {MEMBER, other}
+        account, _ = connect(found, urn)
+        server.member = other
+        again, page = connect(found, urn, account=account)
+        assert again == account
+        assert its.members == {urn: {other}}
+        assert "LinkedIn sends comments, mentions, likes and shares from now on." in page
+        disconnect(found, account)
+        assert its.subscribed == {}
+
+
 @pytest.mark.parametrize("missing", ["linkedin_application", "ingest_address"])
 def test_a_linkedin_page_says_what_the_api_lacks(stack: Running, views: Database[Document], missing: str) -> None:
     settings = {"linkedin_application": "12345", "ingest_address": INGEST, missing: ""}
