@@ -419,7 +419,8 @@ def _url(thing: str) -> str:
 
 def _stamp(feed: _Feed) -> str:
     """What tells one change of a thing from the next, and is the same where Facebook sends it again."""
-    words = msgspec.json.encode([feed.message, feed.photo, feed.video, feed.published])
+    published = 1 if feed.published is None else feed.published
+    words = msgspec.json.encode([feed.message, feed.photo, feed.video, published])
     return f"{_order(feed)}-{hashlib.sha256(words).hexdigest()[:12]}"
 
 
