@@ -162,7 +162,7 @@ def test_a_changelog_that_was_cut_off_is_no_ground_to_go_on_without_the_rows(
     newest = worked.disk.with_name("newest")
     worked.disk.rename(newest)
     its = of_agent(next(agent for agent, each in CHANGELOGS.items() if each is topic))
-    refuses(broker, worked, "rows were cut off", "Restore the topic: nothing else has the rows", of=its)
+    refuses(broker, worked, "rows were cut off", "restore the topic, because nothing else has all rows", of=its)
     shutil.rmtree(worked.disk)
     disk.rename(worked.disk)
     refuses(broker, worked, "the changelog was recreated or cut off", of=its)

@@ -163,7 +163,7 @@ async def restore(
         if marker is None and first > 0:
             raise RefusedError(
                 f"{changelog.topic}[{changelog.partition}] begins at offset {first} instead of 0: rows were cut off. A "
-                "changelog is compacted, never deleted. Restore the topic: nothing else has the rows; see "
+                "changelog is compacted, never deleted; restore the topic, because nothing else has all rows: "
                 "docs/recovery.md"
             )
         position = first if marker is None else marker
