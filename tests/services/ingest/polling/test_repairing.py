@@ -18,6 +18,7 @@ from services.ingest.polling import graph, repairing
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, TooMuchError, Turns
 from services.ingest.polling.graph import FailedError, Graph
 from tests.platforms.graph import DENIED, FAILED, LIMITED, TOO_MUCH, GraphServer, Owner, Post, Refusal, refusal
+from tests.platforms.subscribed_apps import OTHER
 from tests.services.ingest.connectors.kept import Kept
 
 pytestmark = pytest.mark.anyio
@@ -258,6 +259,17 @@ async def test_an_account_that_is_not_subscribed_is_not_complete_where_a_list_fa
             await one.look()
         assert caught.value.complete is complete
         one.refuse(FAILED)
+
+
+async def test_a_page_is_subscribed_however_many_other_applications_are(server: Platform) -> None:
+    one = Asked(server)
+    server.apps = [{**OTHER, "id": str(each)} for each in range(5_000, 5_060)]
+    one.owner.subscribed = ["feed"]
+    await one.look()
+    one.owner.subscribed = ["mention"]
+    one.restart()
+    with pytest.raises(AttentionError, match="subscribed_apps"):
+        await one.look()
 
 
 @pytest.mark.parametrize("how", [FAILED, LIMITED], ids=["it fails", "a limit"])

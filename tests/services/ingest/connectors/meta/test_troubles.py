@@ -7,7 +7,6 @@ import pytest
 
 from services.ingest.polling import follower, repairing, usage
 from tests.platforms.graph import DENIED, FAILED, LIMITED, UNSEEN, GraphServer, refusal
-from tests.platforms.subscribed_apps import OTHER
 from tests.services.ingest.connectors.asking import reading, stands, states, until
 from tests.services.ingest.connectors.meta.client import Client, asked_at
 from tests.services.ingest.connectors.meta.test_asking import PLATFORMS, arrived, asked_again
@@ -87,8 +86,6 @@ async def test_a_page_that_is_not_subscribed_is_read_and_says_what_to_do(
         assert connector.behind() == set() == connector.disconnected(), "everything was read"
         checked = [one.checked_at for one in states(stack.kafka, client.account.id) if one.state == "attention"]
         assert None not in checked
-        # However many other applications are subscribed to it, too.
-        server.apps = [{**OTHER, "id": str(each)} for each in range(5_000, 5_060)]
         client.owner.subscribed = ["feed"]
         await stands(stack.kafka, client.account.id, "live")
 
