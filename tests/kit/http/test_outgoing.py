@@ -166,7 +166,7 @@ def test_a_stream_inside_is_refused(stream: tuple[int, list[str]], scheme: str) 
 
 OWN_CALLS = {
     "services/ingest/connectors/bluesky/watch.py": "the addresses are Bluesky's, or given on the command line",
-    "services/ingest/connectors/bluesky/handles.py": "the PLC directory is a setting of the installation",
+    "services/ingest/connectors/bluesky/names/handles.py": "the PLC directory is a setting of the installation",
     "services/imports/sending.py": "a command; the door's address is the installation's, or given by the operator",
     "services/doctor/processes.py": "the addresses are the installation's own, given by the operator",
     "rapport/kit/http/outgoing.py": "the guard",

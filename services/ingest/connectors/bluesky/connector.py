@@ -7,13 +7,13 @@ import sqlite3
 from pathlib import Path
 
 from services.ingest.connectors.bluesky import PLATFORM
-from services.ingest.connectors.bluesky.handles import Handles
+from services.ingest.connectors.bluesky.names.handles import Handles
+from services.ingest.connectors.bluesky.names.resolver import DomainResolver
+from services.ingest.connectors.bluesky.names.verified import VerifiedHandles
 from services.ingest.connectors.bluesky.normalise import Watched
-from services.ingest.connectors.bluesky.resolver import DomainResolver
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.bluesky.source import Source, UnusableConnectionError, source_of
 from services.ingest.connectors.bluesky.stream import Stream
-from services.ingest.connectors.bluesky.verified import VerifiedHandles
 from services.ingest.connectors.connector import Accounts, Shared
 from services.ingest.connectors.ledger import Ledger
 from services.ingest.connectors.older_ledger import OlderLedger

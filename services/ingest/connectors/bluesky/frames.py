@@ -258,6 +258,17 @@ def from_repos(raw: bytes) -> Frame:
         raise FrameError(f"not a subscribeRepos frame: {type(error).__name__}: {error}") from error
 
 
+def listed(uri: str, cid: str, record: dict[str, Any], at: datetime) -> Change | None:
+    """A record that stands in a repository, as lists of records have it. None for a collection that is not read.
+
+    Raises FrameError where no record has that address.
+    """
+    did, _, path = uri.removeprefix("at://").partition("/")
+    collection, _, rkey = path.partition("/")
+    found = _changes(did, "create", collection, rkey, "", at, cid, record)
+    return found[0] if found else None
+
+
 def _from_commit(body: dict[str, Any], at: datetime) -> list[Change]:
     wanted = [op for op in body["ops"] if op["path"].partition("/")[0] in COLLECTIONS]
     if not wanted:

@@ -1,7 +1,7 @@
 """Settings of the Bluesky connector."""
 
 from rapport.kit.config import OutgoingSettings
-from services.ingest.connectors.bluesky.handles import DIRECTORY
+from services.ingest.connectors.bluesky.names.handles import DIRECTORY
 
 
 class BlueskySettings(OutgoingSettings):

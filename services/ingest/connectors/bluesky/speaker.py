@@ -7,15 +7,13 @@ that was read, and else read again.
 Who wrote the comment chooses the server that has it. What that server says is used only where it cannot lead the
 account to answer, or to like, anything but the comment.
 
-Source: https://docs.bsky.app/docs/api/com-atproto-repo-put-record, …/com-atproto-server-create-session and
-https://atproto.com/specs/tid
+Source: https://docs.bsky.app/docs/api/com-atproto-repo-put-record and https://atproto.com/specs/tid
 """
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -28,6 +26,8 @@ from rapport.domain.times import ms
 from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.frames import AT_URI, LIKE, POST, THREADGATE
 from services.ingest.connectors.bluesky.gates import GateError, changed
+from services.ingest.connectors.bluesky.session import JSON, ExpiredError, Failure, MakeApi, Session
+from services.ingest.connectors.bluesky.session import refused as of_session
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.connector import Shared
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
@@ -42,7 +42,6 @@ TRIES = 5
 _TID = "234567abcdefghijklmnopqrstuvwxyz"
 _LINK = re.compile(r"https?://[^\s<>\"']{1,1000}[^\s<>\"'.,;:!?)]")
 _CID = re.compile(r"[A-Za-z0-9]{8,128}")
-_EXPIRED = frozenset({"ExpiredToken", "InvalidToken"})
 ELSEWHERE = "it is said to stand in another thread than when it came in, so it is not answered from here"
 OTHERS = "it stands below a post of somebody else, and only what stands below the account's own can be hidden"
 
@@ -57,26 +56,14 @@ def speakers(settings: BlueskySettings, shared: Shared) -> MakeSpeaker:
         if not its.get("password") or not its.get("did"):
             return None
 
-        def api(base: str, headers: dict[str, str]) -> Api:
+        def api(base: str, headers: Mapping[str, str]) -> Api:
             budget = Budget(BUDGET, BUDGET_SECONDS)
             return Api(http, PLATFORM, base, headers, budget, turns, shared.now, refused=_refused)
 
-        return BlueskySpeaker(its["did"], its["password"], its.get("service"), settings.plc_directory, api)
+        session = Session(its["did"], its["password"], its.get("service"), settings.plc_directory, api)
+        return BlueskySpeaker(its["did"], session, api)
 
     return make
-
-
-class _Service(Struct, rename="camel"):
-    id: str = ""
-    service_endpoint: str = ""
-
-
-class _Document(Struct):
-    service: list[_Service] = []
-
-
-class _Session(Struct, rename="camel"):
-    access_jwt: str
 
 
 class _Reference(Struct):
@@ -107,15 +94,6 @@ class _Gate(Struct):
     value: dict[str, Any]
 
 
-class _Error(Struct):
-    error: str | None = None
-    message: str | None = None
-
-
-class _ExpiredError(Exception):
-    """The session has ended."""
-
-
 class _AbsentError(RefusedError):
     """There is no such record."""
 
@@ -127,23 +105,20 @@ class _SwappedError(AwayError):
 class BlueskySpeaker:
     """A Speaker."""
 
-    def __init__(self, did: str, password: str, service: str | None, directory: str, api: Any) -> None:
-        """`service` is the account's server; where it is not given, its DID document names it."""
+    def __init__(self, did: str, session: Session, api: MakeApi) -> None:
+        """`session` is the account's; `api` asks the servers of others."""
         self._did = did
-        self._password = password
-        self._service = service
-        self._directory = directory
+        self._session = session
         self._api = api
-        self._session: Api | None = None
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        server = await self._server(self._did)
+        server = await self._session.server(self._did)
         try:
             await self._get_record(self._api(server, {}), self._did, POST, key_of(errand))
         except RefusedError:
             return None
-        except _ExpiredError:
+        except ExpiredError:
             raise AwayError("its server wants a session for what everybody may read") from None
         return _answer(self._did, key_of(errand))
 
@@ -203,7 +178,7 @@ class BlueskySpeaker:
         """With a session, because a server that is shared by many knows by it where the account's records are."""
         query = {"repo": self._did, "collection": THREADGATE, "rkey": key}
         try:
-            answer = await self._in_session(lambda its: its.get("/xrpc/com.atproto.repo.getRecord", query))
+            answer = await self._session.ask(lambda its: its.get("/xrpc/com.atproto.repo.getRecord", query))
         except _AbsentError:
             return None, None
         found = read(answer, _Gate)
@@ -212,37 +187,14 @@ class BlueskySpeaker:
     async def _put(self, collection: str, key: str, record: dict[str, Any], **swap: str | None) -> None:
         body = {"repo": self._did, "collection": collection, "rkey": key, "record": record, **swap}
         said = msgspec.json.encode(body)
-        await self._in_session(lambda its: its.post("/xrpc/com.atproto.repo.putRecord", said, kind=_JSON))
-
-    async def _in_session(self, ask: Callable[[Api], Awaitable[bytes]]) -> bytes:
-        try:
-            return await ask(self._session or await self._open())
-        except _ExpiredError:
-            self._session = None
-        try:
-            return await ask(await self._open())
-        except _ExpiredError:
-            self._session = None
-            raise AttentionError("its server ends every session at once") from None
-
-    async def _open(self) -> Api:
-        server = await self._server(self._did)
-        said = msgspec.json.encode({"identifier": self._did, "password": self._password})
-        try:
-            answer = await self._api(server, {}).post("/xrpc/com.atproto.server.createSession", said, kind=_JSON)
-        except _ExpiredError:
-            raise AttentionError("its server does not accept its app password") from None
-        token = read(answer, _Session).access_jwt
-        made: Api = self._api(server, {"Authorization": f"Bearer {token}"})
-        self._session = made
-        return made
+        await self._session.ask(lambda its: its.post("/xrpc/com.atproto.repo.putRecord", said, kind=JSON))
 
     async def _theirs(self, did: str, collection: str, key: str) -> _Record:
         """A record of somebody else. Whatever is wrong with their server, nothing was written yet."""
         try:
-            server = await self._server(did)
+            server = await self._session.server(did)
             found = await self._get_record(self._api(server, {}), did, collection, key)
-        except (AttentionError, _ExpiredError):
+        except (AttentionError, ExpiredError):
             raise AttentionError(f"{_THEIRS} does not show it to everybody") from None
         except LimitedError:
             # How long it wants us to wait is up to it, and no limit of the account's.
@@ -257,18 +209,7 @@ class BlueskySpeaker:
         query = {"repo": did, "collection": collection, "rkey": key}
         return read(await api.get("/xrpc/com.atproto.repo.getRecord", query), _Record)
 
-    async def _server(self, did: str) -> str:
-        """The server that has somebody's records. Raises as a Speaker does."""
-        if did == self._did and self._service:
-            return _base(self._service)
-        if not did.startswith("did:plc:"):
-            raise RefusedError("it was written from a server that is not in the directory")
-        document = read(await self._api(self._directory, {}).get(f"/{did}"), _Document)
-        found = next((one.service_endpoint for one in document.service if one.id.endswith("#atproto_pds")), "")
-        return _base(found)
 
-
-_JSON = "application/json"
 _THEIRS = "the server of who wrote the comment"
 
 
@@ -293,28 +234,17 @@ def links_in(text: str) -> list[dict[str, Any]]:
     ]
 
 
-def _base(address: str) -> str:
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        parts = urlsplit("")
-    scheme = {"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)
-    return f"{scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
 def _answer(did: str, key: str) -> Done:
     return Done(f"at://{did}/{POST}/{key}", f"https://bsky.app/profile/{did}/post/{key}")
 
 
 def _refused(status: int, body: bytes) -> Exception | None:
+    if (ended := of_session(status, body)) is not None:
+        return ended
     try:
-        found = decode(body, _Error)
+        found = decode(body, Failure)
     except UnreadableError:
         return None
-    if found.error in _EXPIRED:
-        return _ExpiredError()
-    if found.error in ("AuthenticationRequired", "AuthFactorTokenRequired") or status == httpx.codes.UNAUTHORIZED:
-        return AttentionError("its server does not accept its app password")
     if found.error == "RecordNotFound":
         return _AbsentError(GONE)
     if found.error == "RepoNotFound" or status == httpx.codes.NOT_FOUND:
@@ -322,6 +252,6 @@ def _refused(status: int, body: bytes) -> Exception | None:
     if found.error == "InvalidSwap":
         return _SwappedError("somebody else changed the same record")
     if status == httpx.codes.BAD_REQUEST:
-        said = refusal(body, _Error, lambda its: its.message or its.error)
+        said = refusal(body, Failure, lambda its: its.message or its.error)
         return _AbsentError(GONE) if "Could not locate record" in said else RefusedError(said)
     return None

@@ -23,7 +23,7 @@ from services.ingest import metrics
 from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.facts import Facts, Synced
 from services.ingest.connectors.bluesky.frames import Change, Frame, FrameError, StreamError
-from services.ingest.connectors.bluesky.handles import Handles
+from services.ingest.connectors.bluesky.names.handles import Handles
 from services.ingest.connectors.bluesky.normalise import Watched
 from services.ingest.connectors.bluesky.parts import Parts
 from services.ingest.connectors.bluesky.source import NOT_SPOKEN, Source

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rapport.contracts.errands import LONGEST_ID
+from services.ingest.connectors.bluesky import session
 from services.ingest.connectors.bluesky import speaker as bluesky
 from services.ingest.connectors.linkedin import speaker as linkedin
 from services.ingest.connectors.mastodon import speaker as mastodon
@@ -19,13 +20,13 @@ from services.ingest.errands.speaker import Done
 from services.ingest.errands.words import LONGEST, read, refusal, same_text
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
 
-TROUBLES = (AttentionError, AwayError, LimitedError, RefusedError, bluesky._ExpiredError)
+TROUBLES = (AttentionError, AwayError, LimitedError, RefusedError, session.ExpiredError)
 REFUSED: dict[str, Callable[[int, bytes], Exception | None]] = {
     "bluesky": bluesky._refused, "linkedin": linkedin._refused, "mastodon": mastodon._refused,
     "meta": graph._refused, "youtube": youtube._refused,
 }  # fmt: skip
 SHAPES = [
-    bluesky._Record, bluesky._Gate, bluesky._Session, bluesky._Document, graph._Page, graph._Made, linkedin._Comment,
+    bluesky._Record, bluesky._Gate, session._Opened, session._Document, graph._Page, graph._Made, linkedin._Comment,
     linkedin._Comments, mastodon._Status, mastodon._Context, tiktok._Answer, youtube._Comments, youtube._Comment,
 ]  # fmt: skip
 WORDS = (

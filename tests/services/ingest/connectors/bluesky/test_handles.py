@@ -23,9 +23,9 @@ import pytest
 
 from rapport.kit.http.addresses import Address
 from rapport.kit.http.outgoing import Guard, GuardedHttp
-from services.ingest.connectors.bluesky.handles import KEPT, KEPT_RENAMED, KEPT_UNVERIFIED, Handles
-from services.ingest.connectors.bluesky.resolver import DomainResolver, is_handle
-from services.ingest.connectors.bluesky.verified import VerifiedHandles
+from services.ingest.connectors.bluesky.names.handles import KEPT, KEPT_RENAMED, KEPT_UNVERIFIED, Handles
+from services.ingest.connectors.bluesky.names.resolver import DomainResolver, is_handle
+from services.ingest.connectors.bluesky.names.verified import VerifiedHandles
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 FAN, SPOOFER = "did:plc:fan", "did:plc:spoofer0000000000000000s"

@@ -16,8 +16,8 @@ import httpx
 import msgspec
 
 from rapport.kit.log import pseudonym
-from services.ingest.connectors.bluesky.resolver import Resolver, is_handle
-from services.ingest.connectors.bluesky.verified import VerifiedHandles
+from services.ingest.connectors.bluesky.names.resolver import Resolver, is_handle
+from services.ingest.connectors.bluesky.names.verified import VerifiedHandles
 
 DIRECTORY = "https://plc.directory"
 ASK_SECONDS = 2.0
