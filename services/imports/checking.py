@@ -12,6 +12,7 @@ from services.ingest import submission
 from services.ingest.submission import NotJsonError, RejectedError
 
 LATER = "written after the account was connected"
+EARLIER = "written before --since"
 TIMELESS = "does not say when it was written"
 NOT_JSON = "not JSON"
 NAMED_IN_A_REASON = 60
@@ -29,14 +30,18 @@ class Checked(NamedTuple):
 
 
 class Checker:
-    """Checks the entries of one file for one account. What did not occur before `before` is left out."""
+    """Checks the entries of one file for one account. What did not occur from `since` until `before` is left out."""
 
-    def __init__(self, source: Source, brand: str, account: Account, before: datetime, now: datetime) -> None:
+    def __init__(
+        self, source: Source, brand: str, account: Account, before: datetime, now: datetime,
+        since: datetime | None = None,
+    ) -> None:  # fmt: skip
         self._source = source
         self._brand = brand
         self._account = account
         self._before = before
         self._now = now
+        self._since = since
 
     def check(self, entry: Entry) -> Checked | LeftOut:
         """What is sent of an entry, or why nothing is."""
@@ -56,6 +61,9 @@ class Checker:
         if interaction.occurred_at >= self._before:
             at = interaction.occurred_at.isoformat(timespec="seconds")
             return LeftOut(LATER, f"{at} is not before {self._before.isoformat(timespec='seconds')}", wrong=False)
+        if self._since is not None and interaction.occurred_at < self._since:
+            at = interaction.occurred_at.isoformat(timespec="seconds")
+            return LeftOut(EARLIER, f"{at} is before {self._since.isoformat(timespec='seconds')}", wrong=False)
         return Checked(entry, interaction, raw)
 
     def _read(self, raw: bytes) -> tuple[Interaction, bytes]:

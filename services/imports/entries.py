@@ -48,3 +48,5 @@ class Source:
     notes: list[str] = field(default_factory=list)
     name_of_field: Callable[[str], str] = str
     """What a field of an interaction is called in the file."""
+    what: str = "the file"
+    """What it is, for people."""

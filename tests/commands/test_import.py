@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,7 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rapport.cli import app
+from services.imports.history import NOTIFICATIONS
+from tests.platforms.bluesky.appview import AppView
 
+ACME, FAN = "did:plc:acme", "did:plc:fan"
+LONG_AGO, HOUR = datetime(2026, 11, 11, tzinfo=UTC), timedelta(hours=1)
 ACCOUNT: dict[str, Any] = {
     "id": "museum-desk", "platform": "desk", "handle": "Desk", "staff": [], "connected_at": "2026-11-20T00:00:00Z",
     "disconnected_at": None,
@@ -36,7 +41,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         brands = {"items": [{"id": "museum", "timezone": "Europe/Berlin", "created_at": "2026-01-01T00:00:00Z"}]}
-        self._answer(200, ACCOUNT if "/accounts/" in self.path else brands)
+        accounts = {"items": [ACCOUNT]} if self.path.endswith("/accounts") else brands
+        self._answer(200, ACCOUNT if "/accounts/" in self.path else accounts)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).split(b"\n")
@@ -147,6 +153,11 @@ def test_ctrl_c_ends_with_the_report_and_its_own_code(server: Server, monkeypatc
         (("rows.csv", "--timezone", "Mars/Olympus"), 2, "'Mars/Olympus' is not a time zone"),
         (("rows.csv", "--before", "yesterday"), 2, "'yesterday' is not a time such as"),
         (("rows.csv", "--before", "0001-01-01T00:00:00+14:00"), 2, "is not a time such as"),
+        (("rows.csv", "--since", "2026-11-01T00:00:00"), 2, "'2026-11-01T00:00:00' is not a time such as"),
+        (("rows.csv", "--since", "2026-11-32"), 2, "'2026-11-32' is not a time such as"),
+        (("rows.csv", "--did", "did:plc:acme"), 2, "a file says itself whose it is"),
+        ((), 1, "only accounts on Bluesky can be asked, and 'museum-desk' is on 'desk'"),
+        (("--format", "csv"), 2, "there is none"),
         (("rows.csv", "--ledger", "/proc/nothing/imports.sqlite"), 1, "/proc/nothing"),
     ],
 )  # fmt: skip
@@ -170,3 +181,70 @@ def test_what_is_older_can_be_asked_for(server: Server) -> None:
     assert server.taken == ["c1"]
     run("rows.csv", "--before", "2027-01-01T00:00:00Z")
     assert server.taken == ["c1", "c2"], "never after the connection"
+
+
+def test_what_is_newer_can_be_asked_for(server: Server) -> None:
+    assert "written before --since" in run("rows.csv", "--since", "2026-11-02").stdout
+    assert server.taken == ["c2"]
+
+
+@pytest.fixture
+def network(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppView]:
+    """A Bluesky on which the account is."""
+    monkeypatch.setitem(ACCOUNT, "platform", "bluesky")
+    with AppView(ACME, "museum.test") as network:
+        for name, value in (
+            ("ALLOW_PRIVATE", "true"), ("PLC_DIRECTORY", network.address), ("BLUESKY_PASSWORD", network.password),
+        ):  # fmt: skip
+            monkeypatch.setenv(f"RAPPORT_{name}", value)
+        network.leads["fan.test"] = FAN
+        network.handles[FAN] = "fan.test"
+        post = network.post(ACME, "New hours", LONG_AGO)
+        network.post(FAN, "When do you open?\x1b[31m", LONG_AGO + HOUR, reply=post)
+        network.raw.append(("2026-11-11T02:00:00.000Z", {"uri": "at://\x1b[31m"}))
+        yield network
+
+
+def test_bluesky_is_asked_where_there_is_no_file(server: Server, network: AppView) -> None:
+    trial = run("--did", ACME, "--dry-run").stdout
+    assert server.taken == []
+    assert f"bluesky of {ACME}; 6 requests to {network.address}" in trial
+    assert "2 would be taken, 0 already known, of 3 read" in trial
+    assert "broken records" in trial
+    assert "\x1b[31m" not in trial
+    report = json.loads(run("--did", ACME, "--json").stdout)
+    assert (report["file"], report["format"], report["taken"], len(server.taken)) == (None, "bluesky", 2, 2)
+    assert "the handles of 1 of 1 people are confirmed by their domains" in report["notes"]
+    assert "0 taken, 2 already known, of 3 read" in run("--did", ACME).stdout
+
+
+def test_what_bluesky_refuses_is_one_sentence(
+    server: Server, network: AppView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAPPORT_BLUESKY_PASSWORD", "wrong")
+    (said,) = [line for line in run("--did", ACME, code=1).stderr.splitlines() if line.startswith("rapport: ")]
+    assert said == "rapport: the history of 'museum-desk' cannot be read: its server does not accept its app password"
+    assert server.taken == []
+    monkeypatch.delenv("RAPPORT_BLUESKY_PASSWORD")
+    assert "set RAPPORT_BLUESKY_PASSWORD to an app password" in run("--did", ACME, code=1).stderr
+
+
+def test_what_bluesky_told_before_it_failed_is_taken(server: Server, network: AppView) -> None:
+    network.answer(NOTIFICATIONS, 400, {"error": "InvalidRequest", "message": "Not now"})
+    said = run("--did", ACME, code=1)
+    assert "1 taken" in said.stdout
+    why = "its history cannot be read any further: the platform refused it: Not now; run it again to go on"
+    assert said.stderr.splitlines()[-1] == f"rapport: {why}"
+    assert "1 taken, 1 already known" in run("--did", ACME).stdout
+
+
+def test_ctrl_c_while_bluesky_is_asked_imports_nothing(
+    server: Server, network: AppView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("services.imports.history.open_history", interrupted)
+    said = run("--did", ACME, code=130).stderr.splitlines()[-1]
+    assert said == "rapport: stopped by Ctrl-C; nothing was imported"
+    assert server.taken == []

@@ -323,6 +323,11 @@ CASES: dict[str, Case] = {
     "services/ingest/connectors/bluesky/frames.py:from_jetstream": Case(
         bluesky_frames.from_jetstream, jetstream, (bluesky_frames.FrameError,)
     ),
+    "services/ingest/connectors/bluesky/frames.py:listed": Case(
+        lambda uri: bluesky_frames.listed(uri, "cid", {}, NOW),
+        words | st.builds("at://{}/app.bsky.feed.post/{}".format, words, words),
+        (bluesky_frames.FrameError,),
+    ),
     "services/ingest/connectors/bluesky/frames.py:from_jetstream_v2": Case(
         bluesky_frames.from_jetstream_v2, jetstream_v2, (bluesky_frames.FrameError, bluesky_frames.StreamError)
     ),

@@ -1,4 +1,4 @@
-"""History from a file, on a real installation: relationships, exchanges with outcomes, and no alert."""
+"""History from a file and from Bluesky, on a real installation: relationships, outcomes, and no alert."""
 
 import json
 import os
@@ -16,6 +16,9 @@ import pytest
 from rapport.demo.client import ndjson, signature
 from rapport.local.installation import Installation
 from rapport.local.running_installation import RunningInstallation
+from services.api.http.ids import follower_parts, follower_ref
+from tests.platforms.bluesky.appview import AppView, Record
+from tests.services.ingest.jetstream import MICROSECONDS, Jetstream, commit
 from tests.services.notifier.receivers import WebhookReceiver
 from tests.waiting import until
 
@@ -24,6 +27,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.e2e]
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 SOON_SECONDS = 2
+GALLERY, ADA, BO, CY = "did:plc:gallery", "did:plc:ada", "did:plc:bo", "did:plc:cy"
 
 
 @dataclass
@@ -40,8 +44,8 @@ class Agency:
         assert answer.is_success, answer.text
         return answer.json()
 
-    def rapport(self, *words: str, secret: str, code: int) -> Any:
-        """What a command prints as JSON."""
+    def rapport(self, *words: str, secret: str, code: int, **more: str) -> Any:
+        """What a command prints as JSON. `more` are variables of its environment."""
         ended = subprocess.run(
             [sys.executable, "-m", "rapport.cli", *words, "--json"],
             env={
@@ -51,6 +55,7 @@ class Agency:
                 "RAPPORT_KEY": self.line.admin_key,
                 "RAPPORT_DOOR_SECRET": secret,
                 "RAPPORT_LEDGER": str(self.folder / "imports.sqlite"),
+                **{f"RAPPORT_{name}": value for name, value in more.items()},
             },
             cwd=self.folder,
             capture_output=True,
@@ -78,6 +83,7 @@ def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agency]:
     webhooks, installation = WebhookReceiver(), Installation()
     settings = {
         "RAPPORT_ALLOW_PRIVATE": "true",
+        "RAPPORT_PLC_DIRECTORY": "http://127.0.0.1:1",
         "RAPPORT_TICK_SECONDS": "0.5",
         "RAPPORT_BREACH_GRACE_SECONDS": "0.5",
     }
@@ -188,3 +194,92 @@ def test_history_has_outcomes_and_relationships_alerts_nobody_and_counts_once(ag
         name: each for name, each in counted.items() if name != "Ada"
     }
     assert {first: each for first, each in outcomes().items() if first != "live"} == expected
+
+
+def test_bluesky_is_asked_for_history_and_what_the_stream_tells_as_well_counts_once(agency: Agency) -> None:
+    now = datetime.now(UTC)
+    with AppView(GALLERY, "gallery.test") as network, Jetstream() as stream:
+        network.handles |= {ADA: "ada.test", BO: "bo.test"}
+        network.leads |= {"ada.test": ADA, "bo.test": "did:plc:another"}
+        post = network.post(GALLERY, "A new exhibition", now - 6 * DAY)
+        question = network.post(ADA, "Are you open?", now - 5 * DAY, reply=post)
+        answer = network.post(GALLERY, "We are.", now - 5 * DAY + HOUR, reply=question)
+        past = [
+            post, question, answer,
+            network.post(BO, "And on Sundays?", now - 3 * DAY, reply=post),
+            network.like(ADA, post, now - 4 * DAY),
+            network.repost(BO, post, now - 4 * DAY + HOUR),
+            network.follow(CY, now - 200 * DAY),
+        ]  # fmt: skip
+        network.raw.append(((now - HOUR).isoformat(timespec="milliseconds").replace("+00:00", "Z"), {"uri": 7}))
+        made = agency.api.post("/brands", json={"id": "gallery", "name": "The Gallery", "timezone": "Europe/Oslo"})
+        assert made.is_success, made.text
+        its = {"did": GALLERY, "jetstream": f"{stream.address}/subscribe"}
+        account = {"id": "gallery-bluesky", "platform": "bluesky", "handle": "gallery.test", "connection": its}
+        made = agency.api.post("/brands/gallery/accounts", json=account)
+        assert made.status_code == 201, made.text
+        secret = made.json()["door_secret"]
+        words = ("import", "gallery", "gallery-bluesky", "--did", GALLERY)
+        env = {"BLUESKY_PASSWORD": network.password, "PLC_DIRECTORY": network.address, "ALLOW_PRIVATE": "true"}
+
+        report = agency.rapport(*words, secret=secret, code=0, **env)
+        assert (report["read"], report["taken"], report["already_known"]) == (8, 7, 0)
+        assert [(each["reason"], each["count"]) for each in report["left_out"]] == [("broken records", 1)]
+        assert agency.rapport(*words, secret=secret, code=0, **env)["already_known"] == 7
+
+        assert stream.connected.wait(60)
+        new_post = network.post(GALLERY, "Open late", datetime.now(UTC))
+        live = [
+            new_post,
+            *(network.post(one, "Thanks!", datetime.now(UTC), reply=new_post) for one in (ADA, BO)),
+            *(network.like(one, new_post, datetime.now(UTC)) for one in (ADA, CY)),
+            network.repost(BO, new_post, datetime.now(UTC)),
+        ]
+        for record in (*past, *live):
+            tell(stream, record)
+
+        def followers() -> dict[str, Any]:
+            items = agency.get("/brands/gallery/followers")["items"]
+            return {follower_parts(each["id"])[1]: each for each in items}
+
+        def counts() -> dict[str, Any]:
+            return {did: each["counts"] for did, each in followers().items()}
+
+        # The live ones came last in each partition, so whatever was told twice has been seen by then.
+        expected = {
+            ADA: {"comment": 2, "reply": 1, "reaction": 2},
+            BO: {"comment": 2, "share": 2},
+            CY: {"follow": 1, "reaction": 1},
+        }
+        until(lambda: counts() == expected, lambda: f"everything counts once: {counts()}")
+
+        def timeline() -> list[str]:
+            ada = agency.get(f"/brands/gallery/followers/{follower_ref('bluesky', ADA)}")
+            return sorted(each["kind"] for each in ada["timeline"])
+
+        once = ["comment", "comment", "reaction", "reaction", "reply"]
+        until(lambda: timeline() == once, lambda: f"everything is shown once: {timeline()}")
+        assert {did: each["handle"] for did, each in followers().items()} == {ADA: "ada.test", BO: None, CY: None}
+
+        def outcomes() -> dict[str, tuple[str, bool, bool]]:
+            return {
+                each["first"]["text"]: (each["state"], each["backfilled"], each["breached_at"] is not None)
+                for each in agency.get("/brands/gallery/exchanges")["items"]
+            }
+
+        told = {
+            "Are you open?": ("answered", True, False),
+            "And on Sundays?": ("open", True, True),
+            "Thanks!": ("open", False, False),
+        }
+        until(lambda: outcomes() == told, lambda: f"every outcome: {outcomes()}")
+        assert agency.get("/brands/gallery/alerts")["items"] == []
+
+
+def tell(stream: Jetstream, record: Record) -> None:
+    """The stream tells a record as of now."""
+    _, _, did, collection, rkey = record.uri.split("/")
+    at = int(datetime.now(UTC).timestamp() * MICROSECONDS)
+    frame = commit(did, at, collection, rkey, record.value)
+    frame["commit"]["cid"] = record.cid
+    stream.send(at, frame)

@@ -1,9 +1,9 @@
-"""`rapport import`: what happened before an account was connected, from a file."""
+"""`rapport import`: what happened before an account was connected, from a file or from Bluesky itself."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from rapport.commands import client
-from rapport.commands.imports.showing import show, what_is_done
+from rapport.commands.imports.asking import history
+from rapport.commands.imports.showing import BROKEN_OFF, show, what_is_done
 from rapport.commands.options import Json, fail, say
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 SOME_WRONG = 3
 """The exit code where the file has something that should be corrected."""
-BROKEN_OFF = 130
-"""The exit code after Ctrl-C, as shells have it."""
 PER_SECOND = 200
 """A third of what two cores keep up with, so that live interactions do not wait behind a million old ones."""
 ADDRESS = "RAPPORT_DOOR_URL"
@@ -34,13 +33,28 @@ SECRET = "RAPPORT_DOOR_SECRET"  # noqa: S105 - the variable's name
 def import_(
     brand: Annotated[str, typer.Argument(help="The client's id.")],
     account: Annotated[str, typer.Argument(help="The account's id.")],
-    file: Annotated[Path, typer.Argument(help="A CSV or NDJSON file, a Mastodon archive, or a Bluesky repository.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A CSV or NDJSON file, a Mastodon archive, or a Bluesky repository. Without one, Bluesky is asked."
+        ),
+    ] = None,
     format: Annotated[
         str | None, typer.Option(help="csv, ndjson, mastodon or bluesky. Default: what the file looks like.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, but import nothing.")] = False,
     before: Annotated[
-        str | None, typer.Option(help="RFC 3339; import only what is older. Default: when the account was connected.")
+        str | None,
+        typer.Option(
+            help="RFC 3339 or a date (UTC); import only what is older. Default: when the account was connected."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="RFC 3339 or a date (UTC); import only what is from then on. Default: everything."),
+    ] = None,
+    did: Annotated[
+        str | None, typer.Option(help="The account's DID, to ask Bluesky. Default: what its handle leads to.")
     ] = None,
     timezone: Annotated[
         str | None, typer.Option(help="Of times in a CSV file without an offset. Default: the client's.")
@@ -68,6 +82,9 @@ def import_(
     The account's secret is read from RAPPORT_DOOR_SECRET, or asked for. What is imported counts once, however often
     it is imported; an import that was broken off goes on where it stopped.
 
+    Without a file, a Bluesky account's server is asked what the account wrote and what others did, with an app password
+    of the account: RAPPORT_BLUESKY_PASSWORD, or asked for.
+
     Ends with code 0 if everything was taken, was there already, or is of a sort that an import leaves out; 3 if
     something is wrong in the file; 1 if the import could not be finished; 130 after Ctrl-C.
     """
@@ -75,6 +92,7 @@ def import_(
     from services.imports.ledger import usual_place
     from services.imports.report import Report
 
+    _check_options(file, format, did)
     known = client.call(data, "GET", client.path("brands", brand, "accounts", account))
     its_brand = next((each for each in client.items(data, "/brands") if each["id"] == brand), None)
     if its_brand is None:
@@ -82,16 +100,39 @@ def import_(
     now = datetime.now(UTC)
     its_account = _account(known)
     until = _until(before, its_account.connected_at)
+    begin = _time(since, "--since") if since is not None else None
     name = f"{brand}/{its_brand['created_at']}/{account}"
-    with _opened(file) as opened:
-        zone = timezone or its_brand["timezone"]
-        source = _source(opened, file, format, brand, its_account, zone, dates, now)
+    sender = None if dry_run else _door(door, data, account)
+    with contextlib.ExitStack() as stack:
+        if file is None:
+            others = _others(data, brand, its_account)
+            source = history(brand, its_account, others, did, begin, now, trial=dry_run)
+        else:
+            zone = timezone or its_brand["timezone"]
+            opened = stack.enter_context(_opened(file))
+            source = _source(opened, file, format, brand, its_account, zone, dates, now)
         report = Report(source, dry_run, until.isoformat(timespec="seconds"))
-        checker = Checker(source, brand, its_account, until, now)
-        sender = None if dry_run else _door(door, data, account)
+        checker = Checker(source, brand, its_account, until, now, begin)
         code = _run(report, checker, sender, ledger or usual_place(), name, per_second)
     show(report, file, as_json)
     raise typer.Exit(code or (SOME_WRONG if report.wrong else 0))
+
+
+def _check_options(file: Path | None, format: str | None, did: str | None) -> None:
+    if file is None and format is not None:
+        raise typer.BadParameter("says what a file is, and there is none", param_hint="--format")
+    if file is not None and did is not None:
+        raise typer.BadParameter("is for asking Bluesky, and a file says itself whose it is", param_hint="--did")
+
+
+def _others(data: Path | None, brand: str, account: "Account") -> tuple[str, ...]:
+    """The handles of the client's other accounts on Bluesky. Ends the command for an account elsewhere."""
+    from services.ingest.connectors.bluesky import PLATFORM
+
+    if account.platform != PLATFORM:
+        fail(f"name a file: only accounts on Bluesky can be asked, and {account.id!r} is on {account.platform!r}")
+    accounts = client.items(data, client.path("brands", brand, "accounts"))
+    return tuple(each["handle"] for each in accounts if each["platform"] == PLATFORM and each["id"] != account.id)
 
 
 def _account(known: dict[str, Any]) -> "Account":
@@ -110,20 +151,23 @@ def _account(known: dict[str, Any]) -> "Account":
 
 def _until(before: str | None, connected_at: datetime) -> datetime:
     """Up to when things are imported: never after the connection."""
-    if before is None:
-        return connected_at
+    return connected_at if before is None else min(_time(before, "--before"), connected_at)
+
+
+def _time(given: str, option: str) -> datetime:
+    """A time, or the beginning of a day in UTC. Ends the command where it is neither."""
     from rapport.domain.times import in_range
 
     try:
-        wanted = datetime.fromisoformat(before)
+        at = datetime.fromisoformat(f"{given}T00:00:00Z" if len(given) == len("2026-11-23") else given)
     except ValueError:
-        wanted = None
-    if wanted is None or wanted.tzinfo is None or not in_range(wanted):
-        raise typer.BadParameter(f"{before!r} is not a time such as 2026-11-23T09:15:00Z", param_hint="--before")
-    return min(wanted.astimezone(UTC), connected_at)
+        at = None
+    if at is None or at.tzinfo is None or not in_range(at):
+        raise typer.BadParameter(f"{given!r} is not a time such as 2026-11-23T09:15:00Z", param_hint=option)
+    return at.astimezone(UTC)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _opened(path: Path) -> "Iterator[BinaryIO]":
     if path.exists() and not path.is_file():
         fail(f"{path} is not a file")
@@ -188,7 +232,6 @@ def _door(url: str | None, data: Path | None, account: str) -> "Door":
 
 def _run(report: "Report", checker: "Checker", door: "Door | None", place: Path, name: str, per_second: int) -> int:
     """Imports, with a progress bar; without a door it is a trial. Gives the exit code, 0 if it got to the end."""
-    import contextlib
     import sqlite3
 
     from services.imports.entries import UnreadableFileError
@@ -210,5 +253,5 @@ def _run(report: "Report", checker: "Checker", door: "Door | None", place: Path,
     except sqlite3.Error as error:
         report.stopped = f"the ledger {place} cannot be used: {error}"
     except UnreadableFileError as error:
-        report.stopped = f"the file cannot be read any further: {error}"
+        report.stopped = f"{report.source.what} cannot be read any further: {error}"
     return 1 if report.stopped is not None else 0

@@ -12,6 +12,8 @@ from rapport.kit.text import one_line
 if TYPE_CHECKING:
     from services.imports.report import Report
 
+BROKEN_OFF = 130
+"""The exit code after Ctrl-C, as shells have it."""
 LONGEST_LINE = 500
 LONGEST_CELL = 200
 LONGEST_EXAMPLE = 400
@@ -25,10 +27,10 @@ def what_is_done(report: "Report") -> str:
     return f"{'checking' if report.dry_run else 'importing'} ({unit})"
 
 
-def show(report: "Report", file: Path, as_json: bool) -> None:
-    """Prints the report, and on stderr why the import was not finished."""
+def show(report: "Report", file: Path | None, as_json: bool) -> None:
+    """Prints the report, and on stderr why the import was not finished. Without a file, the platform was asked."""
     if as_json:
-        print_json({"file": str(file), **report.as_json()})
+        print_json({"file": str(file) if file is not None else None, **report.as_json()})
     else:
         _show_words(report, file)
     if report.stopped is not None:
@@ -36,10 +38,11 @@ def show(report: "Report", file: Path, as_json: bool) -> None:
         sys.stderr.write(f"rapport: {one_line(report.stopped, LONGEST_LINE)}; {then}\n")
 
 
-def _show_words(report: "Report", file: Path) -> None:
+def _show_words(report: "Report", file: Path | None) -> None:
     source = report.source
     whose = f" of {source.of}" if source.of else ""
-    typer.echo(one_line("; ".join([f"{file}: {source.format}{whose}", *source.notes]), LONGEST_LINE))
+    where = f"{file}: " if file is not None else ""
+    typer.echo(one_line("; ".join([f"{where}{source.format}{whose}", *source.notes]), LONGEST_LINE))
     if report.preview:
         print_table(PREVIEW, [_plain(vars(shown)) for shown in report.preview])
     taken = "would be taken" if report.dry_run else "taken"
