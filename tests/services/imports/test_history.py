@@ -1,10 +1,14 @@
 """The history of a Bluesky account, asked of a server of its own: what is told of it is what the stream tells."""
 
+import contextlib
+import io
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 from rapport.contracts.events import Interaction
 from services.imports import asking, history
 from services.imports.asking import Asking, AskingError
-from services.imports.bluesky import NOT_A_POST, NOT_A_RECORD, OTHER, UNCONCERNED
+from services.imports.bluesky import NOT_A_POST, NOT_A_RECORD, OTHER, UNCONCERNED, open_repository
 from services.imports.checking import EARLIER, LATER, Checked, Checker
 from services.imports.entries import LONGEST, LeftOut, Source, UnreadableFileError
 from services.imports.history import BROKEN, NOTIFICATIONS, RECORDS, Wanted, open_history
@@ -24,7 +28,9 @@ from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.connectors.seen import UnsavedLedger
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, TooMuchError
 from tests.platforms.bluesky.appview import MOST, AppView, Record
+from tests.platforms.bluesky.network import PASSWORD, Network
 from tests.services.imports.files import ACME, BLUESKY, CONNECTED, FAN, NOW
+from tests.services.ingest.people import newcomer
 
 BO, STAFF, OTHER_OWN = "did:plc:bo", "did:plc:mira", "did:plc:acmeshop"
 HOUR = timedelta(hours=1)
@@ -396,6 +402,41 @@ def test_what_is_kept_has_a_bound(network: AppView, monkeypatch: pytest.MonkeyPa
     source = opened(network, named=False)
     assert source.total == 1 + MOST
     assert "there is more that is older, which is not read" in source.notes
+
+
+def test_what_a_real_server_lists_is_what_stands_in_the_repository(
+    bluesky: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That server's AppView is not there, so reading ends with what the account wrote."""
+    monkeypatch.setenv("RAPPORT_ALLOW_PRIVATE", "true")
+    monkeypatch.setattr(asking, "GIVE_UP_AFTER_SECONDS", 1.0)
+    shop, fan = newcomer(bluesky, "shop"), newcomer(bluesky, "fan")
+    question = fan.post("Do you ship?", reply=shop.post("New beans"))
+    shop.post("To Norway, too.", reply=shop.post("We do!", reply=question))
+    shop.like(question)
+    for number in range(MOST):
+        shop.post(f"Post {number}")
+    now = datetime.now(UTC)
+    account = msgspec.structs.replace(BLUESKY, connected_at=now + HOUR)
+
+    def told(source: Source) -> list[Interaction]:
+        checker, found = Checker(source, "acme", account, now + HOUR, now), []
+        with contextlib.suppress(UnreadableFileError):
+            for entry in source.entries():
+                found.append(checker.check(entry))
+        return taken(found)
+
+    wanted = Wanted("acme", account, PASSWORD, shop.did, named=False)
+    its = BlueskySettings(port=0, plc_directory=bluesky.plc)
+    listed = open_history(wanted, its, now, lambda _: None, lambda _: None)
+    with pytest.raises(UnreadableFileError, match="its server does not answer as it should: it answered 502"):
+        list(listed.entries())
+    answer = httpx.get(f"{bluesky.pds}/xrpc/com.atproto.sync.getRepo", params={"did": shop.did})
+    file = open_repository(io.BytesIO(answer.content), len(answer.content), "acme", account, now)
+    assert [told_of(one) for one in told(listed)] == [told_of(one) for one in told(file)]
+    assert [one.kind for one in told(listed)] == ["post", "reply", "reply", *["post"] * MOST]
+    with pytest.raises(UnreadableFileError, match="its server does not accept its app password"):
+        open_history(replace(wanted, password="wrong"), its, now, lambda _: None, lambda _: None)
 
 
 class Tries:
