@@ -32,7 +32,7 @@ def erase(
         fail(f"nobody with the id {follower!r} on {platform!r} is known for {brand!r}, so nothing was erased")
     if not yes:
         who = _called(known) if known is not None else f"{follower}, who is not known yet,"
-        typer.confirm(f"Forget {who} on {platform} for {brand}, for good?", abort=True)
+        typer.confirm(f"Forget {who} on {platform} for {brand}, for good?", abort=True, err=True)
     erased = client.call(data, "DELETE", where)
     if as_json:
         print_json(erased)
