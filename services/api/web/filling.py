@@ -35,6 +35,8 @@ class _Form:
         self.number = number
         self.around = around
         """The numbers of the <details> around it, which have to be opened."""
+        self.inside: dict[int, set[str]] = {}
+        """The fields in each <details> inside it, which has to be opened where something was typed into one of them."""
         self.hidden: dict[str, str] = {}
 
 
@@ -60,9 +62,12 @@ class _Forms(HTMLParser):
             if (its.get("action") or "").partition("#")[0] == self._path:
                 self._now = _Form(self._forms, list(self._open))
                 self.found.append(self._now)
-        elif tag == "input" and self._now is not None and its.get("type") == "hidden":
+        elif tag in ("input", "textarea") and self._now is not None:
             name = its.get("name") or ""
-            if name not in _OF_THE_SHOWING:
+            if its.get("type") != "hidden":
+                for number in self._open:
+                    self._now.inside.setdefault(number, set()).add(name)
+            elif name not in _OF_THE_SHOWING:
                 self._now.hidden[name] = its.get("value") or ""
 
     def handle_endtag(self, tag: str) -> None:
@@ -92,7 +97,7 @@ class _Writer(HTMLParser):
         its = {name: value or "" for name, value in attrs}
         if tag == "details":
             self._details += 1
-            if self._details in self._form.around and "open" not in its:
+            if "open" not in its and self._is_needed(self._details):
                 raw = raw[:-1] + " open>"
         elif tag == "form":
             self._forms += 1
@@ -105,6 +110,10 @@ class _Writer(HTMLParser):
         if self._inside and tag == "textarea" and its.get("name") in self._left:
             self.out.append("\n" + escape(self._left[its["name"]][0]))
             self._textarea = True
+
+    def _is_needed(self, details: int) -> bool:
+        inside = self._form.inside.get(details, ())
+        return details in self._form.around or any(value for name in inside for value in self._left.get(name, ()))
 
     def _filled(self, tag: str, attrs: _Attributes, its: dict[str, str], raw: str) -> str:
         name = its.get("name", "")

@@ -1,7 +1,7 @@
 """Forms as a browser reads them out of a page and sends them, without a browser."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
 import httpx
@@ -22,7 +22,11 @@ class Form:
     buttons: list[tuple[str, str]] = field(default_factory=list)
     typed: list[str] = field(default_factory=list)
     """The names of the fields that text is typed into."""
+    folded: list[str] = field(default_factory=list)
+    """Those of them in a part of the page that is not unfolded."""
     kinds: dict[str, str] = field(default_factory=dict)
+    boxes: list[tuple[str, str]] = field(default_factory=list)
+    """What can be ticked."""
 
     def __getitem__(self, name: str) -> str:
         return dict(self.fields)[name]
@@ -35,7 +39,7 @@ class Form:
         """The same with other values."""
         fields = [(name, values.get(name, value)) for name, value in self.fields]
         fields += [(name, value) for name, value in values.items() if name not in dict(self.fields)]
-        return Form(self.action, fields, self.buttons, self.typed, self.kinds)
+        return replace(self, fields=fields)
 
 
 class _Reader(HTMLParser):
@@ -49,9 +53,12 @@ class _Reader(HTMLParser):
         self._text = ""
         self._select: str | None = None
         self._options: list[tuple[str, bool]] = []
+        self._folded: list[bool] = []
 
     def handle_starttag(self, tag: str, attrs: _Attributes) -> None:
         its = {name: value or "" for name, value in attrs}
+        if tag == "details":
+            self._folded.append("open" not in its)
         if tag == "form":
             self._form = Form(its.get("action", "").partition("#")[0]) if its.get("method") == "post" else None
             if self._form is not None:
@@ -60,6 +67,7 @@ class _Reader(HTMLParser):
             return
         name, kind = its.get("name", ""), its.get("type", "text")
         if tag == "input" and kind in ("checkbox", "radio"):
+            self._form.boxes.append((name, its.get("value", "on")))
             if "checked" in its:
                 self._form.fields.append((name, its.get("value", "on")))
         elif tag == "input" and kind not in ("submit", "file"):
@@ -67,10 +75,10 @@ class _Reader(HTMLParser):
             self._form.fields.append((name, its.get("value", "").replace("\r", "").replace("\n", "")))
             self._form.kinds[name] = kind
             if kind not in _NOT_TYPED:
-                self._form.typed.append(name)
+                self._typed(self._form, name)
         elif tag == "textarea":
             self._textarea, self._text = name, ""
-            self._form.typed.append(name)
+            self._typed(self._form, name)
         elif tag == "select":
             self._select, self._options = name, []
         elif tag == "option" and self._select is not None:
@@ -78,11 +86,18 @@ class _Reader(HTMLParser):
         elif tag == "button":
             self._form.buttons.append((name, its.get("value", "")))
 
+    def _typed(self, form: Form, name: str) -> None:
+        form.typed.append(name)
+        if any(self._folded):
+            form.folded.append(name)
+
     def handle_data(self, data: str) -> None:
         if self._textarea is not None:
             self._text += data
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "details" and self._folded:
+            self._folded.pop()
         if self._form is None:
             return
         if tag == "textarea" and self._textarea is not None:

@@ -12,12 +12,13 @@ from rapport.contracts.controls import FollowerErased
 from rapport.kit.mongo import Document
 from rapport.local.servers.stack import Running
 from services.api.http.ids import follower_ref
+from services.api.mix.schemas import MOST_RULES
 from services.api.web import pages
 from services.api.web.form_fields import ONCE
 from tests.e2e import portal_data
 from tests.services.api.conftest import Served
 from tests.services.api.log import controls
-from tests.services.api.web.form_browser import Visitor
+from tests.services.api.web.form_browser import Visitor, forms_in
 from tests.services.api.web.test_forms import HOME, PAGES, everything, filled  # noqa: F401 - a fixture
 
 
@@ -56,6 +57,21 @@ def test_no_form_takes_a_button_that_it_does_not_have(api: Served, views: Databa
                 assert everything(views) == before, (path, form.action, name)
                 tried += 1
     assert tried > 5
+
+
+@pytest.mark.stack
+@pytest.mark.usefixtures("filled")
+def test_more_rules_of_a_mix_than_a_brand_can_have_are_told_and_stay_in_the_form(
+    api: Served, views: Database[Document]
+) -> None:
+    visitor = Visitor(api)
+    before = everything(views)
+    typed = "\r\n".join(f"personal: word {number}" for number in range(MOST_RULES + 50))
+    answer = visitor.send(visitor.form(f"{HOME}/mix", "/settings").filled(rules=typed))
+    assert (answer.status_code, f"A brand can have at most {MOST_RULES} rules." in answer.text) == (422, True)
+    [again] = [each for each in forms_in(answer.text) if each.action.endswith("/settings")]
+    assert again["rules"] == typed
+    assert everything(views) == before
 
 
 @pytest.mark.stack
