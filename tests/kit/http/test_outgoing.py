@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -38,7 +39,7 @@ class Peer:
                     return
                 self.send_response(HTTPStatus.OK)
                 self.end_headers()
-                for _ in range(1000 if self.path == "/endless" else 1):
+                for _ in count() if self.path == "/endless" else range(1):
                     try:
                         self.wfile.write(b"x" * 1000)
                     except OSError:
@@ -193,3 +194,18 @@ def test_nothing_that_runs_as_a_service_calls_out_past_the_guard() -> None:
         if called & CALLS and {name.partition(".")[0] for name in imported} & MODULES:
             found.add(str(path.relative_to(root)))
     assert found - set(OWN_CALLS) == set(), "calls out without the guard of rapport.kit.http.outgoing"
+
+
+def test_no_service_allows_private_addresses_by_itself() -> None:
+    """Only the setting does: everything that takes `allow_private` is given it."""
+    root = Path(__file__).parents[3] / "services"
+    given = {
+        f"{path.relative_to(root)}: {ast.unparse(each.value)}"
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        for each in node.keywords
+        if each.arg == "allow_private"
+    }
+    assert len(given) > 4
+    assert {each.split(": ")[1] for each in given} == {"settings.allow_private", "allow_private"}, sorted(given)

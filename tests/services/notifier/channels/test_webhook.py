@@ -86,7 +86,8 @@ def test_what_must_not_be_called_is_refused_for_good(url: str, why: str) -> None
 def test_a_receiver_on_this_machine_is_not_called_unless_allowed() -> None:
     receiver = WebhookReceiver()
     try:
-        assert asyncio.run(sent(receiver.url("/x").replace("http:", "https:"), allow_private=False)) is not None
+        error = asyncio.run(sent(receiver.url("/x").replace("http:", "https:"), allow_private=False))
+        assert str(error) == "refused: it is not a public address"
         assert receiver.posts["/x"] == []
         assert asyncio.run(sent(receiver.url("/x"), allow_private=True)) is None
         assert [post.id for post in receiver.posts["/x"]] == ["alert/hook"]

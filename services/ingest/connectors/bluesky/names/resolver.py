@@ -16,7 +16,7 @@ import dns.resolver
 import httpx
 import msgspec
 
-from rapport.kit.http.addresses import Address
+from rapport.kit.http.addresses import Address, system_lookup
 from rapport.kit.http.outgoing import Guard, GuardedHttp, NoPublicAddressError, RefusedAddressError
 from services.ingest.connectors.bluesky.frames import DID
 
@@ -74,7 +74,7 @@ class DomainResolver:
         async def lookup(host: str, _: int) -> list[Address]:
             return await _addresses(names, host)
 
-        guard = Guard(allow_private=True) if allow_private else Guard(allow_private=False, lookup=lookup)
+        guard = Guard(allow_private=allow_private, lookup=system_lookup if allow_private else lookup)
         return cls(names, GuardedHttp(guard, timeout=HTTP_SECONDS), local_network=allow_private)
 
     async def did_of(self, handle: str, server: str | None) -> str | None:

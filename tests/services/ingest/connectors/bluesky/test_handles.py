@@ -268,7 +268,9 @@ def test_a_handle_that_an_older_version_noted_without_verifying_it_is_forgotten(
     verified._file.executescript("CREATE TABLE handle (did TEXT PRIMARY KEY, handle TEXT, asked_at INTEGER)")
     verified._file.execute("INSERT INTO handle VALUES (?, ?, ?)", (SPOOFER, "nytimes.com", int(NOW.timestamp())))
     verified.close()
-    assert VerifiedHandles(tmp_path / "l.sqlite").find([SPOOFER], NOW - KEPT) == {}
+    verified = VerifiedHandles(tmp_path / "l.sqlite")
+    assert verified.find([SPOOFER], NOW - KEPT) == {}
+    assert verified._file.execute("SELECT name FROM sqlite_master WHERE name = 'handle'").fetchall() == []
 
 
 class Slow:
