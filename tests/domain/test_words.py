@@ -97,7 +97,7 @@ def test_another_word_is_not_found(word: str, text: str) -> None:
         ("#coffee☕️ now", {"coffee", "coffee☕"}),
         ("#☕️", {"☕"}),
         ("#one#two", {"one", "two"}),
-        ("C#sharp, &#39;amp, a/#b, see https://x.example/#shop", set()),
+        ("C#sharp, &#39;amp, a/#b, see https://x.example/#shop and https://x.example/a-#shop", set()),
         ("(#coffee), “#tea”", {"coffee", "tea"}),
         ("#️⃣coffee", set()),
         ("#paral·lel·", {"paral", "paral·lel"}),

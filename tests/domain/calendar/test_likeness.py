@@ -38,6 +38,10 @@ def test_likeness_goes_both_ways_and_from_0_to_1(one: str, other: str) -> None:
         ("กาแฟใหม่วันนี้", "กาแฟใหม่ วันนี้ค่ะ"),
         ("我们的新咖啡今天上市", "我们的新咖啡今天上市了！"),
         ("İSTANBUL'DA", "istanbul'da"),
+        (
+            "Our new blend is out https://t.example/abc123",
+            "Our new blend is out https://www.example.com/shop/coffee?utm_source=calendar&utm_medium=post",
+        ),
     ],
 )
 def test_the_same_post_is_alike(one: str, other: str) -> None:
@@ -52,6 +56,7 @@ def test_the_same_post_is_alike(one: str, other: str) -> None:
         ("https://example.com/new", "https://example.com/old"),
         ("本日のおすすめはコーヒーです。ぜひご来店ください", "明日のイベントはお休みです。次回は来週の月曜日です"),
         ("กาแฟใหม่วันนี้", "วันหยุดสุดสัปดาห์"),
+        ("本日発売", "売発日本"),
     ],
 )
 def test_another_post_is_not(one: str, other: str) -> None:

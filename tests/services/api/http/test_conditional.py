@@ -139,6 +139,9 @@ def test_what_has_no_version_is_not_changed_under_a_condition(api: Served) -> No
     with api.with_key(key) as holder:
         assert holder.get("/v1/brands").status_code == 200
     assert api.client.delete(path).status_code == 204
+    with api.with_key(None) as anybody:
+        follower = f"/v1/brands/{BRAND}/followers/some-id"
+        assert anybody.delete(follower, headers={"If-Match": "*"}).status_code == 401
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -201,6 +201,7 @@ WORDS = st.lists(st.lists(CHARACTERS, min_size=1, max_size=30).map("".join), min
 
 @given(WORDS)
 @example("Still overdue: Ана Марија Петровић has waited 5 d 10 h for Brot & Bäckerei Müller on Helpdesk")
+@example("Still overdue: Anna Peters has waited 5 days 10 hours for the Bakery of Miller and Sons on the help desk")
 @example("x" * 300)
 @example("a " * 200)
 @example("=?utf-8?q?a?=")
