@@ -39,7 +39,7 @@ def test_likeness_goes_both_ways_and_from_0_to_1(one: str, other: str) -> None:
         ("我们的新咖啡今天上市", "我们的新咖啡今天上市了！"),
         ("İSTANBUL'DA", "istanbul'da"),
         (
-            "Our new blend is out https://t.example/abc123",
+            "Our new blend is out https://short.test/abc123",
             "Our new blend is out https://www.example.com/shop/coffee?utm_source=calendar&utm_medium=post",
         ),
     ],

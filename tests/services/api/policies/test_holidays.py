@@ -3,6 +3,7 @@
 import sys
 import time
 from datetime import date
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -94,6 +95,12 @@ def test_a_leap_day_comes_when_there_is_one() -> None:
 def test_single_dates_are_added_and_taken_out() -> None:
     lines = ["RRULE:FREQ=YEARLY", "RDATE;VALUE=DATE:20260601,20260602", "EXDATE;VALUE=DATE:20270517"]
     assert list(named(event(*lines))) == ["2026-05-17", "2026-06-01", "2026-06-02"]
+
+
+def test_the_end_of_a_rule_is_a_day_in_the_brands_zone() -> None:
+    until_midnight = event("RRULE:FREQ=DAILY;UNTIL=20260518T220000Z")  # of the 19th, in Berlin
+    found = holidays(file(until_midnight), FIRST, LAST, zone=ZoneInfo("Europe/Berlin"))
+    assert list(found.days) == ["2026-05-17", "2026-05-18", "2026-05-19"]
 
 
 def test_a_repetition_that_was_moved_closes_its_new_day_only() -> None:
