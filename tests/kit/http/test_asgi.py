@@ -1,5 +1,6 @@
 """Bodies within bounds, and errors that nobody has foreseen, behind a real server."""
 
+import asyncio
 import http.client
 import threading
 from collections.abc import Iterator
@@ -94,3 +95,21 @@ def test_what_is_held_at_once_is_bounded_for_each_address_and_for_all_and_given_
     held._release("127.0.0.1", 1500)
     assert post(connection, "/", b"a" * 1000) == (200, b"1000")
     assert not held._held
+
+
+def test_a_body_without_an_end_is_not_read_for_ever() -> None:
+    parts = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal parts
+        parts += 1
+        assert parts < 100, "it is still being read"
+        return {"type": "http.request", "body": b"x" * (1 << 20), "more_body": True}
+
+    async def read() -> None:
+        async with Bodies().whole({"headers": [], "client": ("127.0.0.1", 1)}, receive, 1000):
+            pass
+
+    with pytest.raises(TooLargeError) as raised:
+        asyncio.run(read())
+    assert raised.value.hang_up
