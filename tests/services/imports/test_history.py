@@ -274,7 +274,7 @@ def test_what_is_broken_is_named_and_stops_none_beside_it(network: AppView) -> N
     kinds = [one.kind for one in taken(found)]
     assert kinds.count("reaction") == 2
     texts = {one.object.id.rpartition("/")[2]: one.text for one in taken(found) if one.kind == "comment"}
-    assert set(texts) == {"3k", "odd14", "odd16", "odd17", "odd19"}
+    assert set(texts) == {"3k", "odd14", "odd15", "odd16", "odd17", "odd19"}
     assert texts["odd17"] is not None
     assert texts["odd17"].endswith("x…"), "cut, as the stream does"
     named = left_out(found)
