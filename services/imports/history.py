@@ -158,10 +158,10 @@ class _Reading:
 
     async def read(self) -> Source:
         """Everything. Raises UnreadableFileError."""
-        private = self._settings.allow_private
-        resolver = DomainResolver.usual(allow_private=private)
+        settings = self._settings
+        resolver = DomainResolver.usual(allow_private=settings.allow_private)
         try:
-            async with GuardedHttp(Guard(allow_private=private), timeout=ANSWERED_SECONDS) as http:
+            async with GuardedHttp(Guard(allow_private=settings.allow_private), timeout=ANSWERED_SECONDS) as http:
                 return await self._source(http, resolver)
         except AskingError as error:
             raise UnreadableFileError(str(error)) from None
