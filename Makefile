@@ -48,7 +48,7 @@ lint: setup ## Check style, types, and which part may import which
 test: lint ## Lint, then run the tests on a real Kafka and MongoDB
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults and not long"
 
-test-long: setup ## Run the tests that take most of a minute or more each, in about ten minutes
+test-long: setup ## Run the tests that take most of a minute or more each, in about twenty minutes
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not faults"
 
 test-fast: setup ## Run the tests that need no server and no browser, in a minute and a half
