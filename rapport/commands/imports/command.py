@@ -225,7 +225,10 @@ def _door(url: str | None, data: Path | None, account: str) -> "Door":
     secret = os.environ.get(SECRET)
     if not secret:
         if not sys.stdin.isatty():
-            fail(f"set {SECRET} to the account's secret, which `rapport accounts add` printed")
+            fail(
+                f"set {SECRET} to the account's secret, which `rapport accounts add` printed; "
+                "`rapport accounts rotate-secret` makes a new one"
+            )
         secret = typer.prompt("The account's secret", hide_input=True, err=True)
     return Door(address, account, secret, lambda line: say(line, err=True))
 
