@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from rapport.kit import mongo
 from rapport.local.servers.stack import Running, Stack
@@ -15,7 +16,12 @@ __all__ = ["bluesky", "database", "stack"]
 
 
 def pytest_configure() -> None:
-    """Servers that tests start ask for this login, and whatever a test starts beside them knows it. Logs are text."""
+    """Servers that tests start ask for this login, and whatever a test starts beside them knows it. Logs are text.
+
+    What Hypothesis makes up may take any time: on a busy machine it does.
+    """
+    settings.register_profile("any time", settings(), deadline=None)
+    settings.load_profile("any time")
     os.environ.setdefault("RAPPORT_LOG", "text")
     if "RAPPORT_KAFKA" not in os.environ:
         os.environ["RAPPORT_KAFKA_USER"] = "rapport"
