@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
@@ -20,20 +20,19 @@ from typing import Annotated, Any, NamedTuple
 from msgspec import Meta, Raw, Struct
 
 from rapport.contracts.events import Account
-from rapport.domain.times import in_range
 from rapport.kit.http.outgoing import Guard, GuardedHttp
 from services.imports.asking import Asking, AskingError
 from services.imports.bluesky import BEFORE_ALL, OTHER, Maker
 from services.imports.entries import LONGEST, Entry, LeftOut, Source, UnreadableFileError
 from services.ingest.connectors.bluesky import PLATFORM
-from services.ingest.connectors.bluesky.frames import FOLLOW, LIKE, POST, REPOST, FrameError, listed
+from services.ingest.connectors.bluesky.frames import DID, FOLLOW, LIKE, POST, REPOST, FrameError, listed
 from services.ingest.connectors.bluesky.names.resolver import DomainResolver, Resolver, is_handle
 from services.ingest.connectors.bluesky.normalise import Watched
 from services.ingest.connectors.bluesky.session import Failure, Session, server_of
 from services.ingest.connectors.bluesky.session import refused as of_session
 from services.ingest.connectors.bluesky.settings import BlueskySettings
 from services.ingest.errands.words import refusal
-from services.ingest.hooks.delivery import UnreadableError, decode
+from services.ingest.hooks.delivery import UnreadableError, decode, iso_time_of
 from services.ingest.polling.api import Api, Budget, RefusedError, Turns
 
 RECORDS, NOTIFICATIONS = "com.atproto.repo.listRecords", "app.bsky.notification.listNotifications"
@@ -211,7 +210,7 @@ class _Reading:
     async def _own(self, session: Session, did: str) -> None:
         """What the account wrote. All of it: the second part of an answer is understood by the first."""
         self._show("asking for what the account wrote")
-        async for page in self._asking.pages(session, RECORDS, {"repo": did, "collection": POST}):
+        async for page in self._pages(session, RECORDS, {"repo": did, "collection": POST}):
             for raw in page:
                 try:
                     found = decode(raw, _Own)
@@ -225,7 +224,7 @@ class _Reading:
     async def _others(self, session: Session) -> None:
         """What others did, the newest first. With `priority`, it would be of those alone whom the account follows."""
         since = self._wanted.since
-        async for page in self._asking.pages(session, NOTIFICATIONS, {"priority": "false"}):
+        async for page in self._pages(session, NOTIFICATIONS, {"priority": "false"}):
             at: datetime | None = None
             older = newer = 0
             for raw in page:
@@ -240,15 +239,25 @@ class _Reading:
                     older += 1
                 else:
                     newer += 1
-                if found.author.did and len(self._people) < MOST_NAMED:
-                    self._people.setdefault(found.author.did, found.author.handle.lower())
+                self._meet(found.author)
             back = f", back to {at:%Y-%m-%d}" if at is not None else ""
             self._show(f"asking for what others did: {self._pile.count:,} so far{back}")
             if older and not newer:
                 return
+
+    async def _pages(self, session: Session, method: str, query: Mapping[str, str]) -> AsyncIterator[list[Raw]]:
+        """The pages of a list, for as long as there is room for more."""
+        async for page in self._asking.pages(session, method, query):
+            yield page
             if self._pile.size > MOST_BYTES:
                 self._asking.cut = True
                 return
+
+    def _meet(self, author: _Author) -> None:
+        """Remembers what the AppView calls somebody, where it is short enough to be a name."""
+        handle = author.handle.lower()
+        if len(self._people) < MOST_NAMED and DID.fullmatch(author.did):
+            self._people.setdefault(author.did, handle if is_handle(handle) else INVALID)
 
     def _keep(self, uri: str, cid: str, record: Raw, at: datetime | None) -> None:
         """Raises UnreadableError."""
@@ -267,7 +276,7 @@ class _Reading:
     async def _named(self, resolver: Resolver, server: str) -> dict[str, str]:
         """The handles that their domains confirm, by the rule that holds for the stream."""
         people = self._people.items()
-        left = iter([(did, handle) for did, handle in people if handle != INVALID and is_handle(handle)])
+        left = iter([(did, handle) for did, handle in people if handle != INVALID])
         found: dict[str, str] = {}
         done = 0
 
@@ -321,11 +330,9 @@ def _plain(handle: str) -> str:
 
 
 def _time(text: str) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo is not None and in_range(at) else None
+    with contextlib.suppress(UnreadableError):
+        return iso_time_of(text)
+    return None
 
 
 def _refused(status: int, body: bytes) -> Exception | None:

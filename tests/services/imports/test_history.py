@@ -404,6 +404,27 @@ def test_what_is_kept_has_a_bound(network: AppView, monkeypatch: pytest.MonkeyPa
     assert "there is more that is older, which is not read" in source.notes
 
 
+def test_what_the_account_wrote_has_the_same_bound(network: AppView, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "MOST_BYTES", 1_000)
+    for number in range(2 * MOST):
+        network.post(ACME, "New beans", LONG_AGO + number * timedelta(minutes=1))
+    source = opened(network, named=False)
+    assert source.total == MOST
+    assert len(network.requests(RECORDS)) == 1
+    assert "there is more that is older, which is not read" in source.notes
+
+
+@pytest.mark.parametrize(("did", "handle"), [(FAN, "x" * 100_000), ("did:plc:" + "x" * 100_000, "fan.test"), ("", "")])
+def test_of_people_nothing_is_kept_that_is_too_long_for_a_name(network: AppView, did: str, handle: str) -> None:
+    post = network.post(ACME, "New beans", LONG_AGO)
+    like = network.like(FAN, post, LONG_AGO + HOUR)
+    item = {"uri": f"{like.uri}x", "cid": like.cid, "record": like.value, "author": {"did": did, "handle": handle}}
+    network.raw.append(("2026-01-01T00:00:00.000Z", item))
+    source = opened(network)
+    assert len(taken(checked(source))) == 2 + 1
+    assert "the handles of 0 of 1 people are confirmed by their domains" in source.notes
+
+
 def test_what_a_real_server_lists_is_what_stands_in_the_repository(
     bluesky: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
