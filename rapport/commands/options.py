@@ -1,6 +1,7 @@
 """Options and output that several commands share."""
 
 import json
+import os
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,20 @@ def fail(message: str, code: int = 1) -> NoReturn:
     """Prints the reason on stderr and exits."""
     sys.stderr.write(f"rapport: {plain(message)}\n")
     raise typer.Exit(code)
+
+
+def secret(name: str, unset: str, asked: str) -> str:
+    """A secret from the variable `name`, else typed in where somebody can: `asked` says what it is.
+
+    Ends the command with `unset` where nobody can.
+    """
+    given = os.environ.get(name)
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        fail(unset)
+    typed: str = typer.prompt(asked, hide_input=True, err=True)
+    return typed
 
 
 def say(message: str, *, err: bool = False) -> None:

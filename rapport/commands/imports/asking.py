@@ -1,14 +1,10 @@
 """`rapport import` without a file: asks Bluesky what happened on an account."""
 
-import os
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import typer
-
 from rapport.commands.imports.showing import BROKEN_OFF
-from rapport.commands.options import fail, say
+from rapport.commands.options import fail, say, secret
 
 if TYPE_CHECKING:
     from rapport.contracts.events import Account
@@ -37,7 +33,9 @@ def history(
     from services.verify.progress import steps
 
     # A trial sends no handles, so it does not ask for them.
-    wanted = Wanted(brand, account, _password(), did, others, since, named=not trial)
+    unset = f"set {PASSWORD} to an app password of the account: Settings, Privacy and security, App passwords"
+    password = secret(PASSWORD, unset, "An app password of the account")
+    wanted = Wanted(brand, account, password, did, others, since, named=not trial)
     with steps() as shown, shown.step("asking Bluesky") as step:
 
         def show(what: str) -> None:
@@ -50,12 +48,3 @@ def history(
             fail(f"the history of {account.id!r} cannot be read: {error}")
         except KeyboardInterrupt:
             fail("stopped by Ctrl-C; nothing was imported", BROKEN_OFF)
-
-
-def _password() -> str:
-    given = os.environ.get(PASSWORD)
-    if not given:
-        if not sys.stdin.isatty():
-            fail(f"set {PASSWORD} to an app password of the account: Settings, Privacy and security, App passwords")
-        given = typer.prompt("An app password of the account", hide_input=True, err=True)
-    return given

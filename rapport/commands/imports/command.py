@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from rapport.commands import client
 from rapport.commands.imports.asking import history
 from rapport.commands.imports.showing import BROKEN_OFF, show, what_is_done
-from rapport.commands.options import Json, fail, say
+from rapport.commands.options import Json, fail, say, secret
 
 if TYPE_CHECKING:
     from rapport.contracts.events import Account
@@ -222,15 +221,11 @@ def _door(url: str | None, data: Path | None, account: str) -> "Door":
         address = running.ingest
     if address is None:
         fail("the generic door's address is not known: set RAPPORT_DOOR_URL, or name the installation with --data")
-    secret = os.environ.get(SECRET)
-    if not secret:
-        if not sys.stdin.isatty():
-            fail(
-                f"set {SECRET} to the account's secret, which `rapport accounts add` printed; "
-                "`rapport accounts rotate-secret` makes a new one"
-            )
-        secret = typer.prompt("The account's secret", hide_input=True, err=True)
-    return Door(address, account, secret, lambda line: say(line, err=True))
+    unset = (
+        f"set {SECRET} to the account's secret, which `rapport accounts add` printed; "
+        "`rapport accounts rotate-secret` makes a new one"
+    )
+    return Door(address, account, secret(SECRET, unset, "The account's secret"), lambda line: say(line, err=True))
 
 
 def _run(report: "Report", checker: "Checker", door: "Door | None", place: Path, name: str, per_second: int) -> int:
