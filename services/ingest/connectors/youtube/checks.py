@@ -89,16 +89,15 @@ class Checks:
             await self._store(room.begins(outcome.gone))
         back, _ = self._hidings("unhide", outcome.back)
         change: Change = {**room.outlived(now), **outcome.change, **dict.fromkeys(unknown)}
-        parts = room.after(change)
-        if gone or back or parts:
-            await self._reading.found([*gone, *back], [], self._things(parts), "", None)
-        room.keep(parts)
+        await self._store(change, [*gone, *back])
 
-    async def _store(self, change: Change) -> None:
-        parts = self._room().after(change)
-        if parts:
-            await self._reading.found([], [], self._things(parts), "", None)
-        self._room().keep(parts)
+    async def _store(self, change: Change, told: Sequence[Interaction] = ()) -> None:
+        """Stores what has changed, with what is told of it."""
+        room = self._room()
+        parts = room.after(change)
+        if told or parts:
+            await self._reading.found(told, [], self._things(parts), "", None)
+        room.keep(parts)
 
     def _is_time(self, room: WaitingRoom, now: datetime, reading_seconds: float) -> bool:
         turn = timedelta(seconds=READINGS_PER_UNIT * max(1, self._cost) * reading_seconds)

@@ -346,7 +346,8 @@ async def test_a_restart_between_the_first_and_the_second_miss_loses_neither(ser
     assert world.hidings() == [("hide", gone)]
 
 
-async def test_what_was_told_and_not_remembered_is_told_again_with_the_same_id(server: YoutubeServer) -> None:
+async def hidden_and_not_remembered(server: YoutubeServer) -> tuple[World, str]:
+    """A comment whose hiding was told by a process that ended before it was stored, and the comment's id."""
     world = World(server)
     held = world.comment("held")
     world.comment()
@@ -358,6 +359,11 @@ async def test_what_was_told_and_not_remembered_is_told_again_with_the_same_id(s
         await world.read()
     world.kept.ends = False
     world.restart()
+    return world, held
+
+
+async def test_what_was_told_and_not_remembered_is_told_again_with_the_same_id(server: YoutubeServer) -> None:
+    world, _ = await hidden_and_not_remembered(server)
     await world.read()
     told = [one for one in world.kept.told if one.kind == "hide"]
     assert len(told) == 2
@@ -366,18 +372,8 @@ async def test_what_was_told_and_not_remembered_is_told_again_with_the_same_id(s
 
 
 async def test_what_was_told_and_not_remembered_is_shown_once_it_is_back(server: YoutubeServer) -> None:
-    world = World(server)
-    held = world.comment("held")
-    world.comment()
-    await world.read(2)
-    server.hold(held)
-    await world.read()
-    world.kept.ends = True
-    with pytest.raises(NotAcknowledgedError):
-        await world.read()
+    world, held = await hidden_and_not_remembered(server)
     server.approve(held)
-    world.kept.ends = False
-    world.restart()
     await world.read(2)
     assert world.hidings() == [("hide", held), ("unhide", held)]
 
