@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,20 +12,10 @@ from rapport.contracts.topics import ENGAGEMENTS, ENGAGEMENTS_DEAD
 from rapport.kit.broker import dead_letters, kafka
 from rapport.kit.broker.dead_letter_box import Letter, Place, opened
 from rapport.kit.broker.producer import Producer
-from rapport.local.servers.stack import Running, Stack
+from rapport.local.servers.stack import Running
 from tests.services.scorer.worker import read_all
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A broker without letters: every letter of it is ours."""
-    servers = Stack(tmp_path_factory.mktemp("stack"))
-    try:
-        yield servers.up(bound=True, any_port=True)
-    finally:
-        servers.down()
 
 
 def dlt(own: Running, *arguments: str, input: str | None = None) -> Result:

@@ -1,7 +1,6 @@
 """`rapport positions` on a broker on which no scorer ever ran."""
 
 import json
-from collections.abc import Iterator
 
 import aiokafka.errors
 import kafka.errors
@@ -10,20 +9,10 @@ from typer.testing import CliRunner
 
 from rapport.cli import app
 from rapport.contracts.topics import CONVERSATIONS
-from rapport.local.servers.stack import Running, Stack
+from rapport.local.servers.stack import Running
 from services.scorer import positions
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A broker that nobody has ever asked for the position of a group."""
-    servers = Stack(tmp_path_factory.mktemp("stack"))
-    try:
-        yield servers.up(bound=True, any_port=True)
-    finally:
-        servers.down()
 
 
 def test_where_no_scorer_ran_there_are_no_positions_and_nothing_is_wrong(own: Running) -> None:
