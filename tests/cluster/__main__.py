@@ -6,18 +6,16 @@ Exit codes: 0, all was well; 1, the manifests are at fault; 2, nothing was tried
 import contextlib
 import json
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.cluster.control_plane import ControlPlane, KubectlError, NoClusterError
 from tests.deploy.resources import K8S, SCHEMAS, Resource, built
+from tests.steps import run, step
 from tests.waiting import until
 
-AT_FAULT, NOT_TRIED = 1, 2
 _OVERLAYS = {"dev": "rapport-dev", "prod": "rapport"}
 _PLURALS = {"Kafka": "kafkas", "MongoDBCommunity": "mongodbcommunity"}
 """Where a kind's plural is not its small letters and an `s`."""
@@ -29,42 +27,32 @@ _SETTLE_SECONDS = 120.0
 
 
 def main() -> int:
-    """Runs all steps, each of which is told as it ends, with the seconds it took."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="rapport-") as name, contextlib.ExitStack() as ending:
-            _steps(Path(name), ending)
-    except NoClusterError as reason:
-        sys.stderr.write(f"The manifests were NOT tried: {reason}\n")
-        return NOT_TRIED
-    except (AssertionError, KubectlError) as error:
-        sys.stderr.write(f"The manifests are at fault: {error}\n")
-        return AT_FAULT
-    sys.stdout.write("The manifests are fine.\n")
-    return 0
+    """Runs all steps."""
+    return run(_steps, "The manifests were", "The manifests are", wrong=KubectlError, impossible=(NoClusterError,))
 
 
 def _steps(folder: Path, ending: contextlib.ExitStack) -> None:
-    with _step("build Kubernetes, if it is not in the cache, and start it"):
+    with step("build Kubernetes, if it is not in the cache, and start it"):
         cluster = ending.enter_context(ControlPlane(folder))
-    with _step("machines, volumes and the kinds of other projects"):
+    with step("machines, volumes and the kinds of other projects"):
         _equip(cluster)
     for overlay, namespace in _OVERLAYS.items():
         resources = built(K8S / "overlays" / overlay)
-        with _step(f"{overlay}: the server takes it all in a dry run, and has no warning"):
+        with step(f"{overlay}: the server takes it all in a dry run, and has no warning"):
             _apply(cluster, [each for each in resources if each["kind"] in ("Namespace", "PriorityClass")])
             _apply(cluster, resources, "--dry-run=server")
-        with _step(f"{overlay}: it takes it all, and once more without a change"):
+        with step(f"{overlay}: it takes it all, and once more without a change"):
             _apply(cluster, resources)
             before = _versions(cluster, resources, namespace)
             _apply(cluster, resources)
             assert _versions(cluster, resources, namespace) == before
-        with _step(f"{overlay}: all pods are let in, and each finds a machine"):
+        with step(f"{overlay}: all pods are let in, and each finds a machine"):
             _check_pods(cluster, resources, namespace)
-        with _step(f"{overlay}: each service leads to its pods, and each budget covers its own"):
+        with step(f"{overlay}: each service leads to its pods, and each budget covers its own"):
             _say_that_they_run(cluster, namespace)
             _check_services(cluster, resources, namespace)
             _check_budgets(cluster, resources, namespace)
-        with _step(f"{overlay}: a pod that may do more is refused"):
+        with step(f"{overlay}: a pod that may do more is refused"):
             _check_refusals(cluster, resources, namespace)
 
 
@@ -248,14 +236,6 @@ def _check_refusals(cluster: ControlPlane, resources: list[Resource], namespace:
     except KubectlError as error:
         said = str(error)
     assert "violates PodSecurity" in said, f"{namespace} lets a pod use its machine's network: {said}"
-
-
-@contextlib.contextmanager
-def _step(what: str) -> Iterator[None]:
-    began = time.monotonic()
-    yield
-    sys.stdout.write(f"{what}: {time.monotonic() - began:.0f} s\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

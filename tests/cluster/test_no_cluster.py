@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.__main__ import NOT_TRIED, main
+from tests.cluster.__main__ import main
+from tests.steps import NOT_TRIED
 
 
 def test_without_go_it_says_that_nothing_was_tried(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.image import engine
-from tests.image.__main__ import NOT_TRIED, main
+from tests.image.__main__ import main
+from tests.steps import NOT_TRIED
 
 
 def test_without_root_it_says_that_nothing_was_tried(
