@@ -46,7 +46,6 @@ class Tiktok(Vendor):
         Permission("video.list", "find comments that TikTok did not push, video by video", _AGAIN, needed=False),
         Permission("comment.list.manage", "answer and hide comments", _AGAIN, needed=False),
         Permission("message.list.read", "read messages", _AGAIN, needed=False),
-        Permission("message.list.send", "answer messages", _AGAIN, needed=False),
     )
 
     async def exchange(self, visit: Visit, code: Code, /) -> Grant:

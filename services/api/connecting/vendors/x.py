@@ -85,9 +85,7 @@ class X(Vendor):
         Permission("tweet.read", "be told of replies, mentions, quotes and reposts", _AGAIN),
         Permission("users.read", "see which account this is", _AGAIN),
         Permission("offline.access", "stay connected for longer than two hours", _AGAIN),
-        Permission("tweet.write", "answer from Rapport", _AGAIN, needed=False),
         Permission("dm.read", "read direct messages", _AGAIN, needed=False),
-        Permission("dm.write", "answer direct messages", _AGAIN, needed=False),
     )
 
     async def exchange(self, visit: Visit, code: Code, /) -> Grant:

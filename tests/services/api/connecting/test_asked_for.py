@@ -1,0 +1,20 @@
+"""What an account's owner is asked for."""
+
+import pytest
+
+from rapport.domain.errands import ABLE
+from services.api.connecting.vendors.table import VENDORS
+from services.api.connecting.vendors.vendor import Permission
+
+ASKED = [
+    pytest.param(vendor.platform, permission, id=f"{name}-{permission.scope}")
+    for name, vendor in VENDORS.items()
+    for permission in vendor.permissions
+]
+
+
+@pytest.mark.parametrize(("platform", "permission"), ASKED)
+def test_nobody_is_asked_to_allow_what_rapport_does_not_do(platform: str, permission: Permission) -> None:
+    if "answer" in permission.purpose:
+        assert "answer" in ABLE.get(platform, frozenset())
+        assert "message" not in permission.purpose, "private messages are answered on the platform"
