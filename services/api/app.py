@@ -160,6 +160,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_middleware(middleware.BodyLimit)
     problems.install(app)
     app.add_middleware(middleware.Observed)
+    app.add_middleware(middleware.Head)
     for module in ROUTES:
         app.include_router(module.router)
     app.add_api_route("/healthz", _healthz, include_in_schema=False)

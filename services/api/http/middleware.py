@@ -65,6 +65,18 @@ def _is_form(scope: Scope) -> bool:
     return kind.lower().startswith(b"application/x-www-form-urlencoded")
 
 
+class Head:
+    """Answers HEAD as GET, which the server then sends without its body: load balancers and link previews ask so."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The server looks at its own scope for the method, so that one stays.
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        await self._app({**scope, "method": "GET"} if is_head else scope, receive, send)
+
+
 class Observed:
     """Counts and times requests by route. Paths would put ids into the metrics."""
 

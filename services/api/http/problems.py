@@ -21,6 +21,7 @@ from pymongo.errors import (
 )
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from rapport.contracts.codec import NewerError
 from rapport.kit.http.asgi import App, Caught, Scope
@@ -106,7 +107,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
-        return answer(request, of_status(error.status_code, str(error.detail), error.headers))
+        headers = {"Allow": _allowed(app, request.scope)} if error.status_code == 405 else error.headers
+        return answer(request, of_status(error.status_code, str(error.detail), headers))
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
@@ -131,6 +133,16 @@ def install(app: FastAPI) -> None:
 
     # Inside of Starlette's own error handling, which closes the connection.
     app.add_middleware(Caught, answer=caught)
+
+
+def _allowed(app: FastAPI, scope: Scope) -> str:
+    """The methods of a path. Each route knows only its own."""
+    methods = {
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(each.matches({**scope, "method": method})[0] == Match.FULL for each in app.routes)
+    }
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 TRANSIENT = "TransientTransactionError"

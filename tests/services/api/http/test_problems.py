@@ -26,6 +26,21 @@ def test_every_error_is_a_problem_document(api: Served) -> None:
     _is_problem(api.client.post("/v1/brands", content=b" " * (LARGEST_BODY + 1)), 413)
 
 
+def test_a_path_names_all_of_its_methods(api: Served) -> None:
+    api.brand("acme")
+    assert api.client.delete("/v1/brands").headers["allow"] == "GET, HEAD, POST"
+    assert api.client.put("/login").headers["allow"] == "GET, HEAD, POST"
+    assert api.client.patch("/v1/brands/acme/exchanges/e1/no-reply-needed").headers["allow"] == "DELETE, POST"
+
+
+@pytest.mark.parametrize("path", ["/v1/brands", "/login", "/healthz", "/static/portal.css", "/v1/nothing", "/"])
+def test_head_is_answered_as_get_without_the_body(api: Served, path: str) -> None:
+    asked, said = api.client.get(path), api.client.head(path)
+    assert (said.status_code, said.content) == (asked.status_code, b"")
+    for name in ("content-type", "content-length", "location", "cache-control"):
+        assert said.headers.get(name) == asked.headers.get(name), name
+
+
 @pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain", "application/jsonx"])
 def test_who_sends_json_without_saying_so_is_told(api: Served, kind: str | None) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
