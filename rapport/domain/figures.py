@@ -36,8 +36,15 @@ _UNITS = (("d", "day", 86_400), ("h", "hour", 3_600), ("min", "minute", 60), ("s
 
 
 def duration(seconds: float) -> str:
-    """A duration in short, two units at most: `24 h`, `2 d 3 h`, `45 s`."""
-    return " ".join(f"{count} {short}" for count, short, _ in _in_units(seconds, days=True)) or "0 s"
+    """A duration in short, in a unit and the next smaller one: `24 h`, `2 d 3 h`, `45 s`.
+
+    `6 h 10 s` between `6 h 7 min` and `6 h 20 min` would be read as minutes: that is `6 h`.
+    """
+    parts = _in_units(seconds, days=True)
+    units = [short for short, _, _ in _UNITS]
+    if len(parts) == 2 and units.index(parts[1][1]) > units.index(parts[0][1]) + 1:
+        del parts[1]
+    return " ".join(f"{count} {short}" for count, short, _ in parts) or "0 s"
 
 
 def duration_in_words(seconds: float, *, days: bool = True, joint: str = " and ") -> str:

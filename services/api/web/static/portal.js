@@ -6,6 +6,7 @@ let ahead = 0;
 const synchronise = (element) => { ahead = Date.parse(element.dataset.now) - Date.now(); };
 
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+// A unit, and the next smaller one unless there is none of it: "6 h 10 s" would be read as minutes.
 const duration = (seconds) => {
   let left = Math.round(seconds);
   const parts = [];
@@ -14,6 +15,7 @@ const duration = (seconds) => {
     const count = Math.floor(left / size);
     left -= count * size;
     if (count) parts.push(`${count} ${unit}`);
+    else if (parts.length) break;
   }
   return parts;
 };

@@ -26,6 +26,9 @@ def test_times_and_shares_are_said_in_words() -> None:
     now = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
     assert wording.until(now + timedelta(hours=3, minutes=12, seconds=5), now) == "in 3 h 12 min"
     assert wording.until(now - timedelta(seconds=65), now) == "1 min 5 s overdue"
+    # Beside "6 h 7 min", "6 h 10 s" would be read as minutes.
+    assert wording.until(now + timedelta(hours=6, seconds=10), now) == "in 6 h"
+    assert wording.until(now + timedelta(days=2, minutes=5), now) == "in 2 d"
     assert wording.ago(now, now) == "just now"
     assert wording.ago(now - timedelta(days=3, hours=5), now) == "3 d ago"
     assert wording.moment(now, "Europe/Berlin") == "Mon 23 Nov, 19:00"
