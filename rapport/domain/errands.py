@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from rapport.contracts.errands import Deed
+from rapport.domain.platforms import platform_name
 from rapport.kit.text import is_blank
 
 ABLE: Mapping[str, frozenset[Deed]] = MappingProxyType(
@@ -52,7 +53,7 @@ def unable(platform: str, deed: Deed) -> str:
     """Why `able` does not have a deed, in words for people."""
     if platform == "bluesky" and deed in HIDINGS:
         return "on Bluesky an account can hide only what stands below its own posts"
-    return f"{platform} has no way to {deed} a comment from here"
+    return f"{platform_name(platform)} has no way to {deed} a comment from here"
 
 
 def answerable(platform: str) -> frozenset[str]:

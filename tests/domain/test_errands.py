@@ -3,6 +3,7 @@
 import pytest
 
 from rapport.domain.errands import ABLE, HIDINGS, able, unable
+from rapport.domain.platforms import platform_name
 
 OWN = "did:plc:roastery"
 THREAD = f"at://{OWN}/app.bsky.feed.post/3kpost"
@@ -30,4 +31,4 @@ def test_on_bluesky_only_whoever_began_a_thread_hides_in_it(thread: str, own: st
 @pytest.mark.parametrize("platform", sorted({*ABLE, "x"} - {"bluesky"}))
 def test_elsewhere_the_thread_makes_no_difference(platform: str) -> None:
     assert able(platform, "anything", None) == ABLE.get(platform, frozenset())
-    assert unable(platform, "hide") == f"{platform} has no way to hide a comment from here"
+    assert unable(platform, "hide") == f"{platform_name(platform)} has no way to hide a comment from here"

@@ -33,7 +33,7 @@ def test_a_rhythm_is_set_and_the_score_is_there(opened: Opened) -> None:
     tile = page.locator(".tile").filter(has_text="Score")
     expect(tile).to_contain_text("Set a rhythm to get a score")
     page.get_by_label("The brand").fill("3,5")
-    page.get_by_label("acme on bluesky").fill("2")
+    page.get_by_label("acme on Bluesky").fill("2")
     page.get_by_role("button", name="Save").click()
     expect(tile).to_contain_text("of 100")
     expect(page.get_by_label("The brand")).to_have_value("3.5")
@@ -51,12 +51,12 @@ def test_a_rhythm_is_set_and_the_score_is_there(opened: Opened) -> None:
 def test_a_rhythm_of_nothing_is_said_beside_its_field_and_stays_in_the_form(opened: Opened) -> None:
     page = opened(CONSISTENCY)
     page.get_by_label("The brand").fill("0")
-    page.get_by_label("acme on bluesky").fill("often")
+    page.get_by_label("acme on Bluesky").fill("often")
     page.get_by_role("button", name="Save").click()
     wrong = "⚠ Enter a number above 0 and at most 200."
     expect(page.get_by_role("alert")).to_have_text([wrong, wrong])
     expect(page.get_by_label("The brand")).to_have_value("0")
-    expect(page.get_by_label("acme on bluesky")).to_have_value("often")
+    expect(page.get_by_label("acme on Bluesky")).to_have_value("often")
 
 
 @pytest.mark.usefixtures("filled")

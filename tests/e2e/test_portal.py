@@ -373,7 +373,7 @@ def test_a_file_of_links_is_looked_at_first_and_taken_once_somebody_agrees(opene
     page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("status")).to_contain_text("1 good row, 1 bad. Nothing is linked yet.")
-    expect(page.get_by_role("cell", name="'nobody' on bluesky is not a follower here")).to_be_visible()
+    expect(page.get_by_role("cell", name="'nobody' on Bluesky is not a follower here")).to_be_visible()
     assert api.client.get(f"/v1/brands/{portal_data.BRAND}/identities").json()["items"] == []
     page.get_by_role("button", name="Link the 1 good row").click()
     expect(page.get_by_role("status")).to_contain_text("1 linked, 1 skipped.")

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from rapport.domain import local_times
 from rapport.domain.local_times import PAST, TwiceError
 from rapport.domain.mix.labels import LABELS
+from rapport.domain.platforms import platform_name
 from rapport.kit import clock
 from services.api.accounts.repository import Accounts
 from services.api.brands.documents import BrandDocument
@@ -79,7 +80,7 @@ async def _form(
     zone = ZoneInfo(brand["settings"]["timezone"])
     known = {} if planned is None else typed(planned, zone)
     connected = await Accounts(context.database, Tenants.one(brand["_id"])).connected(brand["_id"])
-    accounts = [(each["_id"], f"{each['handle']} on {each['platform']}") for each in connected]
+    accounts = [(each["_id"], f"{each['handle']} on {platform_name(each['platform'])}") for each in connected]
     if planned is not None and planned.account not in dict(accounts):
         # Otherwise the form would show another account and move the post to it.
         accounts.insert(0, (planned.account, f"{planned.account}, no longer connected"))

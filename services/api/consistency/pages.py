@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from rapport.domain.platforms import platform_name
 from rapport.kit import clock
 from services.api.brands.documents import BrandDocument
 from services.api.consistency import service as consistency
@@ -63,7 +64,7 @@ async def _page(
         most=max((max(week.published, week.wanted or 0) for week in found.brand.weeks), default=0),
         fields=[
             (ALL, "The brand"),
-            *((ACCOUNT + each.account, f"{each.handle} on {each.platform}") for each in found.accounts),
+            *((ACCOUNT + each.account, f"{each.handle} on {platform_name(each.platform)}") for each in found.accounts),
         ],
         sent=_typed(wanted) if sent is None else sent,
         version=forms.version_of(wanted),

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from rapport.domain import identity
 from rapport.domain.identity import Link, SelfError, TooManyError
+from rapport.domain.platforms import platform_name
 from rapport.kit import clock
 from services.api.followers.repository import Followers
 from services.api.followers.service import follower_short, listed_followers, own_standing, standing_fields
@@ -160,7 +161,9 @@ async def take_file(context: Context, brand: str, by: str, raw: bytes, agree: bo
             column, name = missing[0]
             platform, _, its_id = name.partition("/")
             bad.append(
-                schemas.BadRow(line=row.line, column=column, why=f"{its_id!r} on {platform} is not a follower here")
+                schemas.BadRow(
+                    line=row.line, column=column, why=f"{its_id!r} on {platform_name(platform)} is not a follower here"
+                )
             )
         else:
             good.append(row)
