@@ -87,6 +87,8 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+_SAID = {404: "there is nothing at this address", 405: "this address does not take this method"}
+"""What the framework says in no more words than the title."""
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -108,7 +110,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         headers = {"Allow": _allowed(app, request.scope)} if error.status_code == 405 else error.headers
-        return answer(request, of_status(error.status_code, str(error.detail), headers))
+        detail = _SAID.get(error.status_code, str(error.detail))
+        return answer(request, of_status(error.status_code, detail, headers))
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:

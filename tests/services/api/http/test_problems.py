@@ -26,6 +26,13 @@ def test_every_error_is_a_problem_document(api: Served) -> None:
     _is_problem(api.client.post("/v1/brands", content=b" " * (LARGEST_BODY + 1)), 413)
 
 
+def test_an_unknown_address_is_said_in_more_words_than_the_title(api: Served) -> None:
+    for answer in (api.client.get("/v1/nothing"), api.client.delete("/v1/brands")):
+        assert answer.json()["detail"] != answer.json()["title"]
+    page = api.client.get("/nothing", headers={"Accept": "text/html"})
+    assert "There is nothing at this address." in page.text
+
+
 def test_a_path_names_all_of_its_methods(api: Served) -> None:
     api.brand("acme")
     assert api.client.delete("/v1/brands").headers["allow"] == "GET, HEAD, POST"
