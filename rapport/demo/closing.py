@@ -25,6 +25,12 @@ def soon(waiting: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     return [one for one in waiting if not one["backfilled"] and datetime.fromisoformat(one["due_at"]) > now]
 
 
+NOT_AS_IN_LIFE = (
+    "Not as in life: two weeks arrived within seconds. So the portal says that platforms told us of them hours or days "
+    "late."
+)
+
+
 def what_happens_next(
     waiting: list[dict[str, Any]], names: Mapping[str, str], played_at: datetime, now: datetime
 ) -> Iterator[str]:

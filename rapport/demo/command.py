@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rapport.demo import check as checks
 from rapport.demo.campaigns import campaigns
 from rapport.demo.client import Api, ApiError
-from rapport.demo.closing import soon, to_connect, what_happens_next, where_to_look
+from rapport.demo.closing import NOT_AS_IN_LIFE, soon, to_connect, what_happens_next, where_to_look
 from rapport.demo.inbox import Inbox
 from rapport.demo.plans import plans, unfound
 from rapport.demo.play import RefusedError, play
@@ -152,6 +152,7 @@ def _conclude(
     console.print()
     for said in what_happens_next(waiting, names, recording.now, datetime.now(UTC)):
         console.print(escape(f"• {said}"), soft_wrap=True)
+    console.print(escape(f"• {NOT_AS_IN_LIFE}"), soft_wrap=True)
     console.print()
     for said in to_connect(running):
         console.print(escape(said), soft_wrap=True)
