@@ -80,7 +80,7 @@ class Tokens:
 
     async def names(self) -> list[str]:
         """The accounts of which something is known."""
-        return [each["_id"] async for each in self._tokens.find({}, {"_id": 1})]
+        return [each["_id"] async for each in self._tokens.find({}, {"_id": 1}).sort("_id")]
 
     async def replace(self, token: AccountTokenDocument) -> None:
         """A new token, from a consent."""

@@ -10,10 +10,14 @@ from pymongo.database import Database
 
 from rapport.kit.mongo import Document
 from services.api.campaigns import upkeep as campaigns
+from services.api.charges import gauges as charge_gauges
 from services.api.communities import judging as community_judging
+from services.api.connecting import renewing
 from services.api.http.ids import follower_ref
 from services.api.interactions.documents import hour_of
+from services.api.overview import gauges
 from services.api.projector import hourly
+from services.api.publishing import service as publishing
 from tests.e2e import portal_data
 from tests.services.api import facts
 from tests.services.api.calendar import data as calendar_data
@@ -47,7 +51,11 @@ class _Heard(monitoring.CommandListener):
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> _Heard:
-    """Hears every client that is made after it."""
+    """Hears every client that is made after it. What the API looks for every so often, it looks for all the time."""
+    for module in (charge_gauges, gauges, renewing):
+        monkeypatch.setattr(module, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(renewing, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(publishing, "LOOK_EVERY_SECONDS", 0.1)
     listener = _Heard()
     monkeypatch.setattr(monitoring, "_LISTENERS", monitoring._Listeners([listener], [], [], [], []))
     return listener
@@ -181,10 +189,13 @@ def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database
     assert {next(iter(each)) for each in asked} >= {"find", "aggregate", "update"}
     different = {repr(each): each for each in asked}.values()
     assert len(different) > 60
+    scans = []
     for command in different:
         for batch in {"updates", "deletes"} & command.keys():
             command = {**command, batch: command[batch][:1]}
         # The bounds of an index range reach further than a datetime does.
         codec = views.codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
         plan = views.command("explain", command, verbosity="queryPlanner", codec_options=codec)
-        assert "COLLSCAN" not in _stages(plan), command
+        if "COLLSCAN" in _stages(plan):
+            scans.append(command)
+    assert not scans
