@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from pymongo.database import Database
 
 from rapport.contracts.controls import Heartbeat
+from rapport.contracts.topics import CONVERSATIONS
 from rapport.domain.times import ms
 from rapport.local.servers.stack import Running
 from services.api.listening.documents import heartbeat_document
@@ -17,6 +18,7 @@ from services.api.projector import views as writing
 from services.api.projector.batch import Batch
 from tests.e2e.browser import browser
 from tests.services.api.conftest import ADMIN_KEY, Served, serve, settings_for
+from tests.services.api.listening.told import ticked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.stack]
 __all__ = ["browser"]
@@ -68,6 +70,14 @@ def test_an_account_that_was_never_connected_is_not_live_until_it_is(
     assert api.client.post("/v1/brands/acme/accounts", json=account).status_code == 201
     expect(off).to_have_text("Not connected")
     beat(views, behind=("acme-1",), disconnected=("acme-1",))
+    # What is received is of no use to anybody before a scorer has each partition.
+    expect(off).to_have_text("Out of date: what comes in is not counted yet")
+    now = datetime.now(UTC)
+    ticked(views, now, CONVERSATIONS.partitions - 1)
+    expect(off).to_have_text("Out of date: what comes in is not counted yet")
+    ticked(views, now - timedelta(minutes=2))
+    expect(off).to_have_text(re.compile(r"Out of date: what came after .*\d\d:\d\d is not counted yet"))
+    ticked(views, now + timedelta(minutes=1))
     expect(off).to_have_text("Not connected: acme.tv on YouTube")
     beat(views, behind=("acme-1",))
     expect(off).to_have_text("Catching up: acme.tv on YouTube")
@@ -84,6 +94,7 @@ def test_a_page_is_not_live_any_more_when_its_server_is_gone(
     api, running = stoppable
     connect(api)
     beat(views)
+    ticked(views, datetime.now(UTC) + timedelta(minutes=1))
     page = visit(browser, api)
     brands = visit(browser, api, "/")
     expect(page.locator("[data-live]")).to_be_visible()
@@ -105,6 +116,7 @@ def test_a_page_that_cannot_update_itself_does_not_call_itself_live(
 ) -> None:
     connect(api)
     beat(views)
+    ticked(views, datetime.now(UTC) + timedelta(minutes=1))
     page = visit(browser, api, scripts=False)
     expect(page.get_by_role("heading", level=1)).to_have_text("Acme")
     expect(page.get_by_text("Live")).to_be_hidden()

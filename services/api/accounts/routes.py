@@ -144,7 +144,6 @@ def _opened(sealer: Sealer, account: AccountDocument) -> str:
 
 
 def _standing(stands: listening.Stands) -> Standing:
-    assert stands.hearing != "no_account"
     found = Standing(
         state=stands.hearing, since=stands.since, why=stands.why, checked_at=stands.checked_at,
         latest_at=stands.latest_at,
@@ -163,7 +162,7 @@ def _account(
     stands: listening.Stands | None = None,
     login: connecting.Login | None = None,
 ) -> Account:
-    standing = None if stands is None or stands.hearing == "no_account" else _standing(stands)
+    standing = None if stands is None else _standing(stands)
     return Account(
         id=document["_id"],
         platform=document["platform"],

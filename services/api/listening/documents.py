@@ -91,6 +91,14 @@ class HorizonDocument(TypedDict):
     """When the log took the latest heartbeat in it."""
 
 
+class TickDocument(TypedDict):
+    """`ticks`: up to where somebody has scored each partition of `conversations`."""
+
+    _id: int
+    at: datetime
+    """When the log took the latest tick of the scorer that owns it."""
+
+
 class ArrivedDocument(TypedDict):
     """`account_minutes`: in which minutes of a UTC day something of an account was received."""
 

@@ -13,12 +13,13 @@ from services.api.listening.documents import (
     HeartbeatDocument,
     HorizonDocument,
     RhythmDocument,
+    TickDocument,
     heard_id,
 )
 from services.api.storage.tenants import Database
 
 HEARD_WITHIN = timedelta(minutes=1)
-"""A process without a heartbeat for so long counts as gone, as it does for the scorer."""
+"""A process without a heartbeat for so long counts as gone, as it does for the scorer; so does one without ticks."""
 
 
 class Listening:
@@ -31,6 +32,7 @@ class Listening:
         self._arrived: AsyncCollection[ArrivedDocument] = database["account_minutes"]
         self._heard: AsyncCollection[HeardDocument] = database["heard_minutes"]
         self._horizons: AsyncCollection[HorizonDocument] = database["horizons"]
+        self._ticks: AsyncCollection[TickDocument] = database["ticks"]
 
     async def there(self, now: datetime) -> list[HeartbeatDocument]:
         """The processes that are running."""
@@ -74,3 +76,9 @@ class Listening:
         # After a change of their number, those that are gone stand still.
         there = self._horizons.find({"_id": {"$lt": CONVERSATIONS.partitions}}).sort("_id")
         return min([each["at"] async for each in there], default=None)
+
+    async def scored(self) -> datetime | None:
+        """Up to where everything is scored, by the partition that is farthest behind; None if one never was."""
+        there = self._ticks.find({"_id": {"$lt": CONVERSATIONS.partitions}}).sort("_id")
+        found = [each["at"] async for each in there]
+        return min(found) if len(found) == CONVERSATIONS.partitions else None

@@ -19,10 +19,10 @@ from services.api.listening.documents import (
     steps_between,
 )
 from services.api.listening.pace import Pace, paces_of, quiet_since, usually
-from services.api.listening.repository import Listening
+from services.api.listening.repository import HEARD_WITHIN, Listening
 from services.api.storage.tenants import Database, Tenants
 
-Hearing: TypeAlias = Literal["live", "no_account", "silent", "attention", "incident", "disconnected", "behind", "quiet"]
+Hearing: TypeAlias = Literal["live", "silent", "attention", "incident", "disconnected", "behind", "quiet"]
 """`silent`: no ingest process runs. `attention`: somebody has to do something about an account. `incident`: a platform
 fails. `disconnected`: the streams of some accounts are closed. `behind`: ingest is still catching up with some.
 `quiet`: nothing is known to be wrong, but something would usually have come long ago."""
@@ -64,10 +64,11 @@ class Stands(NamedTuple):
 class Heard(NamedTuple):
     """How a brand's accounts are heard. `accounts` are those from which interactions may be missing."""
 
-    hearing: Hearing
+    hearing: Hearing | Literal["no_account", "unscored"]
+    """`unscored`: what is received is not worked out, for no scorer has the clocks of some followers."""
     accounts: tuple[AccountDocument, ...] = ()
     since: datetime | None = None
-    """If `silent`: when an ingest process was last heard."""
+    """If `silent`: when an ingest process was last heard. If `unscored`: up to where everything is worked out."""
     why: str | None = None
     """What the first account's trouble is, if it was said."""
 
@@ -166,6 +167,9 @@ async def heard(database: Database, brand: str, zone: str, now: datetime) -> Hea
     if not connected:
         return Heard("no_account")
     found = await _all(database, connected, await paces_of(database, connected, zone, now, last_day=False), now)
+    scored = await Listening(database).scored()
+    if (scored is None or scored <= now - HEARD_WITHIN) and all(each.hearing != "silent" for each in found.values()):
+        return Heard("unscored", tuple(connected), scored)
     for hearing in _WORST_FIRST:
         concerned = tuple(each for each in connected if found[each["_id"]].hearing == hearing)
         if concerned:

@@ -64,8 +64,13 @@ def note(database: Database[Any], interactions: Iterable[InteractionDocument]) -
     )
 
 
-def note_heard(database: Database[Any], heard: Mapping[int, datetime], minutes: Mapping[datetime, int]) -> None:
-    """Notes when Rapport listened, and up to where each partition was read. Raises PyMongoError."""
+def note_heard(
+    database: Database[Any],
+    heard: Mapping[int, datetime],
+    minutes: Mapping[datetime, int],
+    ticked: Mapping[int, datetime],
+) -> None:
+    """Notes when Rapport listened, and up to where each partition was read and scored. Raises PyMongoError."""
     days: dict[datetime, dict[str, int]] = defaultdict(dict)
     for hour, bits in minutes.items():
         days[day_of(hour)][f"hours.{hour.hour}"] = bits
@@ -73,10 +78,11 @@ def note_heard(database: Database[Any], heard: Mapping[int, datetime], minutes: 
         database["heard_minutes"],
         [_raised(heard_id(day), hours, {"day": day}) for day, hours in days.items()],
     )
-    _write(
-        database["horizons"],
-        [UpdateOne({"_id": partition}, {"$max": {"at": at}}, upsert=True) for partition, at in heard.items()],
-    )
+    for name, latest in (("horizons", heard), ("ticks", ticked)):
+        _write(
+            database[name],
+            [UpdateOne({"_id": partition}, {"$max": {"at": at}}, upsert=True) for partition, at in latest.items()],
+        )
 
 
 def _raised(name: str, bits: Mapping[str, int], own: Mapping[str, Any]) -> UpdateOne:

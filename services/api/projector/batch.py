@@ -25,6 +25,7 @@ from rapport.contracts.topics import (
     RELATIONSHIPS_CHANGELOG,
 )
 from rapport.domain.arrivals.minutes import bit_of, hour_of
+from rapport.domain.times import utc
 from rapport.kit.broker.dead_letters import place_of
 from rapport.kit.log import about
 from services.api.alerts.documents import AlertDocument, alert_document
@@ -97,6 +98,8 @@ class Batch:
     """The latest of each ingest process."""
     heard: dict[int, datetime] = field(default_factory=dict)
     """By partition of `conversations`: when the log took the latest heartbeat."""
+    ticked: dict[int, datetime] = field(default_factory=dict)
+    """By partition of `conversations`: when the log took the latest tick."""
     heard_minutes: dict[datetime, int] = field(default_factory=dict)
     """By full UTC hour: the minutes in which the log took a heartbeat, as bits."""
     states: dict[str, AccountStateDocument] = field(default_factory=dict)
@@ -142,6 +145,8 @@ def read(polled: Mapping[Any, Iterable[Any]], put_aside: Collection[str] = ()) -
 def _add_interaction(batch: Batch, record: Any) -> None:
     found = codec.type_of(record.headers)
     if found == TICK_TYPE:
+        at = utc(record.timestamp)
+        batch.ticked[record.partition] = max(at, batch.ticked.get(record.partition, at))
         return
     if found == CONTROL_TYPE:
         _add_control(batch, record)

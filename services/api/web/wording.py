@@ -111,6 +111,9 @@ def hearing(heard: Heard, zone: str) -> str:
             return "Not connected: this brand has no account yet"
         case "silent":
             return "Not connected" if heard.since is None else f"Not connected since {moment(heard.since, zone)}"
+        case "unscored":
+            what = "what comes in" if heard.since is None else f"what came after {moment(heard.since, zone)}"
+            return f"Out of date: {what} is not counted yet"
         case "attention":
             return f"Needs attention: {handles}" + (f" ({heard.why})" if heard.why else "")
         case "incident":

@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from rapport.contracts import codec
 from rapport.contracts.controls import Heartbeat
-from rapport.contracts.events import Interaction
+from rapport.contracts.events import Interaction, Tick
 from rapport.contracts.topics import CONVERSATIONS
 from rapport.domain.arrivals.minutes import WHOLE_HOUR, day_of
 from rapport.domain.times import ms
@@ -55,10 +55,20 @@ def listened(database: Database[Document], begin: datetime, until: datetime) -> 
 
 
 def running(database: Database[Document]) -> None:
-    """An ingest process runs, also while a test takes a minute; how far the views are stays as it is."""
-    at = ms(datetime.now(UTC) + timedelta(minutes=1))
-    document = heartbeat_document(Heartbeat(instance="ingest-1", behind=()), at)
+    """Ingest and scorers run, also while a test takes a minute; how far the views are stays as it is."""
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    document = heartbeat_document(Heartbeat(instance="ingest-1", behind=()), ms(soon))
     database["listening"].replace_one({"_id": document["_id"]}, dict(document), upsert=True)
+    ticked(database, soon)
+
+
+def ticked(database: Database[Document], at: datetime, partitions: int | None = None) -> None:
+    """A tick of a scorer in every partition, or in the first few."""
+    many = CONVERSATIONS.partitions if partitions is None else partitions
+    _through(
+        database,
+        {_Partition(CONVERSATIONS.name, number): [_record(Tick(), number, at)] for number in range(many)},
+    )
 
 
 def judged(database: Database[Document], now: datetime) -> None:
@@ -66,8 +76,8 @@ def judged(database: Database[Document], now: datetime) -> None:
     judge(TaskRun(database, None, now))
 
 
-def _record(event: Interaction | Heartbeat, partition: int, at: datetime) -> Any:
-    what = "interaction" if isinstance(event, Interaction) else "control"
+def _record(event: Interaction | Heartbeat | Tick, partition: int, at: datetime) -> Any:
+    what = {Interaction: "interaction", Heartbeat: "control", Tick: "tick"}[type(event)]
     return SimpleNamespace(
         topic=CONVERSATIONS.name, partition=partition, offset=0, key=b"k", value=codec.encode(event),
         timestamp=ms(at.astimezone(UTC)), headers=codec.headers(f"rapport.{what}.v1", id="x", source="/test"),

@@ -1,6 +1,6 @@
 """What a poll's records become, without any server."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from rapport.contracts.controls import Heartbeat
 from rapport.contracts.events import ExchangeSnapshot, FollowerRef, Spoken, Tick
 from rapport.contracts.rows import EPOCH_HEADER, row_key
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES, RELATIONSHIPS_CHANGELOG, Topic
-from rapport.domain.times import utc
+from rapport.domain.times import ms, utc
 from services.api.projector import batch
 from services.api.storage.versions import version_of
 from services.ingest.heartbeat import record
@@ -51,12 +51,13 @@ def _exchange(event: ExchangeSnapshot | Spoken, epoch: int = 1) -> _Record:
     return _Record(EXCHANGES.name, b"k", codec.encode(event), headers)
 
 
-def test_ticks_and_control_records_are_nothing_to_show() -> None:
+def test_of_ticks_and_control_records_only_the_time_of_the_latest_tick_is_kept() -> None:
     tick = _Record(
         CONVERSATIONS.name, b"", codec.encode(Tick()), codec.headers("rapport.tick.v1", id="1", source="/test")
     )
     control = _Record(CONVERSATIONS.name, b"", b"{}", codec.headers("rapport.control.v1", id="1", source="/test"))
-    assert _read(CONVERSATIONS, tick, control) == batch.Batch()
+    earlier, later = (replace(tick, timestamp=ms(at)) for at in (NOW - timedelta(seconds=5), NOW))
+    assert _read(CONVERSATIONS, later, control, earlier) == batch.Batch(ticked={0: NOW})
 
 
 def test_the_first_of_an_interactions_id_wins() -> None:
