@@ -28,8 +28,13 @@ def noun(count: float, one: str, many: str | None = None) -> str:
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """How many of something there are: `1 answer`, `0 answers`, `2 entries`."""
-    return f"{count} {noun(count, one, many)}"
+    """How many of something there are: `1 answer`, `0 answers`, `2 entries`, `1,826 people`."""
+    return f"{number(count)} {noun(count, one, many)}"
+
+
+def number(count: int) -> str:
+    """A count as it is written in English: `1,826`."""
+    return f"{count:,}"
 
 
 _UNITS = (("d", "day", 86_400), ("h", "hour", 3_600), ("min", "minute", 60), ("s", "second", 1))

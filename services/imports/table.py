@@ -75,15 +75,15 @@ def open_table(file: BinaryIO, size: int, zone: ZoneInfo, order: Order | None) -
         table = tables.open_large(file, COLUMNS, NEEDED)
     except ProblemError as error:
         raise UnreadableFileError(error.errors[0].why) from None
-    shown = times.order_of(row.cells.get("occurred_at", "") for row in table.rows())
-    order = shown or order
-    dates = f"dates with slashes are {order}" if order else "dates with slashes would be ambiguous"
+    order = times.order_of(row.cells.get("occurred_at", "") for row in table.rows()) or order
     notes = [f"{table.separator} between cells, {table.encoding}", f"times without an offset are those of {zone.key}"]
+    if any("/" in row.cells.get("occurred_at", "") for row in table.rows()):
+        notes.append(f"dates with slashes are {order}" if order else "dates with slashes are ambiguous")
     return Source(
         "csv",
         size,
         lambda: _entries(table, zone, order),
-        notes=[*notes, dates],
+        notes=notes,
         name_of_field=lambda field: _COLUMN_OF.get(field, field),
     )
 

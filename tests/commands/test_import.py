@@ -95,6 +95,7 @@ def test_a_trial_shows_how_the_file_is_read_and_imports_nothing(server: Server) 
     said = run("rows.csv", "--dry-run").stdout
     assert server.taken == []
     assert "comma between cells, UTF-8; times without an offset are those of Europe/Berlin" in said
+    assert "slashes" not in said, "there are none"
     assert "2026-11-01T09:00:00+00:00" in said
     assert "01.11.2026 10:00" in said
     assert "2 would be taken, 0 already known, of 3 read" in said

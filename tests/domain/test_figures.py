@@ -38,6 +38,7 @@ def test_a_percentage_is_off_by_a_half_at_most_but_at_the_ends(part: int, whole:
 def test_one_is_one_and_everything_else_is_many() -> None:
     assert [counted(count, "answer") for count in (0, 1, 2)] == ["0 answers", "1 answer", "2 answers"]
     assert counted(1, "entry", "entries") == "1 entry"
+    assert counted(1_234_826, "person", "people") == "1,234,826 people"
     assert noun(0, "person answered", "people answered") == "people answered"
 
 

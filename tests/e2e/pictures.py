@@ -55,7 +55,7 @@ def _today(page: Page, name: str) -> None:
     # A first breach shows what the page is about: a clock that ran out, and the word that went out for it.
     expect(page.locator(".alert.step-breach").first).to_be_visible(timeout=SHOWN_SECONDS * 1000)
     # Alerts come before the views: on a busy machine these still lack the fortnight.
-    expect(page.get_by_text("0 of 0 due in 30 days")).to_have_count(0, timeout=SHOWN_SECONDS * 1000)
+    expect(page.get_by_text("0 of 0 that fell due in 30 days")).to_have_count(0, timeout=SHOWN_SECONDS * 1000)
     expect(page.get_by_text("Everything is answered.")).to_have_count(0, timeout=SHOWN_SECONDS * 1000)
     expect(page.locator("#chart canvas")).to_be_visible()
     page.screenshot(path=FOLDER / name)

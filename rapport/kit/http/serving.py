@@ -151,11 +151,22 @@ class Bounded(HttpToolsProtocol):
                 self._refuse(431, "headers-too-large", f"the headers may have {self._limits.head_bytes} bytes")
 
     def on_headers_complete(self) -> None:
+        if self._refused:
+            return
         self._in_head, self._in_body, self._head_bytes = False, True, 0
+        if self.parser.get_http_version() == "1.1" and sum(name == b"host" for name, _ in self.headers) != 1:
+            self._refuse(400, "no-host", "a request names its host, once")
+            return
         self._expect(self._limits.body_within)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
+        if self._refused:
+            return
         self._in_body = False
         self._expect(None)
         super().on_message_complete()

@@ -101,6 +101,7 @@ def _templates() -> Environment:
     )
     environment.filters.update(
         moment=wording.moment,
+        day=wording.day,
         clock=wording.clock,
         platform=platform_name,
         until=wording.until,
@@ -108,6 +109,7 @@ def _templates() -> Environment:
         percent=figures.percent,
         whole_percent=figures.whole_percent,
         counted=figures.counted,
+        number=figures.number,
         noun=figures.noun,
         span=wording.span,
         within=wording.within,

@@ -1,6 +1,6 @@
 """How the portal writes times, durations, states and names."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -70,6 +70,11 @@ def did(kind: str, undo: bool = False) -> str:
 def moment(at: datetime, zone: str) -> str:
     """A time in a zone: `Mon 23 Nov, 19:12`."""
     return local(at, ZoneInfo(zone)).strftime("%a %-d %b, %H:%M")
+
+
+def day(of: date) -> str:
+    """A day as people write it: `28 Nov 2026`."""
+    return of.strftime("%-d %b %Y")
 
 
 def clock(at: datetime, zone: str) -> str:

@@ -236,10 +236,16 @@ def test_what_is_not_http_is_refused_as_a_problem(quick: Callable[[], socket.soc
         b"GET / HTTP/9.9\r\n\r\n",
         b"CONNECT a:1 HTTP/1.1\r\n\r\n",
         b"{}\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
     ):
-        connection = quick()
-        connection.sendall(said)
-        is_refused(everything(connection), 400)
+        for more in (b"", GET):
+            connection = quick()
+            connection.sendall(said + more)
+            answer = everything(connection)
+            is_refused(answer, 400)
+            assert answer.count(b"HTTP/1.1") == 1
 
 
 def test_the_limits_are_those_that_operators_are_told() -> None:
