@@ -6,7 +6,6 @@ import gc
 import logging
 import secrets
 import threading
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -224,16 +223,23 @@ async def _watch_mongodb(context: Context) -> None:
 
 
 async def _publish(settings: ApiSettings, context: Context, broker: Broker) -> None:
-    loop, there = asyncio.get_running_loop(), asyncio.Event()
+    loop, there, ended = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def wait(seconds: float) -> None:
+        if ended.wait(seconds):
+            raise SystemExit  # which ends the thread
 
     def look() -> None:
-        kafka_topics.wait_until_there(settings.kafka, CATALOGUE, log, time.sleep, context.health)
+        kafka_topics.wait_until_there(settings.kafka, CATALOGUE, log, wait, context.health)
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(there.set)
 
     # A daemon thread: it must not keep the process from ending.
     threading.Thread(target=look, name="topics", daemon=True).start()
-    await there.wait()
+    try:
+        await there.wait()
+    finally:
+        ended.set()
     for delay in backoff.delays():
         try:
             await broker.connect()
