@@ -98,6 +98,10 @@ SHUTDOWN_SECONDS = 5
 PING_SECONDS = 5.0
 
 
+class _StoppedError(Exception):
+    """The API ends while its thread still looks for the topics."""
+
+
 def create_app(settings: ApiSettings) -> FastAPI:
     """The application. When it starts it connects to MongoDB and Kafka, and keeps trying."""
     database = mongo.async_client(settings.mongodb.get_secret_value())[settings.database]
@@ -227,11 +231,11 @@ async def _publish(settings: ApiSettings, context: Context, broker: Broker) -> N
 
     def wait(seconds: float) -> None:
         if ended.wait(seconds):
-            raise SystemExit  # which ends the thread
+            raise _StoppedError
 
     def look() -> None:
-        kafka_topics.wait_until_there(settings.kafka, CATALOGUE, log, wait, context.health)
-        with contextlib.suppress(RuntimeError):  # the loop has ended
+        with contextlib.suppress(_StoppedError, RuntimeError):  # the latter, where the loop has ended
+            kafka_topics.wait_until_there(settings.kafka, CATALOGUE, log, wait, context.health)
             loop.call_soon_threadsafe(there.set)
 
     # A daemon thread: it must not keep the process from ending.

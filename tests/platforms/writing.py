@@ -11,8 +11,9 @@ https://business-api.tiktok.com/portal/docs?id=1762228496862209
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
@@ -176,10 +177,17 @@ class Meta(Server):
     LIMITED = _graph(32, "(#32) Page request limit reached")
     GONE = _graph(100, "Unsupported post request. Object with ID '1' does not exist", subcode=33)
     BAD = _graph(1705, Server.WORDS)
+    TOO_LATE: Mapping[str, Refusal] = MappingProxyType({
+        "facebook": _graph(10, "(#10) This message is sent outside of allowed window.", 400, 2018278),
+        "instagram": _graph(10, "This message is sent outside of allowed window.", 400, 2534022),
+    })  # fmt: skip
+    NOBODY = _graph(551, "(#551) This person isn't available right now.", 400, 1545041)
 
     def route(self, asked: Asked) -> Any:
         """See Server."""
         thing, _, edge = asked.path.removeprefix("/v24.0/").partition("/")
+        if thing == "me":
+            return self._talks(asked) if asked.method == "GET" else self._written(asked)
         if asked.method == "GET":
             of_it = [one for one in self.said if one.to == thing]
             return self.GONE if self.find(thing) is None else {"data": [self._shown(one) for one in reversed(of_it)]}
@@ -202,6 +210,31 @@ class Meta(Server):
         change = self.hidden.add if wanted == "true" else self.hidden.discard
         return self._done(thing, lambda: change(thing))
 
+    def message(self, person: str, text: str, *, mine: bool = False) -> str:
+        """Somebody writes to the account in private, or it answers them. Returns the id."""
+        with self._lock:
+            self._made += 1
+            made = Said(f"m_{self._made}-Zm9v/YmFy==", f"to {person}", "brand" if mine else person, text)
+            self.said.append(made)
+            return made.id
+
+    def _written(self, asked: Asked) -> Any:
+        assert asked.path == "/v24.0/me/messages", asked
+        person, text = json.loads(asked.sent["recipient"])["id"], json.loads(asked.sent["message"])["text"]
+        assert asked.sent.get("messaging_type") in (None, "RESPONSE")
+        if not any(one.by == person for one in self.said):
+            return self.NOBODY
+        if "forbidden" in text:
+            return self.BAD
+        return {"recipient_id": person, "message_id": self.message(person, text, mine=True)}
+
+    def _talks(self, asked: Asked) -> Any:
+        assert asked.path == "/v24.0/me/conversations", asked
+        assert asked.query["platform"] in ("messenger", "instagram")
+        person = asked.query["user_id"]
+        with_them = [self._shown(one) for one in self.said if one.to == f"to {person}"]
+        return {"data": [{"id": "t_1", "messages": {"data": with_them[::-1][:20]}}] if with_them else []}
+
     def _made_id(self, made: Said | Refusal) -> Any:
         return made if isinstance(made, Refusal) else {"id": made.id}
 
@@ -215,7 +248,7 @@ class Meta(Server):
         mine = one.by == "brand"
         return {
             "id": one.id, "message": one.text, "text": one.text, "is_reply_owned_by_me": mine,
-            "from": {"id": "17841405793087218" if mine else "9", "name": one.by},
+            "from": {"id": "17841405793087218" if mine else "9" if one.post else one.by, "name": one.by},
         }  # fmt: skip
 
 

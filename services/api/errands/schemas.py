@@ -11,7 +11,7 @@ LONGEST_ANSWER = 10_000
 Comment = Annotated[
     str,
     StringConstraints(min_length=1, max_length=512),
-    Field(description="The platform's id of a comment or mention in the exchange. Without it, the newest one."),
+    Field(description="The platform's id of a comment, mention or message of the exchange. Without it, the newest."),
 ]
 
 

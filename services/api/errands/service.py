@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from rapport.contracts.errands import Deed, Errand
 from rapport.domain import errands as domain
@@ -36,6 +37,16 @@ class Possible:
     handle: str = ""
     """Of the account that it would be done by."""
 
+    @property
+    def private(self) -> bool:
+        """Whether it is about private messages."""
+        return any(each["kind"] == "message" for each in self.comments)
+
+    @property
+    def longest_answer(self) -> int:
+        """In characters; 0 where nothing can be answered."""
+        return domain.longest_answer(self.comments[0]["platform"], private=self.private) if self.comments else 0
+
 
 async def possible(database: Database, tenants: Tenants, exchange: ExchangeDocument) -> Possible:
     """What can be done with an exchange."""
@@ -44,14 +55,16 @@ async def possible(database: Database, tenants: Tenants, exchange: ExchangeDocum
     if platform not in domain.ABLE:
         return Possible(frozenset(), [], "On this platform nothing can be answered from here.")
     if not comments:
-        return Possible(frozenset(), [], "There is no public comment to answer; private messages are answered there.")
+        there = "" if platform in domain.MESSAGED else "; private messages are answered there"
+        return Possible(frozenset(), [], f"Nothing is there any more that could be answered from here{there}.")
     account = await Accounts(database, tenants).find(exchange["brand"], exchange["account"])
     if account is None or account.get("disconnected_at") is not None:
         return Possible(frozenset(), [], "The account is not connected any more.")
     if not accounts_service.may_write(account):
         return Possible(frozenset(), [], "The account is connected without a token, so nothing can be written there.")
-    deeds = domain.able(platform, exchange["thread"], accounts_service.itself(account))
-    return Possible(deeds, comments, None, account["handle"])
+    found = Possible(frozenset(), comments, None, account["handle"])
+    own = accounts_service.itself(account)
+    return replace(found, deeds=domain.able(platform, exchange["thread"], own, private=found.private))
 
 
 async def ask(
@@ -70,7 +83,7 @@ async def ask(
     if may.why_not is not None:
         raise ProblemError(409, "conflict", may.why_not)
     if deed not in may.deeds:
-        raise ProblemError(409, "conflict", domain.unable(found["platform"], deed))
+        raise ProblemError(409, "conflict", domain.unable(found["platform"], deed, private=may.private))
     name = _id(found["brand"], exchange, deed, key)
     before = await Errands(context.database, tenants).find(name)
     if comment is None and before is not None:
@@ -79,7 +92,7 @@ async def ask(
     if about is None:
         raise not_found("comment")
     said = None if text is None else plain(text).strip()
-    if said is not None and (wrong := domain.answer_problem(found["platform"], said)) is not None:
+    if said is not None and (wrong := domain.answer_problem(found["platform"], said, private=may.private)) is not None:
         raise invalid("text", wrong)
     thing = about["object"]["id"]
     if before is not None and (before["thing"], before.get("text")) != (thing, said):
@@ -93,7 +106,7 @@ async def ask(
         exchange=exchange,
         follower=found["follower"]["id"],
         thing=thing,
-        thing_kind="mention" if about["kind"] == "mention" else "comment",
+        thing_kind=_thing_kind(about),
         by=by,
         at=clock.now(),
         thread=about.get("thread"),
@@ -135,6 +148,13 @@ async def _comments(database: Database, tenants: Tenants, exchange: ExchangeDocu
     gone = {each["object"]["id"] for each in its if each["kind"] == "delete"}
     kinds = domain.answerable(exchange["platform"])
     return [each for each in its if each["kind"] in kinds and each["object"]["id"] not in gone]
+
+
+def _thing_kind(about: InteractionDocument) -> Literal["comment", "mention", "message"]:
+    match about["kind"]:
+        case "mention" | "message" as kind:
+            return kind
+    return "comment"
 
 
 def _id(brand: str, exchange: str, deed: Deed, key: str) -> str:

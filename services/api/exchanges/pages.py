@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rapport.contracts.errands import Deed
-from rapport.domain.errands import LONGEST
 from rapport.domain.retention import text_over
 from rapport.domain.times import ms
 from services.api.brands.documents import BrandDocument
@@ -105,7 +104,7 @@ async def _exchange(
         errands=done,
         possible=possible,
         answerable=[{"id": each["object"]["id"], "text": _said(each)} for each in possible.comments[:COMMENTS_SHOWN]],
-        longest_answer=LONGEST.get(found.platform, 0),
+        longest_answer=possible.longest_answer,
         unanswered=unanswered,
         text=text,
         to=to,

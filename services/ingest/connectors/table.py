@@ -4,7 +4,7 @@ import sys
 from typing import get_args
 
 from rapport.contracts.errands import Deed
-from rapport.domain.errands import ABLE
+from rapport.domain.errands import ABLE, MESSAGED
 from services.ingest.connectors.capabilities import COLUMNS
 from services.ingest.connectors.platforms import CAPABILITIES
 
@@ -25,7 +25,9 @@ def markdown() -> str:
 def _done(platform: str) -> str:
     """What can be done on a platform from here."""
     able = ABLE.get(platform, frozenset())
-    said = [deed for deed in get_args(Deed) if deed in able and deed != "unhide"]
+    said: list[str] = [deed for deed in get_args(Deed) if deed in able and deed != "unhide"]
+    if platform in MESSAGED:
+        said[said.index("answer")] = "answer, messages too"
     return ", ".join(said) if said else "a link"
 
 

@@ -1,12 +1,15 @@
 """What Meta's three interfaces have in common when something is written: how they refuse, and how a list is read.
 
-Source: https://developers.facebook.com/docs/graph-api/guides/error-handling/ and …/overview/rate-limiting/
+Source: https://developers.facebook.com/docs/graph-api/guides/error-handling/ and …/overview/rate-limiting/; for
+private messages https://developers.facebook.com/docs/messenger-platform/reference/send-api, …/conversations and
+…/error-codes, and https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/messaging-api
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
 import httpx
+import msgspec
 from msgspec import Struct
 
 from rapport.contracts.errands import Errand
@@ -16,6 +19,7 @@ from services.ingest.connectors.connector import Shared
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
 from services.ingest.errands.words import GONE, read, refusal, same_text
 from services.ingest.hooks.delivery import Id, UnreadableError, decode
+from services.ingest.hooks.meta_messages import MESSAGES
 from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
 from services.ingest.polling.graph import FAILURES, LIMITS, PERMISSIONS, TOKEN, UNSEEN, Refusal
 
@@ -25,6 +29,12 @@ BUDGET, BUDGET_SECONDS = 100, 3_600.0
 LIMITED_SECONDS = 300.0
 NEWEST = "50"
 """Answers that are looked through. One that was written a minute ago is among them."""
+TOO_LATE = frozenset({2_018_065, 2_018_278, 2_534_022})
+"""Subcodes for a private message that comes more than 24 hours after what the person wrote. Their code is that of a
+missing permission.
+"""
+UNREACHABLE, NOT_RECEIVING = 551, frozenset({1_545_041, 2_018_108, 2_534_014})
+"""The code, and subcodes of others, for a person who blocks the account, or is not there any more."""
 
 
 class _Made(Struct):
@@ -47,8 +57,20 @@ class _Said(Struct, rename={"by": "from"}):
     permalink_url: str | None = None
 
 
-class _Page(Struct):
+class _Page(Struct, frozen=True):
     data: Sequence[_Said] = ()
+
+
+class _Sent(Struct):
+    message_id: Id
+
+
+class _Talk(Struct):
+    messages: _Page = _Page()
+
+
+class _Talks(Struct):
+    data: Sequence[_Talk] = ()
 
 
 class Graph:
@@ -78,6 +100,28 @@ class Graph:
                 return Done(str(one.id), one.permalink or one.permalink_url)
         return None
 
+    async def write(self, errand: Errand, **more: str) -> Done:
+        """Answers a private message. Raises as `post`."""
+        fields = {"recipient": _json({"id": errand.follower}), "message": _json({"text": errand.text or ""}), **more}
+        answer = await self._api.post("/me/messages", urlencode(fields).encode())
+        return Done(str(read(answer, _Sent).message_id))
+
+    async def written(self, errand: Errand, platform: str) -> Done | None:
+        """The answer to a private message, if it is there: what was written after that message, and not by the person.
+
+        `platform` is what Meta calls it there.
+        """
+        messages = f"messages.limit({MESSAGES}){{id,from,message}}"
+        query = {"platform": platform, "user_id": errand.follower, "fields": messages}
+        for talk in read(await self._api.get("/me/conversations", query), _Talks).data:
+            for one in talk.messages.data:  # the latest first
+                if str(one.id) == errand.thing:
+                    break
+                by_us = one.by is not None and str(one.by.id) not in ("", errand.follower)
+                if by_us and same_text(one.message or "", errand.text or ""):
+                    return Done(str(one.id))
+        return None
+
 
 def part(errand: Errand) -> str:
     """The comment's id as a part of a path. Raises RefusedError for what none of Meta's ids looks like."""
@@ -93,6 +137,10 @@ def speakers(make: Callable[[Account, GuardedHttp, Turns], Speaker], shared: Sha
     return lambda account: make(account, http, turns) if account.connection.get("token") else None
 
 
+def _json(value: Mapping[str, str]) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 def _refused(status: int, body: bytes) -> Exception | None:
     try:
         error = decode(body, Refusal).error
@@ -101,6 +149,10 @@ def _refused(status: int, body: bytes) -> Exception | None:
     said = refusal(body, Refusal, lambda found: found.error.error_user_msg or found.error.message)
     if error.code in LIMITS or status == httpx.codes.TOO_MANY_REQUESTS:
         return LimitedError(LIMITED_SECONDS)
+    if error.error_subcode in TOO_LATE:
+        return RefusedError("Meta lets a private message be answered within 24 hours only; answer it on the platform")
+    if error.code == UNREACHABLE or error.error_subcode in NOT_RECEIVING:
+        return RefusedError("this person receives no messages from this account at the moment")
     if error.code in TOKEN:
         return AttentionError("the platform does not accept its token any more")
     if error.code in PERMISSIONS:

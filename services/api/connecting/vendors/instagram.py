@@ -102,7 +102,7 @@ class Instagram(_Exchanged):
     permissions = (
         Permission("instagram_business_basic", "see which account this is, and its posts", _INSTAGRAM),
         Permission("instagram_business_manage_comments", "read comments and mentions, and answer them", _INSTAGRAM),
-        Permission("instagram_business_manage_messages", "read messages", _INSTAGRAM, needed=False),
+        Permission("instagram_business_manage_messages", "read and answer messages", _INSTAGRAM, needed=False),
     )
 
     async def _token(self, visit: Visit, fields: str, secrets: Sequence[str]) -> dict[str, Any]:

@@ -201,7 +201,7 @@ class Facebook(_FacebookLogin):
         Permission("pages_read_user_content", "read what people comment and post on the page", _AGAIN),
         METADATA,
         Permission("pages_manage_engagement", "answer comments from Rapport", _AGAIN, needed=False),
-        Permission("pages_messaging", "read messages to the page", _AGAIN, needed=False),
+        Permission("pages_messaging", "read and answer messages to the page", _AGAIN, needed=False),
     )
 
     def _choice(self, page: dict[str, Any], ends: datetime | None) -> Choice | None:
@@ -230,7 +230,7 @@ class InstagramOfPage(_FacebookLogin):
         Permission("instagram_basic", "see which Instagram account belongs to the page", _AGAIN),
         Permission("instagram_manage_comments", "read comments and mentions, and answer them", _AGAIN),
         METADATA,
-        Permission("instagram_manage_messages", "read messages", _AGAIN, needed=False),
+        Permission("instagram_manage_messages", "read and answer messages", _AGAIN, needed=False),
     )
 
     def _choice(self, page: dict[str, Any], ends: datetime | None) -> Choice | None:

@@ -1,6 +1,7 @@
 """Answers, hidings and likes for a Facebook Page.
 
-Source: https://developers.facebook.com/docs/graph-api/reference/v24.0/object/comments and …/reference/v24.0/comment
+Source: https://developers.facebook.com/docs/graph-api/reference/v24.0/object/comments and …/reference/v24.0/comment;
+for private messages https://developers.facebook.com/docs/messenger-platform/reference/send-api
 """
 
 from rapport.contracts.errands import Errand
@@ -34,6 +35,8 @@ class FacebookSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
+        if errand.thing_kind == "message":
+            return await self._graph.written(errand, "messenger")
         fields = "id,message,from,permalink_url"
         more = {"filter": "stream", "order": "reverse_chronological"}
         return await self._graph.mine(f"{part(errand)}/comments", fields, errand.text or "", self._page, **more)
@@ -41,6 +44,8 @@ class FacebookSpeaker:
     async def do(self, errand: Errand) -> Done:
         """See Speaker."""
         match errand.deed:
+            case "answer" if errand.thing_kind == "message":
+                return await self._graph.write(errand, messaging_type="RESPONSE")
             case "answer":
                 return Done(await self._graph.made(f"{part(errand)}/comments", {"message": errand.text or ""}))
             case "like":

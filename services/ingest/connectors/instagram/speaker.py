@@ -1,6 +1,7 @@
 """Answers and hidings for an Instagram account.
 
-Source: https://developers.facebook.com/docs/instagram-platform/comment-moderation
+Source: https://developers.facebook.com/docs/instagram-platform/comment-moderation and, for private messages,
+…/instagram-platform/instagram-api-with-instagram-login/messaging-api
 """
 
 from rapport.contracts.errands import Errand
@@ -35,11 +36,15 @@ class InstagramSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
+        if errand.thing_kind == "message":
+            return await self._graph.written(errand, "instagram")
         return await self._graph.mine(f"{part(errand)}/replies", "id,text,from", errand.text or "", self._user)
 
     async def do(self, errand: Errand) -> Done:
         """See Speaker."""
         match errand.deed:
+            case "answer" if errand.thing_kind == "message":
+                return await self._graph.write(errand)
             case "answer":
                 return Done(await self._graph.made(f"{part(errand)}/replies", {"message": errand.text or ""}))
             case "hide" | "unhide":

@@ -57,9 +57,9 @@ def test_it_names_the_address_waits_and_says_what_is_missing(facebook: World) ->
     assert code == 0, err
     assert f"{facebook.brand}-page is connected" in out
     assert "Facebook sends comments and mentions from now on" in out
-    assert "not allowed to read messages to the page (pages_messaging)" in out
+    assert "not allowed to read and answer messages to the page (pages_messaging)" in out
     code, out, _ = ended(started(facebook, "check", facebook.brand))
-    assert "not allowed to read messages to the page (pages_messaging). Connect again" in out
+    assert "not allowed to read and answer messages to the page (pages_messaging). Connect again" in out
     assert "its connection ends at 20" in out
     # The same command gives it a new token. What is not sent then is no failure of it.
     assert isinstance(facebook.server.interface, GraphServer)

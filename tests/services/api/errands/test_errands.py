@@ -13,6 +13,8 @@ from rapport.contracts.cursors import partition_of_brand
 from rapport.contracts.errands import Errand, ErrandState
 from rapport.contracts.events import Actor, FollowerRef, Interaction, Object
 from rapport.contracts.topics import CURSORS, ERRANDS
+from rapport.domain.errands import MESSAGED
+from rapport.domain.times import ms
 from rapport.local.servers.stack import Running
 from services.api.erasure import upkeep as erasure
 from services.api.errands.documents import errand_document, errand_state_document
@@ -238,6 +240,48 @@ def test_on_bluesky_what_stands_below_somebody_elses_post_cannot_be_hidden(
     ]
 
 
+def private(world: World, platform: str) -> None:
+    """The exchange becomes one of private messages on another platform."""
+    connection = {"facebook": {"page": f"7{ms(NOW)}"}, "instagram": {"user": f"8{ms(NOW)}"}, "tiktok": {
+        "business": world.brand, "identifier": world.brand}}[platform]  # fmt: skip
+    assert world.api.client.delete(f"/v1/brands/{world.brand}/accounts/{world.account}").status_code == 200
+    world.account = f"{world.brand}-{platform}"
+    world.connect(platform, token="a-token", **connection)
+    changes = {"platform": platform, "account": world.account}
+    world.views["exchanges"].update_one({"_id": "x"}, {"$set": changes})
+    world.views["interactions"].update_many({"brand": world.brand}, {"$set": {**changes, "kind": "message"}})
+
+
+@pytest.mark.parametrize("platform", ["facebook", "instagram"])
+def test_a_private_message_is_answered_and_nothing_else_is_done_with_it(
+    world: World, stack: Running, platform: str
+) -> None:
+    private(world, platform)
+    path = f"/brands/{world.brand}/exchanges/x"
+    with logged_in(world.api) as visitor:
+        shown = visitor.get(path).text
+        assert f'action="{path}/answer"' in shown
+        assert f'maxlength="{MESSAGED[platform]}"' in shown
+        assert "formaction=" not in shown
+    for what, body in (("likes", {}), ("hidings", {}), ("hidings", {"undo": True})):
+        refused = world.ask(what, key=f"{what}-{len(body)}", **body)
+        assert (refused.status_code, "a private message can be answered" in refused.text) == (409, True), refused.text
+    wrong = world.ask("answers", key="long", text="x" * (MESSAGED[platform] + 1))
+    assert (wrong.status_code, f"takes {MESSAGED[platform]:,}" in wrong.text) == (422, True), wrong.text
+    many_bytes = world.ask("answers", key="bytes", text="é" * 501)
+    assert (many_bytes.status_code == 422) == (platform == "instagram"), many_bytes.text
+    assert world.ask("answers", key="good", text="From eight on").status_code == 202
+    sent = [each for each in world.asked(stack) if each.text == "From eight on"]
+    assert [(each.thing, each.thing_kind, each.follower) for each in sent] == [("2@social.example", "message", ADA.id)]
+
+
+def test_a_private_message_on_tiktok_is_answered_there(world: World, stack: Running) -> None:
+    private(world, "tiktok")
+    refused = world.ask("answers", text="hi")
+    assert (refused.status_code, "private messages are answered there" in refused.text) == (409, True), refused.text
+    assert world.asked(stack) == []
+
+
 def test_a_comment_that_was_deleted_is_not_answered(world: World) -> None:
     gone = world.interaction("d", NOW, kind="delete", object=Object(id="2@social.example"), text=None)
     batch = Batch()
@@ -312,7 +356,7 @@ def test_the_portal_answers_shows_how_it_stands_and_sends_the_same_only_once(wor
             shown = visitor.get(f"{path}?noted=errand-{'0' * 32}&at={made_up}").text
             assert 'hx-trigger="every 1s"' not in shown
         long = visitor.post(f"{path}/answer", data={"text": "é" * 5_001})
-        assert "the platform takes 5000" in html.unescape(long.text)
+        assert "the platform takes 5,000" in html.unescape(long.text)
         assert "é" * 5_001 in long.text
         assert visitor.post(f"{path}/hide", data={}).status_code == 409
         assert visitor.post(f"{path}/explode", data={}).status_code in (404, 422)

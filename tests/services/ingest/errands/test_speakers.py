@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from rapport.contracts.events import Account
-from rapport.domain.errands import ABLE
+from rapport.domain.errands import ABLE, MESSAGED
 from services.ingest.connectors.bluesky.frames import THREADGATE
 from services.ingest.connectors.youtube import speaker as youtube_speaker
 from services.ingest.errands import desk as desk_module
@@ -170,6 +170,45 @@ async def test_limits_and_tokens_are_waited_for(stack: Any, tmp_path: Path, runn
         )  # fmt: skip
         await stands(stack.kafka, revoked, "done")
     assert server.answers(here.comment) == ["one", "two"]
+
+
+@pytest.mark.parametrize("platform", MESSAGED)
+async def test_a_private_message_is_answered_once_though_the_same_was_written_before(
+    stack: Any, tmp_path: Path, running: ExitStack, platform: str
+) -> None:
+    here = place(platform, running)
+    server: Meta = here.server
+    server.message("ada", "Are you open on Sundays?")
+    server.message("ada", "From eight on", mine=True)
+    server.message("bob", "Thanks!")
+    asked = server.message("ada", "And on Mondays?")
+    server.message("ada", "From eight on")  # somebody may say the same
+
+    def message(text: str, who: str = "ada") -> Any:
+        return here.errand("answer", thing=asked, thing_kind="message", text=text, follower=who)
+
+    first, other, late = message("From eight on"), message("See you"), message("Sorry for the delay")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        server.lose_answers(1)
+        ask(stack.kafka, first)
+        await stands(stack.kafka, first, "done")
+        mine = [one for one in server.said if one.to == "to ada" and one.by == "brand"]
+        assert [one.text for one in mine] == ["From eight on", "From eight on"]
+        assert states(stack.kafka, first.id)[-1].done_as == mine[-1].id
+        ask(stack.kafka, other)
+        await stands(stack.kafka, other, "done")
+        assert states(stack.kafka, other.id)[-1].done_as == server.said[-1].id
+        server.refuse(server.TOO_LATE[platform])
+        ask(stack.kafka, late)
+        assert "within 24 hours only" in (await stands(stack.kafka, late, "refused") or "")
+        gone, forbidden = message("Hello?", who="nobody"), message("something forbidden")
+        ask(stack.kafka, gone, forbidden)
+        assert "receives no messages" in (await stands(stack.kafka, gone, "refused") or "")
+        assert (await stands(stack.kafka, forbidden, "refused") or "").startswith("the platform refused it: ")
+    written = [one.text for one in server.said if one.by == "brand"]
+    assert written == ["From eight on", "From eight on", "See you"]
+    kinds = {one.sent.get("messaging_type") for one in server.asked if one.path.endswith("/messages")}
+    assert kinds == {"RESPONSE" if platform == "facebook" else None}
 
 
 async def test_youtubes_quota_is_not_exceeded(stack: Any, tmp_path: Path, running: ExitStack) -> None:
