@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import secrets
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -144,33 +146,45 @@ def create_app(settings: ApiSettings) -> FastAPI:
             internal.server_close()
             await database.client.close()
 
-    app = FastAPI(
-        title="Rapport",
-        version="1",
-        summary="What an agency's clients and their followers say to each other, and how soon.",
-        lifespan=lifespan,
-        # FastAPI's documentation pages would load scripts from other sites.
-        docs_url=None,
-        redoc_url=None,
-        openapi_url="/v1/openapi.json",
-        responses={422: {"model": problems.Problem, "content": {problems.MEDIA_TYPE: {}}}},
-    )
+    # FastAPI's documentation pages would load scripts from other sites.
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json")
     app.state.context = context
     app.state.connecting = vendors
-    routes = [each for module in ROUTES for each in module.router.routes if isinstance(each, APIRoute)]
-    app.add_middleware(conditional.Conditional, routes=routes)
+    app.add_middleware(conditional.Conditional, resources=_resources())
     app.add_middleware(idempotency.Idempotent, database=database)
     app.add_middleware(middleware.BodyLimit)
     problems.install(app)
     app.add_middleware(middleware.Observed)
     app.add_middleware(middleware.Head)
-    for module in ROUTES:
-        app.include_router(module.router)
+    # FastAPI would make each route of an included router anew, at the first request.
+    app.router.routes.extend(_routes())
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     pages.install(app)
-    described = app.openapi
-    app.openapi = lambda: with_headers(described())  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+@functools.cache
+def openapi() -> dict[str, Any]:
+    """The OpenAPI document."""
+    described = FastAPI(
+        title="Rapport",
+        version="1",
+        summary="What an agency's clients and their followers say to each other, and how soon.",
+        responses={422: {"model": problems.Problem, "content": {problems.MEDIA_TYPE: {}}}},
+    )
+    for module in ROUTES:
+        described.include_router(module.router)
+    return with_headers(described.openapi())
+
+
+def _routes() -> list[APIRoute]:
+    return [each for module in ROUTES for each in module.router.routes if isinstance(each, APIRoute)]
+
+
+@functools.cache
+def _resources() -> list[conditional.Resource]:
+    return conditional.resources(_routes())
 
 
 async def _healthz() -> PlainTextResponse:
@@ -281,7 +295,7 @@ def run() -> None:
     if settings.allow_private:
         log.warning("RAPPORT_ALLOW_PRIVATE is set: accounts may be connected on private servers; never in production")
     app = create_app(settings)
-    app.openapi()  # cached; computed on the first request it would delay all others
+    openapi()  # cached; computed on the first request it would delay all others
     # Collecting objects that live forever would stop all answers for a tenth of a second, again and again.
     gc.collect()
     gc.freeze()

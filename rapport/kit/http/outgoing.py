@@ -11,6 +11,7 @@ inside looks like one that leads nowhere. The details go to the log.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 import ssl
@@ -150,6 +151,12 @@ def _is_inside(host: str) -> bool:
     return "." not in host or any(host.endswith(f".{domain}") for domain in _INSIDE)
 
 
+@functools.cache
+def _system_authorities() -> ssl.SSLContext:
+    """Reading them takes 30 ms, and a process has a client for each platform."""
+    return ssl.create_default_context()
+
+
 class GuardedHttp:
     """HTTP to addresses that somebody else chose. Use as an async context manager, or close it; safe for many calls at
     once.
@@ -164,7 +171,7 @@ class GuardedHttp:
             follow_redirects=False,
             trust_env=False,
             timeout=timeout,
-            verify=tls or ssl.create_default_context(),
+            verify=tls or _system_authorities(),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
 

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -22,7 +22,7 @@ from services.api.http.problems import ProblemError
 CHANGING = frozenset({"PUT", "PATCH", "DELETE"})
 
 
-class _Resource(NamedTuple):
+class Resource(NamedTuple):
     """A path with a version: its pattern, and the fields that can be changed there."""
 
     path: str
@@ -33,9 +33,9 @@ class _Resource(NamedTuple):
 class Conditional:
     """Adds the version to what is read, and refuses changes that name another one."""
 
-    def __init__(self, app: App, routes: Iterable[APIRoute]) -> None:
+    def __init__(self, app: App, resources: Sequence[Resource]) -> None:
         self._app = app
-        self._resources = resources(routes)
+        self._resources = resources
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,9 +55,7 @@ class Conditional:
         else:
             await self._app(scope, receive, send)
 
-    async def _change(
-        self, scope: Scope, receive: Receive, send: Send, resource: _Resource | None, wanted: str
-    ) -> None:
+    async def _change(self, scope: Scope, receive: Receive, send: Send, resource: Resource | None, wanted: str) -> None:
         body = await whole_body(receive)
         if body is None:
             return
@@ -78,14 +76,14 @@ class Conditional:
         await answer.send(send)
 
 
-def resources(routes: Iterable[APIRoute]) -> list[_Resource]:
+def resources(routes: Iterable[APIRoute]) -> list[Resource]:
     """The paths that can be both read and changed."""
     by_path: dict[str, dict[str, APIRoute]] = {}
     for route in routes:
         for method in route.methods or ():
             by_path.setdefault(route.path, {})[method] = route
     return [
-        _Resource(path, of["GET"].path_regex, _fields(of.get("PUT") or of["PATCH"]))
+        Resource(path, of["GET"].path_regex, _fields(of.get("PUT") or of["PATCH"]))
         for path, of in by_path.items()
         if "GET" in of and of.keys() & {"PUT", "PATCH"}
     ]
@@ -96,7 +94,7 @@ def _fields(route: APIRoute) -> frozenset[str]:
     return frozenset() if annotation is None else frozenset(TypeAdapter(annotation).json_schema().get("properties", {}))
 
 
-def _tag(answer: Answer, resource: _Resource) -> str | None:
+def _tag(answer: Answer, resource: Resource) -> str | None:
     if answer.status != 200:
         return None
     document = json.loads(answer.body)

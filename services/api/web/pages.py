@@ -118,8 +118,7 @@ def install(app: FastAPI) -> None:
         wanted = wanted if request.method == "GET" else "/"
         return RedirectResponse("/login" if wanted == "/" else f"/login?next={quote(wanted)}", 303, headers=HEADERS)
 
-    app.include_router(router)
-    for module in MODULES:
-        app.include_router(module.router)
+    for its in (router, *(module.router for module in MODULES)):
+        app.router.routes.extend(its.routes)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.state.problem_page = lambda error: page("web/problem.html", error.status, error=error)

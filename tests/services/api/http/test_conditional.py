@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from pymongo.database import Database
 
 from rapport.kit.mongo import Document
-from services.api.http.conditional import Conditional
+from services.api.http.conditional import Conditional, resources
 from services.api.http.idempotency import WITH_SECRETS
 from services.api.new_relationships.schemas import NewGoal
 from services.api.openapi import document
@@ -156,7 +156,7 @@ def test_what_cannot_be_read_now_is_not_said_to_have_changed(status: int) -> Non
     def change(goal: NewGoal) -> NewGoal:
         return goal
 
-    app.add_middleware(Conditional, routes=[each for each in app.routes if isinstance(each, APIRoute)])
+    app.add_middleware(Conditional, resources=resources(each for each in app.routes if isinstance(each, APIRoute)))
 
     async def put() -> int:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
