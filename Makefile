@@ -13,6 +13,9 @@ UNFETCHED := The packages could not be fetched: is there a network, and does pip
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links --quiet
 
+# Where it is set, each of the many processes that tests start would compile everything that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## Say what can be done here
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -30,7 +33,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@# uv takes a fraction of pip's time, but does not read pip's settings: where it cannot, pip does the same.
 	@sed -n '/^uv==/,/# via/p' requirements.lock > $(VENV)/uv.txt
 	@$(PIP) --require-hashes -r $(VENV)/uv.txt || { echo "$(UNFETCHED)" >&2; exit 1; }
-	@$(BIN)/uv pip install --python $(BIN)/python --system-certs --quiet --require-hashes -r requirements.lock || { \
+	@$(BIN)/uv pip install --python $(BIN)/python --system-certs --quiet --compile-bytecode --require-hashes -r requirements.lock || { \
 		echo "uv could not fetch them; pip tries."; \
 		$(PIP) --require-hashes -r requirements.lock || { echo "$(UNFETCHED)" >&2; exit 1; }; }
 	@$(PIP) --no-deps --no-build-isolation -e .

@@ -28,6 +28,14 @@ def pytest_configure() -> None:
         os.environ["RAPPORT_KAFKA_PASSWORD"] = secrets.token_hex(16)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for servers has their mark, so that no file can forget it."""
+    for each in items:
+        if {"stack", "bluesky"} & set(getattr(each, "fixturenames", ())):
+            each.add_marker(pytest.mark.stack)
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A running Kafka (`.kafka`, bootstrap servers, with the catalogue's topics) and MongoDB (`.mongodb`, URI).
