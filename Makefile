@@ -55,8 +55,9 @@ test-long: setup ## Run the tests that take most of a minute or more each, in ab
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not faults"
 
 test-fast: setup ## Run the tests that need no server and no browser, in a minute and a half
-	@$(BIN)/python -m pytest -n 2 -m "not faults and not long and not stack and not e2e" tests/contracts tests/demo tests/deploy tests/docs \
-		tests/domain tests/house tests/kit tests/services
+	@# Neither what takes seconds nor what is made up at random, which needs hundreds of tries.
+	@$(BIN)/python -m pytest -n 2 -m "not faults and not long and not stack and not e2e and not slow and not hypothesis" \
+		tests/contracts tests/docs tests/domain tests/house tests/kit tests/services
 
 coverage: setup ## Run the tests and say which lines they reach, in the services' processes too
 	@$(BIN)/coverage erase

@@ -18,6 +18,8 @@ from rapport.kit.http.serving import Limits, Server
 from tests.kit.http.connections import GET, QUICK, connected, everything, is_refused, running, status_of
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 1 << 20
 LONG = 600.0
 """Seconds: longer than any test."""

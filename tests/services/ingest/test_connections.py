@@ -26,6 +26,8 @@ from tests.kit.http.connections import (
     status_of,
 )
 
+pytestmark = pytest.mark.slow
+
 POST = b"POST /v1/interactions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
 HEALTHZ = GET.replace(b"/ ", b"/healthz ", 1)
 

@@ -3,12 +3,16 @@
 import contextlib
 from collections.abc import Iterator
 
+import pytest
+
 from rapport.kit.http.asgi import DISCARDED
 from rapport.kit.http.serving import Limits, Server
 from services.api.app import create_app, serve
 from services.api.http.files.sizes import LARGEST_FORM_OF_A_FILE
 from tests.kit.http.connections import GET, SHORT, connected, everything, is_refused, running, status_of
 from tests.services.api.conftest import settings_for
+
+pytestmark = pytest.mark.slow
 
 UNKNOWN_KEY = GET.replace(b"/ ", b"/v1/brands ", 1)
 LOGIN_PAGE = GET.replace(b"/ ", b"/login ", 1)

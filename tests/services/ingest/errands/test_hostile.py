@@ -20,6 +20,8 @@ from services.ingest.errands.speaker import Done
 from services.ingest.errands.words import LONGEST, read, refusal, same_text
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
 
+pytestmark = pytest.mark.slow
+
 TROUBLES = (AttentionError, AwayError, LimitedError, RefusedError, session.ExpiredError)
 REFUSED: dict[str, Callable[[int, bytes], Exception | None]] = {
     "bluesky": bluesky._refused, "linkedin": linkedin._refused, "mastodon": mastodon._refused,

@@ -21,7 +21,7 @@ from tests.platforms.graph import DENIED, FAILED, LIMITED, TOO_MUCH, GraphServer
 from tests.platforms.subscribed_apps import OTHER
 from tests.services.ingest.connectors.kept import Kept
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 PLATFORMS = ("facebook", "instagram", "threads")
 LISTS = {"facebook": "feed", "instagram": "media", "threads": "threads"}
 NOW = datetime.now(UTC).replace(microsecond=0)

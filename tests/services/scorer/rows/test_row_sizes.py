@@ -8,6 +8,8 @@ from msgspec.structs import replace
 from rapport.contracts.events import Actor, Object
 from tests.services.scorer.story import HOUR, T0, Story, interaction
 
+pytestmark = pytest.mark.slow
+
 LOG_TAKES = 1_000_000
 """Bytes of a record with its key: 1 MiB and some room for headers."""
 MINUTE = 60_000

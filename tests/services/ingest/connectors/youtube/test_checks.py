@@ -25,7 +25,7 @@ from services.ingest.polling.quota import Quota
 from tests.platforms.youtube import YoutubeServer
 from tests.services.ingest.connectors.kept import Clock, Kept, shared
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 UNITS = 10_000
 
 
