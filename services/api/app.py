@@ -156,7 +156,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     problems.install(app)
     app.add_middleware(middleware.Observed)
     app.add_middleware(middleware.Head)
-    # FastAPI would make each route of an included router anew, at the first request.
+    # With `include_router`, FastAPI builds every route a second time when the first request comes.
     app.router.routes.extend(_routes())
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     pages.install(app)

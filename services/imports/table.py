@@ -75,9 +75,18 @@ def open_table(file: BinaryIO, size: int, zone: ZoneInfo, order: Order | None) -
         table = tables.open_large(file, COLUMNS, NEEDED)
     except ProblemError as error:
         raise UnreadableFileError(error.errors[0].why) from None
-    order = times.order_of(row.cells.get("occurred_at", "") for row in table.rows()) or order
+    slashes = False
+
+    def written() -> Iterator[str]:
+        nonlocal slashes
+        for row in table.rows():
+            cell = row.cells.get("occurred_at", "")
+            slashes = slashes or "/" in cell
+            yield cell
+
+    order = times.order_of(written()) or order
     notes = [f"{table.separator} between cells, {table.encoding}", f"times without an offset are those of {zone.key}"]
-    if any("/" in row.cells.get("occurred_at", "") for row in table.rows()):
+    if slashes:
         notes.append(f"dates with slashes are {order}" if order else "dates with slashes are ambiguous")
     return Source(
         "csv",
