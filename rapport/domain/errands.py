@@ -35,6 +35,8 @@ LONGEST: Mapping[str, int] = MappingProxyType(
     }
 )
 """Characters of an answer. Mastodon's servers each have a limit of their own, usually 500, and say so themselves."""
+UNSURE = "it is not known whether it was sent"
+"""How the reason of an errand begins that has ended, and may have been carried out all the same."""
 _COMMENTS_ONLY = frozenset({"instagram", "tiktok", "youtube"})
 """Where a mention stands on somebody else's post, and only those on one's own can be answered from outside."""
 MESSAGED: Mapping[str, int] = MappingProxyType({"facebook": 2_000, "instagram": 1_000})

@@ -75,7 +75,7 @@ class Server(LocalServer):
         self.asked: list[Asked] = []
         self._drafts: dict[str, Said] = {}
         self._refusals: list[Refusal] = []
-        self._lost = 0
+        self._lost: list[Response] = []
         self._made = 0
         self._lock = threading.RLock()
         routes = [Route("/{path:path}", self._answer, methods=["GET", "POST"])]
@@ -97,10 +97,13 @@ class Server(LocalServer):
         with self._lock:
             self._refusals += [refusal] * times
 
-    def lose_answers(self, times: int = 1) -> None:
-        """The next things that are written are there, but nobody is told: what stands before it answers 502."""
+    def lose_answers(self, times: int = 1, failing: Refusal | None = None) -> None:
+        """The next things that are written are there, but nobody is told: what stands before it answers 502.
+
+        Or the platform itself is `failing`, and says so in its own way.
+        """
         with self._lock:
-            self._lost += times
+            self._lost += [PlainTextResponse("", 502) if failing is None else _response(failing)] * times
 
     async def _answer(self, request: Request) -> Response:
         body = await request.body()
@@ -116,8 +119,7 @@ class Server(LocalServer):
             found = self.route(asked)
             answer = _response(found) if isinstance(found, Refusal) else self.good(found)
             if request.method == "POST" and self._lost and not isinstance(found, Refusal):
-                self._lost -= 1
-                return PlainTextResponse("", 502)
+                return self._lost.pop(0)
             return answer
 
     def given(self, request: Request) -> str:
@@ -183,6 +185,13 @@ class Meta(Server):
     })  # fmt: skip
     NOBODY = _graph(551, "(#551) This person isn't available right now.", 400, 1545041)
 
+    def __init__(self) -> None:
+        self.hiding: set[str] = set()
+        """People with whom no conversation is shown any more."""
+        self.talks: list[Any] | None = None
+        """What is shown instead of all conversations."""
+        super().__init__()
+
     def route(self, asked: Asked) -> Any:
         """See Server."""
         thing, _, edge = asked.path.removeprefix("/v24.0/").partition("/")
@@ -232,8 +241,11 @@ class Meta(Server):
         assert asked.path == "/v24.0/me/conversations", asked
         assert asked.query["platform"] in ("messenger", "instagram")
         person = asked.query["user_id"]
+        if person in self.hiding:
+            return self.NOBODY
         with_them = [self._shown(one) for one in self.said if one.to == f"to {person}"]
-        return {"data": [{"id": "t_1", "messages": {"data": with_them[::-1][:20]}}] if with_them else []}
+        talks = [{"id": "t_1", "messages": {"data": with_them[::-1][:20]}}] if with_them else []
+        return {"data": talks if self.talks is None else self.talks}
 
     def _made_id(self, made: Said | Refusal) -> Any:
         return made if isinstance(made, Refusal) else {"id": made.id}

@@ -7,6 +7,7 @@ from typing import Literal
 
 from rapport.contracts.errands import Deed, Errand
 from rapport.domain import errands as domain
+from rapport.domain.platforms import platform_name
 from rapport.kit import clock
 from rapport.kit.broker.producer import NotAcknowledgedError
 from rapport.kit.text import plain
@@ -24,6 +25,7 @@ from services.api.interactions.repository import Interactions
 from services.api.storage.tenants import Database, Tenants
 
 MOST_COMMENTS = 200
+_SAID = frozenset({"comment", "mention", "message"})
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,16 @@ class Possible:
 
 async def possible(database: Database, tenants: Tenants, exchange: ExchangeDocument) -> Possible:
     """What can be done with an exchange."""
-    comments = await _comments(database, tenants, exchange)
+    said = await _said(database, tenants, exchange)
     platform = exchange["platform"]
     if platform not in domain.ABLE:
         return Possible(frozenset(), [], "On this platform nothing can be answered from here.")
+    comments = [each for each in said if each["kind"] in domain.answerable(platform)]
     if not comments:
-        there = "" if platform in domain.MESSAGED else "; private messages are answered there"
-        return Possible(frozenset(), [], f"Nothing is there any more that could be answered from here{there}.")
+        # Of those that are left, none can be answered from here.
+        what = {"message": "Private messages", "mention": "Mentions"}.get(said[0]["kind"]) if said else None
+        why = f"{what} on {platform_name(platform)} are answered there" if what else "Nothing is left to answer"
+        return Possible(frozenset(), [], f"{why}.")
     account = await Accounts(database, tenants).find(exchange["brand"], exchange["account"])
     if account is None or account.get("disconnected_at") is not None:
         return Possible(frozenset(), [], "The account is not connected any more.")
@@ -140,14 +145,13 @@ def typed_key(before: Sequence[schemas.Errand], who: str, deed: Deed, comment: s
     return "\x1f".join((who, comment or "", said or "", str(refused), str(done)))
 
 
-async def _comments(database: Database, tenants: Tenants, exchange: ExchangeDocument) -> list[InteractionDocument]:
+async def _said(database: Database, tenants: Tenants, exchange: ExchangeDocument) -> list[InteractionDocument]:
     found = await Interactions(database, tenants).of_follower(
         exchange["platform"], exchange["follower"]["id"], MOST_COMMENTS, exchange["conversation"]
     )
     its = [each for each in found if each.get("thread", exchange["thread"]) == exchange["thread"]]
     gone = {each["object"]["id"] for each in its if each["kind"] == "delete"}
-    kinds = domain.answerable(exchange["platform"])
-    return [each for each in its if each["kind"] in kinds and each["object"]["id"] not in gone]
+    return [each for each in its if each["kind"] in _SAID and each["object"]["id"] not in gone]
 
 
 def _thing_kind(about: InteractionDocument) -> Literal["comment", "mention", "message"]:

@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rapport.contracts.errands import GIVEN_UP_AFTER
+from rapport.domain.errands import UNSURE
 from rapport.domain.figures import counted, duration, listed, percent
 from rapport.domain.naming import by_name
 from rapport.domain.platforms import platform_name
@@ -100,12 +101,18 @@ def errand_said(errand: Errand, zone: str) -> str:
     match errand.state:
         case "done":
             return f"Done {moment(errand.since, zone)}."
+        case "refused" if (errand.why or "").startswith(UNSURE):
+            return _sentence(errand.why)
         case "refused":
             return f"Not done: {errand.why}."
         case "waiting":
             until = moment(errand.at + GIVEN_UP_AFTER, zone)
             return f"Not done yet: {errand.why}. It is tried again until {until}."
-    return f"On its way. {errand.why[:1].upper()}{errand.why[1:]}." if errand.why else "On its way."
+    return f"On its way. {_sentence(errand.why)}" if errand.why else "On its way."
+
+
+def _sentence(why: str | None) -> str:
+    return f"{why[:1].upper()}{why[1:]}." if why else ""
 
 
 def hearing(heard: Heard, zone: str) -> str:

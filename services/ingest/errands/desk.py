@@ -10,13 +10,14 @@ import contextlib
 import logging
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from rapport.contracts.cursors import errand_key
 from rapport.contracts.errands import GIVEN_UP_AFTER, Errand, ErrandState, Progress
 from rapport.contracts.events import Account
-from rapport.domain.errands import ABLE, HIDINGS
+from rapport.domain.errands import ABLE, HIDINGS, UNSURE
 from rapport.kit import backoff
 from rapport.kit.broker.producer import NotAcknowledgedError
 from services.ingest import metrics
@@ -27,15 +28,15 @@ from services.ingest.polling.api import AttentionError, AwayError, LimitedError,
 SEND_SECONDS = 30.0
 SETTLED = timedelta(seconds=60)
 """How long after its beginning an errand cannot be under way any more, in whichever process."""
-UNHELD_SECONDS = 0.25
+UNHELD_SECONDS = TURN_SECONDS = 0.25
 AGAIN_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 300.0
 ATTENTION_SECONDS = 60.0
 """Somebody may have repaired the account meanwhile."""
 MOST_WISHES = 100_000
 """Comments of which it is remembered what was last asked for: hidden, or shown."""
-UNKNOWN = "and the platform could not be asked whether it is there"
-LIMITED = "the platform's limit is reached"
+UNKNOWN = f"{UNSURE}: for 24 hours the platform could not be asked"
+LIMITED = "no more requests are allowed for this account at the moment"
 OUR_FAULT = "something went wrong in Rapport; the log of ingest says what"
 REPLACED = "something later was asked for the same comment"
 NOT_CONNECTED = "the account is not connected any more"
@@ -63,6 +64,8 @@ class Desk:
         self._one_at_a_time: dict[str, asyncio.Lock] = {}
         self._under_way: dict[str, tuple[Lease, Errand, asyncio.Task[None]]] = {}
         self._wishes: dict[tuple[str, str], list[str]] = {}
+        self._talks: defaultdict[tuple[str, str], set[tuple[datetime, str]]] = defaultdict(set)
+        """Private messages to somebody that are under way. They arrive in the order in which they were written."""
         # A series that begins with its first refusal cannot show that one: it has to be there before, as zero.
         for platform, deeds in ABLE.items():
             for deed in deeds:
@@ -84,6 +87,8 @@ class Desk:
             known[2].cancel()  # it waits under a lease that has ended
         task = asyncio.get_running_loop().create_task(self._carry_out(lease, errand))
         self._under_way[errand.id] = (lease, errand, task)
+        if errand.thing_kind == "message":
+            self._talks[errand.account, errand.follower].add((errand.at, errand.id))
         task.add_done_callback(lambda ended: self._ended(errand.id, ended))
 
     async def close(self) -> None:
@@ -97,6 +102,11 @@ class Desk:
         known = self._under_way.get(errand)
         if known is not None and known[2] is task:
             del self._under_way[errand]
+            talk = known[1].account, known[1].follower
+            if talk in self._talks:
+                self._talks[talk].discard((known[1].at, errand))
+                if not self._talks[talk]:
+                    del self._talks[talk]
 
     def _oldest(self) -> float:
         ages = [(self._now() - errand.at).total_seconds() for _, errand, _ in list(self._under_way.values())]
@@ -121,6 +131,9 @@ class Desk:
         while not lease.ended:
             if not self._leases.holds(lease):
                 await asyncio.sleep(UNHELD_SECONDS)
+                continue
+            if not self._is_its_turn(errand):
+                await asyncio.sleep(TURN_SECONDS)
                 continue
             tries = tries or _Tries()
             try:
@@ -203,20 +216,24 @@ class Desk:
             return None
         except (LimitedError, AttentionError) as error:
             if late:
-                await self._given_up(lease, errand, UNKNOWN)
+                await self._note(lease, errand, "refused", UNKNOWN)
                 return None
             limited = isinstance(error, LimitedError)
             # With the seconds in it, it would be another reason at each try, and be noted each time.
             await self._waits(lease, errand, LIMITED if limited else str(error), unsent=not sending)
-            return error.seconds if isinstance(error, LimitedError) else ATTENTION_SECONDS
+            return error.seconds if isinstance(error, LimitedError) else next(tries.pauses)
         except (AwayError, TimeoutError) as error:
             # Whether it was carried out is not known: the log says that it is being sent, and it is asked for.
             said = str(error) or "the platform did not answer in time"
             self._log.warning("errand %s on %s: %s", errand.id, errand.platform, said)
             if not late:
                 return next(tries.delays)
-            await self._given_up(lease, errand, UNKNOWN)
+            await self._note(lease, errand, "refused", UNKNOWN)
             return None
+
+    def _is_its_turn(self, errand: Errand) -> bool:
+        before = self._talks.get((errand.account, errand.follower)) if errand.thing_kind == "message" else None
+        return not before or min(before) >= (errand.at, errand.id)
 
     def _is_late(self, errand: Errand) -> bool:
         return self._now() - errand.at > GIVEN_UP_AFTER
@@ -274,6 +291,8 @@ class _Tries:
 
     def __init__(self) -> None:
         self.delays = backoff.delays(AGAIN_SECONDS, LONGEST_BACKOFF_SECONDS)
+        self.pauses = backoff.delays(ATTENTION_SECONDS, LONGEST_BACKOFF_SECONDS)
+        """Where somebody has to do something first. Each try costs a request, of which the account may have few."""
         self.begin()
 
     def begin(self) -> None:

@@ -5,6 +5,7 @@ private messages https://developers.facebook.com/docs/messenger-platform/referen
 …/error-codes, and https://developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/messaging-api
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
-from services.ingest.errands.words import GONE, read, refusal, same_text
+from services.ingest.errands.words import GONE, UNTOLD, read, refusal, same_text
 from services.ingest.hooks.delivery import Id, UnreadableError, decode
 from services.ingest.hooks.meta_messages import MESSAGES
 from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
@@ -26,6 +27,8 @@ from services.ingest.polling.graph import FAILURES, LIMITS, PERMISSIONS, TOKEN, 
 ANSWERED_SECONDS = 20.0
 BUDGET, BUDGET_SECONDS = 100, 3_600.0
 """Requests of one account. Meta allows 200 an hour for each user of the app, at least."""
+MESSAGES_BUDGET = 1_000
+"""The same for private messages, which Meta counts apart and far more generously."""
 LIMITED_SECONDS = 300.0
 NEWEST = "50"
 """Answers that are looked through. One that was written a minute ago is among them."""
@@ -33,6 +36,8 @@ TOO_LATE = frozenset({2_018_065, 2_018_278, 2_534_022})
 """Subcodes for a private message that comes more than 24 hours after what the person wrote. Their code is that of a
 missing permission.
 """
+NOT_NOW = 1200
+"""The code for a private message that could not be sent just now. It does not say whether it was."""
 UNREACHABLE, NOT_RECEIVING = 551, frozenset({1_545_041, 2_018_108, 2_534_014})
 """The code, and subcodes of others, for a person who blocks the account, or is not there any more."""
 
@@ -80,8 +85,10 @@ class Graph:
         """`base` is its address with its version."""
         # In a header: addresses are logged.
         headers = {"Authorization": f"Bearer {token}"}
-        budget = Budget(BUDGET, BUDGET_SECONDS)
-        self._api = Api(http, platform, base, headers, budget, turns, shared.now, refused=_refused)
+        self._api, self._messages = (
+            Api(http, platform, base, headers, Budget(most, BUDGET_SECONDS), turns, shared.now, refused=_refused)
+            for most in (BUDGET, MESSAGES_BUDGET)
+        )
 
     async def post(self, path: str, fields: Mapping[str, str]) -> None:
         """Sends a form. Raises as a Speaker does."""
@@ -103,24 +110,34 @@ class Graph:
     async def write(self, errand: Errand, **more: str) -> Done:
         """Answers a private message. Raises as `post`."""
         fields = {"recipient": _json({"id": errand.follower}), "message": _json({"text": errand.text or ""}), **more}
-        answer = await self._api.post("/me/messages", urlencode(fields).encode())
+        answer = await self._messages.post("/me/messages", urlencode(fields).encode())
         return Done(str(read(answer, _Sent).message_id))
 
     async def written(self, errand: Errand, platform: str) -> Done | None:
         """The answer to a private message, if it is there: what was written after that message, and not by the person.
 
-        `platform` is what Meta calls it there.
+        `platform` is what Meta calls it there. Raises RefusedError where it cannot be told: Meta shows the last 20
+        messages, so the one that is answered may not be among them.
         """
         messages = f"messages.limit({MESSAGES}){{id,from,message}}"
         query = {"platform": platform, "user_id": errand.follower, "fields": messages}
-        for talk in read(await self._api.get("/me/conversations", query), _Talks).data:
-            for one in talk.messages.data:  # the latest first
-                if str(one.id) == errand.thing:
-                    break
-                by_us = one.by is not None and str(one.by.id) not in ("", errand.follower)
-                if by_us and same_text(one.message or "", errand.text or ""):
-                    return Done(str(one.id))
-        return None
+        try:
+            answer = await self._messages.get("/me/conversations", query)
+        except RefusedError:  # of the question: that says nothing of the answer
+            raise RefusedError(UNTOLD) from None
+        for talk in read(answer, _Talks).data:
+            after = list(itertools.takewhile(lambda one: str(one.id) != errand.thing, talk.messages.data))
+            if len(after) == len(talk.messages.data):
+                continue
+            same = [one for one in after if same_text(one.message or "", errand.text or "") and not _is_by(one, errand)]
+            if any(one.by is None or not one.by.id for one in same):
+                raise RefusedError(UNTOLD)
+            return Done(str(same[0].id)) if same else None
+        raise RefusedError(UNTOLD)
+
+
+def _is_by(one: _Said, errand: Errand) -> bool:
+    return one.by is not None and str(one.by.id) == errand.follower
 
 
 def part(errand: Errand) -> str:
@@ -147,6 +164,8 @@ def _refused(status: int, body: bytes) -> Exception | None:
     except UnreadableError:
         return None
     said = refusal(body, Refusal, lambda found: found.error.error_user_msg or found.error.message)
+    if error.code == NOT_NOW:
+        return AwayError(said, incident=True)
     if error.code in LIMITS or status == httpx.codes.TOO_MANY_REQUESTS:
         return LimitedError(LIMITED_SECONDS)
     if error.error_subcode in TOO_LATE:

@@ -4,11 +4,13 @@ import unicodedata
 from collections.abc import Callable
 from typing import TypeVar
 
+from rapport.domain.errands import UNSURE
 from rapport.kit.text import one_line
 from services.ingest.hooks.delivery import UnreadableError, decode
 from services.ingest.polling.api import AwayError
 
 GONE = "the comment is not there any more, or the account may not see it"
+UNTOLD = f"{UNSURE}; look on the platform before you send it again"
 LONGEST = 300
 _UNSAID = "the platform refused it and gave no reason"
 

@@ -196,6 +196,9 @@ class Api:
         self._heard(headers)
         good = 200 <= status < 300
         if not good and (known := self._refused(status, body)) is not None:
+            if method != "GET" and status >= 500 and not isinstance(known, AwayError):
+                # Its own failure, whatever it says of it: it may have been carried out all the same.
+                raise AwayError(f"it answered {status}", incident=True)
             raise known
         if status == httpx.codes.TOO_MANY_REQUESTS:
             raise LimitedError(wait_of(headers, self._now()))

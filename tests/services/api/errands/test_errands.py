@@ -13,7 +13,7 @@ from rapport.contracts.cursors import partition_of_brand
 from rapport.contracts.errands import Errand, ErrandState
 from rapport.contracts.events import Actor, FollowerRef, Interaction, Object
 from rapport.contracts.topics import CURSORS, ERRANDS
-from rapport.domain.errands import MESSAGED
+from rapport.domain.errands import MESSAGED, UNSURE
 from rapport.domain.times import ms
 from rapport.local.servers.stack import Running
 from services.api.erasure import upkeep as erasure
@@ -278,7 +278,9 @@ def test_a_private_message_is_answered_and_nothing_else_is_done_with_it(
 def test_a_private_message_on_tiktok_is_answered_there(world: World, stack: Running) -> None:
     private(world, "tiktok")
     refused = world.ask("answers", text="hi")
-    assert (refused.status_code, "private messages are answered there" in refused.text) == (409, True), refused.text
+    assert (refused.status_code, "Private messages on TikTok are answered there." in refused.text) == (409, True), (
+        refused.text
+    )
     assert world.asked(stack) == []
 
 
@@ -290,6 +292,9 @@ def test_a_comment_that_was_deleted_is_not_answered(world: World) -> None:
     writing.write(world.views, batch)
     assert world.ask("answers", text="hi").json()["comment"] == "1@social.example"
     assert world.ask("answers", key="l", text="hi", comment="2@social.example").status_code == 404
+    world.views["interactions"].update_many({"brand": world.brand}, {"$set": {"object.id": "2@social.example"}})
+    refused = world.ask("answers", key="m", text="hi")
+    assert (refused.status_code, "Nothing is left to answer." in refused.text) == (409, True), refused.text
 
 
 def test_without_a_broker_it_says_so_and_can_be_sent_again(
@@ -341,6 +346,10 @@ def test_the_portal_answers_shows_how_it_stands_and_sends_the_same_only_once(wor
         world.stands(errands[0], "refused", why="the platform refused it: too <long>")
         shown = visitor.get(sent.headers["location"]).text
         assert "Not done: the platform refused it: too &lt;long&gt;." in shown
+        world.stands(errands[0], "refused", 6, why=f"{UNSURE}; look on the platform")
+        unsure = visitor.get(sent.headers["location"]).text
+        assert "It is not known whether it was sent; look on the platform." in unsure
+        assert "Not done" not in unsure
         assert 'hx-trigger="every 1s"' not in shown
         # After a refusal the same can be tried again.
         assert (

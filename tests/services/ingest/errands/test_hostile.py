@@ -28,8 +28,9 @@ REFUSED: dict[str, Callable[[int, bytes], Exception | None]] = {
     "meta": graph._refused, "youtube": youtube._refused,
 }  # fmt: skip
 SHAPES = [
-    bluesky._Record, bluesky._Gate, session._Opened, session._Document, graph._Page, graph._Made, linkedin._Comment,
-    linkedin._Comments, mastodon._Status, mastodon._Context, tiktok._Answer, youtube._Comments, youtube._Comment,
+    bluesky._Record, bluesky._Gate, session._Opened, session._Document, graph._Page, graph._Made, graph._Sent,
+    graph._Talks, linkedin._Comment, linkedin._Comments, mastodon._Status, mastodon._Context, tiktok._Answer,
+    youtube._Comments, youtube._Comment,
 ]  # fmt: skip
 WORDS = (
     "error",

@@ -17,9 +17,10 @@ from services.ingest.connectors.bluesky.frames import THREADGATE
 from services.ingest.connectors.youtube import speaker as youtube_speaker
 from services.ingest.errands import desk as desk_module
 from services.ingest.errands import graph
+from services.ingest.errands.words import UNTOLD
 from services.ingest.polling import api
 from tests.platforms.bluesky.network import PASSWORD, Network, Person, Ref
-from tests.platforms.writing import LinkedIn, Meta, Server, TikTok
+from tests.platforms.writing import LinkedIn, Meta, Refusal, Said, Server, TikTok
 from tests.platforms.youtube import YoutubeServer
 from tests.services.ingest.connectors.asking import until
 from tests.services.ingest.errands.asking import ask, desk, errand, state, states
@@ -185,7 +186,10 @@ async def test_a_private_message_is_answered_once_though_the_same_was_written_be
     server.message("ada", "From eight on")  # somebody may say the same
 
     def message(text: str, who: str = "ada") -> Any:
-        return here.errand("answer", thing=asked, thing_kind="message", text=text, follower=who)
+        # As if just written, however long this takes: so nobody looks whether it is there already.
+        return here.errand(
+            "answer", thing=asked, thing_kind="message", text=text, follower=who, ago=-timedelta(minutes=5)
+        )
 
     first, other, late = message("From eight on"), message("See you"), message("Sorry for the delay")
     async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
@@ -209,6 +213,67 @@ async def test_a_private_message_is_answered_once_though_the_same_was_written_be
     assert written == ["From eight on", "From eight on", "See you"]
     kinds = {one.sent.get("messaging_type") for one in server.asked if one.path.endswith("/messages")}
     assert kinds == {"RESPONSE" if platform == "facebook" else None}
+
+
+@pytest.mark.parametrize("platform", SERVERS)
+async def test_a_failure_of_the_platforms_own_is_no_refusal_whatever_it_says(
+    stack: Any, tmp_path: Path, running: ExitStack, platform: str
+) -> None:
+    here = place(platform, running)
+    answer = here.errand("answer")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        here.server.lose_answers(2 if platform == "threads" else 1, Refusal(500, here.server.BAD.body))
+        ask(stack.kafka, answer)
+        await stands(stack.kafka, answer, "done")
+    assert here.server.answers(here.comment) == ["From eight on"]
+
+
+@pytest.mark.parametrize("why", ["too much followed", "taken back", "without an author", "not shown", "not found"])
+async def test_where_nobody_can_tell_whether_a_message_arrived_it_is_not_sent_again(
+    stack: Any, tmp_path: Path, running: ExitStack, why: str
+) -> None:
+    here = place("facebook", running)
+    server: Meta = here.server
+    server.message("ada", "From eight on", mine=True)  # last week's
+    asked = server.message("ada", "When do you open?")
+    for number in range(20 if why == "too much followed" else 1):
+        server.message("ada", f"Hello? {number}")
+    match why:
+        case "taken back":
+            server.said[:] = [one for one in server.said if one.id != asked]
+        case "without an author":
+            server.said.append(Said("m_unknown", "to ada", "", "From eight on"))
+        case "not shown":
+            server.hiding.add("ada")
+    one = here.errand("answer", thing=asked, thing_kind="message", follower="ada", ago=-timedelta(minutes=5))
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        server.lose_answers(1, Refusal(400, {"error": {"code": 1200, "message": "Temporary failure"}}))
+        if why == "not found":
+            server.talks = []
+        ask(stack.kafka, one)
+        assert await stands(stack.kafka, one, "refused") == UNTOLD
+    assert [each.text for each in server.said if each.by == "brand"] == ["From eight on", "From eight on"]
+
+
+async def test_messages_to_one_person_arrive_in_the_order_in_which_they_were_written(
+    stack: Any, tmp_path: Path, running: ExitStack
+) -> None:
+    here = place("facebook", running)
+    server: Meta = here.server
+    asked = {who: server.message(who, "When do you open?") for who in ("ada", "bob")}
+
+    def message(who: str, text: str) -> Any:
+        return here.errand("answer", thing=asked[who], thing_kind="message", follower=who, text=text)
+
+    first, second = message("ada", "From eight on"), message("ada", "But not on Mondays")
+    other = message("bob", "Hello")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        server.refuse(Refusal(503, {}))  # the first has to be looked for, which takes a while
+        ask(stack.kafka, first, second, other)
+        for each in (first, second, other):
+            await stands(stack.kafka, each, "done")
+    written = [each.text for each in server.said if each.by == "brand"]
+    assert written == ["Hello", "From eight on", "But not on Mondays"]
 
 
 async def test_youtubes_quota_is_not_exceeded(stack: Any, tmp_path: Path, running: ExitStack) -> None:
