@@ -96,8 +96,13 @@ class Interaction(Struct, omit_defaults=True, frozen=True, kw_only=True):
     """By someone of the brand from an account of their own: no follower, so it opens no clock and adds to no score."""
 
 
-class Tick(Struct, frozen=True):
-    """Moves the clock of its partition by nothing but the time at which the log appended it. Carries no time."""
+class Tick(Struct, omit_defaults=True, frozen=True):
+    """Moves the clock of its partition, by nothing but the time at which the log appended it."""
+
+    scored: UtcTime | None = None
+    """Up to which time of the log everything in the partition was scored when it was sent; missing where the sender
+    did not know.
+    """
 
 
 ExchangeState: TypeAlias = Literal["open", "answered", "answered_late", "cancelled", "superseded"]

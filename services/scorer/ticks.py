@@ -1,15 +1,16 @@
-"""Ticks: records that carry nothing and move the clock of one partition of `conversations`."""
+"""Ticks: records that move the clock of one partition of `conversations`, and say how far it is scored."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aiokafka import AIOKafkaProducer
 
 from rapport.contracts import codec
 from rapport.contracts.events import Tick
 from rapport.contracts.topics import CONVERSATIONS, key_of
+from rapport.domain.times import utc
 from rapport.kit.broker.kafka_login import login
 
 log = logging.getLogger("rapport.scorer.ticks")
@@ -17,18 +18,18 @@ log = logging.getLogger("rapport.scorer.ticks")
 SEND_SECONDS = 10.0
 """How long one tick may take before it is given up, and its producer with it."""
 _STOP_SECONDS = 2.0
-_TICK = codec.encode(Tick())
 _KEY = key_of("tick")
 
 
 class Ticks:
     """One task and one producer for each partition, so that a partition that takes no ticks holds up no other."""
 
-    def __init__(self, bootstrap: str, instance: str, every: float) -> None:
-        """`every` (s): the pause between two ticks of a partition."""
+    def __init__(self, bootstrap: str, instance: str, every: float, scored: Callable[[int], int | None]) -> None:
+        """`every` (s): the pause between two ticks of a partition. `scored`: until when (ms) it is scored, if known."""
         self._bootstrap = bootstrap
         self._headers = codec.headers("rapport.tick.v1", id="tick", source=f"/rapport/scorer/{instance}")
         self._every = every
+        self._scored = scored
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def only(self, partitions: Iterable[int]) -> None:
@@ -56,8 +57,9 @@ class Ticks:
                             producer = self._made()
                             await producer.start()
                         await producer.send_and_wait(
-                            CONVERSATIONS.name, _TICK, key=_KEY, partition=partition, headers=self._headers
-                        )
+                            CONVERSATIONS.name, self._value(partition), key=_KEY, partition=partition,
+                            headers=self._headers,
+                        )  # fmt: skip
                 except Exception as error:
                     # Whatever it was: a client that failed once may fail for good, and the clock stands meanwhile.
                     log.warning("the clocks of partition %d stand: no tick could be sent (%r)", partition, error)
@@ -65,6 +67,10 @@ class Ticks:
                     await _end(ended)
         finally:
             await _end(producer)
+
+    def _value(self, partition: int) -> bytes:
+        scored = self._scored(partition)
+        return codec.encode(Tick(scored=utc(scored) if scored else None))
 
     def _made(self) -> AIOKafkaProducer:
         # Not idempotent: a tick that comes twice changes nothing, and an idempotent producer would try for ever.

@@ -49,7 +49,7 @@ class Worker:
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.beat = time.monotonic()
         self._lanes: dict[tuple[str, int], Lane] = {}
-        self._ticks = Ticks(settings.kafka, settings.instance, settings.tick_seconds)
+        self._ticks = Ticks(settings.kafka, settings.instance, settings.tick_seconds, self._scored)
         self._tasks: list[asyncio.Task[None]] = []
         self._agents = {
             agent.name: agent
@@ -197,6 +197,10 @@ class Worker:
             if self._app.crashed:
                 self._crashed(RuntimeError(f"Faust ended: {self._app.crash_reason!r}"))
             await asyncio.sleep(0.2)
+
+    def _scored(self, partition: int) -> int | None:
+        lane = self._lanes.get(("exchanges", partition))
+        return None if lane is None else lane.clock
 
     def _waits(self) -> list[str]:
         """Records that lanes wait at because only a later version can process them."""

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rapport.domain.exchanges import publication
 from rapport.kit.broker import kafka_topics
 from rapport.kit.broker.kafka_login import login
-from services.scorer import agents, pruning, walk, worker
+from services.scorer import agents, pruning, ticks, walk, worker
 from services.scorer.exchanges import handler, threads
 from services.scorer.fenced import lane, producer, state, transaction
 from services.scorer.fenced.batch import Batch
@@ -202,6 +202,24 @@ def ticks_everywhere(many: int) -> None:
         return send
 
     _instead(AIOKafkaProducer, "send_and_wait", wrap)
+
+
+def behind(seconds: float) -> None:
+    """Records wait before they are processed, and ticks do not."""
+
+    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def commit(self: Any, records: list[Any]) -> None:
+            await asyncio.sleep(seconds)
+            await real(self, records)
+
+        return commit
+
+    _instead(transaction.Transactions, "commit", wrap)
+
+
+def ticks_never() -> None:
+    """No clock moves by itself."""
+    _instead(ticks.Ticks, "only", lambda _: lambda *_: None)
 
 
 # Promises broken.

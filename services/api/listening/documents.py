@@ -96,7 +96,7 @@ class TickDocument(TypedDict):
 
     _id: int
     at: datetime
-    """When the log took the latest tick of the scorer that owns it."""
+    """As the latest tick of the scorer that owns it says."""
 
 
 class ArrivedDocument(TypedDict):

@@ -12,7 +12,7 @@ from rapport.contracts.charges import Charge
 from rapport.contracts.controls import FollowerErased, Heartbeat
 from rapport.contracts.cursors import AccountState
 from rapport.contracts.errands import Errand, ErrandState
-from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction
+from rapport.contracts.events import Alert, ExchangeSnapshot, Interaction, Tick
 from rapport.contracts.rows import EPOCH, EPOCH_HEADER, ERASED, FOLLOWER, MOVED, FollowerRow, parts_of
 from rapport.contracts.topics import (
     ALERTS,
@@ -99,7 +99,7 @@ class Batch:
     heard: dict[int, datetime] = field(default_factory=dict)
     """By partition of `conversations`: when the log took the latest heartbeat."""
     ticked: dict[int, datetime] = field(default_factory=dict)
-    """By partition of `conversations`: when the log took the latest tick."""
+    """By partition of `conversations`: up to when the scorer has it, as its latest tick says."""
     heard_minutes: dict[datetime, int] = field(default_factory=dict)
     """By full UTC hour: the minutes in which the log took a heartbeat, as bits."""
     states: dict[str, AccountStateDocument] = field(default_factory=dict)
@@ -145,8 +145,10 @@ def read(polled: Mapping[Any, Iterable[Any]], put_aside: Collection[str] = ()) -
 def _add_interaction(batch: Batch, record: Any) -> None:
     found = codec.type_of(record.headers)
     if found == TICK_TYPE:
-        at = utc(record.timestamp)
-        batch.ticked[record.partition] = max(at, batch.ticked.get(record.partition, at))
+        tick: Tick = codec.decode(found, record.value)
+        if tick.scored is not None:
+            at = min(tick.scored, utc(record.timestamp))
+            batch.ticked[record.partition] = max(at, batch.ticked.get(record.partition, at))
         return
     if found == CONTROL_TYPE:
         _add_control(batch, record)

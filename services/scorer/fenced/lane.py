@@ -75,6 +75,8 @@ class Lane:
         """What only a later version can go on with; None where this one can."""
         self.done = 0
         """Changes with every row restored and every record processed."""
+        self.clock: int | None = None
+        """Up to which time of the log (ms) everything is processed; None while it restores."""
         self._read_from = read_from
         self._session = object()
         self._pause = pause
@@ -259,6 +261,7 @@ class Lane:
             self._read_from(
                 {source: position.reached(f"{source}:{self.partition}") or 0 for source in agent.sources}, self._session
             )
+            self.clock = transactions.clock
             self.ready = True
             while not self._closing:
                 if not await self._woken(PASSED_SECONDS if transactions.has_passed else None):
@@ -269,6 +272,7 @@ class Lane:
                     self._busy = True
                     await transactions.commit([each for each in taken if not isinstance(each, _Passed)])
                     self._busy = False
+                    self.clock = transactions.clock
                     for each in taken:
                         if isinstance(each, _Passed):
                             transactions.note_passed(*each)
@@ -276,7 +280,7 @@ class Lane:
                 await transactions.move()
         finally:
             self.ready, self._ending = False, True
-            self._store = None
+            self._store = self.clock = None
             for metric in (WAITING, TO_RESTORE, ROWS_BYTES):
                 # The partition's next owner may be another worker.
                 metric.remove(agent.name, str(self.partition))

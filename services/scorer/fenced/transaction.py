@@ -73,6 +73,11 @@ class Transactions:
         self.committed = 0
         """Transactions so far."""
 
+    @property
+    def clock(self) -> int:
+        """Up to which time of the log (ms) records were processed. What is due by then may still be under way."""
+        return self._position.clock
+
     def note_passed(self, source: str, offset: int) -> None:
         """Nothing is left to read of a source before `offset`; goes along with the next transaction.
 

@@ -63,11 +63,11 @@ def running(database: Database[Document]) -> None:
 
 
 def ticked(database: Database[Document], at: datetime, partitions: int | None = None) -> None:
-    """A tick of a scorer in every partition, or in the first few."""
+    """A tick in every partition, or in the first few, of scorers that have everything until then."""
     many = CONVERSATIONS.partitions if partitions is None else partitions
     _through(
         database,
-        {_Partition(CONVERSATIONS.name, number): [_record(Tick(), number, at)] for number in range(many)},
+        {_Partition(CONVERSATIONS.name, number): [_record(Tick(scored=at), number, at)] for number in range(many)},
     )
 
 

@@ -1,6 +1,6 @@
 """What a poll's records become, without any server."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,13 +51,20 @@ def _exchange(event: ExchangeSnapshot | Spoken, epoch: int = 1) -> _Record:
     return _Record(EXCHANGES.name, b"k", codec.encode(event), headers)
 
 
-def test_of_ticks_and_control_records_only_the_time_of_the_latest_tick_is_kept() -> None:
-    tick = _Record(
-        CONVERSATIONS.name, b"", codec.encode(Tick()), codec.headers("rapport.tick.v1", id="1", source="/test")
-    )
+def _tick(scored: datetime | None) -> _Record:
+    headers = codec.headers("rapport.tick.v1", id="1", source="/test")
+    return _Record(CONVERSATIONS.name, b"", codec.encode(Tick(scored=scored)), headers, timestamp=ms(NOW))
+
+
+def test_of_ticks_and_control_records_only_the_latest_that_is_scored_is_kept() -> None:
     control = _Record(CONVERSATIONS.name, b"", b"{}", codec.headers("rapport.control.v1", id="1", source="/test"))
-    earlier, later = (replace(tick, timestamp=ms(at)) for at in (NOW - timedelta(seconds=5), NOW))
-    assert _read(CONVERSATIONS, later, control, earlier) == batch.Batch(ticked={0: NOW})
+    earlier, later = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
+    assert _read(CONVERSATIONS, _tick(later), control, _tick(earlier)) == batch.Batch(ticked={0: later})
+
+
+def test_a_tick_that_knows_nothing_or_of_the_future_makes_nothing_live() -> None:
+    assert _read(CONVERSATIONS, _tick(None)) == batch.Batch()
+    assert _read(CONVERSATIONS, _tick(NOW + timedelta(hours=1))) == batch.Batch(ticked={0: NOW})
 
 
 def test_the_first_of_an_interactions_id_wins() -> None:

@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -26,7 +27,9 @@ from rapport.contracts.topics import (
     EXCHANGES_CHANGELOG,
     RELATIONSHIPS_CHANGELOG,
     SCORER_GROUP,
+    key_of,
 )
+from rapport.domain.times import utc
 from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.kafka_login import login
 from rapport.local.servers.stack import Running, Stack
@@ -150,6 +153,35 @@ def test_a_breach_comes_with_the_ticks_alone(own: Running, scorer: Scorer) -> No
         "warning",
         "breach",
     ]
+
+
+def test_ticks_say_up_to_when_their_partition_is_scored_and_not_that_somebody_is_there(
+    own: Running, tmp_path: Path
+) -> None:
+    scorer = Scorer(own.kafka, tmp_path, before="from tests.faults import saboteurs; saboteurs.behind(4)")
+    try:
+        until(scorer.ready, "the scorer is ready")
+        now = broker_now(own)
+        produce(own.kafka, [interaction("comment", f"c{number}", now) for number in range(3)])
+        comments = [
+            each
+            for each in read_all(own.kafka, CONVERSATIONS)
+            if codec.type_of(each.headers) == "rapport.interaction.v1"
+        ]
+        (partition,), last = {each.partition for each in comments}, max(each.timestamp for each in comments)
+
+        def ticks() -> list[tuple[int, datetime | None]]:
+            its = [each for each in read_all(own.kafka, CONVERSATIONS) if each.key == key_of("tick")]
+            here = [each for each in its if each.partition == partition]
+            return [(each.timestamp, codec.decode("rapport.tick.v1", each.value).scored) for each in here]
+
+        until(lambda: (scored := ticks()[-1][1]) is not None and scored >= utc(last), "a tick that has them all")
+        done = max(each.timestamp for each in read_all(own.kafka, EXCHANGES))
+        meanwhile = [scored for at, scored in ticks() if last < at < done]
+        assert len(meanwhile) > 3
+        assert all(scored is None or scored < utc(last) for scored in meanwhile)
+    finally:
+        scorer.stop()
 
 
 def test_what_cannot_be_processed_is_dead_lettered_with_the_reason_and_the_rest_goes_on(
