@@ -248,8 +248,11 @@ async def _publish(settings: ApiSettings, context: Context, broker: Broker) -> N
             raise _StoppedError
 
     def look() -> None:
-        with contextlib.suppress(_StoppedError, RuntimeError):  # the latter, where the loop has ended
+        try:
             kafka_topics.wait_until_there(settings.kafka, CATALOGUE, log, wait, context.health)
+        except _StoppedError:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(there.set)
 
     # A daemon thread: it must not keep the process from ending.
