@@ -49,10 +49,10 @@ lint: setup ## Check style, types, and which part may import which
 	@$(BIN)/lint-imports --no-logo
 
 test: lint ## Lint, then run the tests on a real Kafka and MongoDB
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults and not long"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not faults and not long"
 
-test-long: setup ## Run the tests that take most of a minute or more each, in about twenty minutes
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not faults"
+test-long: setup ## Run the tests that take most of a minute or more each, in about half an hour
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 test-fast: setup ## Run the tests that need no server and no browser, in a minute and a half
 	@# Neither what takes seconds nor what is made up at random, which needs hundreds of tries.
@@ -67,7 +67,7 @@ coverage: setup ## Run the tests and say which lines they reach, in the services
 
 test-faults: setup ## Kill, stop, wipe, stall and poison real processes, in about 45 minutes
 	@# In the order of tests/faults/conftest.py, the longest files first.
-	@$(BIN)/python -m pytest -v -n 2 --dist loadfile --no-loadscope-reorder -m faults tests/faults tests/e2e
+	@$(BIN)/python -m pytest -v -n 2 --dist loadfile --no-loadscope-reorder -m "faults and not long" tests/faults tests/e2e
 
 fuzz: setup ## Look for input that breaks a reader, SECONDS=60 for each; TARGET=facebook names one
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(TARGET)

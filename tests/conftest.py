@@ -1,18 +1,24 @@
 """What every test may ask for: a real Kafka and MongoDB, started once per session, and a database of its own."""
 
+import functools
 import os
 import secrets
 import uuid
 from collections.abc import Iterator
 
 import pytest
+from httpx._transports import default as httpx_transports
 from hypothesis import settings
 
 from rapport.kit import mongo
 from rapport.local.servers.stack import Running, Stack
 from tests.platforms.bluesky.fixtures import bluesky
+from tests.services.api.log import brands, close_readers, remove
 
 __all__ = ["bluesky", "database", "stack"]
+
+_running: list[str] = []
+"""Brokers that all tests of this process share."""
 
 
 def pytest_configure() -> None:
@@ -23,6 +29,9 @@ def pytest_configure() -> None:
     settings.register_profile("any time", settings(), deadline=None)
     settings.load_profile("any time")
     os.environ.setdefault("RAPPORT_LOG", "text")
+    # Reading all certificate authorities takes 27 ms, and httpx does it for each request that has no client.
+    cached = functools.cache(httpx_transports.create_ssl_context)  # type: ignore[attr-defined]
+    httpx_transports.create_ssl_context = cached  # type: ignore[attr-defined]
     if "RAPPORT_KAFKA" not in os.environ:
         os.environ["RAPPORT_KAFKA_USER"] = "rapport"
         os.environ["RAPPORT_KAFKA_PASSWORD"] = secrets.token_hex(16)
@@ -44,10 +53,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """
     servers = Stack(tmp_path_factory.mktemp("stack"))
     running = servers.up(bound=True, any_port=True)
+    _running.append(running.kafka)
     try:
         yield running
     finally:
+        _running.remove(running.kafka)
+        close_readers(running.kafka)
         servers.down()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _brands_end_with_their_file() -> Iterator[None]:
+    yield
+    for kafka in _running:
+        remove(kafka, brands(kafka))
 
 
 @pytest.fixture

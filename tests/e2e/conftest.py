@@ -11,11 +11,11 @@ import pytest
 from rapport.local.installation import Installation
 from rapport.local.running_installation import RunningInstallation
 from tests.platforms.bluesky.network import Network, Person
-from tests.services.api.conftest import api, prepared, views
+from tests.services.api.conftest import api, prepared, shared_api, views
 from tests.services.notifier.receivers import MailReceiver, WebhookReceiver
 from tests.waiting import until
 
-__all__ = ["api", "prepared", "views"]
+__all__ = ["api", "prepared", "shared_api", "views"]
 
 PROGRESS: Callable[[str, str], None] = lambda *_: None  # noqa: E731
 

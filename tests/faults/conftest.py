@@ -21,7 +21,7 @@ from tests.waiting import until
 SESSION_SECONDS = 6
 LONGEST = (
     *("test_replicas.py", "test_handovers.py", "test_sources.py", "test_long_time.py", "test_starvation.py"),
-    *("test_bounds.py", "test_more_partitions.py", "test_long_run.py"),
+    *("test_bounds.py", "test_more_partitions.py"),
 )
 
 

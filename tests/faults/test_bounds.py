@@ -40,7 +40,13 @@ def others(now: int, thread: str) -> list[Interaction]:
 
 
 @pytest.mark.red("boundless()")
-@pytest.mark.parametrize("threads", [1, MANY], ids=["in one thread", "in threads of their own"])
+@pytest.mark.parametrize(
+    "threads",
+    [
+        pytest.param(1, id="in one thread", marks=pytest.mark.long),
+        pytest.param(MANY, id="in threads of their own"),
+    ],
+)
 def test_twenty_thousand_mentions_that_nobody_answers_leave_rows_small_and_their_partition_going(
     broker: OwnBroker, start: Start, threads: int
 ) -> None:

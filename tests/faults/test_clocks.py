@@ -86,7 +86,14 @@ def swept(bootstrap: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("jump", [HOUR, 3 * HOUR, -3 * HOUR], ids=["an hour on", "three hours on", "three hours back"])
+@pytest.mark.parametrize(
+    "jump",
+    [
+        pytest.param(HOUR, id="an hour on"),
+        pytest.param(3 * HOUR, id="three hours on", marks=pytest.mark.long),
+        pytest.param(-3 * HOUR, id="three hours back"),
+    ],
+)
 @pytest.mark.red("own_clock()")
 def test_a_worker_whose_clock_jumps_fires_nothing_early_and_loses_nothing(
     broker: OwnBroker, start: Start, tmp_path: Path, jump: int

@@ -21,7 +21,7 @@ Start = Callable[..., Worker]
 @pytest.mark.parametrize(
     "wiped",
     [
-        pytest.param(False, marks=pytest.mark.red("disk_first()"), id="its disk kept"),
+        pytest.param(False, marks=[pytest.mark.red("disk_first()"), pytest.mark.long], id="its disk kept"),
         pytest.param(True, marks=[pytest.mark.red("no_changelog()"), pytest.mark.faults], id="its disk empty"),
     ],
 )

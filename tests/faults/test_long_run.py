@@ -7,7 +7,7 @@ import pytest
 from rapport.local.servers.stack import Stack
 from tests.faults.long_run import aloud, long_run
 
-pytestmark = [pytest.mark.stack, pytest.mark.faults]
+pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.long]
 
 
 @pytest.mark.red("forgetful()")

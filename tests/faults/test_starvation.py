@@ -104,19 +104,19 @@ def test_a_worker_that_gets_little_cpu_is_slow_and_neither_differs_nor_opens_its
 def test_thousands_that_are_overdue_at_a_start_are_worked_through_by_one_worker_with_ticks_and_alerts_going_on(
     broker: OwnBroker, start: Start
 ) -> None:
-    # Each thread takes a while, and all of one partition longer than the watchdog's patience.
-    worker = impatient(start, "reviews_take(0.003)")
+    before = start(broken="ticks_never()", session_seconds=6)  # nothing is overdue by itself, however long this takes
+    until(before.ready, "the worker is ready")
     now = begin(broker, target_seconds=20, warn_at=())
     ledger = comments(MANY, now)
     produce(broker.kafka, ledger)
     until(lambda: through(broker.kafka), "all clocks run")
-    worker.kill()
-    time.sleep(25)  # nobody is there when they fall due; there is nothing to wait for
-    restarted = time.time() * 1000
-    worker.start()
+    before.kill()
+    until(lambda: time.time() * 1000 > now + 31_000, "all are overdue")
+    # Each thread takes a while, and all of one partition longer than the watchdog's patience.
+    worker = impatient(start, "reviews_take(0.003)")
     until(lambda: worker.exit_code() is not None or len(alerts(broker.kafka)) == MANY, "the last has fired", 300)
     end(broker, worker)
-    told = sorted(at for record in read_all(broker.kafka, ALERTS) if (at := record.timestamp) > restarted)
+    told = sorted(record.timestamp for record in read_all(broker.kafka, ALERTS))
     waits = [after - before for before, after in itertools.pairwise(told)]
     assert max(waits) < (told[-1] - told[0]) / 2, "alerts go out all the time"
     ticks = Counter(

@@ -12,7 +12,7 @@ from tests.services.scorer.worker import broker_now, produce
 from tests.services.verify.world import world
 from tests.waiting import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 PATH = "/v1/relationships/scoring"
 

@@ -4,11 +4,12 @@ import ssl
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from pymongo.database import Database
 
@@ -18,8 +19,11 @@ from rapport.kit.mongo import Document
 from rapport.local.servers.stack import Running
 from services.api import app as app_module
 from services.api.app import create_app
+from services.api.charges import gauges as charge_gauges
+from services.api.http.rates import Rates
+from services.api.overview import gauges
 from services.api.settings import ApiSettings
-from services.api.storage import indexes
+from services.api.storage import counted, indexes
 from tests.waiting import until
 
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -91,17 +95,47 @@ def settings_for(kafka: str, mongodb: str, database: str) -> ApiSettings:
     )
 
 
+@pytest.fixture(scope="module")
+def shared_api(stack: Running, prepared: Database[Document]) -> Iterator[tuple[FastAPI, Served]]:
+    """An API for all of a file's tests: starting one takes longer than most tests do.
+
+    It sets its metrics once, so that a test of them reads what it set itself.
+    """
+    settings = settings_for(stack.kafka, stack.mongodb, prepared.name)
+    app = create_app(settings)
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (gauges, charge_gauges):
+            patched.setattr(module, "EVERY_SECONDS", 3600.0)
+        for served in serve(settings, ready=True, app=app):
+            yield app, served
+
+
 @pytest.fixture
-def api(stack: Running, views: Database[Document]) -> Iterator[Served]:
-    """An API that is ready."""
+def api(shared_api: tuple[FastAPI, Served], views: Database[Document]) -> Served:
+    """An API that is ready and remembers nothing; its file's tests share it, one after the other."""
+    app, served = shared_api
+    app.state.context = replace(app.state.context, rates=Rates())
+    counted._of_client.clear()
+    served.client.cookies.clear()
+    return served
+
+
+@pytest.fixture
+def own_api(stack: Running, views: Database[Document]) -> Iterator[Served]:
+    """An API of this test alone, where what it does from time to time matters."""
     yield from serve(settings_for(stack.kafka, stack.mongodb, views.name), ready=True)
 
 
 def serve(
-    settings: ApiSettings, *, ready: bool, limits: Limits | None = None, loop: Literal["auto", "asyncio"] = "auto"
+    settings: ApiSettings,
+    *,
+    ready: bool,
+    limits: Limits | None = None,
+    loop: Literal["auto", "asyncio"] = "auto",
+    app: FastAPI | None = None,
 ) -> Iterator[Served]:
     """Serves the application in a thread; waits until it says that it is `ready`, or only that it lives."""
-    app = create_app(settings)
+    app = app or create_app(settings)
     server = app_module.serve(app, settings, limits)
     server.config.loop = loop
     thread = threading.Thread(target=server.run, daemon=True)

@@ -174,6 +174,7 @@ def test_no_form_holds_the_loop(turns: tuple[Served, Turns], views: Database[Doc
     assert not failed, "\n".join(failed)
 
 
+@pytest.mark.long
 def test_one_brands_hostile_files_keep_no_other_brand_waiting(api: Served, views: Database[Document]) -> None:
     api.brand("loud")
     api.brand("quiet")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.services.api.log import brands, remove
 from tests.services.ingest.service import Ingest, Log
 
 
@@ -23,9 +24,11 @@ def ingest(stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ing
 @pytest.fixture
 def own_ingest(stack: Any, tmp_path: Path) -> Iterator[Ingest]:
     """The service, not started; one for a test that stops it."""
+    before = brands(stack.kafka)
     service = Ingest(stack.kafka, tmp_path)
     yield service
     service.close()
+    remove(stack.kafka, brands(stack.kafka) - before)
 
 
 @pytest.fixture

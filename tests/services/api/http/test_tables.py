@@ -203,7 +203,7 @@ def test_a_file_of_nothing_but_broken_rows_is_given_up(monkeypatch: pytest.Monke
     [
         (b"at\n\x81\x8d", "it is not text"),
         (b"\xff\xfea", "it is not text"),
-        (b"\ufeff", "unknown column"),
+        (b"\\ufeff", "unknown column"),
         ("\ufeff".encode(), "it is empty"),
         (b"x" * 300_000, "line 1 has more than 262,144 characters"),
         (b"sep=;\n", "it is empty"),

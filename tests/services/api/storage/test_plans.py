@@ -75,7 +75,8 @@ def _stages(plan: Any) -> set[str]:
     return found
 
 
-def test_no_route_scans_a_collection(heard: _Heard, api: Served, views: Database[Document]) -> None:
+def test_no_route_scans_a_collection(heard: _Heard, own_api: Served, views: Database[Document]) -> None:
+    api = own_api
     portal_data.fill(views)
     facts.write(views, *facts.lately(portal_data.BRAND))
     facts.turns(views)

@@ -78,6 +78,8 @@ def states(bootstrap: str, account: str) -> list[AccountState]:
     """How an account stood, in order."""
     found: list[AccountState] = []
     for record in everything(bootstrap, CURSORS):
+        if account.encode() not in (record.value or b""):
+            continue
         with contextlib.suppress(codec.UndecodableError):  # of other tests
             one = read(record.value)
             if isinstance(one, AccountState) and one.account == account:

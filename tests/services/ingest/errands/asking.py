@@ -54,6 +54,8 @@ def states(bootstrap: str, errand: str) -> list[ErrandState]:
     """How an errand stood, in order."""
     found: list[ErrandState] = []
     for record in everything(bootstrap, CURSORS):
+        if errand.encode() not in (record.value or b""):
+            continue
         with contextlib.suppress(codec.UndecodableError):  # of other tests
             one = read(record.value)
             if isinstance(one, ErrandState) and one.errand == errand:

@@ -120,6 +120,7 @@ def _one_in_each_partition(server: XServer) -> list[Roastery]:
     while len(found) < CURSORS.partitions:
         made = Roastery(server)
         found.setdefault(partition_of_brand(made.brand.id), made)
+    server.subscribed &= {each.user for each in found.values()}
     return list(found.values())
 
 
