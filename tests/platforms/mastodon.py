@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -65,6 +66,8 @@ class MastodonServer(server.MastodonServer):
         """Whether streams look for the token where browsers put it, and nowhere else, as Pleroma's and Iceshrimp's."""
         self.keeps_keys = True
         """Whether it knows a status that was sent with the same `Idempotency-Key` before."""
+        self.tells_sources = True
+        """Whether it gives statuses as they were sent."""
         self.hanging = 0
         """How many requests have come and are not carried out yet."""
         self._lost = 0
@@ -176,7 +179,8 @@ class MastodonServer(server.MastodonServer):
     # How it works.
 
     def _routes(self) -> list[BaseRoute]:
-        return [*super()._routes(), Route("/control/{what}", self._control, methods=["GET", "POST"])]
+        source = Route("/api/v1/statuses/{id}/source", self._limited(self._get_source))
+        return [*super()._routes(), source, Route("/control/{what}", self._control, methods=["GET", "POST"])]
 
     def _time(self, at: str | None) -> datetime:
         return super()._time(at) if at else datetime.now(UTC) + self._off
@@ -253,6 +257,17 @@ class MastodonServer(server.MastodonServer):
             "X-RateLimit-Remaining": str(max(remaining, 0)),
             "X-RateLimit-Reset": datetime.fromtimestamp(reset, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         }, remaining < 0
+
+    def _get_source(self, request: Request, account: str) -> Response:
+        one = self._seen(request, account)
+        if one is None or not self.tells_sources:
+            return JSONResponse({"error": "Record not found"}, 404)
+        return JSONResponse({"id": one.id, "text": one.text, "spoiler_text": one.warning or ""})
+
+    def _content(self, its: Status, mentioned: list[Any]) -> str:
+        """Addresses are shown without their beginning."""
+        shown = r'<a href="\g<0>" rel="nofollow"><span class="invisible">https://</span><span>\1</span></a>'
+        return re.sub(r'(?<!")https://([^\s<]+)', shown, super()._content(its, mentioned))
 
     def _post_status(self, request: Request, account: str) -> Response:
         if not self.keeps_keys:

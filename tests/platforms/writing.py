@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -41,6 +42,12 @@ class Said:
     by: str
     text: str
     post: str = ""
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def iso(self) -> str:
+        """When it was written, as Meta writes it."""
+        return self.at.strftime("%Y-%m-%dT%H:%M:%S+0000")
 
 
 @dataclass
@@ -51,6 +58,10 @@ class Asked:
     path: str
     query: dict[str, str]
     sent: dict[str, Any] = field(default_factory=dict)
+
+
+CONNECTED = "17841405793087218"
+"""The id of the account at Meta."""
 
 
 class Server(LocalServer):
@@ -153,6 +164,11 @@ class Server(LocalServer):
             self.said.append(made)
         return made
 
+    def above(self, id: str) -> str | None:
+        """What an answer answers, if that is a comment."""
+        found = self.find(id)
+        return found.to if found is not None and self.find(found.to) is not None else None
+
     def publish(self, draft: str) -> Said | Refusal:
         """What was made before is seen from now on."""
         made = self._drafts.pop(draft, None)
@@ -199,12 +215,21 @@ class Meta(Server):
             return self._talks(asked) if asked.method == "GET" else self._written(asked)
         if asked.method == "GET":
             of_it = [one for one in self.said if one.to == thing]
-            return self.GONE if self.find(thing) is None else {"data": [self._shown(one) for one in reversed(of_it)]}
+            if edge == "replies" and thing == CONNECTED:
+                # Threads: what the account itself answered.
+                own = [one for one in reversed(self.said) if one.by == "brand"]
+                return self._paged(asked, [{**self._shown(one), "replied_to": {"id": one.to}} for one in own])
+            if self.find(thing) is None:
+                return self.GONE
+            if not edge:
+                above = self.above(thing)
+                return {"id": thing, **({"parent_id": above, "parent": {"id": above}} if above else {})}
+            return self._paged(asked, [self._shown(one) for one in reversed(of_it)])
         match edge:
             case "comments" | "replies":
-                return self._made_id(
-                    self.write(thing, asked.sent.get("message", ""), lambda number: f"{thing}_{number}")
-                )
+                # On Instagram an answer to an answer stands below the comment that both belong to.
+                to = (self.above(thing) if edge == "replies" else None) or thing
+                return self._made_id(self.write(to, asked.sent.get("message", ""), lambda number: f"{to}_{number}"))
             case "likes":
                 return self._done(thing, lambda: self.liked.add(thing))
             case "threads":
@@ -247,6 +272,11 @@ class Meta(Server):
         talks = [{"id": "t_1", "messages": {"data": with_them[::-1][:20]}}] if with_them else []
         return {"data": talks if self.talks is None else self.talks}
 
+    def _paged(self, asked: Asked, every: list[Any]) -> Any:
+        start, many = int(asked.query.get("after", "0")), int(asked.query["limit"])
+        more = {"next": "https://graph.example/next"} if len(every) > start + many else {}
+        return {"data": every[start : start + many], "paging": {"cursors": {"after": str(start + many)}, **more}}
+
     def _made_id(self, made: Said | Refusal) -> Any:
         return made if isinstance(made, Refusal) else {"id": made.id}
 
@@ -260,7 +290,8 @@ class Meta(Server):
         mine = one.by == "brand"
         return {
             "id": one.id, "message": one.text, "text": one.text, "is_reply_owned_by_me": mine,
-            "from": {"id": "17841405793087218" if mine else "9" if one.post else one.by, "name": one.by},
+            "from": {"id": CONNECTED if mine else "9" if one.post else one.by, "name": one.by},
+            "timestamp": one.iso, "created_time": one.iso,
         }  # fmt: skip
 
 
@@ -287,7 +318,12 @@ class LinkedIn(Server):
         thing = unquote(found[1])
         if asked.method == "GET":
             of_it = [one for one in self.said if one.to == thing]
-            return self.GONE if self.find(thing) is None else {"elements": [self._shown(one) for one in of_it]}
+            if self.find(thing) is None:
+                return self.GONE
+            start = int(asked.query.get("start", "0"))
+            shown = of_it[start : start + 20]  # fewer than are asked for
+            paging = {"start": start, "count": 20, "total": len(of_it), "links": []}
+            return {"elements": [self._shown(one) for one in shown], "paging": paging}
         assert asked.sent["parentComment"] == thing
         assert asked.sent["actor"] == "urn:li:organization:1"
         post = asked.sent["object"]
@@ -298,7 +334,7 @@ class LinkedIn(Server):
         return {
             "id": one.id.rpartition(",")[2].rstrip(")"), "commentUrn": one.id, "object": one.post,
             "actor": "urn:li:organization:1" if one.by == "brand" else "urn:li:person:ada",
-            "message": {"attributes": [], "text": one.text}, "created": {"time": 1_795_000_000_000},
+            "message": {"attributes": [], "text": one.text}, "created": {"time": int(one.at.timestamp() * 1000)},
         }  # fmt: skip
 
 
@@ -332,7 +368,10 @@ class TikTok(Server):
             return self.GONE
         match what:
             case "reply/list":
-                return {"comments": [self._shown(one) for one in self.said if one.to == thing], "has_more": False}
+                every = [self._shown(one) for one in reversed(self.said) if one.to == thing]
+                start, many = int(its.get("cursor", "0")), int(its["max_count"])
+                following = {"cursor": start + many, "has_more": len(every) > start + many}
+                return {"comments": every[start : start + many], **following}
             case "reply/create":
                 assert its["video_id"] == "7000000000000000001"
                 made = self.write(thing, its["text"], lambda number: str(7_100_000_000_000_000_000 + number))
@@ -345,4 +384,7 @@ class TikTok(Server):
         return {}
 
     def _shown(self, one: Said) -> dict[str, Any]:
-        return {"comment_id": one.id, "text": one.text, "owner": one.by == "brand", "parent_comment_id": one.to}
+        return {
+            "comment_id": one.id, "text": one.text, "owner": one.by == "brand", "parent_comment_id": one.to,
+            "create_time": str(int(one.at.timestamp())),
+        }  # fmt: skip

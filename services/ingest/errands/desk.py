@@ -21,7 +21,7 @@ from rapport.domain.errands import ABLE, HIDINGS, UNSURE
 from rapport.kit import backoff
 from rapport.kit.broker.producer import NotAcknowledgedError
 from services.ingest import metrics
-from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
+from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker, UntoldError
 from services.ingest.leases.leases import Lease, Leases, LostError
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
 
@@ -36,6 +36,7 @@ ATTENTION_SECONDS = 60.0
 MOST_WISHES = 100_000
 """Comments of which it is remembered what was last asked for: hidden, or shown."""
 UNKNOWN = f"{UNSURE}: for 24 hours the platform could not be asked"
+UNLOOKED = f"{UNSURE}: for 24 hours it could not be tried again"
 LIMITED = "no more requests are allowed for this account at the moment"
 OUR_FAULT = "something went wrong in Rapport; the log of ingest says what"
 REPLACED = "something later was asked for the same comment"
@@ -154,7 +155,8 @@ class Desk:
             if self._is_late(errand):
                 await self._given_up(lease, errand, OUR_FAULT)
                 return None
-            await self._waits(lease, errand, OUR_FAULT, unsent=False)
+            unsent = not self._may_be_there(lease, errand, self._state(errand))
+            await self._waits(lease, errand, OUR_FAULT, unsent=unsent)
         except (LostError, NotAcknowledgedError, sqlite3.Error) as error:
             self._log.warning("errand %s waits: %s: %s", errand.id, type(error).__name__, error)
         return LONGEST_BACKOFF_SECONDS
@@ -171,8 +173,7 @@ class Desk:
                 if self._is_late(errand):
                     await self._given_up(lease, errand, why if state is None or state.why is None else state.why)
                     return None
-                unsent = state is None or state.state != "sending"
-                await self._waits(lease, errand, why or NO_TOKEN, unsent=unsent)
+                await self._waits(lease, errand, why or NO_TOKEN, unsent=not self._may_be_there(lease, errand, state))
                 return ATTENTION_SECONDS
             if state is not None and state.state == "sending":
                 left = min((state.at + SETTLED - self._now()).total_seconds(), tries.settled_at - time.monotonic())
@@ -185,16 +186,18 @@ class Desk:
     ) -> float | None:
         """As `_one_step`, once there is somebody who speaks for the account."""
         late = self._is_late(errand)
-        sending = state is not None and state.state == "sending"
-        # Somebody noted that it is being sent; or it is so old that what was noted of it may have been lost, unless we
-        # noted ourselves that it was not sent. Looking costs requests, of which there may be few.
-        surely_unsent = state is not None and state.state == "waiting" and state.claim == lease.claim
-        may_be_there = sending or (self._now() - errand.at > SETTLED and not surely_unsent)
+        sent_before = state is not None and state.state == "sending"
+        # Until it was looked for, and until what we send ourselves is answered, nobody knows.
+        unsent = not self._may_be_there(lease, errand, state)
         try:
-            async with asyncio.timeout(SEND_SECONDS):
-                found = await speaker.find(errand) if may_be_there and errand.deed == "answer" else None
-            if found is not None:
-                await self._done(lease, errand, found)
+            if not unsent and errand.deed == "answer":
+                async with asyncio.timeout(SEND_SECONDS):
+                    found = await self._found(speaker, errand, sent_before)
+                if found is not None:
+                    await self._done(lease, errand, found)
+                    return None
+            if late and sent_before and errand.deed != "answer":
+                await self._note(lease, errand, "refused", UNLOOKED)
                 return None
             if late:
                 await self._given_up(lease, errand, None if state is None else state.why)
@@ -206,7 +209,7 @@ class Desk:
             if not self._leases.holds(lease):
                 raise LostError
             tries.begin()
-            sending = False  # what is said from here on is said of this attempt
+            unsent = True  # what is refused from here on is this attempt
             async with asyncio.timeout(SEND_SECONDS):
                 done = await speaker.do(errand)
             await self._done(lease, errand, done)
@@ -220,7 +223,7 @@ class Desk:
                 return None
             limited = isinstance(error, LimitedError)
             # With the seconds in it, it would be another reason at each try, and be noted each time.
-            await self._waits(lease, errand, LIMITED if limited else str(error), unsent=not sending)
+            await self._waits(lease, errand, LIMITED if limited else str(error), unsent=unsent)
             return error.seconds if isinstance(error, LimitedError) else next(tries.pauses)
         except (AwayError, TimeoutError) as error:
             # Whether it was carried out is not known: the log says that it is being sent, and it is asked for.
@@ -229,6 +232,28 @@ class Desk:
             if not late:
                 return next(tries.delays)
             await self._note(lease, errand, "refused", UNKNOWN)
+            return None
+
+    def _may_be_there(self, lease: Lease, errand: Errand, state: ErrandState | None) -> bool:
+        """Whether it may have been sent.
+
+        Somebody noted that it is being sent; or it is so old that what was noted of it may have been lost, unless we
+        noted ourselves that it was not sent. Looking costs requests, of which there may be few.
+        """
+        if state is not None and state.state == "sending":
+            return True
+        surely_unsent = state is not None and state.state == "waiting" and state.claim == lease.claim
+        return self._now() - errand.at > SETTLED and not surely_unsent
+
+    async def _found(self, speaker: Speaker, errand: Errand, sent_before: bool) -> Done | None:
+        try:
+            return await speaker.find(errand)
+        except UntoldError:
+            raise
+        except RefusedError:
+            # That is said of the question and not of the answer. Where nothing was ever sent, sending it says more.
+            if sent_before:
+                raise UntoldError from None
             return None
 
     def _is_its_turn(self, errand: Errand) -> bool:
@@ -250,12 +275,13 @@ class Desk:
         kept = done.bounded()
         await self._note(lease, errand, "done", done_as=kept.id, url=kept.url)
 
-    async def _waits(self, lease: Lease, errand: Errand, why: str, *, unsent: bool = True) -> None:
-        """Notes why it waits. Raises as `_note`. Unless it is certainly unsent, the log goes on saying `sending`."""
+    async def _waits(self, lease: Lease, errand: Errand, why: str, *, unsent: bool) -> None:
+        """Notes why it waits. Raises as `_note`. Unless it is certainly unsent, the log says `sending`."""
         state = self._state(errand)
-        if state is not None and state.state == "sending" and not unsent:
-            if state.why != why:
-                await self._note(lease, errand, "sending", why, at=state.at)
+        if not unsent:
+            began = state.at if state is not None and state.state == "sending" else errand.at
+            if state is None or (state.state, state.why) != ("sending", why):
+                await self._note(lease, errand, "sending", why, at=began)
         elif state is None or state.state != "waiting" or state.why != why:
             await self._note(lease, errand, "waiting", why)
 

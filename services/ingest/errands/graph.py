@@ -17,9 +17,10 @@ from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
-from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
-from services.ingest.errands.words import GONE, UNTOLD, read, refusal, same_text
-from services.ingest.hooks.delivery import Id, UnreadableError, decode
+from services.ingest.errands.listed import Own, Page, look, when
+from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker, UntoldError
+from services.ingest.errands.words import GONE, read, refusal, same_text
+from services.ingest.hooks.delivery import Id, UnreadableError, decode, iso_time_of
 from services.ingest.hooks.meta_messages import MESSAGES
 from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
 from services.ingest.polling.graph import FAILURES, LIMITS, PERMISSIONS, TOKEN, UNSEEN, Refusal
@@ -30,8 +31,7 @@ BUDGET, BUDGET_SECONDS = 100, 3_600.0
 MESSAGES_BUDGET = 1_000
 """The same for private messages, which Meta counts apart and far more generously."""
 LIMITED_SECONDS = 300.0
-NEWEST = "50"
-"""Answers that are looked through. One that was written a minute ago is among them."""
+AT_ONCE = "50"
 TOO_LATE = frozenset({2_018_065, 2_018_278, 2_534_022})
 """Subcodes for a private message that comes more than 24 hours after what the person wrote. Their code is that of a
 missing permission.
@@ -46,7 +46,7 @@ class _Made(Struct):
     id: Id
 
 
-class _Author(Struct):
+class _Author(Struct, frozen=True):
     id: Id = ""
 
 
@@ -60,10 +60,35 @@ class _Said(Struct, rename={"by": "from"}):
     is_reply_owned_by_me: bool | None = None
     permalink: str | None = None
     permalink_url: str | None = None
+    timestamp: str | None = None
+    created_time: str | None = None
+    user: _Author | None = None
+    """On Instagram, only of what the account itself wrote."""
+    replied_to: _Author | None = None
+
+    @property
+    def own(self) -> Own:
+        at = when(lambda: iso_time_of(self.created_time or self.timestamp))
+        return Own(Done(str(self.id), self.permalink or self.permalink_url), self.message or self.text or "", at)
+
+
+class _Cursors(Struct, frozen=True):
+    after: str = ""
+
+
+class _Paging(Struct, frozen=True):
+    cursors: _Cursors = _Cursors()
+    next: str = ""
 
 
 class _Page(Struct, frozen=True):
     data: Sequence[_Said] = ()
+    paging: _Paging = _Paging()
+
+
+class _Child(Struct):
+    parent_id: Id = ""
+    parent: _Author = _Author()
 
 
 class _Sent(Struct):
@@ -98,14 +123,39 @@ class Graph:
         """Sends a form that makes something, and gives its id. Raises as `post`."""
         return str(read(await self._api.post(path, urlencode(fields).encode()), _Made).id)
 
-    async def mine(self, path: str, fields: str, text: str, whose: str, **more: str) -> Done | None:
-        """The answer with this text among the newest ones of a list; `whose` is the account's own id."""
-        query = {"fields": fields, "limit": NEWEST, **more}
-        for one in read(await self._api.get(path, query), _Page).data:
-            own = one.is_reply_owned_by_me or (one.by is not None and str(one.by.id) == whose)
-            if own and same_text(one.message or one.text or "", text):
-                return Done(str(one.id), one.permalink or one.permalink_url)
-        return None
+    async def below(
+        self, errand: Errand, edge: str, fields: str, whose: str, *, parent: str, **more: str
+    ) -> Done | None:
+        """The answer among those of the account, whose id is `whose`, at an edge of what it answers.
+
+        An answer to an answer may stand below the comment that both belong to; `parent` is the field that names it.
+        Raises as a Speaker does.
+        """
+
+        def is_ours(one: _Said) -> bool:
+            return one.user is not None or (one.by is not None and str(one.by.id) == whose)
+
+        found = await self.mine(errand, f"{part(errand)}/{edge}", fields, is_ours, **more)
+        if found is None:
+            child = read(await self._api.get(part(errand), {"fields": parent}), _Child)
+            if above := str(child.parent_id or child.parent.id):
+                if not _is_id(above):
+                    raise UntoldError
+                found = await self.mine(errand, f"/{above}/{edge}", fields, is_ours, **more)
+        return found
+
+    async def mine(
+        self, errand: Errand, path: str, fields: str, is_ours: Callable[[_Said], bool], **more: str
+    ) -> Done | None:
+        """The answer, if it is in a list and ours. Raises as a Speaker does."""
+
+        async def page(after: str | None) -> Page:
+            query = {"fields": fields, "limit": AT_ONCE, **more, **({"after": after} if after else {})}
+            found = read(await self._api.get(path, query), _Page)
+            following = found.paging.cursors.after if found.paging.next else ""
+            return Page([one.own for one in found.data if is_ours(one)], following or None)
+
+        return await look(errand, page)
 
     async def write(self, errand: Errand, **more: str) -> Done:
         """Answers a private message. Raises as `post`."""
@@ -116,7 +166,7 @@ class Graph:
     async def written(self, errand: Errand, platform: str) -> Done | None:
         """The answer to a private message, if it is there: what was written after that message, and not by the person.
 
-        `platform` is what Meta calls it there. Raises RefusedError where it cannot be told: Meta shows the last 20
+        `platform` is what Meta calls it there. Raises UntoldError where it cannot be told: Meta shows the last 20
         messages, so the one that is answered may not be among them.
         """
         messages = f"messages.limit({MESSAGES}){{id,from,message}}"
@@ -124,16 +174,16 @@ class Graph:
         try:
             answer = await self._messages.get("/me/conversations", query)
         except RefusedError:  # of the question: that says nothing of the answer
-            raise RefusedError(UNTOLD) from None
+            raise UntoldError from None
         for talk in read(answer, _Talks).data:
             after = list(itertools.takewhile(lambda one: str(one.id) != errand.thing, talk.messages.data))
             if len(after) == len(talk.messages.data):
                 continue
             same = [one for one in after if same_text(one.message or "", errand.text or "") and not _is_by(one, errand)]
             if any(one.by is None or not one.by.id for one in same):
-                raise RefusedError(UNTOLD)
+                raise UntoldError
             return Done(str(same[0].id)) if same else None
-        raise RefusedError(UNTOLD)
+        raise UntoldError
 
 
 def _is_by(one: _Said, errand: Errand) -> bool:
@@ -142,9 +192,13 @@ def _is_by(one: _Said, errand: Errand) -> bool:
 
 def part(errand: Errand) -> str:
     """The comment's id as a part of a path. Raises RefusedError for what none of Meta's ids looks like."""
-    if not errand.thing.replace("_", "").isalnum() or not errand.thing.isascii():
+    if not _is_id(errand.thing):
         raise RefusedError(GONE)
     return f"/{errand.thing}"
+
+
+def _is_id(id: str) -> bool:
+    return id.replace("_", "").isalnum() and id.isascii()
 
 
 def speakers(make: Callable[[Account, GuardedHttp, Turns], Speaker], shared: Shared) -> MakeSpeaker:

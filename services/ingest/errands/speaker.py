@@ -6,6 +6,8 @@ from typing import Protocol, TypeAlias
 
 from rapport.contracts.errands import LONGEST_ID, LONGEST_URL, Errand
 from rapport.contracts.events import Account
+from services.ingest.errands.words import UNTOLD
+from services.ingest.polling.api import RefusedError
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,21 @@ class Done:
         return Done(self.id if self.id and len(self.id) <= LONGEST_ID else None, url if web else None)
 
 
+class UntoldError(RefusedError):
+    """The platform does not tell whether an errand was carried out. It must not be carried out again."""
+
+    def __init__(self) -> None:
+        super().__init__(UNTOLD)
+
+
 class Speaker(Protocol):
     """Speaks for one account. Both raise AttentionError, LimitedError, AwayError and RefusedError."""
 
     async def find(self, errand: Errand) -> Done | None:
-        """The answer of an errand that may have been carried out before; None if it is not there.
+        """The answer of an errand that may have been carried out before; None if it is surely not there.
 
-        Only answers are looked for: to like or to hide twice is the same as once.
+        Raises UntoldError where that cannot be told. Only answers are looked for: to like or to hide twice is the same
+        as once.
         """
 
     async def do(self, errand: Errand) -> Done:

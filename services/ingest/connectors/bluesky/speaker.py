@@ -116,7 +116,7 @@ class BlueskySpeaker:
         server = await self._session.server(self._did)
         try:
             await self._get_record(self._api(server, {}), self._did, POST, key_of(errand))
-        except RefusedError:
+        except _AbsentError:
             return None
         except ExpiredError:
             raise AwayError("its server wants a session for what everybody may read") from None

@@ -37,9 +37,9 @@ class FacebookSpeaker:
         """See Speaker."""
         if errand.thing_kind == "message":
             return await self._graph.written(errand, "messenger")
-        fields = "id,message,from,permalink_url"
+        fields = "id,message,from,permalink_url,created_time"
         more = {"filter": "stream", "order": "reverse_chronological"}
-        return await self._graph.mine(f"{part(errand)}/comments", fields, errand.text or "", self._page, **more)
+        return await self._graph.below(errand, "comments", fields, self._page, parent="parent", **more)
 
     async def do(self, errand: Errand) -> Done:
         """See Speaker."""

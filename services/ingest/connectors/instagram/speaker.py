@@ -38,7 +38,8 @@ class InstagramSpeaker:
         """See Speaker."""
         if errand.thing_kind == "message":
             return await self._graph.written(errand, "instagram")
-        return await self._graph.mine(f"{part(errand)}/replies", "id,text,from", errand.text or "", self._user)
+        # `user` is told only of what the account itself wrote.
+        return await self._graph.below(errand, "replies", "id,text,from,user,timestamp", self._user, parent="parent_id")
 
     async def do(self, errand: Errand) -> Done:
         """See Speaker."""

@@ -17,14 +17,17 @@ from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.mastodon import PLATFORM
 from services.ingest.connectors.mastodon.connector import ANSWERED_SECONDS, usable
 from services.ingest.connectors.mastodon.text import is_web, plain
-from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
+from services.ingest.errands.listed import EARLIER, when
+from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker, UntoldError
 from services.ingest.errands.words import GONE, read, refusal, same_text
-from services.ingest.hooks.delivery import Id
+from services.ingest.hooks.delivery import Id, iso_time_of
 from services.ingest.polling.api import Api, AttentionError, Budget, RefusedError, Turns
 
 BUDGET, BUDGET_SECONDS = 25, 300.0
 """Requests. What a server allows a user in this time is mostly needed for reading."""
 VISIBILITIES = ("public", "unlisted", "private", "direct")
+_SHOWN_DIFFERENTLY = re.compile(r"://|[*_~`<>\[\]$]")
+"""Addresses are shortened when they are shown, and some servers understand marks."""
 _NAMED = re.compile(r"@[\w.-]+(@[\w.-]+)?")
 
 
@@ -57,6 +60,11 @@ class _Status(Struct):
     in_reply_to_id: Id | None = None
     url: str | None = None
     uri: str | None = None
+    created_at: str | None = None
+
+
+class _Source(Struct):
+    text: str
 
 
 class _Context(Struct):
@@ -87,11 +95,28 @@ class MastodonSpeaker:
         mine = str(read(await self._api.get("/api/v1/accounts/verify_credentials"), _Itself).id)
         thing = self._bare(errand)
         context = read(await self._api.get(f"/api/v1/statuses/{thing}/context"), _Context)
-        for one in context.descendants:
-            answers = str(one.account.id) == mine and str(one.in_reply_to_id or "") == thing
-            if answers and same_text(_NAMED.sub("", plain(one.content)[0]), _NAMED.sub("", errand.text or "")):
+        answers = [
+            one
+            for one in context.descendants
+            if str(one.account.id) == mine and str(one.in_reply_to_id or "") == thing and _is_recent(one, errand)
+        ]
+        for one in answers:
+            if _is_said(plain(one.content)[0], errand):
                 return self._answer(one)
+        if _SHOWN_DIFFERENTLY.search(errand.text or ""):
+            for one in answers:
+                if _is_said(await self._source(one), errand):
+                    return self._answer(one)
         return None
+
+    async def _source(self, status: _Status) -> str:
+        """Its text as it was sent. Raises UntoldError where the server does not give it."""
+        if not str(status.id).isalnum():
+            raise UntoldError
+        try:
+            return read(await self._api.get(f"/api/v1/statuses/{status.id}/source"), _Source).text
+        except RefusedError:
+            raise UntoldError from None
 
     async def do(self, errand: Errand) -> Done:
         """See Speaker."""
@@ -125,6 +150,15 @@ class MastodonSpeaker:
     def _answer(self, status: _Status) -> Done:
         url = status.url or status.uri
         return Done(f"{status.id}@{self._host}", url if is_web(url) else None)
+
+
+def _is_recent(one: _Status, errand: Errand) -> bool:
+    at = when(lambda: iso_time_of(one.created_at))
+    return at is None or at > errand.at - EARLIER
+
+
+def _is_said(text: str, errand: Errand) -> bool:
+    return same_text(_NAMED.sub("", text), _NAMED.sub("", errand.text or ""))
 
 
 def _names(text: str, acct: str) -> bool:

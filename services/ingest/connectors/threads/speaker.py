@@ -11,6 +11,7 @@ from services.ingest.connectors.threads import PLATFORM
 from services.ingest.connectors.threads.settings import ThreadsSettings
 from services.ingest.errands import graph
 from services.ingest.errands.graph import Graph, part
+from services.ingest.errands.listed import EARLIER
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
 from services.ingest.polling.api import RefusedError, Turns
 
@@ -34,8 +35,13 @@ class ThreadsSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        fields = "id,text,is_reply_owned_by_me,permalink"
-        return await self._graph.mine(f"{part(errand)}/replies", fields, errand.text or "", self._user, reverse="true")
+        thing = part(errand).removeprefix("/")
+        # What stands below the posts of others is told nowhere else.
+        return await self._graph.mine(
+            errand, f"/{self._user}/replies", "id,text,permalink,timestamp,replied_to",
+            lambda one: one.replied_to is not None and str(one.replied_to.id) == thing,
+            since=str(int((errand.at - EARLIER).timestamp())),
+        )  # fmt: skip
 
     async def do(self, errand: Errand) -> Done:
         """See Speaker."""

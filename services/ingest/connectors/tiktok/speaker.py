@@ -14,14 +14,14 @@ from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.tiktok import PLATFORM
 from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.settings import TiktokSettings
+from services.ingest.errands.listed import Own, Page, look, when
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
-from services.ingest.errands.words import same_text
-from services.ingest.hooks.delivery import Id
+from services.ingest.hooks.delivery import Id, time_of
 from services.ingest.polling.api import Api, Budget, Turns
 
 ANSWERED_SECONDS = 20.0
 BUDGET, BUDGET_SECONDS = 60, 600.0
-NEWEST = "30"
+AT_ONCE = "30"
 
 
 def speakers(settings: TiktokSettings, shared: Shared) -> MakeSpeaker:
@@ -44,11 +44,14 @@ class _Comment(Struct):
     comment_id: Id = ""
     text: str = ""
     owner: bool = False
+    create_time: float | None = None
 
 
 class _Data(Struct):
     comment_id: Id | None = None
     comments: Sequence[_Comment] = ()
+    cursor: Id = ""
+    has_more: bool = False
 
 
 class _Answer(Struct):
@@ -68,15 +71,18 @@ class TiktokSpeaker:
             "business_id": self._business,
             "video_id": errand.post or "",
             "comment_id": errand.thing,
-            "max_count": NEWEST,
+            "max_count": AT_ONCE,
             "sort_field": "create_time",
             "sort_order": "desc",
         }
-        found = _checked(await self._api.get("/open_api/v1.3/business/comment/reply/list/", query))
-        for one in found.comments:
-            if one.owner and same_text(one.text, errand.text or ""):
-                return Done(str(one.comment_id))
-        return None
+
+        async def page(cursor: str | None) -> Page:
+            asked = {**query, **({"cursor": cursor} if cursor else {})}
+            found = _checked(await self._api.get("/open_api/v1.3/business/comment/reply/list/", asked))
+            own = [_own(one) for one in found.comments if one.owner]
+            return Page(own, str(found.cursor) if found.has_more and found.cursor else None)
+
+        return await look(errand, page)
 
     async def do(self, errand: Errand) -> Done:
         """See Speaker."""
@@ -98,6 +104,10 @@ class TiktokSpeaker:
             f"/open_api/v1.3/business/comment/{what}/", msgspec.json.encode(body), kind="application/json"
         )
         return _checked(answer)
+
+
+def _own(one: _Comment) -> Own:
+    return Own(Done(str(one.comment_id)), one.text, when(lambda: time_of(one.create_time)))
 
 
 def _checked(answer: bytes) -> _Data:

@@ -18,14 +18,16 @@ from services.ingest.connectors.youtube.connector import ANSWERED_SECONDS
 from services.ingest.connectors.youtube.connector import refused as refused_reading
 from services.ingest.connectors.youtube.presence import COMMENTS, NotThereError
 from services.ingest.connectors.youtube.settings import YoutubeSettings
+from services.ingest.errands.listed import Own, Page, look, when
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
-from services.ingest.errands.words import GONE, read, refusal, same_text
-from services.ingest.polling.api import Api, AttentionError, RefusedError, Turns
+from services.ingest.errands.words import GONE, read, refusal
+from services.ingest.hooks.delivery import iso_time_of
+from services.ingest.polling.api import Api, AttentionError, AwayError, RefusedError, Turns
 from services.ingest.polling.quota import Quota
 
 WRITING = 50
 """Units of the project's quota that one answer, or one hiding, costs."""
-NEWEST = "100"
+AT_ONCE = "100"
 _GONE = {"commentNotFound", "parentCommentNotFound", "videoNotFound", "parentCommentIsPrivate"}
 
 
@@ -56,6 +58,7 @@ class _Snippet(Struct, rename="camel", frozen=True):
     text_original: str | None = None
     text_display: str | None = None
     author_channel_id: _Channel | None = None
+    published_at: str | None = None
 
 
 class _Comment(Struct):
@@ -63,7 +66,8 @@ class _Comment(Struct):
     snippet: _Snippet = _Snippet()
 
 
-class _Comments(Struct):
+class _Comments(Struct, rename="camel"):
+    next_page_token: str = ""
     items: Sequence[_Comment] = ()
 
 
@@ -91,13 +95,19 @@ class YoutubeSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        query = {"part": "snippet", "parentId": _thread(errand), "maxResults": NEWEST, "textFormat": "plainText"}
-        for one in read(await self._reading.get(COMMENTS, query), _Comments).items:
-            its = one.snippet
-            own = its.author_channel_id is not None and its.author_channel_id.value == self._channel
-            if own and same_text(its.text_original or its.text_display or "", errand.text or ""):
-                return _answer(one, errand)
-        return None
+        query = {"part": "snippet", "parentId": _thread(errand), "maxResults": AT_ONCE, "textFormat": "plainText"}
+
+        async def page(token: str | None) -> Page:
+            asked = {**query, **({"pageToken": token} if token else {})}
+            found = read(await self._reading.get(COMMENTS, asked), _Comments)
+            own = [_own(one, errand) for one in found.items if self._is_ours(one)]
+            return Page(own, found.next_page_token or None)
+
+        return await look(errand, page)
+
+    def _is_ours(self, one: _Comment) -> bool:
+        author = one.snippet.author_channel_id
+        return author is not None and author.value == self._channel
 
     async def do(self, errand: Errand) -> Done:
         """See Speaker."""
@@ -120,20 +130,29 @@ def _thread(errand: Errand) -> str:
     return errand.thing.partition(".")[0]
 
 
+def _own(one: _Comment, errand: Errand) -> Own:
+    its = one.snippet
+    at = when(lambda: iso_time_of(its.published_at))
+    return Own(_answer(one, errand), its.text_original or its.text_display or "", at)
+
+
 def _answer(made: _Comment, errand: Errand) -> Done:
     url = f"https://www.youtube.com/watch?v={quote(errand.post)}&lc={quote(made.id)}" if errand.post else None
     return Done(made.id, url)
 
 
 def _refused(status: int, body: bytes) -> Exception | None:
-    known = refused_reading(status, body)
-    if known is not None and not isinstance(known, AttentionError | NotThereError):
-        return known
     try:
         error = msgspec.json.decode(body, type=_Refusal).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     reasons = {each.reason for each in error.errors}
+    if "processingFailure" in reasons or status == httpx.codes.CONFLICT:
+        # Its own failure: it does not say that nothing was written.
+        return AwayError("it could not process what it was sent", incident=True)
+    known = refused_reading(status, body)
+    if known is not None and not isinstance(known, AttentionError | NotThereError):
+        return known
     if reasons & _GONE:
         return RefusedError(GONE)
     if "insufficientPermissions" in reasons or "ACCESS_TOKEN_SCOPE_INSUFFICIENT" in (error.message or ""):

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from rapport.contracts.events import Account
 from services.ingest.errands import desk as desk_module
+from services.ingest.errands.words import UNTOLD
 from services.ingest.polling import api
 from tests.platforms.mastodon import MastodonServer
 from tests.services.ingest.connectors.asking import until
@@ -48,6 +49,8 @@ class World:
         self.accounts: dict[str, tuple[str, Account]] = {self.client.account.id: self.client.pair}
 
     def errand(self, deed: str = "answer", **more: Any) -> Any:
+        # As if just asked for, however long the test takes: what is older than a minute is looked for first.
+        more = {"ago": -timedelta(minutes=1), **more}
         return errand(self.client.brand.id, self.client.account, more.pop("thing", self.comment), deed, **more)
 
     async def asked(self, *errands: Any) -> None:
@@ -226,9 +229,66 @@ async def test_one_of_which_nothing_is_remembered_is_looked_for_before_it_is_wri
     assert world.answers() == ["From  eight on"]
 
 
+async def test_a_look_that_was_not_possible_is_taken_again_before_anything_is_sent(
+    tmp_path: Path, world: World
+) -> None:
+    world.server.answer(world.client.itself, world.bare, "From eight on")
+    world.server.fail(429, 1, retry_after=1)
+    one = world.errand(ago=timedelta(minutes=5))
+    async with desk(world.bootstrap, tmp_path, world.accounts):
+        await world.asked(one)
+        await world.stands(one, "done")
+    assert {each.state for each in states(world.bootstrap, one.id)} == {"sending", "done"}
+    assert world.answers() == ["From eight on"]
+
+
+async def test_what_the_account_wrote_before_is_not_taken_for_it(tmp_path: Path, world: World) -> None:
+    world.server.answer(world.client.itself, world.bare, "Thank you!")
+    one = world.errand(text="Thank you!", ago=-timedelta(minutes=30))
+    async with desk(world.bootstrap, tmp_path, world.accounts):
+        world.server.fail(503, 1)  # so that it is looked for
+        await world.asked(one)
+        await world.stands(one, "done")
+    assert world.answers() == ["Thank you!", "Thank you!"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_an_answer_with_an_address_is_known_by_what_was_sent(tmp_path: Path, world: World, told: bool) -> None:
+    world.server.tells_sources = told
+    world.server.lose_answers()
+    one = world.errand(text="See https://roastery.example/opening and come")
+    async with desk(world.bootstrap, tmp_path, world.accounts):
+        await world.asked(one)
+        why = await world.stands(one, "done" if told else "refused")
+    assert why == (None if told else UNTOLD)
+    assert len(world.answers()) == 1
+
+
+async def test_a_refusal_of_the_look_is_not_one_of_the_answer(tmp_path: Path, world: World) -> None:
+    world.server.lose_answers()
+    one = world.errand()
+    async with desk(world.bootstrap, tmp_path, world.accounts):
+        await world.asked(one)
+        await until(lambda: len(world.answers()) == 1, "it to be written")
+        world.server.delete(world.bare)
+        assert await world.stands(one, "refused") == UNTOLD
+
+
+async def test_after_a_day_nobody_says_that_a_like_was_not_sent_which_may_have_been(
+    tmp_path: Path, world: World
+) -> None:
+    one, ahead = world.errand("like"), [timedelta()]
+    async with desk(world.bootstrap, tmp_path, world.accounts, lambda: datetime.now(UTC) + ahead[0]):
+        world.server.fail(503, 1_000)
+        await world.asked(one)
+        await world.stands(one, "sending")
+        ahead[0] = timedelta(hours=25)
+        assert await world.stands(one, "refused") in (desk_module.UNKNOWN, desk_module.UNLOOKED)
+
+
 async def test_an_errand_for_an_account_of_another_brand_is_not_carried_out(tmp_path: Path, world: World) -> None:
     other = Client(world.server, "harbour")
-    stolen = errand(other.brand.id, world.client.account, world.comment)
+    stolen = errand(other.brand.id, world.client.account, world.comment, ago=-timedelta(minutes=1))
     async with desk(world.bootstrap, tmp_path, {**world.accounts, other.account.id: other.pair}):
         await world.asked(stolen)
         assert await world.stands(stolen, "waiting") == "the account is not connected any more"

@@ -76,6 +76,8 @@ class Place:
         return {self.account.id: (self.brand, self.account)}
 
     def errand(self, deed: str, **more: Any) -> Any:
+        # As if just asked for, however long the test takes: what is older than a minute is looked for first.
+        more = {"ago": -timedelta(minutes=1), **more}
         return errand(self.brand, self.account, more.pop("thing", self.comment), deed, post=self.post, **more)
 
 
@@ -186,10 +188,7 @@ async def test_a_private_message_is_answered_once_though_the_same_was_written_be
     server.message("ada", "From eight on")  # somebody may say the same
 
     def message(text: str, who: str = "ada") -> Any:
-        # As if just written, however long this takes: so nobody looks whether it is there already.
-        return here.errand(
-            "answer", thing=asked, thing_kind="message", text=text, follower=who, ago=-timedelta(minutes=5)
-        )
+        return here.errand("answer", thing=asked, thing_kind="message", text=text, follower=who)
 
     first, other, late = message("From eight on"), message("See you"), message("Sorry for the delay")
     async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
@@ -228,6 +227,51 @@ async def test_a_failure_of_the_platforms_own_is_no_refusal_whatever_it_says(
     assert here.server.answers(here.comment) == ["From eight on"]
 
 
+@pytest.mark.parametrize("platform", SERVERS)
+async def test_an_answer_is_found_behind_many_others_and_what_was_said_before_is_another(
+    stack: Any, tmp_path: Path, running: ExitStack, platform: str
+) -> None:
+    here = place(platform, running)
+    server: Server = here.server
+    post = here.post or ""
+    earlier = datetime.now(UTC) - timedelta(days=7)
+    server.said.append(Said("100", here.comment, "brand", "From eight on", post, earlier))
+    server.said += [Said(f"{200 + number}", here.comment, "bob", "Me too", post, earlier) for number in range(70)]
+    answer = here.errand("answer")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        server.lose_answers(2 if platform == "threads" else 1)
+        ask(stack.kafka, answer)
+        await until(lambda: len(server.answers(here.comment)) == 72, "it to be written")
+        server.said += [Said(f"{300 + number}", here.comment, "bob", "So do I", post) for number in range(70)]
+        await stands(stack.kafka, answer, "done")
+    own = [one for one in server.said if one.by == "brand"]
+    assert [one.text for one in own] == ["From eight on", "From eight on"]
+    assert states(stack.kafka, answer.id)[-1].done_as == own[-1].id
+
+
+async def test_on_instagram_an_answer_to_an_answer_is_looked_for_where_it_stands(
+    stack: Any, tmp_path: Path, running: ExitStack
+) -> None:
+    here = place("instagram", running)
+    server: Meta = here.server
+    server.said.append(Said("18", here.comment, "bob", "And on Mondays?", here.post or ""))
+    answer = here.errand("answer", thing="18")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        server.lose_answers(1)
+        ask(stack.kafka, answer)
+        await stands(stack.kafka, answer, "done")
+    assert [one.to for one in server.said if one.by == "brand"] == [here.comment]
+
+
+async def test_a_like_that_is_there_already_is_done(stack: Any, tmp_path: Path, running: ExitStack) -> None:
+    here = place("linkedin", running)
+    like = here.errand("like")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        here.server.refuse(Refusal(409, {"status": 409, "message": "The reaction exists"}))
+        ask(stack.kafka, like)
+        await stands(stack.kafka, like, "done")
+
+
 @pytest.mark.parametrize("why", ["too much followed", "taken back", "without an author", "not shown", "not found"])
 async def test_where_nobody_can_tell_whether_a_message_arrived_it_is_not_sent_again(
     stack: Any, tmp_path: Path, running: ExitStack, why: str
@@ -245,7 +289,7 @@ async def test_where_nobody_can_tell_whether_a_message_arrived_it_is_not_sent_ag
             server.said.append(Said("m_unknown", "to ada", "", "From eight on"))
         case "not shown":
             server.hiding.add("ada")
-    one = here.errand("answer", thing=asked, thing_kind="message", follower="ada", ago=-timedelta(minutes=5))
+    one = here.errand("answer", thing=asked, thing_kind="message", follower="ada")
     async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
         server.lose_answers(1, Refusal(400, {"error": {"code": 1200, "message": "Temporary failure"}}))
         if why == "not found":
