@@ -345,7 +345,7 @@ async def test_after_an_outage_of_days_what_was_not_done_is_told(tmp_path: Path,
 async def test_what_nobody_foresaw_is_told_and_ends_like_anything_else(tmp_path: Path, world: World) -> None:
     broken = structs.replace(world.client.account, platform="facebook", connection={"token": "t"})  # without its page
     world.accounts[broken.id] = (world.client.brand.id, broken)
-    one = errand(world.client.brand.id, broken, "7_8")
+    one = errand(world.client.brand.id, broken, "7_8", ago=-timedelta(minutes=1))
     late = errand(world.client.brand.id, broken, "7_8", ago=timedelta(hours=25))
     async with desk(world.bootstrap, tmp_path, world.accounts):
         await world.asked(one, late)
