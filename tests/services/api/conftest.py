@@ -20,6 +20,7 @@ from rapport.local.servers.stack import Running
 from services.api import app as app_module
 from services.api.app import create_app
 from services.api.charges import gauges as charge_gauges
+from services.api.connecting import renewing
 from services.api.http.rates import Rates
 from services.api.overview import gauges
 from services.api.settings import ApiSettings
@@ -99,13 +100,15 @@ def settings_for(kafka: str, mongodb: str, database: str) -> ApiSettings:
 def shared_api(stack: Running, prepared: Database[Document]) -> Iterator[tuple[FastAPI, Served]]:
     """An API for all of a file's tests: starting one takes longer than most tests do.
 
-    It sets its metrics once, so that a test of them reads what it set itself.
+    What it does from time to time it does once: a test of metrics reads what it set itself, and one that looks at all
+    that is stored finds no lease that nobody asked for.
     """
     settings = settings_for(stack.kafka, stack.mongodb, prepared.name)
     app = create_app(settings)
     with pytest.MonkeyPatch.context() as patched:
-        for module in (gauges, charge_gauges):
+        for module in (gauges, charge_gauges, renewing):
             patched.setattr(module, "EVERY_SECONDS", 3600.0)
+        patched.setattr(renewing, "LOOK_SECONDS", 3600.0)
         for served in serve(settings, ready=True, app=app):
             yield app, served
 
