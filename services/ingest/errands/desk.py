@@ -6,6 +6,7 @@ it is there. Only if it is not, it is sent again.
 """
 
 import asyncio
+import bisect
 import contextlib
 import logging
 import sqlite3
@@ -65,7 +66,7 @@ class Desk:
         self._one_at_a_time: dict[str, asyncio.Lock] = {}
         self._under_way: dict[str, tuple[Lease, Errand, asyncio.Task[None]]] = {}
         self._wishes: dict[tuple[str, str], list[str]] = {}
-        self._talks: defaultdict[tuple[str, str], set[tuple[datetime, str]]] = defaultdict(set)
+        self._talks: defaultdict[tuple[str, str], list[tuple[datetime, str]]] = defaultdict(list)
         """Private messages to somebody that are under way. They arrive in the order in which they were written."""
         # A series that begins with its first refusal cannot show that one: it has to be there before, as zero.
         for platform, deeds in ABLE.items():
@@ -89,7 +90,9 @@ class Desk:
         task = asyncio.get_running_loop().create_task(self._carry_out(lease, errand))
         self._under_way[errand.id] = (lease, errand, task)
         if errand.thing_kind == "message":
-            self._talks[errand.account, errand.follower].add((errand.at, errand.id))
+            talk = self._talks[errand.account, errand.follower]
+            if (errand.at, errand.id) not in talk:
+                bisect.insort(talk, (errand.at, errand.id))
         task.add_done_callback(lambda ended: self._ended(errand.id, ended))
 
     async def close(self) -> None:
@@ -103,11 +106,12 @@ class Desk:
         known = self._under_way.get(errand)
         if known is not None and known[2] is task:
             del self._under_way[errand]
-            talk = known[1].account, known[1].follower
-            if talk in self._talks:
-                self._talks[talk].discard((known[1].at, errand))
-                if not self._talks[talk]:
-                    del self._talks[talk]
+            ours = known[1]
+            if ours.thing_kind == "message":
+                talk = self._talks[ours.account, ours.follower]
+                talk.remove((ours.at, ours.id))
+                if not talk:
+                    del self._talks[ours.account, ours.follower]
 
     def _oldest(self) -> float:
         ages = [(self._now() - errand.at).total_seconds() for _, errand, _ in list(self._under_way.values())]
@@ -258,7 +262,7 @@ class Desk:
 
     def _is_its_turn(self, errand: Errand) -> bool:
         before = self._talks.get((errand.account, errand.follower)) if errand.thing_kind == "message" else None
-        return not before or min(before) >= (errand.at, errand.id)
+        return not before or before[0] >= (errand.at, errand.id)
 
     def _is_late(self, errand: Errand) -> bool:
         return self._now() - errand.at > GIVEN_UP_AFTER

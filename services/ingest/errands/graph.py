@@ -136,7 +136,7 @@ class Graph:
             return one.user is not None or (one.by is not None and str(one.by.id) == whose)
 
         found = await self.mine(errand, f"{part(errand)}/{edge}", fields, is_ours, **more)
-        if found is None:
+        if found is None and errand.thing_kind == "comment":  # a post is below nothing
             child = read(await self._api.get(part(errand), {"fields": parent}), _Child)
             if above := str(child.parent_id or child.parent.id):
                 if not _is_id(above):

@@ -5,6 +5,7 @@ Source: https://docs.joinmastodon.org/methods/statuses/
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -17,7 +18,7 @@ from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.mastodon import PLATFORM
 from services.ingest.connectors.mastodon.connector import ANSWERED_SECONDS, usable
 from services.ingest.connectors.mastodon.text import is_web, plain
-from services.ingest.errands.listed import EARLIER, when
+from services.ingest.errands.listed import may_be, when
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker, UntoldError
 from services.ingest.errands.words import GONE, read, refusal, same_text
 from services.ingest.hooks.delivery import Id, iso_time_of
@@ -98,7 +99,7 @@ class MastodonSpeaker:
         answers = [
             one
             for one in context.descendants
-            if str(one.account.id) == mine and str(one.in_reply_to_id or "") == thing and _is_recent(one, errand)
+            if str(one.account.id) == mine and str(one.in_reply_to_id or "") == thing and may_be(_time(one), errand)
         ]
         for one in answers:
             if _is_said(plain(one.content)[0], errand):
@@ -152,9 +153,8 @@ class MastodonSpeaker:
         return Done(f"{status.id}@{self._host}", url if is_web(url) else None)
 
 
-def _is_recent(one: _Status, errand: Errand) -> bool:
-    at = when(lambda: iso_time_of(one.created_at))
-    return at is None or at > errand.at - EARLIER
+def _time(one: _Status) -> datetime | None:
+    return when(lambda: iso_time_of(one.created_at))
 
 
 def _is_said(text: str, errand: Errand) -> bool:
