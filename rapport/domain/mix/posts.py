@@ -15,7 +15,8 @@ BROUGHT = {"comment": "comments", "reaction": "reactions", "share": "shares"}
 """The kinds of interactions that a post brings, and what they are counted as."""
 REMOVED = {"delete": True, "hide": True, "unhide": False}
 """Whether a comment is gone after this."""
-_NO_MEETING = frozenset({"reply", "post", "edit", "delete", "hide", "unhide"})
+NO_MEETING = frozenset({"reply", "post", "edit", "delete", "hide", "unhide"})
+"""The kinds with which no relationship begins."""
 LONGEST_EXCERPT = 280
 
 
@@ -114,7 +115,7 @@ def _gone(about: list[PostFact]) -> bool:
 
 def beginning(facts: Iterable[PostFact]) -> PostFact | None:
     """The interaction with which a relationship began: the earliest that the follower did, whatever became of it."""
-    met = (each for each in facts if each.kind not in _NO_MEETING and not (each.undo or each.staff))
+    met = (each for each in facts if each.kind not in NO_MEETING and not (each.undo or each.staff))
     return min(met, default=None, key=_when)
 
 

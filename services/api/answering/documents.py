@@ -5,6 +5,9 @@ from typing import Literal, TypedDict
 
 from rapport.domain.relationships.answering import Outcome
 
+MARK = "answering"
+"""Queued: an exchange that was stored when the upkeep was past its time."""
+
 
 class AnswerEffectDocument(TypedDict):
     """`answer_effects`: how a follower's stage changed after an exchange, 30 days after its answer was due."""

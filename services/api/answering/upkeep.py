@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from rapport.domain.erasing import ERASED
 from rapport.domain.relationships.answering import AFTER, Outcome, moved
-from services.api.answering.documents import AnswerEffectDocument
+from services.api.answering.documents import MARK, AnswerEffectDocument
 from services.api.exchanges.documents import ExchangeOutcome
 from services.api.projector.upkeep import change_feed, rebuild_queue
 from services.api.projector.upkeep.change_feed import ChangeFeed
@@ -31,7 +31,9 @@ _WHO = dict.fromkeys(("platform", "follower"), 1)
 
 
 def follow(run: TaskRun) -> None:
-    """Looks at exchanges whose 30 days are over, by due time, and at those of followers that changed."""
+    """Looks at exchanges whose 30 days are over, by due time, at those stored later, and at those of followers that
+    changed.
+    """
     deadline = time.monotonic() + rebuild_queue.TURN_SECONDS
     for brand in run.brands():
         with isolated("answering", brand):
@@ -42,6 +44,8 @@ def follow(run: TaskRun) -> None:
                 _note(run, _of_followers(run.database, brand, changed.changed(_WHO)))
                 changed.done()
                 more = changed.more
+    exchanges: Collection[ExchangeOutcome] = run.database["exchanges"]
+    rebuild_queue.work_off(run, MARK, lambda each: _note(run, exchanges.find({"_id": each["exchange"]}, EXCHANGE)))
 
 
 def _pass(run: TaskRun, brand: str) -> None:

@@ -23,8 +23,6 @@ class BeginningDocument(TypedDict):
     url: str | None
     text: str | None
     """An excerpt."""
-    sought: NotRequired[bool]
-    """The first interaction is missing so far."""
 
 
 class NewDayDocument(TypedDict):

@@ -27,8 +27,7 @@ from services.api.interactions.documents import InteractionDocument
 from services.api.interactions.repository import FACT, fact_of
 from services.api.new_relationships import upkeep as new_relationships
 from services.api.new_relationships.documents import StageAfterDocument
-from services.api.projector.upkeep import change_feed
-from services.api.projector.upkeep.change_feed import ChangeFeed
+from services.api.projector.upkeep.change_feed import ChangeFeed, follow_arrivals
 from services.api.projector.upkeep.isolation import isolate_each, isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 from services.api.scoring import repository as scorings
@@ -48,17 +47,11 @@ Origin = tuple[str | None, str | None]
 
 
 def follow(run: TaskRun) -> None:
-    """Looks at followers that changed, and at those whose 30 or 90 days are over."""
-    began = time.monotonic()
+    """Looks at followers that changed or whose first interaction arrived, and whose 30 or 90 days are over."""
+    deadline = time.monotonic() + TURN_SECONDS
     for brand in run.brands():
         with isolated("stage-after", brand):
-            more = True
-            while more and time.monotonic() - began < TURN_SECONDS:
-                changed = ChangeFeed(run, "stage-after", brand, "followers", "written_at")
-                found = changed.changed(_WHO)
-                note(run, brand, _named(found))
-                changed.done()
-                more = len(found) >= change_feed.AT_ONCE
+            _follow_brand(run, brand, deadline)
     due = _stages(run.database).find({"due_at": {"$lte": run.now}}, {"brand": 1, **_WHO}).hint("due")
     of_brand: dict[str, list[StageAfterDocument]] = defaultdict(list)
     for each in due.limit(DUE_AT_ONCE):
@@ -66,6 +59,21 @@ def follow(run: TaskRun) -> None:
     for brand, some in of_brand.items():
         with isolated("stage-after", brand):
             note(run, brand, _named(some))
+
+
+def _follow_brand(run: TaskRun, brand: str, deadline: float) -> None:
+    def met(arrived: Sequence[Mapping[str, Any]]) -> None:
+        note(run, brand, _named(new_relationships.seen_first(run.database, brand, arrived)))
+
+    more = True
+    while more:
+        changed = ChangeFeed(run, "stage-after", brand, "followers", "written_at")
+        note(run, brand, _named(changed.changed(_WHO)))
+        changed.done()
+        more = changed.more and time.monotonic() < deadline
+    follow_arrivals(
+        run, "stage-after-arrived", brand, new_relationships.MEETING, met, task="stage-after", deadline=deadline
+    )
 
 
 def _stages(database: Database[Any]) -> Collection[StageAfterDocument]:

@@ -15,7 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from rapport.domain.mix.posts import PostFact, beginning, excerpt, is_new
+from rapport.domain.mix.posts import NO_MEETING, PostFact, beginning, excerpt, is_new
 from rapport.kit.mongo import Document, in_transaction
 from services.api.accounts.documents import AccountDocument
 from services.api.followers.documents import ListedFollower
@@ -25,7 +25,7 @@ from services.api.interactions.repository import FACT, fact_of
 from services.api.mix import brought
 from services.api.new_relationships.documents import BeginningDocument, NewDayDocument
 from services.api.projector.upkeep import rebuild_queue
-from services.api.projector.upkeep.change_feed import ChangeFeed
+from services.api.projector.upkeep.change_feed import ChangeFeed, follow_arrivals
 from services.api.projector.upkeep.isolation import isolate_each, isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 
@@ -33,37 +33,43 @@ FOLLOWERS_AT_ONCE = 200
 """Followers per query of interactions."""
 FOLLOWER = dict.fromkeys(("brand", "platform", "follower", "first_seen"), 1)
 """The fields of a follower that its beginning needs."""
+MEETING = dict.fromkeys(("platform", "follower", "kind", "occurred_at"), 1)
+"""The fields of an interaction that say whose beginning it may be."""
 
 
 def follow(run: TaskRun) -> None:
-    """Looks at followers that changed and beginnings whose interaction arrived, then counts the changed days."""
+    """Looks at followers that changed or whose first interaction arrived, then counts the changed days."""
     deadline = time.monotonic() + rebuild_queue.TURN_SECONDS
     confirmed = {"_id": {"$gt": ""}, "settings": {"$ne": None}}
     for brand in run.database["brands"].find(confirmed, {"settings.timezone": 1}):
         with isolated("beginnings", brand["_id"]):
-            while _follow_brand(run, brand["_id"], brand["settings"]["timezone"]) and time.monotonic() < deadline:
-                pass
+            _follow_brand(run, brand["_id"], brand["settings"]["timezone"], deadline)
     rebuild_queue.work_off(run, "day", lambda each: _count(run.database, each["brand"], each["day"]))
 
 
-def _follow_brand(run: TaskRun, brand: str, zone: str) -> bool:
-    """Looks at a part of what changed, and says whether there is more."""
+def _follow_brand(run: TaskRun, brand: str, zone: str, deadline: float) -> None:
     connected = connections(run.database, brand)
-    changed = ChangeFeed(run, "beginnings", brand, "followers", "written_at")
-    if changed.based_on({"zone": zone, "connected": connected}):
-        days = _days(run.database).find({"brand": brand}, {"day": 1}).to_list()
-        rebuild_queue.add(run, "day", ({"brand": brand, "day": each["day"]} for each in days))
-    hours = ChangeFeed(run, "beginnings-sought", brand, "hourly", "drawn")
-    restarted = changed.restarted
-    recounted = [each["hour"] for each in hours.changed({"hour": 1})]
-    followers = cast("list[ListedFollower]", changed.changed(FOLLOWER)) + _sought(run.database, brand, recounted)
-    for start in range(0, len(followers), FOLLOWERS_AT_ONCE):
-        run.renew_lease()
-        some = followers[start : start + FOLLOWERS_AT_ONCE]
-        isolate_each("beginnings", some, lambda few: _begin(run, few, zone, connected, restarted=restarted))
-    changed.done()
-    hours.done()
-    return changed.more or hours.more
+
+    def look(followers: Sequence[ListedFollower], *, restarted: bool) -> None:
+        for start in range(0, len(followers), FOLLOWERS_AT_ONCE):
+            run.renew_lease()
+            some = followers[start : start + FOLLOWERS_AT_ONCE]
+            isolate_each("beginnings", some, lambda few: _begin(run, few, zone, connected, restarted=restarted))
+
+    def met(arrived: Sequence[Document]) -> None:
+        look(seen_first(run.database, brand, arrived), restarted=False)
+
+    more = True
+    while more:
+        changed = ChangeFeed(run, "beginnings", brand, "followers", "written_at")
+        if changed.based_on({"zone": zone, "connected": connected}):
+            days = _days(run.database).find({"brand": brand}, {"day": 1}).to_list()
+            rebuild_queue.add(run, "day", ({"brand": brand, "day": each["day"]} for each in days))
+        restarted = changed.restarted
+        look(cast("list[ListedFollower]", changed.changed(FOLLOWER)), restarted=restarted)
+        changed.done()
+        more = changed.more and time.monotonic() < deadline
+    follow_arrivals(run, "beginnings-arrived", brand, MEETING, met, task="beginnings", deadline=deadline)
 
 
 def connections(database: Database[Any], brand: str) -> dict[str, dict[str, datetime]]:
@@ -76,14 +82,18 @@ def connections(database: Database[Any], brand: str) -> dict[str, dict[str, date
     return found
 
 
-def _sought(database: Database[Any], brand: str, hours: list[datetime]) -> list[ListedFollower]:
-    """The followers first seen in these hours whose first interaction was missing."""
-    if not hours:
-        return []
-    within = [{"at": {"$gte": hour, "$lt": hour + timedelta(hours=1)}} for hour in hours]
-    found = _beginnings(database).find({"brand": brand, "sought": True, "$or": within}, {"_id": 1}).hint("sought")
+def seen_first(database: Database[Any], brand: str, arrived: Iterable[Mapping[str, Any]]) -> list[ListedFollower]:
+    """The followers who were first seen when one of these interactions (read with `MEETING`) occurred.
+
+    A follower's row can reach MongoDB before the interaction that it began with.
+    """
+    moments: dict[str, set[datetime]] = defaultdict(set)
+    for each in arrived:
+        if each.get("follower") is not None and each["kind"] not in NO_MEETING:
+            moments[f"{brand}/{each['platform']}/{each['follower']}"].add(each["occurred_at"])
     followers: Collection[ListedFollower] = database["followers"]
-    return followers.find({"_id": {"$in": [each["_id"] for each in found]}}, FOLLOWER).to_list()
+    known = followers.find({"_id": {"$in": sorted(moments)}}, FOLLOWER)
+    return [each for each in known if each["first_seen"] in moments[each["_id"]]]
 
 
 def _beginnings(database: Database[Any]) -> Collection[BeginningDocument]:
@@ -195,7 +205,7 @@ def begun(follower: ListedFollower, facts: Iterable[PostFact], connected: Mappin
     """The beginning of a follower, from what they did when first seen. Pure."""
     first = beginning(facts)
     at = follower["first_seen"]
-    document: BeginningDocument = {
+    return {
         "_id": follower["_id"],
         "brand": follower["brand"],
         "platform": follower["platform"],
@@ -209,9 +219,6 @@ def begun(follower: ListedFollower, facts: Iterable[PostFact], connected: Mappin
         "interaction": first.id if first else None,
         "text": excerpt(first.text) if first and first.text_kept else None,
     }
-    if first is None:
-        document["sought"] = True
-    return document
 
 
 def _count(database: Database[Any], brand: str, day: str) -> None:

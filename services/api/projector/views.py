@@ -11,10 +11,13 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from rapport.contracts.topics import RELATIONSHIPS_CHANGELOG
+from rapport.domain.relationships.answering import AFTER
 from rapport.domain.relationships.relationship import STAGES
 from rapport.kit.log import pseudonym
 from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
+from services.api.answering.documents import MARK
+from services.api.exchanges.documents import ExchangeDocument
 from services.api.followers.documents import NewFollower, StagedFollower, stage_fields
 from services.api.interactions.documents import InteractionDocument
 from services.api.projector import arrivals, erasing, forgetting, metrics
@@ -22,6 +25,7 @@ from services.api.projector.arrived import WHEN_INSERTED, stamp
 from services.api.projector.batch import Batch
 from services.api.projector.hourly import DUPLICATE_KEY, part_of
 from services.api.scoring import repository as scorings
+from services.api.storage.rebuild_marks import rebuild_mark
 
 log = logging.getLogger("rapport.projector")
 
@@ -58,6 +62,7 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     for name, why in _insert(database, "charges", batch.charges).items():
         raise RefusedError(f"charge {name}: {why}")
     _upsert(database, "exchanges", batch.exchanges)
+    _mark_late(database, batch.exchanges)
     _upsert(database, "profiles", batch.profiles)
     _upsert(database, "followers", _staged(database, batch.followers))
     return refused
@@ -111,6 +116,17 @@ def noted(stage: str | None) -> Document:
         "fell_at": {"$cond": [fell, "$$NOW", None]},
     }
     return {"$cond": [{"$eq": [before, stage]}, "$stage_noted", moved]}
+
+
+def _mark_late(database: Database[Document], exchanges: Mapping[str, ExchangeDocument]) -> None:
+    """Has the upkeep look at exchanges that it would have looked at before: what they did to the follower is noted when
+    they have been due for so long.
+    """
+    now = datetime.now(UTC)
+    late = (each for each in exchanges.values() if not each["backfilled"] and each["due_at"] <= now - AFTER)
+    marks = [rebuild_mark(MARK, {"brand": each["brand"], "exchange": each["_id"]}, now) for each in late]
+    if marks:
+        database["stale"].bulk_write([UpdateOne(*mark, upsert=True) for mark in marks], ordered=False)
 
 
 def _insert(

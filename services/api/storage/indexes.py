@@ -158,7 +158,6 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
             [("brand", _UP), ("platform", _UP), ("post", _UP), ("new", _UP)],
             partialFilterExpression={"post": {"$type": "string"}},
         ),
-        _index("sought", [("brand", _UP), ("at", _UP)], partialFilterExpression={"sought": True}),
     ),
     "new_days": (_index("day", [("brand", _UP), ("day", _UP)]),),
     "posts": (

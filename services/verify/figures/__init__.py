@@ -8,6 +8,7 @@ entries and answers of a campaign that was drawn or is no longer followed, so th
 from collections.abc import Callable, Iterable, Iterator
 
 from rapport.domain.relationships.answering import AFTER
+from services.api.new_relationships.documents import BeginningDocument
 from services.verify.figures import campaigns, communities, posts, relationships
 from services.verify.figures.figure import Facts, Figure
 
@@ -23,7 +24,14 @@ def _nothing(_facts: Facts) -> Iterable[str]:
 FIGURES: tuple[Figure, ...] = (
     Figure("stage", "followers", _nothing, relationships.stages, ("stage", "stage_until")),
     Figure("person told", "linked", relationships.linked, relationships.people_told, ("told",)),
-    Figure("beginning", "beginnings", _ids_of("followers"), relationships.beginnings_of),
+    # Those of an earlier version have one field more.
+    Figure(
+        "beginning",
+        "beginnings",
+        _ids_of("followers"),
+        relationships.beginnings_of,
+        tuple(BeginningDocument.__annotations__),
+    ),
     Figure("day of new ones", "new_days", relationships.days, relationships.new_followers),
     Figure(
         "post",

@@ -12,6 +12,8 @@ from rapport.domain.relationships.relationship import DEFAULT
 from rapport.kit.mongo import Document
 from services.api.answering.upkeep import follow
 from services.api.exchanges.documents import exchange_document
+from services.api.projector import batch
+from services.api.projector import views as views_of_the_projector
 from services.api.projector.upkeep.loop import TaskRun
 from tests.services.api import samples
 from tests.services.api.conftest import Served
@@ -101,6 +103,25 @@ def test_an_outcome_that_is_corrected_however_late_is_told_anew(api: Served, vie
     written(views, "ada")
     follow(TaskRun(views, None, NOW + 2 * DAY))
     assert views["answer_effects"].count_documents({}) == 0
+
+
+def test_an_outcome_that_is_stored_after_its_turn_is_noted(api: Served, views: Database[Document]) -> None:
+    api.brand("lighthouse")
+    opened = NOW - 60 * DAY
+    person(views, "ada", opened, rises=True)
+    for turn in range(3):
+        follow(TaskRun(views, None, NOW + turn * DAY))
+    # What the projector was away for, or reads once more because the views were lost. Nobody's row changes with it.
+    late = samples.exchange(
+        "x-ada", "lighthouse", opened, state="open", follower=FollowerRef(id="ada"), breached_at=opened + DAY
+    )
+    fresh = samples.exchange("x-new", "lighthouse", NOW, follower=FollowerRef(id="ada"))
+    stored = {each.id: exchange_document(each, 1) for each in (late, fresh)}
+    views_of_the_projector.write(views, batch.Batch(exchanges=stored))
+    assert [each["exchange"] for each in views["stale"].find({"what": "answering"})] == ["x-ada"]
+    follow(TaskRun(views, None, NOW + 3 * DAY))
+    assert [(each["_id"], each["outcome"]) for each in views["answer_effects"].find()] == [("x-ada", "unanswered")]
+    assert views["stale"].count_documents({}) == 0
 
 
 def test_a_period_that_ends_before_it_begins_is_refused(api: Served) -> None:

@@ -10,6 +10,7 @@ from pymongo.database import Database
 from rapport.contracts.events import Actor, Object, Parent
 from rapport.kit.mongo import Document
 from services.api.http.ids import follower_parts
+from services.api.new_relationships import stage_after
 from services.api.projector.upkeep.change_feed import LATER, TWICE_WITHIN, ChangeFeed
 from services.api.projector.upkeep.loop import TaskRun
 from tests.services.api import facts, samples
@@ -141,6 +142,27 @@ def test_what_began_a_relationship_is_found_when_it_comes_after_the_follower(
     (item,) = api.client.get(f"/v1/brands/{BRAND}/new/{day}").json()["items"]
     assert (item["began"]["kind"], item["began"]["post"]) == ("comment", "at://one")
     assert len(item["began"]["text"]) == 280
+
+
+def test_what_began_a_relationship_is_found_in_whatever_order_it_comes(api: Served, views: Database[Document]) -> None:
+    api.brand(BRAND)
+    at = TODAY + timedelta(seconds=1)
+
+    def begun() -> tuple[Any, Any]:
+        facts.upkeep(views)
+        stage_after.follow(TaskRun(views, None, datetime.now(UTC)))
+        found = [views[name].find_one() or {} for name in ("beginnings", "stage_after")]
+        return found[0]["interaction"], found[1]["interaction"]
+
+    facts.write(views, *facts.followers(BRAND, [("did:plc:ada", at)]))
+    assert begun() == (None, None)
+    # Three things at one moment: the first by id began it, and comes last. None of them changes the follower any more.
+    for id in ("c", "b", "a"):  # noqa: A001
+        facts.write(views, facts.on("one", id, BRAND, at, kind="reaction"))
+        assert begun() == (id, id)
+    facts.write(views, facts.on("one", "0", BRAND, at + timedelta(seconds=1), kind="reaction"))
+    assert begun() == ("a", "a")
+    facts.settled(views)
 
 
 def test_the_staff_and_what_was_taken_back_begin_no_relationship(api: Served, views: Database[Document]) -> None:
