@@ -157,7 +157,7 @@ class Desk:
         """As `_one_step`. It is told, and tried again for as long as anything else is."""
         try:
             if self._is_late(errand):
-                await self._given_up(lease, errand, OUR_FAULT)
+                await self._given_up_unasked(lease, errand, OUR_FAULT)
                 return None
             unsent = not self._may_be_there(lease, errand, self._state(errand))
             await self._waits(lease, errand, OUR_FAULT, unsent=unsent)
@@ -175,7 +175,7 @@ class Desk:
             speaker, why = self._speaker(errand)
             if speaker is None:
                 if self._is_late(errand):
-                    await self._given_up(lease, errand, why if state is None or state.why is None else state.why)
+                    await self._given_up_unasked(lease, errand, state.why if state and state.why else why)
                     return None
                 await self._waits(lease, errand, why or NO_TOKEN, unsent=not self._may_be_there(lease, errand, state))
                 return ATTENTION_SECONDS
@@ -274,6 +274,14 @@ class Desk:
     async def _given_up(self, lease: Lease, errand: Errand, why: str | None) -> None:
         said = f"it could not be sent within 24 hours{f': {why}' if why else ''}"
         await self._note(lease, errand, "refused", said)
+
+    async def _given_up_unasked(self, lease: Lease, errand: Errand, why: str | None) -> None:
+        """Ends what the platform cannot be asked about any more: it may have been sent before."""
+        state = self._state(errand)
+        if state is not None and state.state == "sending":
+            await self._note(lease, errand, "refused", UNKNOWN)
+        else:
+            await self._given_up(lease, errand, why)
 
     async def _done(self, lease: Lease, errand: Errand, done: Done) -> None:
         kept = done.bounded()

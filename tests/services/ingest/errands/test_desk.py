@@ -286,6 +286,27 @@ async def test_after_a_day_nobody_says_that_a_like_was_not_sent_which_may_have_b
         assert await world.stands(one, "refused") in (desk_module.UNKNOWN, desk_module.UNLOOKED)
 
 
+@pytest.mark.parametrize("then", ["the account is gone", "our own fault"])
+async def test_after_a_day_nobody_says_that_an_answer_was_not_sent_which_nobody_could_look_for(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    one, ahead = world.errand(), [timedelta()]
+    monkeypatch.setattr(desk_module, "SETTLED", timedelta(seconds=1))
+    async with desk(world.bootstrap, tmp_path, world.accounts, lambda: datetime.now(UTC) + ahead[0]) as made:
+        world.server.lose_answers()
+        await world.asked(one)
+        await until(lambda: len(world.answers()) == 1, "it to be written")
+        if then == "our own fault":
+            monkeypatch.setattr(made, "_found", None)
+            monkeypatch.setattr(desk_module, "LONGEST_BACKOFF_SECONDS", 1.0)
+        else:
+            world.accounts.clear()
+            monkeypatch.setattr(desk_module, "ATTENTION_SECONDS", 1.0)
+        await until(lambda: states(world.bootstrap, one.id)[-1].why is not None, "the reason to be told")
+        ahead[0] = timedelta(hours=25)
+        assert await world.stands(one, "refused") == desk_module.UNKNOWN
+
+
 async def test_an_errand_for_an_account_of_another_brand_is_not_carried_out(tmp_path: Path, world: World) -> None:
     other = Client(world.server, "harbour")
     stolen = errand(other.brand.id, world.client.account, world.comment, ago=-timedelta(minutes=1))
