@@ -124,7 +124,7 @@ def test_while_ingest_is_away_breaches_are_unconfirmed_and_what_it_brings_correc
 ) -> None:
     # The log's time is ours here: an hour of it takes a second.
     broker.configure(CONVERSATIONS, message_timestamp_type="CreateTime", message_timestamp_after_max_ms=10**12)
-    worker = start(tick_seconds=30)
+    worker = start(ticks=False)
     until(worker.ready, "the worker is ready")
     now = begin(broker, target_seconds=1_800, warn_at=())
     tell = _Teller(broker.kafka)

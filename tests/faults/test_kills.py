@@ -54,7 +54,7 @@ def test_killed_at_any_moment_of_a_transaction_it_applies_each_event_once(
     armed = tmp_path / "armed"
     for life, moment in enumerate(("rows sent", "offsets sent", "committed", "written")):
         # No ticks: it dies in a transaction that counts.
-        worker = start(broken=f"dies({moment!r}, {str(armed)!r})", tick_seconds=30)
+        worker = start(broken=f"dies({moment!r}, {str(armed)!r})", ticks=False)
         until(worker.ready, "the worker is ready")
         ledger += (burst := history(life, 500, now))
         produce(broker.kafka, burst[:300])

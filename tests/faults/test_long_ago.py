@@ -27,7 +27,7 @@ def test_what_is_taken_back_after_91_days_is_taken_back_once_by_workers_that_wer
 ) -> None:
     for topic in (CONVERSATIONS, ENGAGEMENTS):
         broker.configure(topic, **OUR_TIME)
-    worker = start(tick_seconds=30)
+    worker = start(ticks=False)
     until(worker.ready, "the worker is ready")
     now = begin(broker, target_seconds=6 * 3600, warn_at=())
     later = now + LONG

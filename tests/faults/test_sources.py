@@ -156,7 +156,7 @@ def test_topics_that_retention_emptied_after_all_was_processed_are_no_loss(
     broker: OwnBroker, start: Start, ended: signal.Signals
 ) -> None:
     # No ticks: one that was on its way when the worker ended is a record that nobody has read.
-    worker = start(broken="passes_after(2)", session_seconds=6, tick_seconds=600)
+    worker = start(broken="passes_after(2)", session_seconds=6, ticks=False)
     until(worker.ready, "the worker is ready")
     produce(broker.kafka, history(0, 400, begin(broker)))
     until(lambda: through(broker.kafka), "everything is processed")

@@ -104,7 +104,7 @@ def test_a_worker_that_gets_little_cpu_is_slow_and_neither_differs_nor_opens_its
 def test_thousands_that_are_overdue_at_a_start_are_worked_through_by_one_worker_with_ticks_and_alerts_going_on(
     broker: OwnBroker, start: Start
 ) -> None:
-    before = start(broken="ticks_never()", session_seconds=6)  # nothing is overdue by itself, however long this takes
+    before = start(ticks=False, session_seconds=6)  # nothing is overdue by itself, however long this takes
     until(before.ready, "the worker is ready")
     now = begin(broker, target_seconds=20, warn_at=())
     ledger = comments(MANY, now)

@@ -24,13 +24,16 @@ class Worker(Scorer):
         *,
         broken: str = "",
         started: bool = True,
+        ticks: bool = True,
         **settings: float | str,
     ) -> None:
-        """`broken` is a call of a function of `saboteurs`. It is started at once, unless told not to."""
+        """`broken` is a call of a function of `saboteurs`. It is started at once, unless told not to. Without `ticks`
+        no clock moves by itself.
+        """
         self._at_once = started
         self._settings = {f"RAPPORT_{name.upper()}": str(value) for name, value in settings.items()}
         self.instance = instance
-        calls = [call for call in (broken, os.environ.get(SABOTAGE)) if call]
+        calls = [call for call in (broken, "" if ticks else "ticks_never()", os.environ.get(SABOTAGE)) if call]
         before = "; ".join(["from tests.faults import saboteurs", *(f"saboteurs.{call}" for call in calls)])
         super().__init__(kafka_servers, folder, instance, before=before if calls else "")
 
