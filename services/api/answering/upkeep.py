@@ -45,7 +45,12 @@ def follow(run: TaskRun) -> None:
                 changed.done()
                 more = changed.more
     exchanges: Collection[ExchangeOutcome] = run.database["exchanges"]
-    rebuild_queue.work_off(run, MARK, lambda each: _note(run, exchanges.find({"_id": each["exchange"]}, EXCHANGE)))
+
+    def take(marked: Iterable[Mapping[str, Any]]) -> None:
+        _note(run, exchanges.find({"_id": {"$in": [each["exchange"] for each in marked]}}, EXCHANGE))
+
+    while rebuild_queue.work_off_together(run, MARK, take, AT_ONCE) and time.monotonic() < deadline:
+        pass
 
 
 def _pass(run: TaskRun, brand: str) -> None:

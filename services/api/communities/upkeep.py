@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from pymongo import DeleteOne
 from pymongo.collection import Collection as Stored
 
 from rapport.contracts.codec import NewerError
@@ -159,14 +158,13 @@ def _follow_changes(run: TaskRun, brand: str, communities: Sequence[CommunityDoc
 
 def _take_marked(run: TaskRun, of_brand: Mapping[str, Sequence[CommunityDocument]]) -> None:
     """Judges those who entered a campaign, or left it."""
-    found = run.database["stale"].find({"what": STALE}).sort("since").limit(AT_ONCE).to_list()
-    for brand, some in _by_brand(found).items():
-        ids = [f"{brand}/{each['platform']}/{each['follower']}" for each in some]
-        _judge(run, brand, of_brand.get(brand, ()), ids, "follower changed")
-    if found:
-        # One that was marked again meanwhile stays.
-        done = [DeleteOne({"_id": each["_id"], "marks": each["marks"]}) for each in found]
-        run.database["stale"].bulk_write(done, ordered=False)
+
+    def take(marked: list[Any]) -> None:
+        for brand, some in _by_brand(marked).items():
+            ids = [f"{brand}/{each['platform']}/{each['follower']}" for each in some]
+            _judge(run, brand, of_brand.get(brand, ()), ids, "follower changed")
+
+    rebuild_queue.work_off_together(run, STALE, take, AT_ONCE)
 
 
 def _take_due(run: TaskRun, of_brand: Mapping[str, Sequence[CommunityDocument]]) -> None:

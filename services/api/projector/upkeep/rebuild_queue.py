@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
-from pymongo import UpdateOne
+from pymongo import DeleteOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
@@ -55,6 +55,22 @@ def work_off(run: TaskRun, what: str, work: Callable[[Any], Any]) -> None:
                 _do_again(run, each)
         if time.monotonic() - began > TURN_SECONDS:
             return
+
+
+def work_off_together(run: TaskRun, what: str, work: Callable[[list[Any]], Any], at_once: int) -> bool:
+    """Does `work` on the things of a kind that have waited longest, all at once; says whether there may be more.
+
+    `work` leaves out by itself what fails.
+    """
+    queue: Collection[StaleDocument] = run.database["stale"]
+    found = queue.find({"what": what}).sort("since").limit(at_once).to_list()
+    if found:
+        run.renew_lease()
+        work(found)
+        # One that was queued again meanwhile stays.
+        done = [DeleteOne({name: each[name] for name in ("_id", "since", "marks")}) for each in found]
+        queue.bulk_write(done, ordered=False)
+    return len(found) == at_once
 
 
 def _do_again(run: TaskRun, done: StaleDocument) -> None:
