@@ -216,6 +216,8 @@ def _digest(*parts: str) -> str:
 
 def _differs(after: ExchangeSnapshot, before: ExchangeSnapshot) -> bool:
     """Whether there is something to tell. That a name may be kept for longer, because somebody wrote again, is not."""
+    if after.follower.kept_until == before.follower.kept_until:
+        return after != before
     who = structs.replace(after.follower, kept_until=before.follower.kept_until)
     return structs.replace(after, follower=who) != before
 

@@ -96,10 +96,14 @@ def in_force(versions: Iterable[V], at: int) -> V | None:
 
 def terms(versions: Iterable[PolicyVersion], subject: Subject) -> Terms:
     """The terms of an exchange: the first matching rule of the version in force when it opened, else the default."""
-    found = in_force(versions, subject.at)
+    return terms_by(in_force(versions, subject.at), subject)
+
+
+def terms_by(version: PolicyVersion | None, subject: Subject) -> Terms:
+    """The terms of an exchange by the version that was in force when it opened, if any was."""
     pending = False
-    if found is not None:
-        for index, rule in enumerate(found.rules):
+    if version is not None:
+        for index, rule in enumerate(version.rules):
             if not _applies(rule.when, subject):
                 continue
             if rule.when.stage and subject.stage is None:
@@ -107,8 +111,8 @@ def terms(versions: Iterable[PolicyVersion], subject: Subject) -> Terms:
                 continue
             if rule.when.stage and subject.stage not in rule.when.stage:
                 continue
-            calendar = found.calendars[rule.calendar] if rule.calendar is not None else None
-            return Terms(rule, found.version, index, calendar, pending)
+            calendar = version.calendars[rule.calendar] if rule.calendar is not None else None
+            return Terms(rule, version.version, index, calendar, pending)
     return Terms(DEFAULT_RULE, DEFAULT_VERSION, 0, None, pending)
 
 

@@ -84,15 +84,18 @@ class Threads:
             ref = policy.in_force(settings.policies, comment.at)
             return None if ref is None else batch.row(policy_key(thread.brand, ref.version), PolicyVersion)
 
+        terms: dict[str, policy.Terms] = {}
+
         def terms_of(comment: Comment) -> policy.Terms:
-            version = version_for(comment)
-            return policy.terms(
-                () if version is None else (version,),
-                policy.Subject(
+            # Asked several times for each comment, and the same each time.
+            known = terms.get(comment.id)
+            if known is None:
+                subject = policy.Subject(
                     at=comment.at, platform=thread.platform, kind=comment.kind, account=comment.account,
                     text=comment.text or comment.heard, bot=comment.bot, empty=comment.empty, stage=comment.stage,
-                ),
-            )  # fmt: skip
+                )  # fmt: skip
+                known = terms[comment.id] = policy.terms_by(version_for(comment), subject)
+            return known
 
         def words_of(comment: Comment) -> list[str]:
             version = version_for(comment)
