@@ -61,7 +61,7 @@ test-fast: setup ## Run the tests that need no server and no browser, in a minut
 
 coverage: setup ## Run the tests and say which lines they reach, in the services' processes too
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n 4 --dist loadfile -m "not faults and not long"
+	@$(BIN)/coverage run -m pytest -n 3 --dist loadfile -m "not faults and not long"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

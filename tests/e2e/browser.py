@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, Error, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 INSTALL_SECONDS = 300
+EXPECTED_WITHIN_MS = 30_000
+"""A page of a busy machine may take longer than Playwright's own five seconds."""
+expect.set_options(timeout=EXPECTED_WITHIN_MS)
 
 
 class NoBrowserError(Exception):

@@ -38,9 +38,10 @@ def x(stack: Running, views: Database[Document]) -> Iterator[World]:
 def nearly_over(found: World, account: str, left: timedelta = timedelta(minutes=10)) -> None:
     """As if two hours had passed since the token was given."""
     now = datetime.now(UTC)
-    found.views["account_tokens"].update_one({"_id": account}, {"$set": {"obtained_at": now - timedelta(hours=2)}})
     changes = {"$set": {"connection.token_expires_at": stamp(now + left)}}
     found.views["accounts"].update_one({"_id": account}, changes)
+    # Last, because with this alone it would be renewed at once.
+    found.views["account_tokens"].update_one({"_id": account}, {"$set": {"obtained_at": now - timedelta(hours=2)}})
 
 
 def known(found: World, account: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -216,7 +216,7 @@ async def test_a_file_that_is_damaged_while_it_is_used_is_read_again(stack: Any,
         lease = leases.of(brand)
         assert lease is not None
         run(tmp_path / "one" / FILE, "UPDATE row SET value = x'7b'")
-        with pytest.raises(sqlite3.DatabaseError):
+        with suppress(sqlite3.DatabaseError):  # unless the process has noticed by itself
             remembered(leases, brand)
         await until(lambda: lease.ended, "it to notice")
         await until(lambda: holds(leases, brand), "it to have the lease again")
