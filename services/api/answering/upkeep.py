@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from pymongo import DeleteOne, UpdateOne
@@ -15,7 +16,7 @@ from rapport.domain.relationships.answering import AFTER, Outcome, moved
 from services.api.answering.documents import MARK, AnswerEffectDocument
 from services.api.exchanges.documents import ExchangeOutcome
 from services.api.projector.upkeep import change_feed, rebuild_queue
-from services.api.projector.upkeep.change_feed import ChangeFeed
+from services.api.projector.upkeep.change_feed import follow_followers
 from services.api.projector.upkeep.isolation import isolate_each, isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 from services.api.scoring import repository as scorings
@@ -38,12 +39,8 @@ def follow(run: TaskRun) -> None:
     for brand in run.brands():
         with isolated("answering", brand):
             _pass(run, brand)
-            more = True
-            while more and time.monotonic() < deadline:
-                changed = ChangeFeed(run, "answering", brand, "followers", "written_at")
-                _note(run, _of_followers(run.database, brand, changed.changed(_WHO)))
-                changed.done()
-                more = changed.more
+            changed = partial(_take_followers, run, brand)
+            follow_followers(run, "answering", brand, _WHO, changed, task="answering", deadline=deadline)
     exchanges: Collection[ExchangeOutcome] = run.database["exchanges"]
 
     def take(marked: Iterable[Mapping[str, Any]]) -> None:
@@ -61,6 +58,10 @@ def _pass(run: TaskRun, brand: str) -> None:
     exchanges: Collection[ExchangeOutcome] = run.database["exchanges"]
     _note(run, exchanges.find(query, EXCHANGE).hint("outcome").sort("due_at").batch_size(AT_ONCE))
     run.database["upkeep"].update_one({"_id": f"answering/{brand}"}, {"$set": {"until": until}}, upsert=True)
+
+
+def _take_followers(run: TaskRun, brand: str, followers: Iterable[Mapping[str, Any]]) -> None:
+    _note(run, _of_followers(run.database, brand, followers))
 
 
 def _of_followers(

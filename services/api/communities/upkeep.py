@@ -21,7 +21,7 @@ from services.api.communities.facts import CHANGED, Who, asked
 from services.api.communities.judging import judge
 from services.api.interactions.documents import said
 from services.api.projector.upkeep import rebuild_queue
-from services.api.projector.upkeep.change_feed import ChangeFeed, follow_arrivals, start_here
+from services.api.projector.upkeep.change_feed import follow_arrivals, follow_followers, start_here
 from services.api.projector.upkeep.isolation import isolate_each, isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 
@@ -147,13 +147,12 @@ def _start_here(run: TaskRun, task: str, brand: str, collection: str, field: str
 
 def _follow_changes(run: TaskRun, brand: str, communities: Sequence[CommunityDocument], deadline: float) -> None:
     _start_here(run, "communities", brand, "followers", "written_at")
-    more = True
-    while more:
-        changes = ChangeFeed(run, "communities", brand, "followers", "written_at")
-        for some in parts((each["_id"] for each in changes.changed({"_id": 1})), AT_ONCE):
+
+    def take(followers: Sequence[Mapping[str, Any]]) -> None:
+        for some in parts((each["_id"] for each in followers), AT_ONCE):
             _judge(run, brand, communities, some, "follower changed")
-        changes.done()
-        more = changes.more and time.monotonic() < deadline
+
+    follow_followers(run, "communities", brand, {"_id": 1}, take, task="communities", deadline=deadline)
 
 
 def _take_marked(run: TaskRun, of_brand: Mapping[str, Sequence[CommunityDocument]]) -> None:

@@ -129,13 +129,37 @@ def follow_arrivals(
     task: str,
     deadline: float,
 ) -> bool:
-    """Does `work` on a brand's newly arrived interactions, with these fields; says whether that was all of them.
+    """As `follow_followers`, on a brand's newly arrived interactions."""
+    return _follow(lambda: ChangeFeed(run, name, brand, "interactions", "arrived"), fields, work, task, deadline)
+
+
+def follow_followers(
+    run: TaskRun,
+    name: str,
+    brand: str,
+    fields: Document,
+    work: Callable[[Sequence[Document]], object],
+    *,
+    task: str,
+    deadline: float,
+) -> bool:
+    """Does `work` on a brand's changed followers, with these fields; says whether that was all of them.
 
     It stops after the last, or at `deadline` (by `time.monotonic`). `task` names in log and metric what is left out.
     """
+    return _follow(lambda: ChangeFeed(run, name, brand, "followers", "written_at"), fields, work, task, deadline)
+
+
+def _follow(
+    begin: Callable[[], ChangeFeed],
+    fields: Document,
+    work: Callable[[Sequence[Document]], object],
+    task: str,
+    deadline: float,
+) -> bool:
     while True:
-        arrived = ChangeFeed(run, name, brand, "interactions", "arrived")
-        isolate_each(task, arrived.changed(fields), work)
-        arrived.done()
-        if not arrived.more or time.monotonic() >= deadline:
-            return not arrived.more
+        feed = begin()
+        isolate_each(task, feed.changed(fields), work)
+        feed.done()
+        if not feed.more or time.monotonic() >= deadline:
+            return not feed.more
