@@ -1,5 +1,6 @@
 """A real API over HTTP, on the session's Kafka and a MongoDB database of the test's own."""
 
+import asyncio
 import ssl
 import threading
 import uuid
@@ -23,6 +24,7 @@ from services.api.charges import gauges as charge_gauges
 from services.api.connecting import renewing
 from services.api.http.rates import Rates
 from services.api.overview import gauges
+from services.api.publishing.service import Publisher
 from services.api.settings import ApiSettings
 from services.api.storage import counted, indexes
 from tests.waiting import until
@@ -101,7 +103,8 @@ def shared_api(stack: Running, prepared: Database[Document]) -> Iterator[tuple[F
     """An API for all of a file's tests: starting one takes longer than most tests do.
 
     What it does from time to time it does once: a test of metrics reads what it set itself, and one that looks at all
-    that is stored finds no lease that nobody asked for.
+    that is stored finds no lease that nobody asked for. It publishes what it is asked to, and nothing by itself: other
+    tests keep a change out of the log and look what is seen of it, or count a brand's records.
     """
     settings = settings_for(stack.kafka, stack.mongodb, prepared.name)
     app = create_app(settings)
@@ -109,8 +112,13 @@ def shared_api(stack: Running, prepared: Database[Document]) -> Iterator[tuple[F
         for module in (gauges, charge_gauges, renewing):
             patched.setattr(module, "EVERY_SECONDS", 3600.0)
         patched.setattr(renewing, "LOOK_SECONDS", 3600.0)
+        patched.setattr(Publisher, "run", _rest)
         for served in serve(settings, ready=True, app=app):
             yield app, served
+
+
+async def _rest(_: Publisher) -> None:
+    await asyncio.Event().wait()
 
 
 @pytest.fixture
