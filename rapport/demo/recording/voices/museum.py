@@ -5,19 +5,19 @@ from rapport.demo.recording.voices import Voice
 MUSEUM = Voice(
     words={
         "machine": (
-            "typewriter room",
+            "pocket typewriter",
             "pocket steam engine",
             "music box",
             "calculating machine",
             "loom model",
             "tide predictor",
         ),
-        "day": ("Sunday", "the long night of museums", "Wednesday", "the autumn holidays", "All Saints"),
+        "day": ("Sunday", "the long night of museums", "Wednesday", "the bank holiday", "All Saints' Day"),
         "group": (
             "our class",
             "two toddlers",
             "my grandfather",
-            "a wheelchair user",
+            "a school choir",
             "a group of twelve",
             "my students",
         ),
@@ -45,7 +45,7 @@ MUSEUM = Voice(
         "is there a lift to the {machine}?",
         "who built the {machine}, and when?",
         "do you take donations of old machines? We have one in {place}.",
-        "gibt es am {day} eine Führung auf Deutsch und Englisch?",
+        "gibt es am Sonntag eine Führung auf Deutsch und Englisch?",
         "how loud is it? I would come with {group}.",
         "is the catalogue still in print?",
         "what oil do you use for {thing}?",

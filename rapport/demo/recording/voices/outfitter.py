@@ -7,11 +7,11 @@ OUTFITTER = Voice(
         "gear": (
             "Skarn shell",
             "Fellside pack",
-            "Tarn boots",
+            "Tarn fleece",
             "Corrie tent",
             "down quilt",
             "merino base layer",
-            "trail shoes",
+            "sleeping bag",
         ),
         "place": (
             "the Cairngorms",
@@ -24,7 +24,7 @@ OUTFITTER = Voice(
             "Dartmoor",
         ),
         "size": ("size 38", "a long back", "size M", "half a size up", "the 40 litre one", "the wide fit"),
-        "day": ("next weekend", "Friday", "the bank holiday", "half-term", "the first of the month"),
+        "day": ("Saturday", "Friday", "the bank holiday", "Sunday morning", "the first of the month"),
         "person": ("my dad", "my daughter", "our scout group", "my climbing partner", "my wife"),
         "weather": (
             "sideways rain",

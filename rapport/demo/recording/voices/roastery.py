@@ -41,7 +41,7 @@ ROASTERY = Voice(
         "what water temperature do you use for the {brewer}?",
         "is there oat milk at the bar in the harbour?",
         "when will the {bean} be back in {size}?",
-        "dá para levantar na loja no {day}?",
+        "dá para levantar na loja no sábado?",
         "do you still do the barista course for beginners?",
         "how much caffeine is left in the decaf, roughly?",
         "could you post to {place} before {day}?",
