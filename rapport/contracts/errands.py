@@ -37,6 +37,8 @@ class Errand(Struct, omit_defaults=True, frozen=True, kw_only=True):
     by: Text
     """Who asked for it: the name of their key."""
     at: UtcTime
+    conversation: Text | None = None
+    """Of the comment. Earlier versions did not say it."""
     thread: str | None = None
     post: str | None = None
     text: Annotated[str, Meta(max_length=10_000)] | None = None

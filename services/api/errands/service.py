@@ -114,6 +114,7 @@ async def ask(
         thing_kind=_thing_kind(about),
         by=by,
         at=clock.now(),
+        conversation=found["conversation"],
         thread=about.get("thread"),
         post=about.get("post"),
         text=said,

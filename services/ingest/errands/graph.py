@@ -23,14 +23,14 @@ from services.ingest.errands.words import GONE, read, refusal, same_text
 from services.ingest.hooks.delivery import Id, UnreadableError, decode, iso_time_of
 from services.ingest.hooks.meta_messages import MESSAGES
 from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
-from services.ingest.polling.graph import FAILURES, LIMITS, PERMISSIONS, TOKEN, UNSEEN, Refusal
+from services.ingest.polling.graph import BLOCKED, FAILURES, LIMITS, PERMISSIONS, TOKEN, UNSEEN, Refusal
 
 ANSWERED_SECONDS = 20.0
 BUDGET, BUDGET_SECONDS = 100, 3_600.0
 """Requests of one account. Meta allows 200 an hour for each user of the app, at least."""
 MESSAGES_BUDGET = 1_000
 """The same for private messages, which Meta counts apart and far more generously."""
-LIMITED_SECONDS = 300.0
+LIMITED_SECONDS, BLOCKED_SECONDS = 300.0, 1_800.0
 AT_ONCE = "50"
 TOO_LATE = frozenset({2_018_065, 2_018_278, 2_534_022})
 """Subcodes for a private message that comes more than 24 hours after what the person wrote. Their code is that of a
@@ -38,8 +38,14 @@ missing permission.
 """
 NOT_NOW = 1200
 """The code for a private message that could not be sent just now. It does not say whether it was."""
+UNREADY = (24, 4_279_009)
+"""Code and subcode: what was just made, and is to be published, is not there yet. Nothing was published."""
 UNREACHABLE, NOT_RECEIVING = 551, frozenset({1_545_041, 2_018_108, 2_534_014})
 """The code, and subcodes of others, for a person who blocks the account, or is not there any more."""
+
+
+class UnreadyError(AwayError):
+    """What was made a moment ago cannot be published yet."""
 
 
 class _Made(Struct):
@@ -222,6 +228,10 @@ def _refused(status: int, body: bytes) -> Exception | None:
         return AwayError(said, incident=True)
     if error.code in LIMITS or status == httpx.codes.TOO_MANY_REQUESTS:
         return LimitedError(LIMITED_SECONDS)
+    if error.code == BLOCKED:
+        return LimitedError(BLOCKED_SECONDS)
+    if (error.code, error.error_subcode) == UNREADY:
+        return UnreadyError(said, incident=True)
     if error.error_subcode in TOO_LATE:
         return RefusedError("Meta lets a private message be answered within 24 hours only; answer it on the platform")
     if error.code == UNREACHABLE or error.error_subcode in NOT_RECEIVING:

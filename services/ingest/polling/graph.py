@@ -43,7 +43,9 @@ LESS_FOR = timedelta(hours=1)
 """How long pages stay as small as they had to be before twice as much is tried."""
 MOST_STOPPED = 200
 """Lists whose place is kept after a limit."""
-LIMITS = frozenset({4, 17, 32, 613, *range(80_000, 80_015)})
+LIMITS = frozenset({4, 17, 32, 341, 613, *range(80_000, 80_015)})
+BLOCKED = 368
+"""The code for what is refused for a while because too much of it was done."""
 TOKEN = frozenset({102, 190})
 PERMISSIONS = frozenset({3, 10, *range(200, 300)})
 FAILURES = frozenset({1, 2})
@@ -179,7 +181,7 @@ class Graph:
             return LimitedError(self.usage.pause()) if status == httpx.codes.TOO_MANY_REQUESTS else None
         said = one_line(error.error_user_msg or error.message or "", LONGEST_SAID) or f"code {error.code}"
         again = "open the client's accounts in Rapport and press “Connect again”"
-        if error.code in LIMITS or status == httpx.codes.TOO_MANY_REQUESTS:
+        if error.code in LIMITS or error.code == BLOCKED or status == httpx.codes.TOO_MANY_REQUESTS:
             return LimitedError(self.usage.pause())
         if error.code in TOKEN:
             return AttentionError(f"{self._name} does not accept its token any more ({said}): {again}")

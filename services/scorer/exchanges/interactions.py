@@ -1,6 +1,6 @@
 """What an interaction changes: comments, replies and removals become facts of the thread they belong to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from rapport.contracts.events import SPOKEN, FollowerRef, Interaction, Spoken
@@ -62,7 +62,7 @@ class _Interaction:
             return False  # sent twice
         at = ms(event.occurred_at)
         thread_id, linked = self._thread_of_comment()
-        waiting = [reply for reply in known.waiting if self._appended - reply.appended <= PARENT_MAY_TAKE]
+        waiting = self._in_time(known.waiting)
         removed, because = known.removed()
         known.role, known.thread, known.follower, known.waiting = "comment", thread_id, event.actor.id, []
         known.account, known.at, known.kind = event.account, at, cast(SpokenKind, event.kind)
@@ -84,10 +84,9 @@ class _Interaction:
                 )
             )  # fmt: skip
         self._tell_relationship(event.object.id, known, key, thread.follower)
-        for reply in waiting:
-            self._answer(thread, reply, event.object.id)
+        answered = self._answer(thread, [(reply, event.object.id) for reply in waiting])
         if linked:
-            for object_id in [event.object.id, *(reply.id for reply in waiting)]:
+            for object_id in [event.object.id, *answered]:
                 self._adopt(object_id, thread)
         self._threads.publish(thread, clock, self._batch)
         return True
@@ -107,12 +106,13 @@ class _Interaction:
         if event.parent is not None:
             parent_key = self._key(event.parent.id)
             parent = self._object(parent_key)
-            if parent.thread is None and event.parent.actor is not None and event.thread is not None:
-                parent = ObjectRow(thread=event.thread, follower=event.parent.actor)
-            elif parent.thread is None or parent.follower is None:
+            if parent.thread is None or parent.follower is None:
                 parent.waiting = [*parent.waiting, reply][-MOST_WAITING:]
                 self._keep(parent_key, parent)
-                return True
+                if event.parent.actor is None or event.thread is None:
+                    return True
+                # It counts in the thread that it names, until its parent turns out to stand in another one.
+                parent = ObjectRow(thread=event.thread, follower=event.parent.actor)
         elif event.thread is not None:
             its_messages = messages_key(event.brand, event.platform, event.thread)
             messages = self._batch.row(its_messages, MessagesRow) or MessagesRow()
@@ -124,9 +124,9 @@ class _Interaction:
         if parent is None or parent.thread is None or parent.follower is None:
             raise ValueError("a reply that names neither a parent nor a thread answers nobody")
         thread = self._thread(parent.thread, parent.follower)
-        self._answer(thread, reply, event.parent.id if event.parent else None)
-        if event.thread is None:
-            self._adopt(event.object.id, thread)
+        for object_id in self._answer(thread, [(reply, event.parent.id if event.parent else None)]):
+            if event.thread is None or object_id != event.object.id:
+                self._adopt(object_id, thread)
         self._threads.publish(thread, self._clock, self._batch)
         return True
 
@@ -139,8 +139,7 @@ class _Interaction:
         if event.kind == "delete":
             known.deleted = at if known.deleted is None else min(known.deleted, at)
         else:
-            version = (at, event.id, event.kind == "hide")
-            known.hidden = version if known.hidden is None else max(known.hidden, version)
+            known.change_hiding((at, event.id, event.kind == "hide"))
         self._keep(key, known)
         after = known.removed()
         if known.role is None or known.thread is None or known.follower is None or after == before:
@@ -154,17 +153,40 @@ class _Interaction:
         self._threads.publish(thread, self._clock, self._batch)
         return False
 
-    def _answer(self, thread: Thread, reply: WaitingReply, parent: str | None) -> None:
-        """Adds a reply of the brand to the thread it belongs to, and tells the relationship."""
-        key = self._key(reply.id)
-        known = self._batch.row(key, ObjectRow) or ObjectRow(role="answer", kind="reply", at=reply.at)
-        known.thread, known.follower = thread.thread, thread.follower.id
-        self._keep(key, known)
-        if all(answer.id != reply.id for answer in thread.answers):
-            thread.answers.append(
-                Answer(id=reply.id, at=reply.at, by=reply.by, parent=parent, automatic=reply.automatic)
-            )
-        self._tell_relationship(reply.id, known, key, thread.follower)
+    def _answer(self, thread: Thread, replies: Sequence[tuple[WaitingReply, str | None]]) -> list[str]:
+        """Adds replies of the brand, each with its parent, to the thread they belong to, and tells the relationship.
+
+        Replies to them that came first are added as well. Gives the ids of all.
+        """
+        left = list(reversed(replies))
+        added: list[str] = []
+        while left:
+            reply, parent = left.pop()
+            key = self._key(reply.id)
+            known = self._batch.row(key, ObjectRow) or ObjectRow(role="answer", kind="reply", at=reply.at)
+            self._take_out(known, reply.id, thread)
+            known.thread, known.follower = thread.thread, thread.follower.id
+            left += [(each, reply.id) for each in reversed(self._in_time(known.waiting))]
+            known.waiting = []
+            self._keep(key, known)
+            if all(answer.id != reply.id for answer in thread.answers):
+                thread.answers.append(
+                    Answer(id=reply.id, at=reply.at, by=reply.by, parent=parent, automatic=reply.automatic)
+                )
+            self._tell_relationship(reply.id, known, key, thread.follower)
+            added.append(reply.id)
+        return added
+
+    def _take_out(self, known: ObjectRow, reply: str, home: Thread) -> None:
+        """Takes a reply out of the thread that it named: its parent stands in another."""
+        if known.thread is None or known.follower is None or known.thread == home.thread:
+            return
+        named = self._thread(known.thread, known.follower)
+        named.answers = [answer for answer in named.answers if answer.id != reply]
+        self._threads.publish(named, self._clock, self._batch)
+
+    def _in_time(self, waiting: Sequence[WaitingReply]) -> list[WaitingReply]:
+        return [reply for reply in waiting if self._appended - reply.appended <= PARENT_MAY_TAKE]
 
     def _thread_of_comment(self) -> tuple[str, bool]:
         """The thread of a comment, and whether only links between parents say so.

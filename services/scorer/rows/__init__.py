@@ -21,7 +21,7 @@ shapes are part of the contracts or of the domain.
 | both | `position` | | `services.scorer.fenced.state.Position` |
 """
 
-ROWS_FORMAT = 3
+ROWS_FORMAT = 4
 """Goes up by one with each field that a row gets, here, in the domain, or in the contracts.
 
 A worker reads a row, changes it and writes it whole, so one of an earlier version would drop what it does not know. It

@@ -1,5 +1,7 @@
 """Rows of the exchanges agent."""
 
+from itertools import takewhile
+from operator import itemgetter
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -31,6 +33,11 @@ class WaitingReply(Struct, omit_defaults=True):
     automatic: bool = False
 
 
+Hiding: TypeAlias = tuple[int, str, bool]
+"""The time of a hide or unhide, its id, and whether it hides."""
+MOST_HIDINGS = 10
+
+
 class ObjectRow(Struct, omit_defaults=True):
     """What is known of one comment or reply under its object id, however little, and in whatever order it came."""
 
@@ -44,8 +51,10 @@ class ObjectRow(Struct, omit_defaults=True):
     revision: int = 0
     """Of what the relationships agent was told."""
     deleted: int | None = None
-    hidden: tuple[int, str, bool] | None = None
-    """The newest hide or unhide: its time, its id, and whether it hides."""
+    hidden: Hiding | None = None
+    """The newest hide or unhide."""
+    hidings: list[Hiding] = []
+    """The latest of them, in order, where there was more than one."""
     waiting: list[WaitingReply] = []
     """Replies to it that came first."""
     seen: int = 0
@@ -56,8 +65,17 @@ class ObjectRow(Struct, omit_defaults=True):
         if self.deleted is not None:
             return self.deleted, "deleted"
         if self.hidden is not None and self.hidden[2]:
-            return self.hidden[0], "hidden"
+            # What is hidden again while it is hidden has been hidden since the first time: a platform may tell it
+            # twice, and we hear of it late when we have to ask.
+            run = takewhile(itemgetter(2), reversed(self.hidings or [self.hidden]))
+            return min(at for at, _, _ in run), "hidden"
         return None, None
+
+    def change_hiding(self, change: Hiding) -> None:
+        """Takes in a hide or unhide, in whatever order they come."""
+        known = self.hidings or ([] if self.hidden is None else [self.hidden])
+        changes = sorted({*known, change})[-MOST_HIDINGS:]
+        self.hidden, self.hidings = changes[-1], changes if len(changes) > 1 else []
 
 
 class MessagesRow(Struct, omit_defaults=True):

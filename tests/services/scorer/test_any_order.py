@@ -41,11 +41,19 @@ class Told:
 
 
 def plainly(happened: list[Told]) -> list[Told]:
-    """Without what is undone later: a comment is hidden if that is the last that was said of it, and not deleted."""
+    """Without what is undone later: a comment is hidden if that is the last that was said of it, and not deleted.
+
+    It is hidden since it was hidden first, however often that was repeated until it was shown again.
+    """
     deleted = {told.of for told in happened if told.kind == "delete"}
-    last = {told.of: told for told in sorted(happened, key=lambda told: told.at) if told.kind in ("hide", "unhide")}
+    since: dict[str, Told] = {}
+    for told in sorted(happened, key=lambda told: told.at):
+        if told.kind == "hide":
+            since.setdefault(told.of, told)
+        elif told.kind == "unhide":
+            since.pop(told.of, None)
     plain = [told for told in happened if told.kind not in ("hide", "unhide")]
-    hidden = [told for told in last.values() if told.kind == "hide" and told.of not in deleted]
+    hidden = [told for told in since.values() if told.of not in deleted]
     return plain + [replace(told, kind="delete") for told in hidden]
 
 

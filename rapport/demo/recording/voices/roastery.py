@@ -5,7 +5,7 @@ from rapport.demo.recording.voices import Voice
 ROASTERY = Voice(
     words={
         "bean": ("Yirgacheffe", "Huila", "Kenya AA", "Sumatra", "Guji natural", "house espresso", "decaf", "Antigua"),
-        "brewer": ("moka pot", "V60", "Aeropress", "French press", "Chemex", "flat-bottom dripper", "old Gaggia"),
+        "brewer": ("moka pot", "V60", "siphon", "French press", "Chemex", "flat-bottom dripper", "vintage Gaggia"),
         "place": ("Porto", "Ghent", "Cork", "Bergen", "the Azores", "Leeds", "Vigo", "Utrecht"),
         "day": ("Saturday", "Sunday", "the bank holiday", "Monday morning", "market day"),
         "size": ("250 g", "half a kilo", "a kilo", "the sample box"),

@@ -3,6 +3,9 @@
 Source: https://developers.facebook.com/docs/threads/reply-management and …/docs/threads/posts
 """
 
+import asyncio
+import contextlib
+
 from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
@@ -10,10 +13,14 @@ from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.threads import PLATFORM
 from services.ingest.connectors.threads.settings import ThreadsSettings
 from services.ingest.errands import graph
-from services.ingest.errands.graph import Graph, part
+from services.ingest.errands.graph import Graph, UnreadyError, part
 from services.ingest.errands.listed import EARLIER
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
 from services.ingest.polling.api import RefusedError, Turns
+
+READY_AFTER_SECONDS = (1.0, 2.0, 4.0, 8.0)
+"""What is made can be published moments later, at times only after half a minute. If it takes longer than this, a new
+one is made."""
 
 
 def speakers(settings: ThreadsSettings, shared: Shared) -> MakeSpeaker:
@@ -50,9 +57,18 @@ class ThreadsSpeaker:
             case "answer":
                 # In two steps: what the first one makes is seen by nobody.
                 text = {"media_type": "TEXT", "text": errand.text or "", "reply_to_id": thing.removeprefix("/")}
-                made = await self._graph.made(f"/{self._user}/threads", text)
-                return Done(await self._graph.made(f"/{self._user}/threads_publish", {"creation_id": made}))
+                return Done(await self._published(await self._graph.made(f"/{self._user}/threads", text)))
             case "hide" | "unhide":
                 await self._graph.post(f"{thing}/manage_reply", {"hide": "true" if errand.deed == "hide" else "false"})
                 return Done()
         raise RefusedError("Threads has no way to like a reply from here")
+
+    async def _published(self, made: str) -> str:
+        for pause in READY_AFTER_SECONDS:
+            with contextlib.suppress(UnreadyError):
+                return await self._publish(made)
+            await asyncio.sleep(pause)
+        return await self._publish(made)
+
+    async def _publish(self, made: str) -> str:
+        return await self._graph.made(f"/{self._user}/threads_publish", {"creation_id": made})

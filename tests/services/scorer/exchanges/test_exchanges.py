@@ -1,5 +1,7 @@
 """The life of exchanges, told in the words of the log."""
 
+from itertools import permutations
+
 import pytest
 
 from rapport.contracts.codec import UndecodableError
@@ -145,6 +147,45 @@ def test_what_is_hidden_and_shown_again_has_its_clock_back() -> None:
     assert story.only().state == "cancelled"
     story.tell(interaction("unhide", "u1", T0 + 2 * HOUR, of="c1"), T0 + 2 * HOUR)
     assert (story.only().state, story.only().due_at) == ("open", utc(T0 + DAY))
+
+
+def test_what_is_hidden_twice_is_hidden_since_the_first_time() -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0), T0)
+    story.tell(interaction("hide", "h1", T0 + DAY - HOUR, of="c1"), T0 + DAY - HOUR)
+    story.tell(interaction("hide", "h2", T0 + DAY + HOUR, of="c1"), T0 + DAY + HOUR)
+    assert (story.only().state, story.only().breached_at) == ("cancelled", None)
+    story.tell(interaction("unhide", "u1", T0 + DAY, of="c1"), T0 + DAY + HOUR)
+    assert (story.only().state, story.only().breached_at) == ("cancelled", utc(T0 + DAY)), "hidden again after that"
+
+
+@pytest.mark.parametrize("order", list(permutations(("comment", "answer", "more", "again"))))
+def test_an_answer_in_two_parts_answers_whatever_comes_first(order: tuple[str, ...]) -> None:
+    story = Story()
+    linked = {"thread": None}
+    said = {
+        "comment": interaction("comment", "c1", T0, **linked),
+        "answer": interaction("reply", "r1", T0 + HOUR, parent="c1", **linked),
+        "more": interaction("comment", "c2", T0 + 2 * HOUR, parent="r1", **linked),
+        "again": interaction("reply", "r2", T0 + 3 * HOUR, parent="r1", **linked),
+    }
+    for name in order:
+        story.tell(said[name], T0 + 4 * HOUR)
+    story.tick(T0 + 2 * DAY)
+    assert sorted(each.state for each in story.now()) == ["answered", "answered"]
+
+
+@pytest.mark.parametrize("order", [("comment", "reply"), ("reply", "comment")])
+def test_a_private_answer_to_a_public_comment_answers_it_whatever_comes_first(order: tuple[str, ...]) -> None:
+    story = Story()
+    said = {
+        "comment": interaction("comment", "c1", T0, thread=None),
+        "reply": interaction("reply", "r1", T0 + HOUR, parent="c1", thread="messages"),
+    }
+    story.tell(interaction("message", "m1", T0, thread="messages"), T0 + 2 * HOUR)
+    for name in order:
+        story.tell(said[name], T0 + 2 * HOUR)
+    assert {each.first.id: each.state for each in story.now()} == {"c1": "answered", "m1": "open"}
 
 
 def test_a_deletion_before_its_comment_is_remembered() -> None:
