@@ -70,7 +70,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         health.check(leases.filling)
         made = make(settings, shared, leases)
         platforms = Platforms(made.connectors)
-        desk = Desk(made.speakers, leases, directory.account, utc_now, log)
+        desk = Desk(made.speakers, leases, broker, directory.account, utc_now, log)
         errands = ErrandLog(settings.kafka, leases, utc_now, log)
         followed = asyncio.Event()
 

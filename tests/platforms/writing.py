@@ -199,9 +199,13 @@ class Meta(Server):
         "facebook": _graph(10, "(#10) This message is sent outside of allowed window.", 400, 2018278),
         "instagram": _graph(10, "This message is sent outside of allowed window.", 400, 2534022),
     })  # fmt: skip
+    UNREADY = _graph(24, "The requested resource does not exist", 400, 4279009)
+    BLOCKED = _graph(368, "The action attempted has been deemed abusive or is otherwise disallowed")
     NOBODY = _graph(551, "(#551) This person isn't available right now.", 400, 1545041)
 
     def __init__(self) -> None:
+        self.unready = 0
+        """How many of the next answers on Threads are published too soon."""
         self.hiding: set[str] = set()
         """People with whom no conversation is shown any more."""
         self.talks: list[Any] | None = None
@@ -236,6 +240,9 @@ class Meta(Server):
                 assert asked.sent["media_type"] == "TEXT"
                 to, text = asked.sent["reply_to_id"], asked.sent["text"]
                 return self._made_id(self.write(to, text, lambda number: f"18{number:015d}", draft=True))
+            case "threads_publish" if self.unready:
+                self.unready -= 1
+                return self.UNREADY
             case "threads_publish":
                 return self._made_id(self.publish(asked.sent["creation_id"]))
         wanted = asked.sent.get("is_hidden") or asked.sent.get("hide")

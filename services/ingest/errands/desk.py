@@ -12,18 +12,22 @@ import logging
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from rapport.contracts.cursors import errand_key
+from rapport.contracts.cursors import Remembered, errand_key
 from rapport.contracts.errands import GIVEN_UP_AFTER, Errand, ErrandState, Progress
-from rapport.contracts.events import Account
+from rapport.contracts.events import Account, Actor, Interaction, Object
 from rapport.domain.errands import ABLE, HIDINGS, UNSURE
+from rapport.domain.times import ms
 from rapport.kit import backoff
 from rapport.kit.broker.producer import NotAcknowledgedError
 from services.ingest import metrics
+from services.ingest.broker import Broker
+from services.ingest.connectors.intake import Intake
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker, UntoldError
 from services.ingest.leases.leases import Lease, Leases, LostError
+from services.ingest.polling import hidings
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
 
 SEND_SECONDS = 30.0
@@ -52,6 +56,7 @@ class Desk:
         self,
         speakers: Mapping[str, MakeSpeaker],
         leases: Leases,
+        broker: Broker,
         account: Callable[[str], tuple[str, Account] | None],
         now: Callable[[], datetime],
         log: logging.Logger,
@@ -59,6 +64,7 @@ class Desk:
         """`account` gives the brand and the account with an id."""
         self._make = speakers
         self._leases = leases
+        self._broker = broker
         self._account = account
         self._now = now
         self._log = log
@@ -285,7 +291,25 @@ class Desk:
 
     async def _done(self, lease: Lease, errand: Errand, done: Done) -> None:
         kept = done.bounded()
-        await self._note(lease, errand, "done", done_as=kept.id, url=kept.url)
+        seen = await self._told(lease, errand)
+        await self._note(lease, errand, "done", done_as=kept.id, url=kept.url, seen=seen)
+
+    async def _told(self, lease: Lease, errand: Errand) -> Sequence[Remembered]:
+        """Tells that a comment is hidden now, or shown: not every platform does. Gives what to remember of it.
+
+        Raises NotAcknowledgedError.
+        """
+        kind, now = errand.deed, self._now()
+        if (kind != "hide" and kind != "unhide") or errand.conversation is None:
+            return ()
+        hiding = Interaction(
+            id=f"{errand.thing}#{kind}-{ms(now)}", brand=errand.brand, platform=errand.platform,
+            account=errand.account, kind=kind, actor=Actor(errand.account), object=Object(errand.thing),
+            conversation=errand.conversation, thread=errand.thread, post=errand.post, occurred_at=now,
+            occurred_at_source="receipt", observed_at=now,
+        )  # fmt: skip
+        await Intake(errand.platform, "errands", self._broker, self._log).append([hiding], ())
+        return (hidings.seen(hiding, kind, now, lease.claim),)
 
     async def _waits(self, lease: Lease, errand: Errand, why: str, *, unsent: bool) -> None:
         """Notes why it waits. Raises as `_note`. Unless it is certainly unsent, the log says `sending`."""
@@ -300,12 +324,13 @@ class Desk:
     async def _note(
         self, lease: Lease, errand: Errand, state: Progress, why: str | None = None, *,
         done_as: str | None = None, url: str | None = None, at: datetime | None = None,
+        seen: Sequence[Remembered] = (),
     ) -> None:  # fmt: skip
         noted = ErrandState(
             brand=errand.brand, account=errand.account, errand=errand.id, state=state, at=at or self._now(),
             claim=lease.claim, why=why, done_as=done_as, url=url,
         )  # fmt: skip
-        await self._leases.put(lease, [noted])
+        await self._leases.put(lease, [noted, *seen])
         if state in ("done", "refused"):
             metrics.ERRANDS.labels(errand.platform, errand.deed, state).inc()
             self._log.info("errand %s (%s on %s) is %s%s", errand.id, errand.deed, errand.platform, state,

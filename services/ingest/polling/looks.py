@@ -4,12 +4,14 @@ A look at a list begins where the last complete one began, a little earlier. Wha
 """
 
 import logging
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from rapport.contracts.cursors import Remembered
+from rapport.contracts.events import Interaction
 from services.ingest.hooks.delivery import Delivery
 from services.ingest.hooks.meta_pages import Post
+from services.ingest.polling.hidings import LOOKED_AT_FOR, changes
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.told import CLOCKS
 
@@ -35,9 +37,11 @@ _HIDINGS = frozenset({"hide", "unhide"})
 class Looks:
     """For one account under one lease. For one event loop."""
 
-    def __init__(self, reading: Reading, log: logging.Logger) -> None:
+    def __init__(self, reading: Reading, log: logging.Logger, *, hides_quietly: bool) -> None:
+        """`hides_quietly`: the platform does not push that a comment is hidden, or shown again."""
         self._reading = reading
         self._log = log
+        self._hides_quietly = hides_quietly
         self._told: dict[str, None] = {}
         self._read: dict[str, datetime] = {}
         """When each post was last read to its end: after a limit, those that were read are not read again."""
@@ -71,7 +75,8 @@ class Looks:
         """Puts into the log what was written since then and was not told yet. Raises as `Reading.found`.
 
         `below` is the list of the post that it stands below. That a comment is hidden is told of those written since
-        `hidden_since`, or `since`: an older one may have been told by another process, and hidden long after.
+        `hidden_since`, or `since`: an older one may have been told by another process, and hidden long after. Where
+        the platform does not push that, it is told at the time of the look.
         """
         self._reading.tell_skipped(found, self._log)
         said = {
@@ -85,10 +90,11 @@ class Looks:
             for one in found.interactions
             if one.kind in _HIDINGS and one.object.id in said and one.occurred_at >= (hidden_since or since)
         ]
-        remembered = list(things)
+        changed, seen = self._changed(found.interactions, hidings)
+        remembered = [*things, *seen]
         if not said and not remembered:
             return
-        ordered = [*sorted(said.values(), key=lambda one: one.occurred_at), *hidings]
+        ordered = [*sorted(said.values(), key=lambda one: one.occurred_at), *hidings, *changed]
         await self._reading.found(ordered, [], remembered, "", None)
         for one in ordered:
             self._told[one.id] = None
@@ -97,6 +103,15 @@ class Looks:
                 self._busy[one.post] = below, one.occurred_at
         while len(self._told) > MOST_TOLD:
             del self._told[next(iter(self._told))]
+
+    def _changed(
+        self, found: Sequence[Interaction], hidings: Sequence[Interaction]
+    ) -> tuple[list[Interaction], list[Remembered]]:
+        if not self._hides_quietly:
+            return [], []
+        reading = self._reading
+        oldest = max(reading.account.connected_at - CLOCKS, reading.now() - LOOKED_AT_FOR)
+        return changes(found, hidings, reading.remembered, oldest, reading.claim)
 
     def busy(self, list_: str, others: Container[str]) -> list[str]:
         """The posts of a list, other than these, that were commented on lately, the latest first."""

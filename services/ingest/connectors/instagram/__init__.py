@@ -12,6 +12,6 @@ CAPABILITIES = Capabilities(
         "mentions": "yes",
         "messages": "yes",
         "reactions": "on messages only",
-        "edits, deletions": "of messages only",
+        "edits, deletions": "of messages only; hide and unhide",
     },
 )

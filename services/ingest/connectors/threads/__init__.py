@@ -9,6 +9,6 @@ CAPABILITIES = Capabilities(
     {
         "comments": "yes",
         "mentions": "yes",
-        "edits, deletions": "the account's own deletions",
+        "edits, deletions": "the account's own deletions; hide and unhide",
     },
 )

@@ -119,7 +119,7 @@ def test_what_is_asked_for_is_in_the_log_before_the_answer_and_the_same_key_is_t
     assert first == Errand(
         id=said["id"], brand=world.brand, platform="mastodon", account=world.account, deed="answer", exchange="x",
         follower=ADA.id, thing="2@social.example", thing_kind="comment", by="administrator", at=first.at,
-        thread="thread-1", text="From eight on",
+        conversation="conversation-1", thread="thread-1", text="From eight on",
     )  # fmt: skip
     places = [each for each in everything(stack.kafka, ERRANDS) if world.brand.encode() in (each.key or b"")]
     assert {each.partition for each in places} == {partition_of_brand(world.brand)}

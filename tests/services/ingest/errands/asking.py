@@ -32,7 +32,7 @@ def errand(brand: str, account: Account, thing: str, deed: str = "answer", **mor
     fields = {
         "id": uuid4().hex, "brand": brand, "platform": account.platform, "account": account.id, "deed": deed,
         "exchange": "exchange", "follower": "ada", "thing": thing, "thing_kind": "comment", "by": "Bea", "at": at,
-        "text": "From eight on" if deed == "answer" else None, **more,
+        "text": "From eight on" if deed == "answer" else None, "conversation": thing, **more,
     }  # fmt: skip
     return Errand(**fields)
 
@@ -83,7 +83,7 @@ async def desk(
     shared = Shared(folder, broker, now, LOG, Guard(allow_private=True))
     leases = Leases(bootstrap, "test", broker, folder, LOG)
     speakers = make(PlatformSettings(port=0, **settings), shared, leases).speakers
-    made = Desk(speakers, leases, accounts.get, shared.now, LOG)
+    made = Desk(speakers, leases, broker, accounts.get, shared.now, LOG)
     errand_log = ErrandLog(bootstrap, leases, shared.now, LOG)
     loop = asyncio.get_running_loop()
     leases.start()

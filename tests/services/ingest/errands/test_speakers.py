@@ -11,7 +11,9 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
+from rapport.contracts import codec
 from rapport.contracts.events import Account
+from rapport.contracts.topics import CONVERSATIONS
 from rapport.domain.errands import ABLE, MESSAGED
 from services.ingest.connectors.bluesky.frames import THREADGATE
 from services.ingest.connectors.youtube import speaker as youtube_speaker
@@ -22,6 +24,7 @@ from services.ingest.polling import api
 from tests.platforms.bluesky.network import PASSWORD, Network, Person, Ref
 from tests.platforms.writing import LinkedIn, Meta, Refusal, Said, Server, TikTok
 from tests.platforms.youtube import YoutubeServer
+from tests.services.api.log import everything
 from tests.services.ingest.connectors.asking import until
 from tests.services.ingest.errands.asking import ask, desk, errand, state, states
 
@@ -56,6 +59,7 @@ def _sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "SHORTEST_WAIT_SECONDS", 0.5)
     monkeypatch.setattr(api, "USUAL_WAIT_SECONDS", 0.5)
     monkeypatch.setattr(graph, "LIMITED_SECONDS", 0.5)
+    monkeypatch.setattr(graph, "BLOCKED_SECONDS", 0.5)
     monkeypatch.setattr("services.ingest.connectors.tiktok.answers.LIMITED_SECONDS", 0.5)
 
 
@@ -118,6 +122,39 @@ async def stands(bootstrap: str, one: Any, how: str) -> str | None:
     return states(bootstrap, one.id)[-1].why
 
 
+@pytest.mark.parametrize("platform", [each for each in PUSHING if "hide" in ABLE[each]])
+async def test_what_was_hidden_or_shown_from_here_is_told(
+    stack: Any, tmp_path: Path, running: ExitStack, platform: str
+) -> None:
+    here = place(platform, running)
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        for deed in ("hide", "unhide"):
+            one = here.errand(deed)
+            ask(stack.kafka, one)
+            await stands(stack.kafka, one, "done")
+    mine = (each for each in everything(stack.kafka, CONVERSATIONS) if here.brand.encode() in (each.key or b""))
+    told = [codec.decode("rapport.interaction.v1", each.value) for each in mine]
+    assert [(each.kind, each.object.id, each.conversation) for each in told] == [
+        ("hide", here.comment, here.comment), ("unhide", here.comment, here.comment),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("many", [2, 5])
+async def test_an_answer_that_threads_is_still_making_is_published_later(
+    stack: Any, tmp_path: Path, running: ExitStack, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    monkeypatch.setattr("services.ingest.connectors.threads.speaker.READY_AFTER_SECONDS", (0.1, 0.1, 0.1))
+    here = place("threads", running)
+    here.server.unready = many
+    answer = here.errand("answer")
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        ask(stack.kafka, answer)
+        await stands(stack.kafka, answer, "done")
+    assert here.server.answers(here.comment) == ["From eight on"]
+    made = [each for each in here.server.asked if each.method == "POST" and each.path.endswith("/threads")]
+    assert len(made) == (1 if many < 4 else 2)
+
+
 @pytest.mark.parametrize("platform", PUSHING)
 async def test_what_is_asked_for_is_done_once(stack: Any, tmp_path: Path, running: ExitStack, platform: str) -> None:
     here = place(platform, running)
@@ -159,6 +196,8 @@ async def test_limits_and_tokens_are_waited_for(stack: Any, tmp_path: Path, runn
     limited, revoked = here.errand("answer", text="one"), here.errand("answer", text="two")
     async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
         server.refuse(server.LIMITED)
+        if isinstance(server, Meta):
+            server.refuse(server.BLOCKED)
         ask(stack.kafka, limited)
         await stands(stack.kafka, limited, "done")
         server.token = "another"

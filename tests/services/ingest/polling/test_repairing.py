@@ -130,6 +130,24 @@ async def test_a_comment_that_was_hidden_late_is_not_hidden_from_the_start_for_t
     assert f"{comment.id}#hide-asked" not in one.memory.ids()
 
 
+@pytest.mark.parametrize("platform", ["instagram", "threads"])
+async def test_where_nobody_pushes_it_what_is_hidden_or_shown_later_is_told_once_at_the_time_of_the_look(
+    server: Platform, platform: str
+) -> None:
+    one = Asked(server, platform)
+    await one.look()
+    comment = server.comment(one.post, "Are you open?", at=one.memory.at)
+    later = []
+    for hidden in (False, True, True, False, False, True):
+        comment.hidden = hidden
+        one.restart()
+        await one.look(after=timedelta(minutes=11))
+        later.append(one.memory.at)
+    told = [(each.kind, each.occurred_at) for each in one.memory.told if each.object.id == comment.id]
+    expected = [("hide", later[1]), ("unhide", later[3]), ("hide", later[5])]
+    assert [each for each in told if each[0] != "comment"] == expected
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 async def test_a_comment_that_is_hidden_when_it_is_first_looked_at_is_told_with_that(
     server: Platform, platform: str
