@@ -6,7 +6,8 @@
   `comment`. With Facebook Login it is a `mention`, of which Instagram gives the ids and neither author nor text.
 - The conversation is the medium, because a reply names the comment that it answers and not who wrote that. Instagram
   has one level of replies: an answer to a reply names the comment above both.
-- On an ad `media.id` is the ad's medium, and the `post` is the one that was promoted, where Instagram names it.
+- On an ad `media.id` is the ad's medium. Where Instagram names the post that was promoted, that is the medium: it may
+  push the same comment with either, and the post is what is asked for comments.
 - No comment that is pushed says when it was written. `occurred_at` is when Meta sent it (`entry.time`; seconds or
   milliseconds), the last moment at which it can have happened, and `occurred_at_source` is `receipt`.
 - Edited and deleted comments, likes, shares and follows are not pushed.
@@ -196,9 +197,9 @@ def _comment(
     comment = id_of(found.id or found.comment_id, "id")
     media = found.media or _Media()
     answers = str(found.parent_id) if found.parent_id else None
-    # Without a medium, what answers a comment still meets it.
-    conversation = str(media.id or answers or comment)
     post = str(media.original_media_id or media.id or "") or None
+    # Without a medium, what answers a comment still meets it.
+    conversation = post or answers or comment
     actor, by_brand = _author(found.by or _From(), comment, watched)
     if by_brand and answers is None:
         return None
