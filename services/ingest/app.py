@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,6 +27,7 @@ from rapport.kit.log import set_up
 from rapport.kit.probe import Probe, room_in
 from services.ingest.broker import Broker
 from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.instagram.albums import in_its_album
 from services.ingest.connectors.platforms import Platforms, hooks, make
 from services.ingest.directory import KAFKA_GONE, NOT_READ, Directory
 from services.ingest.door import Door
@@ -49,11 +51,12 @@ def utc_now() -> datetime:
 def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
     """The service as an ASGI application. Its threads and connectors live as long as it does."""
     health = Health(NOT_READ, KAFKA_GONE)
+    folder = settings.data / "ingest"
     broker = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest"), log)
     asking = [
         kafka.probe(KAFKA_GONE, settings.kafka),
         broker.probe(KAFKA_GONE),
-        Probe("disk", lambda: room_in(settings.data / "ingest")),
+        Probe("disk", lambda: room_in(folder)),
     ]
     heart = Broker(lambda: kafka.producer(settings.kafka, "rapport-ingest-heartbeats"), log)
 
@@ -65,8 +68,7 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
         app.state.internal_port = internal.server_port
         going_round = loop.create_task(round_trips.beat())
         guard = Guard(allow_private=settings.allow_private)
-        shared = Shared(settings.data / "ingest", broker, utc_now, log, guard)
-        leases = Leases(settings.kafka, settings.instance, broker, shared.folder, log)
+        shared = Shared(folder, broker, utc_now, log, guard)
         health.check(leases.filling)
         made = make(settings, shared, leases)
         platforms = Platforms(made.connectors)
@@ -128,7 +130,9 @@ def build(settings: IngestSettings, log: logging.Logger) -> Starlette:
 
     directory = Directory(settings.kafka, health, log, settings.sealer)
     door = Door(directory, broker, health, utc_now)
-    pushed = Hooks(hooks(settings), directory, broker, health, utc_now, log)
+    leases = Leases(settings.kafka, settings.instance, broker, folder, log)
+    placed = partial(in_its_album, remembered=leases.get)
+    pushed = Hooks(hooks(settings), directory, broker, health, utc_now, log, placed)
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")

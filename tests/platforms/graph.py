@@ -74,6 +74,8 @@ class Post:
     at: datetime
     updated_at: datetime
     comments: list[Comment] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    """Of an album."""
 
 
 @dataclass
@@ -358,6 +360,7 @@ class GraphServer(LocalServer):
             "id": one.id, "created_time": _iso(one.at), "updated_time": _iso(one.updated_at), "message": one.text,
             "from": {"id": one.by, "name": f"name of {one.by}"}, "timestamp": _iso(one.at), "caption": one.text,
             "text": one.text, "username": owner.name if one.by == owner.id else f"user{one.by}",
+            **({"children": {"data": [{"id": each} for each in one.parts]}} if one.parts else {}),
             "comments_count": len(one.comments), "has_replies": bool(one.comments), "media_type": "TEXT_POST",
             "permalink": f"https://threads.example/{one.id}", "is_reply": False, "media_product_type": "FEED",
             "attachments": {"data": [{"media_type": "photo"}]},

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rapport.contracts.events import Account
+from rapport.contracts.events import Account, Interaction
 from rapport.kit.broker.producer import NotAcknowledgedError
 from rapport.kit.health import Health
 from rapport.kit.http.asgi import Bodies, FullError, GoneError, TooLargeError
@@ -35,14 +35,16 @@ class Hooks:
         health: Health,
         now: Callable[[], datetime],
         log: logging.Logger,
+        placed: Callable[[Interaction], Interaction] = lambda one: one,
     ) -> None:
-        """`hooks` by platform."""
+        """`hooks` by platform. `placed` puts an interaction into the conversation in which asking finds it."""
         self._hooks = hooks
         self._directory = directory
         self._broker = broker
         self._health = health
         self._now = now
         self._log = log
+        self._placed = placed
         self._bodies = Bodies()
         self._pool = Pool("hooks")
         self._recent = Recent()
@@ -119,7 +121,7 @@ class Hooks:
         except UnreadableError as error:
             self._log.error("%s webhook: a delivery cannot be read: %s", hook.platform, error)
             raise ProblemError(400, "unreadable", f"{error}; nothing was taken", title="Not a delivery") from None
-        fresh = self._recent.fresh(delivery.interactions)
+        fresh = self._recent.fresh(map(self._placed, delivery.interactions))
         try:
             await self._intakes[hook.platform, delivery.again].append(fresh, delivery.away, delivery.charges)
         except NotAcknowledgedError as error:

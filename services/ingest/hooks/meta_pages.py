@@ -18,6 +18,8 @@ from services.ingest.hooks.delivery import MOST_CHANGES, Delivery, Id, Unreadabl
 
 LONGEST_CURSOR = 2_048
 LONGEST_ID = 200
+MOST_PARTS = 20
+"""Of an album: as many as Instagram takes."""
 _PLACES = ("after", "until", "since", "offset", "__paging_token", "pagetoken")
 """What the address of a next page may say of where it begins."""
 
@@ -34,6 +36,8 @@ class Post(NamedTuple):
     """How many comments it has, with their answers; None where the platform does not say."""
     at: datetime | None = None
     """When it was written."""
+    parts: tuple[str, ...] = ()
+    """Of an album, the ids of its pictures and videos."""
 
 
 @dataclass
@@ -97,6 +101,11 @@ def path_id(given: Id) -> str:
     if len(found) > LONGEST_ID or not found.isascii() or not found.replace("_", "").isalnum():
         raise UnreadableError(f"{found!r:.60} is no id")
     return found
+
+
+def whole_of(part: str) -> str:
+    """The name under which it is remembered which album something is a part of."""
+    return f"{part}/album"
 
 
 def written_at(text: str | None) -> datetime:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Interaction
 from services.ingest.hooks.delivery import Delivery
-from services.ingest.hooks.meta_pages import Post
+from services.ingest.hooks.meta_pages import Post, whole_of
 from services.ingest.polling.hidings import LOOKED_AT_FOR, changes
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.told import CLOCKS
@@ -182,6 +182,20 @@ class Looks:
                 account=account.id, thing=_thing(post.id), kind="post", actor=account.id, conversation=post.id,
                 seen_at=self._reading.now(), claim=self._reading.claim, version=str(post.many),
             )
+        ]  # fmt: skip
+
+    def albums(self, posts: Iterable[Post]) -> list[Remembered]:
+        """What has to be remembered of albums: which of them each of their parts belongs to."""
+        account, now = self._reading.account, self._reading.now()
+        return [
+            Remembered(
+                account=account.id, thing=whole_of(part), kind="post", actor=account.id, conversation=post.id,
+                seen_at=now, claim=self._reading.claim,
+            )
+            for post in posts
+            if post.parts and post.at is not None and post.at > now - NEW_FOR
+            and self._reading.remembered(whole_of(post.parts[-1])) is None
+            for part in post.parts
         ]  # fmt: skip
 
     def read(self, post: Post, at: datetime) -> None:

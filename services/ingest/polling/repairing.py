@@ -131,8 +131,7 @@ class RepairingReader(ABC):
         listed: set[str] = set()
         looked, pages, tries = 0, 0, _Tries()
         async for page in self._graph.pages(its.path, its.path, {"fields": its.fields}, self._reader(its.read)):
-            if its.told:
-                await self._looks.tell(page, since)
+            await self._looks.tell(page if its.told else Delivery(), since, self._looks.albums(page.posts))
             listed |= {post.id for post in page.posts}
             await self._look_at(page.posts, its.path, since, at, tries)
             looked, pages = looked + page.many, pages + 1

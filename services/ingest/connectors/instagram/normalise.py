@@ -8,6 +8,7 @@
   has one level of replies: an answer to a reply names the comment above both.
 - On an ad `media.id` is the ad's medium. Where Instagram names the post that was promoted, that is the medium: it may
   push the same comment with either, and the post is what is asked for comments.
+- What is pushed of a comment on an album does not name the album. `albums` knows it by what it names instead.
 - No comment that is pushed says when it was written. `occurred_at` is when Meta sent it (`entry.time`; seconds or
   milliseconds), the last moment at which it can have happened, and `occurred_at_source` is `receipt`.
 - Edited and deleted comments, likes, shares and follows are not pushed.
@@ -28,7 +29,7 @@ from services.ingest.hooks import meta, meta_messages, meta_pages
 from services.ingest.hooks.delivery import About, Delivery, Id, Lookup, Watched, decode, id_of, interaction
 from services.ingest.hooks.meta import Sent
 from services.ingest.hooks.meta_messages import messaging
-from services.ingest.hooks.meta_pages import Page, Paging, Post, each_of, path_id, written_at
+from services.ingest.hooks.meta_pages import LONGEST_ID, MOST_PARTS, Page, Paging, Post, each_of, path_id, written_at
 
 _COMMENTS = frozenset({"comments", "live_comments"})
 _MESSAGES = frozenset({"messages", "message_edit", "message_reactions", "standby"})
@@ -36,7 +37,7 @@ _MESSAGES = frozenset({"messages", "message_edit", "message_reactions", "standby
 
 REPLIES = 50
 """Of a comment, at once; the most that Instagram gives."""
-MEDIA_FIELDS = "id,timestamp,comments_count"
+MEDIA_FIELDS = f"id,timestamp,comments_count,children.limit({MOST_PARTS}){{id}}"
 REPLY_FIELDS = "id,text,timestamp,username,from,user,parent_id,hidden"
 COMMENT_FIELDS = f"{REPLY_FIELDS},replies.limit({REPLIES}){{{REPLY_FIELDS}}}"
 """What `media`, `replies` and `comments` read of each item."""
@@ -70,19 +71,25 @@ class _Mention(Struct, kw_only=True):
     """None where the caption of the medium names the account."""
 
 
+class _Itself(Struct):
+    id: Id | None = None
+
+
+class _Children(Struct):
+    data: list[_Itself] = []
+
+
 class _AskedMedium(Struct, kw_only=True):
     id: Id
     timestamp: str | None = None
     comments_count: int | None = None
+    children: _Children | None = None
+    """Of an album."""
 
 
 class _Replies(Struct):
     data: list[Raw] = []
     paging: Paging | None = None
-
-
-class _Itself(Struct):
-    id: Id | None = None
 
 
 class _Asked(Struct, kw_only=True):
@@ -111,7 +118,9 @@ def media(body: bytes, watched: Watched, observed_at: datetime) -> Page:  # noqa
     def one(item: _AskedMedium, found: Page) -> None:
         at = meta.sent_at(item.timestamp)
         found.saw(at)
-        found.posts.append(Post(path_id(item.id), None, item.comments_count, at))
+        children = item.children.data[:MOST_PARTS] if item.children else ()
+        parts = tuple(str(each.id) for each in children if each.id and len(str(each.id)) <= LONGEST_ID)
+        found.posts.append(Post(path_id(item.id), None, item.comments_count, at, parts))
 
     return meta_pages.page(body, _AskedMedium, one)
 

@@ -1,22 +1,29 @@
 """What is asked of an account of one of Meta's platforms, look by look, and what becomes of what fails."""
 
+import json
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
+from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import Guard, GuardedHttp
 from services.ingest.connectors.facebook.reader import FacebookReader
+from services.ingest.connectors.instagram import normalise as instagram
+from services.ingest.connectors.instagram.albums import in_its_album
 from services.ingest.connectors.instagram.reader import InstagramReader
 from services.ingest.connectors.threads.reader import ThreadsReader
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling import graph, repairing
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, TooMuchError, Turns
 from services.ingest.polling.graph import FailedError, Graph
+from tests.deliveries import FOLDER, OBSERVED_AT, lookup
 from tests.platforms.graph import DENIED, FAILED, LIMITED, TOO_MUCH, GraphServer, Owner, Post, Refusal, refusal
 from tests.platforms.subscribed_apps import OTHER
 from tests.services.ingest.connectors.kept import Kept
@@ -368,6 +375,36 @@ async def test_replies_that_were_read_before_a_limit_are_not_read_again(server: 
     late = server.comment(one.post, "me, too", at=one.memory.at, to=tops[0]).id
     await one.look()
     assert late in one.memory.ids()
+
+
+async def test_what_is_pushed_of_an_album_is_below_the_album(server: Platform) -> None:
+    one = Asked(server, "instagram")
+    one.post.parts = ["17900000000000011", "17900000000000012"]
+    comment = server.comment(one.post, at=one.memory.at)
+    await one.look()
+    (asked,) = one.memory.told
+    for part in one.post.parts:
+        pushed = structs.replace(asked, conversation=part, thread=part, post=part)
+        assert in_its_album(pushed, one.memory.cursors.get) == asked
+        elsewhere = structs.replace(pushed, account="account-2")
+        assert in_its_album(elsewhere, one.memory.cursors.get) == elsewhere
+    assert asked.id == comment.id
+    assert in_its_album(asked, one.memory.cursors.get) == asked
+    remembered = dict(one.memory.cursors)
+    one.memory.at += timedelta(minutes=1)
+    await one.look()
+    assert {key: found for key, found in one.memory.cursors.items() if isinstance(found, Remembered)} == {
+        key: found for key, found in remembered.items() if isinstance(found, Remembered)
+    }, "it is remembered once"
+
+
+def test_where_the_album_cannot_be_looked_up_a_comment_is_told_all_the_same() -> None:
+    def broken(_: bytes) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    body = json.loads((FOLDER / "instagram/comment.json").read_text())
+    found = instagram.read(json.dumps(body["body"]).encode(), lookup("instagram", body["accounts"]), OBSERVED_AT)
+    assert [in_its_album(one, broken) for one in found.interactions] == found.interactions
 
 
 async def test_a_list_that_never_ends_is_not_complete(server: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
