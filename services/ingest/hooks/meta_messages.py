@@ -27,10 +27,9 @@ from services.ingest.hooks.meta_pages import Page, written_at
 
 MESSAGES = 20
 """Of a conversation, the newest. Meta says no more of older ones than their ids."""
-CONVERSATION_FIELDS = (
-    f"id,updated_time,messages.limit({MESSAGES}){{id,created_time,from,to,message,attachments{{mime_type}}}}"
-)
-"""What `conversations` reads of each item."""
+_FIELDS = "id,created_time,from,to,message,attachments{mime_type}"
+STICKER_FIELDS, STORY_FIELDS = "sticker,shares", "shares,story,is_unsupported"
+"""What a message has that has neither text nor a file, on Messenger and on Instagram."""
 _ATTACHED: dict[str, Medium] = {
     "image": "image", "video": "video", "audio": "audio", "reel": "video", "ig_reel": "video",
 }  # fmt: skip
@@ -116,6 +115,11 @@ class _Files(Struct):
     data: list[_File] = []
 
 
+class _AskedStory(Struct):
+    mention: _Story | None = None
+    reply_to: _Story | None = None
+
+
 class _AskedMessage(Struct, kw_only=True, rename={"by": "from"}):
     id: Id
     created_time: str | None = None
@@ -123,6 +127,10 @@ class _AskedMessage(Struct, kw_only=True, rename={"by": "from"}):
     to: _Correspondents = _Correspondents()
     message: str | None = None
     attachments: _Files | None = None
+    sticker: str | None = None
+    shares: _Files | None = None
+    story: _AskedStory | None = None
+    is_unsupported: bool | None = None
 
 
 class _Messages(Struct, frozen=True):
@@ -133,6 +141,11 @@ class _Conversation(Struct):
     id: Id
     updated_time: str | None = None
     messages: _Messages = _Messages()
+
+
+def conversation_fields(more: str = "") -> str:
+    """What `conversations` reads of each item; `more` is what it can do without."""
+    return f"id,updated_time,messages.limit({MESSAGES}){{{_FIELDS}{',' if more else ''}{more}}}"
 
 
 def conversations(body: bytes, watched: Watched, observed_at: datetime) -> Page:
@@ -155,7 +168,13 @@ def conversations(body: bytes, watched: Watched, observed_at: datetime) -> Page:
 
 
 def _asked(said: _AskedMessage, watched: Watched, observed_at: datetime) -> Interaction | None:
-    if not said.message and not (said.attachments and said.attachments.data):
+    files = said.attachments.data if said.attachments else []
+    attached = [_Attachment(each.mime_type.partition("/")[0]) for each in files]
+    attached += [_Attachment("image")] if said.sticker else []
+    attached += [_Attachment("share") for _ in said.shares.data] if said.shares else []
+    mention, answered = (said.story.mention, said.story.reply_to) if said.story else (None, None)
+    attached += [_Attachment("story_mention")] if mention else []
+    if not (said.message or attached or answered or said.is_unsupported):
         return None  # what can no longer be shown, or was taken back
     if len(said.to.data) != 1:
         raise UnreadableError(f"a message to {len(said.to.data)} people")
@@ -172,9 +191,9 @@ def _asked(said: _AskedMessage, watched: Watched, observed_at: datetime) -> Inte
         recipient=_Party(watched.id if mine[1] else id_of(recipient.id, "to.id")),
         timestamp=at.timestamp(),
     )
-    files = said.attachments.data if said.attachments else []
-    attached = [_Attachment(each.mime_type.partition("/")[0]) for each in files]
-    message = _Message(mid=said.id, text=said.message or None, attachments=attached, is_echo=mine[0])
+    message = _Message(
+        mid=said.id, text=said.message or None, attachments=attached, reply_to=_ReplyTo(answered), is_echo=mine[0]
+    )
     return _message(message, found, watched, observed_at)
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, NamedTuple
 
 from services.ingest.hooks.delivery import Delivery, Watched
+from services.ingest.hooks.meta_messages import conversation_fields
 from services.ingest.hooks.meta_pages import Page, Post
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
 from services.ingest.polling.graph import PAGE, DeniedError, FailedError, Graph, UnseenError
@@ -156,6 +157,20 @@ class RepairingReader(ABC):
             await self._looks.tell(page, since, below=below, hidden_since=hidden_since)
             if page.oldest is not None and page.oldest < since:
                 return
+
+    async def look_at_messages(
+        self, path: str, platform: str, read: ReadPage, since: datetime, most: int, more: str
+    ) -> None:
+        """Looks at conversations, with the fields `more` of messages. Where those are refused, it does without: some
+        messages are missing then, rather than all.
+        """
+        for fields in (conversation_fields(more), conversation_fields()):
+            query = {"fields": fields, "platform": platform}
+            try:
+                return await self.look_back("messages", path, query, read, since, most)
+            except RefusedError as error:
+                refused = error
+        raise refused
 
     def _reader(self, read: ReadPage) -> Callable[[bytes], Page]:
         asked_at = self._now()  # before the answer: what is hidden in it may be shown again after

@@ -30,7 +30,7 @@ from services.ingest.connectors.facebook.normalise import (
 from services.ingest.connectors.facebook.settings import FacebookSettings
 from services.ingest.errands.words import read as readable
 from services.ingest.hooks.delivery import Id, UnreadableError, Watched
-from services.ingest.hooks.meta_messages import CONVERSATION_FIELDS
+from services.ingest.hooks.meta_messages import STICKER_FIELDS
 from services.ingest.hooks.meta_pages import Page, Paging, Post, next_page
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import AwayError, Turns
@@ -148,5 +148,5 @@ class FacebookReader(RepairingReader):
         await self.look_back("tagged", f"/{self._id}/tagged", {"fields": POST_FIELDS}, tagged, since)
 
     async def _messages(self, since: datetime, _: datetime) -> None:
-        query = {"fields": CONVERSATION_FIELDS, "platform": "messenger"}
-        await self.look_back("messages", f"/{self._id}/conversations", query, messages, since, CONVERSATIONS)
+        path = f"/{self._id}/conversations"
+        await self.look_at_messages(path, "messenger", messages, since, CONVERSATIONS, STICKER_FIELDS)

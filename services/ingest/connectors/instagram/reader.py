@@ -30,7 +30,7 @@ from services.ingest.connectors.instagram.normalise import (
     replies,
 )
 from services.ingest.hooks.delivery import Watched
-from services.ingest.hooks.meta_messages import CONVERSATION_FIELDS
+from services.ingest.hooks.meta_messages import STORY_FIELDS
 from services.ingest.hooks.meta_pages import Page, Post
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import Turns
@@ -134,5 +134,4 @@ class InstagramReader(RepairingReader):
 
     async def _messages(self, since: datetime, _: datetime) -> None:
         # `me` is the account, or the page that it belongs to, whichever the token is of.
-        query = {"fields": CONVERSATION_FIELDS, "platform": "instagram"}
-        await self.look_back("messages", "/me/conversations", query, messages, since, CONVERSATIONS)
+        await self.look_at_messages("/me/conversations", "instagram", messages, since, CONVERSATIONS, STORY_FIELDS)

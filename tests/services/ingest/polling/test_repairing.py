@@ -377,6 +377,18 @@ async def test_replies_that_were_read_before_a_limit_are_not_read_again(server: 
     assert late in one.memory.ids()
 
 
+async def test_where_further_fields_of_messages_are_refused_messages_are_found_without(server: Platform) -> None:
+    one = Asked(server)
+    server.refusing = lambda _: REFUSED if "shares" in server.asked[-1][1].get("fields", "") else None
+    message = server.message(one.owner, "7007", "Do you deliver?", at=one.memory.at)
+    await one.look()
+    assert message.id in one.memory.ids()
+    assert one.position("messages") == one.memory.at.isoformat()
+    one.refuse(REFUSED, "conversations")
+    await one.look()
+    assert one.position("messages") != one.memory.at.isoformat()
+
+
 async def test_what_is_pushed_of_an_album_is_below_the_album(server: Platform) -> None:
     one = Asked(server, "instagram")
     one.post.parts = ["17900000000000011", "17900000000000012"]
