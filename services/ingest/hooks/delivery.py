@@ -39,14 +39,22 @@ class UnreadableError(ValueError):
     """A delivery that is not what the platform sends. The text says why."""
 
 
+def plain(handle: str) -> str:
+    """A handle as it is compared."""
+    return handle.removeprefix("@").casefold()
+
+
 @dataclass(frozen=True)
 class Watched:
-    """A brand's account. `id` is the platform's; `own` are the platform's ids of all accounts of the brand there."""
+    """A brand's account. `id` is the platform's; `own` are the platform's ids of all accounts of the brand there, and
+    `handles` their handles, by `plain`.
+    """
 
     brand: str
     account: Account
     id: str
     own: frozenset[str]
+    handles: frozenset[str] = frozenset()
 
     def is_brand(self, actor: str) -> bool:
         """Whether somebody is the brand itself, by any of its accounts."""
@@ -58,7 +66,11 @@ class Watched:
 
     def is_named(self, username: str | None) -> bool:
         """Whether somebody is the account itself, by its handle. For where a platform gives a name and no id."""
-        return username is not None and username.casefold() == self.account.handle.removeprefix("@").casefold()
+        return username is not None and plain(username) == plain(self.account.handle)
+
+    def is_another(self, username: str | None) -> bool:
+        """Whether somebody is another account of the brand that is connected now, by its handle."""
+        return username is not None and plain(username) in self.handles and not self.is_named(username)
 
 
 Id: TypeAlias = str | int

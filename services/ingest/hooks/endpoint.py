@@ -19,7 +19,7 @@ from services.ingest.broker import Broker
 from services.ingest.connectors.intake import Intake
 from services.ingest.directory import NOT_READ, Directory
 from services.ingest.door import READ_AT_ONCE, too_large, unavailable
-from services.ingest.hooks.delivery import Delivery, Lookup, UnreadableError, Watched
+from services.ingest.hooks.delivery import Delivery, Lookup, UnreadableError, Watched, plain
 from services.ingest.hooks.hook import Hook, UnsignedError
 from services.ingest.hooks.recent import Recent
 
@@ -143,8 +143,10 @@ def indexed(
 ) -> dict[tuple[str, str], list[Watched]]:
     """The accounts of platforms that push, by platform and the platform's id."""
     ids: dict[tuple[str, str], set[str]] = {}
+    handles: dict[tuple[str, str], set[str]] = {}
     found: list[tuple[str, Account, str]] = []
     for brand, account in accounts.values():
+        handles.setdefault((brand, account.platform), set()).add(plain(account.handle))
         hook = hooks.get(account.platform)
         id = account.connection.get(hook.id_field, "").strip() if hook is not None else ""  # noqa: A001
         if hook is not None and id:
@@ -153,7 +155,8 @@ def indexed(
             found.append((brand, account, id))
     index: dict[tuple[str, str], list[Watched]] = {}
     for brand, account, id in found:  # noqa: A001
-        watched = Watched(brand, account, id, frozenset(ids[brand, account.platform]))
+        its = brand, account.platform
+        watched = Watched(brand, account, id, frozenset(ids[its]), frozenset(handles[its]))
         index.setdefault((account.platform, id), []).append(watched)
     return index
 

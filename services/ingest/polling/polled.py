@@ -8,7 +8,7 @@ from rapport.contracts.events import Account
 from services.ingest import metrics
 from services.ingest.connectors.connector import Accounts, Shared
 from services.ingest.connectors.intake import Intake
-from services.ingest.hooks.delivery import Watched
+from services.ingest.hooks.delivery import Watched, plain
 from services.ingest.leases.leases import Lease, Leases
 from services.ingest.polling.api import OUTCOMES
 from services.ingest.polling.follower import Follower, Reader
@@ -37,9 +37,10 @@ class Siblings:
         except TimeoutError:
             self.told.set()
 
-    def watched(self, brand: str, account: Account, named: Iterable[str]) -> Watched:
+    def watched(self, brand: str, account: Account, named: Iterable[str], handles: Iterable[str]) -> Watched:
         """The account with what is known of the others now; `named` are ids that their connections say."""
-        return Watched(brand, account, self.ids[account.id], frozenset([*self.ids.values(), *named]))
+        own = frozenset([*self.ids.values(), *named])
+        return Watched(brand, account, self.ids[account.id], own, frozenset(handles))
 
 
 MakeReader = Callable[[Account, Reading, Callable[[], Watched]], Reader]
@@ -80,6 +81,8 @@ class Polled:
         self._siblings: dict[str, Siblings] = {}
         self._named: dict[str, set[str]] = {}
         """By brand: the ids of its accounts as their connections say them."""
+        self._handles: dict[str, set[str]] = {}
+        """By brand: the handles of its accounts."""
         self._ending: set[asyncio.Task[None]] = set()
         # A series that begins with its first failure cannot show that one: it has to be there before, as zero.
         metrics.REPAIRED.labels(platform)
@@ -92,10 +95,11 @@ class Polled:
         if self._closed:
             return
         self._accounts = {name: found for name, found in accounts.items() if self._usable(found[1])}
-        self._named = {}
+        self._named, self._handles = {}, {}
         for brand, account in accounts.values():
             names = [self._itself(account), *(account.connection.get(each, "").strip() for each in self._also_named)]
             self._named.setdefault(brand, set()).update(filter(None, names))
+            self._handles.setdefault(brand, set()).add(plain(account.handle))
         wanted: dict[str, tuple[str, Account, Lease]] = {}
         for name, (brand, account) in self._accounts.items():
             lease = self._leases.of(brand)
@@ -139,7 +143,7 @@ class Polled:
             await siblings.ready(name, its_id)
 
         def watched() -> Watched:
-            return siblings.watched(brand, account, self._named.get(brand, ()))
+            return siblings.watched(brand, account, self._named.get(brand, ()), self._handles.get(brand, ()))
 
         reader = self._make(account, reading, watched)
         self._followers[name] = (account, lease, Follower(brand, reading, reader, ready, self._shared.log))

@@ -234,9 +234,11 @@ def _author(by: _From, comment: str, watched: Watched) -> tuple[Actor, bool]:
     if by.self_ig_scoped_id or who == watched.id or (not who and watched.is_named(by.username)):
         return Actor(watched.id, handle=by.username), True
     if who:
-        return Actor(who, handle=by.username), watched.is_brand(who) or watched.is_staff(who)
+        # Instagram names another account of the brand by an id that is for this one alone.
+        brand = watched.is_brand(who) or watched.is_staff(who) or watched.is_another(by.username)
+        return Actor(who, handle=by.username), brand
     if by.username:
-        return Actor(f"@{by.username}", handle=by.username), False
+        return Actor(f"@{by.username}", handle=by.username), watched.is_another(by.username)
     return _unknown(comment), False
 
 

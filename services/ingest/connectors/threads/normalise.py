@@ -245,7 +245,7 @@ def _accounts(name: str, post: _Post, target: Id | None, lookup: Lookup) -> Sequ
 
 
 def _reply(post: _Post, watched: Watched, observed_at: datetime, sent: Sent) -> Interaction | None:
-    by_brand = post.is_by(watched) or _by_staff(post, watched)
+    by_brand = post.is_by(watched) or _by_ours(post, watched)
     if by_brand and post.answers(watched) is None:
         return None
     return _written("reply" if by_brand else "comment", post, watched, observed_at, sent)
@@ -256,7 +256,7 @@ def _mention(post: _Post, watched: Watched, observed_at: datetime, sent: Sent) -
         return None
     if post.is_under(watched):
         return _reply(post, watched, observed_at, sent)
-    if post.is_by(watched) or _by_staff(post, watched):
+    if post.is_by(watched) or _by_ours(post, watched):
         return None
     return _written("mention", post, watched, observed_at, sent)
 
@@ -305,8 +305,8 @@ def _author(post: _Post, thing: str, watched: Watched) -> Actor:
     return Actor(post.username or f"unknown:{thing}", handle=post.username, avatar_url=post.profile_picture_url)
 
 
-def _by_staff(post: _Post, watched: Watched) -> bool:
-    return post.username is not None and watched.is_staff(post.username)
+def _by_ours(post: _Post, watched: Watched) -> bool:
+    return post.username is not None and (watched.is_staff(post.username) or watched.is_another(post.username))
 
 
 def _when(said: str | None, sent: Sent) -> tuple[datetime | None, OccurredAtSource]:

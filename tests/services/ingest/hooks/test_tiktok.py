@@ -86,7 +86,7 @@ def test_numbers_beyond_what_a_float_can_tell_apart_stay_what_they_are() -> None
     assert len(names) == 6
 
 
-def test_of_the_brands_other_accounts_the_identifiers_are_known_and_of_other_brands_they_are_not() -> None:
+def test_of_the_brands_other_accounts_identifiers_and_handles_are_known_and_of_other_brands_they_are_not() -> None:
     def account(name: str) -> Account:
         return Account(
             id=name, platform="tiktok", handle=name, connected_at=OBSERVED_AT, door_secrets=(),
@@ -99,6 +99,8 @@ def test_of_the_brands_other_accounts_the_identifiers_are_known_and_of_other_bra
     assert (first, last) == (("tiktok", "business-a"), ("tiktok", "business-c"))
     assert one.own == {"business-a", "identifier-a", "business-b", "identifier-b"}
     assert other.own == {"business-c", "identifier-c"}
+    assert one.handles == {"a", "b"}
+    assert other.handles == {"c"}
 
 
 def test_a_conversation_is_the_same_for_a_comment_its_answer_its_hiding_and_its_end() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rapport.contracts.codec import ASKED_HEADER
 from rapport.contracts.events import Parent
@@ -216,6 +217,20 @@ async def test_a_sibling_without_a_token_is_the_brand_s_all_the_same(
     comment = server.comment(client.post, "Are you open?")
     answer = server.comment(client.post, "We are", by=sibling.owner.id, to=comment)
     async with reading(stack.kafka, tmp_path, asked_at(server), client.pair, sibling.pair):
+        await arrived(log, client, answer.id)
+    assert next(one.kind for one in log.interactions(client.brand.id) if one.id == answer.id) == "reply"
+
+
+@pytest.mark.parametrize("platform", ["instagram", "threads"])
+async def test_a_sibling_is_known_by_its_handle_where_its_id_is_another_for_each_account(
+    stack: Any, tmp_path: Path, log: Log, server: GraphServer, platform: str
+) -> None:
+    client = Client(server, platform)
+    sibling = Client(server, platform, brand=client.brand.id, token=False)
+    sibling.account = structs.replace(sibling.account, handle="@User7009")
+    comment = server.comment(client.post, "Are you open?")
+    answer = server.comment(client.post, "We are", by="7009", to=comment)
+    async with reading(stack.kafka, tmp_path, asked_at(server, platform), client.pair, sibling.pair):
         await arrived(log, client, answer.id)
     assert next(one.kind for one in log.interactions(client.brand.id) if one.id == answer.id) == "reply"
 
