@@ -4,7 +4,8 @@
   `reply`. Right below a post it answers the post: a visitor's on the wall, or nobody's where the post is its own.
 - What somebody posts on the Page's wall, and where somebody names the Page, is a `mention`. Facebook tells of a mention
   and not by whom it is, mostly: they wait for an answer like any other.
-- A link that the Page posts is told as `share`, and is a `post`.
+- A link that the Page posts is told as `share`, and is a `post`. One that somebody else posts on the wall is a
+  `mention`, like what else is posted there.
 - The conversation is the post, because a reply names the comment that it answers and not who wrote that.
 - Private messages are read as Instagram's are, by `meta_messages`.
 - Facebook tells a like twice at times, as `like` and as `reaction`: both get the same id.
@@ -123,6 +124,11 @@ class _Feed(Struct, kw_only=True):
     def is_published(self) -> bool:
         """Whether others see it."""
         return str(self.published).casefold() not in ("0", "false")
+
+    def is_on_wall_of(self, watched: Watched) -> bool:
+        """Whether what is called a share is a post on the Page, by itself or by a visitor."""
+        by_page = self.actor is not None and self.actor.id == watched.id
+        return by_page or str(self.post_id) == f"{watched.id}_{self.share_id}"
 
     def post_of(self, watched: Watched) -> str:
         """The post that it is about. Raises UnreadableError where nothing says which that is.
@@ -271,7 +277,7 @@ def _feed(feed: _Feed, watched: Watched, observed_at: datetime) -> list[Interact
         found = _comment(feed, watched, observed_at)
     elif feed.item in ("reaction", "like"):
         found = _reaction(feed, watched, observed_at)
-    elif feed.item == "share" and (feed.actor is None or feed.actor.id != watched.id):
+    elif feed.item == "share" and not feed.is_on_wall_of(watched):
         found = _share(feed, watched, observed_at)
     elif (feed.item in _POSTS or feed.item == "share") and feed.is_published:
         found = _post(feed, watched, observed_at)
@@ -350,9 +356,9 @@ def _post(feed: _Feed, watched: Watched, observed_at: datetime) -> Interaction:
         return interaction(watched, observed_at, about, id=f"{post}#delete", kind="delete", actor=actor)
     if feed.verb in _HIDDEN:
         return _hiding(post, feed, watched, observed_at, about)
-    # What visitors post is called `post`, and Facebook does not name each of them. What else has no author, such as an
-    # event, is the Page's.
-    actor = feed.actor or (Actor(f"unknown:{post}") if feed.item == "post" else _page(watched))
+    # What visitors post is called `post`, or `share` where it is a link, and Facebook does not name each of them. What
+    # else has no author, such as an event, is the Page's.
+    actor = feed.actor or (Actor(f"unknown:{post}") if feed.item in ("post", "share") else _page(watched))
     edited = feed.verb in _EDITED
     kind: Kind = "post" if _is_by_brand(actor, watched) else "mention"
     return interaction(

@@ -18,6 +18,7 @@ from rapport.domain.exchanges.fitting import fit
 from services.api.accounts.connections import NEEDED, check
 from services.api.http.problems import ProblemError
 from services.ingest.broker import record_of
+from services.ingest.connectors.facebook import normalise as facebook
 from services.ingest.hooks.delivery import LARGEST_NULLED, MOST_CHANGES, MOST_PROBLEMS, UnreadableError, decode
 from services.ingest.hooks.recent import Recent
 from tests.damage import changed, places
@@ -286,3 +287,14 @@ def test_what_has_no_time_of_its_own_is_not_newer_when_it_is_sent_again() -> Non
     assert recent.fresh(found) == [], "what has a time needs no remembering"
     recent.keep([structs.replace(each, id="another") for each in found])
     assert recent.fresh(found) == found, "the oldest are forgotten"
+
+
+def test_a_link_on_a_page_is_the_same_pushed_and_found_by_asking() -> None:
+    (one,) = [each for each in RECORDED if (each.platform, each.name) == ("facebook", "link-by-a-visitor")]
+    pushed = one.read(one.body).interactions[0]
+    (watched,) = one.lookup("44444444")
+    item = {
+        "id": pushed.id, "created_time": pushed.occurred_at.isoformat(), "from": {"id": "7001", "name": "Ada"},
+        "message": pushed.text, "attachments": {"data": [{"media_type": "link"}]},
+    }  # fmt: skip
+    assert facebook.posts(json.dumps({"data": [item]}).encode(), watched, OBSERVED_AT).interactions == [pushed]
