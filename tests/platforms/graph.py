@@ -129,6 +129,8 @@ class GraphServer(LocalServer):
         """Whether a request for a path is over the limit."""
         self.late_updates = False
         """Whether posts do not say that they were commented on."""
+        self.ranked = False
+        """Whether comments come by rank, whatever is asked for: the newest of an odd number comes last."""
         self.most = MOST_AT_ONCE
         self.twice = False
         """Whether each page begins with the last item of the one before."""
@@ -328,6 +330,9 @@ class GraphServer(LocalServer):
             assert query["order"] in ("chronological", "reverse_chronological")
             if query["order"] == "reverse_chronological":
                 ordered.reverse()
+            if self.ranked:
+                ordered = sorted(post.comments, key=lambda one: one.at)
+                ordered = ordered[1::2] + ordered[::2]
         elif edge == "conversation":
             if query.get("reverse", "true") == "true":
                 ordered.reverse()

@@ -51,13 +51,19 @@ class Page(Delivery):
     """How many items it has, also those that could not be read."""
     oldest: datetime | None = None
     """When the oldest of its items was written, or what it is about last changed."""
+    sorted: bool = True
+    """Whether the newest of its items comes first, and so on."""
     partly: list[str] = field(default_factory=list)
     """The ids of what has more below it than this page shows."""
 
     def saw(self, at: datetime | None) -> None:
-        """Notes when an item was written."""
-        if at is not None and (self.oldest is None or at < self.oldest):
+        """Notes when an item was written, one after the other."""
+        if at is None:
+            return
+        if self.oldest is None or at <= self.oldest:
             self.oldest = at
+        else:
+            self.sorted = False
 
 
 class _Cursors(Struct):

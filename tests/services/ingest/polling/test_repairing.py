@@ -377,6 +377,26 @@ async def test_replies_that_were_read_before_a_limit_are_not_read_again(server: 
     assert late in one.memory.ids()
 
 
+async def test_where_comments_come_by_rank_a_new_one_is_found_on_any_of_the_first_pages(server: Platform) -> None:
+    one = Asked(server)
+    server.ranked = True
+    for minutes in range(240, 0, -1):
+        one.commented(ago=timedelta(hours=20, minutes=minutes))
+    await one.look()
+    new = one.commented()
+    await one.look()
+    assert new in one.memory.ids()
+    assert one.asked.count(one.comments_of(one.post)) == 3
+    server.most = 5
+    one.commented()
+    await one.look()
+    assert one.asked.count(one.comments_of(one.post)) == repairing.UNSORTED_PAGES
+    server.ranked = False
+    one.commented()
+    await one.look()
+    assert one.asked.count(one.comments_of(one.post)) == 1
+
+
 async def test_where_further_fields_of_messages_are_refused_messages_are_found_without(server: Platform) -> None:
     one = Asked(server)
     server.refusing = lambda _: REFUSED if "shares" in server.asked[-1][1].get("fields", "") else None
