@@ -10,7 +10,8 @@ read first, and kept. News of an Instagram account are sent if its page is subsc
 Source: https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow,
 …/docs/facebook-login/guides/access-tokens/get-long-lived, …/docs/graph-api/reference/debug_token,
 …/docs/graph-api/reference/page/subscribed_apps and
-…/docs/graph-api/webhooks/getting-started/webhooks-for-instagram
+…/docs/graph-api/webhooks/getting-started/webhooks-for-instagram; for `ads_read`,
+…/docs/instagram-platform/instagram-graph-api/reference/ig-comment
 """
 
 from collections.abc import Mapping
@@ -231,6 +232,13 @@ class InstagramOfPage(_FacebookLogin):
         Permission("instagram_manage_comments", "read comments and mentions, and answer them", _AGAIN),
         METADATA,
         Permission("instagram_manage_messages", "read and answer messages", _AGAIN, needed=False),
+        # Meta does not say how a person came to manage a page, so everybody is asked for it.
+        Permission(
+            "ads_read",
+            "read and answer comments if you manage the page through a business portfolio",
+            _AGAIN,
+            needed=False,
+        ),
     )
 
     def _choice(self, page: dict[str, Any], ends: datetime | None) -> Choice | None:

@@ -18,3 +18,10 @@ def test_nobody_is_asked_to_allow_what_rapport_does_not_do(platform: str, permis
     if "answer" in permission.purpose:
         assert "answer" in ABLE.get(platform, frozenset())
         assert "message" not in permission.purpose or platform in MESSAGED
+
+
+def test_whether_a_page_is_managed_through_a_business_portfolio_nobody_can_see_so_its_permission_may_be_left_out() -> (
+    None
+):
+    asked = {each.scope: each.needed for each in VENDORS["instagram-facebook"].permissions}
+    assert asked["ads_read"] is False
