@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 OF_PAGES: Mapping[str, str] = {
     **dict.fromkeys(("feed", "mention", "name", "picture", "leadgen"), "pages_manage_metadata"),
-    **dict.fromkeys(("messages", "message_echoes", "message_reads"), "pages_messaging"),
+    **dict.fromkeys(("messages", "message_echoes", "messaging_postbacks", "message_reads"), "pages_messaging"),
 }
 """The fields of a page, and the permission that each needs."""
 OF_INSTAGRAM: Mapping[str, str] = {
     **dict.fromkeys(("comments", "live_comments", "mentions"), "instagram_business_manage_comments"),
-    **dict.fromkeys(("messages", "message_reactions"), "instagram_business_manage_messages"),
+    **dict.fromkeys(("messages", "messaging_postbacks", "message_reactions"), "instagram_business_manage_messages"),
 }
 """The same of an Instagram account that logs in with Instagram."""
 OTHER: dict[str, Any] = {

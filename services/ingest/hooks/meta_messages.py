@@ -4,7 +4,9 @@
 - All messages with one person are one thread. A reply in it answers the person, so it needs no `parent`.
 - An answer to a story of the brand names the story as its `post`. Where somebody names the brand in a story of their
   own, it comes as a message, and is answered like one.
-- Read, delivered, typed, clicked: nothing that anybody said. Instagram also tells that a message was edited no time,
+- Where somebody presses a question that the account offers, or a button, its words are posted into the conversation:
+  that is a message.
+- Read, delivered, typed: nothing that anybody said. Instagram also tells that a message was edited no time,
   often without saying whose it is: that is no edit, and the message comes by itself.
 - Conversations can be asked for, too: each message has the id there that it was pushed with.
 
@@ -74,6 +76,12 @@ class _Reaction(Struct, kw_only=True):
     emoji: str | None = None
 
 
+class _Postback(Struct, kw_only=True):
+    mid: Id | None = None
+    title: str | None = None
+    """What was pressed."""
+
+
 class _Messaging(Struct, kw_only=True):
     sender: _Party | None = None
     recipient: _Party | None = None
@@ -82,6 +90,7 @@ class _Messaging(Struct, kw_only=True):
     message: _Message | None = None
     message_edit: _Edit | None = None
     reaction: _Reaction | None = None
+    postback: _Postback | None = None
     sent: Sent = None
     """The time of its entry."""
 
@@ -211,6 +220,9 @@ def messaging(raw: Raw, watched: Watched, observed_at: datetime, delivery: Deliv
         one = _edit(found.message_edit, found, watched, observed_at)
     elif found.reaction is not None:
         one = _reaction(found.reaction, found, watched, observed_at)
+    elif found.postback is not None and found.postback.mid and found.sender is not None and found.sender.id:
+        pressed = _Message(mid=found.postback.mid, text=found.postback.title)
+        one = _message(pressed, found, watched, observed_at)
     if one is None:
         delivery.ignored["messaging without a message"] += 1
     else:

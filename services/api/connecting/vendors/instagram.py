@@ -115,7 +115,7 @@ class Instagram(_Exchanged):
         """See Vendor. Which fields are sent is decided for the application: any one field subscribes the account."""
         fields, what = ["comments", "live_comments", "mentions"], ["comments", "mentions"]
         if "instagram_business_manage_messages" in connected.scopes:
-            fields.append("messages")
+            fields += ["messages", "messaging_postbacks"]
             what.append("messages")
         query = {"subscribed_fields": ",".join(fields)}
         done(await visit.asking.change("POST", self._apps(connected), query, token=connected.token), self.login)

@@ -44,7 +44,7 @@ PAGE, MOST_PAGES = 100, 10
 MOST_APPS = 1_000
 """Applications that are subscribed to a page, of which one is ours."""
 PAGE_FIELDS = frozenset({"feed", "mention"})
-MESSAGE_FIELDS = frozenset({"messages", "message_echoes"})
+MESSAGE_FIELDS = frozenset({"messages", "message_echoes", "messaging_postbacks"})
 QUIET_FIELDS = frozenset({"name"})
 """For the news of an Instagram account. Of its page this tells only that it was renamed, and nobody connected the
 page."""

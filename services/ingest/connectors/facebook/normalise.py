@@ -55,7 +55,9 @@ _ADDED = frozenset({"add", "edit", "edited"})
 _EDITED = frozenset({"edit", "edited"})
 _REMOVED = frozenset({"remove", "delete"})
 _HIDDEN = frozenset({"hide", "unhide"})
-_MESSAGES = frozenset({"messages", "message_echoes", "message_edits", "message_reactions", "standby"})
+_MESSAGES = frozenset({
+    "messages", "message_echoes", "message_edits", "message_reactions", "messaging_postbacks", "standby",
+})  # fmt: skip
 """Of these, `value` is what otherwise stands in `entry[].messaging[]`."""
 _VERBS = _ADDED | _REMOVED | _HIDDEN
 _SOON = timedelta(minutes=10)

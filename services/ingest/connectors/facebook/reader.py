@@ -39,7 +39,7 @@ from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.repairing import Listed, PostList, RepairingReader
 
-PUSHED = ("feed", "mention", "messages", "message_echoes")
+PUSHED = ("feed", "mention", "messages", "message_echoes", "messaging_postbacks")
 """What a page has to be subscribed to; without the first nothing of it is pushed that matters most."""
 CONVERSATIONS = 25
 DEEP_PAGES = 10

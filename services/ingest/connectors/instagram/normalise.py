@@ -32,7 +32,7 @@ from services.ingest.hooks.meta_messages import messaging
 from services.ingest.hooks.meta_pages import LONGEST_ID, MOST_PARTS, Page, Paging, Post, each_of, path_id, written_at
 
 _COMMENTS = frozenset({"comments", "live_comments"})
-_MESSAGES = frozenset({"messages", "message_edit", "message_reactions", "standby"})
+_MESSAGES = frozenset({"messages", "message_edit", "message_reactions", "messaging_postbacks", "standby"})
 """Of these, `value` is what otherwise stands in `entry[].messaging[]`."""
 
 REPLIES = 50

@@ -165,7 +165,7 @@ def test_what_nobody_foresaw_costs_no_account(facebook: World, monkeypatch: pyte
 def test_an_instagram_account_is_subscribed_with_its_own_token(stack: Running, views: Database[Document]) -> None:
     with vendor("instagram") as server, world(stack, views, server) as found:
         _, page = connect(found, "17841")
-        wanted = ["comments", "live_comments", "mentions", "messages"]
+        wanted = ["comments", "live_comments", "mentions", "messages", "messaging_postbacks"]
         assert sorted(page_fields(server, "17841") or ()) == wanted
         assert "Instagram sends comments, mentions and messages from now on." in page
         server.refused = {"instagram_business_manage_messages"}
