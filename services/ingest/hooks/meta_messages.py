@@ -131,7 +131,7 @@ class _AskedStory(Struct):
 
 class _AskedMessage(Struct, kw_only=True, rename={"by": "from"}):
     id: Id
-    created_time: str | None = None
+    created_time: Sent = None
     by: _Correspondent = _Correspondent()
     to: _Correspondents = _Correspondents()
     message: str | None = None
@@ -148,7 +148,8 @@ class _Messages(Struct, frozen=True):
 
 class _Conversation(Struct):
     id: Id
-    updated_time: str | None = None
+    updated_time: Sent = None
+    """In Instagram's documents a number of seconds, in Facebook's ISO 8601."""
     messages: _Messages = _Messages()
 
 

@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Raw, Struct
 
-from services.ingest.hooks.delivery import MOST_CHANGES, Delivery, Id, UnreadableError, decode, iso_time_of
+from services.ingest.hooks.delivery import MOST_CHANGES, Delivery, Id, UnreadableError, decode
+from services.ingest.hooks.meta import sent_at
 
 LONGEST_CURSOR = 2_048
 LONGEST_ID = 200
@@ -114,9 +115,9 @@ def whole_of(part: str) -> str:
     return f"{part}/album"
 
 
-def written_at(text: str | None) -> datetime:
+def written_at(when: float | str | None) -> datetime:
     """When an item was written. Raises UnreadableError where it does not say: what is asked for may be years old."""
-    at = iso_time_of(text)
+    at = sent_at(when)
     if at is None:
         raise UnreadableError("it does not say when it was written")
     return at
