@@ -162,6 +162,7 @@ class OAuthServer(LocalServer):
                 return self.interface.handle(request.method, path, request.url.query, token, body)
             case XServer():
                 self.interface.tokens = dict.fromkeys(self.live, str(self.accounts[0]["id"]))
+                self.interface.granted = scopes
                 return self.interface.handle(request.method, raw.removeprefix("/2/"), query, token, body)
         raise AssertionError(f"{self.vendor} is told nothing of accounts")
 

@@ -4,7 +4,7 @@ A webhook can stop being valid, and be validated again; a subscription can go; w
 sent again for whole minutes; mentions come page by page. It refuses and limits in X's own shapes.
 
 Source: https://docs.x.com/x-api/webhooks/introduction, …/x-api/webhooks/create-replay-job-for-webhook,
-…/x-api/activity/introduction and …/x-api/users/get-mentions
+…/x-api/activity/introduction, …/x-api/activity/create-x-activity-subscription and …/x-api/users/get-mentions
 """
 
 import base64
@@ -27,6 +27,7 @@ from starlette.routing import Route
 from rapport.demo.vendors.serving import LocalServer
 
 BEARER, SECRET = "an-app-bearer-token", "a-consumer-secret"
+_SCOPES = {"dm": "dm.read", "chat": "dm.read", "like": "like.read", "mute": "mute.read", "block": "block.read"}
 OURS = "https://rapport.example/v1/platforms/x"
 
 
@@ -59,6 +60,8 @@ class XServer(LocalServer):
         """Events that cannot be subscribed to."""
         self.tokens: dict[str, str] = {}
         """The user of each token."""
+        self.granted: list[str] | None = None
+        """The scopes of the tokens; None for all."""
         self.deliver_to: str | None = None
         """Where it pushes."""
         self.replays: list[tuple[datetime, datetime]] = []
@@ -187,6 +190,11 @@ class XServer(LocalServer):
         assert asked["webhook_id"] == self.webhook
         if self.tokens.get(token) != user:
             return _said(self.EXPIRED)
+        if (
+            self.granted is not None
+            and (scope := _SCOPES.get(event.partition(".")[0], "tweet.read")) not in self.granted
+        ):
+            return JSONResponse({"title": "Forbidden", "detail": f"{event} requires {scope}", "status": 403}, 403)
         if event in self.not_in_package:
             return JSONResponse({"title": "Forbidden", "detail": f"{event} is not in your package", "status": 403}, 403)
         if any(each["event_type"] == event and each["filter"]["user_id"] == user for each in self.made.values()):

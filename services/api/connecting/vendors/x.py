@@ -3,13 +3,14 @@
 An access token lasts two hours. A refresh token is valid once, for six months: using it again ends all tokens of the
 consent, so a lost answer costs the account.
 
-Each event of an account is subscribed to by itself, with the account's own token. Which webhook there is, and what is
-subscribed to, X tells the application alone, by its bearer token.
+Each event of an account is subscribed to by itself, with the account's own token, which has to have the scope for that
+event. Which webhook there is, and what is subscribed to, X tells the application alone, by its bearer token.
 
 Source: https://docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code,
 https://docs.x.com/x-api/activity/introduction, …/activity/quickstart and https://docs.x.com/x-api/webhooks/introduction
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -32,26 +33,28 @@ _AGAIN = (
     "X grants all or nothing: in X's developer console open the app's User authentication settings and see that the "
     "app may read and write, and direct messages too; then connect again."
 )
+_LATER = "An account that was connected before Rapport asked for this does not have it yet: connect again."
 REFRESH_LASTS = timedelta(days=182)
 API = "https://api.x.com/2"
 HOOK = "/v1/platforms/x"
 """How the address of our webhook ends."""
-EVENTS = {
-    "post.create": "",
-    "post.delete": "",
-    "post.reply.create": "replies",
-    "post.mention.create": "mentions",
-    "post.quote.create": "quotes",
-    "post.repost.create": "reposts",
-    "like.create": "likes",
-    "follow.follow": "follows",
-    "follow.unfollow": "follows",
-    "block.block": "",
-    "block.unblock": "",
+EVENTS: Mapping[str, Mapping[str, str]] = {
+    "tweet.read": {
+        "post.create": "",
+        "post.delete": "",
+        "post.reply.create": "replies",
+        "post.mention.create": "mentions",
+        "post.quote.create": "quotes",
+        "post.repost.create": "reposts",
+        "follow.follow": "follows",
+        "follow.unfollow": "follows",
+    },
+    "like.read": {"like.create": "likes"},
+    "block.read": {"block.block": "", "block.unblock": ""},
+    "dm.read": {"dm.received": "messages", "dm.sent": "", "chat.received": "", "chat.sent": ""},
 }
-"""What is subscribed to, in X's names, and in words where people ask for it. The account's posts are its answers."""
-MESSAGES = {"dm.received": "messages", "dm.sent": "", "chat.received": "", "chat.sent": ""}
-"""The same for an account whose messages may be read."""
+"""What is subscribed to, by the scope that X wants for it: in X's names, and in words where people ask for it. The
+account's posts are its answers."""
 PAGE, MOST_PAGES = "1000", 60
 """Subscriptions of the application: X allows 1,500 to most."""
 _BEARER = (
@@ -85,6 +88,8 @@ class X(Vendor):
         Permission("tweet.read", "be told of replies, mentions, quotes and reposts", _AGAIN),
         Permission("users.read", "see which account this is", _AGAIN),
         Permission("offline.access", "stay connected for longer than two hours", _AGAIN),
+        Permission("like.read", "be told of likes", _LATER, needed=False),
+        Permission("block.read", "be told whom the account blocks", _LATER, needed=False),
         Permission("dm.read", "read direct messages", _AGAIN, needed=False),
     )
 
@@ -112,7 +117,9 @@ class X(Vendor):
     async def subscribe(self, visit: Visit, connected: Connected, /) -> Pushed:
         """See Vendor. An event that X refuses leaves the others as they are."""
         webhook, user = await self._webhook(visit), connected.connection["user"]
-        events = {**EVENTS, **(MESSAGES if "dm.read" in connected.scopes else {})}
+        events = {
+            event: words for scope, its in EVENTS.items() if scope in connected.scopes for event, words in its.items()
+        }
         there = await self._made(visit, user, webhook)
         refused: dict[str, VendorError] = {}
         for event in events:

@@ -327,9 +327,9 @@ def test_an_x_account_is_subscribed_to_each_event_once(x: World) -> None:
     path = x.granted()
     assert "charges for each event" in x.visitor.get(path).text
     account, page = connect(x, "42")
-    assert {each["event_type"] for each in its.made.values()} == {*of_x.EVENTS, *of_x.MESSAGES}
+    assert {each["event_type"] for each in its.made.values()} == READ_EVENTS
     assert {each["filter"]["user_id"] for each in its.made.values()} == {"42"}
-    assert "X sends replies, mentions, quotes, reposts, likes, follows and messages from now on." in page
+    assert "X sends replies, mentions, quotes, reposts, follows, likes and messages from now on." in page
     before = sorted(its.made)
     _, page = connect(x, "42")
     assert sorted(its.made) == before
@@ -354,7 +354,7 @@ def test_what_another_process_subscribed_meanwhile_is_not_refused(x: World) -> N
     its.refuse("activity/subscriptions", Problem(200, {"data": [], "meta": {"result_count": 0}}))
     _, page = connect(x, "42")
     assert sorted(its.made) == before
-    assert "X sends replies, mentions, quotes, reposts, likes, follows and messages from now on." in page
+    assert "X sends replies, mentions, quotes, reposts, follows, likes and messages from now on." in page
     assert "does not send" not in page
 
 
@@ -373,12 +373,28 @@ def test_an_event_that_x_refuses_leaves_the_others(x: World) -> None:
     its.not_in_package = {"follow.follow", "follow.unfollow"}
     x.server.refused = {"dm.read"}
     account, page = connect(x, "42")
-    assert {each["event_type"] for each in its.made.values()} == of_x.EVENTS.keys() - its.not_in_package
+    messages = set(of_x.EVENTS["dm.read"])
+    assert {each["event_type"] for each in its.made.values()} == READ_EVENTS - its.not_in_package - messages
     assert "X sends replies, mentions, quotes, reposts and likes from now on." in page
     assert "X does not send all of what happens on it: X refuses follow.follow, follow.unfollow: X answered 403" in page
     its.not_in_package = set()
     _, page = connect(x, "42", account=account)
     assert "does not send" not in page
+
+
+def test_a_permission_that_x_was_not_given_takes_only_what_needs_it(x: World) -> None:
+    its = x.server.interface
+    assert isinstance(its, XServer)
+    x.server.refused = {"like.read", "block.read"}
+    account, page = connect(x, "42")
+    left_out = {*of_x.EVENTS["like.read"], *of_x.EVENTS["block.read"]}
+    assert {each["event_type"] for each in its.made.values()} == READ_EVENTS - left_out
+    assert "does not send" not in page
+    page = x.visitor.get(f"/brands/{x.brand}/accounts").text
+    assert "Not allowed to be told of likes; to be told whom the account blocks. Connect it again to allow it." in page
+    x.server.refused = set()
+    connect(x, "42", account=account)
+    assert {each["event_type"] for each in its.made.values()} == READ_EVENTS
 
 
 @pytest.mark.parametrize(
@@ -400,7 +416,7 @@ def test_an_x_account_says_what_it_lacks(stack: Running, views: Database[Documen
         if break_ == "limit":
             its.refuse("activity", its.FAILS._replace(status=429))
         if break_ == "package":
-            its.not_in_package = {*of_x.EVENTS, *of_x.MESSAGES}
+            its.not_in_package = set(READ_EVENTS)
         _, page = connect(found, "42")
         assert words in page, page
         assert its.made == {}
@@ -440,7 +456,8 @@ def test_connections_to_platforms_end_with_the_api(
 
 
 def test_x_is_asked_for_each_event_that_ingest_reads() -> None:
-    assert {*of_x.EVENTS, *of_x.MESSAGES} == READ_EVENTS
+    assert {event for its in of_x.EVENTS.values() for event in its} == READ_EVENTS
+    assert {each.scope for each in of_x.X.permissions} > set(of_x.EVENTS)
     assert of_x.HOOK == PATH
 
 
