@@ -10,7 +10,8 @@ from msgspec import Struct
 from services.ingest.errands.words import read, refusal
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
 
-LIMITED_SECONDS = 60.0
+LIMITED_SECONDS = 300.0
+"""TikTok does not say when it answers again. It may take five minutes."""
 LIMITED = frozenset({40100, 40016, 40133})
 TOKEN = frozenset({40102, 40104, 40105})
 PERMISSION = frozenset({40001, 40130})

@@ -4,13 +4,18 @@ There is no list of all comments. So the videos are listed, newest first, and th
 of which the number of comments has changed; and the answers to a comment where their number has changed. Once a day
 older videos are looked through as well. Deletions, mentions elsewhere and private messages are pushed only.
 
+TikTok allows few requests a minute. So a look that a limit breaks off goes on where it was, and a video whose comments
+take longer lets the others go first.
+
 Source: https://business-api.tiktok.com/portal/docs?id=1762228496862209 and
 https://business-api.tiktok.com/portal/docs?id=1759978341579777 (webhooks)
 """
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
@@ -42,14 +47,18 @@ PAGES, DEEP_PAGES = 3, 25
 COMMENT_PAGES, REPLY_PAGES = 20, 10
 """Of the comments below one video, and of the answers to one comment, in one reading: pages on which all is older than
 what was read before."""
-MOST_PAGES = 250
-"""Of either, in one reading, however new they are. It is less than the budget, so that one reading can have them."""
+MOST_PAGES = 1_000
+"""Of either, in one look, however new they are: half an hour's requests."""
 NEW_FOR = timedelta(days=30)
 """Below a video of which nothing is remembered, what is older than this is not told: it may have been told before, and
 forgotten since."""
 DEEP_EVERY = timedelta(days=1)
 CHECKED_EVERY = timedelta(minutes=15)
-BUDGET, BUDGET_SECONDS = 300, 600.0
+STALE = timedelta(minutes=10)
+"""A look of which nothing came for so long begins anew: what it has seen says too little of now."""
+BUDGET, BUDGET_SECONDS = 30, 60.0
+"""Requests of one account. TikTok allows 40 a minute on each path; answers that are written here look for theirs on the
+same ones."""
 OF_THE_HOST = 16
 ANSWERED_SECONDS = 20.0
 COMMENTS_LIST, DEEP = "comments", "deep"
@@ -123,6 +132,43 @@ class Pushing:
             return self._there
 
 
+@dataclass
+class _Place:
+    """How far a list has been read in one look."""
+
+    cursor: str | None = None
+    pages: int = 0
+    older: int = 0
+    """Pages on which all is older than what was read before."""
+    whole: bool = True
+    """Whether it was all that is wanted."""
+
+
+@dataclass
+class _Begun:
+    """A video that is looked at."""
+
+    video: Video
+    places: dict[str, _Place] = field(default_factory=dict)
+    """In its lists, by the video or the comment that each is below."""
+
+
+@dataclass
+class _Look:
+    """One look at all videos."""
+
+    began: datetime
+    deep: bool
+    went_on_at: datetime
+    cursor: str | None = None
+    pages: int = 0
+    """Of the list of videos."""
+    listed: bool = False
+    videos: deque[_Begun] = field(default_factory=deque)
+    later: deque[_Begun] = field(default_factory=deque)
+    """Those whose reading was broken off."""
+
+
 class TiktokReader:
     """A Reader."""
 
@@ -144,9 +190,9 @@ class TiktokReader:
         self._pushing = pushing
         self._now = shared.now
         self._log = shared.log
-        self._told = Told(BUDGET * COMMENTS)  # as many as can be told before a limit breaks a look off
-        self._looked: set[str] = set()
-        """The videos that were looked at since the last complete look: after a limit it goes on behind them."""
+        self._told = Told()
+        self._look: _Look | None = None
+        """What a limit, or anything else, broke off."""
 
     async def itself(self) -> str:
         """See Reader."""
@@ -156,21 +202,19 @@ class TiktokReader:
         """See Reader."""
         now = self._now()
         deep_list = f"{DEEP}@{self._business}"
-        deep_at = self._reading.read_to(deep_list)
-        deep = deep_at is None or now - deep_at > DEEP_EVERY
-        cursor: str | None = None
-        for _ in range(DEEP_PAGES if deep else PAGES):
-            page = await self._videos(cursor)
-            for video in page.videos:
-                if video.id not in self._looked:
-                    await self._video(video, now)
-                    self._looked.add(video.id)
-            cursor = page.next
-            if cursor is None:
-                break
-        self._looked.clear()
-        if deep:
-            await self._reading.found([], [], [], deep_list, now.isoformat())
+        look = self._look
+        if look is None or now - look.went_on_at > STALE:
+            deep_at = self._reading.read_to(deep_list)
+            look = self._look = _Look(now, deep_at is None or now - deep_at > DEEP_EVERY, now)
+        while (its := await self._next(look)) is not None:
+            try:
+                await self._video(its.video, its.places, look.began)
+            except Exception:  # whatever it was, the others get their turn first
+                look.later.append(its)
+                raise
+        self._look = None
+        if look.deep:
+            await self._reading.found([], [], [], deep_list, look.began.isoformat())
         try:
             there = await self._pushing.is_there()
         except (AttentionError, RefusedError) as error:
@@ -186,14 +230,27 @@ class TiktokReader:
                 complete=True,
             )
 
+    async def _next(self, look: _Look) -> _Begun | None:
+        """The video to look at next; None after the last."""
+        while not look.videos and not look.listed:
+            page = await self._videos(look.cursor)
+            look.videos.extend(map(_Begun, page.videos))
+            look.cursor, look.pages = page.next, look.pages + 1
+            look.listed = page.next is None or look.pages >= (DEEP_PAGES if look.deep else PAGES)
+        waiting = look.videos or look.later
+        return waiting.popleft() if waiting else None
+
     async def _get(self, path: str, asked: Mapping[str, str], read: Callable[[bytes], Page]) -> Page:
         answer = await self._api.get(f"{_API}/{path}", asked)
         try:
-            return read(answer)
+            found = read(answer)
         except UnreadableError as error:
             raise AwayError(f"TikTok's answer cannot be read: {error}") from None
         except AttentionError as error:
             raise AttentionError(f"{error}; {_AGAIN}") from None
+        if self._look is not None:
+            self._look.went_on_at = self._now()
+        return found
 
     async def _videos(self, cursor: str | None) -> Page:
         asked = {
@@ -205,8 +262,8 @@ class TiktokReader:
         except RefusedError as error:
             raise AttentionError(f"TikTok does not list the account's videos: {error}") from None
 
-    async def _video(self, video: Video, now: datetime) -> None:
-        """Tells the comments below a video that may be new, and notes how many it has."""
+    async def _video(self, video: Video, places: dict[str, _Place], now: datetime) -> None:
+        """Tells the comments below a video that may be new, and notes how many it has. The look began at `now`."""
         known, read_at = self._seen(video.id)
         fresh = video.at is not None and now - video.at < FRESH
         if not fresh and video.comments is not None and video.comments == known:
@@ -215,31 +272,33 @@ class TiktokReader:
             return
         # Of a video that was never read, what was written before the account was connected is not wanted.
         begin = (read_at or max(self._reading.account.connected_at, now - NEW_FOR)) - CLOCKS
-        if await self._below(video.id, begin, first=read_at is None):
+        if await self._below(video.id, begin, places, first=read_at is None):
             told = self._remembered(f"{video.id}/comments", video.id, f"{video.comments or 0} {now.isoformat()}")
             await self._reading.found([], [], [told], COMMENTS_LIST, None)
 
-    async def _below(self, video: str, begin: datetime, *, first: bool) -> bool:
+    async def _below(self, video: str, begin: datetime, places: dict[str, _Place], *, first: bool) -> bool:
         """Tells the comments below a video, and the answers to them. Whether it was all that is wanted."""
-        whole, cursor, older = True, None, 0
-        for _ in range(MOST_PAGES):
-            page = await self._comments("comment/list/", video, None, cursor)
+        place = places.setdefault(video, _Place())
+        while place.pages < MOST_PAGES:
+            page = await self._comments("comment/list/", video, None, place.cursor)
             if page is None:
                 return False
             await self._tell(page, begin)
             for thread in page.threads:
                 ask = not first or thread.at is None or thread.at >= begin
-                whole = await self._thread(video, thread, begin, ask=ask) and whole
-            cursor = page.next
+                place.whole = await self._thread(video, thread, begin, places, ask=ask) and place.whole
+            place.cursor, place.pages = page.next, place.pages + 1
             behind = page.newest is not None and page.newest < begin
-            older += behind or page.newest is None
+            place.older += behind or page.newest is None
             # Later on, what is older is looked through too: somebody may have answered it.
-            if cursor is None or older >= COMMENT_PAGES or (first and behind):
-                return whole
+            if place.cursor is None or place.older >= COMMENT_PAGES or (first and behind):
+                return place.whole
         self._too_many(f"comments below {video}")
         return False
 
-    async def _thread(self, video: str, thread: Thread, begin: datetime, *, ask: bool) -> bool:
+    async def _thread(
+        self, video: str, thread: Thread, begin: datetime, places: dict[str, _Place], *, ask: bool
+    ) -> bool:
         """Tells the answers to a comment, where their number has changed. Without `ask` it is only noted.
 
         Whether it was all that is wanted.
@@ -248,22 +307,23 @@ class TiktokReader:
         known = self._reading.remembered(what)
         if thread.replies == 0 or (known is not None and known.version == str(thread.replies)):
             return True
-        if ask and not await self._answers(video, thread.id, begin):
+        if ask and not await self._answers(video, thread.id, begin, places):
             return False
+        places.pop(thread.id, None)  # it may have another answer by the time the page is asked for again
         told = self._remembered(what, video, str(thread.replies))
         await self._reading.found([], [], [told], COMMENTS_LIST, None)
         return True
 
-    async def _answers(self, video: str, comment: str, begin: datetime) -> bool:
-        cursor, older = None, 0
-        for _ in range(MOST_PAGES):
-            page = await self._comments("comment/reply/list/", video, comment, cursor)
+    async def _answers(self, video: str, comment: str, begin: datetime, places: dict[str, _Place]) -> bool:
+        place = places.setdefault(comment, _Place())
+        while place.pages < MOST_PAGES:
+            page = await self._comments("comment/reply/list/", video, comment, place.cursor)
             if page is None:
                 return False
             await self._tell(page, begin)
-            cursor = page.next
-            older += page.newest is None or page.newest < begin
-            if cursor is None or older >= REPLY_PAGES:
+            place.cursor, place.pages = page.next, place.pages + 1
+            place.older += page.newest is None or page.newest < begin
+            if place.cursor is None or place.older >= REPLY_PAGES:
                 return True
         self._too_many(f"answers to {comment}")
         return False

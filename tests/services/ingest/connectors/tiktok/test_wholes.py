@@ -12,6 +12,7 @@ import pytest
 from rapport.contracts.cursors import thing_key
 from rapport.contracts.events import Account
 from services.ingest.connectors.tiktok import reader
+from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.reader import COMMENT_PAGES, COMMENTS, REPLY_PAGES, Pushing, TiktokReader
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling.api import LimitedError, RefusedError
@@ -192,6 +193,53 @@ async def test_a_look_that_a_limit_breaks_off_goes_on_with_the_videos_that_are_l
     world.tiktok.videos["v3"] = world.comments("late", 1) + world.tiktok.videos["v3"]
     await world.reader.read()
     assert world.api.count("comment/list/") > before, "a new look is at all of them again"
+
+
+@pytest.mark.parametrize("below", ["comments", "answers"])
+async def test_a_busy_video_goes_on_where_a_limit_broke_it_off_and_lets_the_others_go_first(below: str) -> None:
+    world = World()
+    world.tiktok.videos["calm"] = []
+    await _read_once(world, "busy")
+    many = 12 * COMMENTS
+    if below == "comments":
+        world.tiktok.videos["busy"] = world.comments("new", many) + world.tiktok.videos["busy"]
+    else:
+        world.tiktok.answers["known-0"] = world.comments("new", many)
+    world.tiktok.videos = {"busy": world.tiktok.videos["busy"], "calm": world.comments("calm", 1)}
+    before = len(world.api.asked)
+    for attempt in range(5):
+        world.tiktok.left = 5
+        try:
+            await world.reader.read()
+        except LimitedError:
+            assert attempt == 0 or "calm-0" in world.told()
+            world.now.at += timedelta(minutes=1)
+            continue
+        break
+    else:
+        pytest.fail("the look never came to its end")
+    assert sorted(world.told()) == sorted(["calm-0", *(f"new-{number}" for number in range(many))])
+    assert len(world.api.asked) - before < 12 + 12, "no page is asked for from the beginning again"
+
+
+async def test_a_look_that_was_broken_off_long_ago_begins_anew() -> None:
+    world = World()
+    world.tiktok.videos = {name: world.comments(name, 1) for name in ("one", "two")}
+    world.tiktok.left = 2
+    with pytest.raises(LimitedError):
+        await world.reader.read()
+    assert world.told() == ["one-0"]
+    world.now.at += timedelta(hours=1)
+    world.tiktok.left = 100_000
+    world.tiktok.videos["one"] = world.comments("late", 1) + world.tiktok.videos["one"]
+    await world.reader.read()
+    assert sorted(world.told()) == ["late-0", "one-0", "two-0"]
+
+
+def test_a_limit_of_tiktok_is_waited_for_as_long_as_it_may_last() -> None:
+    with pytest.raises(LimitedError) as limited:
+        checked(b'{"code": 40100, "message": "Too many requests"}', object)
+    assert limited.value.seconds >= 300
 
 
 async def test_where_nothing_is_remembered_of_a_video_any_more_what_is_old_is_not_told_again() -> None:
