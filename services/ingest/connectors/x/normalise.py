@@ -9,7 +9,9 @@
   is answered; a thread is X's `conversation_id`. Private messages have one thread with each person.
 - Of a deletion X says only the post and its author. Only the brand's own are told.
 - An edit is a new post that lists the ones before. The first of them stays the id of the thing.
-- A like is told without who it was by. They are the one who comes with it beside the author of the liked post.
+- A like is told without who it was by. They are the one who comes with it and whom none of the posts beside it concerns:
+  the profiles of authors, and of people whom the liked post names or quotes, come along too. Where that is nobody, or
+  not one alone, the like is not told.
 - Follows and blocks come without a time and without an id of their own. So they occur when they are received, and the
   delivery's `event_uuid` tells one from the next: it is all there is. The API before it says when they happened.
 - XChat's messages are encrypted: somebody wrote, and what they wrote is not known.
@@ -313,7 +315,12 @@ def _liked(event: Event) -> Iterator[Interaction]:
     thing = id_of(like.liked_tweet_id, "liked_tweet_id")
     whose = id_of(like.liked_tweet_author_id, "liked_tweet_author_id")
     inbound = whose == watched.id
-    others = [person for person in event.included.people if person != whose]
+    posts = event.included.posts.values()
+    others = [
+        person
+        for person in event.included.people
+        if person != whose and not any(post.concerns(person) for post in posts)
+    ]
     who = (others[0] if len(others) == 1 else None) if inbound else watched.id
     if who is None or (event.is_of_brand(who) if inbound else event.is_of_brand(whose)):
         return

@@ -127,6 +127,10 @@ class Post(Struct, kw_only=True):
         """Whether it names somebody."""
         return any(str(each.id) == person for entities in self._entities for each in entities.mentions or ())
 
+    def concerns(self, person: str) -> bool:
+        """Whether it is by somebody, answers or names them."""
+        return person in (str(self.author_id), str(self.in_reply_to_user_id)) or self.mentions(person)
+
     def media(self, included: Mapping[str, "Media"]) -> tuple[Medium, ...]:
         """What it shows beside its text."""
         keys = (self.attachments.media_keys if self.attachments else None) or []
