@@ -238,21 +238,23 @@ def _by_brand(post: Post, event: Event) -> Iterator[Interaction]:
         raise UnreadableError("in_reply_to_user_id is missing")
     follower = parent.actor if parent is not None and parent.actor else watched.id
     begun_by_brand = included.root_author(post) == watched.id
-    kind: Kind = "edit" if post.is_edit else "post" if parent is None else "reply"
-    yield _written(
-        post, event, kind, follower, id=f"{post.original}#edit-{post.id}" if post.is_edit else str(post.id),
-        whose=post.thread if parent is not None and begun_by_brand else None, parent=parent,
-    )  # fmt: skip
+    whose = post.thread if parent is not None and begun_by_brand else None
+    # As of a follower's: an edit can be the first that is heard of it.
+    kind: Kind = "post" if parent is None else "reply"
+    yield _written(post, event, kind, follower, id=post.original, whose=whose, parent=parent)
+    if post.is_edit:
+        name = f"{post.original}#edit-{post.id}"
+        yield _written(post, event, "edit", follower, id=name, whose=whose, parent=parent)
 
 
 def _by_staff(post: Post, event: Event) -> Iterator[Interaction]:
     """What staff write in answer to somebody is an answer; X tells it where it names the brand."""
     parent = _parent(post, event.included)
-    if post.is_edit or parent is None or parent.actor is None or event.is_of_brand(parent.actor):
+    if parent is None or parent.actor is None or event.is_of_brand(parent.actor):
         return
     begun_by_brand = event.included.root_author(post) == event.watched.id
     whose = post.thread if begun_by_brand else None
-    yield _written(post, event, "reply", parent.actor, id=str(post.id), whose=whose, parent=parent)
+    yield _written(post, event, "reply", parent.actor, id=post.original, whose=whose, parent=parent)
 
 
 def _answered(post: Post, event: Event) -> Parent | None:
