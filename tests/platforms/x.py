@@ -25,9 +25,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rapport.demo.vendors.serving import LocalServer
+from services.ingest.connectors.x.normalise import READ_EVENTS
 
 BEARER, SECRET = "an-app-bearer-token", "a-consumer-secret"
 _SCOPES = {"dm": "dm.read", "chat": "dm.read", "like": "like.read", "mute": "mute.read", "block": "block.read"}
+SUBSCRIPTIONS = 10
+"""On a page."""
 OURS = "https://rapport.example/v1/platforms/x"
 
 
@@ -54,6 +57,8 @@ class XServer(LocalServer):
         """Whether it would pass the check when it is validated."""
         self.registered = True
         self.subscribed: set[str] = set()
+        """Accounts that were subscribed to before, with each event but those that have `ended`."""
+        self.ended: set[str] = set()
         self.made: dict[str, dict[str, Any]] = {}
         """Subscriptions that were made here, by id."""
         self.not_in_package: set[str] = set()
@@ -177,11 +182,11 @@ class XServer(LocalServer):
                 "webhook_id": self.webhook, "created_at": "2026-11-01T00:00:00Z", "updated_at": "2026-11-01T00:00:00Z",
             }
             for user in sorted(self.subscribed)
-            for place, what in enumerate(("post.create", "post.mention.create", "post.reply.create"))
+            for place, what in enumerate(sorted(READ_EVENTS - self.ended))
         ] + list(self.made.values())  # fmt: skip
         start = int(query.get("pagination_token", "0"))
-        shown = every[start : start + 2]
-        more = {"next_token": str(start + 2)} if start + 2 < len(every) else {}
+        shown = every[start : start + SUBSCRIPTIONS]
+        more = {"next_token": str(start + SUBSCRIPTIONS)} if start + SUBSCRIPTIONS < len(every) else {}
         return JSONResponse({"data": shown, "meta": {"result_count": len(shown), **more}})
 
     def _subscribed(self, asked: dict[str, Any], token: str) -> Response:

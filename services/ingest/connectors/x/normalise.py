@@ -9,9 +9,8 @@
   is answered; a thread is X's `conversation_id`. Private messages have one thread with each person.
 - Of a deletion X says only the post and its author. Only the brand's own are told.
 - An edit is a new post that lists the ones before. The first of them stays the id of the thing.
-- A like is told without who it was by. They are the one who comes with it and whom none of the posts beside it concerns:
-  the profiles of authors, and of people whom the liked post names or quotes, come along too. Where that is nobody, or
-  not one alone, the like is not told.
+- A like is told without who it was by. They are the one who comes with it and whom no post beside it concerns: authors,
+  and people whom the liked post names or quotes, come along too. Where that is not one alone, the like is not told.
 - Follows and blocks come without a time and without an id of their own. So they occur when they are received, and the
   delivery's `event_uuid` tells one from the next: it is all there is. The API before it says when they happened.
 - XChat's messages are encrypted: somebody wrote, and what they wrote is not known.

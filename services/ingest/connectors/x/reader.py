@@ -1,5 +1,8 @@
 """Sees to it that X pushes what happens to an account, and has it send again what was missed.
 
+Each event is a subscription of its own. One that is missing is made again: X ends them, for example where the owner
+took the application's access back. For some events X wants scopes that the owner may have left out.
+
 Nothing is read in the ordinary course: reading costs as much as being told. X keeps what it sent, or tried to, for 24
 hours, and sends a span of it again to the same webhook when it is asked to. What it sends again on the same day in UTC
 is charged once. So that is asked for after each start, whenever nobody had looked for a while or something could not be
@@ -8,7 +11,7 @@ stored, and for all 24 hours once a webhook that was not valid is so again: nobo
 Where X cannot do that, because it was longer ago or the package does not include it, mentions can be read instead, if
 the agency wants to pay for that (RAPPORT_X_MENTIONS). Without authors' profiles, each of which X charges for as well.
 
-Source: https://docs.x.com/x-api/webhooks/introduction and https://docs.x.com/x-api/users/get-mentions
+Source: https://docs.x.com/x-api/webhooks/introduction, …/x-api/activity/create-x-activity-subscription and https://docs.x.com/x-api/users/get-mentions
 """
 
 import time
@@ -19,9 +22,16 @@ from rapport.contracts.events import Account
 from services.ingest.broker import charge_record
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.x import PLATFORM
-from services.ingest.connectors.x.normalise import Mentions, mentions
+from services.ingest.connectors.x.normalise import READ_EVENTS, Mentions, mentions
 from services.ingest.connectors.x.settings import XSettings
-from services.ingest.connectors.x.webhook import KEPT, InvalidError, Webhook, refused
+from services.ingest.connectors.x.webhook import (
+    KEPT,
+    InvalidError,
+    Webhook,
+    not_subscribed,
+    refused,
+    subscription,
+)
 from services.ingest.hooks.delivery import UnreadableError, Watched
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, RefusedError, Turns
@@ -42,6 +52,10 @@ BUDGET, BUDGET_SECONDS = 150, 900.0
 """X allows a user 180 readings of mentions in 15 minutes."""
 ANSWERED_SECONDS = 20.0
 OF_THE_HOST = 16
+OPTIONAL = ("like.", "block.", "dm.", "chat.")
+"""How the events begin for which X wants a scope that the account's owner may have left out."""
+OFF_FOR = timedelta(days=1)
+"""How long such an event is left out after X has refused it."""
 PUSHED, MENTIONS = "pushed", "mentions"
 FIELDS = (
     "attachments,author_id,conversation_id,created_at,edit_history_tweet_ids,entities,in_reply_to_user_id,lang,"
@@ -71,7 +85,8 @@ def x(settings: XSettings, leases: Leases, shared: Shared) -> Polled:
         headers = {"Authorization": f"Bearer {account.connection['token']}"}
         budget = Budget(BUDGET, BUDGET_SECONDS)
         api = Api(http, PLATFORM, settings.x_api, headers, budget, turns, shared.now, refused)
-        return XReader(account, reading, watched, api if settings.x_mentions else None, webhook, shared)
+        own = Api(http, PLATFORM, settings.x_api, headers, budget, turns, shared.now, not_subscribed)
+        return XReader(account, reading, watched, api if settings.x_mentions else None, own, webhook, shared)
 
     pushes = bool(settings.x_secrets.get_secret_value().strip())
     return Polled(
@@ -90,14 +105,16 @@ class XReader:
         reading: Reading,
         watched: Callable[[], Watched],
         api: Api | None,
+        own: Api,
         webhook: Webhook,
         shared: Shared,
     ) -> None:
-        """`api` reads mentions; None where the agency does not want that."""
+        """`api` reads mentions; None where the agency does not want that. `own` subscribes to events."""
         self._user = itself(account)
         self._reading = reading
         self._watched = watched
         self._api = api
+        self._own = own
         self._webhook = webhook
         self._now = shared.now
         self._log = shared.log
@@ -109,6 +126,10 @@ class XReader:
         """When the last good reading began, by the monotonic clock."""
         self._valid = True
         self._looked_at = shared.now()
+        self._off: dict[str, datetime] = {}
+        """Events that X refuses, and until when they are left out."""
+        self._again: set[str] = set()
+        """Events that were subscribed to again, until somebody was told."""
         self._missed: tuple[datetime, datetime] | None = None
         """The span that is being repaired. It stays the same until it is."""
 
@@ -122,7 +143,7 @@ class XReader:
         steady = self._steady and self._broker.failed_at < self._began_at
         self._steady, began_at = False, time.monotonic()
         try:
-            await self._webhook.check(self._user)
+            lacks = await self._subscribe()
         except InvalidError:
             self._valid = False
             raise
@@ -139,8 +160,48 @@ class XReader:
         done = self._missed[1] if self._missed is not None else now
         await self._reading.found([], [], [], self._list, done.isoformat())
         self._missed, self._steady, self._began_at = None, True, began_at
-        if lost:
-            raise AttentionError(lost, complete=True)
+        if self._again and read_to is not None:
+            gone = f"X had ended {', '.join(sorted(self._again))}: look at the account on X for the time since then"
+            lost = f"{lost}; {gone}" if lost else gone
+        self._again.clear()
+        if lacks or lost:
+            raise AttentionError("; ".join(filter(None, (lost, lacks))), complete=lacks is None)
+
+    async def _subscribe(self) -> str | None:
+        """Subscribes to the events that X does not push. Says in words which of them it refuses.
+
+        Raises AttentionError where it pushes none.
+        """
+        now = self._now()
+        wanted = {event for event in READ_EVENTS if self._off.get(event, now) <= now}
+        missing = await self._webhook.missing(self._user, wanted)
+        if not missing:
+            return None
+        refusals: dict[str, RefusedError] = {}
+        for event in sorted(missing):
+            try:
+                content = subscription(event, self._user, self._webhook.id)
+                await self._own.post("/2/activity/subscriptions", content, kind="application/json")
+            except RefusedError as error:
+                refusals[event] = error
+            except AttentionError as error:
+                raise AttentionError(f"X does not send {event} of this account: {error}; {_AGAIN}") from None
+        # Another process may have subscribed meanwhile.
+        left = await self._webhook.missing(self._user, wanted, at_once=True)
+        refusals = {event: error for event, error in refusals.items() if event in left}
+        if again := sorted(missing - refusals.keys()):
+            self._log.warning("%s %s: subscribed again to %s", PLATFORM, self._account, ", ".join(again))
+            self._again.update(event for event in again if not event.startswith(OPTIONAL))
+        if not refusals:
+            return None
+        why = f"X does not send {', '.join(refusals)} of this account: {next(iter(refusals.values()))}; {_AGAIN}"
+        if left == wanted:
+            raise AttentionError(why)
+        optional = [event for event in refusals if event.startswith(OPTIONAL)]
+        self._off.update(dict.fromkeys(optional, now + OFF_FOR))
+        if optional:
+            self._log.warning("%s %s: %s are left out for a day: %s", PLATFORM, self._account, optional, why)
+        return why if len(optional) < len(refusals) else None
 
     async def _repair(self, since: datetime, until: datetime, now: datetime) -> str | None:
         """Has X send a span again, or reads the mentions in it. Says what cannot be had any more, in words."""

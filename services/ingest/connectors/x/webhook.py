@@ -7,7 +7,7 @@ Source: https://docs.x.com/x-api/webhooks/introduction, …/x-api/webhooks/creat
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
@@ -39,7 +39,8 @@ KEPT = timedelta(hours=24) - timedelta(minutes=5)
 REPLAYING_SECONDS = 60.0
 """How long X may take to send again what was asked for."""
 LOOKED_EVERY = timedelta(minutes=5)
-LISTED_EVERY = timedelta(minutes=15)
+LISTED_EVERY = timedelta(minutes=5)
+"""Whoever takes an application's access back ends subscriptions."""
 AGAIN = timedelta(minutes=1)
 """How long an answer that something is wrong is believed: every account asks."""
 PAGE, MOST_PAGES = 1_000, 60
@@ -83,6 +84,7 @@ class _Of(Struct, frozen=True):
 class _Subscription(Struct):
     filter: _Of = _Of()
     webhook_id: Id | None = None
+    event_type: str = ""
 
 
 class _Meta(Struct, frozen=True):
@@ -122,6 +124,18 @@ def refused(status: int, body: bytes) -> Exception | None:
     return None
 
 
+def not_subscribed(status: int, body: bytes) -> Exception | None:
+    """What a refusal to subscribe to an event means; None where the status alone says it."""
+    if status in (httpx.codes.FORBIDDEN, httpx.codes.CONFLICT):
+        return RefusedError(f"X refuses it{_said(body)}")
+    return refused(status, body)
+
+
+def subscription(event: str, user: str, webhook: str) -> bytes:
+    """What X is asked with for a subscription to one event of an account."""
+    return msgspec.json.encode({"event_type": event, "filter": {"user_id": user}, "webhook_id": webhook})
+
+
 def _problem(body: bytes) -> _Problem:
     try:
         return decode(body, _Problem)
@@ -151,14 +165,25 @@ class Webhook:
         self._id: str | None = None
         self._looked_at: datetime | None = None
         self._listed_at: datetime | None = None
-        self._subscribed: frozenset[str] = frozenset()
+        self._subscribed: dict[str, set[str]] = {}
+        """By account: the events of it that are pushed to us."""
         self._replay: Replay | None = None
         self._validated_at: datetime | None = None
         self._failed: AttentionError | None = None
         self._failed_at = shared.now()
 
-    async def check(self, user: str) -> None:
-        """Raises AttentionError where X does not push to us what happens to an account, LimitedError and AwayError."""
+    @property
+    def id(self) -> str:
+        """X's id of the webhook, once it was checked."""
+        assert self._id is not None
+        return self._id
+
+    async def missing(self, user: str, wanted: Set[str], *, at_once: bool = False) -> Set[str]:
+        """Those events of an account that X does not push to us.
+
+        It may have been looked lately, unless it has to be done `at_once`. Raises AttentionError where X pushes nothing
+        of any account, LimitedError and AwayError.
+        """
         async with self._lock:
             now = self._now()
             if self._failed is not None and now - self._failed_at < AGAIN:
@@ -166,9 +191,9 @@ class Webhook:
             try:
                 await self._look()
                 listed_at = self._listed_at
-                await self._list(LISTED_EVERY)
-                if user not in self._subscribed and listed_at == self._listed_at:
-                    await self._list(AGAIN)  # it may have been subscribed since
+                await self._list(timedelta(0) if at_once else LISTED_EVERY)
+                if self._lacks(user, wanted) and listed_at == self._listed_at:
+                    await self._list(AGAIN)  # they may have been subscribed since
             except RefusedError as error:
                 self._failed = AttentionError(f"{error}: compare RAPPORT_X_BEARER with the application in {CONSOLE}")
                 self._failed_at = now
@@ -177,11 +202,10 @@ class Webhook:
                 self._failed, self._failed_at = error, now
                 raise
             self._failed = None
-        if user not in self._subscribed:
-            raise AttentionError(
-                "X sends nothing of this account: it has no subscription at X to this webhook. Connect it again, or "
-                "subscribe it as docs/platforms.md#x says"
-            )
+            return self._lacks(user, wanted)
+
+    def _lacks(self, user: str, wanted: Set[str]) -> Set[str]:
+        return wanted - self._subscribed.get(user, set())
 
     def was_invalid(self, since: datetime) -> bool:
         """Whether the webhook had to be validated again after a time."""
@@ -245,22 +269,20 @@ class Webhook:
         now = self._now()
         if self._listed_at is not None and now - self._listed_at < every:
             return
-        users: set[str] = set()
+        events: dict[str, set[str]] = {}
         many, token = 0, None
         for _ in range(MOST_PAGES):
             asked = {"max_results": str(PAGE), **({"pagination_token": token} if token else {})}
             page = _read(await self._api.get("/2/activity/subscriptions", asked), _Subscriptions)
             _check(page, page.data)
             many += len(page.data)
-            users |= {
-                str(each.filter.user_id)
-                for each in page.data
-                if each.filter.user_id and str(each.webhook_id or "") == self._id
-            }
+            for each in page.data:
+                if each.filter.user_id and str(each.webhook_id or "") == self._id:
+                    events.setdefault(str(each.filter.user_id), set()).add(each.event_type)
             if not page.meta.next_token or page.meta.next_token == token:
                 break
             token = page.meta.next_token
-        self._subscribed, self._listed_at = frozenset(users), now
+        self._subscribed, self._listed_at = events, now
         metrics.SUBSCRIPTIONS.labels(PLATFORM).set(many)
 
 

@@ -223,14 +223,52 @@ async def test_a_webhook_that_is_not_valid_is_validated_again_and_a_day_is_sent_
         assert to - since > timedelta(hours=23)
 
 
-async def test_an_account_without_a_subscription_says_so(stack: Any, tmp_path: Path, server: XServer) -> None:
+async def test_an_event_that_x_has_ended_is_subscribed_to_again_and_that_is_said(
+    stack: Any, tmp_path: Path, server: XServer
+) -> None:
+    roastery = Roastery(server)
+    async with reading(stack.kafka, tmp_path, asked_at(server), roastery.pair):
+        await stands(stack.kafka, roastery.account.id, "live")
+        server.ended = {"post.mention.create", "dm.sent"}
+        why = await stands(stack.kafka, roastery.account.id, "attention") or ""
+        assert "X had ended post.mention.create: look at the account on X" in why
+        await stands(stack.kafka, roastery.account.id, "live")
+        assert sorted(its["event_type"] for its in server.made.values()) == ["dm.sent", "post.mention.create"]
+
+
+async def test_an_event_that_x_refuses_is_said_unless_it_is_for_a_scope_that_was_left_out(
+    stack: Any, tmp_path: Path, server: XServer
+) -> None:
+    roastery = Roastery(server)
+    server.ended = {"like.create", "block.block"}
+    server.granted = ["tweet.read"]
+    async with reading(stack.kafka, tmp_path, asked_at(server), roastery.pair) as connector:
+        await stands(stack.kafka, roastery.account.id, "live")
+        looked = server.count("webhooks")
+        await until(lambda: server.count("webhooks") > looked + 4, "it to be looked at again")
+        assert sum(method == "POST" for method, _, _ in server.asked) == 2, "it is asked for once a day"
+        server.not_in_package = {"post.create"}
+        server.ended |= {"post.create"}
+        why = await stands(stack.kafka, roastery.account.id, "attention") or ""
+        assert "X does not send post.create of this account" in why
+        assert "not in your package" in why
+        assert "Connect again" in why
+        assert connector.behind() == {roastery.account.id}, "answers may be missing"
+        server.not_in_package = set()
+        await stands(stack.kafka, roastery.account.id, "live")
+
+
+async def test_an_account_whose_owner_took_the_access_back_says_so(stack: Any, tmp_path: Path, server: XServer) -> None:
     roastery, beside = Roastery(server), Roastery(server)
     async with reading(stack.kafka, tmp_path, asked_at(server), roastery.pair, beside.pair):
         await stands(stack.kafka, roastery.account.id, "live")
         server.subscribed.discard(roastery.user)
-        assert "no subscription" in (await stands(stack.kafka, roastery.account.id, "attention") or "")
+        del server.tokens[roastery.token]
+        why = await stands(stack.kafka, roastery.account.id, "attention") or ""
+        assert "does not accept its token" in why
+        assert "Connect again" in why
         await stands(stack.kafka, beside.account.id, "live")
-        server.subscribed.add(roastery.user)
+        server.tokens[roastery.token] = roastery.user
         await stands(stack.kafka, roastery.account.id, "live")
 
 

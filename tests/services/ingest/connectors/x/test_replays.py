@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
+from services.ingest.connectors.x.normalise import READ_EVENTS
 from services.ingest.connectors.x.reader import XReader
 from services.ingest.connectors.x.settings import XSettings
 from services.ingest.connectors.x.webhook import KEPT, MINUTE, REPLAYING_SECONDS, SHARED, Webhook
@@ -90,7 +91,7 @@ async def test_an_error_with_status_200_is_no_list_with_nothing_in_it(path: str)
         lambda asked, _: json.dumps(error if asked.endswith(path) else {"data": [ours]}).encode()
     )
     with pytest.raises(AwayError, match="Try this later"):
-        await world.webhook.check("42")
+        await world.webhook.missing("42", READ_EVENTS)
 
 
 async def test_a_list_of_mentions_that_names_itself_as_the_next_page_is_paid_for_twice_at_most() -> None:
@@ -108,7 +109,7 @@ async def test_a_list_of_mentions_that_names_itself_as_the_next_page_is_paid_for
 
     its = replace(shared(world.now), broker=cast(Any, SimpleNamespace(append=append)))
     watched = Watched("brand", account, "42", frozenset({"42"}))
-    reader = XReader(account, Kept(account, world.now), lambda: watched, api, world.webhook, its)
+    reader = XReader(account, Kept(account, world.now), lambda: watched, api, api, world.webhook, its)
     await reader._read_mentions(api, world.now() - 2 * HOUR, world.now())
     assert len(api.asked) == len(told) == 2
 
@@ -121,6 +122,6 @@ async def test_an_error_instead_of_a_page_of_mentions_is_not_taken_for_the_last_
         connection={"user": "42", "token": "t"},
     )  # fmt: skip
     watched = Watched("brand", account, "42", frozenset({"42"}))
-    reader = XReader(account, Kept(account, world.now), lambda: watched, api, world.webhook, shared(world.now))
+    reader = XReader(account, Kept(account, world.now), lambda: watched, api, api, world.webhook, shared(world.now))
     with pytest.raises(AwayError):
         await reader._read_mentions(api, world.now() - 2 * HOUR, world.now())
