@@ -84,6 +84,11 @@ class _Whole(Struct):
     extended_entities: _Entities | None = None
 
 
+class _Edits(Struct):
+    edit_tweet_ids: list[Id] | None = None
+    """All versions, the oldest first."""
+
+
 class _Tweet(Struct, kw_only=True):
     id_str: Id | None = None
     id: Id | None = None
@@ -100,6 +105,7 @@ class _Tweet(Struct, kw_only=True):
     quoted_status: "_Tweet | None" = None
     retweeted_status: "_Tweet | None" = None
     lang: str | None = None
+    edit_history: _Edits | None = None
 
     @property
     def itself(self) -> str:
@@ -127,10 +133,12 @@ class _Tweet(Struct, kw_only=True):
             "quoted": self.quoted_status.itself if self.quoted_status else None,
             "retweeted": self.retweeted_status.itself if self.retweeted_status else None,
         }
+        versions = [str(each) for each in (self.edit_history and self.edit_history.edit_tweet_ids) or ()]
         return {
-            "id": self.itself, "author_id": self.author, "text": whole.full_text, "lang": self.lang,
+            "id": self.itself, "edit_history_tweet_ids": versions,
+            "author_id": self.author, "text": whole.full_text, "lang": self.lang,
             "created_at": self._written_at(),
-            "conversation_id": None if self.in_reply_to_status_id_str else self.itself,
+            "conversation_id": None if self.in_reply_to_status_id_str else next(iter(versions), self.itself),
             "in_reply_to_tweet_id": self.in_reply_to_status_id_str, "in_reply_to_user_id": self.in_reply_to_user_id_str,
             "referenced_tweets": [{"type": how, "id": its} for how, its in references.items() if its],
             "entities": {
