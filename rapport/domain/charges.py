@@ -19,16 +19,17 @@ READ_ON = date(2026, 11, 29)
 SOURCE = "https://docs.x.com/x-api/activity/event-pricing"
 """Where the prices were read. The console of X has those that count."""
 
-_POST, _PERSON, _LIKE, _FREE = Decimal("0.005"), Decimal("0.010"), Decimal("0.001"), Decimal(0)
+_POST, _PERSON, _LITTLE, _FREE = Decimal("0.005"), Decimal("0.010"), Decimal("0.001"), Decimal(0)
 X_PRICES: Mapping[str, Decimal] = MappingProxyType({
     "post.create": _POST, "post.reply.create": _POST, "post.mention.create": _POST, "post.quote.create": _POST,
-    "post.repost.create": _POST, "post.delete": _FREE, "like.create": _LIKE, "follow.follow": _PERSON,
-    "follow.unfollow": _PERSON, "profile.update.*": _POST, "dm.received": _PERSON, "dm.sent": _FREE, "dm.read": _FREE,
-    "dm.indicate_typing": _FREE, "chat.received": _PERSON, "chat.sent": _FREE, "chat.conversation_join": _FREE,
+    "post.repost.create": _POST, "post.delete": _FREE, "like.create": _LITTLE, "follow.follow": _PERSON,
+    "follow.unfollow": _PERSON, "block.*": _LITTLE, "mute.*": _LITTLE, "profile.update.*": _POST,
+    "dm.received": _PERSON, "dm.sent": _FREE, "dm.read": _FREE, "dm.indicate_typing": _FREE,
+    "chat.received": _PERSON, "chat.sent": _FREE, "chat.conversation_join": _FREE,
     "subscriptions.*": _FREE, "news.new": _POST, "spaces.start": _POST, "spaces.end": _POST, "posts.read": _POST,
 })  # fmt: skip
 """Dollars for one, by X's name of the event; `posts.read` is a post that was asked for. X names no price for others,
-such as `block.block`."""
+such as `broadcast.start`."""
 DEAREST = Decimal(1_000)
 """Dollars for one. More is a mistake in the setting."""
 _NAME = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}){0,3}(\.\*)?")

@@ -14,14 +14,15 @@ def test_each_event_has_its_own_price_or_that_of_its_family_or_none() -> None:
     assert X.of("profile.update.bio") == Decimal("0.005")
     assert X.of("follow.follow") == X.of("follow.unfollow") == Decimal("0.010")
     assert X.of("post.delete") == 0
-    assert X.of("block.block") is None
+    assert X.of("block.block") == X.of("mute.unmute") == Decimal("0.001")
+    assert X.of("broadcast.start") is None
     assert X.of("") is None
     assert X.of("profile") is None
 
 
 def test_the_agency_can_change_a_price() -> None:
-    changed = Prices.x(prices_of(" like.create=0.002, block.*=0.001,"))
-    assert (changed.of("like.create"), changed.of("block.unblock")) == (Decimal("0.002"), Decimal("0.001"))
+    changed = Prices.x(prices_of(" like.create=0.002, block.*=0.002,"))
+    assert (changed.of("like.create"), changed.of("block.unblock")) == (Decimal("0.002"), Decimal("0.002"))
     assert changed.of("post.create") == X_PRICES["post.create"]
 
 
@@ -34,11 +35,11 @@ def test_a_price_that_is_none_is_refused_and_its_place_is_named(wrong: str) -> N
 
 
 def test_a_bill_is_exact_and_says_what_has_no_price() -> None:
-    found = bill([("like.create", 7), ("post.mention.create", 3), ("block.block", 2), ("like.create", 1)], X)
+    found = bill([("like.create", 7), ("post.mention.create", 3), ("broadcast.start", 2), ("like.create", 1)], X)
     assert [(line.what, line.many, line.price, line.dollars) for line in found] == [
         ("post.mention.create", 3, Decimal("0.005"), Decimal("0.015")),
         ("like.create", 8, Decimal("0.001"), Decimal("0.008")),
-        ("block.block", 2, None, 0),
+        ("broadcast.start", 2, None, 0),
     ]
 
 

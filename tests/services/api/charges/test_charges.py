@@ -74,7 +74,7 @@ def test_each_event_counts_once_however_often_it_is_told_and_by_whom(
     api: Served, views: Database[Document], brand: str
 ) -> None:
     mentions = [charge("post.mention.create", number, brand) for number in range(3)]
-    others = [charge("like.create", 1, brand), charge("block.block", 1, brand), charge("post.delete", 1, brand)]
+    others = [charge("like.create", 1, brand), charge("broadcast.start", 1, brand), charge("post.delete", 1, brand)]
     old = charge("follow.follow", 1, brand, EARLIER)
     tell(views, *mentions, mentions[0], *others, old)
     tell(views, mentions[2], others[0])  # by the next process, after a crash before its commit
@@ -83,7 +83,7 @@ def test_each_event_counts_once_however_often_it_is_told_and_by_whom(
     (account,) = found["accounts"]
     assert (account["account"], account["platform"]) == (f"{brand}-x", "x")
     assert [(each["event"], each["count"], each["price"], each["dollars"]) for each in account["events"]] == [
-        ("post.mention.create", 3, 0.005, 0.015), ("like.create", 1, 0.001, 0.001), ("block.block", 1, None, 0.0),
+        ("post.mention.create", 3, 0.005, 0.015), ("like.create", 1, 0.001, 0.001), ("broadcast.start", 1, None, 0.0),
         ("post.delete", 1, 0.0, 0.0),
     ]  # fmt: skip
     assert found["not_counted"]
@@ -209,10 +209,10 @@ def test_the_commands_say_what_it_may_cost_before_it_is_connected_and_what_it_ha
     assert "expected on X: $" in added.stderr
     assert "300 replies" in added.stderr
     assert added.stdout.startswith("connected")
-    tell(views, charge("follow.follow", 1, brand), charge("block.block", 1, brand))
+    tell(views, charge("follow.follow", 1, brand), charge("broadcast.start", 1, brand))
     said = run("accounts", "cost", brand)
     assert f"charged in {MONTH}: $0.01" in said.stdout
-    assert "1 x block.block: no price known" in said.stdout
+    assert "1 x broadcast.start: no price known" in said.stdout
     assert "--followers or --mentions" in said.stdout
     elsewhere = run("accounts", "add", brand, f"{brand}-d", "--platform", "desk", "--handle", "d")
     assert "X" not in elsewhere.stderr
