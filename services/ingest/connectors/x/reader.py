@@ -34,7 +34,7 @@ from services.ingest.connectors.x.webhook import (
 )
 from services.ingest.hooks.delivery import UnreadableError, Watched
 from services.ingest.leases.leases import Leases
-from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, RefusedError, Turns
+from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.told import Told
@@ -47,7 +47,7 @@ EARLIER = timedelta(minutes=1)
 REPAIRED_WITHIN = timedelta(minutes=10)
 """How long it may take until X has sent again, at most: what is older than 24 hours by then is gone."""
 PAGE, MOST_PAGES = 100, 8
-"""X gives the last 800 mentions."""
+"""In one look. X says that it gives the last 800 mentions."""
 BUDGET, BUDGET_SECONDS = 150, 900.0
 """X allows a user 180 readings of mentions in 15 minutes."""
 ANSWERED_SECONDS = 20.0
@@ -132,6 +132,8 @@ class XReader:
         """Events that were subscribed to again, until somebody was told."""
         self._missed: tuple[datetime, datetime] | None = None
         """The span that is being repaired. It stays the same until it is."""
+        self._more: tuple[datetime, datetime, str] | None = None
+        """The span of which mentions are being read, and which page is the next."""
 
     async def itself(self) -> str:
         """See Reader."""
@@ -152,6 +154,7 @@ class XReader:
         read_to = self._reading.read_to(self._list)
         if read_to is not None and (not self._valid or self._webhook.was_invalid(self._looked_at)):
             self._missed = min(read_to - EARLIER, now - KEPT + REPAIRED_WITHIN), now
+            self._more = None
         elif self._missed is None and read_to is not None and (not steady or now - read_to > GAP):
             self._missed = read_to - EARLIER, now
         self._valid, self._looked_at = True, now
@@ -223,8 +226,9 @@ class XReader:
         return f"what happened {span} did not arrive ({why}): look at the account on X for that time"
 
     async def _read_mentions(self, api: Api, since: datetime, until: datetime) -> None:
-        token: str | None = None
+        """Goes on where it was broken off: X charges for each page. Raises LimitedError where there are more."""
         for _ in range(MOST_PAGES):
+            since, until, token = self._more or (since, until, None)
             asked: Mapping[str, str] = {
                 "max_results": str(PAGE), "tweet.fields": FIELDS, "start_time": _written(since),
                 "end_time": _written(until), **({"pagination_token": token} if token else {}),
@@ -235,14 +239,17 @@ class XReader:
             except UnreadableError as error:
                 raise AwayError(f"X's mentions cannot be read: {error}") from None
             except RefusedError as error:
+                self._more = None  # it may be the page that X does not know any more
                 raise AttentionError(str(error)) from None
             except AttentionError as error:
                 raise AttentionError(f"{error}; {_AGAIN}") from None
             await self._tell(page)
             # X charges for what it shows, also where it shows the same again.
             if not page.next or page.next == token:
+                self._more = None
                 return
-            token = page.next
+            self._more = since, until, page.next
+        raise LimitedError(EVERY_SECONDS)
 
     async def _tell(self, page: Mentions) -> None:
         self._reading.tell_skipped(page, self._log)

@@ -1,6 +1,7 @@
 """X is asked for one span of time at once, for whichever accounts: none undoes what another waits for."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.x.normalise import READ_EVENTS
-from services.ingest.connectors.x.reader import XReader
+from services.ingest.connectors.x.reader import MOST_PAGES, XReader
 from services.ingest.connectors.x.settings import XSettings
 from services.ingest.connectors.x.webhook import KEPT, MINUTE, REPLAYING_SECONDS, SHARED, Webhook
 from services.ingest.hooks.delivery import Watched
@@ -112,6 +113,39 @@ async def test_a_list_of_mentions_that_names_itself_as_the_next_page_is_paid_for
     reader = XReader(account, Kept(account, world.now), lambda: watched, api, api, world.webhook, its)
     await reader._read_mentions(api, world.now() - 2 * HOUR, world.now())
     assert len(api.asked) == len(told) == 2
+
+
+async def test_more_mentions_than_one_look_reads_are_read_by_the_next_and_none_twice() -> None:
+    world = World()
+    account = Account(
+        id="account", platform="x", handle="roastery", connected_at=world.now() - 48 * HOUR, door_secrets=("secret",),
+        connection={"user": "42", "token": "t"},
+    )  # fmt: skip
+    pages = MOST_PAGES + 2
+
+    def answer(_path: str, asked: Mapping[str, str]) -> bytes:
+        number = int(asked.get("pagination_token", "0"))
+        post = {
+            "id": str(number), "author_id": "43", "text": "@roastery", "created_at": "2026-05-04T10:00:00.000Z",
+        }  # fmt: skip
+        more = {"next_token": str(number + 1)} if number + 1 < pages else {}
+        return json.dumps({"data": [post], "meta": more}).encode()
+
+    api, kept = Answers(answer), Kept(account, world.now)
+
+    async def append(_records: list[Any]) -> None:
+        pass
+
+    its = replace(shared(world.now), broker=cast(Any, SimpleNamespace(append=append)))
+    watched = Watched("brand", account, "42", frozenset({"42"}))
+    reader = XReader(account, kept, lambda: watched, api, api, world.webhook, its)
+    since, until = world.now() - 2 * HOUR, world.now()
+    with pytest.raises(LimitedError):
+        await reader._read_mentions(api, since, until)
+    await reader._read_mentions(api, since + HOUR, until)
+    assert [one.object.id for one in kept.told] == [str(number) for number in range(pages)]
+    assert len(api.asked) == pages
+    assert len({asked["start_time"] for _, asked in api.asked}) == 1, "a page belongs to the span that was asked for"
 
 
 async def test_an_error_instead_of_a_page_of_mentions_is_not_taken_for_the_last_page() -> None:
