@@ -4,7 +4,8 @@
 - The webhook names who wrote it by a `unique_identifier`. Where a list leaves that out, no other name may stand for it,
   or one person would become two: then they are unknown, and shown with the name that the list has.
 - `owner` says that the account itself wrote it.
-- A comment that is hidden is told as hidden from the beginning: what was pushed about it since then is newer.
+- A comment that is hidden is told as hidden from the beginning: what was pushed about it since then is newer. One that
+  is shown may have been hidden before: whoever asks has to know.
 
 Source: https://business-api.tiktok.com/portal/docs?id=1762228496862209
 """
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from msgspec import Raw, Struct
 
-from rapport.contracts.events import Actor, Object
+from rapport.contracts.events import Actor, Interaction, Object
 from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.normalise import Comment, author_of, business, time_in, written
 from services.ingest.hooks.delivery import (
@@ -31,7 +32,7 @@ from services.ingest.hooks.delivery import (
     interaction,
 )
 
-HIDDEN = "HIDDEN"
+HIDDEN, PUBLIC = "HIDDEN", "PUBLIC"
 
 
 class Video(NamedTuple):
@@ -56,6 +57,8 @@ class Page(Delivery):
 
     videos: list[Video] = field(default_factory=list)
     threads: list[Thread] = field(default_factory=list)
+    shown: list[Interaction] = field(default_factory=list)
+    """That comments are shown, each as if it had been hidden before."""
     newest: datetime | None = None
     """When the newest comment was written. The oldest tells nothing: one that is pinned comes first, however old."""
     next: str | None = None
@@ -150,6 +153,10 @@ def _tell(
                     actor=business(watched),
                 )
             )  # fmt: skip
+        elif found.status == PUBLIC and one.kind == "comment":
+            shown = About(Object(comment), video, video, observed_at, video)
+            name = f"{comment}#unhide-{int(observed_at.timestamp())}"
+            page.shown.append(interaction(watched, observed_at, shown, id=name, kind="unhide", actor=business(watched)))
     if parent is None:
         page.threads.append(Thread(comment, found.replies, at))
     if at is not None and (page.newest is None or at > page.newest):

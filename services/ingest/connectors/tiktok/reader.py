@@ -14,20 +14,20 @@ https://business-api.tiktok.com/portal/docs?id=1759978341579777 (webhooks)
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from rapport.contracts.cursors import Remembered
-from rapport.contracts.events import Account
+from rapport.contracts.events import Account, Interaction
 from rapport.kit.config import listed as entries
 from rapport.kit.http.outgoing import GuardedHttp
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.tiktok import PLATFORM, listed
 from services.ingest.connectors.tiktok.answers import checked
-from services.ingest.connectors.tiktok.listed import Page, Thread, Video
+from services.ingest.connectors.tiktok.listed import HIDDEN, PUBLIC, Page, Thread, Video
 from services.ingest.connectors.tiktok.normalise import IDENTIFIER
 from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.hooks.delivery import UnreadableError, Watched
@@ -283,7 +283,7 @@ class TiktokReader:
             page = await self._comments("comment/list/", video, None, place.cursor)
             if page is None:
                 return False
-            await self._tell(page, begin)
+            await self._tell(page, video, begin)
             for thread in page.threads:
                 ask = not first or thread.at is None or thread.at >= begin
                 place.whole = await self._thread(video, thread, begin, places, ask=ask) and place.whole
@@ -320,7 +320,7 @@ class TiktokReader:
             page = await self._comments("comment/reply/list/", video, comment, place.cursor)
             if page is None:
                 return False
-            await self._tell(page, begin)
+            await self._tell(page, video, begin)
             place.cursor, place.pages = page.next, place.pages + 1
             place.older += page.newest is None or page.newest < begin
             if place.cursor is None or place.older >= REPLY_PAGES:
@@ -341,21 +341,42 @@ class TiktokReader:
             "sort_order": "desc", **({"comment_id": parent} if parent else {"status": "ALL"}),
             **({"cursor": cursor} if cursor else {}),
         }  # fmt: skip
+        now = self._now()  # before the answer: what is hidden in it may be shown again after
         try:
-            return await self._get(
-                path, asked, lambda body: listed.comments(body, video, parent, self._watched(), self._now())
-            )
+            return await self._get(path, asked, lambda body: listed.comments(body, video, parent, self._watched(), now))
         except RefusedError as error:
             # A video or a comment that is gone must not hold up the others.
             self._log.info("%s %s: %s: %s", PLATFORM, self._reading.account.id, video, error)
             return None
 
-    async def _tell(self, page: Page, begin: datetime) -> None:
+    async def _tell(self, page: Page, video: str, begin: datetime) -> None:
         self._reading.tell_skipped(page, self._log)
         new = {one.object.id for one in page.interactions if one.kind != "hide" and one.occurred_at >= begin}
-        fresh = self._told.fresh(one for one in page.interactions if one.object.id in new)
-        await self._reading.found(fresh, [], [], COMMENTS_LIST, None)
+        hidings = list(self._hidings(page))
+        said = [one for one in page.interactions if one.object.id in new and one.kind != "hide"]
+        fresh = self._told.fresh([*said, *hidings])
+        things = [
+            self._remembered(f"{one.object.id}/hidden", video, HIDDEN if one.kind == "hide" else PUBLIC)
+            for one in hidings
+        ]
+        await self._reading.found(fresh, [], things, COMMENTS_LIST, None)
         self._told.keep(fresh)
+
+    def _hidings(self, page: Page) -> Iterator[Interaction]:
+        """Which comments are hidden by now, or shown again, of those that may have been told lately."""
+        oldest = max(self._reading.account.connected_at, self._now() - NEW_FOR) - CLOCKS
+        for one in [one for one in page.interactions if one.kind == "hide"] + page.shown:
+            known = self._reading.remembered(f"{one.object.id}/hidden")
+            if one.kind == "unhide":
+                if known is not None and known.version == HIDDEN:
+                    yield one
+            elif known is None:
+                if one.occurred_at >= oldest:
+                    yield one
+            elif known.version != HIDDEN:
+                # After it was shown, and no later: if it was pushed as well, that is exact, and newer.
+                at = known.seen_at + timedelta(seconds=1)
+                yield structs.replace(one, id=f"{one.object.id}#hide-{int(at.timestamp())}", occurred_at=at)
 
     def _seen(self, video: str) -> tuple[int | None, datetime | None]:
         """How many comments a video had when they were last read, and when that was."""

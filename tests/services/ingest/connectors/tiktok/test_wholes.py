@@ -38,6 +38,7 @@ class Tiktok:
     answers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     """The videos and the comments below which nothing may be asked for."""
+    hidden: set[str] = field(default_factory=set)
     left: int = 100_000
     """How many requests are allowed."""
     made: float = 1_600_000_000
@@ -63,7 +64,7 @@ class Tiktok:
     def _comment(self, id: str, at: datetime) -> dict[str, Any]:
         return {
             "comment_id": id, "unique_identifier": "+ada", "create_time": at.timestamp(), "text": id,
-            "replies": len(self.answers.get(id, [])),
+            "replies": len(self.answers.get(id, [])), "status": "HIDDEN" if id in self.hidden else "PUBLIC",
         }  # fmt: skip
 
 
@@ -86,6 +87,11 @@ class World:
             door_secrets=("secret",), connection={"business": OWN, "identifier": "+ZMroastery", "token": "t"},
         )  # fmt: skip
         self.kept = Kept(account, self.now)
+        self.restart()
+
+    def restart(self) -> None:
+        """All is forgotten but what is kept."""
+        account = self.kept.account
         watched = Watched("brand", account, OWN, frozenset([OWN]))
         self.reader = TiktokReader(account, self.kept, lambda: watched, self.api, _Pushing(), shared(self.now))
 
@@ -234,6 +240,29 @@ async def test_a_look_that_was_broken_off_long_ago_begins_anew() -> None:
     world.tiktok.videos["one"] = world.comments("late", 1) + world.tiktok.videos["one"]
     await world.reader.read()
     assert sorted(world.told()) == ["late-0", "one-0", "two-0"]
+
+
+async def test_what_is_hidden_and_shown_again_is_told_once_for_each_change_also_after_a_restart() -> None:
+    world = World()
+    world.tiktok.made = world.now().timestamp()  # so each look asks for the comments below it
+    world.tiktok.videos["v"] = world.comments("new", 2, timedelta(hours=1))
+    world.tiktok.hidden = {"new-0"}
+    told: list[str] = []
+    for hidden in ({"new-0"}, {"new-0"}, {"new-1"}, {"new-1"}, {"new-0"}):
+        world.tiktok.hidden = hidden
+        world.kept.told.clear()
+        await world.reader.read()
+        told.append(",".join(sorted(f"{one.kind} {one.object.id}" for one in world.kept.told)))
+        for one in world.kept.told:
+            if one.kind == "unhide":
+                assert one.occurred_at == world.now()
+            elif one.kind == "hide":
+                assert one.occurred_at < world.now(), "what was pushed about it is newer"
+        world.now.at += timedelta(minutes=30)
+        world.restart()
+    assert told == [
+        "comment new-0,comment new-1,hide new-0", "", "hide new-1,unhide new-0", "", "hide new-0,unhide new-1",
+    ]  # fmt: skip
 
 
 def test_a_limit_of_tiktok_is_waited_for_as_long_as_it_may_last() -> None:
