@@ -3,7 +3,7 @@
 - A comment becomes what its webhook would have made of it: the id is the same. Its time is in whole seconds here.
 - The webhook names who wrote it by a `unique_identifier`. Where a list leaves that out, no other name may stand for it,
   or one person would become two: then they are unknown, and shown with the name that the list has.
-- `owner` says that the account itself wrote it.
+- `owner` says that the account itself wrote it. So what it is named by there is its own `unique_identifier`.
 - A comment that is hidden is told as hidden from the beginning: what was pushed about it since then is newer. One that
   is shown may have been hidden before: whoever asks has to know.
 
@@ -59,6 +59,8 @@ class Page(Delivery):
     threads: list[Thread] = field(default_factory=list)
     shown: list[Interaction] = field(default_factory=list)
     """That comments are shown, each as if it had been hidden before."""
+    own: str | None = None
+    """The account's own `unique_identifier`, where the page has it."""
     newest: datetime | None = None
     """When the newest comment was written. The oldest tells nothing: one that is pinned comes first, however old."""
     next: str | None = None
@@ -139,6 +141,8 @@ def _take(
 def _tell(
     found: _Comment, comment: str, video: str, parent: str | None, watched: Watched, observed_at: datetime, page: Page
 ) -> None:
+    if found.owner and found.unique_identifier:
+        page.own = str(found.unique_identifier)
     at = time_in(found.create_time)
     about = About(Object(comment), video, video, at, video)
     its = Comment(comment_id=comment, parent_comment_id=found.parent_comment_id or parent, text=found.text)

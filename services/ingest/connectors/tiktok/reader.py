@@ -24,6 +24,7 @@ from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Account, Interaction
 from rapport.kit.config import listed as entries
 from rapport.kit.http.outgoing import GuardedHttp
+from rapport.kit.text import one_line
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.tiktok import PLATFORM, listed
 from services.ingest.connectors.tiktok.answers import checked
@@ -59,6 +60,7 @@ STALE = timedelta(minutes=10)
 BUDGET, BUDGET_SECONDS = 30, 60.0
 """Requests of one account. TikTok allows 40 a minute on each path; answers that are written here look for theirs on the
 same ones."""
+LONGEST_NAMED = 100
 OF_THE_HOST = 16
 ANSWERED_SECONDS = 20.0
 COMMENTS_LIST, DEEP = "comments", "deep"
@@ -184,6 +186,9 @@ class TiktokReader:
         shared: Shared,
     ) -> None:
         self._business = itself(account)
+        self._identifier = account.connection.get(IDENTIFIER, "").strip()
+        self._own: str | None = None
+        """What TikTok calls the account, as far as that was seen."""
         self._reading = reading
         self._watched = watched
         self._api = api
@@ -215,6 +220,13 @@ class TiktokReader:
         self._look = None
         if look.deep:
             await self._reading.found([], [], [], deep_list, look.began.isoformat())
+        if self._own is not None and self._own != self._identifier:
+            # Its answers were pushed as somebody else's comments, so they may be missing.
+            raise AttentionError(
+                f"the account's unique_identifier at TikTok is {one_line(self._own, LONGEST_NAMED)}, and Rapport has "
+                f"{one_line(self._identifier, LONGEST_NAMED) or 'none'}, so its answers count as comments of others: "
+                "open the client's accounts in Rapport, press “Connect again”, and enter it"
+            )
         try:
             there = await self._pushing.is_there()
         except (AttentionError, RefusedError) as error:
@@ -351,6 +363,7 @@ class TiktokReader:
 
     async def _tell(self, page: Page, video: str, begin: datetime) -> None:
         self._reading.tell_skipped(page, self._log)
+        self._own = page.own or self._own
         new = {one.object.id for one in page.interactions if one.kind != "hide" and one.occurred_at >= begin}
         hidings = list(self._hidings(page))
         said = [one for one in page.interactions if one.object.id in new and one.kind != "hide"]

@@ -15,7 +15,7 @@ from services.ingest.connectors.tiktok import reader
 from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.reader import COMMENT_PAGES, COMMENTS, REPLY_PAGES, Pushing, TiktokReader
 from services.ingest.hooks.delivery import Watched
-from services.ingest.polling.api import LimitedError, RefusedError
+from services.ingest.polling.api import AttentionError, LimitedError, RefusedError
 from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +39,8 @@ class Tiktok:
     refused: set[str] = field(default_factory=set)
     """The videos and the comments below which nothing may be asked for."""
     hidden: set[str] = field(default_factory=set)
+    own: str | None = None
+    """Who wrote all of it, if that was the account itself."""
     left: int = 100_000
     """How many requests are allowed."""
     made: float = 1_600_000_000
@@ -63,7 +65,8 @@ class Tiktok:
 
     def _comment(self, id: str, at: datetime) -> dict[str, Any]:
         return {
-            "comment_id": id, "unique_identifier": "+ada", "create_time": at.timestamp(), "text": id,
+            "comment_id": id, "unique_identifier": self.own or "+ada", "owner": self.own is not None, "text": id,
+            "create_time": at.timestamp(),
             "replies": len(self.answers.get(id, [])), "status": "HIDDEN" if id in self.hidden else "PUBLIC",
         }  # fmt: skip
 
@@ -263,6 +266,20 @@ async def test_what_is_hidden_and_shown_again_is_told_once_for_each_change_also_
     assert told == [
         "comment new-0,comment new-1,hide new-0", "", "hide new-1,unhide new-0", "", "hide new-0,unhide new-1",
     ]  # fmt: skip
+
+
+async def test_an_identifier_that_is_not_the_accounts_is_said_with_the_one_to_enter() -> None:
+    world = World()
+    world.tiktok.videos["v"] = world.comments("own", 1)
+    world.tiktok.own = "+ZMr0astery"
+    with pytest.raises(AttentionError, match=r"is \+ZMr0astery, and Rapport has \+ZMroastery") as wrong:
+        await world.reader.read()
+    assert not wrong.value.complete, "answers may be missing"
+    assert world.noted("v/comments")
+    world.tiktok.own = "+ZMroastery"
+    world.restart()
+    world.tiktok.videos["v"] += world.comments("more", 1)
+    await world.reader.read()
 
 
 def test_a_limit_of_tiktok_is_waited_for_as_long_as_it_may_last() -> None:
