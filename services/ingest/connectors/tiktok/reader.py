@@ -28,12 +28,13 @@ from rapport.kit.text import one_line
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.tiktok import PLATFORM, listed
 from services.ingest.connectors.tiktok.answers import checked
-from services.ingest.connectors.tiktok.listed import HIDDEN, PUBLIC, Page, Thread, Video
+from services.ingest.connectors.tiktok.listed import Page, Thread, Video
 from services.ingest.connectors.tiktok.normalise import IDENTIFIER
 from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.hooks.delivery import UnreadableError, Watched
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
+from services.ingest.polling.hidings import name_of, seen
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.told import CLOCKS, Told
@@ -295,7 +296,7 @@ class TiktokReader:
             page = await self._comments("comment/list/", video, None, place.cursor)
             if page is None:
                 return False
-            await self._tell(page, video, begin)
+            await self._tell(page, begin)
             for thread in page.threads:
                 ask = not first or thread.at is None or thread.at >= begin
                 place.whole = await self._thread(video, thread, begin, places, ask=ask) and place.whole
@@ -332,7 +333,7 @@ class TiktokReader:
             page = await self._comments("comment/reply/list/", video, comment, place.cursor)
             if page is None:
                 return False
-            await self._tell(page, video, begin)
+            await self._tell(page, begin)
             place.cursor, place.pages = page.next, place.pages + 1
             place.older += page.newest is None or page.newest < begin
             if place.cursor is None or place.older >= REPLY_PAGES:
@@ -361,17 +362,15 @@ class TiktokReader:
             self._log.info("%s %s: %s: %s", PLATFORM, self._reading.account.id, video, error)
             return None
 
-    async def _tell(self, page: Page, video: str, begin: datetime) -> None:
+    async def _tell(self, page: Page, begin: datetime) -> None:
         self._reading.tell_skipped(page, self._log)
         self._own = page.own or self._own
         new = {one.object.id for one in page.interactions if one.kind != "hide" and one.occurred_at >= begin}
         hidings = list(self._hidings(page))
         said = [one for one in page.interactions if one.object.id in new and one.kind != "hide"]
         fresh = self._told.fresh([*said, *hidings])
-        things = [
-            self._remembered(f"{one.object.id}/hidden", video, HIDDEN if one.kind == "hide" else PUBLIC)
-            for one in hidings
-        ]
+        claim, now = self._reading.claim, self._now()
+        things = [seen(one, "hide" if one.kind == "hide" else "unhide", now, claim) for one in hidings]
         await self._reading.found(fresh, [], things, COMMENTS_LIST, None)
         self._told.keep(fresh)
 
@@ -379,14 +378,14 @@ class TiktokReader:
         """Which comments are hidden by now, or shown again, of those that may have been told lately."""
         oldest = max(self._reading.account.connected_at, self._now() - NEW_FOR) - CLOCKS
         for one in [one for one in page.interactions if one.kind == "hide"] + page.shown:
-            known = self._reading.remembered(f"{one.object.id}/hidden")
+            known = self._reading.remembered(name_of(one.object.id))
             if one.kind == "unhide":
-                if known is not None and known.version == HIDDEN:
+                if known is not None and known.kind == "hide":
                     yield one
             elif known is None:
                 if one.occurred_at >= oldest:
                     yield one
-            elif known.version != HIDDEN:
+            elif known.kind != "hide":
                 # After it was shown, and no later: if it was pushed as well, that is exact, and newer.
                 at = known.seen_at + timedelta(seconds=1)
                 yield structs.replace(one, id=f"{one.object.id}#hide-{int(at.timestamp())}", occurred_at=at)
