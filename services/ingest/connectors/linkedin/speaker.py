@@ -15,6 +15,7 @@ from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.linkedin import PLATFORM
+from services.ingest.connectors.linkedin.normalise import urn_of
 from services.ingest.connectors.linkedin.settings import LinkedInSettings
 from services.ingest.errands.listed import Own, Page, look, when
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker
@@ -95,7 +96,7 @@ class LinkedInSpeaker:
 
     def __init__(self, api: Api, organization: str) -> None:
         self._api = api
-        self._actor = organization if organization.startswith("urn:") else f"urn:li:organization:{organization}"
+        self._actor = urn_of(organization.strip())
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
@@ -103,7 +104,7 @@ class LinkedInSpeaker:
 
         async def page(place: str | None) -> Page:
             found = read(await self._api.get(path, {"count": AT_ONCE, "start": place or "0"}), _Comments)
-            own = [_own(one) for one in found.elements if one.actor == self._actor]
+            own = [_own(one) for one in found.elements if urn_of(one.actor) == self._actor]
             after = int(place or "0") + len(found.elements)
             # It may give fewer at once than were asked for.
             more = found.elements and (

@@ -45,7 +45,7 @@ def speakers(settings: YoutubeSettings, quota: Quota, shared: Shared) -> MakeSpe
             Api(http, PLATFORM, settings.youtube_api, headers, budget, turns, shared.now, refused=_refused)
             for budget in (quota, quota.writing(WRITING, account.id))
         )
-        return YoutubeSpeaker(reading, writing, account.connection["channel"])
+        return YoutubeSpeaker(reading, writing, account.connection["channel"].strip())
 
     return make
 
