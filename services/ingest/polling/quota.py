@@ -76,13 +76,16 @@ class Quota:
         return max(1.0, (tomorrow.astimezone(UTC) - now.astimezone(UTC)).total_seconds())
 
     def every(self, reader: object, latest_at: datetime | None, cost: float) -> float:
-        """How long to wait before a reader asks again. Its last reading took `cost` units."""
+        """How long to wait before a reader asks again: until the next day begins, at most. Its last reading took `cost`
+        units.
+        """
         age = self._now() - latest_at if latest_at is not None else None
         weight = next((many for within, many in _WEIGHTS if age is not None and age < within), 1.0)
         self._readers[reader] = (weight, max(1.0, cost))
         wanted = sum(each * units for each, units in self._readers.values())
-        seconds = self.seconds_left() * wanted / (max(1, self.left()) * weight)
-        return min(LATEST_SECONDS, max(SOONEST_SECONDS, seconds))
+        left = self.seconds_left()
+        seconds = left * wanted / (max(1, self.left()) * weight)
+        return max(SOONEST_SECONDS, min(LATEST_SECONDS, left, seconds))
 
     def _today(self) -> object:
         return self._now().astimezone(self._zone).date()

@@ -84,6 +84,18 @@ def test_nobody_is_asked_more_often_than_once_a_minute_nor_less_than_every_six_h
     assert quota.every(alone, None, 1.0) == LATEST_SECONDS
 
 
+@pytest.mark.parametrize(("minutes", "spent"), [(10, 10_000), (10, 9_990), (60, 9_900), (0.1, 10_000)])
+def test_nobody_waits_past_the_hour_at_which_there_is_more_again(minutes: float, spent: int) -> None:
+    clock = Clock("2026-11-30T00:00:00-08:00")
+    clock.now -= timedelta(minutes=minutes)
+    quota = Quota(10_000, ZONE, clock, lambda: 1.0)
+    channels = [_Channel() for _ in range(500)]
+    for each in channels:
+        quota.every(each, None, 1.0)
+    quota.spend(spent)
+    assert quota.every(channels[0], None, 1.0) == max(60 * minutes, SOONEST_SECONDS)
+
+
 def test_whoever_writes_much_leaves_something_to_read_with_and_something_to_write_with() -> None:
     clock = Clock("2026-11-29T12:00:00-08:00")
     quota = Quota(10_000, ZONE, clock, lambda: 1.0)
