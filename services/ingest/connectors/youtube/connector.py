@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeAlias
 
 import httpx
 import msgspec
@@ -85,7 +86,8 @@ def youtube(settings: YoutubeSettings, quota: Quota, leases: Leases, shared: Sha
 
     def make(account: Account, reading: Reading, watched: Callable[[], Watched]) -> "YoutubeReader":
         # In a header: addresses are logged.
-        api = Api(http, PLATFORM, settings.youtube_api, {"X-Goog-Api-Key": key}, quota, turns, shared.now, refused)
+        said = exhausting(quota, refused)
+        api = Api(http, PLATFORM, settings.youtube_api, {"X-Goog-Api-Key": key}, quota, turns, shared.now, said)
         return YoutubeReader(account, reading, watched, api if key else None, quota, shared)
 
     return Polled(PLATFORM, usable, make, leases, shared)
@@ -103,6 +105,7 @@ class _Refusal(Struct):
     error: _Errors
 
 
+Refused: TypeAlias = Callable[[int, bytes], Exception | None]
 _OVER = {"quotaExceeded", "dailyLimitExceeded"}
 _SLOWER = {"rateLimitExceeded", "userRateLimitExceeded", "processingFailure"}
 _WORDS = {
@@ -136,6 +139,19 @@ def refused(status: int, body: bytes) -> Exception | None:
         return NotAllowedError("RAPPORT_YOUTUBE_KEY may not read this")
     known = sorted(reasons & _WORDS.keys())
     return AttentionError(_WORDS[known[0]]) if known and status < 500 else None
+
+
+def exhausting(quota: Quota, refused: Refused) -> Refused:
+    """What a refusal means by `refused`; one of the whole project ends everybody's requests until the next day."""
+
+    def known(status: int, body: bytes) -> Exception | None:
+        found = refused(status, body)
+        if isinstance(found, QuotaError):
+            quota.exhaust()
+            return LimitedError(quota.seconds_left())
+        return found
+
+    return known
 
 
 _BESIDE = (RefusedError, AttentionError, AwayError)
@@ -292,11 +308,7 @@ class YoutubeReader:
     async def _ask(self, path: str, asked: Mapping[str, str]) -> bytes:
         assert self._api is not None
         self._cost += 1
-        try:
-            return await self._api.get(path, asked)
-        except QuotaError:
-            self._quota.exhaust()
-            raise LimitedError(self._quota.seconds_left()) from None
+        return await self._api.get(path, asked)
 
     async def _found(self, pages: list[Page], counts: list[Remembered]) -> None:
         # A reply may be on its thread's page and on that of the replies.

@@ -14,7 +14,7 @@ from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.youtube import PLATFORM
-from services.ingest.connectors.youtube.connector import ANSWERED_SECONDS
+from services.ingest.connectors.youtube.connector import ANSWERED_SECONDS, exhausting
 from services.ingest.connectors.youtube.connector import refused as refused_reading
 from services.ingest.connectors.youtube.presence import COMMENTS, NotThereError
 from services.ingest.connectors.youtube.settings import YoutubeSettings
@@ -42,7 +42,7 @@ def speakers(settings: YoutubeSettings, quota: Quota, shared: Shared) -> MakeSpe
             return None
         headers = {"Authorization": f"Bearer {token}"}
         reading, writing = (
-            Api(http, PLATFORM, settings.youtube_api, headers, budget, turns, shared.now, refused=_refused)
+            Api(http, PLATFORM, settings.youtube_api, headers, budget, turns, shared.now, exhausting(quota, _refused))
             for budget in (quota, quota.writing(WRITING, account.id))
         )
         return YoutubeSpeaker(reading, writing, account.connection["channel"].strip())

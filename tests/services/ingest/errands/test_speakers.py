@@ -1,5 +1,6 @@
 """Every platform that can be written to: what is done arrives, once, and what is refused is told in words."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -372,6 +373,20 @@ async def test_youtubes_quota_is_not_exceeded(stack: Any, tmp_path: Path, runnin
 
         await until(lambda: ended() == ["done", "done", "waiting", "waiting"], lambda: f"two to be done: {ended()}")
     assert len(here.server.answers(here.comment)) == 2
+
+
+async def test_once_youtube_says_that_the_quota_is_used_up_nothing_is_tried_until_it_is_renewed(
+    stack: Any, tmp_path: Path, running: ExitStack
+) -> None:
+    here = place("youtube", running)
+    here.server.quota = 0
+    new, perhaps_sent = here.errand("answer"), here.errand("answer", text="At nine", ago=timedelta(minutes=5))
+    async with desk(stack.kafka, tmp_path, here.accounts, **here.settings):
+        for one in (new, perhaps_sent):
+            ask(stack.kafka, one)
+        assert await stands(stack.kafka, new, "waiting") == desk_module.LIMITED
+        await asyncio.sleep(3)  # it was tried each second
+        assert len(here.server.requests) <= 2
 
 
 @pytest.mark.parametrize("platform", [each for each in PUSHING if "hide" in ABLE[each]])

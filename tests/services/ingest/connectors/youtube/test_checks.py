@@ -16,7 +16,7 @@ from rapport.kit.broker.producer import NotAcknowledgedError
 from rapport.kit.http.outgoing import Guard, GuardedHttp
 from services.ingest import metrics
 from services.ingest.connectors.youtube import checks, waiting
-from services.ingest.connectors.youtube.connector import DAY_BEGINS_IN, YoutubeReader, refused
+from services.ingest.connectors.youtube.connector import DAY_BEGINS_IN, YoutubeReader, exhausting, refused
 from services.ingest.connectors.youtube.normalise import Page, threads
 from services.ingest.connectors.youtube.presence import MOST_REQUESTS
 from services.ingest.hooks.delivery import Watched
@@ -77,7 +77,8 @@ class World:
         self.quota = Quota(UNITS, DAY_BEGINS_IN, self.now, lambda: 1.0)
         http = GuardedHttp(Guard(allow_private=True), timeout=20.0)
         key = {"X-Goog-Api-Key": self.server.key}
-        api = Api(http, "youtube", self.server.address, key, self.quota, Turns(), self.now, refused)
+        said = exhausting(self.quota, refused)
+        api = Api(http, "youtube", self.server.address, key, self.quota, Turns(), self.now, said)
         self.reader = YoutubeReader(self.account, self.kept, lambda: watched, api, self.quota, shared(self.now))
 
     def reconnect(self) -> None:
