@@ -29,7 +29,7 @@ from services.ingest.connectors.bluesky.frames import (
 from services.ingest.connectors.bluesky.normalise import Watched as WatchedOnBluesky
 from services.ingest.connectors.mastodon.normalise import Noted
 from services.ingest.connectors.seen import UnsavedLedger
-from services.ingest.connectors.youtube.normalise import replies, threads, uploads
+from services.ingest.connectors.youtube.normalise import threads, uploads
 from services.ingest.hooks.delivery import Delivery, UnreadableError, Watched
 from tests.deliveries import ASKED, FOLDER, HOOKS, HOST, OBSERVED_AT, EmptyLedger, lookup
 from tests.fuzz import verifiers
@@ -47,7 +47,7 @@ from tests.services.imports.files import (
     tarred,
     zipped,
 )
-from tests.services.ingest.connectors.youtube.test_normalise import PAGES, THREAD
+from tests.services.ingest.connectors.youtube.test_normalise import PAGES, THREAD, below
 from tests.services.ingest.connectors.youtube.test_normalise import watched as channel
 
 Read = Callable[[bytes], Delivery]
@@ -279,7 +279,7 @@ def _youtube(kind: str) -> Target:
             return threads(body, watched, lambda _: None, OBSERVED_AT)
         if kind == "uploads":
             return uploads(body, watched, None, OBSERVED_AT)
-        return replies(body, THREAD, watched, lambda _: None, OBSERVED_AT)
+        return below(THREAD, watched, lambda _: None, body)
 
     pages = [page["page"] for page in PAGES.values()]
     page = PAGES[kind]["page"]

@@ -4,7 +4,7 @@ Source: https://developers.facebook.com/docs/graph-api/guides/error-handling/ an
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from services.ingest.polling.api import (
     TooMuchError,
     Turns,
 )
+from services.ingest.polling.sizes import Sizes
 from services.ingest.polling.told import CLOCKS
 from services.ingest.polling.usage import Usage
 
@@ -39,8 +40,6 @@ PAGE = 100
 """Items at once, the most that Meta gives."""
 MOST_PAGES = 200
 """Of one list in one reading. A list that never ends must not be read for ever."""
-LESS_FOR = timedelta(hours=1)
-"""How long pages stay as small as they had to be before twice as much is tried."""
 MOST_STOPPED = 200
 """Lists whose place is kept after a limit."""
 LIMITS = frozenset({4, 17, 32, 341, 613, *range(80_000, 80_015)})
@@ -107,8 +106,7 @@ class Graph:
             http, platform, base, headers, self.usage, turns, shared.now, refused=self._refused, heard=self.usage.heard
         )
         self._now = shared.now
-        self._most: dict[str, tuple[int, datetime]] = {}
-        """By the kind of list: how many items are asked for at once where that is fewer than usual, and since when."""
+        self._sizes = Sizes(shared.now)
         self._stopped: dict[str, Stopped] = {}
 
     async def get(self, path: str, query: Mapping[str, str]) -> bytes:
@@ -135,11 +133,11 @@ class Graph:
         stopped = self._stopped.pop(path, None) if resumed else None
         began, place = self._now(), _BEGINNING
         for _ in range(MOST_PAGES):
-            limit = self._at_once(kind, most)
+            limit = self._sizes.at_once(kind, most)
             try:
                 found = read(await self._api.get(path, {**query, "limit": str(limit), **place}))
             except (TooMuchError, UnreadableError) as error:
-                self._most[kind] = max(1, limit // 2), self._now()
+                self._sizes.halve(kind, limit)
                 less = isinstance(error, TooMuchError) and limit > 1
                 raise (TooMuchError if less else FailedError)(f"{path}, {limit} at once: {error}") from None
             except LimitedError:
@@ -160,19 +158,9 @@ class Graph:
         while len(self._stopped) > MOST_STOPPED:
             del self._stopped[next(iter(self._stopped))]
 
-    def _at_once(self, kind: str, most: int) -> int:
-        limit, at = self._most.get(kind, (most, self._now()))
-        while limit < most and self._now() - at >= LESS_FOR:
-            limit, at = limit * 2, at + LESS_FOR
-        if limit >= most:
-            self._most.pop(kind, None)
-            return most
-        self._most[kind] = limit, at
-        return limit
-
     def relax(self) -> None:
         """Pages of full size are tried again."""
-        self._most.clear()
+        self._sizes.relax()
 
     def _refused(self, status: int, body: bytes) -> Exception | None:
         try:

@@ -54,12 +54,11 @@ class Checks:
         """Notes the first page of the threads, once it is in the log."""
         self._room().listed([each.id for each in page.threads], whole=page.next is None)
 
-    def saw(self, pages: Iterable[Page], told: Sequence[Interaction]) -> Seen:
-        """What follows from pages, of which this is about to be told. Raises as `Reading.remembered`."""
+    def saw(self, page: Page, told: Sequence[Interaction]) -> Seen:
+        """What follows from a page, of which this is about to be told. Raises as `Reading.remembered`."""
         room, now = self._room(), self._now()
-        shown = [comment for page in pages for comment in page.seen]
-        self._shown.update(dict.fromkeys(shown))
-        outcome = room.shown(shown, now)
+        self._shown.update(dict.fromkeys(page.seen))
+        outcome = room.shown(page.seen, now)
         back, _ = self._hidings("unhide", outcome.back)
         parts = room.after({**outcome.change, **room.told(told, now)})
         return Seen(back, self._things(parts), parts)

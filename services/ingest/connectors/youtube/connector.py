@@ -20,22 +20,14 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Account
 from services.ingest import metrics
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.youtube import PLATFORM
 from services.ingest.connectors.youtube.checks import Checks
-from services.ingest.connectors.youtube.normalise import (
-    Fingerprint,
-    Page,
-    Thread,
-    replies,
-    threads,
-    uploads,
-    uploads_of,
-)
-from services.ingest.connectors.youtube.presence import COMMENTS, NotAllowedError, NotThereError, readable
+from services.ingest.connectors.youtube.comments import Comments
+from services.ingest.connectors.youtube.normalise import uploads, uploads_of
+from services.ingest.connectors.youtube.presence import NotAllowedError, NotThereError, readable
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.hooks.delivery import Watched
 from services.ingest.leases.leases import Leases
@@ -46,13 +38,11 @@ from services.ingest.polling.reading import Reading
 from services.ingest.polling.told import Told
 
 DAY_BEGINS_IN = "America/Los_Angeles"
-PAGE = 100
 DEEP_PAGES = 5
 """How many pages are read at first, and once a day."""
 MOST_PAGES = 50
-REPLY_PAGES = 10
 DEEP_EVERY = timedelta(days=1)
-DEEP, NEWEST, UPLOADS = "deep", "newest", "uploads"
+DEEP, UPLOADS = "deep", "uploads"
 UPLOADS_PAGE = 50
 UPLOADS_PAGES = 5
 UPLOADS_EVERY = timedelta(minutes=15)
@@ -61,7 +51,6 @@ UPLOADS_LATE = timedelta(hours=1)
 READINGS_PER_UPLOADS = 8
 """A look at the uploads costs a unit, as a reading of the comments does: it may cost an eighth as many."""
 ANSWERED_SECONDS = 20.0
-_THREADS = "/youtube/v3/commentThreads"
 _CHANNELS = "/youtube/v3/channels"
 _PLAYLIST = "/youtube/v3/playlistItems"
 
@@ -184,6 +173,7 @@ class YoutubeReader:
         """The uploads."""
         self._uploads_at: datetime | None = None
         self._checks = Checks(reading, self._channel, watched, self._ask, shared.now)
+        self._comments = Comments(reading, self._channel, watched, self._ask, self._checks, shared)
 
     @property
     def every_seconds(self) -> float:
@@ -204,7 +194,7 @@ class YoutubeReader:
         deep = self._deep_due(now)
         token: str | None = None
         for number in range(DEEP_PAGES if deep else MOST_PAGES):
-            page, fresh = await self._threads(token)
+            page, fresh = await self._comments.page(token)
             token = page.next
             if number == 0:
                 self._checks.listed(page)
@@ -255,7 +245,8 @@ class YoutubeReader:
             # At first one page will do: what is older says nothing of today's mix.
             last = page.next is None or since is None or not page.interactions
             page.interactions = self._told.fresh(page.interactions)
-            await self._found([page], [])
+            self._reading.tell_skipped(page, self._log)
+            await self._reading.found(page.interactions, [], [], list_, None)
             self._told.keep(page.interactions)
             token = page.next
             if last:
@@ -267,91 +258,7 @@ class YoutubeReader:
         found = self._reading.read_to(f"{DEEP}@{self._channel}")
         return found is None or now - found > DEEP_EVERY
 
-    async def _threads(self, token: str | None) -> tuple[Page, bool]:
-        """A page of threads with all their replies, in the log; and whether every thread of it was new."""
-        asked = {
-            "part": "snippet,replies", "allThreadsRelatedToChannelId": self._channel, "order": "time",
-            "maxResults": str(PAGE), "textFormat": "plainText", **({"pageToken": token} if token else {}),
-        }  # fmt: skip
-        body = await self._ask(_THREADS, asked)
-        page = readable(partial(threads, body, self._watched(), self._find, self._now()), _THREADS)
-        fresh = bool(page.threads) and all(self._find(each.id) is None for each in page.threads)
-        counts: list[Remembered] = []
-        wholes: list[Page] = [page]
-        for thread in page.threads:
-            if thread.more and self._count(thread) != str(thread.replies):
-                try:
-                    wholes += await self._replies(thread)
-                except (NotThereError, NotAllowedError):
-                    continue  # it is gone since
-                counts.append(self._remembered(f"{thread.id}/replies", thread.conversation, None, str(thread.replies)))
-        await self._found(wholes, counts)
-        return page, fresh
-
-    async def _replies(self, thread: Thread) -> list[Page]:
-        pages: list[Page] = []
-        token: str | None = None
-        while len(pages) < REPLY_PAGES:
-            asked = {
-                "part": "snippet", "parentId": thread.id, "maxResults": str(PAGE), "textFormat": "plainText",
-                **({"pageToken": token} if token else {}),
-            }  # fmt: skip
-            body = await self._ask(COMMENTS, asked)
-            read = partial(replies, body, thread, self._watched(), self._find, self._now())
-            page = readable(read, COMMENTS)
-            pages.append(page)
-            token = page.next
-            if token is None:
-                break
-        return pages
-
     async def _ask(self, path: str, asked: Mapping[str, str]) -> bytes:
         assert self._api is not None
         self._cost += 1
         return await self._api.get(path, asked)
-
-    async def _found(self, pages: list[Page], counts: list[Remembered]) -> None:
-        # A reply may be on its thread's page and on that of the replies.
-        interactions = {one.id: one for page in pages for one in page.interactions}
-        things = {}
-        for page in pages:
-            self._reading.tell_skipped(page, self._log)
-            said = {one.object.id: one for one in page.interactions}
-            for comment, seen in page.seen.items():
-                if seen == self._find(comment):
-                    continue
-                one = said.get(comment)
-                thing = self._remembered(comment, one.conversation if one else self._channel, seen, None)
-                if one is not None:
-                    kind = "reply" if one.kind == "reply" else "comment"
-                    thing = msgspec.structs.replace(thing, kind=kind, actor=one.actor.id, post=one.post)
-                things[comment] = thing
-        ordered = sorted(interactions.values(), key=lambda one: one.occurred_at)
-        waiting = self._checks.saw(pages, ordered)
-        remembered = [*things.values(), *counts, *waiting.things]
-        await self._reading.found([*ordered, *waiting.back], [], remembered, NEWEST, None)
-        self._checks.keep(waiting)
-
-    def _remembered(self, thing: str, conversation: str, seen: Fingerprint | None, version: str | None) -> Remembered:
-        return Remembered(
-            account=self._reading.account.id, thing=thing, kind="comment", actor=self._channel,
-            conversation=conversation, seen_at=self._now(), claim=self._reading.claim,
-            version=_written(seen) if seen is not None else version,
-        )  # fmt: skip
-
-    def _count(self, thread: Thread) -> str | None:
-        found = self._reading.remembered(f"{thread.id}/replies")
-        return found.version if found else None
-
-    def _find(self, comment: str) -> Fingerprint | None:
-        found = self._reading.remembered(comment)
-        return _read(found.version) if found is not None and found.version is not None else None
-
-
-def _written(seen: Fingerprint) -> str:
-    return f"{seen.updated_at.isoformat() if seen.updated_at else ''} {'image' if seen.image else ''}"
-
-
-def _read(version: str) -> Fingerprint:
-    at, _, image = version.partition(" ")
-    return Fingerprint(datetime.fromisoformat(at) if at else None, bool(image))

@@ -24,7 +24,7 @@ https://developers.google.com/youtube/v3/docs/playlistItems
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
@@ -76,7 +76,7 @@ class Thread(NamedTuple):
     """Whether the brand wrote the comment on top."""
 
 
-class _Said(NamedTuple):
+class Said(NamedTuple):
     """A comment of a thread, as far as a reply may answer it. `handle` is without the @, in small letters."""
 
     id: str
@@ -93,6 +93,10 @@ class Page(Delivery):
     threads: list[Thread] = field(default_factory=list)
     next: str | None = None
     """The `pageToken` of the next page; None on the last one."""
+    said: list[Said] = field(default_factory=list)
+    """Of a page of replies: what people other than the brand said."""
+    by_brand: list[Raw] = field(default_factory=list)
+    """Of a page of replies: what the brand wrote. What it answers may be on another page."""
 
 
 class _Items(Struct, rename="camel"):
@@ -225,8 +229,13 @@ def _upload(found: _Video, watched: Watched, observed_at: datetime) -> Interacti
     )  # fmt: skip
 
 
-def threads(body: bytes, watched: Watched, find: Find, observed_at: datetime) -> Page:
-    """A page of `commentThreads.list` with parts `snippet` and `replies`. Raises UnreadableError where it is none."""
+def threads(
+    body: bytes, watched: Watched, find: Find, observed_at: datetime, apart: Callable[[Thread], bool] = lambda _: False
+) -> Page:
+    """A page of `commentThreads.list` with parts `snippet` and `replies`. Raises UnreadableError where it is none.
+
+    `apart` says of which threads the replies are left out, because `replies` reads all of them.
+    """
     page, items = _page(body)
     left = MOST_CHANGES
     for number, raw in enumerate(items):
@@ -246,18 +255,35 @@ def threads(body: bytes, watched: Watched, find: Find, observed_at: datetime) ->
             raise UnreadableError(f"more than {MOST_CHANGES} comments at once")
         page.threads.append(thread)
         said = _said(comments, watched)
-        for place, comment in enumerate(comments):
+        for place, comment in enumerate(comments[:1] if apart(thread) else comments):
             inner = "topLevelComment" if place == 0 else f"replies[{place - 1}]"
             _read(comment, thread, said if place > 0 else None, f"{where}.{inner}", watched, find, observed_at, page)
     return page
 
 
 def replies(body: bytes, thread: Thread, watched: Watched, find: Find, observed_at: datetime) -> Page:
-    """A page of `comments.list` for the replies to the comment on top of a thread. Raises UnreadableError."""
+    """A page of `comments.list` for the replies to the comment on top of a thread, but for those of the brand.
+
+    Raises UnreadableError.
+    """
     page, items = _page(body)
-    said = _said(items, watched)
+    page.said = _said(items, watched)
     for number, raw in enumerate(items):
-        _read(raw, thread, said, f"items[{number}]", watched, find, observed_at, page)
+        one = _comment_in(raw)
+        if one is not None and _by_brand(_actor(one.id or "", one.snippet), watched):
+            page.by_brand.append(raw.copy())  # without the page around it
+        else:
+            _read(raw, thread, (), f"items[{number}]", watched, find, observed_at, page)
+    return page
+
+
+def answers(
+    by_brand: Iterable[Raw], said: Sequence[Said], thread: Thread, watched: Watched, find: Find, observed_at: datetime
+) -> Page:
+    """What the brand wrote below the comment on top of a thread, where others said this, as `replies` gives both."""
+    page = Page()
+    for number, raw in enumerate(by_brand):
+        _read(raw, thread, said, f"answers[{number}]", watched, find, observed_at, page)
     return page
 
 
@@ -317,9 +343,9 @@ def _thread(found: _Thread, watched: Watched) -> Thread | None:
     )
 
 
-def _said(comments: Sequence[Raw], watched: Watched) -> list[_Said]:
+def _said(comments: Sequence[Raw], watched: Watched) -> list[Said]:
     """What people other than the brand said in a thread, as far as its page tells."""
-    found: list[_Said] = []
+    found: list[Said] = []
     for raw in comments:
         one = _comment_in(raw)
         if one is None or not one.id or one.snippet.published_at is None:
@@ -327,7 +353,7 @@ def _said(comments: Sequence[Raw], watched: Watched) -> list[_Said]:
         actor = _actor(one.id, one.snippet)
         if not _by_brand(actor, watched) and max(len(one.id), len(actor.id)) <= LONGEST_ID:
             handle = actor.handle.casefold() if actor.handle else None
-            found.append(_Said(one.id, actor.id, handle, one.snippet.published_at))
+            found.append(Said(one.id, actor.id, handle, one.snippet.published_at))
     return found
 
 
@@ -346,7 +372,7 @@ _HANDLE = re.compile(r"[\s\u200b\u2060]*@([^\s\u200b\u2060,:;!?]+)")
 """How the text of a reply to a reply begins."""
 
 
-def _answered(snippet: _CommentSnippet, thread: Thread, said: Sequence[_Said]) -> Parent:
+def _answered(snippet: _CommentSnippet, thread: Thread, said: Sequence[Said]) -> Parent:
     """What a reply of the brand answers."""
     at = snippet.published_at
     before = [one for one in said if at is None or one.at <= at]
@@ -365,7 +391,7 @@ def _answered(snippet: _CommentSnippet, thread: Thread, said: Sequence[_Said]) -
 def _read(
     raw: Raw,
     thread: Thread,
-    said: Sequence[_Said] | None,
+    said: Sequence[Said] | None,
     where: str,
     watched: Watched,
     find: Find,
@@ -392,7 +418,7 @@ def _comment(
     comment: str,
     snippet: _CommentSnippet,
     thread: Thread,
-    said: Sequence[_Said] | None,
+    said: Sequence[Said] | None,
     watched: Watched,
     observed_at: datetime,
     edited: Fingerprint | None,

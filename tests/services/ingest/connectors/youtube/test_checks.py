@@ -392,7 +392,7 @@ async def test_a_thread_that_cannot_be_read_is_told_and_counted_once(
             each["snippet"] = each["snippet"] if each["id"] != damaged else "damaged"
         return threads(json.dumps(page).encode(), *its)
 
-    monkeypatch.setattr("services.ingest.connectors.youtube.connector.threads", damage)
+    monkeypatch.setattr("services.ingest.connectors.youtube.comments.threads", damage)
     rejected = metrics.REJECTED.labels("youtube", "change")
     before = rejected._value.get()
     with caplog.at_level(logging.ERROR):

@@ -15,9 +15,11 @@ from rapport.contracts.events import Account, Interaction, Parent
 from rapport.domain.exchanges.fitting import fit
 from services.ingest.broker import record_of
 from services.ingest.connectors.youtube.normalise import (
+    Find,
     Fingerprint,
     Page,
     Thread,
+    answers,
     comment_counts,
     hiding,
     ids,
@@ -54,11 +56,24 @@ class Poller:
         return self._noted(threads(body(name), self.watched, self.seen.get, NOW))
 
     def replies(self, name: str) -> Page:
-        return self._noted(replies(body(name), THREAD, self.watched, self.seen.get, NOW))
+        return self._noted(below(THREAD, self.watched, self.seen.get, body(name)))
 
     def _noted(self, page: Page) -> Page:
         self.seen |= page.seen
         return page
+
+
+def below(thread: Thread, by: Watched, find: Find, *bodies: bytes) -> Page:
+    """All that pages of replies say: what others wrote, and then what the brand did."""
+    pages = [replies(each, thread, by, find, NOW) for each in bodies]
+    said = [one for page in pages for one in page.said]
+    pages.append(answers((raw for page in pages for raw in page.by_brand), said, thread, by, find, NOW))
+    whole = Page()
+    for page in pages:
+        whole.interactions += page.interactions
+        whole.problems += page.problems
+        whole.seen |= page.seen
+    return whole
 
 
 def never(_: str) -> Fingerprint | None:
@@ -185,14 +200,28 @@ def test_the_channel_answers_whom_it_names_and_below_its_own_comment_the_only_on
 def test_below_the_channels_comment_the_page_of_all_replies_knows_whose_that_is() -> None:
     thread = Poller().threads("answers").threads[0]
     raw = PAGES["answers"]["page"]["items"][0]["replies"]["comments"]
-    page = replies(json.dumps({"items": raw}).encode(), thread, watched(), never, NOW)
+    page = below(thread, watched(), never, json.dumps({"items": raw}).encode())
     assert [one.parent for one in page.interactions] == [Parent(thread.id), Parent(f"{thread.id}.1", ADA)]
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["oldest first", "newest first"])
+def test_the_channel_answers_whom_it_names_though_that_one_is_on_another_page(turned: bool) -> None:
+    thread = Poller().threads("answers").threads[1]
+    raw = PAGES["answers"]["page"]["items"][1]["replies"]["comments"]
+    pages = [json.dumps({"items": [each]}).encode() for each in (raw[::-1] if turned else raw)]
+    found = {one.text: one.parent for one in below(thread, watched(), never, *pages).interactions}
+    assert found["@ben Since Monday!"] == Parent(f"{thread.id}.1", BEN)
 
 
 def test_a_reply_is_the_same_whichever_page_has_it() -> None:
     ids = (f"{TOP}.9reply1", f"{TOP}.9reply2")
     from_threads = [one for one in Poller().threads("threads").interactions if one.id in ids]
     assert [one for one in Poller().replies("replies").interactions if one.id in ids] == from_threads
+
+
+def test_of_a_thread_whose_replies_are_read_apart_the_page_tells_the_comment_on_top_alone() -> None:
+    page = threads(body("threads"), watched(), never, NOW, lambda thread: thread.more)
+    assert [one.id for one in page.interactions][:2] == [TOP, "UgyPicture0000000003AaABAg"]
 
 
 def test_an_edit_is_told_once_at_its_own_time_and_a_changed_picture_too() -> None:
@@ -308,7 +337,7 @@ def test_whatever_stands_in_a_place_nothing_else_is_raised_and_all_of_it_can_be_
     page = PAGES[name]["page"]
     damaged = json.dumps(changed(page, data.draw(st.sampled_from(places(page))), data.draw(odd))).encode()
     known = data.draw(st.sampled_from([None, Fingerprint(None, image=True), Fingerprint(NOW, image=False)]))
-    for read in (threads, lambda *rest: replies(rest[0], THREAD, *rest[1:]), _uploaded, _named, _counted):
+    for read in (threads, lambda page, by, find, _: below(THREAD, by, find, page), _uploaded, _named, _counted):
         try:
             found = read(damaged, watched(), lambda _: known, NOW)
         except UnreadableError:
