@@ -1,7 +1,9 @@
 """How many items of a list are asked for at once, where pages of the usual size are too large or take too long."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+
+from services.ingest.polling.api import TooMuchError
 
 LESS_FOR = timedelta(hours=1)
 """How long pages stay as small as they had to be before twice as much is tried."""
@@ -25,6 +27,19 @@ class Sizes:
             return most
         self._most[kind] = limit, at
         return limit
+
+    async def page(self, kind: str, most: int, least: int, ask: Callable[[int], Awaitable[bytes]]) -> bytes:
+        """A page of as many items as can be had. Raises what `ask` does, and TooMuchError only where `least` are too
+        many.
+        """
+        while True:
+            limit = self.at_once(kind, most)
+            try:
+                return await ask(limit)
+            except TooMuchError:
+                if limit <= least:
+                    raise
+                self.halve(kind, limit)
 
     def halve(self, kind: str, limit: int) -> None:
         """A page of so many items was too large."""

@@ -5,7 +5,7 @@ A page of threads shows some replies each; the number of replies says whether th
 Source: https://developers.google.com/youtube/v3/docs/commentThreads/list and …/docs/comments/list
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -19,8 +19,10 @@ from services.ingest.connectors.youtube.normalise import Fingerprint, Page, Said
 from services.ingest.connectors.youtube.presence import COMMENTS, Ask, NotAllowedError, NotThereError, readable
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling.reading import Reading
+from services.ingest.polling.sizes import Sizes
 
-PAGE = 100
+PAGE, LEAST = 100, 6
+"""Items at once: at most; and where that is too much. Six threads with five replies each fit, however long they are."""
 REPLY_PAGES = 10
 _THREADS = "/youtube/v3/commentThreads"
 
@@ -38,6 +40,7 @@ class Comments:
         self._checks = checks
         self._now = shared.now
         self._log = shared.log
+        self._sizes = Sizes(shared.now)
 
     async def page(self, token: str | None) -> tuple[Page, bool]:
         """A page of threads with all their replies, in the log; and whether every thread of it was new.
@@ -46,9 +49,9 @@ class Comments:
         """
         asked = {
             "part": "snippet,replies", "allThreadsRelatedToChannelId": self._channel, "order": "time",
-            "maxResults": str(PAGE), "textFormat": "plainText", **({"pageToken": token} if token else {}),
+            "textFormat": "plainText",
         }  # fmt: skip
-        body = await self._ask(_THREADS, asked)
+        body = await self._page(_THREADS, asked, token)
         page = readable(partial(threads, body, self._watched(), self._find, self._now(), self._is_due), _THREADS)
         fresh = bool(page.threads) and all(self._find(each.id) is None for each in page.threads)
         due = [each for each in page.threads if self._is_due(each)]
@@ -69,13 +72,10 @@ class Comments:
         """All replies to a thread. What the brand answers is known once all of them are."""
         said: list[Said] = []
         by_brand: list[Raw] = []
+        asked = {"part": "snippet", "parentId": thread.id, "textFormat": "plainText"}
         token: str | None = None
         for _ in range(REPLY_PAGES):
-            asked = {
-                "part": "snippet", "parentId": thread.id, "maxResults": str(PAGE), "textFormat": "plainText",
-                **({"pageToken": token} if token else {}),
-            }  # fmt: skip
-            body = await self._ask(COMMENTS, asked)
+            body = await self._page(COMMENTS, asked, token)
             page = readable(partial(replies, body, thread, self._watched(), self._find, self._now()), COMMENTS)
             said += page.said
             by_brand += page.by_brand
@@ -85,6 +85,12 @@ class Comments:
                 break
         count = self._remembered(_replies_of(thread), thread.conversation, None, str(thread.replies))
         await self._found(answers(by_brand, said, thread, self._watched(), self._find, self._now()), [count])
+
+    async def _page(self, path: str, asked: Mapping[str, str], token: str | None) -> bytes:
+        place = {"pageToken": token} if token else {}
+        return await self._sizes.page(
+            path, PAGE, LEAST, lambda limit: self._ask(path, {**asked, "maxResults": str(limit), **place})
+        )
 
     async def _found(self, page: Page, more: Iterable[Remembered] = ()) -> None:
         """Puts what a page says into the log, and remembers what was seen, and more."""

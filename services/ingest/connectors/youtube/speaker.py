@@ -14,6 +14,7 @@ from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.youtube import PLATFORM
+from services.ingest.connectors.youtube.comments import LEAST, PAGE
 from services.ingest.connectors.youtube.connector import ANSWERED_SECONDS, exhausting
 from services.ingest.connectors.youtube.connector import refused as refused_reading
 from services.ingest.connectors.youtube.presence import COMMENTS, NotThereError
@@ -24,10 +25,10 @@ from services.ingest.errands.words import GONE, read, refusal
 from services.ingest.hooks.delivery import iso_time_of
 from services.ingest.polling.api import Api, AttentionError, AwayError, RefusedError, Turns
 from services.ingest.polling.quota import Quota
+from services.ingest.polling.sizes import Sizes
 
 WRITING = 50
 """Units of the project's quota that one answer, or one hiding, costs."""
-AT_ONCE = "100"
 _GONE = {"commentNotFound", "parentCommentNotFound", "videoNotFound", "parentCommentIsPrivate"}
 
 
@@ -45,7 +46,7 @@ def speakers(settings: YoutubeSettings, quota: Quota, shared: Shared) -> MakeSpe
             Api(http, PLATFORM, settings.youtube_api, headers, budget, turns, shared.now, exhausting(quota, _refused))
             for budget in (quota, quota.writing(WRITING, account.id))
         )
-        return YoutubeSpeaker(reading, writing, account.connection["channel"].strip())
+        return YoutubeSpeaker(reading, writing, account.connection["channel"].strip(), Sizes(shared.now))
 
     return make
 
@@ -88,18 +89,25 @@ class _Refusal(Struct):
 class YoutubeSpeaker:
     """A Speaker."""
 
-    def __init__(self, reading: Api, writing: Api, channel: str) -> None:
+    def __init__(self, reading: Api, writing: Api, channel: str, sizes: Sizes) -> None:
         self._reading = reading
         self._writing = writing
         self._channel = channel
+        self._sizes = sizes
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
-        query = {"part": "snippet", "parentId": _thread(errand), "maxResults": AT_ONCE, "textFormat": "plainText"}
+        query = {"part": "snippet", "parentId": _thread(errand), "textFormat": "plainText"}
 
         async def page(token: str | None) -> Page:
-            asked = {**query, **({"pageToken": token} if token else {})}
-            found = read(await self._reading.get(COMMENTS, asked), _Comments)
+            place = {"pageToken": token} if token else {}
+            body = await self._sizes.page(
+                COMMENTS,
+                PAGE,
+                LEAST,
+                lambda limit: self._reading.get(COMMENTS, {**query, "maxResults": str(limit), **place}),
+            )
+            found = read(body, _Comments)
             own = [_own(one, errand) for one in found.items if self._is_ours(one)]
             return Page(own, found.next_page_token or None)
 

@@ -10,6 +10,7 @@ import pytest
 from rapport.contracts.events import Account, Parent
 from services.ingest.connectors.youtube.connector import DAY_BEGINS_IN, YoutubeReader
 from services.ingest.hooks.delivery import Watched
+from services.ingest.polling.api import LARGEST_ANSWER, TooMuchError
 from services.ingest.polling.quota import Quota
 from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
 
@@ -107,7 +108,10 @@ class World:
             raise wrong
         start, most = int(asked.get("pageToken", "0")), int(asked["maxResults"])
         more = {"nextPageToken": str(start + most)} if start + most < len(its) else {}
-        return json.dumps({"items": [shown(each) for each in its[start : start + most]], **more}).encode()
+        body = json.dumps({"items": [shown(each) for each in its[start : start + most]], **more}).encode()
+        if len(body) > LARGEST_ANSWER:
+            raise TooMuchError("too large")
+        return body
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
@@ -122,3 +126,20 @@ async def test_an_answer_that_names_somebody_is_theirs_on_whichever_page_they_ar
     answer = world.comment("answer", "@yara here you are", to=top, by=CHANNEL)
     await world.read()
     assert world.parent(answer) == Parent(yara, "UCyara")
+
+
+async def test_pages_that_long_comments_make_too_large_are_read_in_parts_and_later_whole_again() -> None:
+    world = World()
+    await world.read()
+    top = world.comment("top")
+    long = [world.comment(f"t{number}", "あ" * 10_000) for number in range(75)]
+    replies = [world.comment(f"r{number}", "あ" * 10_000, to=top) for number in range(75)]
+    asks = world.comment("asks", "please help me")
+    assert await world.read() == []
+    assert world.told() >= {top, asks, *long, *replies}
+    for each in (*long, *replies):
+        world.comments[each]["snippet"]["textDisplay"] = "short"
+    assert await world.read(minutes=9 * 60) == []
+    asked = [asked["maxResults"] for path, asked in world.api.asked if path.endswith("/commentThreads")]
+    assert asked[-1] == "100"
+    assert len(asked) < 30
