@@ -54,6 +54,10 @@ class Checks:
         """Notes the first page of the threads, once it is in the log."""
         self._room().listed([each.id for each in page.threads], whole=page.next is None)
 
+    def threads(self) -> frozenset[str]:
+        """The threads in which somebody waits. A reply's id begins with that of the comment on top, and a dot."""
+        return frozenset(each.partition(".")[0] for each in self._room().names())
+
     def saw(self, page: Page, told: Sequence[Interaction]) -> Seen:
         """What follows from a page, of which this is about to be told. Raises as `Reading.remembered`."""
         room, now = self._room(), self._now()

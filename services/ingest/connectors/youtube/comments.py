@@ -1,12 +1,14 @@
 """Reads a channel's threads into the log, page by page, with the replies that their page leaves out.
 
-A page of threads shows some replies each; the number of replies says whether there are more than were read.
+A page of threads shows some replies each; the number of replies says whether there are more than were read. It counts
+as read only where so many came.
 
 Source: https://developers.google.com/youtube/v3/docs/commentThreads/list and …/docs/comments/list
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -14,16 +16,33 @@ from msgspec import Raw
 
 from rapport.contracts.cursors import Remembered
 from services.ingest.connectors.connector import Shared
+from services.ingest.connectors.youtube import PLATFORM
 from services.ingest.connectors.youtube.checks import Checks
-from services.ingest.connectors.youtube.normalise import Fingerprint, Page, Said, Thread, answers, replies, threads
+from services.ingest.connectors.youtube.normalise import (
+    Fingerprint,
+    Page,
+    Said,
+    Thread,
+    answers,
+    replies,
+    threads,
+    without_unclear,
+)
+from services.ingest.connectors.youtube.owed import MOST, Owed, due, owes, read, written
 from services.ingest.connectors.youtube.presence import COMMENTS, Ask, NotAllowedError, NotThereError, readable
 from services.ingest.hooks.delivery import Watched
+from services.ingest.polling.api import AttentionError, AwayError
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.sizes import Sizes
 
 PAGE, LEAST = 100, 6
 """Items at once: at most; and where that is too much. Six threads with five replies each fit, however long they are."""
-REPLY_PAGES = 10
+REPLY_PAGES = 50
+MOST_FAILED = 3
+"""Threads of a page whose replies may fail. Where more do, it is not these threads."""
+LIVELY = timedelta(days=3)
+"""How old a thread may be to be read once a day though nothing tells of new replies: one that is deleted makes up for
+one that is written, and an edit is not counted."""
 _THREADS = "/youtube/v3/commentThreads"
 
 
@@ -42,49 +61,117 @@ class Comments:
         self._log = shared.log
         self._sizes = Sizes(shared.now)
 
-    async def page(self, token: str | None) -> tuple[Page, bool]:
+    async def page(self, token: str | None, *, deep: bool) -> tuple[Page, bool]:
         """A page of threads with all their replies, in the log; and whether every thread of it was new.
 
-        Raises as `Reader.read`, and RefusedError.
+        `deep`: also where nothing tells that there are new replies, but somebody waits for an answer, or is likely to
+        get one. Where replies cannot be read, what the page shows is told, and they are asked for again later. Raises
+        as `Reader.read`, and RefusedError.
         """
         asked = {
             "part": "snippet,replies", "allThreadsRelatedToChannelId": self._channel, "order": "time",
             "textFormat": "plainText",
         }  # fmt: skip
         body = await self._page(_THREADS, asked, token)
-        page = readable(partial(threads, body, self._watched(), self._find, self._now(), self._is_due), _THREADS)
+        is_due = self._is_due(deep=deep)
+        page = readable(partial(threads, body, self._watched(), self._find, self._now(), is_due), _THREADS)
         fresh = bool(page.threads) and all(self._find(each.id) is None for each in page.threads)
-        due = [each for each in page.threads if self._is_due(each)]
+        apart = [each for each in page.threads if is_due(each)]
         await self._found(page)
-        for thread in due:
-            try:
-                await self._replies(thread)
-            except (NotThereError, NotAllowedError):
-                continue  # it is gone since
+        failed: set[str] = set()
+        for thread in apart:
+            if not await self._whole(thread, most=MOST_FAILED - len(failed)):
+                failed.add(thread.id)
+        if failed:
+            others = partial(threads, body, self._watched(), self._find, self._now(), lambda one: one.id not in failed)
+            await self._found(readable(others, _THREADS))
         return page, fresh
 
-    def _is_due(self, thread: Thread) -> bool:
-        """Whether it has replies that its page does not show, and that were not read."""
-        found = self._reading.remembered(_replies_of(thread))
-        return thread.more and (found is None or found.version != str(thread.replies))
+    async def again(self) -> None:
+        """Asks once more for replies that could not be read. Raises as `page`."""
+        for each in due(self._owed(), self._now()):
+            await self._whole(each.thread(self._channel), most=MOST_FAILED)
 
-    async def _replies(self, thread: Thread) -> None:
-        """All replies to a thread. What the brand answers is known once all of them are."""
+    def _is_due(self, *, deep: bool) -> Callable[[Thread], bool]:
+        """Says which threads may have replies that their page does not show, and that were not read."""
+        lively_since = self._now() - LIVELY
+        waits = self._checks.threads() if deep else frozenset()
+        owed = self._owed()
+
+        def is_due(thread: Thread) -> bool:
+            if not thread.more:
+                return False
+            if thread.id in owed:
+                return owed[thread.id].replies != thread.replies
+            found = self._reading.remembered(_replies_of(thread))
+            if thread.unseen or found is None or found.version != str(thread.replies):
+                return True
+            return deep and (thread.id in waits or (thread.at is not None and thread.at > lively_since))
+
+        return is_due
+
+    async def _whole(self, thread: Thread, *, most: int) -> bool:
+        """Reads all replies to a thread; whether they could be read. `most` is how many more may fail. Raises as
+        `page`.
+        """
+        owed = dict(self._owed())
+        before = owed.pop(thread.id, None)
+        error: Exception | None = None
+        try:
+            came = await self._replies(thread)
+        except (NotThereError, NotAllowedError) as found:
+            came, error = 0, found
+        except (AttentionError, AwayError) as found:
+            if most <= 1 or len(owed) >= MOST:
+                raise  # it is not this one thread
+            came, error = 0, found
+        still = owes(thread, before, self._now()) if came < thread.replies and len(owed) < MOST else None
+        if still is not None:
+            owed[thread.id] = still
+        if error is not None:
+            how = "given up" if still is None else "asked for again later"
+            level = logging.ERROR if still is None else logging.INFO if before is not None else logging.WARNING
+            self._log.log(
+                level, "%s %s: the replies to %s cannot be read and are %s: %s",
+                PLATFORM, self._reading.account.id, thread.id, how, error,
+            )  # fmt: skip
+        things = [] if still is not None else [self._thing(_replies_of(thread), str(thread.replies))]
+        if owed != self._owed():
+            things.append(self._thing(self._owed_name, written(owed.values())))
+        await self._reading.found([], [], things, "", None)
+        return error is None
+
+    @property
+    def _owed_name(self) -> str:
+        return f"{self._channel}/owed"
+
+    def _owed(self) -> Mapping[str, Owed]:
+        found = self._reading.remembered(self._owed_name)
+        return read(found.version) if found is not None else {}
+
+    async def _replies(self, thread: Thread) -> int:
+        """Reads the replies to a thread; how many came. What the brand answers is known once all have."""
         said: list[Said] = []
-        by_brand: list[Raw] = []
+        by_brand: dict[str, Raw] = {}
+        came = unread = 0
         asked = {"part": "snippet", "parentId": thread.id, "textFormat": "plainText"}
         token: str | None = None
+        seen: set[str] = set()
         for _ in range(REPLY_PAGES):
             body = await self._page(COMMENTS, asked, token)
             page = readable(partial(replies, body, thread, self._watched(), self._find, self._now()), COMMENTS)
             said += page.said
-            by_brand += page.by_brand
+            by_brand |= page.by_brand
+            seen |= page.seen.keys() | page.by_brand.keys()
+            unread += page.unread
             token = page.next
             await self._found(page)
-            if token is None:
+            if token is None or len(seen) + unread == came:
                 break
-        count = self._remembered(_replies_of(thread), thread.conversation, None, str(thread.replies))
-        await self._found(answers(by_brand, said, thread, self._watched(), self._find, self._now()), [count])
+            came = len(seen) + unread
+        told = answers(by_brand.values(), said, thread, self._watched(), self._find, self._now())
+        await self._found(told if token is None else without_unclear(told))
+        return len(seen) + unread
 
     async def _page(self, path: str, asked: Mapping[str, str], token: str | None) -> bytes:
         place = {"pageToken": token} if token else {}
@@ -92,8 +179,8 @@ class Comments:
             path, PAGE, LEAST, lambda limit: self._ask(path, {**asked, "maxResults": str(limit), **place})
         )
 
-    async def _found(self, page: Page, more: Iterable[Remembered] = ()) -> None:
-        """Puts what a page says into the log, and remembers what was seen, and more."""
+    async def _found(self, page: Page) -> None:
+        """Puts what a page says into the log, and remembers what was seen."""
         self._reading.tell_skipped(page, self._log)
         said = {one.object.id: one for one in page.interactions}
         things: list[Remembered] = []
@@ -101,21 +188,22 @@ class Comments:
             if seen == self._find(comment):
                 continue
             one = said.get(comment)
-            thing = self._remembered(comment, one.conversation if one else self._channel, seen, None)
+            thing = self._thing(comment, _written(seen))
             if one is not None:
                 kind = "reply" if one.kind == "reply" else "comment"
-                thing = msgspec.structs.replace(thing, kind=kind, actor=one.actor.id, post=one.post)
+                thing = msgspec.structs.replace(
+                    thing, kind=kind, actor=one.actor.id, post=one.post, conversation=one.conversation
+                )
             things.append(thing)
         ordered = sorted({one.id: one for one in page.interactions}.values(), key=lambda one: one.occurred_at)
         waiting = self._checks.saw(page, ordered)
-        await self._reading.found([*ordered, *waiting.back], [], [*things, *more, *waiting.things], "", None)
+        await self._reading.found([*ordered, *waiting.back], [], [*things, *waiting.things], "", None)
         self._checks.keep(waiting)
 
-    def _remembered(self, thing: str, conversation: str, seen: Fingerprint | None, version: str | None) -> Remembered:
+    def _thing(self, thing: str, version: str) -> Remembered:
         return Remembered(
             account=self._reading.account.id, thing=thing, kind="comment", actor=self._channel,
-            conversation=conversation, seen_at=self._now(), claim=self._reading.claim,
-            version=_written(seen) if seen is not None else version,
+            conversation=self._channel, seen_at=self._now(), claim=self._reading.claim, version=version,
         )  # fmt: skip
 
     def _find(self, comment: str) -> Fingerprint | None:

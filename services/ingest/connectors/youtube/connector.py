@@ -96,7 +96,7 @@ class _Refusal(Struct):
 
 Refused: TypeAlias = Callable[[int, bytes], Exception | None]
 _OVER = {"quotaExceeded", "dailyLimitExceeded"}
-_SLOWER = {"rateLimitExceeded", "userRateLimitExceeded", "processingFailure"}
+_SLOWER = {"rateLimitExceeded", "userRateLimitExceeded"}
 _WORDS = {
     "keyInvalid": "Google does not accept RAPPORT_YOUTUBE_KEY",
     "accessNotConfigured": "the YouTube Data API v3 is not switched on for the project of RAPPORT_YOUTUBE_KEY",
@@ -120,6 +120,9 @@ def refused(status: int, body: bytes) -> Exception | None:
         return QuotaError(1.0)
     if reasons & _SLOWER:
         return LimitedError(60.0)
+    if "processingFailure" in reasons:
+        # It may be a moment's, or what was asked for: no reason to ask for nothing else.
+        return AwayError("YouTube could not process what it was asked", incident=True)
     if "playlistNotFound" in reasons:
         return RefusedError("it has no list of uploads")
     if "commentNotFound" in reasons:
@@ -194,13 +197,14 @@ class YoutubeReader:
         deep = self._deep_due(now)
         token: str | None = None
         for number in range(DEEP_PAGES if deep else MOST_PAGES):
-            page, fresh = await self._comments.page(token)
+            page, fresh = await self._comments.page(token, deep=deep)
             token = page.next
             if number == 0:
                 self._checks.listed(page)
             # Where everything on a page was new, there may be more behind it.
             if token is None or not (deep or fresh):
                 break
+        await self._comments.again()
         if deep:
             await self._reading.found([], [], [], f"{DEEP}@{self._channel}", now.isoformat())
         # The comments have been read, and those are what somebody waits for.

@@ -35,6 +35,7 @@ from rapport.contracts.events import Actor, Interaction, Medium, Object, Parent,
 from rapport.domain.exchanges.fitting import LONGEST_ID
 from services.ingest.hooks.delivery import (
     MOST_CHANGES,
+    MOST_PROBLEMS,
     About,
     Delivery,
     UnreadableError,
@@ -74,6 +75,10 @@ class Thread(NamedTuple):
     """How many there are."""
     by_brand: bool = False
     """Whether the brand wrote the comment on top."""
+    at: datetime | None = None
+    """When that was written."""
+    unseen: bool = False
+    """Whether its page shows replies that were never seen."""
 
 
 class Said(NamedTuple):
@@ -95,8 +100,15 @@ class Page(Delivery):
     """The `pageToken` of the next page; None on the last one."""
     said: list[Said] = field(default_factory=list)
     """Of a page of replies: what people other than the brand said."""
-    by_brand: list[Raw] = field(default_factory=list)
-    """Of a page of replies: what the brand wrote. What it answers may be on another page."""
+    by_brand: dict[str, Raw] = field(default_factory=dict)
+    """Of a page of replies: what the brand wrote, by its id. What it answers may be on another page."""
+
+    def add(self, other: "Page") -> None:
+        """Takes over what another says of comments."""
+        self.interactions += other.interactions
+        self.seen |= other.seen
+        self.unread += other.unread
+        self.problems = [*self.problems, *other.problems][:MOST_PROBLEMS]
 
 
 class _Items(Struct, rename="camel"):
@@ -253,12 +265,30 @@ def threads(
         left -= len(comments)
         if left < 0:
             raise UnreadableError(f"more than {MOST_CHANGES} comments at once")
-        page.threads.append(thread)
         said = _said(comments, watched)
-        for place, comment in enumerate(comments[:1] if apart(thread) else comments):
-            inner = "topLevelComment" if place == 0 else f"replies[{place - 1}]"
-            _read(comment, thread, said if place > 0 else None, f"{where}.{inner}", watched, find, observed_at, page)
+        _read(comments[0], thread, None, f"{where}.topLevelComment", watched, find, observed_at, page)
+        shown = Page()
+        for place, comment in enumerate(comments[1:]):
+            _read(comment, thread, said, f"{where}.replies[{place}]", watched, find, observed_at, shown)
+        thread = thread._replace(unseen=any(one.kind != "edit" for one in shown.interactions))
+        page.threads.append(thread)
+        if not apart(thread):
+            page.add(without_unclear(shown) if thread.more else shown)
     return page
+
+
+def without_unclear(shown: Page) -> Page:
+    """Some replies of a thread, without those of the brand that name somebody whom these do not have: once they are
+    told, nobody can say any more whom they answer.
+    """
+    unclear = {
+        one.object.id
+        for one in shown.interactions
+        if one.kind == "reply" and one.parent is not None and one.parent.actor is None and named(one.text or "")
+    }
+    shown.interactions = [one for one in shown.interactions if one.object.id not in unclear]
+    shown.seen = {each: seen for each, seen in shown.seen.items() if each not in unclear}
+    return shown
 
 
 def replies(body: bytes, thread: Thread, watched: Watched, find: Find, observed_at: datetime) -> Page:
@@ -270,8 +300,8 @@ def replies(body: bytes, thread: Thread, watched: Watched, find: Find, observed_
     page.said = _said(items, watched)
     for number, raw in enumerate(items):
         one = _comment_in(raw)
-        if one is not None and _by_brand(_actor(one.id or "", one.snippet), watched):
-            page.by_brand.append(raw.copy())  # without the page around it
+        if one is not None and one.id and _by_brand(_actor(one.id, one.snippet), watched):
+            page.by_brand[one.id] = raw.copy()  # without the page around it
         else:
             _read(raw, thread, (), f"items[{number}]", watched, find, observed_at, page)
     return page
@@ -339,8 +369,9 @@ def _thread(found: _Thread, watched: Watched) -> Thread | None:
     top = _comment_in(snippet.top_level_comment)
     by_brand = top is not None and _by_brand(_actor(found.id, top.snippet), watched)
     return Thread(
-        id_of(found.id, "id"), snippet.video_id, post or watched.id, post, more, snippet.total_reply_count, by_brand
-    )
+        id_of(found.id, "id"), snippet.video_id, post or watched.id, post, more, snippet.total_reply_count, by_brand,
+        top.snippet.published_at if top is not None else None,
+    )  # fmt: skip
 
 
 def _said(comments: Sequence[Raw], watched: Watched) -> list[Said]:
@@ -372,14 +403,18 @@ _HANDLE = re.compile(r"[\s\u200b\u2060]*@([^\s\u200b\u2060,:;!?]+)")
 """How the text of a reply to a reply begins."""
 
 
+def named(text: str) -> str | None:
+    """The handle that a text begins with: without the @, in small letters."""
+    found = _HANDLE.match(text)
+    return found[1].rstrip(".").casefold() if found else None
+
+
 def _answered(snippet: _CommentSnippet, thread: Thread, said: Sequence[Said]) -> Parent:
     """What a reply of the brand answers."""
     at = snippet.published_at
     before = [one for one in said if at is None or one.at <= at]
-    named = _HANDLE.match(snippet.text_original or snippet.text_display or "")
-    theirs = [
-        one for one in before if one.handle is not None and named and one.handle == named[1].rstrip(".").casefold()
-    ]
+    handle = named(snippet.text_original or snippet.text_display or "")
+    theirs = [one for one in before if one.handle is not None and one.handle == handle]
     if not theirs and thread.by_brand and len({one.author for one in before}) == 1:
         theirs = before
     if not theirs:

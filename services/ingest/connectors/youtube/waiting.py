@@ -85,6 +85,10 @@ class WaitingRoom:
         place = self._place.get(name)
         return None if place is None else self._parts[place].get(name)
 
+    def names(self) -> Iterable[str]:
+        """The ids of all comments that are looked after."""
+        return self._place.keys()
+
     def told(self, interactions: Iterable[Interaction], now: datetime) -> Change:
         """What follows from interactions that are about to be told: comments wait from now on, answers end that."""
         change: dict[str, Waiting | None] = {}

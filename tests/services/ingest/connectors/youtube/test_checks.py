@@ -273,10 +273,7 @@ async def test_an_error_hides_nothing_and_takes_nothing_from_the_comments(
         late = world.comment(f"late {number}")
         world.now.at += timedelta(minutes=10)
         server.fail_ids(status, reason)
-        try:
-            await world.reader.read()
-        except LimitedError:
-            assert reason == "processingFailure"
+        await world.reader.read()
         assert late in {one.id for one in world.kept.told}
     assert server.asked_for(gone)
     assert world.hidings() == []
@@ -441,7 +438,7 @@ async def test_a_thread_that_goes_while_its_replies_are_read_stops_nothing(serve
     other = world.comment("another")
     await world.read()
     assert {top, other} <= {one.id for one in world.kept.told}
-    await world.read()
+    await world.read(2)
     assert sum(one.kind == "comment" for one in world.kept.told) == 10
 
 

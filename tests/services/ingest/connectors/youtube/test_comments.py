@@ -8,15 +8,23 @@ from typing import Any
 import pytest
 
 from rapport.contracts.events import Account, Parent
-from services.ingest.connectors.youtube.connector import DAY_BEGINS_IN, YoutubeReader
+from services.ingest.connectors.youtube.connector import DAY_BEGINS_IN, YoutubeReader, refused
 from services.ingest.hooks.delivery import Watched
-from services.ingest.polling.api import LARGEST_ANSWER, TooMuchError
+from services.ingest.polling.api import LARGEST_ANSWER, AttentionError, AwayError, TooMuchError
 from services.ingest.polling.quota import Quota
 from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
 
 pytestmark = pytest.mark.anyio
 CHANNEL = "UCroastery"
 SHOWN = 5
+
+
+class Asked(Answers):
+    """What was asked."""
+
+    def asked_below(self, top: str) -> int:
+        """How often, for the replies to a comment."""
+        return sum(asked.get("parentId") == top for _, asked in self.asked)
 
 
 class World:
@@ -31,7 +39,13 @@ class World:
         """Whether replies are listed like this."""
         self.fails: dict[str, Exception] = {}
         """What is raised where the replies to a comment are asked for, or a page of threads by its token."""
-        self.api = Answers(self._answer)
+        self.shown_first = False
+        """Whether the page of a thread shows its oldest replies, and not its newest."""
+        self.unlisted: set[str] = set()
+        """Replies that are counted, and in no list."""
+        self.repeats = False
+        """Whether each page of replies is the first one again."""
+        self.api = Asked(self._answer)
         self.account = Account(
             id="account", platform="youtube", handle="Roastery", connected_at=self.now() - timedelta(days=1),
             door_secrets=("secret",), connection={"channel": CHANNEL},
@@ -88,10 +102,10 @@ class World:
             its = sorted(self.tops, key=self._written_at, reverse=True)
             return self._page(wrong, its, asked, self._thread)
         if path.endswith("/comments") and "parentId" in asked:
-            its = self.below[asked["parentId"]]
-            return self._page(
-                self.fails.get(asked["parentId"]), its[::-1] if self.newest_first else its, asked, self.comments.get
-            )
+            its = [each for each in self.below[asked["parentId"]] if each not in self.unlisted]
+            place = {**asked, "pageToken": "0"} if self.repeats else asked
+            wrong = self.fails.get(asked["parentId"])
+            return self._page(wrong, its[::-1] if self.newest_first else its, place, self.comments.get)
         there = [{"id": each} for each in asked.get("id", "").split(",") if each in self.comments]
         return json.dumps({"items": there}).encode()
 
@@ -101,7 +115,9 @@ class World:
     def _thread(self, top: str) -> dict[str, Any]:
         its = self.below[top]
         snippet = {"videoId": "video", "topLevelComment": self.comments[top], "totalReplyCount": len(its)}
-        return {"id": top, "snippet": snippet, "replies": {"comments": [self.comments[each] for each in its[-SHOWN:]]}}
+        listed = [self.comments[each] for each in its if each not in self.unlisted]
+        shown = listed[:SHOWN] if self.shown_first else listed[-SHOWN:]
+        return {"id": top, "snippet": snippet, "replies": {"comments": shown}}
 
     def _page(self, wrong: Exception | None, its: list[str], asked: Mapping[str, str], shown: Any) -> bytes:
         if wrong is not None:
@@ -143,3 +159,134 @@ async def test_pages_that_long_comments_make_too_large_are_read_in_parts_and_lat
     asked = [asked["maxResults"] for path, asked in world.api.asked if path.endswith("/commentThreads")]
     assert asked[-1] == "100"
     assert len(asked) < 30
+
+
+TROUBLES = [
+    (400, "processingFailure"), (400, "operationNotSupported"), (500, "backendError"), (403, "commentsDisabled"),
+    (403, "forbidden"), (404, "commentNotFound"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "reason"), TROUBLES)
+async def test_a_thread_whose_replies_cannot_be_read_holds_up_no_other_and_is_read_once_it_can_be(
+    status: int, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    top = world.comment("top", ago=60)
+    replies = [world.comment(f"r{number}", to=top, ago=50 - number) for number in range(7)]
+    other = world.comment("other", "please help")
+    body = json.dumps({"error": {"errors": [{"reason": reason}]}}).encode()
+    world.fails[top] = refused(status, body) or AttentionError(f"it was answered with {status}")
+    assert await world.read(12) == []
+    assert world.told() == {top, other, *replies[-SHOWN:]}
+    assert world.api.asked_below(top) < 6
+    assert f"the replies to {top} cannot be read" in caplog.text
+    for number in range(120):  # its thread is on no page that is read any more
+        world.comment(f"later{number}")
+    await world.read()
+    world.fails.clear()
+    world.restart()
+    assert await world.read(6) == []
+    assert world.told() >= set(replies)
+    asked = world.api.asked_below(top)
+    assert await world.read(20) == []
+    assert world.api.asked_below(top) == asked
+
+
+async def test_where_no_replies_can_be_read_the_channel_is_not_taken_for_read(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    for name in ("one", "two", "three", "four"):
+        top = world.comment(name)
+        for number in range(7):
+            world.comment(f"r{number}", to=top)
+        world.fails[top] = AwayError("it answered 500", incident=True)
+    (wrong,) = await world.read()
+    assert isinstance(wrong, AwayError)
+    assert "given up" not in caplog.text
+
+
+async def test_a_thread_is_given_up_after_a_week_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    top = world.comment("top")
+    for number in range(7):
+        world.comment(f"r{number}", to=top)
+    world.fails[top] = AwayError("it answered 500", incident=True)
+    await world.read(8 * 24, minutes=60)
+    assert f"the replies to {top} cannot be read and are given up" in caplog.text
+    asked = world.api.asked_below(top)
+    assert asked < 40
+    await world.read(20)
+    assert world.api.asked_below(top) == asked
+
+
+async def test_an_answer_that_is_shown_and_names_somebody_who_is_not_is_told_once_that_is_known() -> None:
+    world = World()
+    top = world.comment("top", ago=60)
+    yara = world.comment("yara", to=top, ago=50)
+    for number in range(7):
+        world.comment(f"r{number}", to=top, ago=40)
+    answer = world.comment("answer", "@yara at ten", to=top, by=CHANNEL)
+    world.fails[top] = AwayError("it answered 500", incident=True)
+    await world.read()
+    assert answer not in world.told()
+    world.fails.clear()
+    await world.read(6)
+    assert world.parent(answer) == Parent(yara, "UCyara")
+
+
+@pytest.mark.parametrize("shown_first", [False, True])
+async def test_an_answer_is_seen_though_the_number_of_replies_is_the_same(shown_first: bool) -> None:
+    world = World()
+    world.shown_first = shown_first
+    top = world.comment("top")
+    replies = [world.comment(f"r{number}", to=top) for number in range(8)]
+    await world.read()
+    world.below[top].remove(replies[7 if shown_first else 0])
+    answer = world.comment("answer", "@r3 yes", to=top, by=CHANNEL)
+    await world.read()
+    assert (answer in world.told()) is not shown_first
+    await world.read(26, minutes=60)
+    assert world.parent(answer) == Parent(replies[3], "UCr3")
+
+
+async def test_an_edit_of_a_reply_that_its_page_does_not_show_is_told_within_a_day() -> None:
+    world = World()
+    top = world.comment("top")
+    replies = [world.comment(f"r{number}", to=top) for number in range(8)]
+    await world.read()
+    world.edit(replies[0], "actually: where is my order?")
+    await world.read(26, minutes=60)
+    assert [one.object.id for one in world.kept.told if one.kind == "edit"] == [replies[0]]
+
+
+async def test_replies_that_are_counted_before_they_are_listed_are_asked_for_again() -> None:
+    world = World()
+    top = world.comment("top")
+    replies = [world.comment(f"r{number}", to=top) for number in range(8)]
+    world.unlisted = {replies[0]}
+    await world.read(3)
+    assert replies[0] not in world.told()
+    assert world.api.asked_below(top) == 1
+    world.unlisted.clear()
+    await world.read(4)
+    assert world.told() == {top, *replies}
+
+
+async def test_a_thread_of_more_than_a_thousand_replies_is_read_to_its_end_and_pages_that_repeat_are_not_read_on() -> (
+    None
+):
+    world = World()
+    top = world.comment("top")
+    for number in range(1005):
+        world.comment(f"r{number}", to=top)
+    await world.read()
+    assert len(world.told()) == 1006
+    asked = world.api.asked_below(top)
+    world.repeats = True
+    last = world.comment("last", to=top, by="UCx")
+    await world.read()
+    assert world.api.asked_below(top) <= asked + 2
+    world.repeats = False
+    world.below[top].remove(f"{top}.r0")
+    await world.read(6)
+    assert last in world.told()

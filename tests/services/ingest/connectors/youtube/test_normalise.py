@@ -67,12 +67,10 @@ def below(thread: Thread, by: Watched, find: Find, *bodies: bytes) -> Page:
     """All that pages of replies say: what others wrote, and then what the brand did."""
     pages = [replies(each, thread, by, find, NOW) for each in bodies]
     said = [one for page in pages for one in page.said]
-    pages.append(answers((raw for page in pages for raw in page.by_brand), said, thread, by, find, NOW))
-    whole = Page()
-    for page in pages:
-        whole.interactions += page.interactions
-        whole.problems += page.problems
-        whole.seen |= page.seen
+    whole = answers((raw for page in pages for raw in page.by_brand.values()), said, thread, by, find, NOW)
+    for page in reversed(pages):
+        page.add(whole)
+        whole = page
     return whole
 
 
@@ -170,7 +168,9 @@ def test_the_same_page_again_says_nothing_new() -> None:
     before = poller.threads("threads")
     again = poller.threads("threads")
     assert again.interactions == []
-    assert (again.seen, again.threads, again.next) == (before.seen, before.threads, before.next)
+    assert [thread.unseen for thread in before.threads] == [True, False, False, False]
+    seen = [thread._replace(unseen=False) for thread in before.threads]
+    assert (again.seen, again.threads, again.next) == (before.seen, seen, before.next)
 
 
 def test_without_a_memory_the_same_page_has_the_same_ids() -> None:
