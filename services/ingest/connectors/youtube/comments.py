@@ -61,8 +61,8 @@ class Comments:
         self._log = shared.log
         self._sizes = Sizes(shared.now)
 
-    async def page(self, token: str | None, *, deep: bool) -> tuple[Page, bool]:
-        """A page of threads with all their replies, in the log; and whether every thread of it was new.
+    async def page(self, token: str | None, *, deep: bool) -> Page:
+        """A page of threads with all their replies, in the log.
 
         `deep`: also where nothing tells that there are new replies, but somebody waits for an answer, or is likely to
         get one. Where replies cannot be read, what the page shows is told, and they are asked for again later. Raises
@@ -75,7 +75,6 @@ class Comments:
         body = await self._page(_THREADS, asked, token)
         is_due = self._is_due(deep=deep)
         page = readable(partial(threads, body, self._watched(), self._find, self._now(), is_due), _THREADS)
-        fresh = bool(page.threads) and all(self._find(each.id) is None for each in page.threads)
         apart = [each for each in page.threads if is_due(each)]
         await self._found(page)
         failed: set[str] = set()
@@ -85,7 +84,7 @@ class Comments:
         if failed:
             others = partial(threads, body, self._watched(), self._find, self._now(), lambda one: one.id not in failed)
             await self._found(readable(others, _THREADS))
-        return page, fresh
+        return page
 
     async def again(self) -> None:
         """Asks once more for replies that could not be read. Raises as `page`."""

@@ -35,14 +35,17 @@ from services.ingest.polling.api import Api, AttentionError, AwayError, LimitedE
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.quota import Quota
 from services.ingest.polling.reading import Reading
-from services.ingest.polling.told import Told
+from services.ingest.polling.told import CLOCKS, Told
 
 DAY_BEGINS_IN = "America/Los_Angeles"
-DEEP_PAGES = 5
-"""How many pages are read at first, and once a day."""
-MOST_PAGES = 50
+DEEP_THREADS = 500
+"""How many threads are read at first, and once a day."""
+COUNTS_FOR = timedelta(days=30)
+"""How old a comment may be to start a clock. What is older is not looked for after an outage."""
+USUAL_READINGS = 20
+"""Over so many what a reading costs is averaged: one that has much to read is paid for by many after it."""
 DEEP_EVERY = timedelta(days=1)
-DEEP, UPLOADS = "deep", "uploads"
+DEEP, THREADS, UPLOADS = "deep", "threads", "uploads"
 UPLOADS_PAGE = 50
 UPLOADS_PAGES = 5
 UPLOADS_EVERY = timedelta(minutes=15)
@@ -171,6 +174,7 @@ class YoutubeReader:
         self._now = shared.now
         self._log = shared.log
         self._cost = 0
+        self._usual_cost = 1.0
         self._playlist: str | None = None
         self._told = Told()
         """The uploads."""
@@ -181,7 +185,7 @@ class YoutubeReader:
     @property
     def every_seconds(self) -> float:
         """See Reader."""
-        return self._quota.every(self, self._reading.latest_at, self._cost)
+        return self._quota.every(self, self._reading.latest_at, self._usual_cost)
 
     async def itself(self) -> str:
         """See Reader."""
@@ -192,21 +196,16 @@ class YoutubeReader:
     async def read(self) -> None:
         """See Reader."""
         self._cost = 0
+        try:
+            await self._read()
+        finally:
+            self._usual_cost += (self._cost - self._usual_cost) / USUAL_READINGS
+
+    async def _read(self) -> None:
         self._checks.begin()
         now = self._now()
-        deep = self._deep_due(now)
-        token: str | None = None
-        for number in range(DEEP_PAGES if deep else MOST_PAGES):
-            page, fresh = await self._comments.page(token, deep=deep)
-            token = page.next
-            if number == 0:
-                self._checks.listed(page)
-            # Where everything on a page was new, there may be more behind it.
-            if token is None or not (deep or fresh):
-                break
+        await self._threads(now)
         await self._comments.again()
-        if deep:
-            await self._reading.found([], [], [], f"{DEEP}@{self._channel}", now.isoformat())
         # The comments have been read, and those are what somebody waits for.
         try:
             await self._checks.look(self.every_seconds)
@@ -219,6 +218,48 @@ class YoutubeReader:
                 self._failed("its uploads are not read", error)
             self._uploads_at = now
 
+    async def _threads(self, now: datetime) -> None:
+        """Reads the threads, from the newest one back to when they were last read to the end."""
+        deep = self._deep_due(now)
+        since = self._since(now)
+        token: str | None = None
+        before: list[str] = []
+        many = 0
+        while True:
+            page = await self._comments.page(token, deep=deep)
+            if token is None:
+                self._checks.listed(page)
+            # What stands on top by mistake must not end it, so the last one counts.
+            last_at = page.threads[-1].at if page.threads else None
+            met = last_at is not None and last_at < since
+            many += len(page.threads)
+            if page.next is None or (met and (many >= DEEP_THREADS or not deep)):
+                break
+            names = [each.id for each in page.threads]
+            if page.next == token or (names and names == before):
+                if met:
+                    break
+                raise AwayError("YouTube gives the same threads again instead of older ones", incident=True)
+            token, before = page.next, names
+        await self._reading.found([], [], [], self._list(THREADS), now.isoformat())
+        if deep:
+            await self._reading.found([], [], [], self._list(DEEP), now.isoformat())
+
+    def _since(self, now: datetime) -> datetime:
+        """From when on threads may not have been read. Whatever is after that is read before anything is forgotten."""
+        account, oldest = self._reading.account, now - COUNTS_FOR
+        # Earlier versions noted only when they last read deep.
+        read_to = self._reading.read_to(self._list(THREADS)) or self._reading.read_to(self._list(DEEP))
+        if read_to is not None and read_to < oldest:
+            self._log.error(
+                "%s %s: what was written between %s and %s is not read any more",
+                PLATFORM, account.id, read_to.isoformat(), oldest.isoformat(),
+            )  # fmt: skip
+        return max(oldest, account.connected_at, read_to or account.connected_at) - CLOCKS
+
+    def _list(self, name: str) -> str:
+        return f"{name}@{self._channel}"
+
     def _failed(self, what: str, error: Exception) -> None:
         level = logging.INFO if isinstance(error, RefusedError) else logging.WARNING
         self._log.log(level, "%s %s: %s: %s", PLATFORM, self._reading.account.id, what, error)
@@ -228,7 +269,7 @@ class YoutubeReader:
         return self._uploads_at is None or now - self._uploads_at > every
 
     async def _uploads(self) -> None:
-        list_ = f"{UPLOADS}@{self._channel}"
+        list_ = self._list(UPLOADS)
         since = self._reading.read_to(list_)
         token: str | None = None
         newest = since
@@ -259,7 +300,7 @@ class YoutubeReader:
             await self._reading.found([], [], [], list_, newest.isoformat())
 
     def _deep_due(self, now: datetime) -> bool:
-        found = self._reading.read_to(f"{DEEP}@{self._channel}")
+        found = self._reading.read_to(self._list(DEEP))
         return found is None or now - found > DEEP_EVERY
 
     async def _ask(self, path: str, asked: Mapping[str, str]) -> bytes:

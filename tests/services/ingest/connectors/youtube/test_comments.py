@@ -44,7 +44,7 @@ class World:
         self.unlisted: set[str] = set()
         """Replies that are counted, and in no list."""
         self.repeats = False
-        """Whether each page of replies is the first one again."""
+        """Whether each page is the first one again."""
         self.api = Asked(self._answer)
         self.account = Account(
             id="account", platform="youtube", handle="Roastery", connected_at=self.now() - timedelta(days=1),
@@ -100,14 +100,16 @@ class World:
         if path.endswith("/commentThreads"):
             wrong = self.fails.get(asked.get("pageToken", ""))
             its = sorted(self.tops, key=self._written_at, reverse=True)
-            return self._page(wrong, its, asked, self._thread)
+            return self._page(wrong, its, self._place(asked), self._thread)
         if path.endswith("/comments") and "parentId" in asked:
             its = [each for each in self.below[asked["parentId"]] if each not in self.unlisted]
-            place = {**asked, "pageToken": "0"} if self.repeats else asked
             wrong = self.fails.get(asked["parentId"])
-            return self._page(wrong, its[::-1] if self.newest_first else its, place, self.comments.get)
+            return self._page(wrong, its[::-1] if self.newest_first else its, self._place(asked), self.comments.get)
         there = [{"id": each} for each in asked.get("id", "").split(",") if each in self.comments]
         return json.dumps({"items": there}).encode()
+
+    def _place(self, asked: Mapping[str, str]) -> Mapping[str, str]:
+        return {**asked, "pageToken": "0"} if self.repeats else asked
 
     def _written_at(self, id: str) -> datetime:
         return datetime.fromisoformat(self.comments[id]["snippet"]["publishedAt"])
@@ -290,3 +292,76 @@ async def test_a_thread_of_more_than_a_thousand_replies_is_read_to_its_end_and_p
     world.below[top].remove(f"{top}.r0")
     await world.read(6)
     assert last in world.told()
+
+
+@pytest.mark.parametrize("hours", [23, 25])
+async def test_what_was_written_during_an_outage_is_read_whatever_its_length(hours: int) -> None:
+    world = World()
+    for number in range(150):
+        world.comment(f"old{number}", ago=60 * 48 + number)
+    await world.read()
+    asked = len(world.api.asked)
+    world.now.at += timedelta(hours=hours)
+    new = [world.comment(f"new{number}", ago=number) for number in range(1200)]
+    world.restart()
+    assert await world.read() == []
+    assert world.told() >= set(new)
+    assert len(world.api.asked) < asked + 20
+
+
+async def test_a_reading_that_broke_off_is_made_up_for_by_the_next_one_whoever_that_is() -> None:
+    world = World()
+    for number in range(150):
+        world.comment(f"old{number}", ago=60 * 48 + number)
+    await world.read()
+    new = [world.comment(f"new{number}", ago=number / 600) for number in range(700)]
+    world.fails["200"] = AwayError("it answered 503", incident=True)
+    (wrong,) = await world.read()
+    assert wrong is world.fails.pop("200")
+    assert len(world.told() & set(new)) == 200, "each page is told as it comes"
+    world.restart()
+    later = world.comment("later")
+    assert await world.read() == []
+    assert world.told() >= {later, *new}
+    asked = len(world.api.asked)
+    await world.read()
+    assert len(world.api.asked) <= asked + 2, "then one page is enough again"
+
+
+async def test_a_list_that_does_not_go_on_is_told_and_ends_the_reading() -> None:
+    world = World()
+    await world.read()
+    for number in range(700):
+        world.comment(f"new{number}")
+    world.repeats = True
+    (wrong,) = await world.read()
+    assert "same threads" in str(wrong)
+    world.repeats = False
+    await world.read()
+    assert len(world.told()) == 700
+
+
+async def test_what_is_too_old_for_any_clock_is_not_looked_for_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    await world.read()
+    world.now.at += timedelta(days=60)
+    for number in range(2_000):
+        world.comment(f"c{number}", ago=60 * 24 * number / 40)
+    await world.read()
+    assert 1_200 <= len(world.told()) < 1_400
+    assert "is not read any more" in caplog.text
+
+
+async def test_a_long_reading_does_not_put_off_the_next_one_for_hours() -> None:
+    world = World()
+    world.quota = Quota(200, DAY_BEGINS_IN, world.now, lambda: 1.0)
+    world.restart()
+    await world.read(30)
+    usual = world.reader.every_seconds
+    for number in range(1_500):
+        world.comment(f"new{number}", ago=3)
+    await world.read()
+    assert len(world.told()) == 1_500
+    assert world.reader.every_seconds < 2.5 * usual
