@@ -9,14 +9,18 @@ from urllib.parse import quote
 import httpx
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
+from rapport.domain.errands import longest_answer
+from rapport.domain.figures import number
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.youtube import PLATFORM
 from services.ingest.connectors.youtube.comments import LEAST, PAGE
 from services.ingest.connectors.youtube.connector import ANSWERED_SECONDS, exhausting
 from services.ingest.connectors.youtube.connector import refused as refused_reading
+from services.ingest.connectors.youtube.normalise import named
 from services.ingest.connectors.youtube.presence import COMMENTS, NotThereError
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.errands.listed import Own, Page, look, when
@@ -29,6 +33,8 @@ from services.ingest.polling.sizes import Sizes
 
 WRITING = 50
 """Units of the project's quota that one answer, or one hiding, costs."""
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060"))
+"""What YouTube may put around a handle."""
 _GONE = {"commentNotFound", "parentCommentNotFound", "videoNotFound", "parentCommentIsPrivate"}
 
 
@@ -59,6 +65,8 @@ class _Snippet(Struct, rename="camel", frozen=True):
     text_original: str | None = None
     text_display: str | None = None
     author_channel_id: _Channel | None = None
+    author_display_name: str | None = None
+    """Mostly a handle."""
     published_at: str | None = None
 
 
@@ -97,6 +105,8 @@ class YoutubeSpeaker:
 
     async def find(self, errand: Errand) -> Done | None:
         """See Speaker."""
+        addressed = await self._addressed(errand)
+        sought = replace(addressed, text=(addressed.text or "").translate(_UNSEEN))
         query = {"part": "snippet", "parentId": _thread(errand), "textFormat": "plainText"}
 
         async def page(token: str | None) -> Page:
@@ -111,7 +121,7 @@ class YoutubeSpeaker:
             own = [_own(one, errand) for one in found.items if self._is_ours(one)]
             return Page(own, found.next_page_token or None)
 
-        return await look(errand, page)
+        return await look(sought, page)
 
     def _is_ours(self, one: _Comment) -> bool:
         author = one.snippet.author_channel_id
@@ -121,7 +131,13 @@ class YoutubeSpeaker:
         """See Speaker."""
         match errand.deed:
             case "answer":
-                said = {"snippet": {"parentId": _thread(errand), "textOriginal": errand.text or ""}}
+                text = (await self._addressed(errand)).text or ""
+                if len(text) > (most := longest_answer(PLATFORM)):
+                    raise RefusedError(
+                        f"with the handle of whom it answers before it, it has {number(len(text))} characters; "
+                        f"YouTube takes {number(most)}"
+                    )
+                said = {"snippet": {"parentId": _thread(errand), "textOriginal": text}}
                 body = msgspec.json.encode(said)
                 made = await self._writing.post(COMMENTS, body, {"part": "snippet"}, kind="application/json")
                 return _answer(read(made, _Comment), errand)
@@ -132,6 +148,23 @@ class YoutubeSpeaker:
                 return Done()
         raise RefusedError("YouTube has no way to like a comment from here")
 
+    async def _addressed(self, errand: Errand) -> Errand:
+        """The same, beginning with the handle of whose reply it answers, as YouTube writes it.
+
+        Nothing else says whom it answers. Raises as `do`.
+        """
+        if errand.thing == _thread(errand):
+            return errand
+        body = await self._reading.get(COMMENTS, {"part": "snippet", "id": errand.thing, "textFormat": "plainText"})
+        theirs = next((one.snippet for one in read(body, _Comments).items if one.id == errand.thing), None)
+        if theirs is None:
+            raise RefusedError(GONE)
+        text, author = errand.text or "", theirs.author_display_name or ""
+        handle = named(author)
+        if handle is None or named(text) == handle:
+            return errand
+        return replace(errand, text=f"{author} {text}")
+
 
 def _thread(errand: Errand) -> str:
     """The first comment of its thread: replies have its id, a dot, and their own. Only that one can be answered."""
@@ -141,7 +174,8 @@ def _thread(errand: Errand) -> str:
 def _own(one: _Comment, errand: Errand) -> Own:
     its = one.snippet
     at = when(lambda: iso_time_of(its.published_at))
-    return Own(_answer(one, errand), its.text_original or its.text_display or "", at)
+    text = its.text_original or its.text_display or ""
+    return Own(_answer(one, errand), text.translate(_UNSEEN), at)
 
 
 def _answer(made: _Comment, errand: Errand) -> Done:
