@@ -39,10 +39,12 @@ PAGE, LEAST = 100, 6
 """Items at once: at most; and where that is too much. Six threads with five replies each fit, however long they are."""
 REPLY_PAGES = 50
 MOST_FAILED = 3
-"""Threads of a page whose replies may fail. Where more do, it is not these threads."""
+"""Where the replies to so many threads of a page cannot be read, it is not these threads."""
 LIVELY = timedelta(days=3)
 """How old a thread may be to be read once a day though nothing tells of new replies: one that is deleted makes up for
 one that is written, and an edit is not counted."""
+RESTS = timedelta(hours=12)
+"""How long it is not read for that again: the reading may break off, and begin again soon."""
 _THREADS = "/youtube/v3/commentThreads"
 
 
@@ -93,7 +95,7 @@ class Comments:
 
     def _is_due(self, *, deep: bool) -> Callable[[Thread], bool]:
         """Says which threads may have replies that their page does not show, and that were not read."""
-        lively_since = self._now() - LIVELY
+        now = self._now()
         waits = self._checks.threads() if deep else frozenset()
         owed = self._owed()
 
@@ -105,7 +107,8 @@ class Comments:
             found = self._reading.remembered(_replies_of(thread))
             if thread.unseen or found is None or found.version != str(thread.replies):
                 return True
-            return deep and (thread.id in waits or (thread.at is not None and thread.at > lively_since))
+            lively = thread.id in waits or (thread.at is not None and now - thread.at < LIVELY)
+            return deep and lively and now - found.seen_at > RESTS
 
         return is_due
 

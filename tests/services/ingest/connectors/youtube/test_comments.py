@@ -261,6 +261,19 @@ async def test_an_edit_of_a_reply_that_its_page_does_not_show_is_told_within_a_d
     assert [one.object.id for one in world.kept.told if one.kind == "edit"] == [replies[0]]
 
 
+async def test_threads_are_not_read_whole_again_and_again_where_the_daily_reading_breaks_off() -> None:
+    world = World()
+    for number in range(150):
+        world.comment(f"c{number}", ago=number)
+    top = world.comment("top")
+    for number in range(8):
+        world.comment(f"r{number}", to=top)
+    await world.read()
+    world.fails["100"] = AwayError("it answered 503", incident=True)
+    assert len(await world.read(50, minutes=60)) > 20
+    assert world.api.asked_below(top) <= 5
+
+
 async def test_replies_that_are_counted_before_they_are_listed_are_asked_for_again() -> None:
     world = World()
     top = world.comment("top")
