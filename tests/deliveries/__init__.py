@@ -142,8 +142,7 @@ def said(delivery: Delivery) -> Any:
         "interactions": interactions,
         "noted": [each._asdict() for each in delivery.noted],
         "gone": delivery.gone,
-        "newest": delivery.newest,
-        "count": delivery.count,
+        "newest": next(iter(delivery.ids), None),
         "ignored": dict(delivery.ignored),
         "problems": [f"{problem.where}: {problem.why}" for problem in delivery.problems],
     }

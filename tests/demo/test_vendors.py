@@ -249,8 +249,8 @@ def asked(platforms: Platforms, account: DemoAccount) -> list[Interaction]:
             assert page.problems == []
             known.update({one.status: one for one in page.noted})
             found += page.interactions
-            if not page.count:
+            if not page.ids:
                 return found
-            query["max_id"] = page.oldest
+            query["max_id"] = page.ids[-1]
 
     return [*pages(f"accounts/{account.platform_id}/statuses", statuses), *pages("notifications", notifications)]

@@ -68,6 +68,10 @@ class MastodonServer(server.MastodonServer):
         """Whether it knows a status that was sent with the same `Idempotency-Key` before."""
         self.tells_sources = True
         """Whether it gives statuses as they were sent."""
+        self.hidden: set[str] = set()
+        """Accounts whose notifications it leaves out of a page that is cut already, as GoToSocial does."""
+        self.newest_first = False
+        """Whether it takes `min_id` for `since_id`, as Friendica does."""
         self.hanging = 0
         """How many requests have come and are not carried out yet."""
         self._lost = 0
@@ -257,6 +261,14 @@ class MastodonServer(server.MastodonServer):
             "X-RateLimit-Remaining": str(max(remaining, 0)),
             "X-RateLimit-Reset": datetime.fromtimestamp(reset, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         }, remaining < 0
+
+    def _get_notifications(self, request: Request, account: str) -> Response:
+        if self.newest_first:
+            query = request.scope["query_string"].replace(b"min_id", b"since_id")
+            request = Request({**request.scope, "query_string": query})
+        whole = super()._get_notifications(request, account)
+        shown = [one for one in json.loads(bytes(whole.body)) if one["account"]["id"] not in self.hidden]
+        return JSONResponse(shown, headers={"Link": whole.headers["Link"]} if "Link" in whole.headers else {})
 
     def _get_source(self, request: Request, account: str) -> Response:
         one = self._seen(request, account)

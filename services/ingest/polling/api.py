@@ -150,6 +150,10 @@ class Api:
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """What a path says. Raises AttentionError, LimitedError and AwayError, and what `refused` gives."""
+        return (await self._call("GET", path, query, {}, None))[1]
+
+    async def get_with_headers(self, path: str, query: Mapping[str, str]) -> tuple[Mapping[str, str], bytes]:
+        """The headers of the answer, and what `get` gives. Raises as `get`."""
         return await self._call("GET", path, query, {}, None)
 
     async def post(
@@ -158,11 +162,11 @@ class Api:
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> bytes:  # fmt: skip
         """What a path answers to `content`. Raises as `get`. After AwayError it may have been carried out."""
-        return await self._call(method, path, query, {"Content-Type": kind, **headers}, content)
+        return (await self._call(method, path, query, {"Content-Type": kind, **headers}, content))[1]
 
     async def _call(
         self, method: str, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str], content: bytes | None
-    ) -> bytes:
+    ) -> tuple[Mapping[str, str], bytes]:
         url = f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             async with self._turns.one(self._base):
@@ -182,7 +186,9 @@ class Api:
         metrics.ASKED.labels(self._platform, "answered").inc()
         return answer
 
-    async def _ask(self, method: str, path: str, url: str, more: Mapping[str, str], content: bytes | None) -> bytes:
+    async def _ask(
+        self, method: str, path: str, url: str, more: Mapping[str, str], content: bytes | None
+    ) -> tuple[Mapping[str, str], bytes]:
         try:
             status, headers, body = await self._http.send(
                 method, url, {**self._headers, **more}, content, largest=LARGEST_ANSWER + 1
@@ -210,7 +216,7 @@ class Api:
             raise AttentionError(f"{path} was answered with {status}{moved_to(headers)}")
         if len(body) > LARGEST_ANSWER:
             raise TooMuchError(f"it answered with more than {LARGEST_ANSWER} bytes")
-        return body
+        return headers, body
 
 
 _REFUSED: Mapping[int, str] = {

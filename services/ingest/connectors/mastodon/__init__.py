@@ -1,4 +1,4 @@
-"""Mastodon, and servers with its interface: GoToSocial, Pleroma, Akkoma, Iceshrimp, Sharkey."""
+"""Mastodon, and servers with its interface: GoToSocial, Pleroma, Akkoma, Iceshrimp, Sharkey, Friendica."""
 
 from services.ingest.connectors.capabilities import Capabilities
 

@@ -1,7 +1,7 @@
 """The Mastodon connector: asks for an account's notifications and for what it wrote, and listens to its stream.
 
-`min_id` pages forward without gaps, and asking is what counts: a stream says nothing of what happened while it was not
-open. So what a stream brings is taken early, and asked for again.
+Asking is what counts: a stream says nothing of what happened while it was not open. So what a stream brings is taken
+early, and asked for again.
 
 Source: https://docs.joinmastodon.org/methods/notifications/, …/methods/accounts/, …/methods/streaming/ and
 https://docs.joinmastodon.org/api/rate-limits/
@@ -28,6 +28,7 @@ from rapport.kit.http.outgoing import Guard, GuardedHttp, NoPublicAddressError, 
 from services.ingest import metrics
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.mastodon import PLATFORM
+from services.ingest.connectors.mastodon.links import Links, links
 from services.ingest.connectors.mastodon.normalise import Find, Noted, Page, event, notifications, statuses
 from services.ingest.hooks.delivery import Id, UnreadableError, Watched, decode
 from services.ingest.leases.leases import Leases, LostError
@@ -102,7 +103,7 @@ class _List(NamedTuple):
 
 @dataclass
 class _Begun:
-    """How far the first reading of a list has come."""
+    """How far the reading of a list back to its position has come."""
 
     pages: int = 0
     newest: str | None = None
@@ -143,7 +144,6 @@ class MastodonReader:
         self._api = Api(http, PLATFORM, base, self._token, Budget(BUDGET, BUDGET_SECONDS), turns, shared.now)
         self._id = ""
         self._most: dict[str, int] = {}
-        self._largest: dict[str, int] = {}
         self._begun: dict[str, _Begun] = {}
         self._unreadable = 0
 
@@ -231,46 +231,48 @@ class MastodonReader:
     async def _list(self, what: str, path: str, query: Mapping[str, str], most: int, read: Normalise) -> None:
         # Positions are those of one server: an account that moves starts from its connection.
         its = _List(f"{what}@{self._id}@{self._host}", path, query, most, read)
-        position = self._reading.position(its.name)
-        if position is None:
-            await self._first(its)
-            return
         while True:
-            page, last = await self._page(its, {"min_id": position})
-            await self._found(its, page, page.newest)
-            if page.newest is None or page.newest == position or last:
+            position = self._reading.position(its.name)
+            newest = await self._after(its, position)
+            if position is None or newest in (None, position):
                 return
-            position = page.newest
 
-    async def _first(self, its: "_List") -> None:
-        """Reads a list for the first time: back to when the account was connected.
+    async def _after(self, its: "_List", position: str | None) -> str | None:
+        """Reads what came after `position`, at least what the server gives at once. Returns the id of the newest.
+
+        A page is read back to `position`, because some servers begin with the newest whatever they are asked for. For
+        the first time there is none; then it is read back to when the account was connected.
 
         Where it is interrupted, it goes on. The position is that of the newest, and is written last.
         """
         begun = self._begun.setdefault(its.name, _Begun())
-        while begun.pages < FIRST_PAGES:
-            page, last = await self._page(its, {"max_id": begun.oldest} if begun.oldest else {})
+        after = {"min_id": position} if position is not None else {}
+        # A server cuts its times to milliseconds, and its clock may be behind ours.
+        since = self._reading.account.connected_at - CLOCKS
+        while position is not None or begun.pages < FIRST_PAGES:
+            page, place = await self._page(its, {**after, **({"max_id": begun.oldest} if begun.oldest else {})})
             await self._found(its, page, None)
             begun.pages += 1
-            begun.newest = begun.newest or page.newest
-            same = page.oldest == begun.oldest
-            begun.oldest = page.oldest
-            # A server cuts its times to milliseconds, and its clock may be behind ours.
-            since = self._reading.account.connected_at - CLOCKS
+            begun.newest = begun.newest or place.newer
+            same = place.older == begun.oldest
+            begun.oldest = place.older
             before = page.oldest_at is not None and page.oldest_at < since
-            if page.oldest is None or same or before or last:
+            if place.older is None or before or position in page.ids or (same and not after):
                 break
+            if same:
+                after = {}  # asked for both, it looks at `min_id` alone
         await self._reading.found([], [], [], its.name, begun.newest)
         del self._begun[its.name]
+        return begun.newest
 
-    async def _page(self, its: "_List", place: Mapping[str, str]) -> tuple[Page, bool]:
-        """A page, and whether there is nothing behind it. If one is too much at once, the next try asks for less.
+    async def _page(self, its: "_List", place: Mapping[str, str]) -> tuple[Page, Links]:
+        """A page, and where it goes on. If one is too much at once, the next try asks for less.
 
-        Servers may give fewer at once than was asked for, so only a page that is smaller than others were is the last.
+        Servers may give fewer at once than was asked for, so a small page need not be the last.
         """
         most = self._most.get(its.name, its.most)
         try:
-            answer = await self._api.get(its.path, {**its.query, "limit": str(most), **place})
+            headers, answer = await self._api.get_with_headers(its.path, {**its.query, "limit": str(most), **place})
             page = its.read(answer, self._host, self._watched(), self._find, self._now())
         except (TooMuchError, UnreadableError) as error:
             self._most[its.name] = max(1, most // 2)
@@ -278,8 +280,9 @@ class MastodonReader:
                 raise AttentionError(f"one item of {its.path} alone is too much: {error}") from None
             raise AwayError(f"{its.path}, {most} at once: {error}") from None
         self._most[its.name] = min(its.most, most * 2)
-        largest = self._largest[its.name] = max(self._largest.get(its.name, 0), page.count)
-        return page, page.count == 0 or page.count < min(most, largest)
+        named, ids = links(headers.get("Link")), page.ids
+        older = named.older if named is not None else next(reversed(ids), None)
+        return page, Links(older, (named and named.newer) or next(iter(ids), None))
 
     async def _found(self, its: "_List", page: Page, position: str | None) -> None:
         self._reading.tell_skipped(page, self._log)

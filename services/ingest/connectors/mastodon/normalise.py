@@ -88,14 +88,10 @@ class Page(Delivery):
     noted: list[Noted] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     """The server's own ids of statuses that were deleted, also of those that nothing is known of."""
-    newest: str | None = None
-    """The id to go on from with `min_id`: of the first item, since pages are newest first. None for an empty page."""
-    oldest: str | None = None
-    """The id to go on from with `max_id`: of the last item."""
+    ids: tuple[str, ...] = ()
+    """The ids of its items, newest first, as pages are."""
     oldest_at: datetime | None = None
-    """When the server had it; None where it does not say."""
-    count: int = 0
-    """Items on the page, also those that could not be read."""
+    """When the server had the last item; None where it does not say."""
 
 
 _How: TypeAlias = Literal["status", "mention", "quote", "edit"]
@@ -189,9 +185,7 @@ class _Reader:
             raise UnreadableError(f"more than {MOST_CHANGES} items at once")
         if _ascends(items):
             items.reverse()
-        self._page.count = len(items)
-        self._page.newest = next(filter(None, map(_id_of, items)), None)
-        self._page.oldest = next(filter(None, map(_id_of, reversed(items))), None)
+        self._page.ids = tuple(filter(None, map(_id_of, items)))
         last = readable(items[-1], _Dated) if items else None
         self._page.oldest_at = last.created_at if last is not None else None
         for place in reversed(range(len(items))):
@@ -202,7 +196,6 @@ class _Reader:
         """An event. Its payload is JSON in a string."""
         if frame.event is None:
             raise UnreadableError(f"no event: {frame.error or 'event is missing'}"[:300])
-        self._page.count = 1
         read = self._events.get(frame.event)
         if read is None:
             self._page.ignored[frame.event[:64]] += 1

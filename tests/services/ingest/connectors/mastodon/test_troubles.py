@@ -231,6 +231,52 @@ async def test_a_server_that_gives_fewer_at_once_than_asked_for_is_read_to_the_e
         await arrived(log, client, *sent)
 
 
+async def test_what_a_server_leaves_out_of_its_pages_ends_no_reading(
+    stack: Any, tmp_path: Path, log: Log, server: MastodonServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.stop_streaming()
+    server.most_notifications = 20
+    client, eve = Client(server), server.add_account("eve")
+    server.hidden = {eve}
+
+    def hide(number: int) -> None:
+        for one in range(number):
+            server.comment(eve, client.post, f"not for the account's eyes {one}")
+
+    first = client.comment("first")
+    hide(1)
+    sent = [first, *(client.comment(f"comment {number}") for number in range(40))]
+    hide(25)
+    async with reading(stack.kafka, tmp_path, mastodon, client.pair):
+        await arrived(log, client, *sent)
+        await stands(stack.kafka, client.account.id, "live")
+        monkeypatch.setattr(MastodonReader, "every_seconds", 3_600.0)
+        await asyncio.sleep(1)
+        hide(45)
+        later = [client.comment(f"later {number}") for number in range(25)]
+        # A stream that opens, and closes, is a reason to ask once.
+        server.start_streaming()
+        await arrived(log, client, *later)
+
+
+async def test_a_server_that_begins_with_the_newest_is_read_back_to_where_reading_stopped(
+    stack: Any, tmp_path: Path, log: Log, server: MastodonServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.stop_streaming()
+    server.most_notifications = 30
+    server.newest_first = True
+    client = Client(server)
+    first = client.comment("first")
+    async with reading(stack.kafka, tmp_path, mastodon, client.pair):
+        await arrived(log, client, first)
+        await stands(stack.kafka, client.account.id, "live")
+        monkeypatch.setattr(MastodonReader, "every_seconds", 3_600.0)
+        await asyncio.sleep(1)
+        sent = [client.comment(f"comment {number}") for number in range(100)]
+        server.start_streaming()  # as above
+        await arrived(log, client, *sent)
+
+
 async def test_the_first_reading_goes_back_to_the_connection_whatever_is_on_the_way(
     stack: Any, tmp_path: Path, log: Log, server: MastodonServer
 ) -> None:
