@@ -49,6 +49,10 @@ class UnsavedLedger:
         """What was noted under an address, by account."""
         return {record.account: record for record in self._ledger.find(uri)} | self._noted.get(uri, {})
 
+    def every(self, uri: str) -> list[Seen]:
+        """What was noted under an address, for whichever account."""
+        return list(self.find(uri).values())
+
     def of(self, account: str, uri: str) -> Seen | None:
         """What was noted under an address for one account."""
         return self.find(uri).get(account)

@@ -128,7 +128,7 @@ class Bluesky:
     def _wanted(self, accounts: Accounts) -> dict[Source, list[tuple[Lease, Watched]]]:
         own: dict[str, set[str]] = {}
         for brand, account in accounts.values():
-            own.setdefault(brand, set()).add(account.connection.get("did", ""))
+            own.setdefault(brand, set()).update(filter(None, [account.connection.get("did")]))
         wanted: dict[Source, list[tuple[Lease, Watched]]] = {}
         complaints: dict[str, str] = {}
         self._streamed = set()

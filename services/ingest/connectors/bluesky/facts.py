@@ -73,7 +73,7 @@ class Facts:
             concerned += [one for one in self._watched if one.account.id in before and one not in concerned]
         found: list[Interaction] = []
         for one in concerned:
-            fact = written(record, one, partial(unsaved.of, one.account.id), now)
+            fact = written(record, one, partial(unsaved.of, one.account.id), now, unsaved.every)
             if fact is not None:
                 interaction, seen = fact
                 unsaved.note(seen)

@@ -72,8 +72,8 @@ def gated(
         return None
     was = tuple(map(Reference.to, (before.hidden or "").split())) if before is not None else ()
     now = tuple(dict.fromkeys(each for each in hidden if _is_followers(each, watched)))
-    found = [_hiding("unhide", each, change, watched, observed_at) for each in was if each not in now]
-    found += [_hiding("hide", each, change, watched, observed_at) for each in now if each not in was]
+    found = [_hiding("unhide", each, change, watched, find, observed_at) for each in was if each not in now]
+    found += [_hiding("hide", each, change, watched, find, observed_at) for each in now if each not in was]
     return found, _noted(change, now, watched)
 
 
@@ -83,8 +83,14 @@ def _is_followers(reply: Reference, watched: Watched) -> bool:
 
 
 def _hiding(
-    kind: Literal["hide", "unhide"], reply: Reference, change: Change, watched: Watched, observed_at: datetime
+    kind: Literal["hide", "unhide"],
+    reply: Reference,
+    change: Change,
+    watched: Watched,
+    find: Callable[[str], Seen | None],
+    observed_at: datetime,
 ) -> Interaction:
+    noted = find(reply.uri)
     time = occurred(change.at, "platform", observed_at)
     root = gated_post(change)
     return Interaction(
@@ -95,7 +101,7 @@ def _hiding(
         kind=kind,
         actor=Actor(watched.did, handle=watched.account.handle),
         object=Object(reply.uri, reply.url),
-        conversation=f"{watched.did}:{reply.author}",
+        conversation=noted.conversation if noted is not None else watched.pair(reply.author or ""),
         thread=root,
         post=root,
         occurred_at=time.at,

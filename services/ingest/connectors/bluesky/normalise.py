@@ -9,16 +9,19 @@
 - What the brand's account itself likes, shares or follows of others is recorded as the staff's. It is outreach, and
   nobody's interaction with the brand. What staff like from their own accounts is their own affair.
 - A person whom the brand blocks is told of as the one who does it, as on every platform: a block concerns the follower.
-- A conversation is the pair of brand and follower, a thread the root's at-uri.
+- A conversation is the pair of the account and a follower, a thread the root's at-uri. Where a brand has several
+  accounts, one may answer what was said to another, so it is the pair of brand and follower. What was noted under
+  another pair, because the brand had fewer accounts then, or more, stays there, and so does what answers it.
 - A delete names only the path; the rest comes from what the ledger noted when the record was first seen.
 - A record that is sent again with all of its author's (`Change.again`) was written when its author says, not now. It
   has the id that it had, so what is known of it already counts once. What is older than ids are known tells nothing.
 - A record without a time that can be read was written when the network saw it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from rapport.contracts.controls import FollowerAway
 from rapport.contracts.events import Account, Actor, Interaction, Kind, Object, Parent
@@ -44,9 +47,25 @@ class Watched:
     did: str
     own: frozenset[str]
 
+    def pair(self, follower: str) -> str:
+        """The conversation with a follower."""
+        return f"{self.brand if len(self.own) > 1 else self.did}:{follower}"
+
+    def pairs(self, follower: str) -> frozenset[str]:
+        """What the conversation with a follower may have been called, whichever accounts the brand had."""
+        return frozenset(f"{name}:{follower}" for name in (self.brand, *self.own))
+
+
+Everybodys: TypeAlias = Callable[[str], Iterable[Seen]]
+"""What was noted of an at-uri, for whichever account."""
+
 
 def written(
-    record: Record, watched: Watched, find: Callable[[str], Seen | None], observed_at: datetime
+    record: Record,
+    watched: Watched,
+    find: Callable[[str], Seen | None],
+    observed_at: datetime,
+    everybodys: Everybodys = lambda _: (),
 ) -> tuple[Interaction, Seen] | None:
     """The interaction of a created or updated record with an account, and what to note of it. None where it is none.
 
@@ -55,13 +74,13 @@ def written(
     change = record.change
     if change.did != watched.did and change.did in watched.own:
         return None  # another account of the brand is not a follower
-    seen = _classified(record, watched, find)
+    seen, before = _classified(record, watched, find, everybodys), find(change.uri)
     if seen is None:
-        before = find(change.uri)
         if before is None or change.operation != "update":
             return None
         seen = before  # edited until nothing in it names the brand any more
-    before = find(change.uri)
+    if before is not None:
+        seen = replace(seen, conversation=before.conversation)
     edited = change.operation == "update" and before is not None and before.rev != change.rev
     if edited and change.collection != POST:
         return None  # a like with another time is the same like
@@ -149,14 +168,21 @@ def _is_outreach(seen: Seen, change: Change, watched: Watched) -> bool:
     return change.did == watched.did and seen.kind in _OUTREACH
 
 
-def _classified(record: Record, watched: Watched, find: Callable[[str], Seen | None]) -> Seen | None:
+def _classified(
+    record: Record, watched: Watched, find: Callable[[str], Seen | None], everybodys: Everybodys
+) -> Seen | None:
     change, subject = record.change, record.subject
     if record.post is not None:
+
+        def known(uri: str) -> list[Seen]:
+            mine = find(uri)
+            return [*([mine] if mine is not None else []), *everybodys(uri)]
+
         if change.did == watched.did:
-            return _by_brand(change, record.post, watched, find)
+            return _by_brand(change, record.post, watched, known)
         if change.did in watched.account.staff:
             in_brands_thread = record.post.root is not None and record.post.root.author == watched.did
-            seen = _by_brand(change, record.post, watched, find) if in_brands_thread else None
+            seen = _by_brand(change, record.post, watched, known) if in_brands_thread else None
             return seen if seen is not None and seen.kind == "reply" else None
         return _by_follower(change, record.post, watched)
     if subject is None:
@@ -188,23 +214,31 @@ def _by_follower(change: Change, post: Post, watched: Watched) -> Seen | None:
     return None
 
 
-def _by_brand(change: Change, post: Post, watched: Watched, find: Callable[[str], Seen | None]) -> Seen:
+def _by_brand(change: Change, post: Post, watched: Watched, known: Callable[[str], list[Seen]]) -> Seen:
     root, parent = post.root, post.parent
     if root is None or parent is None:
         return _noted(change, watched, "post", thread=change.uri)
-    brands = root.uri if root.author == watched.did else None
+    brands = root.uri if root.author in watched.own else None
     follower, answered = parent.author, parent.uri
     ours = watched.own.union(watched.account.staff)
     if follower is None or follower in ours:
-        continued = find(parent.uri)
-        if continued is not None and continued.kind == "reply":
+        continued = next((one for one in known(parent.uri) if _continues(one, watched)), None)
+        if continued is not None:
             # The second part of a long answer answers what the first part did.
             follower, answered = continued.follower, continued.parent or parent.uri
         elif follower not in watched.account.staff:
             follower, answered = root.author, root.uri
     if follower is None or follower in ours:
         return _noted(change, watched, "post", thread=root.uri, post=brands, parent=parent.uri)
-    return _noted(change, watched, "reply", thread=root.uri, post=brands, parent=answered, follower=follower)
+    reply = _noted(change, watched, "reply", thread=root.uri, post=brands, parent=answered, follower=follower)
+    noted = (one.conversation for uri in (answered, parent.uri) for one in known(uri))
+    there = next((each for each in noted if each in watched.pairs(follower)), reply.conversation)
+    return replace(reply, conversation=there)
+
+
+def _continues(one: Seen, watched: Watched) -> bool:
+    """Whether it is an answer of the brand."""
+    return one.kind == "reply" and one.conversation in watched.pairs(one.follower)
 
 
 def _noted(
@@ -222,7 +256,7 @@ def _noted(
         uri=change.uri,
         account=watched.account.id,
         kind=kind,
-        conversation=f"{watched.did}:{follower}",
+        conversation=watched.pair(follower),
         thread=thread,
         post=post,
         follower=follower,

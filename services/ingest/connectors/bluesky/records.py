@@ -76,8 +76,9 @@ class Record(Struct, frozen=True):
     """
 
     change: Change
-    concerns: frozenset[str]
-    """The DIDs of its author, of the people it names, and of the authors of the records it names."""
+    concerns: tuple[str, ...]
+    """The DIDs of its author, of the authors of the records it names, beginning with the thread's, and of the people it
+    names. If it concerns several accounts of a brand, it is what it is to the first."""
     post: Post | None = None
     subject: Reference | None = None
     hidden: tuple[Reference, ...] | None = None
@@ -195,5 +196,5 @@ def _quote(embed: dict[str, Any]) -> Reference | None:
     return Reference.to(uri) if isinstance(uri, str) else None
 
 
-def _dids(*dids: str | None) -> frozenset[str]:
-    return frozenset(did for did in dids if did)
+def _dids(*dids: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(did for did in dids if did))
