@@ -53,8 +53,11 @@ class Facts:
         self._synced = synced or Synced()
         self._watched = tuple(watched)
         self._by_did: dict[str, tuple[Watched, ...]] = {}
+        self._by_staff: dict[str, tuple[Watched, ...]] = {}
         for one in watched:
             self._by_did[one.did] = (*self._by_did.get(one.did, ()), one)
+            for did in one.account.staff:
+                self._by_staff[did] = (*self._by_staff.get(did, ()), one)
 
     def of(self, change: Change, unsaved: UnsavedLedger, now: datetime) -> list[Interaction]:
         """The interactions of a change, one with each account that it concerns. Notes what was seen."""
@@ -67,6 +70,8 @@ class Facts:
         if record.hidden is not None:
             return self._gated(change, record.hidden, unsaved, now)
         concerned = [one for did in record.concerns for one in self._by_did.get(did, ())]
+        # What staff answer names nobody but the follower.
+        concerned += [one for one in self._by_staff.get(change.did, ()) if one not in concerned]
         if change.operation == "update":
             # An edit may take the brand's name out of a post that had it.
             before = unsaved.find(change.uri)

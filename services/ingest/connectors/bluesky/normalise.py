@@ -6,6 +6,7 @@
   to the follower's own public; one that mentions the brand is a `mention`.
 - The brand's own post is a `reply` where its parent is by someone else, or where it continues such a reply, its own or
   its staff's; any other is a `post`, self-threads included.
+- What somebody of the staff answers to what was said to the brand, or to anybody in its thread, is a `reply`.
 - What the brand's account itself likes, shares or follows of others is recorded as the staff's. It is outreach, and
   nobody's interaction with the brand. What staff like from their own accounts is their own affair.
 - A person whom the brand blocks is told of as the one who does it, as on every platform: a block concerns the follower.
@@ -24,7 +25,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from rapport.contracts.controls import FollowerAway
-from rapport.contracts.events import Account, Actor, Interaction, Kind, Object, Parent
+from rapport.contracts.events import SPOKEN, Account, Actor, Interaction, Kind, Object, Parent
 from rapport.domain.exchanges.addressing import Occurred, occurred, occurred_live
 from services.ingest.connectors.bluesky import PLATFORM
 from services.ingest.connectors.bluesky.frames import BLOCK, FOLLOW, LIKE, POST, REPOST, Change, Fate
@@ -181,8 +182,10 @@ def _classified(
         if change.did == watched.did:
             return _by_brand(change, record.post, watched, known)
         if change.did in watched.account.staff:
-            in_brands_thread = record.post.root is not None and record.post.root.author == watched.did
-            seen = _by_brand(change, record.post, watched, known) if in_brands_thread else None
+            root, parent = record.post.root, record.post.parent
+            to_brand = parent is not None and any(_is_said(one, watched) for one in known(parent.uri))
+            in_brands_thread = root is not None and root.author == watched.did
+            seen = _by_brand(change, record.post, watched, known) if to_brand or in_brands_thread else None
             return seen if seen is not None and seen.kind == "reply" else None
         return _by_follower(change, record.post, watched)
     if subject is None:
@@ -234,6 +237,11 @@ def _by_brand(change: Change, post: Post, watched: Watched, known: Callable[[str
     noted = (one.conversation for uri in (answered, parent.uri) for one in known(uri))
     there = next((each for each in noted if each in watched.pairs(follower)), reply.conversation)
     return replace(reply, conversation=there)
+
+
+def _is_said(one: Seen, watched: Watched) -> bool:
+    """Whether it is what a follower said to the account, or what was answered to that."""
+    return one.account == watched.account.id and (one.kind in SPOKEN or one.kind == "reply")
 
 
 def _continues(one: Seen, watched: Watched) -> bool:

@@ -105,3 +105,14 @@ def test_what_was_open_when_the_brand_got_another_account_still_meets_what_becom
         answer = post(after[-1], "answer", 1, to=(ROOT, COMMENT))
         for change in (edit, gate, answer, Change(FAN, "delete", POST, "comment", "rev11", NOW, None, None)):
             assert [key(one) for one in told.tell(change)] == [key(comment)], change
+
+
+def test_staff_answer_a_mention_in_the_followers_own_thread() -> None:
+    told = Told(MAIN)
+    assert told.tell(post(GRACE, "chat", to=(FANS_OWN, FANS_OWN))) == [], "it is not said to the brand"
+    [mention] = told.tell(post(FAN, "own", naming=(MAIN,)))
+    [answer] = told.tell(post(GRACE, "answer", 1, to=(FANS_OWN, FANS_OWN)))
+    assert (answer.kind, answer.actor.id, key(answer)) == ("reply", GRACE, key(mention))
+    [more] = told.tell(post(GRACE, "more", 2, to=(FANS_OWN, f"at://{GRACE}/{POST}/answer")))
+    assert more.parent == answer.parent
+    assert told.states() == ["answered"]
