@@ -128,11 +128,16 @@ def occurred_live(claimed: datetime | None, seen_at: datetime, observed_at: date
     """When a record occurred that the platform saw at `seen_at`, whatever its author's clock says.
 
     What the author claims is believed as far as the network explains the difference; otherwise it is when the platform
-    saw it, and without a claim when we did. So nobody's clock starts before the brand could know. Raises
-    UnaddressableError.
+    saw it, and without a claim when we did. So nobody's clock starts before the brand could know, or after the platform
+    knew. Raises UnaddressableError.
     """
-    if claimed is not None and claimed < seen_at - NETWORK_MAY_TAKE:
-        return occurred(seen_at, "platform", observed_at)
     if claimed is not None and claimed > seen_at + FUTURE_ALLOWED:
         return replace(occurred(seen_at, "author", observed_at), clamped=True)
+    if claimed is not None and not is_prompt(claimed, seen_at):
+        return occurred(seen_at, "platform", observed_at)
     return occurred(claimed, "author", observed_at)
+
+
+def is_prompt(claimed: datetime, seen_at: datetime) -> bool:
+    """Whether the network explains how long it took from when an author says it was written to when it was seen."""
+    return timedelta() <= seen_at - claimed <= NETWORK_MAY_TAKE

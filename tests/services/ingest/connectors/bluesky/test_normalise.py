@@ -223,10 +223,13 @@ def test_a_like_of_nothing_is_nothing(record: dict[str, Any]) -> None:
         (NOW - timedelta(days=40), NOW, "platform"),
         (NOW - timedelta(minutes=3), NOW, "platform"),
         (NOW + timedelta(hours=3), NOW, "author"),
+        (NOW + timedelta(minutes=4, seconds=30), NOW, "platform"),
         (NOW - timedelta(seconds=90), NOW - timedelta(seconds=90), "author"),
     ],
 )
-def test_live_nothing_occurred_before_the_platform_saw_it(claimed: datetime, at: datetime, source: str) -> None:
+def test_live_a_thing_occurred_when_the_platform_saw_it_or_hardly_before(
+    claimed: datetime, at: datetime, source: str
+) -> None:
     said = post(FAN, reply=(BRANDS_POST, BRANDS_POST), createdAt=claimed.isoformat())
     found = Story().tell(said)
     assert found is not None
