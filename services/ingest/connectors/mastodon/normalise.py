@@ -238,7 +238,7 @@ class _Reader:
             case "status":
                 told = self.status(found.status, found.created_at).told
             case "update":
-                told = self._written(decode(found.status, Status), "edit")
+                told = self._written(decode(found.status, Status), "edit", found.created_at)
             case "favourite" | "pending.favourite":
                 told = list(self._reacted(found, "reaction", "favourite", "favourite"))
             case "pleroma:emoji_reaction" | "emoji_reaction" | "reaction":
@@ -259,7 +259,7 @@ class _Reader:
         return _Read("status", self._written(found, "status", seen_at))
 
     def _edit(self, raw: Raw) -> _Read:
-        return _Read("status.update", self._written(decode(raw, Status), "edit"))
+        return _Read("status.update", self._written(decode(raw, Status), "edit", self._observed_at))
 
     def _written(self, status: Status, how: _How, seen_at: datetime | None = None) -> list[_Told]:
         """A status. `how` says as what it comes, `seen_at` when the server told of it."""

@@ -270,3 +270,19 @@ def test_what_is_nothing_of_a_servers_tells_nothing(body: bytes) -> None:
         except UnreadableError:
             continue
         assert page.interactions == []
+
+
+def mention(created_at: datetime, **more: Any) -> dict[str, Any]:
+    """A notification of two hours ago, of a status that names the brand."""
+    status = {**items("mention")[0]["status"], "created_at": created_at.isoformat(), **more}
+    return {**items("mention")[0], "created_at": (NOW - timedelta(hours=2)).isoformat(), "status": status}
+
+
+@pytest.mark.parametrize("kind", ["status.update", "notification"])
+def test_a_name_that_an_edit_adds_counts_from_when_the_server_told_of_it(kind: str) -> None:
+    told = mention(NOW - timedelta(hours=36), edited_at=NOW.isoformat())
+    frame = framed(kind, told["status"] if kind == "status.update" else {**told, "type": "update"})
+    found = event(frame, HOST, watched(), never, NOW).interactions
+    assert [one.kind for one in found] == ["mention", "edit"]
+    assert found[0].occurred_at == (NOW if kind == "status.update" else NOW - timedelta(hours=2))
+    assert found[0].claimed_at == NOW - timedelta(hours=36)
