@@ -17,8 +17,8 @@
   and then as edited.
 - Of a deletion the server says only the id. What is noted of a status tells what it was.
 - Nobody is told that a favourite, a reblog or a follow was taken back. So each counts once per person.
-- A status from a server that was down may be days old when it arrives. What a follower says counts from when the brand
-  could know.
+- A status from a server that was down may be days old when it arrives, and a server's clock may be ahead. What a
+  follower says counts from when the brand could know.
 
 Source: https://docs.joinmastodon.org/methods/notifications/, https://docs.joinmastodon.org/methods/streaming/ and, for
 Pleroma, https://docs.pleroma.social/backend/development/API/differences_in_mastoapi_responses/, for GoToSocial
@@ -34,7 +34,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from msgspec import Raw, Struct, structs
 
 from rapport.contracts.events import SPOKEN, Actor, Interaction, Kind, Object, Parent, UtcTime
-from rapport.domain.exchanges.addressing import NETWORK_MAY_TAKE
+from rapport.domain.exchanges.addressing import is_prompt
 from rapport.domain.times import in_range
 from services.ingest.connectors.mastodon.entities import (
     LONGEST_ID,
@@ -359,10 +359,10 @@ class _Reader:
         """A status as it was written."""
         thing, claimed = self._full(bare_id(status.id, "status.id")), _usable(status.created_at)
         heard = seen_at if place.kind in SPOKEN else None
-        late = heard is not None and claimed is not None and heard - claimed > NETWORK_MAY_TAKE
+        odd = heard is not None and claimed is not None and not is_prompt(claimed, heard)
         name = f"{thing}#share" if place.kind == "share" else thing
-        made = self._made(status, author, place, place.kind, name, heard if late else claimed)
-        return structs.replace(made, claimed_at=claimed) if late else made
+        made = self._made(status, author, place, place.kind, name, heard if odd else claimed)
+        return structs.replace(made, claimed_at=claimed) if odd else made
 
     def _edited(self, status: Status, author: Actor, place: _Place, at: datetime) -> Interaction:
         name = f"{self._full(bare_id(status.id, 'status.id'))}#edit-{at.astimezone(UTC).isoformat()}"

@@ -286,3 +286,10 @@ def test_a_name_that_an_edit_adds_counts_from_when_the_server_told_of_it(kind: s
     assert [one.kind for one in found] == ["mention", "edit"]
     assert found[0].occurred_at == (NOW if kind == "status.update" else NOW - timedelta(hours=2))
     assert found[0].claimed_at == NOW - timedelta(hours=36)
+
+
+def test_however_late_it_is_read_a_mention_is_no_younger_than_its_notification() -> None:
+    told, ahead = NOW - timedelta(hours=2), NOW + timedelta(hours=1)
+    for claimed, at in ((ahead, told), (told + timedelta(seconds=3), told), (told - timedelta(seconds=90), None)):
+        (found,) = notifications(json.dumps([mention(claimed)]).encode(), HOST, watched(), never, NOW).interactions
+        assert (found.occurred_at, found.claimed_at) == ((at, claimed) if at else (claimed, None))
