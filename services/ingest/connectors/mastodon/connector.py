@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +28,7 @@ from rapport.kit.http.outgoing import Guard, GuardedHttp, NoPublicAddressError, 
 from services.ingest import metrics
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.mastodon import PLATFORM
+from services.ingest.connectors.mastodon.entities import address
 from services.ingest.connectors.mastodon.links import Links, links
 from services.ingest.connectors.mastodon.normalise import Find, Noted, Page, event, notifications, statuses
 from services.ingest.hooks.delivery import Id, UnreadableError, Watched, decode
@@ -69,7 +70,23 @@ def mastodon(leases: Leases, shared: Shared) -> Polled:
     def make(account: Account, reading: Reading, watched: Callable[[], Watched]) -> "MastodonReader":
         return MastodonReader(account, reading, watched, http, turns, shared)
 
-    return Polled(PLATFORM, usable, make, leases, shared)
+    return Polled(PLATFORM, usable, make, leases, shared, itself=address_of)
+
+
+def address_of(account: Account) -> str:
+    """What other servers call an account: they have ids of their own for it."""
+    return address(account.handle, _host(_service(account)))
+
+
+def _service(account: Account) -> SplitResult:
+    try:
+        return urlsplit(account.connection.get("service", ""))
+    except ValueError:
+        return urlsplit("")  # asking says what is wrong with it
+
+
+def _host(service: SplitResult) -> str:
+    return service.netloc.rpartition("@")[2].lower()
 
 
 class _Itself(Struct):
@@ -130,17 +147,14 @@ class MastodonReader:
         self._guard: Guard = shared.guard
         self._now = shared.now
         self._log = shared.log
-        try:
-            parts = urlsplit(account.connection["service"])
-        except ValueError:
-            parts = urlsplit("")  # asking says what is wrong with it
-        self._host = parts.netloc.rpartition("@")[2].lower()
-        self._scheme = parts.scheme
+        service = _service(account)
+        self._host = _host(service)
+        self._scheme = service.scheme
         token = account.connection["token"]
         self._token = {"Authorization": f"Bearer {token}"}
         # Where browsers put it, who can send no headers. Pleroma and Iceshrimp look for it nowhere else.
         self._protocols = [Subprotocol(token)] if _PROTOCOL.fullmatch(token) else None
-        base = f"{parts.scheme}://{self._host}"
+        base = f"{self._scheme}://{self._host}"
         self._api = Api(http, PLATFORM, base, self._token, Budget(BUDGET, BUDGET_SECONDS), turns, shared.now)
         self._id = ""
         self._most: dict[str, int] = {}

@@ -55,6 +55,7 @@ class _Attachment(Struct):
 
 class _Mention(Struct):
     id: Id | None = None
+    acct: str | None = None
     url: str | None = None
 
 
@@ -193,3 +194,12 @@ def actor_of(account: Account | None, host: str) -> Actor:
         bot=known.bot or False, url=known.url if is_web(known.url) else None,
         links=tuple(dict.fromkeys(known.links))[:MOST_LINKS],
     )  # fmt: skip
+
+
+def address(handle: str, host: str) -> str:
+    """Somebody's address, by which every server knows them; `host` is of the server where `handle` has no other.
+
+    No id begins as it does.
+    """
+    bare = handle.removeprefix("@").casefold()
+    return f"@{bare}" if "@" in bare else f"@{bare}@{host}"

@@ -6,7 +6,8 @@
   staff's; any other is a `post`. What the brand only passes on (reblogs) says nothing. Nor does what it writes to
   nobody or to several in private, nor its answer to what is gone meanwhile.
 - What somebody of the staff writes in answer to a follower, and with the brand's name in it, is a `reply`.
-- Ids are one server's, so each is told with its host. A status has the same id however it comes.
+- Ids are one server's, so each is told with its host. A status has the same id however it comes. The
+  brand's accounts on other servers are known by their addresses.
 - The conversation is the pair of brand and follower, by whichever of its accounts, because Mastodon names the author of
   what is answered. There is no root: links between parents connect a thread. Private messages have one thread with each
   person.
@@ -42,6 +43,7 @@ from services.ingest.connectors.mastodon.entities import (
     Notification,
     Status,
     actor_of,
+    address,
     bare_id,
     readable,
 )
@@ -175,6 +177,8 @@ class _Reader:
         self._observed_at = observed_at
         self._page = Page()
         self._noted: dict[str, Noted] = {}
+        self._own: set[str] = set()
+        """Ids here of the brand's accounts on other servers."""
 
     def page_of(self, body: bytes, read: Callable[[Raw], _Read]) -> Page:
         """A page, read from its end: an answer may continue one that is older."""
@@ -263,7 +267,7 @@ class _Reader:
 
     def _written(self, status: Status, how: _How, seen_at: datetime | None = None) -> list[_Told]:
         """A status. `how` says as what it comes, `seen_at` when the server told of it."""
-        bare, author = bare_id(status.id, "status.id"), actor_of(status.account, self._host)
+        bare, author = bare_id(status.id, "status.id"), self._actor(status.account)
         known = self._known(bare) if how == "edit" else None
         if known is not None:
             place: _Place | None = _Place(known.kind, known.conversation, known.thread, known.post)
@@ -285,10 +289,13 @@ class _Reader:
     def _place(self, status: Status, author: str, how: _How) -> _Place | None:
         watched = self._watched
         mentioned = {self._full(str(each.id)) for each in status.mentions or () if each.id}
+        for each in status.mentions or ():
+            if each.id and each.acct and watched.is_brand(address(each.acct, self._host)):
+                self._own.add(self._full(str(each.id)))
         named = how == "mention" or watched.id in mentioned
         if author == watched.id:
             return self._by_brand(status, mentioned)
-        if watched.is_brand(author):
+        if self._is_brand(author):
             return None  # another account of the brand is not a follower
         if watched.is_staff(author):
             return self._by_staff(status) if named else None
@@ -314,10 +321,10 @@ class _Reader:
     def _by_brand(self, status: Status, mentioned: set[str]) -> _Place | None:
         watched = self._watched
         answered, whom, known = self._answered(status)
-        others = [each for each in mentioned if not watched.is_brand(each)]
+        others = [each for each in mentioned if not self._is_brand(each)]
         if answered is not None and whom is None and len(others) == 1:
             whom = others[0]  # the server does not say whom it answers, but it names one person
-        if whom is not None and not (watched.is_brand(whom) or watched.is_staff(whom)):
+        if whom is not None and not (self._is_brand(whom) or watched.is_staff(whom)):
             return self._answer(status, whom)
         if answered is not None and whom is None:
             raise UnreadableError("in_reply_to_account_id is missing")
@@ -334,7 +341,7 @@ class _Reader:
 
     def _by_staff(self, status: Status) -> _Place | None:
         _, whom, _ = self._answered(status)
-        if whom is None or self._watched.is_brand(whom) or self._watched.is_staff(whom):
+        if whom is None or self._is_brand(whom) or self._watched.is_staff(whom):
             return None
         return self._answer(status, whom)
 
@@ -413,8 +420,8 @@ class _Reader:
 
     def _follower(self, found: Notification) -> Actor | None:
         """Who did it, unless that is the brand or somebody who works for it."""
-        actor = actor_of(found.account, self._host)
-        return None if self._watched.is_brand(actor.id) or self._watched.is_staff(actor.id) else actor
+        actor = self._actor(found.account)
+        return None if self._is_brand(actor.id) or self._watched.is_staff(actor.id) else actor
 
     def _deleted(self, raw: Raw) -> _Read:
         bare = bare_id((readable(raw, str) or str(decode(raw, int))).strip('"'), "payload")
@@ -427,6 +434,16 @@ class _Reader:
         who = Actor(known.actor)
         made = interaction(self._watched, self._observed_at, about, id=name, kind="delete", actor=who)
         return _Read("delete", [_Told(made)])
+
+    def _actor(self, account: Account | None) -> Actor:
+        """Somebody. Who is the brand by an account on another server is known by its address."""
+        actor = actor_of(account, self._host)
+        if actor.handle is not None and self._watched.is_brand(address(actor.handle, self._host)):
+            self._own.add(actor.id)
+        return actor
+
+    def _is_brand(self, id: str) -> bool:
+        return self._watched.is_brand(id) or id in self._own
 
     def _known(self, id: str) -> Noted | None:
         return self._noted.get(id) or self._find(id)

@@ -5,6 +5,7 @@ The recorded ones are in `tests/deliveries/mastodon`, and read in `tests/service
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,10 +13,12 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from rapport.contracts.events import Account, Interaction
 from rapport.domain.exchanges.fitting import fit
 from services.ingest.broker import record_of
+from services.ingest.connectors.mastodon.connector import address_of
 from services.ingest.connectors.mastodon.normalise import Noted, Page, event, notifications, statuses
 from services.ingest.hooks.delivery import MOST_CHANGES, MOST_PROBLEMS, UnreadableError, Watched
 from tests.damage import changed, places
@@ -293,3 +296,25 @@ def test_however_late_it_is_read_a_mention_is_no_younger_than_its_notification()
     for claimed, at in ((ahead, told), (told + timedelta(seconds=3), told), (told - timedelta(seconds=90), None)):
         (found,) = notifications(json.dumps([mention(claimed)]).encode(), HOST, watched(), never, NOW).interactions
         assert (found.occurred_at, found.claimed_at) == ((at, claimed) if at else (claimed, None))
+
+
+def test_the_brands_account_on_another_server_is_no_follower() -> None:
+    there = Account(
+        id="sister", platform="mastodon", handle="@Sister@Social.example", connected_at=NOW, door_secrets=(),
+        connection={"service": "https://web.social.example"},
+    )  # fmt: skip
+    assert address_of(there) == "@sister@social.example"
+    assert address_of(structs.replace(there, handle="sister")) == "@sister@web.social.example"
+    mine = watched()
+    both = replace(mine, own=mine.own | {address_of(there)})
+    sister = {**items("mention")[0]["account"], "acct": "sister@social.example"}
+    told = mention(NOW - timedelta(hours=2), account=sister)
+    follow = {**items("follow")[0], "account": sister}
+    answer = {
+        **told["status"], "id": "77", "account": {"id": "1001", "acct": "roastery"}, "in_reply_to_id": "76",
+        "in_reply_to_account_id": sister["id"], "mentions": [{"id": sister["id"], "acct": sister["acct"]}],
+    }  # fmt: skip
+    for whose, kinds in ((mine, ["mention", "follow", "reply"]), (both, ["post"])):
+        by_others = notifications(json.dumps([told, follow]).encode(), HOST, whose, never, NOW)
+        by_itself = statuses(json.dumps([answer]).encode(), HOST, whose, never, NOW)
+        assert [one.kind for one in (*by_others.interactions, *by_itself.interactions)] == kinds
