@@ -192,14 +192,15 @@ def _server(actor: str) -> str:
 
 
 def handle_of(actor: str) -> str | None:
-    """`@name@server` of a person's address. None if the address is not one of Mastodon's."""
+    """`@name@server` of a person's address. None if the address is not Mastodon's, or has a number for a name."""
     try:
         parts = urlsplit(actor)
         server = parts.hostname
     except ValueError:
         return None
     name = parts.path.rstrip("/").rpartition("/")[2].removeprefix("@")
-    return f"@{name}@{server}"[:256] if name and server else None
+    numbered = parts.path.startswith("/ap/users/")
+    return f"@{name}@{server}"[:256] if name and server and not numbered else None
 
 
 def _is_private(note: _Note) -> bool:

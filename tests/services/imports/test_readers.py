@@ -266,6 +266,11 @@ def test_an_archive_is_read_however_it_is_packed(packed: Callable[..., bytes]) -
     assert format_of("archive", io.BytesIO(raw)) == "mastodon"
 
 
+def test_an_address_that_has_a_number_for_a_name_tells_no_handle() -> None:
+    assert mastodon.handle_of("https://social.example/users/acme") == "@acme@social.example"
+    assert mastodon.handle_of("https://social.example/ap/users/115000000000000001") is None
+
+
 @given(st.text(max_size=200) | st.text(max_size=100).map(lambda text: f"https://[{text}"))
 @settings(max_examples=100)
 def test_an_archive_of_anybody_whatever_their_address_is_read(owner: str) -> None:
