@@ -50,6 +50,8 @@ LARGEST_FRAME = 1_048_576
 ANSWERED_SECONDS = 20.0
 CLOSED_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
+MOST_GONE = 1_000
+"""Deleted statuses that are remembered because nothing was known of them yet."""
 MOST_UNREADABLE = 100
 """Frames in a row, and then its stream is opened again."""
 _SCHEMES = {"https": "wss", "http": "ws"}
@@ -159,6 +161,7 @@ class MastodonReader:
         self._id = ""
         self._most: dict[str, int] = {}
         self._begun: dict[str, _Begun] = {}
+        self._gone: dict[str, None] = {}
         self._unreadable = 0
 
     async def itself(self) -> str:
@@ -231,6 +234,11 @@ class MastodonReader:
             return
         self._unreadable = 0
         self._reading.tell_skipped(page, self._log)
+        if not page.interactions:
+            # A page that was cut before may have it still, and be under way.
+            self._gone.update(dict.fromkeys(page.gone))
+            while len(self._gone) > MOST_GONE:
+                del self._gone[next(iter(self._gone))]
         while True:
             try:
                 await self._reading.took(page.interactions, page.away, self._things(page.noted))
@@ -302,6 +310,10 @@ class MastodonReader:
         self._reading.tell_skipped(page, self._log)
         things = self._things(page.noted)
         await self._reading.found(page.interactions, page.away, things, its.name, position)
+        for one in page.noted:
+            if one.status in self._gone:
+                del self._gone[one.status]
+                await self._take(msgspec.json.encode({"event": "delete", "payload": one.status}))
 
     def _find(self, status: str) -> Noted | None:
         found = self._reading.remembered(f"{status}@{self._host}")
