@@ -8,12 +8,14 @@ https://docs.joinmastodon.org/entities/Quote/ and https://docs.joinmastodon.org/
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TypeVar
 
 from msgspec import Raw, Struct
 
 from rapport.contracts.events import Actor, Medium, UtcTime
 from rapport.domain.exchanges.fitting import MOST_LINKS
+from rapport.domain.times import in_range
 from services.ingest.connectors.mastodon.text import is_web, plain
 from services.ingest.hooks.delivery import Id, UnreadableError, decode, id_of
 
@@ -89,7 +91,7 @@ class Status(Struct, kw_only=True):
     id: Id | None = None
     account: Account | None = None
     created_at: UtcTime | None = None
-    edited_at: UtcTime | None = None
+    edited_at: Raw = _NULL
     in_reply_to_id: Id | None = None
     in_reply_to_account_id: Id | None = None
     visibility: str | None = None
@@ -105,6 +107,12 @@ class Status(Struct, kw_only=True):
     card: Raw = _NULL
     quote: Raw = _NULL
     reblog: Raw = _NULL
+
+    @property
+    def edited(self) -> datetime | None:
+        """When it was edited; None also for a time that nobody can mean: what was written counts all the same."""
+        at = readable(self.edited_at, datetime)
+        return at if at is not None and at.tzinfo is not None and in_range(at) else None
 
     @property
     def private(self) -> bool:

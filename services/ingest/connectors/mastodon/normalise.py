@@ -275,15 +275,13 @@ class _Reader:
             place = self._place(status, author.id, how)
         if place is None:
             return []
-        if known is not None and status.edited_at is None:
-            raise UnreadableError("edited_at is missing")
         told = []
         if known is None:
             noted = Noted(bare, place.kind, author.id, place.conversation, place.thread, place.post)
             made = self._new(status, author, place, seen_at)
             told.append(_Told(made, noted if place.kind != "share" else None))
-        if status.edited_at is not None:
-            told.append(_Told(self._edited(status, author, place, status.edited_at)))
+        if status.edited is not None:
+            told.append(_Told(self._edited(status, author, place, status.edited)))
         return told
 
     def _place(self, status: Status, author: str, how: _How) -> _Place | None:

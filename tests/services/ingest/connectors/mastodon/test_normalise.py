@@ -318,3 +318,13 @@ def test_the_brands_account_on_another_server_is_no_follower() -> None:
         by_others = notifications(json.dumps([told, follow]).encode(), HOST, whose, never, NOW)
         by_itself = statuses(json.dumps([answer]).encode(), HOST, whose, never, NOW)
         assert [one.kind for one in (*by_others.interactions, *by_itself.interactions)] == kinds
+
+
+@pytest.mark.parametrize(
+    "at", ["0000-01-01T00:00:00Z", "1969-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "soon", 7e99, {}]
+)
+def test_a_time_of_an_edit_that_nobody_can_mean_costs_nobody_the_comment(at: Any) -> None:
+    claimed = NOW - timedelta(hours=2)
+    found = notifications(json.dumps([mention(claimed, edited_at=at)]).encode(), HOST, watched(), never, NOW)
+    assert [one.kind for one in found.interactions] == ["mention"]
+    assert found.problems == []
