@@ -27,9 +27,9 @@ from services.ingest.polling.api import Api, AttentionError, Budget, RefusedErro
 BUDGET, BUDGET_SECONDS = 25, 300.0
 """Requests. What a server allows a user in this time is mostly needed for reading."""
 VISIBILITIES = ("public", "unlisted", "private", "direct")
-_SHOWN_DIFFERENTLY = re.compile(r"://|[*_~`<>\[\]$]")
-"""Addresses are shortened when they are shown, and some servers understand marks."""
-_NAMED = re.compile(r"@[\w.-]+(@[\w.-]+)?")
+_SHOWN_DIFFERENTLY = re.compile(r"://|www\.|[*_~`<>\[\]$&#\\|=]|:\w+:|^\s*([-+]|\d+[.)])[\s-]", re.MULTILINE)
+"""Addresses are shortened when they are shown, and some servers understand marks, such as Markdown's."""
+_NAMED = re.compile(r"@[\w.-]+(@[\w.-]+(:\d+)?)?")
 
 
 def speakers(shared: Shared) -> MakeSpeaker:
