@@ -159,12 +159,12 @@ def next_attempt(attempts: int, created_at: datetime, now: datetime, retry_after
     """When to try again after `attempts` failures, including this one; None once it has been tried for long enough.
 
     Full jitter (a uniform draw below a doubling limit), so that a receiver that comes back is not hit by all at once.
-    Never sooner than the `retry_after` seconds that the receiver asked for.
+    Never sooner than the `retry_after` seconds that the receiver asked for, up to the longest of our own pauses.
     """
     limit = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, 30))
     wait = random.uniform(0, limit)  # noqa: S311 - jitter is no secret
     give_up_at = created_at + TRIED_FOR
-    # A receiver cannot ask for longer than we would try, nor make a date overflow.
-    asked = min(retry_after or 0.0, TRIED_FOR.total_seconds())
+    # Whoever asks for days is still tried until we give up: it may be back sooner, and an alert that waits is lost.
+    asked = min(retry_after or 0.0, LONGEST_RETRY_SECONDS)
     at = now + timedelta(seconds=max(wait, asked))
     return at if at <= give_up_at else None

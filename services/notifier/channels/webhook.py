@@ -80,7 +80,7 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
         return float(retry_after)
     try:
         until = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
 

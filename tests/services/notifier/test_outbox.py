@@ -198,8 +198,14 @@ def test_a_receiver_that_stays_away_is_given_up_after_three_days() -> None:
     assert claims.next_attempt(40, NOW, NOW + timedelta(days=3, seconds=1), None) is None
 
 
-def test_a_receiver_that_asks_for_years_is_given_up_without_an_overflow() -> None:
-    assert claims.next_attempt(1, NOW, NOW + timedelta(hours=1), 1e300) is None
+@pytest.mark.parametrize("asked", [260_000.0, 345_600.0, 1e300, float("inf")])
+def test_a_receiver_that_asks_for_days_or_years_is_still_tried_for_three_days(asked: float) -> None:
+    """Time is simulated: the receiver asks for the same after each attempt."""
+    now, attempts = NOW, 0
+    while (following := claims.next_attempt(attempts + 1, NOW, now, asked)) is not None:
+        now, attempts = following, attempts + 1
+    assert attempts > 10
+    assert now > NOW + timedelta(days=2)
 
 
 def test_a_simulated_absence_of_two_days_is_bridged() -> None:

@@ -44,6 +44,8 @@ def test_gone_is_for_good() -> None:
         ("Fri, 20 Nov 2026 12:01:00 GMT", 60.0),
         ("Fri, 20 Nov 2026 11:00:00 GMT", 0.0),
         ("soon", None),
+        ("Mon, 30 Nov 99999999999999999999 10:00:00 GMT", None),
+        ("Mon, 30 Nov 2026 10:00:00 +99999999999999999999", None),
         ("-5", None),
         ("", None),
         (None, None),
