@@ -19,9 +19,15 @@ _UNSEEN = (
 )
 # The flags of England, Scotland and Wales are a black flag followed by invisible letters.
 _FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{1,6}\U000e007f"
+# What Hebrew, Arabic and hyphenation need, and what only one's own people may write: these marks can move punctuation.
+_MARKS = "\xad\u061c\u200e\u200f\u2060"
+# Isolates reorder nothing outside of themselves (UAX #9). A closing one ends the last that was opened.
+_OPENING, _CLOSING = "\u2066\u2067\u2068", "\u2069"
 
 _BREAK = re.compile(_BREAKS)
 _HIDDEN = re.compile(f"({_FLAG})|[{_UNSEEN}]")
+_HIDDEN_OF_OURS = re.compile(f"({_FLAG}|[{_MARKS}{_OPENING}{_CLOSING}])|[{_UNSEEN}]")
+_ISOLATES = re.compile(f"[{_OPENING}{_CLOSING}]")
 _HIDDEN_OR_BREAK = re.compile(f"[\t\n{_UNSEEN}]")
 # Characters that are written but show nothing when they stand alone: joiners, variation selectors, skin tones, blanks
 # that count as letters, and marks that need a letter to sit on.
@@ -37,6 +43,24 @@ _SHORT_HEAD, _SHORT_TAIL = 14, 4
 def plain(text: str) -> str:
     """A text of any number of lines, without characters that could control or reorder it; line breaks are `\\n`."""
     return _HIDDEN.sub(lambda found: found[1] or "", _BREAK.sub("\n", text))
+
+
+def written(text: str) -> str:
+    """A text that the brand's own people write for others: as `plain`, with the marks that their scripts need.
+
+    Overrides and embeddings go, and so do the isolates of a line (which ends them) in which they do not pair up.
+    """
+    kept = _HIDDEN_OF_OURS.sub(lambda found: found[1] or "", _BREAK.sub("\n", text))
+    return "\n".join(line if _pair_up(line) else _ISOLATES.sub("", line) for line in kept.split("\n"))
+
+
+def _pair_up(line: str) -> bool:
+    deep = 0
+    for found in _ISOLATES.finditer(line):
+        deep += -1 if found[0] == _CLOSING else 1
+        if deep < 0:
+            return False
+    return deep == 0
 
 
 def one_line(text: str, limit: int) -> str:

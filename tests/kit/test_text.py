@@ -46,6 +46,39 @@ def test_emoji_and_scripts_that_need_joiners_stay_whole(kept: str) -> None:
     assert text.one_line(kept, 60) == kept
 
 
+RIGHT_TO_LEFT = (
+    "\u200fשלום (Rapport)\u200f! \u2067עברית, \u2066ok\u2069\u2069 \u061c٥% so\u00adft no\u2060break\n\u200e5"
+)
+
+
+def test_what_the_brand_writes_keeps_the_marks_that_scripts_need() -> None:
+    assert text.written(RIGHT_TO_LEFT) == RIGHT_TO_LEFT
+    assert text.plain(RIGHT_TO_LEFT) == "שלום (Rapport)! עברית, ok ٥% soft nobreak\n5"
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("a\u202eb\u202c", "ab"),
+        ("a\u202bb", "ab"),
+        ("a\u2067b", "ab"),
+        ("a\u2069b\u2067c\u2069", "abc"),
+        ("a\u2067b\nc\u2069 \u2068d\u2069", "ab\nc d"),
+        ("a\u2067b\n\u2068d\u2069", "ab\n\u2068d\u2069"),
+        ("a\u2028b\x00\u200b", "a\nb"),
+    ],
+)
+def test_what_the_brand_writes_reorders_nothing_beyond_its_isolates(given: str, left: str) -> None:
+    assert text.written(given) == left
+
+
+@given(st.text(st.sampled_from("a \n\r\u200f\u2066\u2067\u2069\u202e\u2028\x00")))
+def test_what_the_brand_writes_is_cleaned_once_and_for_all(given: str) -> None:
+    cleaned = text.written(given)
+    assert text.written(cleaned) == cleaned
+    assert text.plain(cleaned) == text.plain(given)
+
+
 @pytest.mark.parametrize(
     "broken", ["a\r\nb", "a\rb", "a\nb", "a\x0bb", "a\x0cb", "a\x85b", "a\u2028b", "a\u2029b", "a\x1cb"]
 )

@@ -1,17 +1,19 @@
 """Imports planned posts from a file: first it shows how the file is read, then it takes the good rows."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from rapport.kit.text import written
 from services.api.brands.documents import BrandDocument
 from services.api.calendar import service as calendar
 from services.api.calendar import times
 from services.api.calendar.repository import Calendar
-from services.api.calendar.schemas import BadPlan, PlannedInput, PlannedTerms, PlansImported, TimesRead
+from services.api.calendar.schemas import BadPlan, Planned, PlannedInput, PlannedTerms, PlansImported, TimesRead
 from services.api.calendar.service import COLUMNS
 from services.api.calendar.times import Order
 from services.api.http.files import tables
@@ -37,12 +39,7 @@ async def import_file(
     order = (times.order_of(written) or dates) if has_slashes else None
     good, bad = await _judged(database, brand["_id"], table.rows, zone, order)
     asks = has_slashes and order is None
-    added = changed = 0
-    for new in good if agree and not asks else ():
-        if await _take(database, brand["_id"], new, now):
-            added += 1
-        else:
-            changed += 1
+    taken = Counter([await _take(database, brand["_id"], new, now) for new in (good if agree and not asks else ())])
     return PlansImported(
         good=len(good),
         bad=bad,
@@ -52,8 +49,8 @@ async def import_file(
         times=_times(written, zone, order),
         dates=order,
         asks_dates=asks,
-        added=added,
-        changed=changed,
+        added=taken["added"],
+        changed=taken["changed"],
     )
 
 
@@ -119,11 +116,27 @@ def _times(written: Sequence[str], zone: ZoneInfo, order: Order | None) -> list[
     return list(found.values())
 
 
-async def _take(database: Database, brand: str, new: PlannedInput, now: datetime) -> bool:
-    """Stores a row. True if it is a new planned post."""
-    terms = PlannedTerms.model_validate(new.model_dump(exclude={"id"}))
-    if new.id is not None and await Calendar(database, Tenants.one(brand)).find(f"{brand}/{new.id}") is not None:
-        await calendar.change(database, brand, new.id, terms, now)
-        return False
-    await calendar.add(database, brand, new, now)
-    return True
+async def _take(
+    database: Database, brand: str, new: PlannedInput, now: datetime
+) -> Literal["added", "changed", "same"]:
+    """Stores a row, and says what it was."""
+    found = None
+    if new.id is not None:
+        found = await Calendar(database, Tenants.one(brand)).find(f"{brand}/{new.id}")
+    if new.id is None or found is None:
+        await calendar.add(database, brand, new, now)
+        return "added"
+    before = calendar.shown(found)
+    terms = PlannedTerms.model_validate(new.model_dump(exclude={"id"}) | _kept(new, before))
+    after = await calendar.change(database, brand, new.id, terms, now)
+    return "same" if after == before else "changed"
+
+
+def _kept(new: PlannedInput, before: Planned) -> dict[str, str]:
+    """The texts that stay as they are stored: a file has them as they were exported."""
+    pairs = {name: (getattr(before, name), getattr(new, name)) for name in ("text", "owner", "post")}
+    return {name: old for name, (old, now) in pairs.items() if old and now and _exported(old) == _exported(now)}
+
+
+def _exported(text: str) -> str:
+    return written(text).strip()

@@ -49,7 +49,7 @@ async def calendar_page(
     day: AroundDay = None,
     cursor: Cursor = None,
     removed: str = "",
-    added: int = 0,
+    added: int | None = None,
     changed: int = 0,
     left: int = 0,
 ) -> HTMLResponse:
@@ -58,7 +58,7 @@ async def calendar_page(
     `removed` is a plan that was just removed and can be brought back. `added`, `changed` and `left` (out) count rows of
     a file that was just imported.
     """
-    taken = (added, changed, left) if added or changed else None
+    taken = None if added is None else (added, changed, left)
     gone = await calendar.removed(context.database, brand["_id"], removed) if removed else None
     return await _days(context, brand, who, view=view, day=day, cursor=cursor, gone=gone, taken=taken)
 
@@ -187,7 +187,7 @@ async def take_file(
         outcome = await import_file(context.database, brand, raw, agree, dates, clock.now())
     except ProblemError as error:
         return await _days(context, brand, who, 422, wrong=sentence(error))
-    if outcome.added or outcome.changed:
+    if agree and outcome.good and not outcome.asks_dates:
         return back(brand, None, added=str(outcome.added), changed=str(outcome.changed), left=str(len(outcome.bad)))
     return await _days(context, brand, who, outcome=outcome, file=forms.kept_file(raw))
 

@@ -260,5 +260,5 @@ async def export(database: Database, brand: str) -> AsyncIterator[str]:
     while some := await calendar.all(after, EXPORTED_AT_ONCE):
         for each in some:
             cells: Mapping[str, Any] = {**each, "id": each["plan"], "media": " ".join(each["media"])}
-            yield lines([[cells[name] for name in COLUMNS]])
+            yield lines([[cells[name] for name in COLUMNS]], ours=True)
         after = some[-1]["_id"]

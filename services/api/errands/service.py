@@ -10,7 +10,7 @@ from rapport.domain import errands as domain
 from rapport.domain.platforms import platform_name
 from rapport.kit import clock
 from rapport.kit.broker.producer import NotAcknowledgedError
-from rapport.kit.text import plain
+from rapport.kit.text import written
 from services.api.accounts import service as accounts_service
 from services.api.accounts.repository import Accounts
 from services.api.errands import schemas
@@ -96,7 +96,7 @@ async def ask(
     about = next((each for each in may.comments if comment in (None, each["object"]["id"])), None)
     if about is None:
         raise not_found("comment")
-    said = None if text is None else plain(text).strip()
+    said = None if text is None else written(text).strip()
     if said is not None and (wrong := domain.answer_problem(found["platform"], said, private=may.private)) is not None:
         raise invalid("text", wrong)
     thing = about["object"]["id"]
@@ -139,7 +139,7 @@ async def of_exchange(database: Database, tenants: Tenants, exchange: str) -> li
 
 def typed_key(before: Sequence[schemas.Errand], who: str, deed: Deed, comment: str | None, text: str | None) -> str:
     """A key for what somebody sends with a form: the same again is the same errand, unless it was refused."""
-    said = None if text is None else plain(text).strip()
+    said = None if text is None else written(text).strip()
     refused = sum(each.state == "refused" and (each.deed, each.text) == (deed, said) for each in before)
     # To hide and to show again can be done in turns.
     done = sum(each.deed in domain.HIDINGS for each in before) if deed in domain.HIDINGS else 0

@@ -116,15 +116,14 @@ async def set_mix(brand: Brand, who: Editor, context: ContextDep) -> Response:
         return await _page(context, brand, who, 409, sent=sent, wrong={"": forms.STALE})
     wrong: dict[str, str] = {}
     targets = _targets(sent, wrong)
-    rules = _rules(sent["rules"], wrong)
+    before = _typed(wanted)
+    unchanged = forms.kept(sent["rules"], before["rules"]) == before["rules"]
+    rules = wanted.rules if unchanged else _rules(sent["rules"], wrong)
     if wrong:
         return await _page(context, brand, who, 422, sent=sent, wrong=wrong)
     # The form rounds; what nobody changed stays exact.
-    before = _typed(wanted)
     for field, stored in (("labels", wanted.labels), ("formats", wanted.formats)):
         targets[field] |= {name: share for name, share in stored.items() if sent[name].strip() == before[name]}
-    if sent["rules"].strip() == before["rules"].strip():
-        rules = wanted.rules
     new = MixSettings(rules=rules, **targets)
     if new != wanted:
         await mix.set_settings(context.database, brand["_id"], new)

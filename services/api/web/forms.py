@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile as StarletteFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from rapport.kit.text import is_blank
+from rapport.kit.text import is_blank, written
 from services.api.http.context import Context
 from services.api.http.files.sizes import LARGEST_FILE
 from services.api.http.problems import ProblemError
@@ -77,14 +77,16 @@ def reason(typed: str) -> str:
 def kept(typed: str, stored: str | None, *, one_line: bool = False) -> str:
     """The value of a field, which stays as stored if nobody changed it.
 
-    A browser does not keep line breaks and spaces at the ends, and in a field of one line no line breaks at all.
+    A page shows it `written`. A browser does not keep line breaks and spaces at the ends, and in a field of one line no
+    line breaks at all.
     """
     said = _shown(typed, one_line)
     return stored if stored is not None and said == _shown(stored, one_line) else said
 
 
 def _shown(text: str, one_line: bool) -> str:
-    return (as_stored(text).replace("\n", "") if one_line else as_stored(text)).strip()
+    shown = written(text)
+    return (shown.replace("\n", "") if one_line else shown).strip()
 
 
 def sent() -> Pairs:

@@ -115,6 +115,7 @@ def _templates() -> Environment:
         within=wording.within,
         initials=wording.initials,
         weblink=wording.link,
+        written=wording.ours,
         path=lambda text: quote(text, safe=""),
         iso=lambda at: at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )

@@ -4,13 +4,15 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from markupsafe import Markup, escape
+
 from rapport.contracts.errands import GIVEN_UP_AFTER
 from rapport.domain.errands import UNSURE
 from rapport.domain.figures import counted, duration, listed, percent
 from rapport.domain.naming import by_name
 from rapport.domain.platforms import platform_name
 from rapport.domain.times import local
-from rapport.kit.text import plain
+from rapport.kit.text import plain, written
 from services.api.errands.schemas import Errand
 from services.api.listening.service import Heard
 
@@ -178,6 +180,11 @@ def shown_name(name: str | None, handle: str | None, platform_id: str) -> str:
 def shown(value: Any) -> Any:
     """Cleans text from outside just before a template shows it."""
     return plain(value) if type(value) is str else value
+
+
+def ours(text: str) -> Markup:
+    """What the brand's own people wrote, for a field in which they go on writing and for pages that they publish."""
+    return escape(written(text))
 
 
 def initials(name: str) -> str:

@@ -12,7 +12,7 @@ from rapport.contracts.events import MissingPost
 from rapport.contracts.topics import REMINDERS
 from rapport.kit.broker import kafka
 from rapport.kit.mongo import Document
-from rapport.kit.text import plain
+from rapport.kit.text import plain, written
 from rapport.local.servers.stack import Running
 from services.api.calendar import upkeep as calendar
 from services.api.http.ids import follower_ref
@@ -259,10 +259,25 @@ def test_a_file_is_taken_only_where_it_is_agreed_to_every_bad_row_is_named_and_a
     exported = api.client.get(f"{path}/export").text
     assert "'=1+1 is two" in exported
     again = api.client.post(f"{path}/import?agree=true", content=exported, headers=headers).json()
-    assert (again["good"], again["bad"], again["changed"]) == (1, [], 1)
+    assert (again["good"], again["bad"], again["changed"]) == (1, [], 0)
     assert api.client.get(f"{path}/posts/one").json()["text"] == "=1+1 is two"
     answer = api.client.post(f"{path}/import", content="a,b", headers=headers)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "file")
+
+
+@pytest.mark.parametrize("text", ["שלום (Rapport)\u200f!", "over\u202e\u2028so\u00adft", " \r\n x;=1+1;\n-y \n"])
+def test_an_export_that_comes_back_as_it_was_changes_nothing(api: Served, brand: str, text: str) -> None:
+    path = f"/v1/brands/{brand}/calendar"
+    api.client.put(f"{path}/settings", json={"approval_required": True})
+    plan(api, brand, at=NOW + HOUR, text=text, owner="Gra\u202ece\u200f")
+    approved = api.client.post(f"{path}/posts/guji/approve").json()
+    exported = api.client.get(f"{path}/export").text
+    again = api.client.post(f"{path}/import?agree=true", content=exported, headers={"Content-Type": "text/csv"}).json()
+    assert (again["good"], again["added"], again["changed"]) == (1, 0, 0)
+    assert api.client.get(f"{path}/posts/guji").json() == approved
+    another = exported.replace("guji", "new")
+    api.client.post(f"{path}/import?agree=true", content=another, headers={"Content-Type": "text/csv"})
+    assert api.client.get(f"{path}/posts/new").json()["text"] == written(text)
 
 
 def test_who_has_the_feeds_address_reads_the_calendar_until_there_is_a_new_one(api: Served, brand: str) -> None:

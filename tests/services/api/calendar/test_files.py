@@ -126,6 +126,9 @@ def test_the_portal_shows_how_a_file_is_read_asks_and_takes_it_once(api: Served,
     assert {each.headers["location"] for each in answers} == {f"/brands/{BRAND}/calendar?added=2&changed=0&left=1"}
     assert views["planned_posts"].count_documents({}) == 2
     assert "2 added, 0 changed, 1 left out." in visitor.client.get(answers[0].headers["location"]).text
+    exported = api.client.get(f"{HOME}/export").content
+    answer = visitor.client.post(FORM, files={"file": ("plan.csv", exported, "text/csv")}, data={"agree": "true"})
+    assert answer.headers["location"] == f"/brands/{BRAND}/calendar?added=0&changed=0&left=0"
     answer = visitor.client.post(FORM, files={"file": ("plan.csv", b'"', "text/csv")})
     assert (answer.status_code, "Line 1: a quotation mark is opened here and never closed." in answer.text) == (
         422,

@@ -112,9 +112,10 @@ def test_what_is_asked_for_is_in_the_log_before_the_answer_and_the_same_key_is_t
     )  # fmt: skip
     assert world.ask("answers", text=" From eight on\u202e ").json()["id"] == said["id"]
     assert world.ask("answers", key="other", text="x", comment="1@social.example").json()["id"] != said["id"]
+    assert world.ask("answers", key="rtl", text="שלום (Rapport)\u200f!").json()["text"] == "שלום (Rapport)\u200f!"
     assert world.ask("likes", key="k").status_code == 202
     found = world.asked(stack)
-    assert len({each.id for each in found}) == 3
+    assert len({each.id for each in found}) == 4
     first = found[0]
     assert first == Errand(
         id=said["id"], brand=world.brand, platform="mastodon", account=world.account, deed="answer", exchange="x",

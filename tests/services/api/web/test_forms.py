@@ -27,8 +27,11 @@ BRAND = portal_data.BRAND
 HOME = f"/brands/{BRAND}"
 TEMPLATES = sorted(Path(forms.__file__).parents[1].glob("*/templates/*.html"))
 WITHOUT_SESSION = ("/login", "/logout", "/s/{token}")
-HOSTILE = "\n first \r\nsecond \"quoted\" 'so' </textarea><b>&amp; &lt; 🎉 ünï\u200d  \n\n"
-"""Text that pages get wrong: an empty first line, line breaks of two kinds, blanks at the ends, markup."""
+HOSTILE = (
+    "\n first \r\nsecond \"quoted\" 'so' </textarea><b>&amp; &lt; 🎉 ünï\u200d "
+    "\u200f\u2067שלום\u2069\u200f so\u00adft \u202eover\u2028\x85no\u2060break  \n\n"
+)
+"""Text that pages get wrong: an empty first line, line breaks of all kinds, blanks at the ends, markup, marks."""
 
 FOLLOWER = follower_ref("bluesky", "did:plc:0")
 PAGES = (
@@ -142,14 +145,20 @@ def filled(api: Served, views: Database[Document]) -> None:
 
     send("POST", "/accounts", **account)
     send("PUT", "/calendar/settings", approval_required=True)
-    plan = {"account": "all", "text": HOSTILE, "media": ["video", "image"], "owner": "Grace\nH.", "label": "personal"}
+    plan = {
+        "account": "all",
+        "text": HOSTILE,
+        "media": ["video", "image"],
+        "owner": "Grace\nH.\u200f\u202e",
+        "label": "personal",
+    }
     send("POST", "/calendar/posts", id="hostile", planned_at="2031-05-01T07:00:30.123Z", **plan)
     send("POST", "/calendar/posts", id="second", planned_at="2027-10-31T01:30:00Z", **plan)
     send("POST", "/calendar/posts", id="past", planned_at="2026-01-31T01:30:00Z", **plan)
     for plan_id in ("hostile", "second", "past"):
         send("POST", f"/calendar/posts/{plan_id}/approve")
     shares = {"labels": {"business": 1 / 3, "personal": 1 / 7}, "formats": {"image": 0.123456789}}
-    rules = [{"label": "personal", "word": "a: b"}, {"label": "business", "hashtag": "team"}]
+    rules = [{"label": "personal", "word": "a: b\u200f\u202e"}, {"label": "business", "hashtag": "team"}]
     send("PUT", "/mix/settings", rules=rules, **shares)
     send("PUT", "/consistency/rhythm", posts_per_week=7 / 3, accounts={"all": 1 / 3})
     send("PUT", "/new/goal", goal=7, platforms={"bluesky": 3})
@@ -222,6 +231,9 @@ def test_the_form_changes_what_was_changed_and_leaves_the_rest(api: Served) -> N
     assert visitor.send(visitor.form(path, "/plan").filled(owner="Ada")).status_code == 303
     after = api.client.get(stored).json()
     assert {name for name in after if after[name] != before[name]} == {"owner", "updated_at"}
+    form = visitor.form(path, "/plan")
+    assert visitor.send(form.filled(text=f"{form['text']}!")).status_code == 303
+    assert "\u200f\u2067שלום\u2069\u200f so\u00adft over" in api.client.get(stored).json()["text"]
     assert visitor.send(visitor.form(path, "/plan").filled(text="Other words")).status_code == 303
     assert api.client.get(stored).json()["approval"] == "wanted"
 
