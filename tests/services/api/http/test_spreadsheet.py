@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rapport.kit.text import plain
+from rapport.kit.text import plain, written
 from services.api.http.files.spreadsheet import cell, lines, unguarded
 
 SIGNS = "=+-@|%＝＋－＠％｜﹢﹣﹦﹫⁺⁻⁼−–"
@@ -23,9 +23,9 @@ BEFORE = [
 @pytest.mark.parametrize("sign", SIGNS)
 @pytest.mark.parametrize("before", BEFORE)
 def test_a_formula_is_text_whatever_stands_before_it(sign: str, before: str) -> None:
-    written = cell(f"{before}{sign}HYPERLINK(1)")
-    assert written.startswith("'")
-    assert unguarded(written) == plain(f"{before}{sign}HYPERLINK(1)")
+    guarded = cell(f"{before}{sign}HYPERLINK(1)")
+    assert guarded.startswith("'")
+    assert unguarded(guarded) == plain(f"{before}{sign}HYPERLINK(1)")
 
 
 @pytest.mark.parametrize("text", ["\tx", "\rx", "\nx"])
@@ -36,6 +36,32 @@ def test_a_cell_that_begins_with_a_tab_or_a_line_break_is_guarded(text: str) -> 
 @pytest.mark.parametrize("text", ["Ada", "a=b", "Müller & Söhne", "🙂", "5 % off", "", "“quoted”"])
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert cell(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            ";=cmd|'/C calc'!A0;",
+            "a;=1+1;b",
+            'a;"=1+1;',
+            "a\t=1+1\tb",
+            "a\n=1+1\nb",
+            "a\r\n\r\n @SUM(1)",
+            "a;\u200f=1+1",
+        ),
+        *(";;=1", "a;'=1", "\n'", "'\t=1", ";\t=1", "- one\n- two"),
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("ours", [True, False])
+def test_whatever_separates_cells_for_a_reader_none_of_them_is_a_formula(text: str, separator: str, ours: bool) -> None:
+    """Excel splits a file at the separator of its country, which can be a semicolon."""
+    file = lines([["first", text, "end"]], ours=ours)
+    for row in csv.reader(io.StringIO(file, newline=""), delimiter=separator):
+        assert [shown for shown in row if plain(shown).lstrip('"\u200f ').startswith(tuple(SIGNS))] == []
+    (read,) = csv.reader(io.StringIO(file, newline=""))
+    assert unguarded(read[1]) == (written(text) if ours else plain(text))
 
 
 def test_numbers_and_times_are_no_formulas() -> None:
