@@ -102,6 +102,7 @@ def _templates() -> Environment:
     environment.filters.update(
         moment=wording.moment,
         day=wording.day,
+        weekday=wording.weekday,
         clock=wording.clock,
         platform=platform_name,
         until=wording.until,

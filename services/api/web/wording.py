@@ -12,6 +12,7 @@ from rapport.domain.figures import counted, duration, listed, percent
 from rapport.domain.naming import by_name
 from rapport.domain.platforms import platform_name
 from rapport.domain.times import local
+from rapport.kit.clock import now as clock_now
 from rapport.kit.text import plain, written
 from services.api.errands.schemas import Errand
 from services.api.listening.service import Heard
@@ -70,9 +71,15 @@ def did(kind: str, undo: bool = False) -> str:
     return f"{'took back: ' if undo else ''}{KINDS.get(kind, kind)}"
 
 
-def moment(at: datetime, zone: str) -> str:
-    """A time in a zone: `Mon 23 Nov, 19:12`."""
-    return local(at, ZoneInfo(zone)).strftime("%a %-d %b, %H:%M")
+def moment(at: datetime, zone: str, now: datetime | None = None) -> str:
+    """A time in a zone: `Mon 23 Nov, 19:12`; with its year where there it is not the current one."""
+    its, today = local(at, ZoneInfo(zone)), local(now or clock_now(), ZoneInfo(zone)).date()
+    return f"{weekday(its.date(), today)}, {its:%H:%M}"
+
+
+def weekday(of: date, today: date) -> str:
+    """A day with its weekday: `Mon 23 Nov`; with its year where that is not the current one."""
+    return of.strftime("%a %-d %b" if of.year == today.year else "%a %-d %b %Y")
 
 
 def day(of: date) -> str:

@@ -1,6 +1,6 @@
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from services.api.web import wording
 from services.api.web.frame import STATIC
@@ -31,7 +31,13 @@ def test_times_and_shares_are_said_in_words() -> None:
     assert wording.until(now + timedelta(days=2, minutes=5), now) == "in 2 d"
     assert wording.ago(now, now) == "just now"
     assert wording.ago(now - timedelta(days=3, hours=5), now) == "3 d ago"
-    assert wording.moment(now, "Europe/Berlin") == "Mon 23 Nov, 19:00"
+    assert wording.moment(now, "Europe/Berlin", now) == "Mon 23 Nov, 19:00"
+    assert wording.moment(now - timedelta(days=365), "Europe/Berlin", now) == "Sun 23 Nov 2025, 19:00"
+    # In Auckland the new year has begun.
+    eve = datetime(2026, 12, 31, 23, 0, tzinfo=UTC)
+    assert wording.moment(eve, "Europe/Lisbon", eve + timedelta(seconds=1)) == "Thu 31 Dec, 23:00"
+    assert wording.moment(now, "Pacific/Auckland", eve) == "Tue 24 Nov 2026, 07:00"
+    assert wording.weekday(date(2027, 1, 1), date(2026, 12, 31)) == "Fri 1 Jan 2027"
     assert wording.percent(0.999) == "99 %"
     assert wording.percent(None) == "–"
     assert wording.initials("  ada  lovelace king") == "AL"
