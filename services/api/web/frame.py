@@ -101,6 +101,7 @@ def _templates() -> Environment:
     )
     environment.filters.update(
         moment=wording.moment,
+        exactly=wording.exactly,
         day=wording.day,
         weekday=wording.weekday,
         clock=wording.clock,

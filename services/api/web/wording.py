@@ -77,6 +77,11 @@ def moment(at: datetime, zone: str, now: datetime | None = None) -> str:
     return f"{weekday(its.date(), today)}, {its:%H:%M}"
 
 
+def exactly(at: datetime, zone: str) -> str:
+    """A time for people who do not know the brand's zone: `Mon 23 Nov 2026, 19:12 (Europe/Berlin)`."""
+    return f"{local(at, ZoneInfo(zone)):%a %-d %b %Y, %H:%M} ({zone})"
+
+
 def weekday(of: date, today: date) -> str:
     """A day with its weekday: `Mon 23 Nov`; with its year where that is not the current one."""
     return of.strftime("%a %-d %b" if of.year == today.year else "%a %-d %b %Y")

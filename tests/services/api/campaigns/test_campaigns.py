@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -60,6 +61,16 @@ def make(api: Served, **more: Any) -> Any:
 def over(views: Database[Document], id: str = "spring") -> None:
     """Lets a campaign have ended some minutes ago."""
     views["campaigns"].update_one({"_id": f"{BRAND}/{id}"}, {"$set": {"ends_at": END, "until": END}})
+
+
+def words(page: str) -> str:
+    """A page without its markup."""
+    return re.sub(r"<[^>]+>", "", page)
+
+
+def told(at: datetime) -> str:
+    """A time as the public pages of a brand in Berlin tell it."""
+    return f"{at.astimezone(ZoneInfo('Europe/Berlin')):%a %-d %b %Y, %H:%M} (Europe/Berlin)"
 
 
 def turn(views: Database[Document], now: datetime | None = None) -> None:
@@ -263,8 +274,12 @@ def test_the_public_proof_is_checked_by_its_own_script_and_names_nobody(
     before = anybody.get(f"{proof}.json").json()
     assert (before["drawn_at"], "seed" in before) == (None, False)
     assert check(before) == (1, "WRONG: nothing has been drawn yet\n")
-    assert before["commitment"] in anybody.get(proof).text
+    page = anybody.get(proof).text
+    assert before["commitment"] in page
+    assert f"The giveaway ends on {told(NOW + timedelta(days=1))}" in words(page)
+    assert f"From {told(START)} to {told(NOW + timedelta(days=1))}." in words(page)
     over(views)
+    assert f"The giveaway ended on {told(END)}, and the proof will be here." in words(anybody.get(proof).text)
     turn(views)
     drawn = ready.client.post(f"{HOME}/spring/draw", json={"beacon": "4 8 15 ☕"}).json()
     found = anybody.get(f"{proof}.json").json()

@@ -198,6 +198,13 @@ def test_a_flood_from_one_visitor_stops_nobody_else_behind_the_same_proxy(
         assert statuses == [200, 200, 200, 429, 200]
 
 
+def test_a_survey_that_is_still_to_come_says_when_and_where_it_is_that_late(ready: Served) -> None:
+    begins = datetime(2098, 1, 2, 9, 30, tzinfo=UTC)
+    path = path_of(make(ready, starts_at=begins.isoformat(), ends_at=(begins + timedelta(days=2)).isoformat()))
+    page = httpx.get(f"{ready.url}{path}").text
+    assert "The survey opens on Thu 2 Jan 2098, 10:30 (Europe/Berlin)." in page
+
+
 def test_a_survey_that_is_over_takes_no_answer(ready: Served) -> None:
     path = path_of(make(ready))
     client, ticket = opened(ready, path)
