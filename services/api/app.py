@@ -22,6 +22,7 @@ from rapport.kit import health as probes
 from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.producer import NotAcknowledgedError
 from rapport.kit.health import Health
+from rapport.kit.http.outgoing import Guard
 from rapport.kit.http.serving import Limits, Server
 from rapport.kit.log import set_up
 from services.api.accounts import routes as accounts
@@ -115,6 +116,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         admin_key=_admin_key(settings),
         environment=settings.environment,
         signing_secret=_signing_secret(settings),
+        guard=Guard(allow_private=settings.allow_private),
         sealer=settings.sealer,
         pricing=settings.pricing,
     )
@@ -296,7 +298,9 @@ def run() -> None:
     set_up("api")
     log.info("settings: %s", settings.described())
     if settings.allow_private:
-        log.warning("RAPPORT_ALLOW_PRIVATE is set: accounts may be connected on private servers; never in production")
+        log.warning(
+            "RAPPORT_ALLOW_PRIVATE is set: accounts and webhooks may be on private servers; never in production"
+        )
     app = create_app(settings)
     openapi()  # cached; computed on the first request it would delay all others
     # Collecting objects that live forever would stop all answers for a tenth of a second, again and again.

@@ -67,31 +67,38 @@ class Guard:
         self._allow_private = allow_private
         self._lookup = lookup
 
+    def check(self, url: str, *schemes: str) -> tuple[SplitResult, str]:
+        """The parts of a URL of one of these schemes, and its host in ASCII. Looks nothing up.
+
+        Raises RefusedAddressError if it can never be called, wherever its name leads.
+        """
+        parts = _split(url, schemes)
+        if parts.scheme not in _SECURE and not self._allow_private:
+            raise RefusedAddressError("refused: plain text would be unencrypted; TLS is needed")
+        host = _host(parts)
+        if not self._allow_private:
+            literal = spelled(host)
+            inside = not is_public(literal) if literal is not None else _is_inside(host)
+            if inside:
+                log.warning("an address is refused: %s is not on the public internet", host)
+                raise RefusedAddressError("refused: it is not a public address")
+        return parts, host
+
     async def target(self, url: str, *schemes: str) -> Target:
         """Where a URL of one of these schemes leads now.
 
         Raises RefusedAddressError if it can never be called, NoPublicAddressError if it cannot be called now.
         """
-        parts = _split(url, schemes)
-        secure = parts.scheme in _SECURE
-        if not secure and not self._allow_private:
-            raise RefusedAddressError("refused: plain text would be unencrypted; TLS is needed")
-        host = _host(parts)
+        parts, host = self.check(url, *schemes)
         port = parts.port or _PORTS[parts.scheme]
         shown = f"[{host}]" if ":" in host else host
         userinfo, at, _ = parts.netloc.rpartition("@")
         netloc = f"{userinfo}{at}{shown}" + (f":{parts.port}" if parts.port else "")
         ascii_url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
-        return Target(ascii_url, host, port, await self._address(host, port), secure)
+        return Target(ascii_url, host, port, await self._address(host, port), parts.scheme in _SECURE)
 
     async def _address(self, host: str, port: int) -> Address:
-        literal = spelled(host)
-        if not self._allow_private:
-            inside = not is_public(literal) if literal is not None else _is_inside(host)
-            if inside:
-                log.warning("an address is refused: %s is not on the public internet", host)
-                raise RefusedAddressError("refused: it is not a public address")
-        if literal is not None:
+        if (literal := spelled(host)) is not None:
             return literal
         try:
             found = await self._lookup(host, port)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 
 from rapport.contracts.sealed import webhook_place
+from rapport.kit.http.outgoing import RefusedAddressError
 from services.api.brands.documents import ChannelSince
 from services.api.brands.repository import Brands
 from services.api.channels.documents import ChannelDocument
@@ -44,12 +45,18 @@ async def put_channels(
     since = _added([*ids, *(each.id for each in new.channels)], {*known, *ids}, times)
     stored: list[Any] = list(others)
     shown: list[MailChannel | WebhookChannel] = []
-    for channel in new.channels:
+    for place, channel in enumerate(new.channels):
         if isinstance(channel, MailInput):
             stored.append(_changed(known.get(channel.id), channel.model_dump()))
             shown.append(MailChannel(type="mail", id=channel.id, to=channel.to))
             continue
         before = known.get(channel.id)
+        # An address from before this was checked stays, so that other channels can be changed.
+        if before is None or before.get("url") != channel.url:
+            try:
+                context.guard.check(channel.url, "https", "http")
+            except RefusedAddressError as error:
+                raise invalid(f"channels.{place}.url", str(error).removeprefix("refused: ")) from None
         kept = before["secret"] if before is not None and before["type"] == "webhook" else None
         made = None if channel.secret or kept else _new_secret()
         new_one = channel.secret or made

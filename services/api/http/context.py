@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.kit.health import Health
+from rapport.kit.http.outgoing import Guard
 from rapport.kit.mongo import Document
 from rapport.kit.sealing import Sealer
 from services.api.charges.service import Pricing
@@ -25,6 +26,8 @@ class Context:
     environment: str
     signing_secret: bytes
     """Signs what surveys' forms carry."""
+    guard: Guard
+    """Says which addresses of others can be called."""
     sealer: Sealer = field(default_factory=Sealer)
     """Seals what is stored of others' secrets."""
     pricing: Pricing = field(default_factory=Pricing)

@@ -139,6 +139,12 @@ def test_a_wrong_brand_is_refused_by_field(api: Served, body: dict[str, Any], fi
         {"type": "webhook", "id": "a", "url": "ftp://example.org"},
         {"type": "webhook", "id": "a", "url": "https://"},
         {"type": "webhook", "id": "a", "url": "https://example.org:99999/"},
+        {"type": "webhook", "id": "a", "url": "http://example.org/in"},
+        {"type": "webhook", "id": "a", "url": "https://localhost/"},
+        {"type": "webhook", "id": "a", "url": "https://metadata.google.internal/"},
+        {"type": "webhook", "id": "a", "url": "https://2130706433/"},
+        {"type": "webhook", "id": "a", "url": "https://[::ffff:127.0.0.1]/"},
+        {"type": "webhook", "id": "a", "url": "https://-a.example/"},
         {"type": "webhook", "id": "a", "url": "https://example.org", "secret": "whsec_short"},
         {"type": "webhook", "id": "a/b", "url": "https://example.org"},
     ],
@@ -151,6 +157,23 @@ def test_a_wrong_channel_is_refused(api: Served, views: Database[Document], chan
     stored = views["brands"].find_one({"_id": "aurora"})
     assert stored is not None
     assert stored["settings"]["channels"] == []
+
+
+def test_a_webhook_from_before_addresses_were_checked_stays_until_its_address_changes(
+    api: Served, views: Database[Document]
+) -> None:
+    api.brand("aurora")
+    before = {"type": "webhook", "id": "old", "url": "http://10.0.0.1/in", "secret": "whsec_" + "A" * 44}
+    views["brands"].update_one({"_id": "aurora"}, {"$set": {"settings.channels": [before]}})
+    channels = api.client.get("/v1/brands/aurora/channels").json()["channels"]
+    channels.append({"type": "mail", "id": "team", "to": "team@example.org"})
+    assert api.client.put("/v1/brands/aurora/channels", json={"channels": channels}).status_code == 200
+    channels[0]["url"] = "http://10.0.0.1/out"
+    answer = api.client.put("/v1/brands/aurora/channels", json={"channels": channels})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"field": "channels.0.url", "why": "plain text would be unencrypted; TLS is needed"}
+    ]
 
 
 def test_a_mail_channel_may_have_an_international_domain(api: Served) -> None:
