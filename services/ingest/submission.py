@@ -143,6 +143,9 @@ def complete(item: Received, brand: str, account: Account, observed_at: datetime
     amount = item.amount
     if amount is not None and not _usable(amount):
         raise UnaddressableError("amount", "has to be a finite number below 10^15 with at most 9 decimal places")
+    if amount is not None and amount < 0 and item.kind == "purchase" and not item.undo:
+        why = "a purchase has none below 0; one that is taken back is sent with `undo` and the `object` of the purchase"
+        raise UnaddressableError("amount", why)
     kind = _kind_of(item, account)
     actor = item.actor.plain()
     thing = item.object.plain() if item.object else None

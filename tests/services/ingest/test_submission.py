@@ -64,6 +64,14 @@ def test_amounts_that_no_sum_could_take_are_refused(amount: Any) -> None:
     assert refused({**PURCHASE, "amount": amount}).where == "amount"
 
 
+@pytest.mark.parametrize("amount", [-49.9, "-0.01"])
+def test_a_purchase_is_taken_back_by_undo_and_not_by_a_negative_amount(amount: Any) -> None:
+    rejected = refused({**PURCHASE, "amount": amount})
+    assert (rejected.where, "`undo`" in rejected.why) == ("amount", True)
+    assert taken({**PURCHASE, "amount": amount, "undo": True, "object": {"id": "order"}})[0].undo
+    assert taken({**PURCHASE, "amount": 0})[0].amount == 0
+
+
 @pytest.mark.parametrize(
     ("where", "value"),
     [
