@@ -13,6 +13,7 @@ Order = Literal["day-first", "month-first"]
 EXACT, LOCAL, DOTS, SLASHES = "RFC 3339", "local time", "day.month.year", "with slashes"
 EXAMPLES = "2026-12-31T09:00:00+01:00, 2026-12-31 09:00, 31.12.2026 09:00 or 12/31/2026 9:00 AM"
 NO_TIME = f"a time is needed, such as {EXAMPLES}"
+NO_SUCH_TIME = "there is no such day or time"
 AMBIGUOUS = "it is unclear whether the day or the month comes first; say which in this file"
 
 _DATE = r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)"
@@ -49,7 +50,10 @@ def read(text: str, zone: ZoneInfo, order: Order | None) -> datetime:
     if name is None:
         raise ValueError(NO_TIME)
     if name == EXACT:
-        found = datetime.fromisoformat(text.strip().upper().replace("Z", "+00:00"))
+        try:
+            found = datetime.fromisoformat(text.strip().upper().replace("Z", "+00:00"))
+        except ValueError:
+            raise ValueError(NO_SUCH_TIME) from None
         if not local_times.FIRST_YEAR < found.year < local_times.LAST_YEAR:
             raise ValueError(f"a year from {local_times.FIRST_YEAR} to {local_times.LAST_YEAR} is needed")
         return found.astimezone(UTC)
@@ -71,7 +75,7 @@ def read(text: str, zone: ZoneInfo, order: Order | None) -> datetime:
     try:
         local = datetime(int(parts["year"]), month, day, hour, int(parts["minute"]), int(parts["second"] or 0))
     except ValueError:
-        raise ValueError("there is no such day or time") from None
+        raise ValueError(NO_SUCH_TIME) from None
     try:
         return local_times.as_utc(local, zone)
     except local_times.TwiceError:

@@ -18,10 +18,23 @@ WORDS = {
 """By the pattern that was not matched."""
 
 
+KINDS = (
+    (("date_",), "use a day such as 2026-12-31"),
+    (("datetime_", "timezone_"), "use a time such as 2026-12-31T09:00:00+01:00"),
+    (("int_",), "use a whole number"),
+    (("float_",), "use a number"),
+    (("bool_",), "use true or false"),
+)
+"""By how the type of the error begins."""
+
+
 def said(error: Mapping[str, Any]) -> str:
     """One of pydantic's errors in words."""
     if error["type"] == "string_pattern_mismatch":
         words = WORDS.get(error["ctx"]["pattern"])
         if words is not None:
             return words
-    return str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] in ("literal_error", "enum"):
+        return f"use {error['ctx']['expected']}".replace("'", "")
+    of_kind = next((words for begins, words in KINDS if error["type"].startswith(begins)), None)
+    return of_kind or str(error["msg"]).removeprefix("Value error, ").replace("Input should", "it should", 1)

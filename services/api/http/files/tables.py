@@ -16,6 +16,8 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 SEPARATORS_BY_NAME = {name: separator for separator, name in SEPARATORS.items()}
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _WINDOWS = "cp1252"
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How files of Excel, LibreOffice and Numbers begin."""
 LONGEST_LINE = 262_144
 LONGEST_ROW = 1_048_576
 """Characters. A row can span several lines; a quotation mark that is never closed would otherwise swallow the file."""
@@ -53,6 +55,7 @@ def read(raw: bytes, columns: Sequence[str], needed: Sequence[str], most_rows: i
     """
     if len(raw) > LARGEST_FILE:
         raise invalid("file", f"it has more than {LARGEST_FILE:,} bytes; send it in parts")
+    _check_begin(raw)
     text, encoding = _text(raw)
     lines = text.split("\n", 1)
     skipped = 0
@@ -97,6 +100,8 @@ class LargeTable:
 
 def open_large(file: BinaryIO, columns: Sequence[str], needed: Sequence[str]) -> LargeTable:
     """As `read`, for a file that does not fit into memory. Raises ProblemError (422)."""
+    file.seek(0)
+    _check_begin(file.read(4))
     codec, encoding = _codec(file)
     file.seek(0)
     text = io.TextIOWrapper(file, codec, newline="")
@@ -113,6 +118,11 @@ def open_large(file: BinaryIO, columns: Sequence[str], needed: Sequence[str]) ->
     separator, names = _header(begin, columns, skipped)
     _check_header(names, columns, needed, skipped + 1)
     return LargeTable(file, codec, SEPARATORS[separator], encoding, names, skipped)
+
+
+def _check_begin(raw: bytes) -> None:
+    if raw.startswith(_WORKBOOKS):
+        raise invalid("file", "it is a workbook of a spreadsheet program; save it there as CSV, and send that file")
 
 
 def _codec(file: BinaryIO) -> tuple[str, str]:

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from services.api.brands.schemas import BrandInput
+from services.api.calendar.documents import Medium
 from services.api.http.patterns import WORDS, said
-from services.api.http.schemas import AccountId, Id
+from services.api.http.schemas import AccountId, Day, Id, Utc
 from services.api.openapi import document
 
 
@@ -38,3 +40,25 @@ def test_what_does_not_match_is_refused_in_words(kind: Any, value: Any) -> None:
     assert "beginning with a letter or digit" in why
     assert "pattern" not in why
     assert "^" not in why
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "why"),
+    [
+        (Day, "0000-00-00", "use a day such as 2026-12-31"),
+        (Day, "2026-02-30", "use a day such as 2026-12-31"),
+        (Day, "2026-02-03T10:00:00Z", "use a day such as 2026-12-31"),
+        (Day, date(1, 1, 1), "it should be greater than or equal to 1971-01-01"),
+        (Utc, "soon", "use a time such as 2026-12-31T09:00:00+01:00"),
+        (Utc, "2026-12-31T09:00:00", "use a time such as 2026-12-31T09:00:00+01:00"),
+        (Medium, "image|link", "use image, video, audio or link"),
+        (int, "٣x", "use a whole number"),
+        (int, 1.5, "use a whole number"),
+        (float, "x", "use a number"),
+        (bool, "perhaps", "use true or false"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_in_words(kind: Any, value: Any, why: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(kind).validate_python(value)
+    assert said(refused.value.errors()[0]) == why

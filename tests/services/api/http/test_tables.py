@@ -48,6 +48,20 @@ def test_every_spreadsheets_habits_are_read(separator: str, encoding: str, end: 
     assert found.encoding == {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "utf-16": "UTF-16"}.get(encoding, "Windows-1252")
 
 
+@pytest.mark.parametrize("begin", [b"PK\x03\x04", b"PK\x03\x04\x14\x00\x00\x00", b"\xd0\xcf\x11\xe0\xa1\xb1"])
+def test_a_workbook_is_refused_with_what_to_do(begin: bytes) -> None:
+    assert "save it there as CSV" in refused(begin)
+    with pytest.raises(ProblemError) as found:
+        open_large(io.BytesIO(begin), COLUMNS, ())
+    assert found.value.errors[0].why == refused(begin)
+
+
+@pytest.mark.parametrize("written", ["2027-01-01T00:00:00+24:00", "2027-13-01T00:00:00Z", "2027-01-01T24:00:01Z"])
+def test_a_time_that_there_is_not_is_refused_in_words(written: str) -> None:
+    with pytest.raises(ValueError, match=r"^there is no such day or time$"):
+        plan_times.read(written, BERLIN, None)
+
+
 def test_a_row_has_the_line_that_it_begins_on() -> None:
     rows = table('at,text\n1,"a\nb\nc"\n\n2,x\n3,"y"z\n4,never read\n').rows
     assert [(row.line, bool(row.broken)) for row in rows] == [(2, False), (6, False), (7, True)]
