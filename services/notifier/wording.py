@@ -103,10 +103,9 @@ def _delay(alert: Alert, received_at: datetime) -> list[str]:
     if not is_relevant(late, allowed.total_seconds()):
         return []
     platform = platform_name(one_line(alert.platform, LONGEST_NAME))
-    return [
-        f"Received: {moment(received_at)}. Of these {span(allowed)}, {span(timedelta(seconds=late))} passed before "
-        f"{platform} told us."
-    ]
+    passed = timedelta(seconds=late)
+    part = "all" if passed >= allowed else span(passed)
+    return [f"Received: {moment(received_at)}. Of these {span(allowed)}, {part} passed before {platform} told us."]
 
 
 def _as_text(subject: str, facts: list[str], said: list[str], address: str | None, link: str) -> str:

@@ -76,6 +76,15 @@ def test_it_says_how_much_of_the_time_was_over_when_it_was_received(
     assert told or "Received" not in message.text
 
 
+def test_of_the_time_to_answer_no_more_than_all_of_it_has_passed() -> None:
+    late = DUE + timedelta(minutes=1)
+    alert = an_alert("acme", "breach", opened_at=OPENED, due_at=DUE, created_at=late, received_at=late)
+
+    message = wording.message_for(alert, "Acme", "https://portal.example/x", late)
+
+    assert "Of these 24 hours, all passed before Bluesky told us." in message.text
+
+
 def test_what_ended_late_without_an_answer_is_not_called_answered() -> None:
     message = wording.message_for(an_alert("acme", "resolved"), "Acme", "https://portal.example/x", DUE)
 
