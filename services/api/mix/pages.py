@@ -143,7 +143,7 @@ def _targets(sent: Mapping[str, str], wrong: dict[str, str]) -> dict[str, Any]:
             if percent is not None:
                 if not 0 <= percent <= 100:
                     wrong[name] = "A share is a number from 0 to 100."
-                shares[name] = percent / 100
+                shares[name] = round(percent / 100, 12)  # 33.3 / 100 is a little less than 0.333
         if sum(shares.values()) > 1 + 1e-9 and not any(name in wrong for name in names):
             wrong[names[0]] = f"Together these are {sum(shares.values()) * 100:g} %, which is more than 100 %."
         found[field] = shares

@@ -16,6 +16,7 @@ from services.api.projector.upkeep import rebuild_queue
 from services.api.projector.upkeep.loop import TaskRun
 from tests.services.api import facts
 from tests.services.api.conftest import Served
+from tests.services.api.web.form_browser import Visitor
 
 pytestmark = pytest.mark.stack
 
@@ -322,6 +323,17 @@ def test_settings_that_make_no_sense_are_refused(api: Served, wanted: Any, field
     answer = api.client.put(f"/v1/brands/{BRAND}/mix/settings", json=wanted)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["field"].startswith(field)
+
+
+def test_a_share_that_is_typed_is_stored_as_it_was_typed(api: Served) -> None:
+    api.brand(BRAND)
+    visitor = Visitor(api)
+    form = visitor.form(f"/brands/{BRAND}/mix", "/mix/settings")
+    assert visitor.send(form.filled(business="33.3", personal="12.345678 %")).status_code == 303
+    assert api.client.get(f"/v1/brands/{BRAND}/mix/settings").json()["labels"] == {
+        "business": 0.333,
+        "personal": 0.12345678,
+    }
 
 
 def test_settings_are_kept_as_they_were_put_and_a_key_that_reads_changes_none(api: Served) -> None:
