@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 import icalendar
 
 from rapport.domain.mix.posts import excerpt
+from rapport.domain.platforms import platform_name
 from rapport.kit.text import one_line, plain
+from services.api.brands.repository import Brands
 from services.api.calendar.documents import PlannedPost
 from services.api.calendar.repository import Calendar
 from services.api.calendar.schemas import CurrentFeed, Feed
@@ -53,13 +55,20 @@ async def read(database: Database, token: str, now: datetime) -> bytes:
         raise not_found("calendar")
     tenants = Tenants.one(found["brand"])
     planned = await Calendar(database, tenants).between(now - BEFORE, now + AFTER, None, MOST)
-    return await FILES.run(found["brand"], _ical, planned)
+    brand = await Brands(database, tenants).find(found["brand"])
+    if brand is None:
+        raise not_found("calendar")
+    name = f"{one_line(brand['settings']['name'], LONGEST_SUMMARY)}: planned posts"
+    return await FILES.run(found["brand"], _ical, name, planned)
 
 
-def _ical(planned: Sequence[PlannedPost]) -> bytes:
+def _ical(name: str, planned: Sequence[PlannedPost]) -> bytes:
     calendar = icalendar.Calendar()
     calendar.add("prodid", "-//Rapport//Editorial calendar//EN")
     calendar.add("version", "2.0")
+    # RFC 7986 5.1; most programs still read the older name only.
+    calendar.add("name", name)
+    calendar.add("x-wr-calname", name)
     for each in planned:
         if each["state"] == "cancelled":
             continue
@@ -69,7 +78,7 @@ def _ical(planned: Sequence[PlannedPost]) -> bytes:
         event.add("dtstart", each["planned_at"])
         # RFC 5545 3.3.11: no control characters in text; strict readers refuse the whole calendar for one.
         said = excerpt(plain(each["text"])) or ", ".join(each["media"])
-        event.add("summary", one_line(f"{each['platform']}: {said}", LONGEST_SUMMARY))
+        event.add("summary", one_line(f"{platform_name(each['platform'])}: {said}", LONGEST_SUMMARY))
         event.add("description", plain(each["text"]))
         event.add("status", "CONFIRMED" if each["state"] == "planned" else "TENTATIVE")
         calendar.add_component(event)

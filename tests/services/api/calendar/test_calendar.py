@@ -287,8 +287,10 @@ def test_who_has_the_feeds_address_reads_the_calendar_until_there_is_a_new_one(a
     with api.with_key(None) as anybody:
         answer = anybody.get(address)
         assert answer.headers["content-type"].startswith("text/calendar")
-        (event,) = icalendar.Calendar.from_ical(answer.text).walk("VEVENT")
-        assert event["summary"] == f"bluesky: {TEXT}"
+        calendar = icalendar.Calendar.from_ical(answer.text)
+        assert calendar["name"] == calendar["x-wr-calname"] == f"{brand.title()}: planned posts"
+        (event,) = calendar.walk("VEVENT")
+        assert event["summary"] == f"Bluesky: {TEXT}"
         assert event.decoded("dtstart") == NOW + HOUR
         api.client.post(f"/v1/brands/{brand}/calendar/feed", params={"replace": True})
         assert anybody.get(address).status_code == 404
@@ -319,8 +321,8 @@ def test_the_feed_is_what_programs_for_calendars_read(api: Served, views: Databa
     assert [each["uid"] for each in events] == [each["uid"] for each in again]
     assert len({each["uid"] for each in events}) == 4
     summaries = [str(each["summary"]) for each in events]
-    assert (summaries[0], summaries[2:]) == ("bluesky: old", ["bluesky: image, video", "bluesky: far"])
-    assert summaries[1].startswith('bluesky: Ünï, "so"; c:\\temp & 🎉 Ünï')
+    assert (summaries[0], summaries[2:]) == ("Bluesky: old", ["Bluesky: image, video", "Bluesky: far"])
+    assert summaries[1].startswith('Bluesky: Ünï, "so"; c:\\temp & 🎉 Ünï')
     assert events[1]["description"] == plain(long)
     assert [each["status"] for each in events] == ["CONFIRMED", "TENTATIVE", "CONFIRMED", "CONFIRMED"]
     views["planned_posts"].update_one({"brand": brand, "plan": "draft"}, {"$set": {"updated_at": NOW + day}})
