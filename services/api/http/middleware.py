@@ -25,7 +25,7 @@ MOST_CODES = 150_000
 
 
 class BodyLimit:
-    """Answers 413 if a body is larger than its path allows, and never holds more than that."""
+    """Answers 413 if a body is larger than its path allows, and never holds more than that; 415 if it is compressed."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -34,6 +34,12 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if dict(scope["headers"]).get(b"content-encoding", b"identity").lower() != b"identity":
+            # The body is unread.
+            headers = {"Connection": "close"}
+            problem = ProblemError(415, "encoded", "send the body as it is, not compressed", headers=headers)
+            await problem.response()(scope, receive, send)
             return
         most = largest_body(scope["path"])
         try:

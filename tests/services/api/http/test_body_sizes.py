@@ -1,5 +1,6 @@
 """A file as large as its reader promises gets past the limit of the body."""
 
+import gzip
 import json
 
 import pytest
@@ -30,6 +31,16 @@ def test_forms_of_files_have_room_for_the_file_as_a_form_sends_it() -> None:
         assert body_sizes.largest_body(path) == LARGEST_FORM_OF_A_FILE
     assert body_sizes.largest_body("/brands/acme/mix/settings") == LARGEST_BODY
     assert body_sizes.largest_body("/v1/brands") == LARGEST_BODY
+
+
+@pytest.mark.stack
+def test_a_compressed_body_is_refused_in_words(api: Served) -> None:
+    body = gzip.compress(json.dumps({"id": "acme", "name": "Acme", "timezone": "UTC"}).encode())
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    answer = api.client.post("/v1/brands", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (415, "send the body as it is, not compressed")
+    same = {"Content-Encoding": "identity", "Content-Type": "application/json"}
+    assert api.client.post("/v1/brands", content=gzip.decompress(body), headers=same).status_code == 201
 
 
 @pytest.mark.stack
