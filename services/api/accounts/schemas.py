@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from services.api.http.schemas import AccountId, Id, Input, Seen, Utc
+from services.api.http.schemas import AccountId, Id, Input, Number, Seen, Utc
 
 MOST_STAFF = 200
 
@@ -125,7 +125,7 @@ class NewAccount(Account):
 class RotationInput(Input):
     """How long the previous secret stays valid, so that senders can be updated one by one."""
 
-    overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS)] = 86_400
+    overlap_seconds: Annotated[int, Field(ge=0, le=LONGEST_OVERLAP_SECONDS), Number] = 86_400
 
 
 class RotatedSecret(BaseModel):

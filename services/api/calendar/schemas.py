@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 from rapport.domain.calendar.editorial import Approval, State
 from services.api.calendar.documents import DEFAULT_RULES, Medium
 from services.api.calendar.times import Order
-from services.api.http.schemas import LARGEST_PAGE, LONGEST_ACCOUNT, Id, Input, PageQuery, Seen, Utc, Why
+from services.api.http.schemas import LARGEST_PAGE, LONGEST_ACCOUNT, Id, Input, Number, PageQuery, Seen, Utc, Why
 from services.api.mix.schemas import From, Label, Post, To
 
 Status = Literal["draft", "cancelled", "waiting", "refused", "planned", "missing", "early", "on_time", "late"]
@@ -101,8 +101,8 @@ class MatchInput(Input):
 class CalendarSettings(Input):
     """When a planned post counts as missing, how far from its time it can match, and whether clients approve."""
 
-    grace_seconds: Annotated[int, Field(ge=60, le=7 * 86_400)] = DEFAULT_RULES["grace_seconds"]
-    window_seconds: Annotated[int, Field(ge=60, le=7 * 86_400)] = DEFAULT_RULES["window_seconds"]
+    grace_seconds: Annotated[int, Field(ge=60, le=7 * 86_400), Number] = DEFAULT_RULES["grace_seconds"]
+    window_seconds: Annotated[int, Field(ge=60, le=7 * 86_400), Number] = DEFAULT_RULES["window_seconds"]
     approval_required: bool = DEFAULT_RULES["approval_required"]
 
 

@@ -8,7 +8,7 @@ from rapport.contracts.controls import Stage
 from rapport.domain.campaigns.giveaway import Reason, RequirementKind
 from services.api.campaigns.documents import Kind
 from services.api.followers.schemas import FollowerRefText, FollowerShort
-from services.api.http.schemas import AccountId, Id, Input, Name, PageQuery, Seen, Utc, Why
+from services.api.http.schemas import AccountId, Id, Input, Name, Number, PageQuery, Seen, Utc, Why
 from services.api.mix.schemas import Estimate, Hashtag, Word
 
 State = Literal["planned", "running", "ended", "drawn"]
@@ -36,9 +36,11 @@ class GiveawayInput(Input):
     match: Annotated[Literal["all", "any"], Field(description="All requirements are needed, or any of them.")] = "all"
     requirements: Annotated[list[RequirementInput], Field(max_length=4)]
     since_before_start: Annotated[bool, Field(description="Only for people known before the start.")] = False
-    winners: Annotated[int, Field(le=MOST_WINNERS)] = 1
+    winners: Annotated[int, Field(le=MOST_WINNERS), Number] = 1
     alternates: Annotated[
-        int, Field(ge=0, le=MOST_WINNERS, description="Drawn after the winners, for those who cannot be reached.")
+        int,
+        Field(ge=0, le=MOST_WINNERS, description="Drawn after the winners, for those who cannot be reached."),
+        Number,
     ] = 3
     beacon_source: Annotated[
         Text | None,

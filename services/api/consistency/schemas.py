@@ -5,12 +5,12 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from services.api.http.schemas import LONGEST_ACCOUNT, Input
+from services.api.http.schemas import LONGEST_ACCOUNT, Input, Number
 from services.api.mix.schemas import Estimate
 
 MOST_A_WEEK = 200
 
-PostsPerWeek = Annotated[float, Field(gt=0, le=MOST_A_WEEK, allow_inf_nan=False)]
+PostsPerWeek = Annotated[float, Field(gt=0, le=MOST_A_WEEK, allow_inf_nan=False), Number]
 
 
 class Rhythm(Input):

@@ -1,9 +1,9 @@
 """Fields and models that several features share."""
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from rapport.domain.times import FIRST_YEAR, LAST_YEAR, OUT_OF_RANGE, in_range
 from rapport.kit.text import is_blank
@@ -11,6 +11,17 @@ from rapport.kit.text import is_blank
 Item = TypeVar("Item")
 
 LARGEST_PAGE = 200
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("true and false are no numbers")
+    return value
+
+
+Number = BeforeValidator(_no_bool)
+"""For numbers of a JSON body, after their limits. By itself pydantic takes `true` for 1."""
+
 ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, model_validator
 
-from services.api.http.schemas import Day, Input, PageQuery
+from services.api.http.schemas import Day, Input, Number, PageQuery
 
 Label = Literal["business", "personal"]
 LabelOrNone = Literal["business", "personal", "unsorted"]
 Format = Literal["image", "video", "text", "link", "audio"]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Number]
 MOST_RULES = 100
 
 From = Annotated[

@@ -6,10 +6,10 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from services.api.followers.schemas import Follower
-from services.api.http.schemas import Input
+from services.api.http.schemas import Input, Number
 
 Platform = Annotated[str, StringConstraints(min_length=1, max_length=63)]
-Goal = Annotated[int, Field(ge=1, le=1_000_000)]
+Goal = Annotated[int, Field(ge=1, le=1_000_000), Number]
 
 
 class NewGoal(Input):

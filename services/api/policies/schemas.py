@@ -10,7 +10,7 @@ from rapport.contracts.business_hours import Weekday
 from rapport.contracts.controls import Stage
 from rapport.domain.times import FIRST_YEAR
 from rapport.domain.words import flaw
-from services.api.http.schemas import Input, PageQuery, Utc
+from services.api.http.schemas import Input, Number, PageQuery, Utc
 
 LONGEST_TARGET_SECONDS = 366 * 86_400
 MOST_RULES = 100
@@ -22,7 +22,7 @@ MOST_OVERRIDES = 400
 MOST_INTERVALS = 24
 """Open hours of one day."""
 
-Seconds = Annotated[int, Field(gt=0, le=LONGEST_TARGET_SECONDS)]
+Seconds = Annotated[int, Field(gt=0, le=LONGEST_TARGET_SECONDS), Number]
 CalendarName = Annotated[str, StringConstraints(pattern=r"^\w[\w -]{0,62}$")]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
 
@@ -76,7 +76,7 @@ class Rule(Input):
     target_seconds: Annotated[Seconds | None, Field(description="Null for no clock.")]
     calendar: Annotated[CalendarName | None, Field(description="One of the version's `calendars`.")] = None
     warn_at: Annotated[
-        list[Annotated[float, Field(gt=0, lt=1)]],
+        list[Annotated[float, Field(gt=0, lt=1), Number]],
         Field(default_factory=lambda: [0.75], max_length=MOST_STEPS, description="Fractions of the target, ascending."),
     ]
     escalate_after_seconds: Annotated[

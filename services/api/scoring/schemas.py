@@ -4,16 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from services.api.http.schemas import Input, Why
+from services.api.http.schemas import Input, Number, Why
 
 Kind = Literal[
     "reaction", "vote", "entry", "follow", "comment", "mention", "message", "share", "answered", "answered_late",
     "unanswered", "purchase",
 ]  # fmt: skip
 Dimension = Literal["know", "like", "trust"]
-Worth = Annotated[float, Field(ge=-20, le=20, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
-HalfLife = Annotated[float, Field(ge=7, le=3650, allow_inf_nan=False)]
+Worth = Annotated[float, Field(ge=-20, le=20, allow_inf_nan=False), Number]
+Positive = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False), Number]
+HalfLife = Annotated[float, Field(ge=7, le=3650, allow_inf_nan=False), Number]
 
 
 class Weight(Input):
@@ -22,7 +22,7 @@ class Weight(Input):
     know: Worth
     like: Worth
     trust: Worth
-    daily_cap: Annotated[int, Field(ge=1, le=100)]
+    daily_cap: Annotated[int, Field(ge=1, le=100), Number]
 
 
 class ScoringInput(Input):
@@ -33,7 +33,7 @@ class ScoringInput(Input):
     half_life_days: dict[Dimension, HalfLife] = Field(default_factory=dict)
     scale: dict[Dimension, Positive] = Field(default_factory=dict)
     thresholds: dict[Literal["knows", "likes", "trusts"], Positive] = Field(default_factory=dict)
-    buys_for_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    buys_for_days: Annotated[int, Field(ge=1, le=3650), Number] | None = None
 
 
 class ScoringVersion(BaseModel):

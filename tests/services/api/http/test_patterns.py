@@ -6,12 +6,16 @@ from datetime import date
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 
+from services.api.app import _routes
 from services.api.brands.schemas import BrandInput
 from services.api.calendar.documents import Medium
+from services.api.consistency.schemas import PostsPerWeek
 from services.api.http.patterns import WORDS, said
 from services.api.http.schemas import AccountId, Day, Id, Utc
+from services.api.new_relationships.schemas import Goal
 from services.api.openapi import document
 
 
@@ -42,6 +46,30 @@ def test_what_does_not_match_is_refused_in_words(kind: Any, value: Any) -> None:
     assert "^" not in why
 
 
+def test_no_field_of_a_json_body_takes_true_for_a_number() -> None:
+    def numbers(kind: Any) -> Iterator[Any]:
+        """The schemas of numbers, without the query strings, which hold no booleans."""
+        if isinstance(kind, dict):
+            if kind.get("type") in ("int", "float"):
+                yield kind
+            for name, each in kind.items():
+                # What a function checks before it is a number.
+                yield from () if name == "schema" and kind.get("type") == "function-before" else numbers(each)
+        elif isinstance(kind, list):
+            for each in kind:
+                yield from numbers(each)
+
+    bodies = [
+        field.field_info.annotation
+        for route in _routes()
+        if isinstance(route, APIRoute)
+        for field in route.dependant.body_params
+    ]
+    assert len(bodies) > 20
+    found = {body.__name__: [*numbers(TypeAdapter(body).core_schema)] for body in bodies if isinstance(body, type)}
+    assert {name: each for name, each in found.items() if each} == {}
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "why"),
     [
@@ -56,6 +84,8 @@ def test_what_does_not_match_is_refused_in_words(kind: Any, value: Any) -> None:
         (int, 1.5, "use a whole number"),
         (float, "x", "use a number"),
         (bool, "perhaps", "use true or false"),
+        (Goal, True, "true and false are no numbers"),
+        (PostsPerWeek, False, "true and false are no numbers"),
     ],
 )
 def test_what_is_of_another_kind_is_refused_in_words(kind: Any, value: Any, why: str) -> None:
