@@ -20,7 +20,8 @@ WORDS = {
 
 KINDS = (
     (("date_",), "use a day such as 2026-12-31"),
-    (("datetime_", "timezone_"), "use a time such as 2026-12-31T09:00:00+01:00"),
+    (("timezone_",), "a time needs a zone, as in 2026-12-31T09:00:00+01:00"),
+    (("datetime_",), "use a time such as 2026-12-31T09:00:00+01:00"),
     (("int_",), "use a whole number"),
     (("float_",), "use a number"),
     (("bool_",), "use true or false"),

@@ -78,7 +78,7 @@ def test_no_field_of_a_json_body_takes_true_for_a_number() -> None:
         (Day, "2026-02-03T10:00:00Z", "use a day such as 2026-12-31"),
         (Day, date(1, 1, 1), "it should be greater than or equal to 1971-01-01"),
         (Utc, "soon", "use a time such as 2026-12-31T09:00:00+01:00"),
-        (Utc, "2026-12-31T09:00:00", "use a time such as 2026-12-31T09:00:00+01:00"),
+        (Utc, "2026-12-31T09:00:00", "a time needs a zone, as in 2026-12-31T09:00:00+01:00"),
         (Medium, "image|link", "use image, video, audio or link"),
         (int, "٣x", "use a whole number"),
         (int, 1.5, "use a whole number"),

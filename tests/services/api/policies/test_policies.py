@@ -186,7 +186,7 @@ DAYS = [f"{year}-{month:02}-{day:02}" for year in range(2026, 2029) for month in
         ({**_rule(), "effective_from": "2026-01-01T00:00:00Z"}, "effective_from", "this time is in the past"),
         ({**_rule(), "effective_from": "2190-01-01T00:00:00Z"}, "effective_from", "more than a year away"),
         ({**_rule(), "effective_from": "9999-12-31T23:59:59-12:00"}, "effective_from", "9998"),
-        ({**_rule(), "effective_from": "2030-01-01T00:00:00"}, "effective_from", "timezone"),
+        ({**_rule(), "effective_from": "2030-01-01T00:00:00"}, "effective_from", "needs a zone"),
     ],
 )
 def test_an_invalid_policy_is_refused_by_field_and_the_old_one_stays(
