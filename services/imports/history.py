@@ -189,9 +189,10 @@ class _Reading:
             await self._others(session)
         except AskingError as error:
             stopped = str(error)
-        others = [await resolver.did_of(_plain(handle), server) for handle in wanted.others]
+        # One whose DID cannot be found is another account all the same: conversations are called by that.
+        others = [await resolver.did_of(_plain(handle), server) or handle for handle in wanted.others]
         names = await self._named(resolver, server) if wanted.named else {}
-        watched = Watched(wanted.brand, wanted.account, did, frozenset({did, *filter(None, others)}))
+        watched = Watched(wanted.brand, wanted.account, did, frozenset({did, *others}))
         return Source(
             "bluesky",
             self._pile.count,
