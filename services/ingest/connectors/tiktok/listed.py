@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from msgspec import Raw, Struct
 
-from rapport.contracts.events import Actor, Interaction, Object
+from rapport.contracts.events import Actor, Object
 from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.normalise import Comment, author_of, business, time_in, written
 from services.ingest.hooks.delivery import (
@@ -57,8 +57,8 @@ class Page(Delivery):
 
     videos: list[Video] = field(default_factory=list)
     threads: list[Thread] = field(default_factory=list)
-    shown: list[Interaction] = field(default_factory=list)
-    """That comments are shown, each as if it had been hidden before."""
+    shown: set[str] = field(default_factory=set)
+    """The ids of comments that everybody can see."""
     own: str | None = None
     """The account's own `unique_identifier`, where the page has it."""
     newest: datetime | None = None
@@ -158,9 +158,7 @@ def _tell(
                 )
             )  # fmt: skip
         elif found.status == PUBLIC and one.kind == "comment":
-            shown = About(Object(comment), video, video, observed_at, video)
-            name = f"{comment}#unhide-{int(observed_at.timestamp())}"
-            page.shown.append(interaction(watched, observed_at, shown, id=name, kind="unhide", actor=business(watched)))
+            page.shown.add(comment)
     if parent is None:
         page.threads.append(Thread(comment, found.replies, at))
     if at is not None and (page.newest is None or at > page.newest):

@@ -14,14 +14,14 @@ https://business-api.tiktok.com/portal/docs?id=1759978341579777 (webhooks)
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from rapport.contracts.cursors import Remembered
-from rapport.contracts.events import Account, Interaction
+from rapport.contracts.events import Account
 from rapport.kit.config import listed as entries
 from rapport.kit.http.outgoing import GuardedHttp
 from rapport.kit.text import one_line
@@ -34,7 +34,7 @@ from services.ingest.connectors.tiktok.settings import TiktokSettings
 from services.ingest.hooks.delivery import UnreadableError, Watched
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, LimitedError, RefusedError, Turns
-from services.ingest.polling.hidings import name_of, seen
+from services.ingest.polling.hidings import changes
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.told import CLOCKS, Told
@@ -58,7 +58,9 @@ DEEP_EVERY = timedelta(days=1)
 CHECKED_EVERY = timedelta(minutes=15)
 STALE = timedelta(minutes=10)
 """A look of which nothing came for so long begins anew: what it has seen says too little of now."""
-BUDGET, BUDGET_SECONDS = 30, 60.0
+MOST_FAILURES = 3
+"""So often one video is tried in one look. It must not keep the next look from beginning."""
+BUDGET, BUDGET_SECONDS = 26, 60.0
 """Requests of one account. TikTok allows 40 a minute on each path; answers that are written here look for theirs on the
 same ones."""
 LONGEST_NAMED = 100
@@ -154,6 +156,7 @@ class _Begun:
     video: Video
     places: dict[str, _Place] = field(default_factory=dict)
     """In its lists, by the video or the comment that each is below."""
+    failures: int = 0
 
 
 @dataclass
@@ -215,8 +218,10 @@ class TiktokReader:
         while (its := await self._next(look)) is not None:
             try:
                 await self._video(its.video, its.places, look.began)
-            except Exception:  # whatever it was, the others get their turn first
-                look.later.append(its)
+            except Exception as error:  # whatever it was, the others get their turn first
+                its.failures += not isinstance(error, LimitedError)
+                if its.failures < MOST_FAILURES:  # else the next look asks for it again
+                    look.later.append(its)
                 raise
         self._look = None
         if look.deep:
@@ -365,30 +370,17 @@ class TiktokReader:
     async def _tell(self, page: Page, begin: datetime) -> None:
         self._reading.tell_skipped(page, self._log)
         self._own = page.own or self._own
-        new = {one.object.id for one in page.interactions if one.kind != "hide" and one.occurred_at >= begin}
-        hidings = list(self._hidings(page))
-        said = [one for one in page.interactions if one.object.id in new and one.kind != "hide"]
-        fresh = self._told.fresh([*said, *hidings])
-        claim, now = self._reading.claim, self._now()
-        things = [seen(one, "hide" if one.kind == "hide" else "unhide", now, claim) for one in hidings]
-        await self._reading.found(fresh, [], things, COMMENTS_LIST, None)
+        said = [one for one in page.interactions if one.kind != "hide" and one.occurred_at >= begin]
+        fresh = self._told.fresh(said)
+        new = {one.object.id for one in fresh}
+        hidings = [one for one in page.interactions if one.kind == "hide" and one.object.id in new]
+        known = page.shown | {one.object.id for one in page.interactions if one.kind == "hide"}
+        changed, things = changes(
+            [one for one in page.interactions if one.object.id in known], hidings, self._reading.remembered,
+            max(self._reading.account.connected_at, self._now() - NEW_FOR) - CLOCKS, self._reading.claim,
+        )  # fmt: skip
+        await self._reading.found([*fresh, *hidings, *changed], [], things, COMMENTS_LIST, None)
         self._told.keep(fresh)
-
-    def _hidings(self, page: Page) -> Iterator[Interaction]:
-        """Which comments are hidden by now, or shown again, of those that may have been told lately."""
-        oldest = max(self._reading.account.connected_at, self._now() - NEW_FOR) - CLOCKS
-        for one in [one for one in page.interactions if one.kind == "hide"] + page.shown:
-            known = self._reading.remembered(name_of(one.object.id))
-            if one.kind == "unhide":
-                if known is not None and known.kind == "hide":
-                    yield one
-            elif known is None:
-                if one.occurred_at >= oldest:
-                    yield one
-            elif known.kind != "hide":
-                # After it was shown, and no later: if it was pushed as well, that is exact, and newer.
-                at = known.seen_at + timedelta(seconds=1)
-                yield structs.replace(one, id=f"{one.object.id}#hide-{int(at.timestamp())}", occurred_at=at)
 
     def _seen(self, video: str) -> tuple[int | None, datetime | None]:
         """How many comments a video had when they were last read, and when that was."""

@@ -1,5 +1,6 @@
 """A video counts as read only where all of it was; and a look that breaks off goes on where it was."""
 
+import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from services.ingest.connectors.tiktok import reader
 from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.reader import COMMENT_PAGES, COMMENTS, REPLY_PAGES, Pushing, TiktokReader
 from services.ingest.hooks.delivery import Watched
-from services.ingest.polling.api import AttentionError, LimitedError, RefusedError
+from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
 from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +39,8 @@ class Tiktok:
     answers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     """The videos and the comments below which nothing may be asked for."""
+    failing: set[str] = field(default_factory=set)
+    """Those below which nothing can be asked for now."""
     hidden: set[str] = field(default_factory=set)
     own: str | None = None
     """Who wrote all of it, if that was the account itself."""
@@ -53,6 +56,8 @@ class Tiktok:
         below = asked.get("comment_id") or asked.get("video_id")
         if below in self.refused:
             raise RefusedError("it is not there")
+        if below in self.failing:
+            raise AwayError("it answered 502")
         if path.endswith("video/list/"):
             return _page("videos", [self._video(each) for each in self.videos], asked)
         if path.endswith("reply/list/"):
@@ -251,21 +256,35 @@ async def test_what_is_hidden_and_shown_again_is_told_once_for_each_change_also_
     world.tiktok.videos["v"] = world.comments("new", 2, timedelta(hours=1))
     world.tiktok.hidden = {"new-0"}
     told: list[str] = []
-    for hidden in ({"new-0"}, {"new-0"}, {"new-1"}, {"new-1"}, {"new-0"}):
+    for number, hidden in enumerate(({"new-0"}, {"new-0"}, {"new-1"}, {"new-1"}, {"new-0"})):
         world.tiktok.hidden = hidden
         world.kept.told.clear()
         await world.reader.read()
         told.append(",".join(sorted(f"{one.kind} {one.object.id}" for one in world.kept.told)))
         for one in world.kept.told:
-            if one.kind == "unhide":
-                assert one.occurred_at == world.now()
-            elif one.kind == "hide":
-                assert one.occurred_at < world.now(), "what was pushed about it is newer"
+            if one.kind in ("hide", "unhide"):
+                first = number == 0
+                assert (one.occurred_at < world.now()) is first, "from the beginning only where it is told with that"
         world.now.at += timedelta(minutes=30)
         world.restart()
     assert told == [
         "comment new-0,comment new-1,hide new-0", "", "hide new-1,unhide new-0", "", "hide new-0,unhide new-1",
     ]  # fmt: skip
+
+
+async def test_a_video_whose_answers_can_never_be_read_keeps_no_new_video_out() -> None:
+    world = World()
+    world.tiktok.made = world.now().timestamp()
+    world.tiktok.videos["stuck"] = world.comments("stuck", 1)
+    world.tiktok.answers["stuck-0"] = world.comments("answer", 1)
+    world.tiktok.failing = {"stuck-0"}
+    for number in range(12):
+        if number == 2:
+            world.tiktok.videos = {"new": world.comments("new", 1), **world.tiktok.videos}
+        with contextlib.suppress(AwayError):
+            await world.reader.read()
+        world.now.at += timedelta(minutes=5)
+    assert "new-0" in world.told()
 
 
 async def test_an_identifier_that_is_not_the_accounts_is_said_with_the_one_to_enter() -> None:
