@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from rapport.domain.errands import UNSURE
-from rapport.kit.text import one_line
+from rapport.kit.text import one_line, plain
 from services.ingest.hooks.delivery import UnreadableError, decode
 from services.ingest.polling.api import AwayError
 
@@ -35,9 +35,11 @@ def read(answer: bytes, shape: type[T]) -> T:
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two texts are the same to a reader: platforms change blanks, line breaks and the form of letters."""
+    """Whether two texts are the same to a reader: platforms change blanks, line breaks, the form of letters, and marks
+    that nobody sees.
+    """
     return _plain(one) == _plain(other)
 
 
 def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    return " ".join(unicodedata.normalize("NFKC", plain(text)).split())

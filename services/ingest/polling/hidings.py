@@ -54,6 +54,8 @@ def changes(
         kind: Literal["hide", "unhide"] = "hide" if thing in hidden else "unhide"
         if kind == ("unhide" if before is None else before.kind):
             continue
+        if before is not None and comment.observed_at < before.seen_at:
+            continue  # it was asked for before that
         things.append(seen(comment, kind, comment.observed_at, claim))
         if thing not in known:
             changed.append(_change(comment, kind))

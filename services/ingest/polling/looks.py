@@ -24,6 +24,8 @@ MOST_READ = 2_000
 NEW_FOR = timedelta(days=30)
 """A post that is seen for the first time and is older than this is not asked for its comments: only how many there are
 is remembered."""
+REMEMBERED_AGAIN = timedelta(days=60)
+"""After this what is known of an album is noted again: it is remembered for 90 days."""
 BUSY_FOR = timedelta(days=7)
 MOST_BUSY = 10
 """Older posts that are asked each time, because somebody commented on them lately."""
@@ -193,10 +195,17 @@ class Looks:
                 seen_at=now, claim=self._reading.claim,
             )
             for post in posts
-            if post.parts and post.at is not None and post.at > now - NEW_FOR
-            and self._reading.remembered(whole_of(post.parts[-1])) is None
+            if self._forgets_album(post, now)
             for part in post.parts
         ]  # fmt: skip
+
+    def _forgets_album(self, post: Post, now: datetime) -> bool:
+        if not post.parts:
+            return False
+        known = self._reading.remembered(whole_of(post.parts[-1]))
+        if known is None:
+            return post.at is not None and post.at > now - NEW_FOR
+        return known.seen_at < now - REMEMBERED_AGAIN
 
     def read(self, post: Post, at: datetime) -> None:
         """A post's comments have been read to their end; that began at `at`."""

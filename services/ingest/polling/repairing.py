@@ -27,8 +27,9 @@ OFF_FOR = timedelta(days=1)
 """How long a list is left out for which a permission is missing."""
 MOST_POST_PAGES = 120
 """Of a list of posts in one look, however small they have to be: one hour's budget is enough for them."""
-UNSORTED_PAGES = 10
-"""Of a list that does not begin with the newest, where older items than those looked for have been seen."""
+UNSORTED_PAGES, DEEP_UNSORTED_PAGES = 3, 10
+"""Of a list that does not begin with the newest, where older items than those looked for have been seen; usually, and
+once a day."""
 REFUSED_FOR = timedelta(hours=1)
 """How long a post is not asked for its comments after that was refused, while others are."""
 DEEP = "deep"
@@ -157,10 +158,11 @@ class RepairingReader(ABC):
         does not have the newest first, as where Facebook ranks comments, what is new may stand on any page.
         """
         pages, by_time = 0, True
+        most_unsorted = DEEP_UNSORTED_PAGES if self._deep else UNSORTED_PAGES
         async for page in self._graph.pages(kind, path, query, self._reader(read), most, resumed=True):
             await self._looks.tell(page, since, below=below, hidden_since=hidden_since)
             pages, by_time = pages + 1, by_time and page.sorted
-            if page.oldest is not None and page.oldest < since and (by_time or pages >= UNSORTED_PAGES):
+            if page.oldest is not None and page.oldest < since and (by_time or pages >= most_unsorted):
                 return
 
     async def look_at_messages(

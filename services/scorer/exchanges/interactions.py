@@ -63,9 +63,9 @@ class _Interaction:
         at = ms(event.occurred_at)
         thread_id, linked = self._thread_of_comment()
         waiting = self._in_time(known.waiting)
-        removed, because = known.removed()
         known.role, known.thread, known.follower, known.waiting = "comment", thread_id, event.actor.id, []
         known.account, known.at, known.kind = event.account, at, cast(SpokenKind, event.kind)
+        removed, because = known.removed()
         self._keep(key, known)
         if event.kind == "message":
             waiting += self._met_in_messages(thread_id)
@@ -178,8 +178,10 @@ class _Interaction:
         return added
 
     def _take_out(self, known: ObjectRow, reply: str, home: Thread) -> None:
-        """Takes a reply out of the thread that it named: its parent stands in another."""
-        if known.thread is None or known.follower is None or known.thread == home.thread:
+        """Takes a reply out of the thread that it named, if its parent stands in another, or is somebody else's."""
+        if known.thread is None or known.follower is None:
+            return
+        if (known.thread, known.follower) == (home.thread, home.follower.id):
             return
         named = self._thread(known.thread, known.follower)
         named.answers = [answer for answer in named.answers if answer.id != reply]

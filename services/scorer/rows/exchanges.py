@@ -35,7 +35,7 @@ class WaitingReply(Struct, omit_defaults=True):
 
 Hiding: TypeAlias = tuple[int, str, bool]
 """The time of a hide or unhide, its id, and whether it hides."""
-MOST_HIDINGS = 10
+MOST_HIDINGS = 50
 
 
 class ObjectRow(Struct, omit_defaults=True):
@@ -66,9 +66,10 @@ class ObjectRow(Struct, omit_defaults=True):
             return self.deleted, "deleted"
         if self.hidden is not None and self.hidden[2]:
             # What is hidden again while it is hidden has been hidden since the first time: a platform may tell it
-            # twice, and we hear of it late when we have to ask.
-            run = takewhile(itemgetter(2), reversed(self.hidings or [self.hidden]))
-            return min(at for at, _, _ in run), "hidden"
+            # twice, and we hear of it late when we have to ask. Whoever asked and does not know since when it was told
+            # says since the beginning; then whoever does know counts.
+            run = [at for at, _, _ in takewhile(itemgetter(2), reversed(self.hidings or [self.hidden]))]
+            return min([at for at in run if at > self.at] or run), "hidden"
         return None, None
 
     def change_hiding(self, change: Hiding) -> None:

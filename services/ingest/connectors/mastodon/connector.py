@@ -91,6 +91,13 @@ def _host(service: SplitResult) -> str:
     return service.netloc.rpartition("@")[2].lower()
 
 
+def _is_older(one: str, other: str) -> bool:
+    """Whether an id is surely smaller than another: numbers, and those of one length that are ordered as text."""
+    if one.isdecimal() and other.isdecimal():
+        return int(one) < int(other)
+    return len(one) == len(other) and one.isalnum() and other.isalnum() and one < other
+
+
 class _Itself(Struct):
     id: Id
 
@@ -280,6 +287,8 @@ class MastodonReader:
             begun.oldest = place.older
             before = page.oldest_at is not None and page.oldest_at < since
             if place.older is None or before or position in page.ids or (same and not after):
+                break
+            if position is not None and place.older is not None and _is_older(place.older, position):
                 break
             if same:
                 after = {}  # asked for both, it looks at `min_id` alone

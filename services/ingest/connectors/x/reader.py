@@ -185,12 +185,14 @@ class XReader:
             try:
                 content = subscription(event, self._user, self._webhook.id)
                 await self._own.post("/2/activity/subscriptions", content, kind="application/json")
+                self._webhook.subscribed(self._user, event)
             except RefusedError as error:
                 refusals[event] = error
             except AttentionError as error:
                 raise AttentionError(f"X does not send {event} of this account: {error}; {_AGAIN}") from None
-        # Another process may have subscribed meanwhile.
-        left = await self._webhook.missing(self._user, wanted, at_once=True)
+        # Another process may have subscribed meanwhile. The list is of all accounts, and X limits asking for it.
+        needed = any(not event.startswith(OPTIONAL) for event in refusals)
+        left = await self._webhook.missing(self._user, wanted, soon=needed)
         refusals = {event: error for event, error in refusals.items() if event in left}
         if again := sorted(missing - refusals.keys()):
             self._log.warning("%s %s: subscribed again to %s", PLATFORM, self._account, ", ".join(again))

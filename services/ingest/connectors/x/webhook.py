@@ -178,10 +178,10 @@ class Webhook:
         assert self._id is not None
         return self._id
 
-    async def missing(self, user: str, wanted: Set[str], *, at_once: bool = False) -> Set[str]:
+    async def missing(self, user: str, wanted: Set[str], *, soon: bool = False) -> Set[str]:
         """Those events of an account that X does not push to us.
 
-        It may have been looked lately, unless it has to be done `at_once`. Raises AttentionError where X pushes nothing
+        It may have been looked lately; `soon`, within a minute. Raises AttentionError where X pushes nothing
         of any account, LimitedError and AwayError.
         """
         async with self._lock:
@@ -191,7 +191,7 @@ class Webhook:
             try:
                 await self._look()
                 listed_at = self._listed_at
-                await self._list(timedelta(0) if at_once else LISTED_EVERY)
+                await self._list(AGAIN if soon else LISTED_EVERY)
                 if self._lacks(user, wanted) and listed_at == self._listed_at:
                     await self._list(AGAIN)  # they may have been subscribed since
             except RefusedError as error:
@@ -203,6 +203,10 @@ class Webhook:
                 raise
             self._failed = None
             return self._lacks(user, wanted)
+
+    def subscribed(self, user: str, event: str) -> None:
+        """Notes that X pushes an event of an account to us from now on."""
+        self._subscribed.setdefault(user, set()).add(event)
 
     def _lacks(self, user: str, wanted: Set[str]) -> Set[str]:
         return wanted - self._subscribed.get(user, set())

@@ -79,13 +79,13 @@ class Comments:
         page = readable(partial(threads, body, self._watched(), self._find, self._now(), is_due), _THREADS)
         apart = [each for each in page.threads if is_due(each)]
         await self._found(page)
-        failed: set[str] = set()
+        failed = 0
         for thread in apart:
-            if not await self._whole(thread, most=MOST_FAILED - len(failed)):
-                failed.add(thread.id)
-        if failed:
-            others = partial(threads, body, self._watched(), self._find, self._now(), lambda one: one.id not in failed)
-            await self._found(readable(others, _THREADS))
+            failed += not await self._whole(thread, most=MOST_FAILED - failed)
+        if apart:
+            # What their page shows of those that failed; and of others, what the list of replies left out.
+            shown = partial(threads, body, self._watched(), self._find, self._now(), lambda _: False)
+            await self._found(readable(shown, _THREADS))
         return page
 
     async def again(self) -> None:

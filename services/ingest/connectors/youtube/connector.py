@@ -40,6 +40,8 @@ from services.ingest.polling.told import CLOCKS, Told
 DAY_BEGINS_IN = "America/Los_Angeles"
 DEEP_THREADS = 500
 """How many threads are read at first, and once a day."""
+MOST_PAGES = 1_000
+"""Of threads in one reading: 100,000 in a month, or pages that have nothing on them."""
 COUNTS_FOR = timedelta(days=30)
 """How old a comment may be to start a clock. What is older is not looked for after an outage."""
 USUAL_READINGS = 20
@@ -225,7 +227,7 @@ class YoutubeReader:
         token: str | None = None
         before: list[str] = []
         many = 0
-        while True:
+        for _ in range(MOST_PAGES):
             page = await self._comments.page(token, deep=deep)
             if token is None:
                 self._checks.listed(page)
@@ -241,6 +243,8 @@ class YoutubeReader:
                     break
                 raise AwayError("YouTube gives the same threads again instead of older ones", incident=True)
             token, before = page.next, names
+        else:
+            raise AwayError(f"YouTube's list of threads has more than {MOST_PAGES} pages", incident=True)
         await self._reading.found([], [], [], self._list(THREADS), now.isoformat())
         if deep:
             await self._reading.found([], [], [], self._list(DEEP), now.isoformat())

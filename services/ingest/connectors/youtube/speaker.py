@@ -121,7 +121,11 @@ class YoutubeSpeaker:
             own = [_own(one, errand) for one in found.items if self._is_ours(one)]
             return Page(own, found.next_page_token or None)
 
-        return await look(sought, page)
+        found = await look(sought, page)
+        if found is None and addressed.text != errand.text:
+            # An earlier version sent it without the handle.
+            found = await look(replace(errand, text=(errand.text or "").translate(_UNSEEN)), page)
+        return found
 
     def _is_ours(self, one: _Comment) -> bool:
         author = one.snippet.author_channel_id

@@ -159,6 +159,32 @@ def test_what_is_hidden_twice_is_hidden_since_the_first_time() -> None:
     assert (story.only().state, story.only().breached_at) == ("cancelled", utc(T0 + DAY)), "hidden again after that"
 
 
+@pytest.mark.parametrize("order", list(permutations(("comment", "pushed", "asked"))))
+def test_who_asked_and_does_not_know_since_when_it_is_hidden_takes_no_miss_back(order: tuple[str, ...]) -> None:
+    story = Story()
+    told = {
+        "comment": interaction("comment", "c1", T0),
+        "pushed": interaction("hide", "pushed", T0 + DAY + HOUR, of="c1"),
+        "asked": interaction("hide", "asked", T0, of="c1"),
+    }
+    for name in order:
+        story.tell(told[name], T0 + 2 * DAY)
+    assert (story.only().state, story.only().breached_at) == ("cancelled", utc(T0 + DAY))
+
+
+@pytest.mark.parametrize("order", [("comment", "reply"), ("reply", "comment")])
+def test_an_answer_is_to_whoever_wrote_what_it_answers_whomever_it_names(order: tuple[str, ...]) -> None:
+    story = Story()
+    story.tell(interaction("comment", "c0", T0, follower="ada"), T0)
+    told = {
+        "comment": interaction("comment", "c1", T0, follower="bob"),
+        "reply": interaction("reply", "r1", T0 + HOUR, parent="c1", to="ada"),
+    }
+    for name in order:
+        story.tell(told[name], T0 + 2 * HOUR)
+    assert {each.follower.id: each.state for each in story.now()} == {"ada": "open", "bob": "answered"}
+
+
 @pytest.mark.parametrize("order", list(permutations(("comment", "answer", "more", "again"))))
 def test_an_answer_in_two_parts_answers_whatever_comes_first(order: tuple[str, ...]) -> None:
     story = Story()
