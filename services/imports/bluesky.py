@@ -3,7 +3,7 @@
 Records become what the connector makes of them, ids included. So what was read live as well counts once.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -44,14 +44,12 @@ _SENT = (
 """The fields of an interaction that the generic door takes and that these records have."""
 
 
-def open_repository(
-    file: BinaryIO, size: int, brand: str, account: Account, others: Iterable[str], now: datetime
-) -> Source:
-    """A repository in a CAR file. `others` are the brand's other accounts on Bluesky. Raises UnreadableFileError."""
+def open_repository(file: BinaryIO, size: int, brand: str, account: Account, now: datetime) -> Source:
+    """A repository in a CAR file. Raises UnreadableFileError."""
     car = Car(file, size)
     if not car.did.startswith("did:"):
         raise UnreadableFileError("it is a CAR file, but holds no repository of an account")
-    watched = Watched(brand, account, car.did, frozenset({car.did, *others}))
+    watched = Watched(brand, account, car.did, frozenset({car.did}))
     return Source("bluesky", car.count, lambda: _entries(car, Maker(watched, now)), of=car.did)
 
 

@@ -189,10 +189,9 @@ class _Reading:
             await self._others(session)
         except AskingError as error:
             stopped = str(error)
-        # One whose DID cannot be found is another account all the same: conversations are called by that.
-        others = [await resolver.did_of(_plain(handle), server) or handle for handle in wanted.others]
+        others = [await resolver.did_of(_plain(handle), server) for handle in wanted.others]
         names = await self._named(resolver, server) if wanted.named else {}
-        watched = Watched(wanted.brand, wanted.account, did, frozenset({did, *others}))
+        watched = Watched(wanted.brand, wanted.account, did, frozenset({did, *filter(None, others)}))
         return Source(
             "bluesky",
             self._pile.count,

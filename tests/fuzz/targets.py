@@ -437,7 +437,7 @@ def _table(data: bytes) -> None:
 
 
 def _repository(data: bytes) -> None:
-    _opened(lambda file, size: bluesky.open_repository(file, size, "b", BLUESKY, (), NOW), data)
+    _opened(lambda file, size: bluesky.open_repository(file, size, "b", BLUESKY, NOW), data)
 
 
 _TABLES = [

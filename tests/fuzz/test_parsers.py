@@ -347,7 +347,7 @@ CASES: dict[str, Case] = {
         lambda raw: archives.find(io.BytesIO(raw), len(raw), "outbox.json"), st.binary(), (UnreadableFileError,)
     ),
     "services/imports/bluesky.py:open_repository": Case(
-        lambda raw: list(bluesky.open_repository(io.BytesIO(raw), len(raw), "b", ACCOUNT, (), NOW).entries()),
+        lambda raw: list(bluesky.open_repository(io.BytesIO(raw), len(raw), "b", ACCOUNT, NOW).entries()),
         st.binary(),
         (UnreadableFileError,),
     ),

@@ -103,13 +103,13 @@ def import_(
     name = f"{brand}/{its_brand['created_at']}/{account}"
     sender = None if dry_run else _door(door, data, account)
     with contextlib.ExitStack() as stack:
-        others = _others(data, brand, its_account, asked=file is None)
         if file is None:
+            others = _others(data, brand, its_account)
             source = history(brand, its_account, others, did, begin, now, trial=dry_run)
         else:
             zone = timezone or its_brand["timezone"]
             opened = stack.enter_context(_opened(file))
-            source = _source(opened, file, format, brand, its_account, others, zone, dates, now)
+            source = _source(opened, file, format, brand, its_account, zone, dates, now)
         report = Report(source, dry_run, until.isoformat(timespec="seconds"))
         checker = Checker(source, brand, its_account, until, now, begin)
         code = _run(report, checker, sender, ledger or usual_place(), name, per_second)
@@ -124,14 +124,10 @@ def _check_options(file: Path | None, format: str | None, did: str | None) -> No
         raise typer.BadParameter("is for asking Bluesky, and a file says itself whose it is", param_hint="--did")
 
 
-def _others(data: Path | None, brand: str, account: "Account", *, asked: bool) -> tuple[str, ...]:
-    """The handles of the client's other accounts on Bluesky; for an account elsewhere none, and if that is to be asked,
-    it ends the command.
-    """
+def _others(data: Path | None, brand: str, account: "Account") -> tuple[str, ...]:
+    """The handles of the client's other accounts on Bluesky. Ends the command for an account elsewhere."""
     from services.ingest.connectors.bluesky import PLATFORM
 
-    if account.platform != PLATFORM and not asked:
-        return ()
     if account.platform != PLATFORM:
         fail(f"name a file: only accounts on Bluesky can be asked, and {account.id!r} is on {account.platform!r}")
     accounts = client.items(data, client.path("brands", brand, "accounts"))
@@ -179,8 +175,8 @@ def _opened(path: Path) -> "Iterator[BinaryIO]":
 
 
 def _source(
-    file: BinaryIO, path: Path, format: str | None, brand: str, account: "Account", others: tuple[str, ...], zone: str,
-    dates: str | None, now: datetime,
+    file: BinaryIO, path: Path, format: str | None, brand: str, account: "Account", zone: str, dates: str | None,
+    now: datetime,
 ) -> "Source":  # fmt: skip
     """The file, with its beginning read. Ends the command if it cannot be."""
     from typing import cast, get_args
@@ -210,7 +206,7 @@ def _source(
             return mastodon.open_archive(file, size)
         if account.platform != bluesky.PLATFORM:
             fail(f"{path} is a Bluesky repository, and the account {account.id!r} is on {account.platform!r}")
-        return bluesky.open_repository(file, size, brand, account, others, now)
+        return bluesky.open_repository(file, size, brand, account, now)
     except UnreadableFileError as error:
         fail(f"{path} cannot be read: {error}")
 

@@ -30,7 +30,7 @@ RECORDS = {
 
 
 def opened(raw: bytes) -> Source:
-    return bluesky.open_repository(io.BytesIO(raw), len(raw), "acme", BLUESKY, (), NOW)
+    return bluesky.open_repository(io.BytesIO(raw), len(raw), "acme", BLUESKY, NOW)
 
 
 def checked(source: Source) -> list[Checked | LeftOut]:

@@ -145,8 +145,7 @@ def test_what_is_told_is_what_the_stream_tells(network: AppView) -> None:
         network.follow(FAN, next(at)),
         network.post(ACME, "Closed today", next(at)),
     ]  # fmt: skip
-    network.leads["shop.test"] = OTHER_OWN
-    source = opened(network, account=account, others=("@shop.test",))
+    source = opened(network, account=account)
     found = taken(checked(source, account=account))
     assert [told_of(one) for one in found] == [told_of(one) for one in streamed(records, account)]
     assert [one.kind for one in found] == [
@@ -454,7 +453,7 @@ def test_what_a_real_server_lists_is_what_stands_in_the_repository(
     with pytest.raises(UnreadableFileError, match="its server does not answer as it should: it answered 502"):
         list(listed.entries())
     answer = httpx.get(f"{bluesky.pds}/xrpc/com.atproto.sync.getRepo", params={"did": shop.did})
-    file = open_repository(io.BytesIO(answer.content), len(answer.content), "acme", account, (), now)
+    file = open_repository(io.BytesIO(answer.content), len(answer.content), "acme", account, now)
     assert [told_of(one) for one in told(listed)] == [told_of(one) for one in told(file)]
     assert [one.kind for one in told(listed)] == ["post", "reply", "reply", *["post"] * MOST]
     with pytest.raises(UnreadableFileError, match="its server does not accept its app password"):

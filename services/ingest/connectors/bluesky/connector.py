@@ -126,9 +126,9 @@ class Bluesky:
         return {name: brand for name, (brand, _) in self._accounts.items()}
 
     def _wanted(self, accounts: Accounts) -> dict[Source, list[tuple[Lease, Watched]]]:
-        own: dict[str, set[str]] = {}
-        for brand, account in accounts.values():
-            own.setdefault(brand, set()).update(filter(None, [account.connection.get("did")]))
+        own: dict[str, list[str]] = {}
+        for brand, account in sorted(accounts.values(), key=lambda one: (one[1].connected_at, one[1].id)):
+            own.setdefault(brand, []).extend(filter(None, [account.connection.get("did")]))
         wanted: dict[Source, list[tuple[Lease, Watched]]] = {}
         complaints: dict[str, str] = {}
         self._streamed = set()
@@ -143,7 +143,8 @@ class Bluesky:
             self._streamed.add(account.id)
             lease = self._leases.of(brand)
             if lease is not None:
-                one = Watched(brand, account, account.connection["did"], frozenset(own[brand]))
+                dids = own[brand]
+                one = Watched(brand, account, account.connection["did"], frozenset(dids), dids[0])
                 wanted.setdefault(source, []).append((lease, one))
         for account_id, why in complaints.items():
             if self._complaints.get(account_id) != why:

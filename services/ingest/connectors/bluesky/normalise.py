@@ -10,9 +10,9 @@
 - What the brand's account itself likes, shares or follows of others is recorded as the staff's. It is outreach, and
   nobody's interaction with the brand. What staff like from their own accounts is their own affair.
 - A person whom the brand blocks is told of as the one who does it, as on every platform: a block concerns the follower.
-- A conversation is the pair of the account and a follower, a thread the root's at-uri. Where a brand has several
-  accounts, one may answer what was said to another, so it is the pair of brand and follower. What was noted under
-  another pair, because the brand had fewer accounts then, or more, stays there, and so does what answers it.
+- A conversation is the pair of the brand and a follower, a thread the root's at-uri. One of a brand's accounts may
+  answer what was said to another, so the brand goes by the one that has been connected for longest. What was noted
+  under another pair, because that was another one then, stays there, and so does what answers it.
 - A delete names only the path; the rest comes from what the ledger noted when the record was first seen.
 - A record that is sent again with all of its author's (`Change.again`) was written when its author says, not now. It
   has the id that it had, so what is known of it already counts once. What is older than ids are known tells nothing.
@@ -41,20 +41,23 @@ _OUTREACH = _TOGGLES - {"block"}
 
 @dataclass(frozen=True)
 class Watched:
-    """A brand's account that a stream is read for. `own` are the DIDs of all accounts of the brand."""
+    """A brand's account that a stream is read for. `own` are the DIDs of all accounts of the brand, `first` that of the
+    one that has been connected for longest; none where it is this one.
+    """
 
     brand: str
     account: Account
     did: str
     own: frozenset[str]
+    first: str = ""
 
     def pair(self, follower: str) -> str:
-        """The conversation with a follower."""
-        return f"{self.brand if len(self.own) > 1 else self.did}:{follower}"
+        """The conversation with a follower. It stays the same when the brand connects another account."""
+        return f"{self.first or self.did}:{follower}"
 
     def pairs(self, follower: str) -> frozenset[str]:
         """What the conversation with a follower may have been called, whichever accounts the brand had."""
-        return frozenset(f"{name}:{follower}" for name in (self.brand, *self.own))
+        return frozenset(f"{name}:{follower}" for name in self.own)
 
 
 Everybodys: TypeAlias = Callable[[str], Iterable[Seen]]

@@ -39,7 +39,7 @@ class Told:
         self.facts = Facts([
             Watched(
                 "acme", Account(id=did[8:], platform="bluesky", handle=did[8:], connected_at=NOW - timedelta(days=9),
-                door_secrets=(), staff=(GRACE,)), did, frozenset(dids),
+                door_secrets=(), staff=(GRACE,)), did, frozenset(dids), dids[0],
             )
             for did in dids
         ])  # fmt: skip
@@ -105,6 +105,17 @@ def test_what_was_open_when_the_brand_got_another_account_still_meets_what_becom
         answer = post(after[-1], "answer", 1, to=(ROOT, COMMENT))
         for change in (edit, gate, answer, Change(FAN, "delete", POST, "comment", "rev11", NOW, None, None)):
             assert [key(one) for one in told.tell(change)] == [key(comment)], change
+
+
+def test_a_thread_goes_on_where_it_began_when_the_brand_gets_another_account_or_loses_one() -> None:
+    for before, after in (((MAIN,), (MAIN, SUPPORT)), ((MAIN, SUPPORT), (MAIN,))):
+        told = Told(*before)
+        [comment] = told.tell(post(FAN, "comment", to=(ROOT, ROOT)))
+        told.accounts(*after)
+        [another] = told.tell(post(FAN, "another", 1, to=(ROOT, ROOT)))
+        [answer] = told.tell(post(MAIN, "answer", 2, to=(ROOT, f"at://{FAN}/{POST}/another")))
+        assert key(comment) == key(another) == key(answer)
+        assert told.states() == ["answered"]
 
 
 def test_staff_answer_a_mention_in_the_followers_own_thread() -> None:
