@@ -22,6 +22,8 @@ ABLE: Mapping[str, frozenset[Deed]] = MappingProxyType(
 )
 """By platform. X lets only those answer whom a post mentions, so there it is a link."""
 HIDINGS: frozenset[Deed] = frozenset({"hide", "unhide"})
+QUIET: frozenset[str] = frozenset({"instagram", "threads", "youtube"})
+"""Platforms that push nothing of a comment that is hidden or shown again."""
 LONGEST: Mapping[str, int] = MappingProxyType(
     {
         "bluesky": 300,

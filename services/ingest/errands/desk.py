@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from rapport.contracts.cursors import Remembered, errand_key
 from rapport.contracts.errands import GIVEN_UP_AFTER, Errand, ErrandState, Progress
 from rapport.contracts.events import Account, Actor, Interaction, Object
-from rapport.domain.errands import ABLE, HIDINGS, UNSURE
+from rapport.domain.errands import ABLE, HIDINGS, QUIET, UNSURE
 from rapport.domain.times import ms
 from rapport.kit import backoff
 from rapport.kit.broker.producer import NotAcknowledgedError
@@ -295,12 +295,12 @@ class Desk:
         await self._note(lease, errand, "done", done_as=kept.id, url=kept.url, seen=seen)
 
     async def _told(self, lease: Lease, errand: Errand) -> Sequence[Remembered]:
-        """Tells that a comment is hidden now, or shown: not every platform does. Gives what to remember of it.
+        """Tells that a comment is hidden now, or shown, where the platform does not. Gives what to remember of it.
 
         Raises NotAcknowledgedError.
         """
         kind, now = errand.deed, self._now()
-        if (kind != "hide" and kind != "unhide") or errand.conversation is None:
+        if (kind != "hide" and kind != "unhide") or errand.platform not in QUIET or errand.conversation is None:
             return ()
         hiding = Interaction(
             id=f"{errand.thing}#{kind}-{ms(now)}", brand=errand.brand, platform=errand.platform,

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from rapport.contracts import codec
 from rapport.contracts.events import Account
 from rapport.contracts.topics import CONVERSATIONS
-from rapport.domain.errands import ABLE, MESSAGED
+from rapport.domain.errands import ABLE, MESSAGED, QUIET
 from services.ingest.connectors.bluesky.frames import THREADGATE
 from services.ingest.connectors.youtube import speaker as youtube_speaker
 from services.ingest.errands import desk as desk_module
@@ -123,8 +123,8 @@ async def stands(bootstrap: str, one: Any, how: str) -> str | None:
     return states(bootstrap, one.id)[-1].why
 
 
-@pytest.mark.parametrize("platform", [each for each in PUSHING if "hide" in ABLE[each]])
-async def test_what_was_hidden_or_shown_from_here_is_told(
+@pytest.mark.parametrize("platform", sorted(QUIET))
+async def test_what_was_hidden_or_shown_from_here_is_told_where_the_platform_does_not(
     stack: Any, tmp_path: Path, running: ExitStack, platform: str
 ) -> None:
     here = place(platform, running)
