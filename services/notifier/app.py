@@ -25,9 +25,11 @@ from services.notifier.consumer import AlertConsumer
 from services.notifier.directory import Directory
 from services.notifier.sender import Sender
 from services.notifier.settings import NotifierSettings
+from services.notifier.slots import Slots
 
-MAILS_AT_ONCE = 8  # one mail server takes them all
-WEBHOOKS_AT_ONCE = 64
+QUICK_MAILS, SLOW_MAILS = 8, 40
+"""One mail server takes them all. Postfix takes 50 connections from one client."""
+QUICK_WEBHOOKS, SLOW_WEBHOOKS = 64, 64
 SENDS_PER_LEASE = 3
 """How many times the longest webhook a claim is held. It is renewed while it is being sent."""
 MEASURE_SECONDS = 10.0
@@ -112,7 +114,9 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
     seconds = settings.send_seconds
     lease = timedelta(seconds=seconds * SENDS_PER_LEASE)
     # Host names are looked up and mail is handed over in threads: one per send, so that no send waits for another.
-    loop.set_default_executor(ThreadPoolExecutor(MAILS_AT_ONCE + WEBHOOKS_AT_ONCE + 1))
+    mails, webhooks = Slots(QUICK_MAILS, SLOW_MAILS), Slots(QUICK_WEBHOOKS, SLOW_WEBHOOKS)
+    at_once = mails.quick + mails.slow + webhooks.quick + webhooks.slow
+    loop.set_default_executor(ThreadPoolExecutor(at_once + 1))
     async with (
         mongo.async_client(uri) as client,
         webhook.Sender(timeout=seconds, allow_private=settings.allow_private) as http,
@@ -120,8 +124,8 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
         rows = outbox.async_deliveries(client[settings.database])
         transports = Transports(settings, directory, http)
         senders = [
-            Sender("mail", transports.mail, rows, directory, lease=lease, at_once=MAILS_AT_ONCE),
-            Sender("webhook", transports.webhook, rows, directory, lease=lease, at_once=WEBHOOKS_AT_ONCE),
+            Sender("mail", transports.mail, rows, directory, lease=lease, slots=mails),
+            Sender("webhook", transports.webhook, rows, directory, lease=lease, slots=webhooks),
         ]
 
         def wake() -> None:

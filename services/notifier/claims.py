@@ -1,7 +1,6 @@
 """Claims on rows of the outbox: whoever holds one may send, and notes what came of it."""
 
 import random
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +11,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from rapport.kit.log import about
 from rapport.kit.mongo import Document
 from services.notifier.outbox import Row
+from services.notifier.slots import Barred, Lane
 
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 4 * 3600.0
@@ -21,8 +21,6 @@ GIVEN_BACK_FOR = timedelta(seconds=1)
 """How soon to look again at a step that waits for the one before it."""
 WAITS_FOR = timedelta(minutes=1)
 """How soon to look again at a delivery that waits for a later version."""
-Lane = tuple[str, str]
-"""A brand and its channel: all that one slow receiver may hold up."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,17 @@ class Claim:
 
 
 async def claim(
-    rows: AsyncCollection[Row], channel_type: str, now: datetime, lease: timedelta, busy: Iterable[Lane]
+    rows: AsyncCollection[Row], channel_type: str, now: datetime, lease: timedelta, barred: Barred
 ) -> Claim | None:
-    """Takes the row that has been due longest, unless its channel is among `busy`; None where none is due.
+    """Takes the row that has been due longest of those that are not `barred`; None where none is due.
 
     A claimed row is due again when its lease ends, so another process picks up the work of one that died.
     """
     query: Document = {"status": "pending", "channel_type": channel_type, "next_attempt_at": {"$lte": now}}
-    excluded = [{"brand": brand, "channel": channel} for brand, channel in busy]
+    if barred.brands:
+        query["brand"] = {"$nin": sorted(barred.brands)}
+    excluded: list[Document] = [{"brand": brand, "channel": channel} for brand, channel in sorted(barred.lanes)]
+    excluded += [{"brand": brand, "channel": {"$nin": sorted(but)}} for brand, but in barred.others_of.items()]
     if excluded:
         query["$nor"] = excluded
     row = await rows.find_one_and_update(

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -18,12 +17,10 @@ from rapport.kit import backoff, tracing
 from services.notifier import claims, metrics, outbox, steps
 from services.notifier.channels import DeliveryError
 from services.notifier.directory import Directory
+from services.notifier.slots import Slot, Slots
 
 POLL_SECONDS = 0.5
 """How often to look for rows that another process inserted, or that are due for another try."""
-
-AT_ONCE_PER_CHANNEL = 4
-"""So that a slow channel holds up only itself."""
 
 RENEWALS_PER_LEASE = 3
 """How often a lease is renewed while its delivery is being sent, so that only a dead or stalled owner loses it."""
@@ -48,9 +45,9 @@ class Sender:
         directory: Directory,
         *,
         lease: timedelta,
-        at_once: int,
+        slots: Slots,
     ) -> None:
-        """`lease` is how long a claim lasts without renewal, `at_once` how many sends may run at a time."""
+        """`lease` is how long a claim lasts without renewal, `slots` how many sends may run at a time."""
         self._type = channel_type
         for status in ("delivered", "retried", "failed", "lost"):
             metrics.ATTEMPTS.labels(channel_type, status)  # there before it first counts, or its first would not show
@@ -58,8 +55,9 @@ class Sender:
         self._rows = rows
         self._directory = directory
         self._lease = lease
-        self._at_once = at_once
-        self._lanes: Counter[claims.Lane] = Counter()
+        self._slots = slots
+        self._served: set[str] = set()
+        """The brands that had a turn. Once all had one, it begins again."""
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
@@ -98,22 +96,28 @@ class Sender:
             self._wake.clear()
 
     async def _claim(self) -> claims.Claim | None:
-        if len(self._running) >= self._at_once:
+        barred = self._slots.barred(time.monotonic())
+        if barred is None:
             return None
-        busy = [lane for lane, running in self._lanes.items() if running >= AT_ONCE_PER_CHANNEL]
-        return await claims.claim(self._rows, self._type, datetime.now(UTC), self._lease, busy)
+        now = datetime.now(UTC)
+        if barred.brands_take_turns and self._served:
+            others = barred._replace(brands=barred.brands | self._served)
+            claim = await claims.claim(self._rows, self._type, now, self._lease, others)
+            if claim is not None:
+                return claim
+            self._served.clear()
+        return await claims.claim(self._rows, self._type, now, self._lease, barred)
 
     def _start(self, claim: claims.Claim) -> None:
-        self._lanes[claim.lane] += 1
+        self._served.add(claim.brand)
+        slot = self._slots.take(claim.lane, time.monotonic())
         task = asyncio.create_task(self._deliver(claim), name=claim.id)
         self._running.add(task)
-        task.add_done_callback(lambda done: self._ended(done, claim))
+        task.add_done_callback(lambda done: self._ended(done, claim, slot))
 
-    def _ended(self, task: asyncio.Task[None], claim: claims.Claim) -> None:
+    def _ended(self, task: asyncio.Task[None], claim: claims.Claim, slot: Slot) -> None:
         self._running.discard(task)
-        self._lanes[claim.lane] -= 1
-        if not self._lanes[claim.lane]:
-            del self._lanes[claim.lane]
+        self._slots.free(slot, time.monotonic())
         self._wake.set()
         error = None if task.cancelled() else task.exception()
         if error is not None:

@@ -10,7 +10,7 @@ from kafka import TopicPartition
 from rapport.contracts.topics import CATALOGUE
 from rapport.kit.broker import kafka
 from rapport.local.servers.stack import Running
-from services.notifier.sender import AT_ONCE_PER_CHANNEL
+from services.notifier.slots import AT_ONCE_PER_CHANNEL
 from tests.faults.long_run import aloud
 from tests.faults.replicas.cluster import GRACE_SECONDS, LOOKED_AGAIN_AFTER, REPLICAS, Cluster, Replica
 from tests.faults.replicas.fortnight import CountingInbox, Fortnight

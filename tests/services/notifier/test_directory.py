@@ -15,6 +15,7 @@ from services.notifier import outbox
 from services.notifier.channels import DeliveryError
 from services.notifier.directory import Directory
 from services.notifier.sender import Sender
+from services.notifier.slots import Slots
 from tests.services.notifier.conftest import World, an_alert
 
 pytestmark = pytest.mark.stack
@@ -59,7 +60,7 @@ def sent(
     async def story() -> None:
         async with mongo.async_client(world.servers.mongodb) as client:
             rows = outbox.async_deliveries(client[world.database])
-            sender = Sender("webhook", send, rows, directory, lease=timedelta(minutes=1), at_once=4)
+            sender = Sender("webhook", send, rows, directory, lease=timedelta(minutes=1), slots=Slots(4, 4))
             async with running(sender), asyncio.timeout(30):
                 while not await rows.count_documents({"alert": alert.id, "attempts": 1}):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)

@@ -11,6 +11,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from rapport.contracts.events import Alert, MailChannel, UnknownChannel, WebhookChannel
 from rapport.kit import mongo
 from services.notifier import claims, outbox
+from services.notifier.slots import Barred
 from tests.services.notifier.conftest import Servers, an_alert
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -55,10 +56,10 @@ def test_a_claimed_row_is_not_claimed_again_before_its_lease_ends(filled: Any, w
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        first = await claims.claim(rows, "webhook", NOW, LEASE, [])
+        first = await claims.claim(rows, "webhook", NOW, LEASE, Barred())
         assert first is not None
-        assert await claims.claim(rows, "webhook", NOW + LEASE - timedelta(seconds=1), LEASE, []) is None
-        second = await claims.claim(rows, "webhook", NOW + LEASE, LEASE, [])
+        assert await claims.claim(rows, "webhook", NOW + LEASE - timedelta(seconds=1), LEASE, Barred()) is None
+        second = await claims.claim(rows, "webhook", NOW + LEASE, LEASE, Barred())
         assert second is not None
         assert (second.id, second.token) == (first.id, first.token + 1)
 
@@ -72,8 +73,8 @@ def test_a_failure_that_an_owner_reports_after_its_lease_was_taken_over_changes_
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        stalled = await claims.claim(rows, "webhook", NOW, LEASE, [])
-        new = await claims.claim(rows, "webhook", NOW + LEASE, LEASE, [])
+        stalled = await claims.claim(rows, "webhook", NOW, LEASE, Barred())
+        new = await claims.claim(rows, "webhook", NOW + LEASE, LEASE, Barred())
         assert stalled is not None
         assert new is not None
         assert not await claims.failed(rows, stalled, "too late to say so")
@@ -93,8 +94,8 @@ def test_what_has_arrived_is_marked_whoever_holds_the_claim_by_now(filled: Any, 
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        slow = await claims.claim(rows, "webhook", NOW, LEASE, [])
-        new = await claims.claim(rows, "webhook", NOW + LEASE, LEASE, [])
+        slow = await claims.claim(rows, "webhook", NOW, LEASE, Barred())
+        new = await claims.claim(rows, "webhook", NOW + LEASE, LEASE, Barred())
         assert slow is not None
         assert new is not None
         assert await claims.delivered(rows, slow, NOW + LEASE)
@@ -112,11 +113,11 @@ def test_a_claim_that_is_renewed_is_not_claimed_by_others(filled: Any, within: A
     filled(an_alert("acme"), HOOK)
 
     async def story(rows: Rows) -> None:
-        first = await claims.claim(rows, "webhook", NOW, LEASE, [])
+        first = await claims.claim(rows, "webhook", NOW, LEASE, Barred())
         assert first is not None
         assert await claims.renewed(rows, first, NOW + 2 * LEASE)
-        assert await claims.claim(rows, "webhook", NOW + LEASE, LEASE, []) is None
-        assert await claims.claim(rows, "webhook", NOW + 2 * LEASE, LEASE, []) is not None
+        assert await claims.claim(rows, "webhook", NOW + LEASE, LEASE, Barred()) is None
+        assert await claims.claim(rows, "webhook", NOW + 2 * LEASE, LEASE, Barred()) is not None
 
     within(story)
 
@@ -128,11 +129,24 @@ def test_the_rows_of_a_busy_channel_are_passed_over(filled: Any, within: Any) ->
 
     async def story(rows: Rows) -> None:
         later = NOW + timedelta(seconds=2)
-        busy = [("acme", "hook"), ("acme", "other")]
+        busy = Barred(lanes={("acme", "hook"), ("acme", "other")})
         found = await claims.claim(rows, "webhook", later, LEASE, busy)
         assert found is not None
         assert found.id == "b/hook"
         assert await claims.claim(rows, "webhook", later, LEASE, busy) is None
+
+    within(story)
+
+
+@pytest.mark.stack
+def test_the_rows_of_a_brand_that_must_wait_are_passed_over(filled: Any, within: Any) -> None:
+    filled(an_alert("acme", id="a"), HOOK, OTHER, MAIL)
+    filled(an_alert("other-brand", id="b"), HOOK, now=NOW + timedelta(seconds=1))
+
+    async def story(rows: Rows) -> None:
+        found = await claims.claim(rows, "webhook", NOW + timedelta(seconds=2), LEASE, Barred(brands={"acme"}))
+        assert found is not None
+        assert found.id == "b/hook"
 
     within(story)
 
@@ -143,7 +157,7 @@ def test_inserting_again_leaves_a_row_as_it_is(filled: Any, within: Any) -> None
     filled(alert, HOOK)
 
     async def deliver(rows: Rows) -> None:
-        claim = await claims.claim(rows, "webhook", NOW, LEASE, [])
+        claim = await claims.claim(rows, "webhook", NOW, LEASE, Barred())
         assert claim is not None
         await claims.delivered(rows, claim, NOW)
 
@@ -162,7 +176,13 @@ def test_claims_and_counts_use_an_index(filled: Any, within: Any) -> None:
 
     async def story(rows: Rows) -> None:
         assert await outbox.pending(rows) == {"webhook": outbox.Waiting(1, NOW)}
-        query = {"status": "pending", "channel_type": "webhook", "next_attempt_at": {"$lte": NOW}}
+        query = {
+            "status": "pending",
+            "channel_type": "webhook",
+            "next_attempt_at": {"$lte": NOW},
+            "brand": {"$nin": ["busy"]},
+            "$nor": [{"brand": "slow", "channel": "hook"}],
+        }
         plan: Any = await rows.find(query).sort("next_attempt_at", 1).explain()
         assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
         assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"])

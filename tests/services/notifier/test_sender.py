@@ -11,6 +11,7 @@ from rapport.contracts.events import Channel, Notice, WebhookChannel
 from rapport.kit import mongo
 from services.notifier import claims, outbox
 from services.notifier.sender import Sender
+from services.notifier.slots import Slots
 from tests.services.notifier.conftest import Servers, an_alert
 
 pytestmark = pytest.mark.stack
@@ -43,7 +44,7 @@ def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers,
     async def story() -> dict[str, Any]:
         async with mongo.async_client(stack.mongodb) as client:
             rows = outbox.async_deliveries(client[database])
-            sender = Sender("webhook", fault, rows, OneChannel(), lease=LEASE, at_once=4)  # type: ignore[arg-type]
+            sender = Sender("webhook", fault, rows, OneChannel(), lease=LEASE, slots=Slots(4, 4))  # type: ignore[arg-type]
             still = {"$or": [{"attempts": 0}, {"brand": "old", "status": "pending"}]}
             stop = asyncio.Event()
             running = asyncio.create_task(sender.run(stop))
@@ -87,7 +88,7 @@ def test_what_arrived_while_mongodb_is_away_is_marked_when_it_is_back_and_not_se
         async with mongo.async_client(stack.mongodb) as client:
             rows = outbox.async_deliveries(client[database])
             long = timedelta(minutes=5)
-            sender = Sender("webhook", arrive, rows, OneChannel(), lease=long, at_once=4)  # type: ignore[arg-type]
+            sender = Sender("webhook", arrive, rows, OneChannel(), lease=long, slots=Slots(4, 4))  # type: ignore[arg-type]
             stop = asyncio.Event()
             running = asyncio.create_task(sender.run(stop))
             async with asyncio.timeout(30):
@@ -99,3 +100,68 @@ def test_what_arrived_while_mongodb_is_away_is_marked_when_it_is_back_and_not_se
 
     asyncio.run(story())
     assert len(sent) == 1
+
+
+def test_brands_whose_channels_hang_hold_up_no_other_brand(stack: Servers, database: str) -> None:
+    hooks = [WebhookChannel(id=f"hook-{n}", url=HOOK.url, secret=HOOK.secret) for n in range(3)]
+    early = datetime.now(UTC) - timedelta(minutes=1)
+    with mongo.client(stack.mongodb) as client:
+        rows = outbox.deliveries(client[database])
+        outbox.prepare(rows)
+        told = [outbox.Told(an_alert(f"dead-{n}"), hooks) for n in range(10) for _ in range(5)]
+        outbox.insert(rows, told, early)
+        outbox.insert(rows, [outbox.Told(an_alert(f"calm-{n}"), [HOOK]) for n in range(50)], datetime.now(UTC))
+    release = asyncio.Event()
+
+    async def hang(id: str, notice: Notice, channel: Channel) -> None:
+        if notice.brand.startswith("dead"):
+            await release.wait()
+
+    async def story() -> int:
+        async with mongo.async_client(stack.mongodb) as client:
+            rows = outbox.async_deliveries(client[database])
+            long = timedelta(minutes=5)
+            sender = Sender("webhook", hang, rows, OneChannel(), lease=long, slots=Slots(8, 40))  # type: ignore[arg-type]
+            stop = asyncio.Event()
+            running = asyncio.create_task(sender.run(stop))
+            async with asyncio.timeout(60):
+                while await rows.count_documents({"status": "delivered"}) < 50:  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.05)
+            delivered = await rows.count_documents({"brand": {"$regex": "^dead"}, "status": "delivered"})
+            stop.set()
+            release.set()
+            sender.wake()
+            await running
+            return delivered
+
+    assert asyncio.run(story()) == 0
+
+
+def test_brands_with_much_to_send_take_turns(stack: Servers, database: str) -> None:
+    early = datetime.now(UTC) - timedelta(minutes=1)
+    with mongo.client(stack.mongodb) as client:
+        rows = outbox.deliveries(client[database])
+        outbox.prepare(rows)
+        outbox.insert(rows, [outbox.Told(an_alert(f"busy-{n}"), [HOOK]) for n in range(6) for _ in range(20)], early)
+        outbox.insert(rows, [outbox.Told(an_alert("calm"), [HOOK])], datetime.now(UTC))
+    sent: list[str] = []
+
+    async def arrive(id: str, notice: Notice, channel: Channel) -> None:
+        await asyncio.sleep(0.02)
+        sent.append(notice.brand)
+
+    async def story() -> None:
+        async with mongo.async_client(stack.mongodb) as client:
+            rows = outbox.async_deliveries(client[database])
+            sender = Sender("webhook", arrive, rows, OneChannel(), lease=LEASE, slots=Slots(4, 4))  # type: ignore[arg-type]
+            stop = asyncio.Event()
+            running = asyncio.create_task(sender.run(stop))
+            async with asyncio.timeout(30):
+                while "calm" not in sent:  # noqa: ASYNC110 - the list tells nobody
+                    await asyncio.sleep(0.02)
+            stop.set()
+            sender.wake()
+            await running
+
+    asyncio.run(story())
+    assert sent.index("calm") < 20

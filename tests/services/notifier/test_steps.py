@@ -13,6 +13,7 @@ from rapport.kit import mongo
 from services.notifier import claims, outbox
 from services.notifier.claims import Claim
 from services.notifier.outbox import Told
+from services.notifier.slots import Barred
 from services.notifier.steps import Turn, turn
 from tests.services.notifier.conftest import Servers, World, an_alert
 from tests.services.notifier.receivers import Answer
@@ -72,7 +73,7 @@ async def claimed(rows: Rows, step: str, at: datetime = NOW) -> Claim:
     """Claims the row of a step, passing over the others as if their channels were busy."""
     await rows.update_many({"status": "pending", "lease.until": None}, {"$set": {"next_attempt_at": at + LEASE}})
     await rows.update_one({"step": step}, {"$set": {"next_attempt_at": at - LEASE}})
-    claim = await claims.claim(rows, "webhook", at, LEASE, [])
+    claim = await claims.claim(rows, "webhook", at, LEASE, Barred())
     assert claim is not None
     assert claim.step == step
     return claim
