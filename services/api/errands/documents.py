@@ -30,6 +30,8 @@ class ErrandStateDocument(TypedDict):
     """The errand's."""
     version: int
     """Log time (ms)."""
+    claim: int
+    offset: int
     brand: str
     state: Progress
     at: datetime
@@ -46,11 +48,13 @@ def errand_document(errand: Errand) -> ErrandDocument:
     return cast("ErrandDocument", fields)
 
 
-def errand_state_document(state: ErrandState, appended: int) -> ErrandStateDocument:
-    """A state that the log appended at `appended` (ms)."""
+def errand_state_document(state: ErrandState, appended: int, offset: int) -> ErrandStateDocument:
+    """A state that the log appended at `appended` (ms), at `offset`."""
     return {
         "_id": state.errand,
         "version": appended,
+        "claim": state.claim,
+        "offset": offset,
         "brand": state.brand,
         "state": state.state,
         "at": state.at,

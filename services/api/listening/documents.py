@@ -44,6 +44,8 @@ class AccountStateDocument(TypedDict):
     """The account's."""
     version: int
     """Log time (ms)."""
+    claim: int
+    offset: int
     brand: str
     state: State
     since: datetime
@@ -52,11 +54,13 @@ class AccountStateDocument(TypedDict):
     latest_at: datetime | None
 
 
-def account_state_document(state: AccountState, appended: int) -> AccountStateDocument:
-    """A state that the log appended at `appended` (ms)."""
+def account_state_document(state: AccountState, appended: int, offset: int) -> AccountStateDocument:
+    """A state that the log appended at `appended` (ms), at `offset`."""
     return {
         "_id": state.account,
         "version": appended,
+        "claim": state.claim,
+        "offset": offset,
         "brand": state.brand,
         "state": state.state,
         "since": state.since,

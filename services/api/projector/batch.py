@@ -201,9 +201,13 @@ def _add_cursor(batch: Batch, record: Any) -> None:
         return
     cursor = codec.decode(codec.type_of(record.headers), record.value)
     if isinstance(cursor, AccountState):  # the rest is ingest's own
-        batch.states[cursor.account] = account_state_document(cursor, record.timestamp)
+        stands = batch.states.get(cursor.account)
+        if stands is None or stands["claim"] <= cursor.claim:
+            batch.states[cursor.account] = account_state_document(cursor, record.timestamp, record.offset)
     elif isinstance(cursor, ErrandState):
-        batch.errand_states[cursor.errand] = errand_state_document(cursor, record.timestamp)
+        became = batch.errand_states.get(cursor.errand)
+        if became is None or became["claim"] <= cursor.claim:
+            batch.errand_states[cursor.errand] = errand_state_document(cursor, record.timestamp, record.offset)
 
 
 def _add_errand(batch: Batch, record: Any) -> None:

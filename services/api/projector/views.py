@@ -30,6 +30,9 @@ from services.api.storage.rebuild_marks import rebuild_mark
 log = logging.getLogger("rapport.projector")
 
 IDS_AT_ONCE = 1_000
+PUT_BACK_MS = 600_000
+"""A claim that was lost can write for another 30 s. A lower one that comes so much later is of a topic that was put
+back, where claims are counted anew."""
 
 
 class RefusedError(Exception):
@@ -129,6 +132,17 @@ def _mark_late(database: Database[Document], exchanges: Mapping[str, ExchangeDoc
         database["stale"].bulk_write([UpdateOne(*mark, upsert=True) for mark in marks], ordered=False)
 
 
+def _is_newer(document: Mapping[str, Any]) -> Document:
+    """An expression: by `version`, and by claim and offset where ingest wrote it under a claim."""
+    version = {"$ifNull": ["$version", -1]}
+    if "claim" not in document:
+        return {"$gt": [document["version"], version]}
+    # Earlier versions stored neither.
+    stored = [{"$ifNull": ["$claim", -1]}, {"$ifNull": ["$offset", -1]}]
+    by_claim = {"$gt": [[document["claim"], document["offset"]], stored]}
+    return {"$or": [by_claim, {"$gt": [document["version"], {"$add": [version, PUT_BACK_MS]}]}]}
+
+
 def _insert(
     database: Database[Document], collection: str, documents: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
@@ -149,7 +163,7 @@ def _insert(
 
 
 def _upsert(database: Database[Document], collection: str, documents: Mapping[str, Mapping[str, Any] | None]) -> None:
-    """Writes rows. Only a newer `version` replaces what is there; `written_at` says when it did."""
+    """Writes rows. Only a newer one replaces what is there; `written_at` says when it did."""
     if not documents:
         return
     writes: list[DeleteOne | UpdateOne] = []
@@ -157,7 +171,7 @@ def _upsert(database: Database[Document], collection: str, documents: Mapping[st
         if document is None:
             writes.append(DeleteOne({"_id": key}))
             continue
-        newer = {"$gt": [document["version"], {"$ifNull": ["$version", -1]}]}
+        newer = _is_newer(document)
         # $literal, because what people write can begin with a dollar sign.
         own: Document = {"written_at": "$$NOW"}
         if document.get("stage") is not None:

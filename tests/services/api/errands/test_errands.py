@@ -23,6 +23,7 @@ from services.api.interactions.documents import interaction_document
 from services.api.projector import views as writing
 from services.api.projector.batch import Batch
 from services.api.projector.upkeep.loop import TaskRun
+from services.api.projector.views import PUT_BACK_MS
 from tests.services.api import samples
 from tests.services.api.conftest import Served, own_brand
 from tests.services.api.log import everything
@@ -87,12 +88,14 @@ class World:
         batch.errands = {each.id: errand_document(each) for each in errands}
         writing.write(self.views, batch)
 
-    def stands(self, errand: Errand, state: Any, at: int = 1, **more: Any) -> None:
+    def stands(
+        self, errand: Errand, state: Any, at: int = 1, *, claim: int = 1, offset: int | None = None, **more: Any
+    ) -> None:
         found = ErrandState(
-            brand=self.brand, account=self.account, errand=errand.id, state=state, at=NOW, claim=1, **more
+            brand=self.brand, account=self.account, errand=errand.id, state=state, at=NOW, claim=claim, **more
         )
         batch = Batch()
-        batch.errand_states[errand.id] = errand_state_document(found, at)
+        batch.errand_states[errand.id] = errand_state_document(found, at, at if offset is None else offset)
         writing.write(self.views, batch)
 
 
@@ -425,3 +428,29 @@ def test_what_was_answered_to_somebody_who_was_erased_is_gone(world: World, stac
     assert world.views["errand_states"].count_documents({}) == 0
     world.project(errand)
     assert world.views["errands"].count_documents({}) == 0
+
+
+def test_the_last_state_counts_unless_its_claim_was_lost_and_earlier_versions_states_are_overtaken(
+    world: World,
+) -> None:
+    errand = Errand(
+        id="e", brand=world.brand, platform="mastodon", account=world.account, deed="answer", exchange="x",
+        follower=ADA.id, thing="c1", thing_kind="comment", by="Grace", at=NOW,
+    )  # fmt: skip
+
+    def state() -> Any:
+        found = world.views["errand_states"].find_one({"_id": errand.id})
+        assert found is not None
+        return found["state"]
+
+    world.stands(errand, "sending", 1_000, claim=10, offset=1)
+    world.stands(errand, "done", 2_000, claim=50, offset=2)
+    world.stands(errand, "sending", 3_000, claim=10, offset=3)
+    assert state() == "done"
+    world.stands(errand, "waiting", 1_500, claim=50, offset=4)
+    assert state() == "waiting"
+    world.stands(errand, "sending", 1_500 + PUT_BACK_MS + 1, claim=3, offset=0)
+    assert state() == "sending"
+    world.views["errand_states"].update_one({"_id": errand.id}, {"$unset": {"claim": "", "offset": ""}})
+    world.stands(errand, "done", 1_500, claim=3, offset=1)
+    assert state() == "done"

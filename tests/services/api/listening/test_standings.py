@@ -1,5 +1,6 @@
 """How accounts stand, in the API and in words: from ingest's states and heartbeats as the projector stores them."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -32,6 +33,9 @@ def account(api: Served) -> tuple[str, str]:
     return brand, f"{brand}-m"
 
 
+_OFFSETS = itertools.count()
+
+
 class _Partition(NamedTuple):
     topic: str
 
@@ -43,7 +47,7 @@ def tell(database: Database[Document], *events: AccountState | Heartbeat) -> Non
         beat = isinstance(event, Heartbeat)
         topic = CONVERSATIONS.name if beat else CURSORS.name
         record = SimpleNamespace(
-            topic=topic, partition=0, offset=number, key=b"k", value=codec.encode(event),
+            topic=topic, partition=0, offset=next(_OFFSETS), key=b"k", value=codec.encode(event),
             timestamp=int(datetime.now(UTC).timestamp() * 1000) + number,
             headers=codec.headers("rapport.control.v1" if beat else "rapport.cursor.v1", id="x", source="/test"),
         )  # fmt: skip

@@ -10,10 +10,14 @@ from kafka import TopicPartition
 
 from rapport.contracts import codec
 from rapport.contracts.controls import Heartbeat
+from rapport.contracts.cursors import AccountState
+from rapport.contracts.errands import ErrandState
 from rapport.contracts.events import ExchangeSnapshot, FollowerRef, Spoken, Tick
 from rapport.contracts.rows import EPOCH_HEADER, row_key
-from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES, RELATIONSHIPS_CHANGELOG, Topic
+from rapport.contracts.topics import ALERTS, CONVERSATIONS, CURSORS, EXCHANGES, RELATIONSHIPS_CHANGELOG, Topic
 from rapport.domain.times import ms, utc
+from services.api.errands.documents import errand_state_document
+from services.api.listening.documents import account_state_document
 from services.api.projector import batch
 from services.api.storage.versions import version_of
 from services.ingest.heartbeat import record
@@ -218,3 +222,23 @@ def test_json_nested_deeper_than_anybody_reads_is_undecodable() -> None:
     for type_ in ("rapport.interaction.v1", "rapport.alert.v1", "rapport.control.v1", "rapport.exchange.v1"):
         with pytest.raises(codec.UndecodableError):
             codec.decode(type_, nested)
+
+
+def _cursor(cursor: AccountState | ErrandState, offset: int) -> _Record:
+    headers = codec.headers("rapport.cursor.v1", id="1", source="/test")
+    return _Record(CURSORS.name, b"k", codec.encode(cursor), headers, offset=offset)
+
+
+def test_a_state_of_a_lost_claim_does_not_count() -> None:
+    stands = AccountState(brand="aurora", account="a", platform="mastodon", state="live", since=NOW, claim=50)
+    became = ErrandState(brand="aurora", account="a", errand="e", state="done", at=NOW, claim=50)
+    lost = {"claim": 10, "state": "behind"}, {"claim": 10, "state": "sending"}
+    found = _read(
+        CURSORS,
+        _cursor(stands, 1),
+        _cursor(became, 2),
+        _cursor(msgspec.structs.replace(stands, **lost[0]), 3),
+        _cursor(msgspec.structs.replace(became, **lost[1]), 4),
+    )
+    assert found.states == {"a": account_state_document(stands, 0, 1)}
+    assert found.errand_states == {"e": errand_state_document(became, 0, 2)}
