@@ -93,7 +93,8 @@ def kafka_errors(servers: str) -> Iterator[None]:
     import aiokafka.errors
     import kafka.errors
 
-    for library in ("kafka", "aiokafka"):
+    # asyncio logs what aiokafka left in futures that nobody asks.
+    for library in ("kafka", "aiokafka", "asyncio"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         yield
@@ -112,5 +113,7 @@ def kafka_errors(servers: str) -> Iterator[None]:
             f"Kafka at {servers} keeps no positions of groups yet: no scorer has run there, or the topic "
             "__consumer_offsets has too few brokers. Start the scorer, or see to the brokers, and try again"
         )
+    except (aiokafka.errors.ProducerFenced, aiokafka.errors.InvalidProducerEpoch):
+        fail("a scorer that runs has taken a partition back: stop all scorers, and try again")
     except (aiokafka.errors.KafkaError, kafka.errors.KafkaError, OSError) as error:
         fail(f"Kafka at {servers} does not answer properly: {type(error).__name__}: {error}")

@@ -1,16 +1,21 @@
 """`rapport positions` on a broker on which no scorer ever ran."""
 
+import gc
 import json
 
 import aiokafka.errors
 import kafka.errors
 import pytest
+from aiokafka import TopicPartition
 from typer.testing import CliRunner
 
 from rapport.cli import app
 from rapport.contracts.topics import CONVERSATIONS
 from rapport.local.servers.stack import Running
 from services.scorer import positions
+from services.scorer.fenced.position import Standing, Trouble
+from services.scorer.fenced.producer import Producer
+from services.scorer.fenced.state import Position
 
 pytestmark = pytest.mark.stack
 
@@ -37,3 +42,29 @@ def test_a_kafka_that_keeps_no_positions_is_described_in_a_sentence(
     assert result.exit_code == 1
     assert "rapport: Kafka at kafka:9092 keeps no positions of groups yet: no scorer has run there" in result.stderr
     assert "Coordinator" not in result.stderr
+
+
+def test_a_scorer_that_takes_its_partition_back_meanwhile_is_named_in_a_sentence(
+    own: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = positions._agents(own.kafka)[0]
+    source = TopicPartition(CONVERSATIONS.name, 0)
+    troubled = Standing(source, agent.group, 5, 5, 0, 0, 10, Trouble.RECREATED)
+
+    async def known(*_: object) -> Position:
+        return Position({}, 0)
+
+    async def while_a_scorer_starts(*_: object) -> list[Standing]:
+        scorer = Producer(agent, 0)
+        await scorer.start()
+        await scorer.stop()
+        return [troubled]
+
+    monkeypatch.setattr(positions, "look", lambda *_: [positions.Found(agent.name, troubled)])
+    monkeypatch.setattr(positions, "_position", known)
+    monkeypatch.setattr(positions, "standings_of", while_a_scorer_starts)
+    result = CliRunner().invoke(app, ["positions", "accept", "--yes", "--kafka", own.kafka])
+    gc.collect()
+    assert result.exit_code == 1
+    assert "rapport: a scorer that runs has taken a partition back: stop all scorers, and try again" in result.stderr
+    assert caplog.text == ""
