@@ -20,7 +20,18 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from rapport.contracts.events import Alert, Channel, MailChannel, MissingPost, Notice, UnknownChannel, WebhookChannel
+from rapport.contracts.events import (
+    Alert,
+    Channel,
+    FirstComment,
+    FollowerRef,
+    MailChannel,
+    MissingPost,
+    Notice,
+    UnknownChannel,
+    WebhookChannel,
+)
+from rapport.domain.erasing import ERASED, erased_name
 from rapport.domain.exchanges.forgetting import said_until, still_said
 from rapport.domain.times import ms, utc
 from rapport.kit.mongo import Document
@@ -40,6 +51,9 @@ UNROUTED = UnknownChannel(id="", type="unrouted")
 _UNROUTED_ROWS: Document = {"status": "pending", "channel_type": UNROUTED.type, "channel": UNROUTED.id}
 """The empty id too, which no channel has: a later version may have a channel type of this name."""
 _ROUTED_AT_ONCE = 500
+
+
+_NOBODY, _NOTHING = FollowerRef(id=ERASED), FirstComment(id=ERASED)
 
 
 class Lease(TypedDict):
@@ -182,10 +196,31 @@ def insert(rows: Collection[Row], notices: Iterable[Told], now: datetime) -> int
     """Writes a row per notice and channel, due now. An existing row stays as it is. Returns how many are new."""
     writes = [
         UpdateOne({"_id": f"{told.notice.id}/{channel.id}"}, {"$setOnInsert": _row(told, channel, now)}, upsert=True)
-        for told in notices
+        for told in _without_erased(rows.database, list(notices))
         for channel in told.channels
     ]
     return rows.bulk_write(writes, ordered=False).upserted_count if writes else 0
+
+
+def _without_erased(database: Database[Any], notices: Sequence[Told]) -> list[Told]:
+    """The same, without names and words of people whom their brand erased: an alert can be read long after that.
+
+    A person who is erased in this very moment is removed by the upkeep of the projector.
+    """
+    names = {told.notice.id: _erasure(told.notice) for told in notices if isinstance(told.notice, Alert)}
+    found = database["erased"].find({"_id": {"$in": sorted(set(names.values()))}}, {"_id": 1}) if names else ()
+    erased = {each["_id"] for each in found}
+    return [
+        told._replace(notice=msgspec.structs.replace(told.notice, follower=_NOBODY, first=_NOTHING))
+        if names.get(told.notice.id) in erased
+        else told
+        for told in notices
+    ]
+
+
+def _erasure(alert: Alert) -> str:
+    """Under which `_id` the projector notes that a brand erased the person."""
+    return f"{alert.brand}/{erased_name(alert.brand, alert.platform, alert.follower.id)}"
 
 
 def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> NewRow:

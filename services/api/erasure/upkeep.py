@@ -94,11 +94,11 @@ def _remove_interactions(run: TaskRun, person: ErasedDocument, its: Document) ->
 def _blank(database: Database[Any], its: Document, follower: str) -> None:
     """Exchanges and their alerts stay, without anything of the person."""
     query = {**its, "follower.id": follower}
+    database["alerts"].update_many(query, {"$set": BLANK}, hint="follower")
+    # The notifier may write an alert before the projector does, or after it.
+    told = {"brand": its["brand"], "payload.platform": its["platform"], "payload.follower.id": follower}
     payload = {f"payload.{name}": value for name, value in BLANK.items()}
-    while found := database["alerts"].find(query, {"_id": 1}).hint("follower").limit(AT_ONCE).to_list():
-        ids = [each["_id"] for each in found]
-        database["deliveries"].update_many({"brand": its["brand"], "alert": {"$in": ids}}, {"$set": payload})
-        database["alerts"].update_many({"_id": {"$in": ids}}, {"$set": BLANK})
+    database["deliveries"].update_many(told, {"$set": payload}, hint="follower")
     # Without $literal, `first` would be merged into the stored one and its text would stay.
     blank = {name: {"$literal": value} for name, value in BLANK_EXCHANGE.items()}
     database["exchanges"].update_many(query, [{"$set": {**blank, "written_at": "$$NOW"}}], hint="follower")

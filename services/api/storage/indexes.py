@@ -260,7 +260,16 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("of_month", [("platform", _UP), ("month", _UP), ("account", _UP), ("what", _UP)]),
         _index("old", [("at", _UP)], expireAfterSeconds=int(CHARGES_KEPT.total_seconds())),
     ),
-    "deliveries": (_FORGET, _index("alert", [("brand", _UP), ("alert", _UP)])),
+    "deliveries": (
+        _FORGET,
+        _index("alert", [("brand", _UP), ("alert", _UP)]),
+        # A reminder has no follower.
+        _index(
+            "follower",
+            [("brand", _UP), ("payload.platform", _UP), ("payload.follower.id", _UP)],
+            partialFilterExpression={"payload.follower.id": {"$exists": True}},
+        ),
+    ),
     "hour_parts": (_index("hour", [("brand", _UP), ("hour", _UP)]),),
     "hourly": (
         _index("hour", [("brand", _UP), ("hour", _UP)]),

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 import pytest
 from pymongo.asynchronous.collection import AsyncCollection
 
-from rapport.contracts.events import Alert, MailChannel, UnknownChannel, WebhookChannel
+from rapport.contracts.events import MailChannel, Notice, UnknownChannel, WebhookChannel
+from rapport.domain.erasing import erased_name
 from rapport.kit import mongo
 from services.notifier import claims, outbox
 from services.notifier.slots import Barred
-from tests.services.notifier.conftest import Servers, an_alert
+from tests.services.notifier.conftest import Servers, a_missing_post, an_alert
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=45)
@@ -28,7 +29,7 @@ Rows = AsyncCollection[outbox.Row]
 def filled(stack: Servers, database: str) -> Callable[..., None]:
     """Inserts alerts for channels into the outbox of the test."""
 
-    def insert(alert: Alert, *channels: Any, now: datetime = NOW) -> None:
+    def insert(alert: Notice, *channels: Any, now: datetime = NOW) -> None:
         with mongo.client(stack.mongodb) as client:
             rows = outbox.deliveries(client[database])
             outbox.prepare(rows)
@@ -168,6 +169,26 @@ def test_inserting_again_leaves_a_row_as_it_is(filled: Any, within: Any) -> None
         return sorted([(row["channel"], row["status"]) async for row in rows.find()])
 
     assert within(look) == [("hook", "delivered"), ("team", "pending")]
+
+
+@pytest.mark.stack
+def test_an_alert_about_somebody_whom_the_brand_erased_is_written_without_name_and_words(
+    stack: Servers, database: str, filled: Any, within: Any
+) -> None:
+    with mongo.client(stack.mongodb) as client:
+        name = erased_name("acme", "bluesky", "did:plc:ada")
+        client[database]["erased"].insert_one({"_id": f"acme/{name}", "brand": "acme"})
+    filled(an_alert("acme", id="a"), HOOK)
+    filled(an_alert("other-brand", id="b"), HOOK)
+    filled(a_missing_post("acme", id="c"), HOOK)
+
+    async def look(rows: Rows) -> dict[str, Any]:
+        return {row["alert"]: row["payload"] async for row in rows.find()}
+
+    found = within(look)
+    assert (found["a"]["follower"], found["a"]["first"]) == ({"id": "erased"}, {"id": "erased"})
+    assert found["b"]["follower"]["name"] == "Ada"
+    assert found["c"]["plan"] == "monday"
 
 
 @pytest.mark.stack
