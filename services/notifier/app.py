@@ -128,6 +128,9 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
             Sender("webhook", transports.webhook, rows, directory, lease=lease, slots=webhooks),
         ]
 
+        for sender in senders:
+            health.check(sender.trouble)
+
         def wake() -> None:
             for sender in senders:
                 loop.call_soon_threadsafe(sender.wake)

@@ -61,6 +61,11 @@ class Sender:
         self._running: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
+        self._trouble: str | None = None
+
+    def trouble(self) -> str | None:
+        """Why nothing is sent; None while all is well."""
+        return self._trouble
 
     def wake(self) -> None:
         """Says that there may be something to claim. To be called in the loop's thread."""
@@ -73,8 +78,9 @@ class Sender:
         while not stop.is_set():
             try:
                 claim = await self._claim()
-                delays = backoff.delays()
+                delays, self._trouble = backoff.delays(), None
             except PyMongoError as error:
+                self._trouble = f"mongodb gives no {self._type} to send"
                 delay = next(delays)
                 log.warning("MongoDB: %s: %s; trying again in %.1f s", type(error).__name__, error, delay)
                 await self._pause(delay)

@@ -165,3 +165,31 @@ def test_brands_with_much_to_send_take_turns(stack: Servers, database: str) -> N
 
     asyncio.run(story())
     assert sent.index("calm") < 20
+
+
+def test_a_sender_says_that_it_can_claim_nothing_and_when_it_can_again(stack: Servers, database: str) -> None:
+    with mongo.client(stack.mongodb) as client:
+        outbox.prepare(outbox.deliveries(client[database]))
+        client[database]["deliveries"].drop_index("due")
+
+    async def send(id: str, notice: Notice, channel: Channel) -> None:
+        """Never called."""
+
+    async def story() -> None:
+        async with mongo.async_client(stack.mongodb) as client:
+            rows = outbox.async_deliveries(client[database])
+            sender = Sender("webhook", send, rows, OneChannel(), lease=LEASE, slots=Slots(4, 4))  # type: ignore[arg-type]
+            stop = asyncio.Event()
+            running = asyncio.create_task(sender.run(stop))
+            async with asyncio.timeout(30):
+                while sender.trouble() != "mongodb gives no webhook to send":  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.02)
+                with mongo.client(stack.mongodb) as blocking:
+                    outbox.prepare(outbox.deliveries(blocking[database]))
+                while sender.trouble() is not None:  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.02)
+            stop.set()
+            sender.wake()
+            await running
+
+    asyncio.run(story())
