@@ -232,6 +232,8 @@ class MissingPost(Struct, omit_defaults=True, frozen=True, kw_only=True):
     text: str | None = None
     """The planned text, cut to an excerpt."""
     owner: str | None = None
+    unconfirmed: bool = False
+    """Rapport could not hear whether it was published."""
 
 
 Notice: TypeAlias = Alert | MissingPost

@@ -53,6 +53,8 @@ def _message_for_missing(missing: MissingPost, where: str, link: str, now: datet
     facts = [f"Planned: {moment(missing.planned_at)}"]
     if missing.owner is not None and not is_blank(missing.owner):
         facts.append(f"Owner: {one_line(missing.owner, LONGEST_NAME)}")
+    if missing.unconfirmed:
+        facts.append("Unconfirmed: Rapport hears nothing of the account at the moment, so it may be published.")
     said = lines_of(missing.text or "")
     return Message(subject, _as_text(subject, facts, said, None, link), _as_html(subject, facts, said, None, link))
 

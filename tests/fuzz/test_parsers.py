@@ -436,6 +436,7 @@ ELSEWHERE = {
     "services/ingest/hooks/meta.py:challenge": "tests/services/ingest/hooks sends it odd challenges",
     "services/ingest/hooks/meta.py:check": "tests/services/ingest/hooks flips each byte",
     "services/ingest/hooks/meta.py:read": "tests/services/ingest/hooks damages every delivery",
+    "services/api/projector/reached.py:read_to": "its servers are the operator's setting",
     "services/partitions/change.py:add": "its servers are the operator's setting",
     "services/scorer/positions.py:look": "its servers are the operator's setting",
     "services/scorer/positions.py:accept": "its servers are the operator's setting",

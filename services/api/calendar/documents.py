@@ -49,6 +49,8 @@ class PlannedPost(PlanTerms):
     """A reminder is to be sent."""
     told: str | None
     """The id of the last reminder that was sent."""
+    unconfirmed: NotRequired[bool]
+    """It was noted as missing although Rapport could not hear whether it was published."""
 
 
 class PlanChanges(TypedDict, total=False):

@@ -123,6 +123,7 @@ async def add(database: Database, brand: str, new: PlannedInput, now: datetime) 
         "missing_since": None,
         "told": None,
         "untold": False,
+        "unconfirmed": False,
         "revision": 1,
         "created_at": now,
         "updated_at": now,

@@ -6,8 +6,8 @@ broker has it. Its id depends on the plan and its time alone.
 """
 
 import hashlib
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
@@ -29,12 +29,21 @@ from services.api.calendar.documents import (
     rules_of,
 )
 from services.api.calendar.repository import MATCH
+from services.api.listening import upkeep as listening
 from services.api.projector.upkeep import rebuild_queue
+from services.api.projector.upkeep.change_feed import START
+from services.api.projector.upkeep.documents import TrailDocument
 from services.api.projector.upkeep.isolation import isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 
+POSTS_FOLLOWED = "posts-arrived"
+"""The trail of the upkeep of posts, which queues them to be built."""
 AT_ONCE = 500
 SEND_SECONDS = 30
+UNHEARD_FOR = timedelta(hours=1)
+"""How long nobody is reminded because Rapport cannot hear whether a post was published. Then that is said, too."""
+SENT_AGAIN_WITHIN = timedelta(minutes=5)
+"""After no ingest process was there: how soon platforms and senders send again what they could not send."""
 _POST = dict.fromkeys(("account", "published_at", "text", "post", "url"), 1)
 
 
@@ -137,7 +146,9 @@ def _published(post: Mapping[str, Any]) -> Published:
 
 
 def _miss(run: TaskRun, brand: str) -> None:
-    """Notes what should be out by now. Nobody is reminded of a post that was already late when it was stored."""
+    """Notes what should be out by now. Nobody is reminded of a post that was already late when it was stored, nor as
+    long as it may have been published without our knowing.
+    """
     grace = timedelta(seconds=_rules(run.database, brand)["grace_seconds"])
     query = {
         "brand": brand,
@@ -147,21 +158,60 @@ def _miss(run: TaskRun, brand: str) -> None:
         "planned_at": {"$lte": run.now - grace},
         "approval": {"$in": ["not_needed", "approved"]},
     }
+    found = [
+        each
+        for each in _planned(run.database).find(query).hint("missing").limit(AT_ONCE)
+        if is_missing(each["state"], each["approval"], each["planned_at"], grace, run.now, published=False)
+    ]
+    told = {
+        each["_id"]: each["planned_at"] + grace
+        for each in found
+        if each["told"] != reminder_id(each) and each["created_at"] < each["planned_at"] + grace
+    }
+    unheard = _unheard(run, brand, [each for each in found if each["_id"] in told], grace) if told else set()
     writes = [
         UpdateOne(
             {"_id": each["_id"], "revision": each["revision"], "published": None, "missing_since": None},
             {
                 "$set": {
                     "missing_since": run.now,
-                    "untold": each["told"] != reminder_id(each) and each["created_at"] < each["planned_at"] + grace,
+                    "untold": each["_id"] in told,
+                    "unconfirmed": each["_id"] in unheard,
                 }
             },
         )
-        for each in _planned(run.database).find(query).hint("missing").limit(AT_ONCE)
-        if is_missing(each["state"], each["approval"], each["planned_at"], grace, run.now, published=False)
+        for each in found
+        if each["_id"] not in unheard or told[each["_id"]] + UNHEARD_FOR <= run.now
     ]
     if writes:
         _planned(run.database).bulk_write(writes, ordered=False)
+
+
+def _unheard(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timedelta) -> set[str]:
+    """The `_id` of posts that may have been published in time without being stored yet."""
+    heard = listening.heard(run.database, {each["account"] for each in found}, run.now)
+    never = datetime.min.replace(tzinfo=UTC)
+    known = [
+        each
+        for each in found
+        if heard is not None
+        and heard.until.get(each["account"], never) >= each["planned_at"] + grace
+        # Who plans a post after its time knows what was published before.
+        and (
+            heard.since <= max(each["planned_at"], each["created_at"]) or heard.last - heard.since >= SENT_AGAIN_WITHIN
+        )
+    ]
+    if known and not (run.read_to(max(each["planned_at"] for each in known) + grace) and _are_followed(run, brand)):
+        known = []
+    return {each["_id"] for each in found} - {each["_id"] for each in known}
+
+
+def _are_followed(run: TaskRun, brand: str) -> bool:
+    """Whether all of a brand's posts that are stored were looked at by the upkeep of posts."""
+    trails: Collection[TrailDocument] = run.database["trails"]
+    trail = trails.find_one({"_id": f"{POSTS_FOLLOWED}/{brand}"})
+    new = {"brand": brand, "kind": "post", "arrived": {"$gt": trail["fresh"] if trail else START["arrived"]}}
+    return not run.database["interactions"].find(new, {"_id": 1}).hint("arrived").limit(1).to_list()
 
 
 def reminder_id(planned: PlannedPost) -> str:
@@ -194,6 +244,7 @@ def _send(run: TaskRun, planned: PlannedPost, missing_since: datetime, name: str
         planned_at=planned["planned_at"],
         text=excerpt(planned["text"]) or None,
         owner=planned["owner"],
+        unconfirmed=planned.get("unconfirmed", False),
     )
     key = key_of(missing.brand)
     headers = codec.headers("rapport.missing-post.v1", id=name, source="/rapport/projector")

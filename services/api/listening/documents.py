@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NotRequired, TypedDict
 
 from rapport.contracts.controls import Heartbeat
@@ -11,6 +11,9 @@ from rapport.domain.arrivals.lateness import counted
 from rapport.domain.arrivals.minutes import HOUR
 from rapport.domain.arrivals.rhythm import Rhythm, found_between
 from rapport.domain.times import utc
+
+HEARD_WITHIN = timedelta(minutes=1)
+"""A process without a heartbeat for so long counts as gone, as it does for the scorer; so does one without ticks."""
 
 
 class HeartbeatDocument(TypedDict):
@@ -93,6 +96,8 @@ class HorizonDocument(TypedDict):
     _id: int
     at: datetime
     """When the log took the latest heartbeat in it."""
+    since: NotRequired[datetime]
+    """Since when it has taken them without a pause of `HEARD_WITHIN`. Earlier versions did not note it."""
 
 
 class TickDocument(TypedDict):

@@ -1,12 +1,13 @@
 """Queries about how accounts are read, and when something of them arrives."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pymongo.asynchronous.collection import AsyncCollection
 
 from rapport.contracts.topics import CONVERSATIONS
 from services.api.listening.documents import (
+    HEARD_WITHIN,
     AccountStateDocument,
     ArrivedDocument,
     HeardDocument,
@@ -17,9 +18,6 @@ from services.api.listening.documents import (
     heard_id,
 )
 from services.api.storage.tenants import Database
-
-HEARD_WITHIN = timedelta(minutes=1)
-"""A process without a heartbeat for so long counts as gone, as it does for the scorer; so does one without ticks."""
 
 
 class Listening:

@@ -13,13 +13,14 @@ from services.api.accounts.service import is_asked
 from services.api.connecting.documents import AccountTokenDocument
 from services.api.connecting.repository import Tokens
 from services.api.listening.documents import (
+    HEARD_WITHIN,
     AccountStateDocument,
     ArrivedDocument,
     HeartbeatDocument,
     steps_between,
 )
 from services.api.listening.pace import Pace, paces_of, quiet_since, usually
-from services.api.listening.repository import HEARD_WITHIN, Listening
+from services.api.listening.repository import Listening
 from services.api.storage.tenants import Database, Tenants
 
 Hearing: TypeAlias = Literal["live", "silent", "attention", "incident", "disconnected", "behind", "quiet"]

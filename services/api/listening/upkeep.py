@@ -7,7 +7,7 @@ asked for news, that is its last reading. So neither our own delay nor an outage
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pymongo import UpdateOne
@@ -22,6 +22,7 @@ from rapport.kit.parts import parts
 from services.api.accounts.documents import AccountDocument
 from services.api.accounts.service import is_asked
 from services.api.listening.documents import (
+    HEARD_WITHIN,
     AccountStateDocument,
     ArrivedDocument,
     LearnedDocument,
@@ -51,6 +52,17 @@ class _Known:
     """By brand."""
     states: Mapping[str, AccountStateDocument]
     """By account, of those that are asked for news."""
+
+
+class Heard(NamedTuple):
+    """What is known of what happened on accounts."""
+
+    until: Mapping[str, datetime]
+    """By account. One that is being caught up with is not there."""
+    since: datetime
+    """Since when some ingest process was always there."""
+    last: datetime
+    """When it was last heard."""
 
 
 def judge(run: TaskRun) -> None:
@@ -87,6 +99,28 @@ def horizon(database: Database[Any]) -> datetime | None:
     times = [found.get(partition) for partition in range(CONVERSATIONS.partitions)]
     known = [at for at in times if at is not None]
     return min(known) if len(known) == len(times) else None
+
+
+def heard(database: Database[Any], accounts: Iterable[str], now: datetime) -> Heard | None:
+    """Up to when the views have what happened on accounts; None while there is a partition of which nobody knows."""
+    until = horizon(database)
+    if until is None:
+        return None
+    named = {"_id": {"$in": sorted(accounts)}}
+    missed = {
+        account
+        for process in database["listening"].find({"at": {"$gt": now - HEARD_WITHIN}})
+        for account in (*process["behind"], *process["disconnected"])
+    }
+    states = {each["_id"]: each for each in database["account_states"].find(named)}
+    found: dict[str, datetime] = {}
+    for account in database["accounts"].find({**named, "published": True}):
+        state = states.get(account["_id"]) if is_asked(account) else None
+        checked_at = until if state is None else state["checked_at"]
+        if account["_id"] not in missed and checked_at is not None:
+            found[account["_id"]] = min(until, checked_at)
+    since = [each.get("since", each["at"]) for each in database["horizons"].find().sort("_id")]
+    return Heard(found, max(since), until)
 
 
 def _judged(run: TaskRun, document: RhythmDocument, account: AccountDocument | None, known: _Known) -> Document:

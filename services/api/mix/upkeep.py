@@ -59,7 +59,7 @@ def follow(run: TaskRun) -> None:
     for brand in run.brands():
         with isolated("posts", brand):
             take = partial(_take, run, brand)
-            follow_arrivals(run, "posts-arrived", brand, _ARRIVED, take, task="posts", deadline=deadline)
+            follow_arrivals(run, calendar.POSTS_FOLLOWED, brand, _ARRIVED, take, task="posts", deadline=deadline)
     rebuild_queue.work_off(run, THING, lambda each: _take_thing(run, each["brand"], each["platform"], each["thing"]))
     rebuild_queue.work_off(run, "post", lambda each: make(run, each["brand"], each["platform"], each["post"]))
     _look_after_labels(run.database)

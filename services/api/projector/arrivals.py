@@ -6,7 +6,7 @@ stored: the first record of an id. So what a platform sends twice says nothing n
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from bson import Int64
@@ -18,8 +18,9 @@ from pymongo.errors import BulkWriteError
 from rapport.domain.arrivals.lateness import step_of
 from rapport.domain.arrivals.minutes import bit_of, day_of
 from rapport.domain.arrivals.rhythm import is_sign
+from rapport.kit.mongo import Document
 from services.api.interactions.documents import InteractionDocument
-from services.api.listening.documents import UNKNOWN_STEP, arrived_id, heard_id
+from services.api.listening.documents import HEARD_WITHIN, UNKNOWN_STEP, arrived_id, heard_id
 from services.api.projector.hourly import DUPLICATE_KEY
 
 FIELDS = ("platform", "account", "kind", "staff", "occurred_at", "observed_at", "occurred_at_source")
@@ -67,6 +68,7 @@ def note(database: Database[Any], interactions: Iterable[InteractionDocument]) -
 def note_heard(
     database: Database[Any],
     heard: Mapping[int, datetime],
+    since: Mapping[int, datetime],
     minutes: Mapping[datetime, int],
     ticked: Mapping[int, datetime],
 ) -> None:
@@ -78,11 +80,24 @@ def note_heard(
         database["heard_minutes"],
         [_raised(heard_id(day), hours, {"day": day}) for day, hours in days.items()],
     )
-    for name, latest in (("horizons", heard), ("ticks", ticked)):
-        _write(
-            database[name],
-            [UpdateOne({"_id": partition}, {"$max": {"at": at}}, upsert=True) for partition, at in latest.items()],
-        )
+    _write(
+        database["horizons"],
+        [UpdateOne({"_id": partition}, _heard(since[partition], at), upsert=True) for partition, at in heard.items()],
+    )
+    _write(
+        database["ticks"],
+        [UpdateOne({"_id": partition}, {"$max": {"at": at}}, upsert=True) for partition, at in ticked.items()],
+    )
+
+
+def _heard(since: datetime, at: datetime) -> list[Document]:
+    """Raises a horizon, and notes since when it has risen without a pause."""
+    quiet_for = {"$subtract": [since, {"$ifNull": ["$at", datetime(1970, 1, 1, tzinfo=UTC)]}]}
+    paused = {"$gt": [quiet_for, HEARD_WITHIN.total_seconds() * 1000]}
+    return [
+        {"$set": {"since": {"$cond": [paused, since, {"$ifNull": ["$since", "$at"]}]}}},
+        {"$set": {"at": {"$max": ["$at", at]}}},
+    ]
 
 
 def _raised(name: str, bits: Mapping[str, int], own: Mapping[str, Any]) -> UpdateOne:

@@ -46,6 +46,7 @@ from services.api.interactions.documents import (
     profile_document,
 )
 from services.api.listening.documents import (
+    HEARD_WITHIN,
     AccountStateDocument,
     HeartbeatDocument,
     account_state_document,
@@ -98,6 +99,8 @@ class Batch:
     """The latest of each ingest process."""
     heard: dict[int, datetime] = field(default_factory=dict)
     """By partition of `conversations`: when the log took the latest heartbeat."""
+    heard_since: dict[int, datetime] = field(default_factory=dict)
+    """By partition of `conversations`: when it took the first of these, or the first one after a pause."""
     ticked: dict[int, datetime] = field(default_factory=dict)
     """By partition of `conversations`: up to when the scorer has it, as its latest tick says."""
     heard_minutes: dict[datetime, int] = field(default_factory=dict)
@@ -191,7 +194,10 @@ def _add_control(batch: Batch, record: Any) -> None:
 
 
 def _add_heard(batch: Batch, partition: int, at: datetime) -> None:
-    batch.heard[partition] = max(at, batch.heard.get(partition, at))
+    before = batch.heard.get(partition)
+    if before is None or at - before > HEARD_WITHIN:
+        batch.heard_since[partition] = at
+    batch.heard[partition] = max(at, before or at)
     hour = hour_of(at)
     batch.heard_minutes[hour] = batch.heard_minutes.get(hour, 0) | bit_of(at)
 

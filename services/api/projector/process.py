@@ -5,6 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Event, Thread
 
 from pymongo.errors import PyMongoError
@@ -18,6 +19,7 @@ from rapport.kit.log import set_up
 from rapport.kit.probe import Probe
 from services.api.projector.batch import SOURCES
 from services.api.projector.loop import POLL_RECORDS, Projector
+from services.api.projector.reached import read_to
 from services.api.projector.upkeep.loop import Upkeep
 from services.api.projector.upkeep.tasks import TASKS
 from services.api.settings import ProjectorSettings
@@ -102,7 +104,7 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, sig
     )
     state.ready("kafka")
     projector = Projector(consumer, producer, database, state, stop, settings.places)
-    upkeep = Upkeep(database, producer, TASKS)
+    upkeep = Upkeep(database, producer, TASKS, partial(read_to, settings.kafka))
     signs += [lambda: time.monotonic() - projector.beat < STUCK_SECONDS, lambda: upkeep.stuck() is None]
     state.check(upkeep.stuck)
     keeping = Thread(target=upkeep.run, args=(stop,), name="upkeep")

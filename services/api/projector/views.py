@@ -54,7 +54,7 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     stored = _stored(database, batch)
     batch.parts = {part_of(each) for each in stored}
     arrivals.note(database, stored)
-    arrivals.note_heard(database, batch.heard, batch.heard_minutes, batch.ticked)
+    arrivals.note_heard(database, batch.heard, batch.heard_since, batch.heard_minutes, batch.ticked)
     for name, why in _insert(database, "alerts", batch.alerts).items():
         raise RefusedError(f"alert {name}: {why}")
     _upsert(database, "listening", batch.heartbeats)

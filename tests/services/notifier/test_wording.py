@@ -223,3 +223,10 @@ def test_a_brand_whose_name_does_not_show_is_called_by_its_id() -> None:
 )
 def test_durations_are_said_in_two_units_at_most(minutes: int, said: str) -> None:
     assert wording.span(timedelta(minutes=minutes)) == said
+
+
+def test_a_missing_post_that_may_be_published_says_so() -> None:
+    told = wording.message_for(
+        a_missing_post("acme", unconfirmed=True), "Acme", "https://portal.example/x", datetime.now(UTC)
+    )
+    assert "Unconfirmed: Rapport hears nothing of the account at the moment, so it may be published." in told.text

@@ -48,6 +48,11 @@ def _no_lease() -> None:
     """For a task that runs outside of the loop."""
 
 
+def _all_read(_at: datetime) -> bool:
+    """For a task that runs where no projector reads."""
+    return True
+
+
 @dataclass(frozen=True)
 class TaskRun:
     """What one run of a task works with."""
@@ -58,6 +63,8 @@ class TaskRun:
     now: datetime
     renew_lease: Callable[[], None] = _no_lease
     """Call it between the parts of long work. Raises LeaseLostError if another process has taken over."""
+    read_to: Callable[[datetime], bool] = _all_read
+    """Whether the views have all engagements that the log took before a time. Raises KafkaError."""
 
     def brands(self) -> Iterator[str]:
         """The ids of all brands. Renews the lease before each."""
@@ -78,12 +85,19 @@ class Task:
 class Upkeep:
     """Runs the tasks while this process holds the lease."""
 
-    def __init__(self, database: Database[Any], producer: Any, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self,
+        database: Database[Any],
+        producer: Any,
+        tasks: Sequence[Task],
+        read_to: Callable[[datetime], bool] = _all_read,
+    ) -> None:
         """`run` starts it."""
         self._database = database
         self._leases: Collection[LeaseDocument] = database["leases"]
         self._producer = producer
         self._tasks = tasks
+        self._read_to = read_to
         self._due = dict.fromkeys(tasks, 0.0)
         self._holder = secrets.token_hex(8)
         self._renewed = 0.0
@@ -113,7 +127,8 @@ class Upkeep:
             began = self._moved = time.monotonic()
             self._at = task.name
             try:
-                task.run(TaskRun(self._database, self._producer, datetime.now(UTC), self._renew_lease))
+                now = datetime.now(UTC)
+                task.run(TaskRun(self._database, self._producer, now, self._renew_lease, self._read_to))
             except LeaseLostError:
                 log.warning("%s stops: another process has the upkeep now", task.name)
                 return

@@ -1,5 +1,6 @@
 """The editorial calendar over HTTP, with the upkeep that finds which post is which planned one."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,14 +9,19 @@ import pytest
 from pymongo.database import Database
 
 from rapport.contracts import codec
+from rapport.contracts.controls import Heartbeat
 from rapport.contracts.events import MissingPost
-from rapport.contracts.topics import REMINDERS
+from rapport.contracts.topics import CONVERSATIONS, REMINDERS
+from rapport.domain.times import ms
 from rapport.kit.broker import kafka
 from rapport.kit.mongo import Document
 from rapport.kit.text import plain, written
 from rapport.local.servers.stack import Running
 from services.api.calendar import upkeep as calendar
 from services.api.http.ids import follower_ref
+from services.api.listening.documents import heartbeat_document
+from services.api.projector import views as writing
+from services.api.projector.batch import Batch
 from services.api.projector.upkeep.loop import TaskRun
 from tests.services.api import facts
 from tests.services.api.conftest import Served, own_brand
@@ -59,11 +65,29 @@ def status(api: Served, brand: str, id: str = "guji") -> str:
 
 
 def upkeep(views: Database[Document], stack: Running, now: datetime = NOW) -> None:
-    """One turn of the upkeep of posts, then of the calendar."""
+    """One turn of the upkeep of posts, then of the calendar. Ingest is there, and everything is stored."""
+    listened(views, now)
+    turn(views, stack, now)
+
+
+def turn(
+    views: Database[Document], stack: Running, now: datetime, read_to: Callable[[datetime], bool] = lambda _: True
+) -> None:
+    """The same as far as ingest was heard."""
     facts.upkeep(views)
     producer = kafka.producer(stack.kafka, "test")
-    calendar.follow(TaskRun(views, producer, now))
+    calendar.follow(TaskRun(views, producer, now, read_to=read_to))
     producer.close()
+
+
+def listened(views: Database[Document], until: datetime, since: datetime = NOW - 3 * HOUR, **more: Any) -> None:
+    """The log took heartbeats of an ingest process every minute from `since` until then."""
+    batch = Batch()
+    for partition in range(CONVERSATIONS.partitions):
+        batch.heard[partition], batch.heard_since[partition] = until, since
+    heartbeat = heartbeat_document(Heartbeat(instance="i", **more), ms(until))
+    batch.heartbeats["i"] = heartbeat
+    writing.write(views, batch)
 
 
 def published(brand: str, id: str = "one", at: datetime = NOW - HOUR, text: str = TEXT, **more: Any) -> Any:
@@ -130,6 +154,75 @@ def test_what_is_planned_and_does_not_come_is_told_once_for_each_time_that_it_wa
     facts.write(views, published(brand, at=at + 2 * HOUR))
     upkeep(views, stack, at + 3 * HOUR)
     assert (status(api, brand), len(reminders(stack, brand))) == ("late", 2)
+
+
+def test_nobody_is_told_as_long_as_the_post_may_have_been_published_without_our_knowing(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    due = at + timedelta(minutes=30)
+    plan(api, brand, at=at)
+    turn(views, stack, due)
+    assert status(api, brand) == "planned", "ingest was never heard"
+    listened(views, due - timedelta(seconds=1))
+    turn(views, stack, due)
+    assert status(api, brand) == "planned", "what came until then is not stored yet"
+    listened(views, due, behind=(f"{brand}-sky",))
+    turn(views, stack, due)
+    assert status(api, brand) == "planned", "the account is being caught up with"
+    listened(views, due)
+    turn(views, stack, due, read_to=lambda at: at < due)
+    assert status(api, brand) == "planned", "posts are not read that far"
+    listened(views, due + 2 * timedelta(minutes=1), since=due + 2 * timedelta(minutes=1))
+    turn(views, stack, due + timedelta(minutes=3))
+    assert status(api, brand) == "planned", "ingest was away, and senders try again"
+    assert reminders(stack, brand) == []
+    facts.write(views, published(brand, at=at))
+    upkeep(views, stack, due + timedelta(minutes=10))
+    assert (status(api, brand), reminders(stack, brand)) == ("on_time", [])
+
+
+def test_a_post_that_is_stored_and_not_built_yet_is_not_missing(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    upkeep(views, stack, at)
+    facts.write(views, published(brand, at=at))
+    listened(views, at + HOUR)
+    calendar.follow(TaskRun(views, None, at + HOUR))
+    assert status(api, brand) == "planned"
+
+
+def test_after_an_hour_without_news_it_is_told_once_that_nobody_knows(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    for minutes in (89, 91, 120):
+        turn(views, stack, at + timedelta(minutes=minutes))
+    (told,) = reminders(stack, brand)
+    assert (status(api, brand), told.unconfirmed) == ("missing", True)
+
+
+def test_an_account_that_is_asked_is_heard_up_to_its_last_reading(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    due = at + timedelta(minutes=30)
+    account = f"{brand}-fedi"
+    connection = {"service": "https://mastodon.example", "token": "secret"}
+    new = {"id": account, "platform": "mastodon", "handle": "a", "connected_at": "2026-01-01T00:00:00Z"}
+    answer = api.client.post(f"/v1/brands/{brand}/accounts", json={**new, "connection": connection})
+    assert answer.status_code == 201, answer.text
+    plan(api, brand, at=at, account=account)
+    state = {"_id": account, "version": 1, "brand": brand, "state": "live", "since": NOW, "checked_at": at}
+    views["account_states"].insert_one(state)
+    upkeep(views, stack, due)
+    assert status(api, brand) == "planned"
+    views["account_states"].update_one({"_id": account}, {"$set": {"checked_at": due}})
+    upkeep(views, stack, due)
+    assert status(api, brand) == "missing"
 
 
 def test_nobody_is_told_of_what_was_late_when_it_was_planned_or_is_not_to_be_published(

@@ -44,9 +44,11 @@ from rapport.local.servers.stack import Running
 from services.api.interactions.documents import hour_id, hour_of, interaction_document
 from services.api.listening import upkeep
 from services.api.listening.documents import heard_id
-from services.api.projector import hourly
-from services.api.projector.batch import SOURCES
+from services.api.projector import hourly, reached
+from services.api.projector import views as writing
+from services.api.projector.batch import SOURCES, Batch, _add_heard
 from services.api.projector.loop import Projector
+from services.api.projector.reached import read_to
 from tests.services.api import samples
 from tests.services.api.log import everything
 from tests.services.api.profiled import profiled
@@ -107,11 +109,11 @@ def brand() -> str:
 
 
 @contextlib.contextmanager
-def projecting(stack: Running, views: Database[Any]) -> Iterator[Health]:
+def projecting(stack: Running, views: Database[Any], group: str = "") -> Iterator[Health]:
     """A projector that reads the whole log from its beginning, as a new consumer group."""
     health, stop = Health(), threading.Event()
     topics = {topic.name: topic.partitions for topic in SOURCES}
-    group = f"test-{uuid.uuid4().hex}"
+    group = group or f"test-{uuid.uuid4().hex}"
     consumer = GroupConsumer(stack.kafka, group, "test", topics, Health(), stop, max_poll_records=2000)
     producer = kafka.producer(stack.kafka, "test")
     thread = threading.Thread(target=Projector(consumer, producer, views, health, stop).run)
@@ -193,6 +195,42 @@ def test_when_rapport_listened_and_up_to_where_the_views_are_comes_from_the_log(
         )
     (day,) = views["heard_minutes"].find({"_id": heard_id(day_of(began))})
     assert day["hours"][str(began.hour)] & bit_of(began) or datetime.now(UTC).minute != began.minute
+
+
+def test_up_to_when_engagements_are_stored_is_told_by_what_is_committed(
+    stack: Running, views: Database[Any], log: _Log, brand: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = f"test-{uuid.uuid4().hex}"
+    monkeypatch.setattr(reached, "PROJECTOR_GROUP", group)
+    log.event(ENGAGEMENTS, samples.interaction("post", brand, NOW, kind="post"), "interaction")
+    first = datetime.now(UTC) + timedelta(milliseconds=1)
+    assert not read_to(stack.kafka, first)
+    with projecting(stack, views, group):
+        until(lambda: read_to(stack.kafka, first), "it is read")
+    assert views["interactions"].count_documents({"brand": brand}) == 1
+    log.event(ENGAGEMENTS, samples.interaction("later", brand, NOW, kind="post"), "interaction")
+    assert read_to(stack.kafka, first)
+    assert not read_to(stack.kafka, datetime.now(UTC) + timedelta(seconds=1))
+
+
+def test_since_when_heartbeats_come_without_a_pause_is_noted(views: Database[Any]) -> None:
+    def heard(*seconds: int) -> datetime:
+        batch = Batch()
+        for each in seconds:
+            _add_heard(batch, 0, NOW + timedelta(seconds=each))
+        writing.write(views, batch)
+        found = views["horizons"].find_one({"_id": 0})
+        assert found is not None
+        assert isinstance(found["since"], datetime)
+        return found["since"]
+
+    assert heard(0, 10) == NOW
+    assert heard(60, 70) == NOW
+    assert heard(131, 140) == NOW + timedelta(seconds=131)
+    assert heard(150, 220, 230) == NOW + timedelta(seconds=220)
+    assert heard(131, 140) == NOW + timedelta(seconds=220)
+    views["horizons"].update_one({"_id": 0}, {"$unset": {"since": ""}})
+    assert heard(240) == NOW + timedelta(seconds=230)
 
 
 def test_an_older_row_that_comes_later_changes_nothing(
