@@ -77,7 +77,7 @@ def _connect(settings: NotifierSettings, health: Health, stop: threading.Event, 
     with mongo.client(uri) as client:
         rows = outbox.deliveries(client[settings.database])
         what = f"MongoDB at {mongo.shown(uri)}"
-        notes = client[settings.database][abilities.NOTIFIER]
+        notes = abilities.noted(client[settings.database])
 
         def prepare() -> None:
             outbox.prepare(rows)

@@ -26,7 +26,8 @@ from rapport.kit.broker.member import GroupConsumer
 from rapport.kit.broker.producer import Producer
 from rapport.kit.health import Health
 from rapport.kit.log import about
-from services.notifier import metrics, outbox
+from services.notifier import metrics, outbox, readings
+from services.notifier.abilities import noted
 from services.notifier.directory import Directory
 from services.notifier.outbox import Told
 
@@ -62,6 +63,7 @@ class AlertConsumer:
         self._bootstrap = bootstrap
         self._directory = directory
         self._rows = rows
+        self._notes = noted(rows.database)
         self._health = health
         self._wake = wake
         self._put_aside = put_aside
@@ -93,17 +95,23 @@ class AlertConsumer:
         halts.look()
         if not polled:
             return
+        known: dict[str, int] = {}
+        if not self._until_done(lambda: known.update(readings.reached(self._notes, polled)), consumer, halts):
+            return
         # A brand's channels were written before there could be an alert for it, so read those first.
         self._directory.catch_up()
         notices: list[Told] = []
         spans: list[tracing.Span] = []
-        for records in polled.values():
+        following: dict[str, int] = {}
+        for partition, records in polled.items():
+            name = kafka.name_of(partition)
             for record in records:
                 try:
                     notice = _decoded(record, producer, self._put_aside)
                 except codec.NewerError as error:
                     halts.at(record, str(error))
                     break
+                following[name] = record.offset + 1
                 if notice is not None:
                     _observe(notice, record.timestamp)
                     span = tracing.begin("take", tracing.of_record(record.headers))
@@ -111,8 +119,15 @@ class AlertConsumer:
                     if span is not None:
                         spans.append(span)
                         trace = span.here.text
-                    notices.append(Told(notice, self._channels(notice), record.offset, trace))
-        if self._insert(notices, consumer, halts):
+                    again = record.offset < known.get(name, record.offset + 1)
+                    notices.append(Told(notice, self._channels(notice, again=again), record.offset, trace))
+
+        def write() -> None:
+            outbox.insert(self._rows, notices, datetime.now(UTC))
+            if following:
+                readings.note(self._notes, following)
+
+        if self._until_done(write, consumer, halts):
             for span in spans:
                 span.end()
             consumer.commit()
@@ -126,14 +141,15 @@ class AlertConsumer:
         try:
             for brand in outbox.unrouted_brands(self._rows):
                 while self._directory.unreadable(brand) is None and (waiting := outbox.unrouted(self._rows, brand)):
-                    told = [each._replace(channels=self._channels(each.notice)) for each in waiting]
+                    told = [each._replace(channels=self._channels(each.notice, again=True)) for each in waiting]
                     outbox.routed(self._rows, told, datetime.now(UTC))
                     log.info("brand %s can be read again; its %d waiting alerts go out", brand, len(told))
                     self._wake()
         except PyMongoError as error:
             log.warning("waiting alerts of unreadable brands could not be checked: %s: %s", type(error).__name__, error)
 
-    def _channels(self, notice: Notice) -> tuple[Channel | UnknownChannel, ...]:
+    def _channels(self, notice: Notice, *, again: bool) -> tuple[Channel | UnknownChannel, ...]:
+        """Where it goes. What may have been told before (`again`) goes to no channel that is newer."""
         its = about(alert=notice.id, **({"interaction": notice.first.id} if isinstance(notice, Alert) else {}))
         if (why := self._directory.unreadable(notice.brand)) is not None:
             log.error("alert %s of %s waits: the brand cannot be read: %s", notice.id, notice.brand, why, extra=its)
@@ -141,7 +157,7 @@ class AlertConsumer:
             return (outbox.UNROUTED,)
         brand = self._directory.brand(notice.brand)
         every = (*brand.channels, *self._directory.unknown_channels(brand.id)) if brand is not None else ()
-        told = _old_enough(every, notice, brand) if brand is not None else ()
+        told = _old_enough(every, notice, brand) if brand is not None and again else every
         if not told:
             why = "there is no such brand" if brand is None else "the brand has no channels"
             if every:
@@ -152,10 +168,11 @@ class AlertConsumer:
         metrics.ALERTS.labels("recorded").inc()
         return told
 
-    def _insert(self, notices: list[Told], consumer: GroupConsumer, halts: Halts) -> bool:
+    def _until_done(self, do: Callable[[], object], consumer: GroupConsumer, halts: Halts) -> bool:
+        """Does something with MongoDB, however long it is away. False if told to stop."""
         for delay in backoff.delays():
             try:
-                outbox.insert(self._rows, notices, datetime.now(UTC))
+                do()
             except PyMongoError as error:
                 self._health.unready("mongodb")
                 log.warning("MongoDB: %s: %s; trying again in %.1f s", type(error).__name__, error, delay)

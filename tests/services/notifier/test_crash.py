@@ -151,6 +151,21 @@ def test_a_group_whose_offsets_are_gone_tells_nothing_twice_and_nothing_old_to_a
     assert [post.id for post in world.receiver.posts["/young"]] == [f"{after.id}/young"]
 
 
+def test_an_alert_that_was_never_told_goes_to_the_channel_that_has_replaced_the_others_meanwhile(world: World) -> None:
+    world.end_all()
+    notifier = world.start(RAPPORT_ALLOW_PRIVATE="true")
+    now = datetime.now(UTC)
+    brand = world.brand(world.receiver.channel("former", "/former"))
+    world.ended(world.alert(brand), "former")
+    notifier.process.send_signal(signal.SIGTERM)
+    assert notifier.process.wait(30) == 0
+
+    missed = world.alert(brand, created_at=now - timedelta(minutes=6))
+    world.brand(world.receiver.channel("new", "/new"), id=brand, since={"new": now})
+    world.start(RAPPORT_ALLOW_PRIVATE="true")
+    assert world.ended(missed, "new")["status"] == "delivered"
+
+
 def _deleted(admin: Any, group: str) -> bool:
     try:
         admin.delete_groups([group])
