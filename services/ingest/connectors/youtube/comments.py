@@ -78,20 +78,23 @@ class Comments:
         is_due = self._is_due(deep=deep)
         page = readable(partial(threads, body, self._watched(), self._find, self._now(), is_due), _THREADS)
         apart = [each for each in page.threads if is_due(each)]
+        tops = page.taken({each.id for each in apart})
         await self._found(page)
         failed = 0
-        for thread in apart:
-            failed += not await self._whole(thread, most=MOST_FAILED - failed)
-        if apart:
-            # What their page shows of those that failed; and of others, what the list of replies left out.
-            shown = partial(threads, body, self._watched(), self._find, self._now(), lambda _: False)
-            await self._found(readable(shown, _THREADS))
+        try:
+            for thread in apart:
+                failed += not await self._whole(thread, tops.taken({thread.id}), most=MOST_FAILED - failed)
+        finally:
+            if apart:
+                # What their page shows of those that failed; and of others, what the list of replies left out.
+                shown = partial(threads, body, self._watched(), self._find, self._now(), lambda _: False)
+                await self._found(readable(shown, _THREADS))
         return page
 
     async def again(self) -> None:
         """Asks once more for replies that could not be read. Raises as `page`."""
         for each in due(self._owed(), self._now()):
-            await self._whole(each.thread(self._channel), most=MOST_FAILED)
+            await self._whole(each.thread(self._channel), Page(), most=MOST_FAILED)
 
     def _is_due(self, *, deep: bool) -> Callable[[Thread], bool]:
         """Says which threads may have replies that their page does not show, and that were not read."""
@@ -112,15 +115,16 @@ class Comments:
 
         return is_due
 
-    async def _whole(self, thread: Thread, *, most: int) -> bool:
-        """Reads all replies to a thread; whether they could be read. `most` is how many more may fail. Raises as
-        `page`.
+    async def _whole(self, thread: Thread, top: Page, *, most: int) -> bool:
+        """Reads all replies to a thread; whether they could be read.
+
+        `top` as in `_replies`; `most` is how many more may fail. Raises as `page`.
         """
         owed = dict(self._owed())
         before = owed.pop(thread.id, None)
         error: Exception | None = None
         try:
-            came = await self._replies(thread)
+            came = await self._replies(thread, top)
         except (NotThereError, NotAllowedError) as found:
             came, error = 0, found
         except (AttentionError, AwayError) as found:
@@ -151,8 +155,12 @@ class Comments:
         found = self._reading.remembered(self._owed_name)
         return read(found.version) if found is not None else {}
 
-    async def _replies(self, thread: Thread) -> int:
-        """Reads the replies to a thread; how many came. What the brand answers is known once all have."""
+    async def _replies(self, thread: Thread, whole: Page) -> int:
+        """Reads the replies to a thread; how many came. What the brand answers is known once all have.
+
+        They are told together with what `whole` says, the comment on top: after an outage its clock may have run out,
+        and what answered it in time must not come later.
+        """
         said: list[Said] = []
         by_brand: dict[str, Raw] = {}
         came = unread = 0
@@ -167,12 +175,13 @@ class Comments:
             seen |= page.seen.keys() | page.by_brand.keys()
             unread += page.unread
             token = page.next
-            await self._found(page)
+            whole.add(page)
             if token is None or len(seen) + unread == came:
                 break
             came = len(seen) + unread
         told = answers(by_brand.values(), said, thread, self._watched(), self._find, self._now())
-        await self._found(told if token is None else without_unclear(told))
+        whole.add(told if token is None else without_unclear(told))
+        await self._found(whole)
         return len(seen) + unread
 
     async def _page(self, path: str, asked: Mapping[str, str], token: str | None) -> bytes:

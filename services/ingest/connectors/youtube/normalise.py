@@ -24,7 +24,7 @@ https://developers.google.com/youtube/v3/docs/playlistItems
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
@@ -109,6 +109,14 @@ class Page(Delivery):
         self.seen |= other.seen
         self.unread += other.unread
         self.problems = [*self.problems, *other.problems][:MOST_PROBLEMS]
+
+    def taken(self, ids: Container[str]) -> "Page":
+        """What it says of these comments, which it does not say any more."""
+        page = Page(interactions=[one for one in self.interactions if one.object.id in ids])
+        page.seen = {each: seen for each, seen in self.seen.items() if each in ids}
+        self.interactions = [one for one in self.interactions if one.object.id not in ids]
+        self.seen = {each: seen for each, seen in self.seen.items() if each not in ids}
+        return page
 
 
 class _Items(Struct, rename="camel"):

@@ -236,6 +236,27 @@ async def test_an_answer_that_is_shown_and_names_somebody_who_is_not_is_told_onc
     assert world.parent(answer) == Parent(yara, "UCyara")
 
 
+async def test_a_comment_and_the_answer_that_its_page_does_not_show_are_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.shown_first = True
+    top = world.comment("T", "Are you open?")
+    for number in range(150):
+        world.comment(f"r{number}", to=top)
+    answer = world.comment("answer", "From eight on", to=top, by=CHANNEL)
+    together: list[set[str]] = []
+    found = world.kept.found
+
+    async def noted(interactions: Any, *more: Any) -> None:
+        together.append({one.id for one in interactions})
+        await found(interactions, *more)
+
+    monkeypatch.setattr(world.kept, "found", noted)
+    await world.read()
+    assert any({top, answer} <= each for each in together), "else its clock could run out in between"
+
+
 @pytest.mark.parametrize("shown_first", [False, True])
 async def test_an_answer_is_seen_though_the_number_of_replies_is_the_same(shown_first: bool) -> None:
     world = World()
