@@ -14,10 +14,10 @@ def read_to(bootstrap: str, at: datetime) -> bool:
     Nothing is written to that topic regularly, so how far it is read cannot be told from what was read.
     """
     partitions = kafka.partitions_of([ENGAGEMENTS])
-    with closing(kafka.consumer(bootstrap, PROJECTOR_GROUP, "rapport-upkeep")) as asked:
+    read = kafka.committed(bootstrap, PROJECTOR_GROUP, partitions)
+    with closing(kafka.consumer(bootstrap, None, "rapport-upkeep")) as asked:
         later = asked.offsets_for_times(dict.fromkeys(partitions, ms(at)))
         ends = asked.end_offsets(partitions)
-        return all(
-            (asked.committed(each) or 0) >= (later[each].offset if later[each] is not None else ends[each])
-            for each in partitions
-        )
+    return all(
+        read.get(each, 0) >= (later[each].offset if later[each] is not None else ends[each]) for each in partitions
+    )
