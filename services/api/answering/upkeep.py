@@ -16,7 +16,7 @@ from rapport.domain.relationships.answering import AFTER, Outcome, moved
 from services.api.answering.documents import MARK, AnswerEffectDocument
 from services.api.exchanges.documents import ExchangeOutcome
 from services.api.projector.upkeep import change_feed, rebuild_queue
-from services.api.projector.upkeep.change_feed import follow_followers
+from services.api.projector.upkeep.change_feed import FOLLOWERS, follow_changes
 from services.api.projector.upkeep.isolation import isolate_each, isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 from services.api.scoring import repository as scorings
@@ -40,7 +40,7 @@ def follow(run: TaskRun) -> None:
         with isolated("answering", brand):
             _pass(run, brand)
             changed = partial(_take_followers, run, brand)
-            follow_followers(run, "answering", brand, _WHO, changed, task="answering", deadline=deadline)
+            follow_changes(run, FOLLOWERS, "answering", brand, _WHO, changed, task="answering", deadline=deadline)
     exchanges: Collection[ExchangeOutcome] = run.database["exchanges"]
 
     def take(marked: Iterable[Mapping[str, Any]]) -> None:

@@ -26,7 +26,7 @@ from services.api.communities import upkeep as communities
 from services.api.interactions.documents import hour_of
 from services.api.new_relationships import stage_after
 from services.api.projector.upkeep import rebuild_queue
-from services.api.projector.upkeep.change_feed import follow_arrivals, start_here
+from services.api.projector.upkeep.change_feed import ARRIVALS, follow_changes, start_here
 from services.api.projector.upkeep.isolation import isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 
@@ -49,7 +49,7 @@ def follow(run: TaskRun) -> None:
         with isolated("campaigns", brand):
             _mark(run, brand, campaigns)
             take = partial(_take, run, brand, campaigns)
-            if follow_arrivals(run, TRAIL, brand, FACT, take, task="campaigns", deadline=deadline):
+            if follow_changes(run, ARRIVALS, TRAIL, brand, FACT, take, task="campaigns", deadline=deadline):
                 through.add(brand)
     rebuild_queue.work_off(
         run, "campaigns", lambda each: _take_hour(run, each["brand"], each["hour"], of_brand.get(each["brand"], []))
@@ -63,7 +63,7 @@ def follow(run: TaskRun) -> None:
 def _mark(run: TaskRun, brand: str, campaigns: Sequence[CampaignDocument]) -> None:
     """Queues the hours of new campaigns to be searched."""
     if not any(each["counted_revision"] for each in campaigns):
-        start_here(run, TRAIL, brand, "interactions", "arrived")
+        start_here(run, TRAIL, brand, *ARRIVALS)
     for each in campaigns:
         if each["counted_revision"] != each["revision"]:
             rebuild_queue.add(run, "campaigns", _hours_of(run, each))

@@ -21,7 +21,7 @@ from services.api.communities.facts import CHANGED, Who, asked
 from services.api.communities.judging import judge
 from services.api.interactions.documents import said
 from services.api.projector.upkeep import rebuild_queue
-from services.api.projector.upkeep.change_feed import follow_arrivals, follow_followers, start_here
+from services.api.projector.upkeep.change_feed import ARRIVALS, FOLLOWERS, follow_changes, start_here
 from services.api.projector.upkeep.isolation import isolate_each, isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 
@@ -86,7 +86,7 @@ def follow_words(run: TaskRun) -> None:
 
 
 def _follow_words_of(run: TaskRun, brand: str, communities: Sequence[CommunityDocument], deadline: float) -> None:
-    _start_here(run, "communities-heard", brand, "interactions", "arrived")
+    _start_here(run, "communities-heard", brand, *ARRIVALS)
     words = asked(map(rule_of, communities)).words
 
     def take(arrived: Sequence[Mapping[str, Any]]) -> None:
@@ -94,7 +94,9 @@ def _follow_words_of(run: TaskRun, brand: str, communities: Sequence[CommunityDo
             run.renew_lease()
             _judge(run, brand, communities, some, "follower changed", alone=True)
 
-    follow_arrivals(run, "communities-heard", brand, WRITTEN, take, task="communities-words", deadline=deadline)
+    follow_changes(
+        run, ARRIVALS, "communities-heard", brand, WRITTEN, take, task="communities-words", deadline=deadline
+    )
 
 
 def _judge(
@@ -146,13 +148,13 @@ def _start_here(run: TaskRun, task: str, brand: str, collection: str, field: str
 
 
 def _follow_changes(run: TaskRun, brand: str, communities: Sequence[CommunityDocument], deadline: float) -> None:
-    _start_here(run, "communities", brand, "followers", "written_at")
+    _start_here(run, "communities", brand, *FOLLOWERS)
 
     def take(followers: Sequence[Mapping[str, Any]]) -> None:
         for some in parts((each["_id"] for each in followers), AT_ONCE):
             _judge(run, brand, communities, some, "follower changed")
 
-    follow_followers(run, "communities", brand, {"_id": 1}, take, task="communities", deadline=deadline)
+    follow_changes(run, FOLLOWERS, "communities", brand, {"_id": 1}, take, task="communities", deadline=deadline)
 
 
 def _take_marked(run: TaskRun, of_brand: Mapping[str, Sequence[CommunityDocument]]) -> None:

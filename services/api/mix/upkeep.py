@@ -36,7 +36,7 @@ from services.api.mix.documents import (
 from services.api.mix.tallies import Named
 from services.api.mix.touched import Touched, about_things, taken_back
 from services.api.projector.upkeep import rebuild_queue
-from services.api.projector.upkeep.change_feed import follow_arrivals
+from services.api.projector.upkeep.change_feed import ARRIVALS, follow_changes
 from services.api.projector.upkeep.isolation import isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 
@@ -59,7 +59,9 @@ def follow(run: TaskRun) -> None:
     for brand in run.brands():
         with isolated("posts", brand):
             take = partial(_take, run, brand)
-            follow_arrivals(run, calendar.POSTS_FOLLOWED, brand, _ARRIVED, take, task="posts", deadline=deadline)
+            follow_changes(
+                run, ARRIVALS, calendar.POSTS_FOLLOWED, brand, _ARRIVED, take, task="posts", deadline=deadline
+            )
     rebuild_queue.work_off(run, THING, lambda each: _take_thing(run, each["brand"], each["platform"], each["thing"]))
     rebuild_queue.work_off(run, "post", lambda each: make(run, each["brand"], each["platform"], each["post"]))
     _look_after_labels(run.database)

@@ -27,7 +27,7 @@ from services.api.interactions.documents import InteractionDocument
 from services.api.interactions.repository import FACT, fact_of
 from services.api.new_relationships import upkeep as new_relationships
 from services.api.new_relationships.documents import StageAfterDocument
-from services.api.projector.upkeep.change_feed import follow_arrivals, follow_followers
+from services.api.projector.upkeep.change_feed import ARRIVALS, FOLLOWERS, follow_changes
 from services.api.projector.upkeep.isolation import isolate_each, isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 from services.api.scoring import repository as scorings
@@ -69,8 +69,8 @@ def _follow_brand(run: TaskRun, brand: str, deadline: float) -> None:
         changed(new_relationships.seen_first(run.database, brand, arrived))
 
     meeting = new_relationships.MEETING
-    follow_followers(run, "stage-after", brand, _WHO, changed, task="stage-after", deadline=deadline)
-    follow_arrivals(run, "stage-after-arrived", brand, meeting, met, task="stage-after", deadline=deadline)
+    follow_changes(run, FOLLOWERS, "stage-after", brand, _WHO, changed, task="stage-after", deadline=deadline)
+    follow_changes(run, ARRIVALS, "stage-after-arrived", brand, meeting, met, task="stage-after", deadline=deadline)
 
 
 def _stages(database: Database[Any]) -> Collection[StageAfterDocument]:

@@ -25,7 +25,7 @@ from services.api.interactions.repository import FACT, fact_of
 from services.api.mix import brought
 from services.api.new_relationships.documents import BeginningDocument, NewDayDocument
 from services.api.projector.upkeep import rebuild_queue
-from services.api.projector.upkeep.change_feed import ChangeFeed, follow_arrivals
+from services.api.projector.upkeep.change_feed import ARRIVALS, FOLLOWERS, ChangeFeed, follow_changes
 from services.api.projector.upkeep.isolation import isolate_each, isolated
 from services.api.projector.upkeep.loop import Task, TaskRun
 
@@ -61,7 +61,7 @@ def _follow_brand(run: TaskRun, brand: str, zone: str, deadline: float) -> None:
 
     more = True
     while more:
-        changed = ChangeFeed(run, "beginnings", brand, "followers", "written_at")
+        changed = ChangeFeed(run, "beginnings", brand, *FOLLOWERS)
         if changed.based_on({"zone": zone, "connected": connected}):
             days = _days(run.database).find({"brand": brand}, {"day": 1}).to_list()
             rebuild_queue.add(run, "day", ({"brand": brand, "day": each["day"]} for each in days))
@@ -69,7 +69,7 @@ def _follow_brand(run: TaskRun, brand: str, zone: str, deadline: float) -> None:
         look(cast("list[ListedFollower]", changed.changed(FOLLOWER)), restarted=restarted)
         changed.done()
         more = changed.more and time.monotonic() < deadline
-    follow_arrivals(run, "beginnings-arrived", brand, MEETING, met, task="beginnings", deadline=deadline)
+    follow_changes(run, ARRIVALS, "beginnings-arrived", brand, MEETING, met, task="beginnings", deadline=deadline)
 
 
 def connections(database: Database[Any], brand: str) -> dict[str, dict[str, datetime]]:

@@ -7,7 +7,7 @@ can appear behind a position that was passed already. The second reading finds i
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import Timestamp
 from pymongo.collection import Collection
@@ -29,6 +29,16 @@ START: Mapping[str, Any] = {
     "arrived": Timestamp(1, 1),
 }
 """The fields that can be followed, each with a value below any that it takes."""
+
+
+class Followed(NamedTuple):
+    """Documents that are followed by a rising field."""
+
+    collection: str
+    field: str
+
+
+ARRIVALS, FOLLOWERS = Followed("interactions", "arrived"), Followed("followers", "written_at")
 
 
 def positions(fresh: Any, again: Any, now: datetime) -> Positions:
@@ -119,8 +129,9 @@ class ChangeFeed:
         return found + self._documents.find({"brand": self._brand, self._field: last}, wanted).to_list()
 
 
-def follow_arrivals(
+def follow_changes(
     run: TaskRun,
+    followed: Followed,
     name: str,
     brand: str,
     fields: Document,
@@ -129,36 +140,13 @@ def follow_arrivals(
     task: str,
     deadline: float,
 ) -> bool:
-    """As `follow_followers`, on a brand's newly arrived interactions."""
-    return _follow(lambda: ChangeFeed(run, name, brand, "interactions", "arrived"), fields, work, task, deadline)
+    """Does `work` on a brand's changed documents, with these fields; says whether that was all of them.
 
-
-def follow_followers(
-    run: TaskRun,
-    name: str,
-    brand: str,
-    fields: Document,
-    work: Callable[[Sequence[Document]], object],
-    *,
-    task: str,
-    deadline: float,
-) -> bool:
-    """Does `work` on a brand's changed followers, with these fields; says whether that was all of them.
-
-    It stops after the last, or at `deadline` (by `time.monotonic`). `task` names in log and metric what is left out.
+    It stops after the last, or at `deadline` (by `time.monotonic`). `name` is the trail's; `task` names in log and
+    metric what is left out.
     """
-    return _follow(lambda: ChangeFeed(run, name, brand, "followers", "written_at"), fields, work, task, deadline)
-
-
-def _follow(
-    begin: Callable[[], ChangeFeed],
-    fields: Document,
-    work: Callable[[Sequence[Document]], object],
-    task: str,
-    deadline: float,
-) -> bool:
     while True:
-        feed = begin()
+        feed = ChangeFeed(run, name, brand, *followed)
         isolate_each(task, feed.changed(fields), work)
         feed.done()
         if not feed.more or time.monotonic() >= deadline:
