@@ -17,9 +17,8 @@ from datetime import datetime, timedelta
 
 from rapport.contracts.cursors import Remembered, errand_key
 from rapport.contracts.errands import GIVEN_UP_AFTER, Errand, ErrandState, Progress
-from rapport.contracts.events import Account, Actor, Interaction, Object
+from rapport.contracts.events import Account
 from rapport.domain.errands import ABLE, HIDINGS, QUIET, UNSURE
-from rapport.domain.times import ms
 from rapport.kit import backoff
 from rapport.kit.broker.producer import NotAcknowledgedError
 from services.ingest import metrics
@@ -302,11 +301,9 @@ class Desk:
         kind, now = errand.deed, self._now()
         if (kind != "hide" and kind != "unhide") or errand.platform not in QUIET or errand.conversation is None:
             return ()
-        hiding = Interaction(
-            id=f"{errand.thing}#{kind}-{ms(now)}", brand=errand.brand, platform=errand.platform,
-            account=errand.account, kind=kind, actor=Actor(errand.account), object=Object(errand.thing),
-            conversation=errand.conversation, thread=errand.thread, post=errand.post, occurred_at=now,
-            occurred_at_source="receipt", observed_at=now,
+        hiding = hidings.hiding(
+            kind, now, brand=errand.brand, platform=errand.platform, account=errand.account, thing=errand.thing,
+            conversation=errand.conversation, thread=errand.thread, post=errand.post,
         )  # fmt: skip
         await Intake(errand.platform, "errands", self._broker, self._log).append([hiding], ())
         return (hidings.seen(hiding, kind, now, lease.claim),)

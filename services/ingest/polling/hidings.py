@@ -6,14 +6,13 @@ otherwise tells it, at the time of the look.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Literal
-
-from msgspec import structs
+from typing import Literal, TypeAlias
 
 from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Actor, Interaction, Object
 from rapport.domain.times import ms
 
+Hiding: TypeAlias = Literal["hide", "unhide"]
 LOOKED_AT_FOR = timedelta(days=90)
 """How old a comment may be. What was seen of it is remembered for as long, counted from then."""
 HIDDEN = frozenset({"comment", "mention"})
@@ -25,7 +24,19 @@ def name_of(thing: str) -> str:
     return f"{thing}/hidden"
 
 
-def seen(comment: Interaction, kind: Literal["hide", "unhide"], at: datetime, claim: int) -> Remembered:
+def hiding(
+    kind: Hiding, at: datetime, *, brand: str, platform: str, account: str, thing: str, conversation: str,
+    thread: str | None, post: str | None,
+) -> Interaction:  # fmt: skip
+    """That the brand hid a comment, or showed it again, as far as we know at this time."""
+    return Interaction(
+        id=f"{thing}#{kind}-{ms(at)}", brand=brand, platform=platform, account=account, kind=kind,
+        actor=Actor(account), object=Object(thing), conversation=conversation, thread=thread, post=post,
+        occurred_at=at, occurred_at_source="receipt", observed_at=at,
+    )  # fmt: skip
+
+
+def seen(comment: Interaction, kind: Hiding, at: datetime, claim: int) -> Remembered:
     """What is remembered of a comment that was hidden, or shown again."""
     return Remembered(
         account=comment.account, thing=name_of(comment.object.id), kind=kind, actor=comment.account,
@@ -51,21 +62,17 @@ def changes(
     things: list[Remembered] = []
     for thing, comment in comments.items():
         before = remembered(name_of(thing))
-        kind: Literal["hide", "unhide"] = "hide" if thing in hidden else "unhide"
+        kind: Hiding = "hide" if thing in hidden else "unhide"
         if kind == ("unhide" if before is None else before.kind):
             continue
         if before is not None and comment.observed_at < before.seen_at:
             continue  # it was asked for before that
         things.append(seen(comment, kind, comment.observed_at, claim))
         if thing not in known:
-            changed.append(_change(comment, kind))
+            changed.append(
+                hiding(
+                    kind, comment.observed_at, brand=comment.brand, platform=comment.platform, account=comment.account,
+                    thing=thing, conversation=comment.conversation, thread=comment.thread, post=comment.post,
+                )
+            )  # fmt: skip
     return changed, things
-
-
-def _change(comment: Interaction, kind: Literal["hide", "unhide"]) -> Interaction:
-    at = comment.observed_at
-    return structs.replace(
-        comment, id=f"{comment.object.id}#{kind}-{ms(at)}", kind=kind, actor=Actor(comment.account),
-        object=Object(comment.object.id), occurred_at=at, occurred_at_source="receipt", clamped=False,
-        claimed_at=None, parent=None, text=None, media=(), language=None,
-    )  # fmt: skip

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from rapport.contracts.cursors import Remembered
 from rapport.contracts.events import Interaction
+from rapport.domain.errands import QUIET
 from services.ingest.hooks.delivery import Delivery
 from services.ingest.hooks.meta_pages import Post, whole_of
 from services.ingest.polling.hidings import LOOKED_AT_FOR, changes
@@ -39,11 +40,9 @@ _HIDINGS = frozenset({"hide", "unhide"})
 class Looks:
     """For one account under one lease. For one event loop."""
 
-    def __init__(self, reading: Reading, log: logging.Logger, *, hides_quietly: bool) -> None:
-        """`hides_quietly`: the platform does not push that a comment is hidden, or shown again."""
+    def __init__(self, reading: Reading, log: logging.Logger) -> None:
         self._reading = reading
         self._log = log
-        self._hides_quietly = hides_quietly
         self._told: dict[str, None] = {}
         self._read: dict[str, datetime] = {}
         """When each post was last read to its end: after a limit, those that were read are not read again."""
@@ -109,9 +108,9 @@ class Looks:
     def _changed(
         self, found: Sequence[Interaction], hidings: Sequence[Interaction]
     ) -> tuple[list[Interaction], list[Remembered]]:
-        if not self._hides_quietly:
-            return [], []
         reading = self._reading
+        if reading.account.platform not in QUIET:
+            return [], []
         oldest = max(reading.account.connected_at - CLOCKS, reading.now() - LOOKED_AT_FOR)
         return changes(found, hidings, reading.remembered, oldest, reading.claim)
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from services.ingest.hooks.delivery import Delivery, Watched
 from services.ingest.hooks.meta_messages import conversation_fields
@@ -61,9 +61,6 @@ class PostList(NamedTuple):
 class RepairingReader(ABC):
     """A Reader, but for the lists that a platform has."""
 
-    hides_quietly: ClassVar[bool] = False
-    """Whether the platform does not push that a comment is hidden, or shown again."""
-
     def __init__(
         self,
         id: str,
@@ -80,7 +77,7 @@ class RepairingReader(ABC):
         self._watched = watched
         self._now = now
         self._log = log
-        self._looks = Looks(reading, log, hides_quietly=self.hides_quietly)
+        self._looks = Looks(reading, log)
         self._off: dict[str, datetime] = {}
         self._checked_at: datetime | None = None
         self._deep = False

@@ -82,8 +82,6 @@ def instagram(settings: _Settings, leases: Leases, shared: Shared) -> Polled:
 class InstagramReader(RepairingReader):
     """A Reader."""
 
-    hides_quietly = True
-
     def lists(self) -> Sequence[Listed]:
         """See RepairingReader."""
         its = PostList(f"/{self._id}/media", MEDIA_FIELDS, self._media, DEEP_PAGES, told=False)

@@ -61,8 +61,6 @@ def threads(settings: ThreadsSettings, leases: Leases, shared: Shared) -> Polled
 class ThreadsReader(RepairingReader):
     """A Reader."""
 
-    hides_quietly = True
-
     def __init__(
         self,
         id: str,
