@@ -31,7 +31,7 @@ from services.ingest.connectors.mastodon import normalise as mastodon
 from services.ingest.connectors.platforms import PlatformSettings, hooks
 from services.ingest.connectors.seen import Seen, UnsavedLedger
 from services.ingest.connectors.threads import normalise as threads
-from services.ingest.hooks.delivery import Delivery, Lookup, Watched, decode, plain
+from services.ingest.hooks.delivery import Delivery, Lookup, Watched, bare_handle, decode
 from services.ingest.hooks.hook import Hook
 from services.ingest.hooks.meta_pages import Page
 
@@ -201,7 +201,7 @@ def lookup(platform: str, accounts: list[dict[str, Any]]) -> Lookup:
             ),
             id=each["id"],
             own=frozenset([each["id"], *each.get("own", ())]),
-            handles=frozenset([plain(each.get("handle", "Roastery")), *each.get("handles", ())]),
+            handles=frozenset([bare_handle(each.get("handle", "Roastery")), *each.get("handles", ())]),
         )
         for each in accounts
     ]

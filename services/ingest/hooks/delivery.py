@@ -39,7 +39,7 @@ class UnreadableError(ValueError):
     """A delivery that is not what the platform sends. The text says why."""
 
 
-def plain(handle: str) -> str:
+def bare_handle(handle: str) -> str:
     """A handle as it is compared."""
     return handle.removeprefix("@").casefold()
 
@@ -47,7 +47,7 @@ def plain(handle: str) -> str:
 @dataclass(frozen=True)
 class Watched:
     """A brand's account. `id` is the platform's; `own` are the platform's ids of all accounts of the brand there, and
-    `handles` their handles, by `plain`.
+    `handles` their handles, by `bare_handle`.
     """
 
     brand: str
@@ -66,11 +66,11 @@ class Watched:
 
     def is_named(self, username: str | None) -> bool:
         """Whether somebody is the account itself, by its handle. For where a platform gives a name and no id."""
-        return username is not None and plain(username) == plain(self.account.handle)
+        return username is not None and bare_handle(username) == bare_handle(self.account.handle)
 
     def is_another(self, username: str | None) -> bool:
         """Whether somebody is another account of the brand that is connected now, by its handle."""
-        return username is not None and plain(username) in self.handles and not self.is_named(username)
+        return username is not None and bare_handle(username) in self.handles and not self.is_named(username)
 
 
 Id: TypeAlias = str | int

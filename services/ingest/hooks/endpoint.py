@@ -19,7 +19,7 @@ from services.ingest.broker import Broker
 from services.ingest.connectors.intake import Intake
 from services.ingest.directory import NOT_READ, Directory
 from services.ingest.door import READ_AT_ONCE, too_large, unavailable
-from services.ingest.hooks.delivery import Delivery, Lookup, UnreadableError, Watched, plain
+from services.ingest.hooks.delivery import Delivery, Lookup, UnreadableError, Watched, bare_handle
 from services.ingest.hooks.hook import Hook, UnsignedError
 from services.ingest.hooks.recent import Recent
 
@@ -146,7 +146,7 @@ def indexed(
     handles: dict[tuple[str, str], set[str]] = {}
     found: list[tuple[str, Account, str]] = []
     for brand, account in accounts.values():
-        handles.setdefault((brand, account.platform), set()).add(plain(account.handle))
+        handles.setdefault((brand, account.platform), set()).add(bare_handle(account.handle))
         hook = hooks.get(account.platform)
         id = account.connection.get(hook.id_field, "").strip() if hook is not None else ""  # noqa: A001
         if hook is not None and id:

@@ -8,7 +8,7 @@ from rapport.contracts.events import Account
 from services.ingest import metrics
 from services.ingest.connectors.connector import Accounts, Shared
 from services.ingest.connectors.intake import Intake
-from services.ingest.hooks.delivery import Watched, plain
+from services.ingest.hooks.delivery import Watched, bare_handle
 from services.ingest.leases.leases import Lease, Leases
 from services.ingest.polling.api import OUTCOMES
 from services.ingest.polling.follower import Follower, Reader
@@ -99,7 +99,7 @@ class Polled:
         for brand, account in accounts.values():
             names = [self._itself(account), *(account.connection.get(each, "").strip() for each in self._also_named)]
             self._named.setdefault(brand, set()).update(filter(None, names))
-            self._handles.setdefault(brand, set()).add(plain(account.handle))
+            self._handles.setdefault(brand, set()).add(bare_handle(account.handle))
         wanted: dict[str, tuple[str, Account, Lease]] = {}
         for name, (brand, account) in self._accounts.items():
             lease = self._leases.of(brand)

@@ -93,9 +93,12 @@ def _host(service: SplitResult) -> str:
 
 def _is_older(one: str, other: str) -> bool:
     """Whether an id is surely smaller than another: numbers, and those of one length that are ordered as text."""
+    if not (one.isascii() and one.isalnum() and other.isascii() and other.isalnum()):
+        return False
     if one.isdecimal() and other.isdecimal():
-        return int(one) < int(other)
-    return len(one) == len(other) and one.isalnum() and other.isalnum() and one < other
+        one, other = one.lstrip("0"), other.lstrip("0")
+        return (len(one), one) < (len(other), other)  # as numbers, of however many digits
+    return len(one) == len(other) and one < other
 
 
 class _Itself(Struct):
@@ -288,7 +291,7 @@ class MastodonReader:
             before = page.oldest_at is not None and page.oldest_at < since
             if place.older is None or before or position in page.ids or (same and not after):
                 break
-            if position is not None and place.older is not None and _is_older(place.older, position):
+            if position is not None and _is_older(place.older, position):
                 break
             if same:
                 after = {}  # asked for both, it looks at `min_id` alone

@@ -17,7 +17,7 @@ from rapport.contracts.events import Actor, Medium, UtcTime
 from rapport.domain.exchanges.fitting import MOST_LINKS
 from rapport.domain.times import in_range
 from services.ingest.connectors.mastodon.text import is_web, plain
-from services.ingest.hooks.delivery import Id, UnreadableError, decode, id_of
+from services.ingest.hooks.delivery import Id, UnreadableError, bare_handle, decode, id_of
 
 LONGEST_ID = 128
 """Characters. A ULID has 26."""
@@ -209,5 +209,5 @@ def address(handle: str, host: str) -> str:
 
     No id begins as it does.
     """
-    bare = handle.removeprefix("@").casefold()
+    bare = bare_handle(handle)
     return f"@{bare}" if "@" in bare else f"@{bare}@{host}"
