@@ -1,10 +1,13 @@
 """The loop that sends, against a real MongoDB."""
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import AutoReconnect
 
 from rapport.contracts.events import Channel, Notice, WebhookChannel
@@ -30,6 +33,26 @@ class OneChannel:
         return None
 
 
+@asynccontextmanager
+async def sending(
+    stack: Servers,
+    database: str,
+    send: Callable[[str, Notice, Channel], Awaitable[None]],
+    slots: Slots,
+    lease: timedelta = LEASE,
+) -> AsyncIterator[tuple[Sender, AsyncCollection[outbox.Row]]]:
+    """A sender that runs meanwhile, and its rows."""
+    async with mongo.async_client(stack.mongodb) as client:
+        rows = outbox.async_deliveries(client[database])
+        sender = Sender("webhook", send, rows, OneChannel(), lease=lease, slots=slots)  # type: ignore[arg-type]
+        stop = asyncio.Event()
+        running = asyncio.create_task(sender.run(stop))
+        yield sender, rows
+        stop.set()
+        sender.wake()
+        await running
+
+
 def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers, database: str) -> None:
     now = datetime.now(UTC)
     with mongo.client(stack.mongodb) as client:
@@ -42,19 +65,13 @@ def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers,
         raise RuntimeError("secret detail")
 
     async def story() -> dict[str, Any]:
-        async with mongo.async_client(stack.mongodb) as client:
-            rows = outbox.async_deliveries(client[database])
-            sender = Sender("webhook", fault, rows, OneChannel(), lease=LEASE, slots=Slots(4, 4))  # type: ignore[arg-type]
+        async with sending(stack, database, fault, Slots(4, 4)) as (_, rows):
             still = {"$or": [{"attempts": 0}, {"brand": "old", "status": "pending"}]}
-            stop = asyncio.Event()
-            running = asyncio.create_task(sender.run(stop))
             async with asyncio.timeout(30):
                 while await rows.count_documents(still):  # noqa: ASYNC110 - the database tells nobody
                     await asyncio.sleep(0.02)
-            stop.set()
-            sender.wake()
-            await running
-            return {row["brand"]: row async for row in rows.find()}
+        with mongo.client(stack.mongodb) as client:
+            return {row["brand"]: row for row in outbox.deliveries(client[database]).find()}
 
     found = asyncio.run(story())
     assert found["young"]["attempts"] >= 1
@@ -85,18 +102,10 @@ def test_what_arrived_while_mongodb_is_away_is_marked_when_it_is_back_and_not_se
         sent.append(id)
 
     async def story() -> None:
-        async with mongo.async_client(stack.mongodb) as client:
-            rows = outbox.async_deliveries(client[database])
-            long = timedelta(minutes=5)
-            sender = Sender("webhook", arrive, rows, OneChannel(), lease=long, slots=Slots(4, 4))  # type: ignore[arg-type]
-            stop = asyncio.Event()
-            running = asyncio.create_task(sender.run(stop))
+        async with sending(stack, database, arrive, Slots(4, 4), timedelta(minutes=5)) as (_, rows):
             async with asyncio.timeout(30):
                 while not await rows.count_documents({"status": "delivered"}):  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.02)
-            stop.set()
-            sender.wake()
-            await running
 
     asyncio.run(story())
     assert len(sent) == 1
@@ -118,21 +127,13 @@ def test_brands_whose_channels_hang_hold_up_no_other_brand(stack: Servers, datab
             await release.wait()
 
     async def story() -> int:
-        async with mongo.async_client(stack.mongodb) as client:
-            rows = outbox.async_deliveries(client[database])
-            long = timedelta(minutes=5)
-            sender = Sender("webhook", hang, rows, OneChannel(), lease=long, slots=Slots(8, 40))  # type: ignore[arg-type]
-            stop = asyncio.Event()
-            running = asyncio.create_task(sender.run(stop))
+        async with sending(stack, database, hang, Slots(8, 40), timedelta(minutes=5)) as (_, rows):
             async with asyncio.timeout(60):
                 while await rows.count_documents({"status": "delivered"}) < 50:  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.05)
             delivered = await rows.count_documents({"brand": {"$regex": "^dead"}, "status": "delivered"})
-            stop.set()
             release.set()
-            sender.wake()
-            await running
-            return delivered
+        return delivered
 
     assert asyncio.run(story()) == 0
 
@@ -151,17 +152,9 @@ def test_brands_with_much_to_send_take_turns(stack: Servers, database: str) -> N
         sent.append(notice.brand)
 
     async def story() -> None:
-        async with mongo.async_client(stack.mongodb) as client:
-            rows = outbox.async_deliveries(client[database])
-            sender = Sender("webhook", arrive, rows, OneChannel(), lease=LEASE, slots=Slots(4, 4))  # type: ignore[arg-type]
-            stop = asyncio.Event()
-            running = asyncio.create_task(sender.run(stop))
-            async with asyncio.timeout(30):
-                while "calm" not in sent:  # noqa: ASYNC110 - the list tells nobody
-                    await asyncio.sleep(0.02)
-            stop.set()
-            sender.wake()
-            await running
+        async with sending(stack, database, arrive, Slots(4, 4)), asyncio.timeout(30):
+            while "calm" not in sent:  # noqa: ASYNC110 - the list tells nobody
+                await asyncio.sleep(0.02)
 
     asyncio.run(story())
     assert sent.index("calm") < 20
@@ -176,20 +169,12 @@ def test_a_sender_says_that_it_can_claim_nothing_and_when_it_can_again(stack: Se
         """Never called."""
 
     async def story() -> None:
-        async with mongo.async_client(stack.mongodb) as client:
-            rows = outbox.async_deliveries(client[database])
-            sender = Sender("webhook", send, rows, OneChannel(), lease=LEASE, slots=Slots(4, 4))  # type: ignore[arg-type]
-            stop = asyncio.Event()
-            running = asyncio.create_task(sender.run(stop))
-            async with asyncio.timeout(30):
-                while sender.trouble() != "mongodb gives no webhook to send":  # noqa: ASYNC110 - it tells nobody
-                    await asyncio.sleep(0.02)
-                with mongo.client(stack.mongodb) as blocking:
-                    outbox.prepare(outbox.deliveries(blocking[database]))
-                while sender.trouble() is not None:  # noqa: ASYNC110 - it tells nobody
-                    await asyncio.sleep(0.02)
-            stop.set()
-            sender.wake()
-            await running
+        async with sending(stack, database, send, Slots(4, 4)) as (sender, _), asyncio.timeout(30):
+            while sender.trouble() != "mongodb gives no webhook to send":  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.02)
+            with mongo.client(stack.mongodb) as blocking:
+                outbox.prepare(outbox.deliveries(blocking[database]))
+            while sender.trouble() is not None:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.02)
 
     asyncio.run(story())
