@@ -34,9 +34,9 @@ async def import_file(
     """Reads a file of planned posts, and stores its good rows if `agree` is set. Raises ProblemError (422)."""
     table = await FILES.run(brand["_id"], tables.read, raw, COLUMNS, NEEDED, MOST_ROWS)
     zone = ZoneInfo(brand["settings"]["timezone"])
-    written = [row.cells.get("planned_at", "") for row in table.rows]
-    has_slashes = any(times.shape_of(each) == times.SLASHES for each in written)
-    order = (times.order_of(written) or dates) if has_slashes else None
+    typed = [row.cells.get("planned_at", "") for row in table.rows]
+    has_slashes = any(times.shape_of(each) == times.SLASHES for each in typed)
+    order = (times.order_of(typed) or dates) if has_slashes else None
     good, bad = await _judged(database, brand["_id"], table.rows, zone, order)
     asks = has_slashes and order is None
     taken = Counter([await _take(database, brand["_id"], new, now) for new in (good if agree and not asks else ())])
@@ -46,7 +46,7 @@ async def import_file(
         past=sum(new.planned_at < now and new.state != "cancelled" for new in good),
         separator=table.separator,
         encoding=table.encoding,
-        times=_times(written, zone, order),
+        times=_times(typed, zone, order),
         dates=order,
         asks_dates=asks,
         added=taken["added"],
@@ -99,9 +99,9 @@ def _fields(row: Row, zone: ZoneInfo, order: Order | None) -> dict[str, Any]:
     return fields
 
 
-def _times(written: Sequence[str], zone: ZoneInfo, order: Order | None) -> list[TimesRead]:
+def _times(typed: Sequence[str], zone: ZoneInfo, order: Order | None) -> list[TimesRead]:
     found: dict[str, TimesRead] = {}
-    for each in written:
+    for each in typed:
         name = times.shape_of(each)
         if name is None:
             continue

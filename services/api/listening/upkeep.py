@@ -54,7 +54,7 @@ class _Known:
     """By account, of those that are asked for news."""
 
 
-class Heard(NamedTuple):
+class HeardUntil(NamedTuple):
     """What is known of what happened on accounts."""
 
     until: Mapping[str, datetime]
@@ -101,7 +101,7 @@ def horizon(database: Database[Any]) -> datetime | None:
     return min(known) if len(known) == len(times) else None
 
 
-def heard(database: Database[Any], accounts: Iterable[str], now: datetime) -> Heard | None:
+def heard(database: Database[Any], accounts: Iterable[str], now: datetime) -> HeardUntil | None:
     """Up to when the views have what happened on accounts; None while there is a partition of which nobody knows."""
     until = horizon(database)
     if until is None:
@@ -120,7 +120,7 @@ def heard(database: Database[Any], accounts: Iterable[str], now: datetime) -> He
         if account["_id"] not in missed and checked_at is not None:
             found[account["_id"]] = min(until, checked_at)
     since = [each.get("since", each["at"]) for each in database["horizons"].find().sort("_id")]
-    return Heard(found, max(since), until)
+    return HeardUntil(found, max(since), until)
 
 
 def _judged(run: TaskRun, document: RhythmDocument, account: AccountDocument | None, known: _Known) -> Document:

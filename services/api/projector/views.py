@@ -31,8 +31,8 @@ log = logging.getLogger("rapport.projector")
 
 IDS_AT_ONCE = 1_000
 PUT_BACK_MS = 600_000
-"""A claim that was lost can write for another 30 s. A lower one that comes so much later is of a topic that was put
-back, where claims are counted anew."""
+"""A claim that was lost can write for another 30 s. A lower one that comes this much later is from a topic that was
+put back, where the numbers of claims start over."""
 
 
 class RefusedError(Exception):

@@ -4,8 +4,8 @@
 - The webhook names who wrote it by a `unique_identifier`. Where a list leaves that out, no other name may stand for it,
   or one person would become two: then they are unknown, and shown with the name that the list has.
 - `owner` says that the account itself wrote it. So what it is named by there is its own `unique_identifier`.
-- A comment that is hidden is told as hidden from the beginning: what was pushed about it since then is newer. One that
-  is shown may have been hidden before: whoever asks has to know.
+- A comment that is hidden by the time it is told counts as hidden from the beginning, unless it was pushed since when.
+  One that is shown may have been hidden before: whoever asks has to know.
 
 Source: https://business-api.tiktok.com/portal/docs?id=1762228496862209
 """
@@ -150,7 +150,7 @@ def _tell(
     if one is not None:
         page.interactions.append(one)
         if found.status == HIDDEN and one.kind == "comment":
-            # At the time of the comment, so that whatever was pushed about it is newer.
+            # At the time of the comment: nobody says since when.
             page.interactions.append(
                 interaction(
                     watched, observed_at, about, id=f"{comment}#hide-{int(found.create_time or 0)}", kind="hide",

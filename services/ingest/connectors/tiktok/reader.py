@@ -57,7 +57,7 @@ forgotten since."""
 DEEP_EVERY = timedelta(days=1)
 CHECKED_EVERY = timedelta(minutes=15)
 STALE = timedelta(minutes=10)
-"""A look of which nothing came for so long begins anew: what it has seen says too little of now."""
+"""A look that has got nothing for this long starts over: what it saw by then is out of date."""
 MOST_FAILURES = 3
 """So often one video is tried in one look. It must not keep the next look from beginning."""
 BUDGET, BUDGET_SECONDS = 26, 60.0
