@@ -77,15 +77,14 @@ class Comments:
         body = await self._page(_THREADS, asked, token)
         is_due = self._is_due(deep=deep)
         page = readable(partial(threads, body, self._watched(), self._find, self._now(), is_due), _THREADS)
-        apart = [each for each in page.threads if is_due(each)]
-        tops = page.taken({each.id for each in apart})
+        tops = page.taken({each.id for each in page.apart})
         await self._found(page)
         failed = 0
         try:
-            for thread in apart:
+            for thread in page.apart:
                 failed += not await self._whole(thread, tops.taken({thread.id}), most=MOST_FAILED - failed)
         finally:
-            if apart:
+            if page.apart:
                 # What their page shows of those that failed; and of others, what the list of replies left out.
                 shown = partial(threads, body, self._watched(), self._find, self._now(), lambda _: False)
                 await self._found(readable(shown, _THREADS))

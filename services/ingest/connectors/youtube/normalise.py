@@ -96,6 +96,8 @@ class Page(Delivery):
 
     seen: dict[str, Fingerprint] = field(default_factory=dict)
     threads: list[Thread] = field(default_factory=list)
+    apart: list[Thread] = field(default_factory=list)
+    """Those whose replies were left out."""
     next: str | None = None
     """The `pageToken` of the next page; None on the last one."""
     said: list[Said] = field(default_factory=list)
@@ -280,7 +282,9 @@ def threads(
             _read(comment, thread, said, f"{where}.replies[{place}]", watched, find, observed_at, shown)
         thread = thread._replace(unseen=any(one.kind != "edit" for one in shown.interactions))
         page.threads.append(thread)
-        if not apart(thread):
+        if apart(thread):
+            page.apart.append(thread)
+        else:
             page.add(without_unclear(shown) if thread.more else shown)
     return page
 

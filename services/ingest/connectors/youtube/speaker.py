@@ -138,7 +138,7 @@ class YoutubeSpeaker:
                 text = (await self._addressed(errand)).text or ""
                 if len(text) > (most := longest_answer(PLATFORM)):
                     raise RefusedError(
-                        f"with the handle that it has to begin with, the answer has {number(len(text))} characters; "
+                        f"together with the handle of the person it answers, it has {number(len(text))} characters; "
                         f"YouTube takes {number(most)}"
                     )
                 said = {"snippet": {"parentId": _thread(errand), "textOriginal": text}}
