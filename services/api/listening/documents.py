@@ -97,7 +97,8 @@ class HorizonDocument(TypedDict):
     at: datetime
     """When the log took the latest heartbeat in it."""
     since: NotRequired[datetime]
-    """Since when it has taken them without a pause of `HEARD_WITHIN`. Earlier versions did not note it."""
+    """Since when it has taken them without a pause of `HEARD_WITHIN`; missing where none was noted, as earlier versions
+    did not."""
 
 
 class TickDocument(TypedDict):

@@ -6,7 +6,7 @@ asked for news, that is its last reading. So neither our own delay nor an outage
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -119,8 +119,8 @@ def heard(database: Database[Any], accounts: Iterable[str], now: datetime) -> He
         checked_at = until if state is None else state["checked_at"]
         if account["_id"] not in missed and checked_at is not None:
             found[account["_id"]] = min(until, checked_at)
-    since = [each.get("since", each["at"]) for each in database["horizons"].find().sort("_id")]
-    return HeardUntil(found, max(since), until)
+    paused = [each["since"] for each in database["horizons"].find().sort("_id") if "since" in each]
+    return HeardUntil(found, max(paused, default=datetime.min.replace(tzinfo=UTC)), until)
 
 
 def _judged(run: TaskRun, document: RhythmDocument, account: AccountDocument | None, known: _Known) -> Document:

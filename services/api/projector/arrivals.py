@@ -91,11 +91,14 @@ def note_heard(
 
 
 def _heard(since: datetime, at: datetime) -> list[Document]:
-    """Raises a horizon, and notes since when it has risen without a pause."""
+    """Raises a horizon, and notes since when it has risen without a pause.
+
+    One that an earlier version raised has none noted: an upgrade is no pause.
+    """
     quiet_for = {"$subtract": [since, {"$ifNull": ["$at", datetime(1970, 1, 1, tzinfo=UTC)]}]}
     paused = {"$gt": [quiet_for, HEARD_WITHIN.total_seconds() * 1000]}
     return [
-        {"$set": {"since": {"$cond": [paused, since, {"$ifNull": ["$since", "$at"]}]}}},
+        {"$set": {"since": {"$cond": [paused, since, {"$ifNull": ["$since", "$$REMOVE"]}]}}},
         {"$set": {"at": {"$max": ["$at", at]}}},
     ]
 
