@@ -97,8 +97,7 @@ class HorizonDocument(TypedDict):
     at: datetime
     """When the log took the latest heartbeat in it."""
     since: NotRequired[datetime]
-    """Since when it has taken them without a pause of `HEARD_WITHIN`; missing where none was noted, as earlier versions
-    did not."""
+    """When it took the first one after a pause of more than `HEARD_WITHIN`; missing while none is known."""
 
 
 class TickDocument(TypedDict):

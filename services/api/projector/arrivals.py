@@ -6,7 +6,7 @@ stored: the first record of an id. So what a platform sends twice says nothing n
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from bson import Int64
@@ -91,11 +91,11 @@ def note_heard(
 
 
 def _heard(since: datetime, at: datetime) -> list[Document]:
-    """Raises a horizon, and notes since when it has risen without a pause.
+    """Raises a horizon, and notes since when it has risen without a pause: once there was one.
 
-    One that an earlier version raised has none noted: an upgrade is no pause.
+    Where earlier versions noted no horizon, nobody knows of a pause; an upgrade is none.
     """
-    quiet_for = {"$subtract": [since, {"$ifNull": ["$at", datetime(1970, 1, 1, tzinfo=UTC)]}]}
+    quiet_for = {"$subtract": [since, {"$ifNull": ["$at", since]}]}
     paused = {"$gt": [quiet_for, HEARD_WITHIN.total_seconds() * 1000]}
     return [
         {"$set": {"since": {"$cond": [paused, since, {"$ifNull": ["$since", "$$REMOVE"]}]}}},
