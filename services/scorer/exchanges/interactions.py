@@ -164,7 +164,8 @@ class _Interaction:
             reply, parent = left.pop()
             key = self._key(reply.id)
             known = self._batch.row(key, ObjectRow) or ObjectRow(role="answer", kind="reply", at=reply.at)
-            self._take_out(known, reply.id, thread)
+            told = known.follower == thread.follower.id
+            self._take_out(known, key, reply.id, thread)
             known.thread, known.follower = thread.thread, thread.follower.id
             left += [(each, reply.id) for each in reversed(self._in_time(known.waiting))]
             known.waiting = []
@@ -173,18 +174,24 @@ class _Interaction:
                 thread.answers.append(
                     Answer(id=reply.id, at=reply.at, by=reply.by, parent=parent, automatic=reply.automatic)
                 )
-            self._tell_relationship(reply.id, known, key, thread.follower)
+            if not told:
+                self._tell_relationship(reply.id, known, key, thread.follower)
             added.append(reply.id)
         return added
 
-    def _take_out(self, known: ObjectRow, reply: str, home: Thread) -> None:
-        """Takes a reply out of the thread that it named, if its parent stands in another, or is somebody else's."""
+    def _take_out(self, known: ObjectRow, key: bytes, reply: str, home: Thread) -> None:
+        """Takes a reply out of the thread that it named, if its parent stands in another, or is somebody else's.
+
+        Then it was no reply to whom it named either.
+        """
         if known.thread is None or known.follower is None:
             return
         if (known.thread, known.follower) == (home.thread, home.follower.id):
             return
         named = self._thread(known.thread, known.follower)
         named.answers = [answer for answer in named.answers if answer.id != reply]
+        if known.follower != home.follower.id:
+            self._tell_relationship(reply, known, key, named.follower, undone=True)
         self._threads.publish(named, self._clock, self._batch)
 
     def _in_time(self, waiting: Sequence[WaitingReply]) -> list[WaitingReply]:
@@ -239,15 +246,17 @@ class _Interaction:
         self._keep(key, messages)
         return waiting
 
-    def _tell_relationship(self, object_id: str, known: ObjectRow, key: bytes, who: FollowerRef) -> None:
-        """Tells the relationship of a comment or a reply, or that it is gone or back."""
+    def _tell_relationship(
+        self, object_id: str, known: ObjectRow, key: bytes, who: FollowerRef, undone: bool = False
+    ) -> None:
+        """Tells the relationship of a comment or a reply, or that it is gone or back. `undone`: it never was theirs."""
         known.revision += 1
         self._keep(key, known)
         spoken = Spoken(
             brand=self._event.brand, platform=self._event.platform, account=known.account,
             follower=still_named(who, self._clock),
             kind=known.kind, object=object_id, occurred_at=utc(known.at), revision=known.revision,
-            undone=known.removed()[0] is not None,
+            undone=undone or known.removed()[0] is not None,
         )  # fmt: skip
         self._batch.emit(exchange_record(spoken, f"{object_id}:{known.revision}"))
 

@@ -214,6 +214,24 @@ def test_a_private_answer_to_a_public_comment_answers_it_whatever_comes_first(or
     assert {each.first.id: each.state for each in story.now()} == {"c1": "answered", "m1": "open"}
 
 
+@pytest.mark.parametrize("order", [("comment", "reply"), ("reply", "comment")])
+def test_a_relationship_is_told_once_of_an_answer_whatever_comes_first(order: tuple[str, ...]) -> None:
+    story = Story()
+    said = {"comment": interaction("comment", "c1", T0), "reply": interaction("reply", "r1", T0 + HOUR, parent="c1")}
+    for name in order:
+        story.tell(said[name], T0 + HOUR)
+    assert [told.revision for told in story.spoken if told.object == "r1"] == [1]
+
+
+def test_an_answer_that_named_the_wrong_person_is_taken_back_from_their_relationship() -> None:
+    story = Story()
+    story.tell(interaction("reply", "r1", T0 + HOUR, parent="c1", to="bob"), T0 + HOUR)
+    story.tell(interaction("comment", "c1", T0), T0 + HOUR)
+    told = [(told.follower.id, told.revision, told.undone) for told in story.spoken if told.object == "r1"]
+    assert told == [("bob", 1, False), ("bob", 2, True), ("ada", 3, False)]
+    assert story.only().state == "answered"
+
+
 def test_a_deletion_before_its_comment_is_remembered() -> None:
     story = Story()
     story.tell(interaction("delete", "d1", T0 + HOUR, of="c1"), T0)
