@@ -30,8 +30,9 @@ HOSTILE_NAME = '<script>document.title="owned"</script>'
 HOSTILE_TEXT = '<img src=x onerror="document.title=1"> ' + "w" * 400
 RIGHT_TO_LEFT = "متى تفتحون أيام السبت؟ سمعت أن القهوة عندكم رائعة"
 
+TIMEZONE = "Europe/Berlin"
 SUPPORT = Calendar(
-    timezone="Europe/Berlin",
+    timezone=TIMEZONE,
     week={
         "mon": (("09:00", "18:00"),),
         "tue": (("09:00", "18:00"),),
@@ -75,7 +76,7 @@ def fill(database: Database[Document], now: datetime | None = None) -> None:
         database["brands"].insert_one(
             {
                 "_id": brand,
-                "settings": {"name": name, "timezone": "Europe/Berlin", "channels": []},
+                "settings": {"name": name, "timezone": TIMEZONE, "channels": []},
                 "pending": None,
                 "revision": 1,
                 "published_revision": 1,
@@ -176,7 +177,7 @@ def _ended(batch: Batch, at: datetime, chance: random.Random) -> None:
 
 def _explained(batch: Batch, at: datetime) -> None:
     """Two of the last Friday, after hours: one answered on Monday, of one somebody said that it needs no reply."""
-    local = at.astimezone(ZoneInfo(SUPPORT.timezone)) - timedelta(days=4)
+    local = at.astimezone(ZoneInfo(TIMEZONE)) - timedelta(days=4)
     friday = (local - timedelta(days=(local.weekday() - 4) % 7)).replace(hour=18, minute=5, second=0, microsecond=0)
     opened = friday.astimezone(UTC)
     due = utc(Terms(RULE, 1, 0, SUPPORT).due(ms(opened)))

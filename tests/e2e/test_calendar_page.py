@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from pymongo.database import Database
 
 from rapport.kit.mongo import Document
@@ -28,14 +29,21 @@ def filled(api: Served, opened: Opened, views: Database[Document]) -> None:
 
 @pytest.mark.usefixtures("filled")
 def test_a_month_shows_what_was_planned_and_what_became_of_it(opened: Opened) -> None:
-    page = opened(f"{PATH}?view=month")
-    for status, text in (
-        ("Published", "A new roast from Guji"),
-        ("Published late", "Our team at work"),
-        ("Missing", "Nobody will ever see"),
+    now = datetime.now(UTC)
+
+    def month_of(hours: int) -> Page:
+        """The month of what was planned or published so many hours ago: it may be the last one."""
+        day = (now - timedelta(hours=hours)).astimezone(ZoneInfo(portal_data.TIMEZONE)).date()
+        return opened(f"{PATH}?view=month&day={day}")
+
+    for status, text, hours in (
+        ("Published", "A new roast from Guji", 26),
+        ("Published late", "Our team at work", 4),
+        ("Missing", "Nobody will ever see", 2),
     ):
-        entry = page.locator("a.cal-entry", has_text=text)
+        entry = month_of(hours).locator("a.cal-entry", has_text=text)
         expect(entry.get_by_text(status, exact=True)).to_be_visible()
+    page = month_of(5)
     free = page.locator(".cal-unplanned", has_text="Good morning everybody")
     free.get_by_text("Match to a planned post").click()
     # The one that has a post may have the wrong one, and comes after those that have none.

@@ -50,9 +50,9 @@ class Served:
             base_url=self.url, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=30, verify=PLAIN
         )
 
-    def brand(self, brand: str) -> None:
+    def brand(self, brand: str, timezone: str = "Europe/Berlin") -> None:
         """Adds a brand."""
-        answer = self.client.post("/v1/brands", json={"id": brand, "name": brand.title(), "timezone": "Europe/Berlin"})
+        answer = self.client.post("/v1/brands", json={"id": brand, "name": brand.title(), "timezone": timezone})
         assert answer.status_code == 201, answer.text
 
     def key(self, brands: list[str] | None, *scopes: str) -> str:

@@ -64,8 +64,8 @@ def number(text: str, pattern: str) -> int:
 
 
 def connect(api: Served, at: datetime = START) -> None:
-    """The brand with one account, connected at a time."""
-    api.brand(BRAND)
+    """The brand with one account, connected at a time. It is noon there: no day ends while its pages are read."""
+    api.brand(BRAND, timezone=f"Etc/GMT{NOW.hour - 12:+d}")
     account = {"id": ACCOUNT, "platform": "bluesky", "handle": "acme", "connected_at": at.isoformat()}
     assert api.client.post(f"/v1/brands/{BRAND}/accounts", json=account).status_code == 201
 
