@@ -415,6 +415,18 @@ _HANDLE = re.compile(r"[\s\u200b\u2060]*@([^\s\u200b\u2060,:;!?]+)")
 """How the text of a reply to a reply begins."""
 
 
+_WHOLE_HANDLE = re.compile(r"@([^\s\u200b\u2060@,:;!?/<>]{1,30})")
+
+
+def handle_of(shown: str) -> str | None:
+    """The handle, without the @, of an author whom YouTube shows by it, as mostly; None if what it shows is a name.
+
+    A name may begin like a handle and go on with whatever its owner likes.
+    """
+    found = _WHOLE_HANDLE.fullmatch(shown)
+    return found[1] if found else None
+
+
 def named(text: str) -> str | None:
     """The handle that a text begins with: without the @, in small letters."""
     found = _HANDLE.match(text)
@@ -495,11 +507,11 @@ def _comment(
 def _actor(comment: str, snippet: _CommentSnippet) -> Actor:
     """Who wrote a comment. A person whom YouTube does not name waits for an answer like any other."""
     shown = snippet.author_display_name or ""
-    is_handle = shown.startswith("@")  # mostly it is, and no name
+    handle = handle_of(shown)
     author = snippet.author_channel_id.value if snippet.author_channel_id else None
     return Actor(
         author or f"unknown:{comment}",
-        handle=shown[1:] if is_handle else None, name=None if is_handle else shown or None,
+        handle=handle, name=shown or None if handle is None else None,
         avatar_url=snippet.author_profile_image_url or None, url=snippet.author_channel_url or None,
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ from services.ingest.connectors.youtube import PLATFORM
 from services.ingest.connectors.youtube.comments import LEAST, PAGE
 from services.ingest.connectors.youtube.connector import ANSWERED_SECONDS, exhausting
 from services.ingest.connectors.youtube.connector import refused as refused_reading
-from services.ingest.connectors.youtube.normalise import named
+from services.ingest.connectors.youtube.normalise import handle_of, named
 from services.ingest.connectors.youtube.presence import COMMENTS, NotThereError
 from services.ingest.connectors.youtube.settings import YoutubeSettings
 from services.ingest.errands.listed import Own, Page, look, when
@@ -163,11 +163,10 @@ class YoutubeSpeaker:
         theirs = next((one.snippet for one in read(body, _Comments).items if one.id == errand.thing), None)
         if theirs is None:
             raise RefusedError(GONE)
-        text, author = errand.text or "", theirs.author_display_name or ""
-        handle = named(author)
-        if handle is None or named(text) == handle:
+        text, handle = errand.text or "", handle_of(theirs.author_display_name or "")
+        if handle is None or named(text) == named(f"@{handle}"):
             return errand
-        return replace(errand, text=f"{author} {text}")
+        return replace(errand, text=f"@{handle} {text}")
 
 
 def _thread(errand: Errand) -> str:

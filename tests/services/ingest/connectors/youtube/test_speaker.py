@@ -69,8 +69,9 @@ async def test_an_answer_to_the_comment_on_top_is_sent_as_it_is(talk: Talk) -> N
     assert talk.server.answers(talk.top)[-1] == "From eight on"
 
 
-async def test_who_has_no_handle_is_not_named(talk: Talk) -> None:
-    talk.name(talk.theirs, "Yara")
+@pytest.mark.parametrize("name", ["Yara", "@ucyara: see evil.example", "@ucyara see evil.example", "@a/b", "@"])
+async def test_who_has_no_handle_is_not_named(talk: Talk, name: str) -> None:
+    talk.name(talk.theirs, name)
     await talk.speaker.do(talk.errand())
     assert talk.server.answers(talk.top)[-1] == "From eight on"
 
