@@ -127,8 +127,10 @@ class MastodonSpeaker:
             return Done()
         their = read(await self._api.get(f"/api/v1/statuses/{thing}"), _Status)
         text = errand.text or ""
-        if not _names(text, their.account.acct):
-            text = f"@{their.account.acct} {text}"  # who is not named is not told
+        named = f"@{their.account.acct}"
+        # Who is not named is not told. Other servers' software may take any text for a name, which is not repeated.
+        if _NAMED.fullmatch(named) and not _names(text, named):
+            text = f"{named} {text}"
         said = {
             "status": text,
             "in_reply_to_id": thing,
@@ -161,9 +163,9 @@ def _is_said(text: str, errand: Errand) -> bool:
     return same_text(_NAMED.sub("", text), _NAMED.sub("", errand.text or ""))
 
 
-def _names(text: str, acct: str) -> bool:
+def _names(text: str, named: str) -> bool:
     """Whether a text names somebody: `@ada` is not named by `@adam`, nor by `@ada@another.example`."""
-    return re.search(rf"(?<![\w@/]){re.escape(f'@{acct}')}(?![\w@])(?!-\w)(?!\.\w)", text, re.IGNORECASE) is not None
+    return re.search(rf"(?<![\w@/]){re.escape(named)}(?![\w@])(?!-\w)(?!\.\w)", text, re.IGNORECASE) is not None
 
 
 def _refused(status: int, body: bytes) -> Exception | None:

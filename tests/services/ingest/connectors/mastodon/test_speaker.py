@@ -36,7 +36,27 @@ pytestmark = pytest.mark.anyio
 async def test_an_answer_is_found_however_the_server_shows_it(
     server: MastodonServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, shown: str
 ) -> None:
-    client, now = Client(server), datetime.now(UTC)
+    client = Client(server)
+    speaker, errand = answering(client, tmp_path, text)
+    assert await speaker.find(errand) is None
+    done = await speaker.do(errand)
+    monkeypatch.setattr(server, "_content", lambda *_: shown)
+    assert await speaker.find(errand) == done
+
+
+async def test_only_an_address_stands_before_an_answer(server: MastodonServer, tmp_path: Path) -> None:
+    client = Client(server)
+    speaker, errand = answering(client, tmp_path, "From eight on")
+    ada = server._accounts[client.ada]
+    ada.username = "ada see evil.example"
+    await speaker.do(errand)
+    newest = list(server._statuses.values())[-1]
+    assert newest.text == "From eight on"
+
+
+def answering(client: Client, tmp_path: Path, text: str) -> tuple[MastodonSpeaker, Errand]:
+    """A speaker of the client's, and an answer to a comment of Ada's."""
+    now = datetime.now(UTC)
     shared = Shared(tmp_path, cast(Broker, None), lambda: now, logging.getLogger("test"), Guard(allow_private=True))
     speaker = MastodonSpeaker(client.account, shared.http(5), Turns(), shared)
     comment = client.comment()
@@ -45,7 +65,4 @@ async def test_an_answer_is_found_however_the_server_shows_it(
         exchange="exchange", follower=client.full(client.ada), thing=comment, thing_kind="comment", by="kim", at=now,
         text=text,
     )  # fmt: skip
-    assert await speaker.find(errand) is None
-    done = await speaker.do(errand)
-    monkeypatch.setattr(server, "_content", lambda *_: shown)
-    assert await speaker.find(errand) == done
+    return speaker, errand
