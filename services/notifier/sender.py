@@ -58,7 +58,7 @@ class Sender:
         self._slots = slots
         self._served: set[str] = set()
         """The brands that had a turn. Once all had one, it begins again."""
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[bool]] = set()
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._trouble: str | None = None
@@ -121,21 +121,23 @@ class Sender:
         self._running.add(task)
         task.add_done_callback(lambda done: self._ended(done, claim, slot))
 
-    def _ended(self, task: asyncio.Task[None], claim: claims.Claim, slot: Slot) -> None:
+    def _ended(self, task: asyncio.Task[bool], claim: claims.Claim, slot: Slot) -> None:
         self._running.discard(task)
-        self._slots.free(slot, time.monotonic())
-        self._wake.set()
         error = None if task.cancelled() else task.exception()
+        self._slots.free(slot, time.monotonic(), tried=not task.cancelled() and error is None and task.result())
+        self._wake.set()
         if error is not None:
             # The lease expires and the row is tried again; an error here would stop all other deliveries.
             log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error, extra=claim.its)
 
-    async def _deliver(self, claim: claims.Claim) -> None:
+    async def _deliver(self, claim: claims.Claim) -> bool:
+        """Whether its channel was sent something, with whatever success."""
         turn = await steps.turn(self._rows, claim, datetime.now(UTC))
         if turn is not steps.Turn.SEND:
             log.info("delivery %s, the %s of its exchange: %s", claim.id, claim.step, turn.value, extra=claim.its)
-            return
+            return False
         channel: Channel | None = None
+        tried = False
         span = tracing.begin(
             "deliver", tracing.named(claim.trace), "client", channel=self._type, step=claim.step,
             attempt=claim.attempts + 1,
@@ -144,9 +146,10 @@ class Sender:
             channel = self._known(claim) or await self._looked_up(claim)
             if why := self._directory.cannot_tell(claim.brand, claim.channel):
                 await self._wait(claim, why)
-                return
+                return False
             if channel is None:
                 raise DeliveryError("the channel was removed", for_good=True)
+            tried = True
             async with self._held(claim):
                 await self._send(claim.id, _notice_in(claim), channel)
         except DeliveryError as error:
@@ -163,6 +166,7 @@ class Sender:
             metrics.LATENESS.labels(self._type).observe(max(0.0, (now - claim.told_from).total_seconds()))
             self._count("delivered", ours)
             log.info("delivery %s arrived, attempt %d", claim.id, claim.attempts + 1, extra=claim.its)
+        return tried
 
     async def _wait(self, claim: claims.Claim, why: str) -> None:
         log.warning("delivery %s %s", claim.id, why, extra=claim.its)

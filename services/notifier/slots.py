@@ -67,11 +67,11 @@ class Slots:
         self._running.add(slot)
         return slot
 
-    def free(self, slot: Slot, now: float) -> None:
-        """Ends a send."""
+    def free(self, slot: Slot, now: float, tried: bool = True) -> None:
+        """Ends a send. `tried`: something was sent, so that it says how quick the channel is."""
         self._look(now)
         self._running.discard(slot)
-        if slot.lane not in self._slow_until:
+        if tried and slot.lane not in self._slow_until:
             self._quick_until[slot.lane] = now + KNOWN_SECONDS
 
     def barred(self, now: float) -> Barred | None:

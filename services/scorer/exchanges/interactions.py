@@ -29,6 +29,7 @@ EXCERPT = 280
 PARENT_MAY_TAKE = 7 * 86_400_000
 """How long (ms of log time) a reply waits for the comment it answers."""
 MOST_WAITING = 50
+MOST_BEGUN = 50
 
 
 def take_in(event: Interaction, appended: int, threads: Threads, clock: int, batch: Batch) -> bool:
@@ -62,13 +63,16 @@ class _Interaction:
             return False  # sent twice
         at = ms(event.occurred_at)
         thread_id, linked = self._thread_of_comment()
-        waiting = self._in_time(known.waiting)
+        waiting: list[tuple[WaitingReply, str | None]] = [
+            (reply, event.object.id) for reply in self._in_time(known.waiting)
+        ]
         known.role, known.thread, known.follower, known.waiting = "comment", thread_id, event.actor.id, []
         known.account, known.at, known.kind = event.account, at, cast(SpokenKind, event.kind)
         removed, because = known.removed()
         self._keep(key, known)
         if event.kind == "message":
-            waiting += self._met_in_messages(thread_id)
+            # They answer what was written before them, of which this is perhaps nothing.
+            waiting += [(reply, None) for reply in self._met_in_messages(thread_id)]
         thread = self._thread(thread_id, event.actor.id)
         if at >= thread.named_at:
             thread.named_at = at
@@ -84,8 +88,9 @@ class _Interaction:
                 )
             )  # fmt: skip
         self._tell_relationship(event.object.id, known, key, thread.follower)
-        answered = self._answer(thread, [(reply, event.object.id) for reply in waiting])
+        answered = self._answer(thread, waiting)
         if linked:
+            self._note_begun(thread_id, event.actor.id)
             for object_id in [event.object.id, *answered]:
                 self._adopt(object_id, thread)
         self._threads.publish(thread, clock, self._batch)
@@ -106,9 +111,12 @@ class _Interaction:
         if event.parent is not None:
             parent_key = self._key(event.parent.id)
             parent = self._object(parent_key)
-            if parent.thread is None or parent.follower is None:
+            unknown = parent.thread is None or parent.follower is None
+            if unknown or parent.role == "answer":
+                # Below an answer, too: that may itself count where it was named, until its parent comes.
                 parent.waiting = [*parent.waiting, reply][-MOST_WAITING:]
                 self._keep(parent_key, parent)
+            if unknown:
                 if event.parent.actor is None or event.thread is None:
                     return True
                 # It counts in the thread that it names, until its parent turns out to stand in another one.
@@ -156,19 +164,22 @@ class _Interaction:
     def _answer(self, thread: Thread, replies: Sequence[tuple[WaitingReply, str | None]]) -> list[str]:
         """Adds replies of the brand, each with its parent, to the thread they belong to, and tells the relationship.
 
-        Replies to them that came first are added as well. Gives the ids of all.
+        Replies to them that came before are added as well. Gives the ids of all.
         """
         left = list(reversed(replies))
-        added: list[str] = []
+        added: dict[str, None] = {}
         while left:
             reply, parent = left.pop()
+            if reply.id in added:
+                continue  # they name each other
+            added[reply.id] = None
             key = self._key(reply.id)
             known = self._batch.row(key, ObjectRow) or ObjectRow(role="answer", kind="reply", at=reply.at)
             told = known.follower == thread.follower.id
             self._take_out(known, key, reply.id, thread)
             known.thread, known.follower = thread.thread, thread.follower.id
-            left += [(each, reply.id) for each in reversed(self._in_time(known.waiting))]
-            known.waiting = []
+            known.waiting = self._in_time(known.waiting)
+            left += [(each, reply.id) for each in reversed(known.waiting)]
             self._keep(key, known)
             if all(answer.id != reply.id for answer in thread.answers):
                 thread.answers.append(
@@ -176,8 +187,7 @@ class _Interaction:
                 )
             if not told:
                 self._tell_relationship(reply.id, known, key, thread.follower)
-            added.append(reply.id)
-        return added
+        return list(added)
 
     def _take_out(self, known: ObjectRow, key: bytes, reply: str, home: Thread) -> None:
         """Takes a reply out of the thread that it named, if its parent stands in another, or is somebody else's.
@@ -210,14 +220,37 @@ class _Interaction:
         parent = self._batch.row(self._key(event.parent.id), ObjectRow)
         return (parent.thread if parent and parent.thread else event.parent.id), True
 
+    def _note_begun(self, object_id: str, follower: str) -> None:
+        """Notes whose comments begin under the id of an object that is not known yet, for when it is."""
+        key = self._key(object_id)
+        known = self._object(key)
+        if known.thread is None and follower not in known.begun and len(known.begun) < MOST_BEGUN:
+            known.begun = [*known.begun, follower]
+            self._keep(key, known)
+
     def _adopt(self, object_id: str, home: Thread) -> None:
         """Brings home what began under an object's id because the object itself was not known yet."""
         if object_id == home.thread:
             return
+        key = self._key(object_id)
+        known = self._object(key)
+        begun, known.begun = known.begun, []
+        if begun:
+            self._keep(key, known)
+        self._bring(object_id, home)
+        for follower in begun:
+            if follower != home.follower.id:
+                theirs = self._thread(home.thread, follower)
+                if self._bring(object_id, theirs):
+                    self._threads.publish(theirs, self._clock, self._batch)
+
+    def _bring(self, object_id: str, home: Thread) -> bool:
+        """Brings home what somebody began under an object's id; whether there was anything."""
         key = thread_key(home.brand, home.platform, object_id, home.follower.id)
         stray = self._batch.row(key, Thread)
         if stray is None:
-            return
+            return False
+        self._note_begun(home.thread, home.follower.id)
         for stray_id in [*(comment.id for comment in stray.comments), *(answer.id for answer in stray.answers)]:
             moved_key = self._key(stray_id)
             moved = self._batch.row(moved_key, ObjectRow)
@@ -235,6 +268,7 @@ class _Interaction:
         if stray.named_at > home.named_at:
             home.named_at, home.follower = stray.named_at, stray.follower
         self._threads.drop(key, self._batch)
+        return True
 
     def _met_in_messages(self, thread: str) -> list[WaitingReply]:
         """Notes who writes in a thread of messages; the replies that waited for that."""

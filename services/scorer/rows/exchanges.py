@@ -56,7 +56,9 @@ class ObjectRow(Struct, omit_defaults=True):
     hidings: list[Hiding] = []
     """The latest of them, in order, where there was more than one."""
     waiting: list[WaitingReply] = []
-    """Replies to it that came first."""
+    """Replies to it that came first; to an answer, all."""
+    begun: list[str] = []
+    """Who has comments in a thread that bears its id, because it was not known when they came."""
     seen: int = 0
     """The partition's clock when this last changed."""
 
@@ -75,7 +77,9 @@ class ObjectRow(Struct, omit_defaults=True):
     def change_hiding(self, change: Hiding) -> None:
         """Takes in a hide or unhide, in whatever order they come."""
         known = self.hidings or ([] if self.hidden is None else [self.hidden])
-        changes = sorted({*known, change})[-MOST_HIDINGS:]
+        changes = sorted({*known, change})
+        # The first stays: since then it may have been hidden.
+        del changes[1 : max(1, 1 + len(changes) - MOST_HIDINGS)]
         self.hidden, self.hidings = changes[-1], changes if len(changes) > 1 else []
 
 

@@ -80,6 +80,29 @@ def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers,
     assert {row["last_error"] for row in found.values()} == {"an internal error; see the notifier's log"}
 
 
+def test_a_channel_that_cannot_be_told_is_not_taken_for_a_quick_one(
+    stack: Servers, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OneChannel, "cannot_tell", lambda *_: "waits")
+    with mongo.client(stack.mongodb) as client:
+        rows = outbox.deliveries(client[database])
+        outbox.prepare(rows)
+        outbox.insert(rows, [outbox.Told(an_alert("acme"), [HOOK])], datetime.now(UTC))
+
+    async def never(id: str, notice: Notice, channel: Channel) -> None:
+        raise AssertionError("it cannot be told")
+
+    async def story() -> bool:
+        slots = Slots(4, 4)
+        async with sending(stack, database, never, slots) as (_, rows):
+            async with asyncio.timeout(30):
+                while await rows.count_documents({"last_error": None}):  # noqa: ASYNC110 - the database tells nobody
+                    await asyncio.sleep(0.02)
+        return slots.take(("acme", "hook"), 0).trial
+
+    assert asyncio.run(story()), "nothing is known of it yet"
+
+
 def test_what_arrived_while_mongodb_is_away_is_marked_when_it_is_back_and_not_sent_again(
     stack: Servers, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
