@@ -80,6 +80,8 @@ class AccountState(Struct, omit_defaults=True, frozen=True, kw_only=True, tag_fi
     """In words for people; None while it is live."""
     checked_at: UtcTime | None = None
     """When it was last read to the end."""
+    posts_checked_at: UtcTime | None = None
+    """When its own posts were last read to the end. None where they are read whenever the rest is."""
     latest_at: UtcTime | None = None
     """When the newest interaction that was read occurred."""
 

@@ -54,6 +54,8 @@ class AccountStateDocument(TypedDict):
     since: datetime
     why: str | None
     checked_at: datetime | None
+    posts_checked_at: NotRequired[datetime | None]
+    """Where its own posts are read less often than the rest: when they were last read."""
     latest_at: datetime | None
 
 
@@ -69,6 +71,7 @@ def account_state_document(state: AccountState, appended: int, offset: int) -> A
         "since": state.since,
         "why": state.why,
         "checked_at": state.checked_at,
+        "posts_checked_at": state.posts_checked_at,
         "latest_at": state.latest_at,
     }
 

@@ -56,6 +56,15 @@ class Streaming(Protocol):
         """Takes what a stream brings, until it breaks; yields once it is open. Raises as `read`."""
 
 
+@runtime_checkable
+class PostsApart(Protocol):
+    """What a Reader has besides where the account's own posts are read less often than the rest."""
+
+    @property
+    def posts_checked_at(self) -> datetime:
+        """When they were last read to the end; while they never were, when the account was connected."""
+
+
 class Follower:
     """One account. For one event loop."""
 
@@ -72,6 +81,7 @@ class Follower:
         self._reading = reading
         self._reader = reader
         self._streaming = reader if isinstance(reader, Streaming) else None
+        self._apart = reader if isinstance(reader, PostsApart) else None
         self._ready = ready
         self._log = log
         self._sooner = asyncio.Event()
@@ -177,6 +187,7 @@ class Follower:
                 before, self._reading.now(), trouble,
                 brand=self._brand, account=account.id, platform=account.platform, claim=self._reading.claim,
                 checked_at=self._checked_at, latest_at=self._reading.latest_at,
+                posts_checked_at=self._apart.posts_checked_at if self._apart is not None else None,
             )  # fmt: skip
             await self._reading.stands(now)
         except (LostError, NotAcknowledgedError) as failure:

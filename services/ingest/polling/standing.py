@@ -42,6 +42,7 @@ def stands(
     claim: int,
     checked_at: datetime | None,
     latest_at: datetime | None,
+    posts_checked_at: datetime | None = None,
 ) -> AccountState:
     """How an account stands now. `since` stays while the state does; one that is behind is so since it was complete."""
     state: State = trouble.state if trouble else "live"
@@ -54,4 +55,5 @@ def stands(
         brand=brand, account=account, platform=platform, state=state, since=since, claim=claim,
         why=trouble.why if trouble else None, checked_at=checked,
         latest_at=max(filter(None, (latest_at, before.latest_at if before else None)), default=None),
+        posts_checked_at=posts_checked_at,
     )  # fmt: skip

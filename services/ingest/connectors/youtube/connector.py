@@ -181,6 +181,8 @@ class YoutubeReader:
         self._told = Told()
         """The uploads."""
         self._uploads_at: datetime | None = None
+        before = reading.state()
+        self._posts_checked_at = (before and before.posts_checked_at) or account.connected_at
         self._checks = Checks(reading, self._channel, watched, self._ask, shared.now)
         self._comments = Comments(reading, self._channel, watched, self._ask, self._checks, shared)
 
@@ -188,6 +190,11 @@ class YoutubeReader:
     def every_seconds(self) -> float:
         """See Reader."""
         return self._quota.every(self, self._reading.latest_at, self._usual_cost)
+
+    @property
+    def posts_checked_at(self) -> datetime:
+        """See PostsApart."""
+        return self._posts_checked_at
 
     async def itself(self) -> str:
         """See Reader."""
@@ -218,6 +225,8 @@ class YoutubeReader:
                 await self._uploads()
             except _BESIDE as error:
                 self._failed("its uploads are not read", error)
+            else:
+                self._posts_checked_at = now
             self._uploads_at = now
 
     async def _threads(self, now: datetime) -> None:

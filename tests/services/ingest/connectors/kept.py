@@ -37,6 +37,11 @@ class Kept(Reading):
         """See Reading."""
         return 1
 
+    def state(self) -> AccountState | None:
+        """See Reading."""
+        found = self._get(state_key(self.account.id))
+        return found if isinstance(found, AccountState) else None
+
     def _get(self, key: bytes) -> Any:
         return self.cursors.get(key)
 

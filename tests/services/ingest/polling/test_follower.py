@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from rapport.contracts import codec
+from rapport.contracts.cursors import AccountState
 from services.ingest.polling import follower
 from services.ingest.polling.api import AttentionError
 from services.ingest.polling.follower import ATTENTION_SECONDS, Follower
@@ -60,3 +62,49 @@ async def test_an_account_that_is_read_but_needs_attention_is_asked_no_more_ofte
     finally:
         made.stop()
         await made.ended()
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_where_posts_are_read_less_often_an_accounts_state_says_when(
+    monkeypatch: pytest.MonkeyPatch, *, apart: bool
+) -> None:
+    said: asyncio.Future[AccountState] = asyncio.get_running_loop().create_future()
+
+    class Commented:
+        """A Reader that reads all but posts, which it last read an hour ago."""
+
+        every_seconds = 60.0
+
+        async def itself(self) -> str:
+            return "1"
+
+        async def read(self) -> None:
+            pass
+
+    class Apart(Commented):
+        posts_checked_at = NOW - timedelta(hours=1)
+
+    async def stands(state: AccountState) -> None:
+        said.set_result(state)
+
+    async def pause(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(follower, "pause", pause)
+    reading = SimpleNamespace(
+        account=SimpleNamespace(id="account-1", platform="youtube"), claim=1, latest_at=None, now=lambda: NOW,
+        lost=lambda: False, allowed=lambda: True, state=lambda: None, stands=stands,
+    )  # fmt: skip
+    reader = Apart() if apart else Commented()
+    made = Follower("brand-1", cast(Any, reading), cast(Any, reader), nothing, logging.getLogger("test"))
+    try:
+        state = await asyncio.wait_for(said, 20)
+    finally:
+        made.stop()
+        await made.ended()
+    assert state.checked_at == NOW
+    assert state.posts_checked_at == (NOW - timedelta(hours=1) if apart else None)
+    assert (b"posts_checked_at" in codec.encode(state)) is apart

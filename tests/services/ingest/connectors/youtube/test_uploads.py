@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from rapport.contracts.cursors import AccountState
 from rapport.contracts.events import Account
 from services.ingest.connectors.youtube.connector import DAY_BEGINS_IN, UPLOADS_EVERY, QuotaError, YoutubeReader
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
+from services.ingest.polling.follower import PostsApart
 from services.ingest.polling.quota import Quota
 from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
 
@@ -33,9 +35,14 @@ class World:
             door_secrets=("secret",), connection={"channel": CHANNEL},
         )  # fmt: skip
         self.kept = Kept(account, self.now)
+        self.reader = self.another()
+
+    def another(self) -> YoutubeReader:
+        """A reader as a process has it that has just got the channel."""
+        account = self.kept.account
         watched = Watched("brand", account, CHANNEL, frozenset([CHANNEL]))
         quota = Quota(1_000_000, DAY_BEGINS_IN, self.now, lambda: 1.0)
-        self.reader = YoutubeReader(account, self.kept, lambda: watched, self.api, quota, shared(self.now))
+        return YoutubeReader(account, self.kept, lambda: watched, self.api, quota, shared(self.now))
 
     def told(self) -> list[str]:
         return [one.id for one in self.kept.told]
@@ -84,6 +91,32 @@ async def test_trouble_with_the_uploads_is_logged_and_they_are_asked_for_again_l
     world.wrong.clear()
     await world.read()
     assert world.told() == ["video"]
+
+
+async def test_posts_are_known_up_to_the_last_time_that_the_uploads_were_read() -> None:
+    world = World()
+    connected_at = world.kept.account.connected_at
+    assert isinstance(world.reader, PostsApart)
+    world.wrong["playlistItems"] = AwayError("it answered 503", incident=True)
+    await world.read()
+    assert world.reader.posts_checked_at == connected_at, "they never were"
+    world.wrong.clear()
+    await world.read()
+    read_at = world.now()
+    assert world.reader.posts_checked_at == read_at
+    world.now.at += UPLOADS_EVERY / 2
+    await world.reader.read()
+    world.wrong["channels"] = world.wrong["playlistItems"] = AwayError("it answered 503", incident=True)
+    await world.read()
+    assert world.reader.posts_checked_at == read_at, "the comments alone were read"
+    # The next process goes on from what this one said.
+    await world.kept.stands(
+        AccountState(
+            brand="brand", account="account", platform="youtube", state="live", since=read_at, claim=1,
+            posts_checked_at=world.reader.posts_checked_at,
+        )
+    )  # fmt: skip
+    assert world.another().posts_checked_at == read_at
 
 
 @pytest.mark.parametrize("wrong", [LimitedError(60.0), QuotaError(1.0)], ids=["limit", "quota"])
