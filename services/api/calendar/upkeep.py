@@ -7,7 +7,7 @@ broker has it. Its id depends on the plan and its time alone.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
@@ -189,13 +189,15 @@ def _miss(run: TaskRun, brand: str) -> None:
 
 def _unheard(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timedelta) -> set[str]:
     """The `_id` of posts that may have been published in time without being stored yet."""
-    heard = listening.heard(run.database, {each["account"] for each in found}, run.now)
-    never = datetime.min.replace(tzinfo=UTC)
+    heard = listening.heard(run.database, {each["account"] for each in found})
     known = [
         each
         for each in found
         if heard is not None
-        and heard.until.get(each["account"], never) >= each["planned_at"] + grace
+        and each["account"] in heard.until
+        # What it posted before it was connected, or after that ended, is not known.
+        and heard.connected_at[each["account"]] <= each["planned_at"]
+        and heard.until[each["account"]] >= each["planned_at"] + grace
         # Who plans a post after its time knows what was published before.
         and (
             heard.since <= max(each["planned_at"], each["created_at"]) or heard.last - heard.since >= SENT_AGAIN_WITHIN

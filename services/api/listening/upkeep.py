@@ -58,7 +58,9 @@ class HeardUntil(NamedTuple):
     """What is known of what happened on accounts."""
 
     until: Mapping[str, datetime]
-    """By account. One that is being caught up with is not there."""
+    """By account, of what it posted. One that is being caught up with is not there."""
+    connected_at: Mapping[str, datetime]
+    """By account, since when that is known."""
     since: datetime
     """Since when some ingest process was always there."""
     last: datetime
@@ -101,26 +103,30 @@ def horizon(database: Database[Any]) -> datetime | None:
     return min(known) if len(known) == len(times) else None
 
 
-def heard(database: Database[Any], accounts: Iterable[str], now: datetime) -> HeardUntil | None:
-    """Up to when the views have what happened on accounts; None while there is a partition of which nobody knows."""
+def heard(database: Database[Any], accounts: Iterable[str]) -> HeardUntil | None:
+    """Up to when the views have what accounts posted; None while there is a partition of which nobody knows."""
     until = horizon(database)
     if until is None:
         return None
     named = {"_id": {"$in": sorted(accounts)}}
+    # Compared in the log's time: while the horizon stands still, nothing newer is known of an account. What a process
+    # said that has ended counts until the horizon is a minute past it; by then its successor says how they stand.
     missed = {
         account
-        for process in database["listening"].find({"at": {"$gt": now - HEARD_WITHIN}})
+        for process in database["listening"].find({"at": {"$gt": until - HEARD_WITHIN}})
         for account in (*process["behind"], *process["disconnected"])
     }
     states = {each["_id"]: each for each in database["account_states"].find(named)}
     found: dict[str, datetime] = {}
+    connected_at: dict[str, datetime] = {}
     for account in database["accounts"].find({**named, "published": True}):
         state = states.get(account["_id"]) if is_asked(account) else None
-        checked_at = until if state is None else state["checked_at"]
+        checked_at = until if state is None else state.get("posts_checked_at") or state["checked_at"]
         if account["_id"] not in missed and checked_at is not None:
-            found[account["_id"]] = min(until, checked_at)
+            found[account["_id"]] = min(until, checked_at, account.get("disconnected_at") or until)
+            connected_at[account["_id"]] = account["connected_at"]
     paused = [each["since"] for each in database["horizons"].find().sort("_id") if "since" in each]
-    return HeardUntil(found, max(paused, default=datetime.min.replace(tzinfo=UTC)), until)
+    return HeardUntil(found, connected_at, max(paused, default=datetime.min.replace(tzinfo=UTC)), until)
 
 
 def _judged(run: TaskRun, document: RhythmDocument, account: AccountDocument | None, known: _Known) -> Document:

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.stack
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 TEXT = "A new roast from Guji is in the shop"
 
 
@@ -80,13 +81,18 @@ def turn(
     producer.close()
 
 
-def listened(views: Database[Document], until: datetime, since: datetime = NOW - 3 * HOUR, **more: Any) -> None:
+def listened(
+    views: Database[Document],
+    until: datetime,
+    since: datetime = NOW - 3 * HOUR,
+    instance: str = "i",
+    **more: Any,
+) -> None:
     """The log took heartbeats of an ingest process every minute from `since` until then."""
     batch = Batch()
     for partition in range(CONVERSATIONS.partitions):
         batch.heard[partition], batch.heard_since[partition] = until, since
-    heartbeat = heartbeat_document(Heartbeat(instance="i", **more), ms(until))
-    batch.heartbeats["i"] = heartbeat
+    batch.heartbeats[instance] = heartbeat_document(Heartbeat(instance=instance, **more), ms(until))
     writing.write(views, batch)
 
 
@@ -205,6 +211,54 @@ def test_after_an_hour_without_news_it_is_told_once_that_nobody_knows(
     assert (status(api, brand), told.unconfirmed) == ("missing", True)
 
 
+def test_an_account_that_is_behind_stays_so_as_long_as_nothing_newer_is_known_of_it(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    due = at + 30 * MINUTE
+    plan(api, brand, at=at)
+    listened(views, due, behind=(f"{brand}-sky",))
+    turn(views, stack, due + 20 * MINUTE)
+    assert status(api, brand) == "planned", "the views stand still, and so does what they say of the account"
+    # The process ends, and another one takes its account.
+    listened(views, due + MINUTE, instance="j")
+    turn(views, stack, due + 20 * MINUTE)
+    assert status(api, brand) == "missing"
+    assert [each.unconfirmed for each in reminders(stack, brand)] == [False]
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        {"connected_at": NOW + HOUR + timedelta(minutes=20)},
+        {"disconnected_at": NOW + HOUR - timedelta(minutes=20)},
+        {"disconnected_at": NOW + HOUR + timedelta(minutes=20)},
+    ],
+    ids=["connected later", "disconnected before", "disconnected in between"],
+)
+def test_while_an_account_was_not_connected_nobody_knows_what_it_posted(
+    api: Served, views: Database[Document], stack: Running, brand: str, connection: dict[str, datetime]
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    views["accounts"].update_one({"_id": f"{brand}-sky"}, {"$set": connection})
+    upkeep(views, stack, at + 31 * MINUTE)
+    assert (status(api, brand), reminders(stack, brand)) == ("planned", [])
+    upkeep(views, stack, at + 91 * MINUTE)
+    assert [each.unconfirmed for each in reminders(stack, brand)] == [True]
+
+
+def test_what_is_planned_after_an_account_was_connected_or_ended_later_than_it_was_due_is_known_to_be_missing(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    ends = {"connected_at": at, "disconnected_at": at + 30 * MINUTE}
+    views["accounts"].update_one({"_id": f"{brand}-sky"}, {"$set": ends})
+    upkeep(views, stack, at + 31 * MINUTE)
+    assert [each.unconfirmed for each in reminders(stack, brand)] == [False]
+
+
 def test_an_account_that_is_asked_is_heard_up_to_its_last_reading(
     api: Served, views: Database[Document], stack: Running, brand: str
 ) -> None:
@@ -220,9 +274,33 @@ def test_an_account_that_is_asked_is_heard_up_to_its_last_reading(
     views["account_states"].insert_one(state)
     upkeep(views, stack, due)
     assert status(api, brand) == "planned"
-    views["account_states"].update_one({"_id": account}, {"$set": {"checked_at": due}})
+    # Its posts may be read less often than the rest.
+    views["account_states"].update_one({"_id": account}, {"$set": {"checked_at": due, "posts_checked_at": at}})
+    upkeep(views, stack, due)
+    assert status(api, brand) == "planned"
+    views["account_states"].update_one({"_id": account}, {"$set": {"posts_checked_at": due}})
     upkeep(views, stack, due)
     assert status(api, brand) == "missing"
+
+
+def test_an_account_whose_posts_are_read_with_all_else_is_heard_up_to_its_last_reading(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    account = f"{brand}-fedi"
+    connection = {"service": "https://mastodon.example", "token": "secret"}
+    new = {"id": account, "platform": "mastodon", "handle": "a", "connected_at": "2026-01-01T00:00:00Z"}
+    assert api.client.post(f"/v1/brands/{brand}/accounts", json={**new, "connection": connection}).status_code == 201
+    plan(api, brand, at=at, account=account)
+    state = {"version": 1, "brand": brand, "state": "live", "since": NOW, "checked_at": at + 30 * MINUTE}
+    # As ingest says it now, and as earlier versions did.
+    views["account_states"].insert_one({"_id": account, **state, "posts_checked_at": None})
+    plan(api, brand, "later", at=at + MINUTE, account=account, text="Something else altogether")
+    upkeep(views, stack, at + 31 * MINUTE)
+    assert (status(api, brand), status(api, brand, "later")) == ("missing", "planned")
+    views["account_states"].replace_one({"_id": account}, {**state, "checked_at": at + 31 * MINUTE})
+    upkeep(views, stack, at + 31 * MINUTE)
+    assert status(api, brand, "later") == "missing"
 
 
 def test_nobody_is_told_of_what_was_late_when_it_was_planned_or_is_not_to_be_published(
