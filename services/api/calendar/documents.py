@@ -27,6 +27,14 @@ class PlanTerms(TypedDict):
     state: State
 
 
+class Held(TypedDict):
+    """Nobody is reminded yet, because the post may have been published without Rapport knowing."""
+
+    reminder: str
+    """The id of the reminder that is held back. Another one is held back anew."""
+    since: datetime
+
+
 class PlannedPost(PlanTerms):
     """`planned_posts`."""
 
@@ -51,6 +59,7 @@ class PlannedPost(PlanTerms):
     """The id of the last reminder that was sent."""
     unconfirmed: NotRequired[bool]
     """It was noted as missing although Rapport could not hear whether it was published."""
+    held: NotRequired[Held | None]
 
 
 class PlanChanges(TypedDict, total=False):

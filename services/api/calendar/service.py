@@ -124,6 +124,7 @@ async def add(database: Database, brand: str, new: PlannedInput, now: datetime) 
         "told": None,
         "untold": False,
         "unconfirmed": False,
+        "held": None,
         "revision": 1,
         "created_at": now,
         "updated_at": now,

@@ -20,9 +20,11 @@ from rapport.contracts.topics import REMINDERS, key_of, partition_of
 from rapport.domain.calendar.editorial import Plan, Published, is_missing, matched
 from rapport.domain.mix.posts import excerpt
 from rapport.kit.mongo import Document
+from rapport.kit.parts import parts
 from services.api.calendar.documents import (
     CalendarRules,
     CalendarSettingsDocument,
+    Held,
     MatchByHand,
     PlannedPost,
     PlanOfPost,
@@ -47,12 +49,22 @@ SENT_AGAIN_WITHIN = timedelta(minutes=5)
 _POST = dict.fromkeys(("account", "published_at", "text", "post", "url"), 1)
 
 
+class _Missing(TypedDict, total=False):
+    """What the upkeep writes of a planned post that was not published."""
+
+    missing_since: datetime
+    untold: bool
+    unconfirmed: bool
+    held: Held
+
+
 class _Found(TypedDict, total=False):
     """What the upkeep writes of a planned post that was published, or no longer is."""
 
     published: str | None
     published_at: datetime | None
     missing_since: None
+    held: None
 
 
 def _planned(database: Database[Any]) -> Collection[PlannedPost]:
@@ -67,11 +79,8 @@ def follow(run: TaskRun) -> None:
     """Matches the accounts that changed, notes which posts are missing, and sends reminders."""
     rebuild_queue.work_off(run, MATCH, lambda each: match(run.database, each["brand"], each["account"]))
     for brand in run.brands():
-        # A post that seems to be missing may be waiting to be built or matched.
-        waiting = {"what": {"$in": [MATCH, "post"]}, "brand": brand}
         with isolated("calendar", brand):
-            if run.database["stale"].find_one(waiting, {"_id": 1}) is None:
-                _miss(run, brand)
+            _miss(run, brand)
     _tell(run)
 
 
@@ -101,7 +110,7 @@ def match(database: Database[Any], brand: str, account: str) -> None:
         found: _Found = {"published": post, "published_at": published_at.get(post) if post is not None else None}
         if plan["published"] != found["published"] or plan["published_at"] != found["published_at"]:
             if post is not None:
-                found["missing_since"] = None
+                found["missing_since"] = found["held"] = None
             changes.append(UpdateOne({"_id": plan["_id"]}, {"$set": found}))
     if changes:
         _planned(database).bulk_write(changes, ordered=False)
@@ -158,33 +167,54 @@ def _miss(run: TaskRun, brand: str) -> None:
         "planned_at": {"$lte": run.now - grace},
         "approval": {"$in": ["not_needed", "approved"]},
     }
-    found = [
-        each
-        for each in _planned(run.database).find(query).hint("missing").limit(AT_ONCE)
-        if is_missing(each["state"], each["approval"], each["planned_at"], grace, run.now, published=False)
-    ]
+    # A post that seems to be missing may be waiting to be built or matched.
+    waiting = {"what": {"$in": [MATCH, "post"]}, "brand": brand}
+    waits = run.database["stale"].find_one(waiting, {"_id": 1}) is not None
+    for some in parts(_planned(run.database).find(query).hint("missing"), AT_ONCE):
+        run.renew_lease()
+        found = [
+            each
+            for each in some
+            if is_missing(each["state"], each["approval"], each["planned_at"], grace, run.now, published=False)
+        ]
+        writes = _noted(run, brand, found, grace, waits=waits)
+        if writes:
+            _planned(run.database).bulk_write(writes, ordered=False)
+
+
+def _noted(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timedelta, *, waits: bool) -> list[UpdateOne]:
+    """What is to be written of posts that seem to be missing. `waits`: some posts of the brand are not built yet."""
     told = {
-        each["_id"]: each["planned_at"] + grace
+        each["_id"]
         for each in found
         if each["told"] != reminder_id(each) and each["created_at"] < each["planned_at"] + grace
     }
-    unheard = _unheard(run, brand, [each for each in found if each["_id"] in told], grace) if told else set()
-    writes = [
-        UpdateOne(
-            {"_id": each["_id"], "revision": each["revision"], "published": None, "missing_since": None},
-            {
-                "$set": {
-                    "missing_since": run.now,
-                    "untold": each["_id"] in told,
-                    "unconfirmed": each["_id"] in unheard,
-                }
-            },
-        )
-        for each in found
-        if each["_id"] not in unheard or told[each["_id"]] + UNHEARD_FOR <= run.now
-    ]
-    if writes:
-        _planned(run.database).bulk_write(writes, ordered=False)
+    if waits:
+        unheard = {each["_id"] for each in found}
+    else:
+        unheard = _unheard(run, brand, [each for each in found if each["_id"] in told], grace) if told else set()
+    writes: list[UpdateOne] = []
+    for each in found:
+        changes: _Missing = {
+            "missing_since": run.now,
+            "untold": each["_id"] in told,
+            "unconfirmed": each["_id"] in unheard,
+        }
+        if each["_id"] in unheard:
+            held = _held(each, run.now)
+            if max(held["since"], each["planned_at"] + grace) + UNHEARD_FOR > run.now:
+                changes = {"held": held}
+        if "held" not in changes or changes["held"] != each.get("held"):
+            its = {"_id": each["_id"], "revision": each["revision"], "published": None, "missing_since": None}
+            writes.append(UpdateOne(its, {"$set": changes}))
+    return writes
+
+
+def _held(planned: PlannedPost, now: datetime) -> Held:
+    """Since when a reminder is held back that has to be held back now."""
+    name, held = reminder_id(planned), planned.get("held")
+    # Not since it was due: after an outage of ours, what happened during it is still to come.
+    return held if held is not None and held["reminder"] == name else {"reminder": name, "since": now}
 
 
 def _unheard(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timedelta) -> set[str]:

@@ -50,5 +50,6 @@ def fill(api: Served, views: Database[Document], brand: str) -> None:
         facts.post("free", brand, now - timedelta(hours=5), "Good morning everybody", account=ACCOUNT),
     )
     facts.turns(views)
-    for _ in range(2):
-        calendar.follow(TaskRun(views, _Deaf(), now))
+    # Nobody hears its account, so what is missing is told an hour after that was seen.
+    for hours in (1, 0):
+        calendar.follow(TaskRun(views, _Deaf(), now - timedelta(hours=hours)))

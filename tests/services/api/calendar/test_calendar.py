@@ -205,10 +205,70 @@ def test_after_an_hour_without_news_it_is_told_once_that_nobody_knows(
 ) -> None:
     at = NOW + HOUR
     plan(api, brand, at=at)
-    for minutes in (89, 91, 120):
-        turn(views, stack, at + timedelta(minutes=minutes))
+    for minutes in (30, 89):
+        turn(views, stack, at + minutes * MINUTE)
+    assert (status(api, brand), reminders(stack, brand)) == ("planned", [])
+    for minutes in (90, 120):
+        turn(views, stack, at + minutes * MINUTE)
     (told,) = reminders(stack, brand)
     assert (status(api, brand), told.unconfirmed) == ("missing", True)
+
+
+def test_after_an_outage_of_ours_the_hour_begins_when_the_post_is_first_looked_for(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    plan(api, brand, "never", at=at, text="Nobody will ever see these words")
+    upkeep(views, stack, at - 10 * MINUTE)
+    back = at + 110 * MINUTE
+    turn(views, stack, back)
+    assert [status(api, brand, each) for each in ("guji", "never")] == ["planned", "planned"]
+    facts.write(views, published(brand, at=at))
+    turn(views, stack, back + MINUTE)
+    assert status(api, brand) == "on_time", "the views have it a little later"
+    # What is planned for another time is held back anew.
+    api.client.put(f"/v1/brands/{brand}/calendar/posts/never", json=terms(brand, at + 2 * HOUR, text="Nobody will"))
+    turn(views, stack, back + HOUR)
+    assert (status(api, brand, "never"), reminders(stack, brand)) == ("planned", [])
+    turn(views, stack, back + 2 * HOUR)
+    assert [each.unconfirmed for each in reminders(stack, brand)] == [True]
+
+
+def test_a_post_that_was_there_and_is_gone_is_held_back_for_an_hour_too(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    turn(views, stack, at + 31 * MINUTE)
+    facts.write(views, published(brand, at=at))
+    upkeep(views, stack, at + HOUR)
+    assert status(api, brand) == "on_time"
+    facts.write(views, facts.about("one", "gone", brand, at + HOUR, kind="delete"))
+    listened(views, at + 5 * HOUR, behind=(f"{brand}-sky",))
+    for minutes in (0, 1):
+        turn(views, stack, at + 5 * HOUR + minutes * MINUTE)
+    assert (status(api, brand), reminders(stack, brand)) == ("planned", [])
+
+
+def test_a_post_that_cannot_be_built_holds_reminders_back_for_an_hour_and_no_longer(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    plan(api, brand, "past", at=NOW - 2 * HOUR)
+    bad = {"what": "post", "brand": brand, "post": "bad", "since": NOW, "marks": 1, "held_until": NOW + 99 * HOUR}
+    views["stale"].insert_one(bad)
+    due = at + 30 * MINUTE
+    seen = []
+    for minutes in (-90, -50, -29, 0, 59, 60, 61):
+        upkeep(views, stack, due + minutes * MINUTE)
+        seen.append((status(api, brand, "past"), status(api, brand)))
+    assert seen == [
+        ("planned", "planned"), ("planned", "planned"), ("missing", "planned"), ("missing", "planned"),
+        ("missing", "planned"), ("missing", "missing"), ("missing", "missing"),
+    ]  # fmt: skip
+    assert [(each.plan, each.unconfirmed) for each in reminders(stack, brand)] == [("guji", True)]
 
 
 def test_an_account_that_is_behind_stays_so_as_long_as_nothing_newer_is_known_of_it(
@@ -257,6 +317,21 @@ def test_what_is_planned_after_an_account_was_connected_or_ended_later_than_it_w
     views["accounts"].update_one({"_id": f"{brand}-sky"}, {"$set": ends})
     upkeep(views, stack, at + 31 * MINUTE)
     assert [each.unconfirmed for each in reminders(stack, brand)] == [False]
+
+
+def test_plans_that_are_held_back_hide_no_others(
+    api: Served, views: Database[Document], stack: Running, brand: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calendar, "AT_ONCE", 2)
+    at = NOW + HOUR
+    account = {"id": f"{brand}-late", "platform": "bluesky", "handle": "l", "connected_at": "2026-01-01T00:00:00Z"}
+    assert api.client.post(f"/v1/brands/{brand}/accounts", json=account).status_code == 201
+    for number in range(5):
+        plan(api, brand, f"held-{number}", at=at - MINUTE, account=account["id"])
+    plan(api, brand, at=at)
+    listened(views, at + 31 * MINUTE, behind=(account["id"],))
+    turn(views, stack, at + 31 * MINUTE)
+    assert [status(api, brand, each) for each in ("held-0", "held-4", "guji")] == ["planned", "planned", "missing"]
 
 
 def test_an_account_that_is_asked_is_heard_up_to_its_last_reading(
