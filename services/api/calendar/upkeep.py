@@ -6,7 +6,7 @@ broker has it. Its id depends on the plan and its time alone.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
@@ -219,12 +219,14 @@ def _held(planned: PlannedPost, now: datetime) -> Held:
 
 def _unheard(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timedelta) -> set[str]:
     """The `_id` of posts that may have been published in time without being stored yet."""
-    heard = listening.heard(run.database, {each["account"] for each in found})
+    accounts = {each["account"] for each in found}
+    heard, posting = listening.heard(run.database, accounts), _posting(run.database, brand, accounts)
     known = [
         each
         for each in found
         if heard is not None
         and each["account"] in heard.until
+        and each["account"] in posting
         # What it posted before it was connected, or after that ended, is not known.
         and heard.connected_at[each["account"]] <= each["planned_at"]
         and heard.until[each["account"]] >= each["planned_at"] + grace
@@ -236,6 +238,16 @@ def _unheard(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: time
     if known and not (run.read_to(max(each["planned_at"] for each in known) + grace) and _are_followed(run, brand)):
         known = []
     return {each["_id"] for each in found} - {each["_id"] for each in known}
+
+
+def _posting(database: Database[Any], brand: str, accounts: Iterable[str]) -> set[str]:
+    """The accounts of which some post came. Not every platform tells them, and none does without the permission."""
+    posts = database["posts"]
+    return {
+        account
+        for account in accounts
+        if posts.find({"brand": brand, "account": account}, {"_id": 1}).hint("by_account").limit(1).to_list()
+    }
 
 
 def _are_followed(run: TaskRun, brand: str) -> bool:

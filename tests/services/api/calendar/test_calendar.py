@@ -43,7 +43,14 @@ def brand(api: Served, views: Database[Document]) -> str:
     account = {"id": f"{name}-sky", "platform": "bluesky", "handle": "acme", "connected_at": "2026-01-01T00:00:00Z"}
     answer = api.client.post(f"/v1/brands/{name}/accounts", json=account)
     assert answer.status_code == 201, answer.text
+    posted(views, name, account["id"])
     return name
+
+
+def posted(views: Database[Document], brand: str, account: str) -> None:
+    """An account's posts come: there was one long ago."""
+    its = {"_id": f"{brand}/{account}/first", "brand": brand, "platform": "any", "account": account, "text": "Hello"}
+    views["posts"].insert_one({**its, "label": None, "published_at": datetime(2026, 1, 2, tzinfo=UTC)})
 
 
 def terms(brand: str, at: datetime = NOW - HOUR, **more: Any) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def test_a_published_post_is_found_for_its_plan_and_has_its_label_in_whatever_or
     upkeep(views, stack)
     found = api.client.get(f"/v1/brands/{brand}/calendar/posts/guji").json()
     assert (found["status"], found["published"]) == ("on_time", ref(brand, views))
-    post = views["posts"].find_one({"brand": brand})
+    post = views["posts"].find_one({"brand": brand, "post": "at://one"})
     assert post is not None
     assert (post["label"], post["label_by"]) == ("business", "plan")
     plan(api, brand, "later", at=NOW - timedelta(minutes=20), text="Our team at work this morning")
@@ -319,6 +326,18 @@ def test_what_is_planned_after_an_account_was_connected_or_ended_later_than_it_w
     assert [each.unconfirmed for each in reminders(stack, brand)] == [False]
 
 
+def test_of_an_account_that_no_post_ever_came_from_nobody_knows(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    views["posts"].delete_many({"brand": brand})
+    upkeep(views, stack, at + HOUR)
+    assert status(api, brand) == "planned"
+    upkeep(views, stack, at + 2 * HOUR)
+    assert [told.unconfirmed for told in reminders(stack, brand)] == [True]
+
+
 def test_plans_that_are_held_back_hide_no_others(
     api: Served, views: Database[Document], stack: Running, brand: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +363,7 @@ def test_an_account_that_is_asked_is_heard_up_to_its_last_reading(
     new = {"id": account, "platform": "mastodon", "handle": "a", "connected_at": "2026-01-01T00:00:00Z"}
     answer = api.client.post(f"/v1/brands/{brand}/accounts", json={**new, "connection": connection})
     assert answer.status_code == 201, answer.text
+    posted(views, brand, account)
     plan(api, brand, at=at, account=account)
     state = {"_id": account, "version": 1, "brand": brand, "state": "live", "since": NOW, "checked_at": at}
     views["account_states"].insert_one(state)
@@ -366,6 +386,7 @@ def test_an_account_whose_posts_are_read_with_all_else_is_heard_up_to_its_last_r
     connection = {"service": "https://mastodon.example", "token": "secret"}
     new = {"id": account, "platform": "mastodon", "handle": "a", "connected_at": "2026-01-01T00:00:00Z"}
     assert api.client.post(f"/v1/brands/{brand}/accounts", json={**new, "connection": connection}).status_code == 201
+    posted(views, brand, account)
     plan(api, brand, at=at, account=account)
     state = {"version": 1, "brand": brand, "state": "live", "since": NOW, "checked_at": at + 30 * MINUTE}
     # As ingest says it now, and as earlier versions did.
