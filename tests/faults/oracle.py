@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError
+from kafka.errors import RetriableError
 from rocksdict import AccessType, Options, Rdict
 
 from rapport.contracts import codec
@@ -444,7 +444,7 @@ def committed(bootstrap: str) -> dict[tuple[str, int], int]:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap, **login())
         try:
             offsets = admin.list_group_offsets(SCORER_GROUP)[SCORER_GROUP]
-        except (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError):
+        except RetriableError:  # its coordinator moves, or the broker that was asked is just starting
             return False
         finally:
             admin.close()

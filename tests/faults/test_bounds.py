@@ -60,13 +60,14 @@ def test_twenty_thousand_mentions_that_nobody_answers_leave_rows_small_and_their
         )
         for number in range(MANY)
     ]  # fmt: skip
+    began = time.monotonic()
     produce(broker.kafka, ledger)
     until(lambda: through(broker.kafka), "everything is processed", 240)
     since = time.monotonic()
     ledger += (rest := [*others(now, "thread-0"), interaction("block", "b1", now + 2, follower="bore")])
     produce(broker.kafka, rest)
-    until(lambda: through(broker.kafka), "what the others say is processed, and that the bore is blocked", 60)
-    assert time.monotonic() - since < 30
+    until(lambda: through(broker.kafka), "what the others say is processed, and that the bore is blocked", 240)
+    assert time.monotonic() - since < since - began, "of so few records it takes less time"
     worker.end()
     log = Log(broker.kafka)
     for topic in CHANGELOGS.values():
