@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 import httpx
@@ -78,6 +79,11 @@ def views(prepared: Database[Document]) -> Database[Document]:
     for collection in prepared.list_collection_names():
         prepared[collection].delete_many({})
     return prepared
+
+
+def zone_at_noon(now: datetime) -> str:
+    """A zone where it is noon `now`: no day of a brand there ends while a test looks at it."""
+    return f"Etc/GMT{now.hour - 12:+d}"
 
 
 def own_brand() -> str:

@@ -21,7 +21,7 @@ from services.api.projector.upkeep.loop import TaskRun
 from services.api.web import pages
 from tests.services.api import facts, samples
 from tests.services.api.campaigns import data as campaign_data
-from tests.services.api.conftest import Served
+from tests.services.api.conftest import Served, zone_at_noon
 from tests.services.api.connecting.world import stored_attempt
 from tests.services.api.web.portal_session import logged_in
 
@@ -65,7 +65,7 @@ def number(text: str, pattern: str) -> int:
 
 def connect(api: Served, at: datetime = START) -> None:
     """The brand with one account, connected at a time. It is noon there: no day ends while its pages are read."""
-    api.brand(BRAND, timezone=f"Etc/GMT{NOW.hour - 12:+d}")
+    api.brand(BRAND, timezone=zone_at_noon(NOW))
     account = {"id": ACCOUNT, "platform": "bluesky", "handle": "acme", "connected_at": at.isoformat()}
     assert api.client.post(f"/v1/brands/{BRAND}/accounts", json=account).status_code == 201
 

@@ -14,13 +14,13 @@ from services.api.new_relationships import stage_after
 from services.api.projector.upkeep.change_feed import LATER, TWICE_WITHIN, ChangeFeed
 from services.api.projector.upkeep.loop import TaskRun
 from tests.services.api import facts, samples
-from tests.services.api.conftest import Served
+from tests.services.api.conftest import Served, zone_at_noon
 
 pytestmark = pytest.mark.stack
 
-BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime.now(UTC).replace(microsecond=0)
-TODAY = datetime.combine(NOW.astimezone(BERLIN).date(), time(), BERLIN).astimezone(UTC)
+ZONE = zone_at_noon(NOW)
+TODAY = datetime.combine(NOW.astimezone(ZoneInfo(ZONE)).date(), time(), ZoneInfo(ZONE)).astimezone(UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 BRAND = "aurora"
@@ -56,7 +56,7 @@ def test_new_relationships_are_counted_by_day_in_the_brands_zone_and_platform(
 def test_an_earlier_fact_that_comes_late_moves_the_beginning_to_its_day_and_its_post(
     api: Served, views: Database[Document]
 ) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     first, second = TODAY - 2 * DAY + HOUR, TODAY + timedelta(seconds=1)
     facts.write(
         views,
@@ -66,7 +66,7 @@ def test_an_earlier_fact_that_comes_late_moves_the_beginning_to_its_day_and_its_
         *facts.followers(BRAND, [("did:plc:ada", second)]),
     )
     facts.upkeep(views)
-    today = second.astimezone(BERLIN).date().isoformat()
+    today = second.astimezone(ZoneInfo(ZONE)).date().isoformat()
     assert _days(api) == {today: {"bluesky": 1}}
     assert {each["post"]: each["new_relationships"] for each in views["posts"].find()} == {"at://one": 0, "at://two": 1}
     facts.write(
@@ -75,7 +75,7 @@ def test_an_earlier_fact_that_comes_late_moves_the_beginning_to_its_day_and_its_
         samples.follower("did:plc:ada", BRAND, second, first_seen=first, revision=2),
     )
     facts.upkeep(views)
-    before = first.astimezone(BERLIN).date().isoformat()
+    before = first.astimezone(ZoneInfo(ZONE)).date().isoformat()
     assert _days(api) == {before: {"bluesky": 1}}
     assert {each["post"]: each["new_relationships"] for each in views["posts"].find()} == {"at://one": 1, "at://two": 0}
     (item,) = api.client.get(f"/v1/brands/{BRAND}/new/{before}").json()["items"]
@@ -86,7 +86,7 @@ def test_an_earlier_fact_that_comes_late_moves_the_beginning_to_its_day_and_its_
 def test_a_relationship_from_before_its_account_was_connected_is_not_new(
     api: Served, views: Database[Document]
 ) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     for id, at in (("early", TODAY - 9 * DAY), ("late", TODAY - 2 * DAY)):  # noqa: A001
         account = {
             "_id": f"{views.name}-{id}",
@@ -105,7 +105,7 @@ def test_a_relationship_from_before_its_account_was_connected_is_not_new(
         *facts.followers(BRAND, (("did:a", seen), ("did:b", seen), ("did:unseen", TODAY - 10 * DAY))),
     )
     facts.settled(views)
-    day = seen.astimezone(BERLIN).date().isoformat()
+    day = seen.astimezone(ZoneInfo(ZONE)).date().isoformat()
     assert _days(api) == {day: {"bluesky": 1}}
     (item,) = api.client.get(f"/v1/brands/{BRAND}/new/{day}").json()["items"]
     assert item["follower"]["platform_id"] == "did:a"
@@ -116,7 +116,7 @@ def test_a_relationship_from_before_its_account_was_connected_is_not_new(
 
 
 def test_another_zone_counts_every_day_anew(api: Served, views: Database[Document]) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     facts.write(views, *facts.followers(BRAND, [("did:a", datetime(2026, 6, 1, 23, 0, tzinfo=UTC))]))
     facts.settled(views)
     query = "?from=2026-05-30&to=2026-06-03"
@@ -130,9 +130,9 @@ def test_another_zone_counts_every_day_anew(api: Served, views: Database[Documen
 def test_what_began_a_relationship_is_found_when_it_comes_after_the_follower(
     api: Served, views: Database[Document]
 ) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     at = TODAY + timedelta(seconds=1)
-    day = at.astimezone(BERLIN).date().isoformat()
+    day = at.astimezone(ZoneInfo(ZONE)).date().isoformat()
     facts.write(views, *facts.followers(BRAND, [("did:plc:ada", at)]))
     facts.upkeep(views)
     (item,) = api.client.get(f"/v1/brands/{BRAND}/new/{day}").json()["items"]
@@ -145,7 +145,7 @@ def test_what_began_a_relationship_is_found_when_it_comes_after_the_follower(
 
 
 def test_what_began_a_relationship_is_found_in_whatever_order_it_comes(api: Served, views: Database[Document]) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     at = TODAY + timedelta(seconds=1)
 
     def begun() -> tuple[Any, Any]:
@@ -166,7 +166,7 @@ def test_what_began_a_relationship_is_found_in_whatever_order_it_comes(api: Serv
 
 
 def test_the_staff_and_what_was_taken_back_begin_no_relationship(api: Served, views: Database[Document]) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     at = TODAY + timedelta(seconds=1)
     facts.write(
         views,
@@ -180,11 +180,11 @@ def test_the_staff_and_what_was_taken_back_begin_no_relationship(api: Served, vi
 
 
 def test_new_ones_of_a_day_come_in_pages_the_latest_first(api: Served, views: Database[Document]) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     at = TODAY - DAY + 12 * HOUR
     facts.write(views, *facts.followers(BRAND, [(f"did:{number}", at + (number // 2) * HOUR) for number in range(7)]))
     facts.settled(views)
-    path = f"/v1/brands/{BRAND}/new/{at.astimezone(BERLIN).date().isoformat()}"
+    path = f"/v1/brands/{BRAND}/new/{at.astimezone(ZoneInfo(ZONE)).date().isoformat()}"
     seen, cursor = [], ""
     while True:
         page = api.client.get(f"{path}?limit=2{cursor}").json()
@@ -198,7 +198,7 @@ def test_new_ones_of_a_day_come_in_pages_the_latest_first(api: Served, views: Da
 
 
 def test_a_day_has_reached_its_goal_or_not_in_all_and_by_platform(api: Served, views: Database[Document]) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     path = f"/v1/brands/{BRAND}/new/goal"
     assert api.client.get(path).json() == {"goal": None, "platforms": {}}
     facts.write(
@@ -222,7 +222,7 @@ def test_a_day_has_reached_its_goal_or_not_in_all_and_by_platform(api: Served, v
     "wanted", [{"goal": 0}, {"goal": -1}, {"goal": 1.5}, {"platforms": {"bluesky": 0}}, {"aim": 1}]
 )
 def test_a_goal_that_is_none_is_refused(api: Served, wanted: Any) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     assert api.client.put(f"/v1/brands/{BRAND}/new/goal", json=wanted).status_code == 422
     with api.with_key(api.key([BRAND], "read")) as client:
         assert client.put(f"/v1/brands/{BRAND}/new/goal", json={"goal": 1}).status_code == 403
@@ -283,7 +283,7 @@ def test_a_change_feed_passes_what_has_the_same_value_at_once(
 
 
 def test_what_the_brand_did_to_others_is_listed_with_whom_it_was_to(api: Served, views: Database[Document]) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     facts.write(
         views,
         *facts.followers(BRAND, [("did:plc:ada", NOW - 9 * DAY)]),
@@ -326,7 +326,7 @@ def _stored(views: Database[Document], *rows: Any) -> None:
 
 
 def test_each_reason_finds_its_people(api: Served, views: Database[Document]) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     likes, trusts = {"know": 9.0, "like": 30.0}, {"know": 9.0, "like": 9.0, "trust": 30.0}
     _stored(
         views,
@@ -366,7 +366,7 @@ def test_each_reason_finds_its_people(api: Served, views: Database[Document]) ->
 def test_nobody_is_listed_who_was_reached_or_answered_lately_or_is_blocked_or_a_bot(
     api: Served, views: Database[Document]
 ) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     names = ("liked", "followed", "answered", "long-ago", "liked-and-not", "blocked", "bot")
     likes = {"know": 9.0, "like": 30.0}
     _stored(
@@ -397,7 +397,7 @@ def test_nobody_is_listed_who_was_reached_or_answered_lately_or_is_blocked_or_a_
 def test_the_list_of_a_day_stays_as_it_is_and_shows_who_was_reached_since(
     api: Served, views: Database[Document]
 ) -> None:
-    api.brand(BRAND)
+    api.brand(BRAND, ZONE)
     likes = {"know": 9.0, "like": 30.0}
     _stored(views, *(_person(f"fan-{number}", NOW - (20 + number) * DAY, worth=likes) for number in range(8)))
     first = _list(api)
