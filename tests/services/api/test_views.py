@@ -21,7 +21,7 @@ from services.api.projector import views as writing
 from services.api.projector.batch import Batch
 from services.api.projector.upkeep.loop import TaskRun
 from tests.services.api import samples
-from tests.services.api.conftest import Served
+from tests.services.api.conftest import Served, zone_at_noon
 from tests.services.api.web.portal_session import logged_in
 
 pytestmark = pytest.mark.stack
@@ -313,7 +313,7 @@ def test_a_followers_timeline_has_the_replies_to_it(api: Served, views: Database
 def test_the_overview_counts_by_due_time_and_leaves_out_what_is_backfilled(
     api: Served, views: Database[Document]
 ) -> None:
-    api.brand("aurora")
+    api.brand("aurora", zone_at_noon(NOW))
     day = timedelta(days=1)
 
     def ended(

@@ -272,8 +272,13 @@ def test_a_time_that_comes_twice_is_asked_about_and_one_that_never_comes_is_refu
 def test_a_date_in_the_past_is_asked_about(api: Served) -> None:
     visitor = Visitor(api)
     new = visitor.form(f"{HOME}/calendar/-new", "/plan").filled(text="x", planned_at="2025-05-01T10:00")
+    now, month = datetime.now(UTC), timedelta(days=30)
     campaign = visitor.form(f"{HOME}/campaigns/-new", "/-new").filled(
-        name="Begun", needs="comment", posts="p", starts="2026-11-01T10:00", ends="2026-12-31T10:00"
+        name="Begun",
+        needs="comment",
+        posts="p",
+        starts=f"{now - month:%Y-%m-%dT%H:%M}",
+        ends=f"{now + month:%Y-%m-%dT%H:%M}",
     )
     moved = visitor.form(f"{HOME}/calendar/hostile", "/plan").filled(planned_at="2025-05-01T10:00")
     for form in (new, campaign, moved):

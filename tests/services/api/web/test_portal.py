@@ -45,9 +45,11 @@ def test_times_and_shares_are_said_in_words() -> None:
 
 
 def test_what_an_alert_told_is_said_in_a_sentence_and_that_it_is_unconfirmed_in_another() -> None:
-    due = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+    due = datetime(2025, 11, 23, 18, 0, tzinfo=UTC)
     later = due + timedelta(hours=2)
-    assert wording.alert_said("breach", due, due, False, "Europe/Berlin") == "Nobody answered by Mon 23 Nov, 19:00."
+    assert (
+        wording.alert_said("breach", due, due, False, "Europe/Berlin") == "Nobody answered by Sun 23 Nov 2025, 19:00."
+    )
     assert wording.alert_said("escalation", later, due, True, "UTC") == (
         "Nobody answered within 2 h after it was due. "
         "Some data from the platform was missing, so there may be an answer."
