@@ -62,6 +62,7 @@ META: Mapping[tuple[str, str], Callable[..., Page]] = {
     ("facebook", "comments"): facebook.comments,
     ("facebook", "messages"): facebook.messages,
     ("instagram", "media"): instagram.media,
+    ("instagram", "posts"): instagram.posts,
     ("instagram", "comments"): instagram.comments,
     ("instagram", "replies"): instagram.replies,
     ("instagram", "messages"): instagram.messages,

@@ -76,6 +76,10 @@ class Post:
     comments: list[Comment] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     """Of an album."""
+    shown: str = "IMAGE"
+    """Of a medium, its type."""
+    surface: str = "FEED"
+    """Of a medium, where it is shown."""
 
 
 @dataclass
@@ -306,7 +310,9 @@ class GraphServer(LocalServer):
         match edge:
             case "":
                 return {"id": owner.id}
-            case "feed" | "media" | "threads":
+            case "media":
+                return self._listed(newest(owner.posts), query, lambda one: self._shown_medium(one, owner))
+            case "feed" | "threads":
                 return self._listed(newest(owner.posts), query, lambda one: self._shown_post(one, owner))
             case "ads_posts":
                 return self._listed(newest(owner.ads), query, lambda one: self._shown_post(one, owner))
@@ -363,13 +369,20 @@ class GraphServer(LocalServer):
     def _shown_post(self, one: Post, owner: Owner) -> dict[str, Any]:
         return {
             "id": one.id, "created_time": _iso(one.at), "updated_time": _iso(one.updated_at), "message": one.text,
-            "from": {"id": one.by, "name": f"name of {one.by}"}, "timestamp": _iso(one.at), "caption": one.text,
+            "from": {"id": one.by, "name": f"name of {one.by}"}, "timestamp": _iso(one.at),
             "text": one.text, "username": owner.name if one.by == owner.id else f"user{one.by}",
-            **({"children": {"data": [{"id": each} for each in one.parts]}} if one.parts else {}),
-            "comments_count": len(one.comments), "has_replies": bool(one.comments), "media_type": "TEXT_POST",
-            "permalink": f"https://threads.example/{one.id}", "is_reply": False, "media_product_type": "FEED",
+            "has_replies": bool(one.comments), "media_type": "TEXT_POST", "is_reply": False,
+            "permalink": f"https://threads.example/{one.id}",
             "attachments": {"data": [{"media_type": "photo"}]},
             "comments": {"data": [], "summary": {"order": "ranked", "total_count": len(one.comments)}},
+        }  # fmt: skip
+
+    def _shown_medium(self, one: Post, owner: Owner) -> dict[str, Any]:
+        parts = {"children": {"data": [{"id": each, "media_type": "IMAGE"} for each in one.parts]}} if one.parts else {}
+        return {
+            "id": one.id, "timestamp": _iso(one.at), "caption": one.text, "comments_count": len(one.comments),
+            "username": owner.name, "media_type": "CAROUSEL_ALBUM" if one.parts else one.shown,
+            "media_product_type": one.surface, "permalink": f"https://www.instagram.com/p/{one.id}/", **parts,
         }  # fmt: skip
 
     def _shown(self, one: Comment, post: Post, owner: Owner) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class Listed(NamedTuple):
     look: Callable[[datetime, datetime], Awaitable[None]]
     needed: bool = False
     """Whether the account needs attention where the list is refused."""
+    beside: bool = False
+    """Whether the account is read to its end also where the list fails: how far that was read is said apart."""
 
 
 class PostList(NamedTuple):
@@ -110,6 +112,10 @@ class RepairingReader(ABC):
             except AwayError as error:
                 if each.needed:
                     raise
+                if each.beside:
+                    account = self._reading.account
+                    self._log.warning("%s %s: %s cannot be read: %s", account.platform, account.id, each.name, error)
+                    continue
                 failure = failure or error
         if self._deep:
             await self._looks.done(self._named(DEEP), began)

@@ -11,12 +11,14 @@
 - What is pushed of a comment on an album does not name the album. `albums` knows it by what it names instead.
 - No comment that is pushed says when it was written. `occurred_at` is when Meta sent it (`entry.time`; seconds or
   milliseconds), the last moment at which it can have happened, and `occurred_at_source` is `receipt`.
-- Edited and deleted comments, likes, shares and follows are not pushed.
+- Edited and deleted comments, likes, shares and follows are not pushed, nor is what the account posts. That is asked
+  for: a `post`, whose conversation is the medium, as that of its comments. Advertisements and stories are none.
 - What asking finds becomes what a delivery would have made of it, with the same id, and says when it was written. If a
   comment is hidden by then, nobody says since when: it counts as hidden from the beginning.
 
 Source: https://developers.facebook.com/docs/instagram-platform/webhooks/examples and
 https://developers.facebook.com/docs/graph-api/webhooks/reference/instagram; for what is asked,
+https://developers.facebook.com/docs/instagram-platform/reference/instagram-media and
 https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-media/comments
 """
 
@@ -24,7 +26,7 @@ from datetime import datetime
 
 from msgspec import Raw, Struct, field
 
-from rapport.contracts.events import Actor, Interaction, Object, OccurredAtSource, Parent
+from rapport.contracts.events import Actor, Interaction, Medium, Object, OccurredAtSource, Parent
 from services.ingest.hooks import meta, meta_messages, meta_pages
 from services.ingest.hooks.delivery import About, Delivery, Id, Lookup, Watched, decode, id_of, interaction
 from services.ingest.hooks.meta import Sent
@@ -40,7 +42,13 @@ REPLIES = 50
 MEDIA_FIELDS = f"id,timestamp,comments_count,children.limit({MOST_PARTS}){{id}}"
 REPLY_FIELDS = "id,text,timestamp,username,from,user,parent_id,hidden"
 COMMENT_FIELDS = f"{REPLY_FIELDS},replies.limit({REPLIES}){{{REPLY_FIELDS}}}"
-"""What `media`, `replies` and `comments` read of each item."""
+POST_FIELDS = f"id,timestamp,caption,media_type,media_product_type,permalink,children.limit({MOST_PARTS}){{media_type}}"
+"""What `media`, `replies`, `comments` and `posts` read of each item."""
+_MEDIA: dict[str | None, Medium] = {"IMAGE": "image", "VIDEO": "video", "CAROUSEL_ALBUM": "image"}
+"""An album is an image where its parts are not known."""
+_NO_POSTS = frozenset({"AD", "STORY"})
+"""Where a medium is shown that nobody planned as a post: an advertisement shows a post once more, and a story is gone
+after a day."""
 
 
 class _From(Struct, kw_only=True):
@@ -87,6 +95,37 @@ class _AskedMedium(Struct, kw_only=True):
     """Of an album."""
 
 
+class _Part(Struct):
+    media_type: str | None = None
+
+
+class _Parts(Struct):
+    data: list[_Part] = []
+
+
+class _Posted(Struct, kw_only=True):
+    id: Id
+    timestamp: str | None = None
+    caption: str | None = None
+    media_type: str | None = None
+    media_product_type: str | None = None
+    permalink: str | None = None
+    """None where the medium was reported for a violation of copyright."""
+    children: _Parts | None = None
+    """Of an album."""
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """What it shows beside its text."""
+        parts = [part.media_type for part in self.children.data[:MOST_PARTS]] if self.children else []
+        return tuple(_MEDIA[each] for each in parts or [self.media_type] if each in _MEDIA)
+
+    @property
+    def url(self) -> str | None:
+        """Where it is seen on Instagram."""
+        return self.permalink if self.permalink and self.permalink.startswith(("https://", "http://")) else None
+
+
 class _Replies(Struct):
     data: list[Raw] = []
     paging: Paging | None = None
@@ -113,7 +152,10 @@ def read(body: bytes, lookup: Lookup, observed_at: datetime) -> Delivery:
 
 
 def media(body: bytes, watched: Watched, observed_at: datetime) -> Page:  # noqa: ARG001 - as all of them
-    """A page of an account's posts. They tell nothing themselves. Raises UnreadableError where it is no list."""
+    """A page of an account's posts, to find what is below them; `posts` tells them.
+
+    Raises UnreadableError where it is no list.
+    """
 
     def one(item: _AskedMedium, found: Page) -> None:
         at = meta.sent_at(item.timestamp)
@@ -123,6 +165,25 @@ def media(body: bytes, watched: Watched, observed_at: datetime) -> Page:  # noqa
         found.posts.append(Post(path_id(item.id), None, item.comments_count, at, parts))
 
     return meta_pages.page(body, _AskedMedium, one)
+
+
+def posts(body: bytes, watched: Watched, observed_at: datetime) -> Page:
+    """A page of what an account posted. Raises UnreadableError where it is no list."""
+
+    def one(item: _Posted, found: Page) -> None:
+        at = written_at(item.timestamp)
+        found.saw(at)
+        if item.media_product_type and item.media_product_type in _NO_POSTS:
+            found.ignored[item.media_product_type] += 1
+            return
+        medium = path_id(item.id)
+        said = interaction(
+            watched, observed_at, About(Object(medium, item.url), medium, medium, at, medium), id=medium, kind="post",
+            actor=Actor(watched.id, handle=watched.account.handle), text=item.caption, media=item.media,
+        )  # fmt: skip
+        found.interactions.append(said)
+
+    return meta_pages.page(body, _Posted, one)
 
 
 def comments(body: bytes, medium: str, watched: Watched, observed_at: datetime) -> Page:

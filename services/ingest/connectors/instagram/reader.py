@@ -2,6 +2,8 @@
 
 One request tells how many comments each of the newest 100 posts has; those where that changed are asked for them. If
 one was deleted and one written meanwhile, the number is the same: so the newest posts are asked in any case.
+Another request has what the account posted, which its webhook never tells. It is one of its own, so that comments do
+not depend on it.
 Comments on advertisements and on live videos, and mentions, have no list: they come by the webhook alone.
 
 Source: https://developers.facebook.com/docs/instagram-platform/instagram-graph-api/reference/ig-user/media,
@@ -22,11 +24,13 @@ from services.ingest.connectors.instagram.addresses import Addresses, address_of
 from services.ingest.connectors.instagram.normalise import (
     COMMENT_FIELDS,
     MEDIA_FIELDS,
+    POST_FIELDS,
     REPLIES,
     REPLY_FIELDS,
     comments,
     media,
     messages,
+    posts,
     replies,
 )
 from services.ingest.hooks.delivery import Watched
@@ -34,7 +38,7 @@ from services.ingest.hooks.meta_messages import STORY_FIELDS
 from services.ingest.hooks.meta_pages import Page, Post
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import Turns
-from services.ingest.polling.graph import ANSWERED_SECONDS, OF_THE_HOST, Graph
+from services.ingest.polling.graph import ANSWERED_SECONDS, OF_THE_HOST, PAGE, Graph
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.repairing import Listed, PostList, RepairingReader
@@ -49,6 +53,7 @@ NEWEST, NEW_FOR, NEW_FOR_DEEP = 5, timedelta(days=2), timedelta(days=30)
 """So many posts that are no older are asked each time, whatever their number of comments; and once a day all that are
 no older than the last."""
 CONVERSATIONS = 25
+POSTS = "posts"
 
 
 class _Settings(Addresses, Protocol):
@@ -82,12 +87,18 @@ def instagram(settings: _Settings, leases: Leases, shared: Shared) -> Polled:
 class InstagramReader(RepairingReader):
     """A Reader."""
 
+    @property
+    def posts_checked_at(self) -> datetime:
+        """See PostsApart."""
+        return self._reading.read_to(self._named(POSTS)) or self._reading.account.connected_at
+
     def lists(self) -> Sequence[Listed]:
         """See RepairingReader."""
         its = PostList(f"/{self._id}/media", MEDIA_FIELDS, self._media, DEEP_PAGES, told=False)
         return (
             Listed("media", partial(self.look_at_posts, its), needed=True),
             Listed("messages", self._messages),
+            Listed(POSTS, self._posts, beside=True),
         )
 
     def _media(self, body: bytes, watched: Watched, observed_at: datetime) -> Page:
@@ -129,6 +140,15 @@ class InstagramReader(RepairingReader):
         path = f"/{top}/replies"
         async for page in self._graph.pages("replies", path, query, self._reader(read), REPLIES, resumed=True):
             await self._looks.tell(page, since, below=below, hidden_since=last)
+
+    async def _posts(self, since: datetime, _: datetime) -> None:
+        looked, most = 0, PAGE * (DEEP_PAGES if self._deep else 1)
+        path, query = f"/{self._id}/media", {"fields": POST_FIELDS}
+        async for page in self._graph.pages(POSTS, path, query, self._reader(posts)):
+            await self._looks.tell(page, since)
+            looked += page.many
+            if looked >= most or (page.oldest is not None and page.oldest < since):
+                return
 
     async def _messages(self, since: datetime, _: datetime) -> None:
         # `me` is the account, or the page that it belongs to, whichever the token is of.

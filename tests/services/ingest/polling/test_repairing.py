@@ -22,6 +22,7 @@ from services.ingest.connectors.threads.reader import ThreadsReader
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling import graph, repairing
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, TooMuchError, Turns
+from services.ingest.polling.follower import PostsApart
 from services.ingest.polling.graph import FailedError, Graph
 from tests.deliveries import FOLDER, OBSERVED_AT, lookup
 from tests.platforms.graph import DENIED, FAILED, LIMITED, TOO_MUCH, GraphServer, Owner, Post, Refusal, refusal
@@ -362,7 +363,7 @@ async def test_replies_that_were_read_before_a_limit_are_not_read_again(server: 
     tops = [server.comment(one.post, "who?", at=one.memory.at) for _ in range(8)]
     sent = {server.comment(one.post, "me", at=one.memory.at, to=top).id for top in tops for _ in range(60)}
     for _ in range(8):
-        limits(server, 6)
+        limits(server, 7)
         try:
             await one.look()
         except LimitedError:
@@ -414,7 +415,7 @@ async def test_what_is_pushed_of_an_album_is_below_the_album(server: Platform) -
     one.post.parts = ["17900000000000011", "17900000000000012"]
     comment = server.comment(one.post, at=one.memory.at)
     await one.look()
-    (asked,) = one.memory.told
+    (asked,) = (told for told in one.memory.told if told.kind == "comment")
     for part in one.post.parts:
         pushed = structs.replace(asked, conversation=part, thread=part, post=part)
         assert in_its_album(pushed, one.memory.cursors.get) == asked
@@ -428,6 +429,65 @@ async def test_what_is_pushed_of_an_album_is_below_the_album(server: Platform) -
     assert {key: found for key, found in one.memory.cursors.items() if isinstance(found, Remembered)} == {
         key: found for key, found in remembered.items() if isinstance(found, Remembered)
     }, "it is remembered once"
+
+
+async def test_instagram_s_posts_are_told_once_with_their_comments_below_them(server: Platform) -> None:
+    one = Asked(server, "instagram")
+    one.posted("long before it was connected", ago=timedelta(days=3))
+    album, reel = one.posted("How it is made"), one.posted("Watch")
+    album.parts, reel.shown, reel.surface = ["17900000000000011", "17900000000000012"], "VIDEO", "REELS"
+    one.posted("an advertisement").surface = "AD"
+    one.posted("a story").surface = "STORY"
+    comment = one.commented(album)
+    await one.look()
+    posts = {told.id: told for told in one.memory.told if told.kind == "post"}
+    assert {each: (found.text, found.media) for each, found in posts.items()} == {
+        one.post.id: ("Fresh beans", ("image",)),
+        album.id: ("How it is made", ("image", "image")),
+        reel.id: ("Watch", ("video",)),
+    }
+    assert posts[album.id].object.url == f"https://www.instagram.com/p/{album.id}/"
+    assert posts[album.id].occurred_at == album.at
+    (said,) = (told for told in one.memory.told if told.id == comment)
+    assert (said.conversation, said.thread, said.post) == (album.id,) * 3
+    assert {(told.conversation, told.thread, told.post) for told in posts.values()} == {(each,) * 3 for each in posts}
+    later = one.posted("one more", ago=timedelta(0))
+    for _ in range(2):
+        await one.look()
+    one.restart()
+    await one.look()
+    assert [told.id for told in one.memory.told if told.kind == "post"] == [*posts, later.id]
+    assert isinstance(one.reader, PostsApart)
+    assert one.reader.posts_checked_at == one.memory.at
+
+
+@pytest.mark.parametrize("how", [REFUSED, DENIED, FAILED], ids=["refused", "denied", "failed"])
+async def test_instagram_s_posts_that_cannot_be_read_hold_up_nothing_and_are_told_later(
+    server: Platform, how: Refusal
+) -> None:
+    one = Asked(server, "instagram")
+    await one.look()
+    read_at = one.memory.at
+    server.refusing = lambda _: how if "caption" in server.asked[-1][1].get("fields", "") else None
+    post, comment = one.posted("Meanwhile", ago=timedelta(0)), one.commented()
+    await one.look()
+    assert comment in one.memory.ids()
+    assert one.position() == one.memory.at.isoformat()
+    assert post.id not in one.memory.ids()
+    assert isinstance(one.reader, PostsApart)
+    assert one.reader.posts_checked_at == read_at, "no planned post is missing for certain meanwhile"
+    server.refusing = lambda _: None
+    await one.look(after=timedelta(days=1, minutes=1))
+    assert post.id in one.memory.ids()
+    assert one.reader.posts_checked_at == one.memory.at
+
+
+async def test_of_instagram_s_posts_no_more_are_looked_at_than_for_their_comments(server: Platform) -> None:
+    one = Asked(server, "instagram")
+    for minutes in range(400):
+        one.posted(ago=timedelta(hours=2, minutes=minutes))
+    await one.look()
+    assert len([told for told in one.memory.told if told.kind == "post"]) == 300
 
 
 def test_where_the_album_cannot_be_looked_up_a_comment_is_told_all_the_same() -> None:
