@@ -192,12 +192,13 @@ tiktok_comment = st.fixed_dictionaries(
               "status": st.sampled_from(["HIDDEN", "PUBLIC"]) | plain, "replies": st.integers() | plain,
               "unique_identifier": words | plain, "username": words, "parent_comment_id": words | st.integers()},
 )  # fmt: skip
+TIKTOK_VIDEO = ("item_id", "comments", "create_time", "caption", "share_url")
 tiktok_answer = as_json(
     st.fixed_dictionaries(
         {"code": st.sampled_from([0, 0, 0, 40100, 40105, 40001, 40002, 50000]) | plain},
         optional={"message": words | plain, "data": plain | st.fixed_dictionaries(
             {}, optional={"comments": st.lists(tiktok_comment | plain, max_size=3), "cursor": plain,
-                          "videos": st.lists(shaped("item_id", "comments", "create_time"), max_size=3),
+                          "videos": st.lists(shaped(*TIKTOK_VIDEO), max_size=3),
                           "has_more": st.booleans() | plain})},
     )
     | plain
@@ -268,7 +269,9 @@ CASES: dict[str, Case] = {
     "services/ingest/connectors/tiktok/listed.py:comments": Case(
         lambda body: tiktok.comments(body, "7", None, WATCHED, NOW), tiktok_answer, TIKTOK_REFUSES
     ),
-    "services/ingest/connectors/tiktok/listed.py:videos": Case(tiktok.videos, tiktok_answer, TIKTOK_REFUSES),
+    "services/ingest/connectors/tiktok/listed.py:videos": Case(
+        lambda body: tiktok.videos(body, WATCHED, NOW), tiktok_answer, TIKTOK_REFUSES
+    ),
     "services/ingest/connectors/x/normalise.py:mentions": Case(
         lambda body: x.mentions(body, WATCHED, NOW), x_page, (UnreadableError,)
     ),

@@ -56,19 +56,23 @@ class TiktokServer(LocalServer):
         self.callback: str | None = "https://rapport.example/v1/platforms/tiktok"
         self.asked: list[tuple[str, dict[str, str]]] = []
         self._page = page
-        self._videos: dict[str, list[tuple[str, float]]] = {}
+        self._videos: dict[str, list[tuple[str, float, str]]] = {}
         self._comments: list[Comment] = []
         self._refusals: list[Refusal] = []
         self._made = 0
         self._lock = threading.RLock()
         super().__init__(Starlette(routes=[Route("/open_api/v1.3/business/{path:path}", self._answer)]))
 
-    def video(self, business: str, ago: float = 0.0) -> str:
+    def video(self, business: str, ago: float = 0.0, caption: str = "") -> str:
         """An account's video. Returns its id."""
         with self._lock:
             made = self._id()
-            self._videos.setdefault(business, []).insert(0, (made, time.time() - ago))
+            self._videos.setdefault(business, []).insert(0, (made, time.time() - ago, caption))
             return made
+
+    def published(self, video: str) -> float:
+        """When a video was (seconds)."""
+        return next(at for every in self._videos.values() for id, at, _ in every if id == video)  # noqa: A001
 
     def comment(self, video: str, text: str, *, by: str = "+ada", ago: float = 0.0, to: str = "0") -> Comment:
         """Somebody comments; `by` may be `owner`."""
@@ -112,8 +116,11 @@ class TiktokServer(LocalServer):
                 return JSONResponse(self.EXPIRED.body)
             match path:
                 case "video/list/":
-                    assert json.loads(query["fields"]) == ["item_id", "create_time", "comments"]
-                    return self._listed("videos", [self._video(*each) for each in self._videos[business]], query)
+                    fields = set(json.loads(query["fields"]))
+                    videos = [self._video(*each) for each in self._videos[business]]
+                    assert all(fields <= each.keys() for each in videos), fields
+                    asked = [{name: each[name] for name in fields} for each in videos]
+                    return self._listed("videos", asked, query)
                 case "comment/list/":
                     top = [each for each in self._of(query["video_id"]) if each.parent == "0"]
                     return self._listed("comments", [self._comment(each) for each in top], query)
@@ -130,8 +137,12 @@ class TiktokServer(LocalServer):
         end = start + count
         return _good({name: every[start:end], "cursor": end, "has_more": end < len(every)})
 
-    def _video(self, id: str, at: float) -> dict[str, Any]:
-        return {"item_id": id, "create_time": str(int(at)), "comments": len(self._of(id))}
+    def _video(self, id: str, at: float, caption: str) -> dict[str, Any]:
+        return {
+            "item_id": id, "create_time": str(int(at)), "caption": caption, "comments": len(self._of(id)),
+            "share_url": f"https://www.tiktok.com/@roastery/video/{id}?utm_campaign=tt4d_open_api",
+            "thumbnail_url": f"https://p16-sign.tiktokcdn.com/{id}.jpeg",
+        }  # fmt: skip
 
     def _comment(self, one: Comment) -> dict[str, Any]:
         named = {} if one.by == "owner" else {"unique_identifier": one.by}

@@ -43,7 +43,9 @@ class Tiktok(Vendor):
         Permission("user.info.basic", "see which account this is", _AGAIN),
         Permission("user.info.username", "see its name", _AGAIN, needed=False),
         Permission("comment.list", "read comments on the account's videos", _AGAIN),
-        Permission("video.list", "find comments that TikTok did not push, video by video", _AGAIN, needed=False),
+        Permission(
+            "video.list", "see the account's videos, and find comments that TikTok did not push", _AGAIN, needed=False
+        ),
         Permission("comment.list.manage", "answer and hide comments", _AGAIN, needed=False),
         Permission("message.list.read", "read messages", _AGAIN, needed=False),
     )

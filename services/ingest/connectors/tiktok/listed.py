@@ -1,5 +1,6 @@
 """Lists that TikTok is asked for: an account's videos, the comments below one, and the answers to a comment. Pure.
 
+- A video becomes the post that the webhook tells of what was published through the API: the id is the same.
 - A comment becomes what its webhook would have made of it: the id is the same. Its time is in whole seconds here.
 - The webhook names who wrote it by a `unique_identifier`. Where a list leaves that out, no other name may stand for it,
   or one person would become two: then they are unknown, and shown with the name that the list has.
@@ -19,7 +20,7 @@ from msgspec import Raw, Struct
 
 from rapport.contracts.events import Actor, Object
 from services.ingest.connectors.tiktok.answers import checked
-from services.ingest.connectors.tiktok.normalise import Comment, author_of, business, time_in, written
+from services.ingest.connectors.tiktok.normalise import Comment, author_of, business, posted, time_in, written
 from services.ingest.hooks.delivery import (
     MOST_CHANGES,
     About,
@@ -70,6 +71,8 @@ class _Video(Struct):
     item_id: Id | None = None
     comments: int | None = None
     create_time: float | None = None
+    caption: str | None = None
+    share_url: str | None = None
 
 
 class _Comment(Struct, kw_only=True):
@@ -97,13 +100,21 @@ class _Answer(Struct):
     data: _Data = _Data()
 
 
-def videos(answer: bytes) -> Page:
-    """A page of an account's videos. Raises as `checked`."""
+def videos(answer: bytes, watched: Watched, observed_at: datetime) -> Page:
+    """A page of an account's videos, and each as the post that it is. Raises as `checked`."""
     data, page = _page(answer)
     for place, raw in enumerate(data.videos):
         try:
             found = decode(raw, _Video)
-            page.videos.append(Video(id_of(found.item_id, "item_id"), found.comments, time_in(found.create_time)))
+            video, at = id_of(found.item_id, "item_id"), time_in(found.create_time)
+            page.videos.append(Video(video, found.comments, at))
+            if at is None:  # nobody knows whether it is new
+                page.ignored["video without a time"] += 1
+                continue
+            its = Object(video, found.share_url or None)
+            page.interactions.append(
+                posted(its, at, watched, observed_at, text=found.caption or None, media=("video",))
+            )
         except Exception as error:  # what nobody foresaw must not hold up what comes with it
             page.failed(f"videos[{place}]", error)
     return page

@@ -14,7 +14,8 @@
   later. Under a post of the account the same comment is told as `comment.update` too: both get the same id.
 - The conversation is the post, because a comment names the one that it answers and not who wrote that. Messages have
   one with each person.
-- Of the account's own posts, only those are told that were published through the API.
+- Of the account's own posts, only those are pushed that were published through the API, without their caption. The
+  list of its videos has all of them: both get the same id.
 - Messages from the EEA, Switzerland and the United Kingdom are announced without sender, id or text: they are counted.
 
 Source: https://business-api.tiktok.com/portal/docs?id=1759978319341570 (comments, posts),
@@ -54,6 +55,8 @@ _HIDING: dict[str, Kind] = {"set_to_hidden": "hide", "set_to_friends_only": "hid
 _ATTACHED: dict[str, tuple[Medium, ...]] = {
     "image": ("image",), "sticker": ("image",), "emoji": ("image",), "video": ("video",), "share_post": ("link",),
 }  # fmt: skip
+_PUBLISHED: dict[str, tuple[Medium, ...]] = {"v": ("video",), "p": ("image",)}
+"""By how a `publish_id` begins: `v_pub_url~…` and `p_pub_url~…`."""
 
 
 class _Event(Struct):
@@ -93,6 +96,7 @@ class _Mention(Struct, kw_only=True):
 
 class _Post(Struct):
     post_id: Id | None = None
+    publish_id: Id | None = None
 
 
 class _User(Struct):
@@ -203,11 +207,21 @@ def _mention(event: _Event, watched: Watched, observed_at: datetime, delivery: D
 
 
 def _post(event: _Event, watched: Watched, observed_at: datetime, delivery: Delivery) -> None:
-    post = id_of(_content(event, _Post).post_id, "post_id")
-    about = About(Object(post), post, post, time_in(event.create_time))
-    delivery.interactions.append(
-        interaction(watched, observed_at, about, id=post, kind="post", actor=business(watched))
-    )
+    found = _content(event, _Post)
+    its = Object(id_of(found.post_id, "post_id"))
+    media: tuple[Medium, ...] = _PUBLISHED.get(str(found.publish_id)[:1], ())
+    delivery.interactions.append(posted(its, time_in(event.create_time), watched, observed_at, media=media))
+
+
+def posted(
+    post: Object, at: datetime | None, watched: Watched, observed_at: datetime, *,
+    text: str | None = None, media: tuple[Medium, ...] = (),
+) -> Interaction:  # fmt: skip
+    """A post of the account."""
+    return interaction(
+        watched, observed_at, About(post, post.id, post.id, at), id=post.id, kind="post", actor=business(watched),
+        text=text, media=media,
+    )  # fmt: skip
 
 
 def _message(event: _Event, watched: Watched, observed_at: datetime, delivery: Delivery) -> None:

@@ -1,5 +1,7 @@
 """Asks TikTok for the comments that its webhook did not deliver, and whether it still delivers them.
 
+The webhook tells only of videos that were published through the API. The list of all videos has the others.
+
 There is no list of all comments. So the videos are listed, newest first, and the comments below those that are new, or
 of which the number of comments has changed; and the answers to a comment where their number has changed. Once a day
 older videos are looked through as well. Deletions, mentions elsewhere and private messages are pushed only.
@@ -44,6 +46,7 @@ FRESH = timedelta(days=3)
 """How long the comments below a new video are asked for each time: TikTok's numbers may be late."""
 VIDEOS, COMMENTS = 20, 30
 """At once, the most that TikTok gives."""
+FIELDS = '["item_id","create_time","comments","caption","share_url"]'
 PAGES, DEEP_PAGES = 3, 25
 """Of videos, each time and once a day."""
 COMMENT_PAGES, REPLY_PAGES = 20, 10
@@ -55,6 +58,8 @@ NEW_FOR = timedelta(days=30)
 """Below a video of which nothing is remembered, what is older than this is not told: it may have been told before, and
 forgotten since."""
 DEEP_EVERY = timedelta(days=1)
+POSTS_LATE = timedelta(days=1)
+"""How much later than others a video may be listed that was made before them: TikTok may review it first."""
 CHECKED_EVERY = timedelta(minutes=15)
 STALE = timedelta(minutes=10)
 """A look that has got nothing for this long starts over: what it saw by then is out of date."""
@@ -66,7 +71,7 @@ same ones."""
 LONGEST_NAMED = 100
 OF_THE_HOST = 16
 ANSWERED_SECONDS = 20.0
-COMMENTS_LIST, DEEP = "comments", "deep"
+COMMENTS_LIST, DEEP, POSTS = "comments", "deep", "posts"
 _API = "/open_api/v1.3/business"
 _AGAIN = "open the client's accounts in Rapport, press “Connect again”, and leave every permission switched on"
 
@@ -165,6 +170,8 @@ class _Look:
 
     began: datetime
     deep: bool
+    posts_since: datetime
+    """From when on videos are told."""
     went_on_at: datetime
     cursor: str | None = None
     pages: int = 0
@@ -190,6 +197,7 @@ class TiktokReader:
         shared: Shared,
     ) -> None:
         self._business = itself(account)
+        self._posts_list = f"{POSTS}@{self._business}"
         self._identifier = account.connection.get(IDENTIFIER, "").strip()
         self._own: str | None = None
         """What TikTok calls the account, as far as that was seen."""
@@ -200,8 +208,15 @@ class TiktokReader:
         self._now = shared.now
         self._log = shared.log
         self._told = Told()
+        self._posts = Told()
         self._look: _Look | None = None
         """What a limit, or anything else, broke off."""
+
+    @property
+    def posts_checked_at(self) -> datetime:
+        """See PostsApart: a look lists the videos at its beginning, and may take long over the comments."""
+        connected_at = self._reading.account.connected_at
+        return max(connected_at, self._reading.read_to(self._posts_list) or connected_at)
 
     async def itself(self) -> str:
         """See Reader."""
@@ -214,7 +229,9 @@ class TiktokReader:
         look = self._look
         if look is None or now - look.went_on_at > STALE:
             deep_at = self._reading.read_to(deep_list)
-            look = self._look = _Look(now, deep_at is None or now - deep_at > DEEP_EVERY, now)
+            deep = deep_at is None or now - deep_at > DEEP_EVERY
+            posts_since = max(self._reading.account.connected_at - CLOCKS, self.posts_checked_at - POSTS_LATE)
+            look = self._look = _Look(now, deep, posts_since, now)
         while (its := await self._next(look)) is not None:
             try:
                 await self._video(its.video, its.places, look.began)
@@ -252,9 +269,12 @@ class TiktokReader:
         """The video to look at next; None after the last."""
         while not look.videos and not look.listed:
             page = await self._videos(look.cursor)
+            await self._post(page, look.posts_since)
             look.videos.extend(map(_Begun, page.videos))
             look.cursor, look.pages = page.next, look.pages + 1
             look.listed = page.next is None or look.pages >= (DEEP_PAGES if look.deep else PAGES)
+            if look.listed:
+                await self._reading.found([], [], [], self._posts_list, look.began.isoformat())
         waiting = look.videos or look.later
         return waiting.popleft() if waiting else None
 
@@ -270,13 +290,21 @@ class TiktokReader:
             self._look.went_on_at = self._now()
         return found
 
+    async def _post(self, page: Page, since: datetime) -> None:
+        """Tells the videos that are new."""
+        self._reading.tell_skipped(page, self._log)
+        fresh = self._posts.fresh(one for one in page.interactions if one.occurred_at >= since)
+        await self._reading.found(fresh, [], [], self._posts_list, None)
+        self._posts.keep(fresh)
+
     async def _videos(self, cursor: str | None) -> Page:
         asked = {
-            "business_id": self._business, "fields": '["item_id","create_time","comments"]', "max_count": str(VIDEOS),
+            "business_id": self._business, "fields": FIELDS, "max_count": str(VIDEOS),
             **({"cursor": cursor} if cursor else {}),
         }  # fmt: skip
+        now = self._now()
         try:
-            return await self._get("video/list/", asked, listed.videos)
+            return await self._get("video/list/", asked, lambda body: listed.videos(body, self._watched(), now))
         except RefusedError as error:
             raise AttentionError(f"TikTok does not list the account's videos: {error}") from None
 

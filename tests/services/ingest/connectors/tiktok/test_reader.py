@@ -149,11 +149,44 @@ async def test_after_an_outage_everything_is_found_also_below_old_videos_and_beh
     assert sorted(ids) == sorted(one.id for one in missed)
 
 
+async def test_each_new_video_of_the_account_is_told_as_its_post(
+    stack: Any, tmp_path: Path, log: Log, server: TiktokServer
+) -> None:
+    business = Business(server)
+    old = server.video(business.id, 86_400, "from before the connection")
+    first = server.video(business.id, 600, "The Guji is back #coffee")
+    async with reading(stack.kafka, tmp_path, asked_at(server), business.pair):
+        await asyncio.to_thread(log.wait_for, business.brand.id, first)
+        second = server.video(business.id, 0, "")
+        await asyncio.to_thread(log.wait_for, business.brand.id, second)
+        found = {one.id: one for one in log.interactions(business.brand.id)}
+        assert found.keys() == {first, second}, old
+        told, at = found[first], server.published(first)
+        assert (told.kind, told.actor.id, told.text, told.media) == (
+            "post", business.id, "The Guji is back #coffee", ("video",),
+        )  # fmt: skip
+        assert told.object.url == f"https://www.tiktok.com/@roastery/video/{first}?utm_campaign=tt4d_open_api"
+        assert told.occurred_at == datetime.fromtimestamp(int(at), UTC)
+        assert found[second].text is None
+        # The webhook tells those that were published through the API.
+        content = json.dumps({"publish_id": "v_pub_url~v1.2", "post_id": int(first), "publish_type": "DIRECT_PUBLISH"})
+        event = {
+            "event": "post.publish.publicly_available", "create_time": int(at), "user_openid": business.id,
+            "content": content,
+        }  # fmt: skip
+        watched = Watched(business.brand.id, business.account, business.id, frozenset([business.id]))
+        (pushed,) = HOOKS["tiktok"].read(json.dumps(event).encode(), lambda _: [watched], told.observed_at).interactions
+        its = msgspec.structs.replace(told, text=None, object=msgspec.structs.replace(told.object, url=None))
+        assert its == pushed
+        state = states(stack.kafka, business.account.id)[-1]
+        assert state.posts_checked_at is not None
+
+
 async def test_somebody_whom_the_list_does_not_name_is_nobody_else_and_what_is_hidden_is_told_as_hidden(
     stack: Any, tmp_path: Path, log: Log, server: TiktokServer
 ) -> None:
     business = Business(server)
-    video = server.video(business.id)
+    video = server.video(business.id, 86_400)
     unnamed = server.comment(video, "hello", by="")
     unnamed.hidden = True
     async with reading(stack.kafka, tmp_path, asked_at(server), business.pair):

@@ -14,9 +14,17 @@ from rapport.contracts.cursors import thing_key
 from rapport.contracts.events import Account
 from services.ingest.connectors.tiktok import reader
 from services.ingest.connectors.tiktok.answers import checked
-from services.ingest.connectors.tiktok.reader import COMMENT_PAGES, COMMENTS, REPLY_PAGES, Pushing, TiktokReader
+from services.ingest.connectors.tiktok.reader import (
+    COMMENT_PAGES,
+    COMMENTS,
+    POSTS_LATE,
+    REPLY_PAGES,
+    Pushing,
+    TiktokReader,
+)
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
+from services.ingest.polling.follower import PostsApart
 from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +56,8 @@ class Tiktok:
     """How many requests are allowed."""
     made: float = 1_600_000_000
     """When the videos were."""
+    posted: dict[str, Any] = field(default_factory=dict)
+    """When others of them were."""
 
     def answer(self, path: str, asked: Mapping[str, str]) -> bytes:
         self.left -= 1
@@ -66,7 +76,8 @@ class Tiktok:
 
     def _video(self, video: str) -> dict[str, Any]:
         many = sum(1 + len(self.answers.get(comment, [])) for comment, _ in self.videos[video])
-        return {"item_id": video, "create_time": self.made, "comments": many}
+        at = self.posted.get(video, self.made)
+        return {"item_id": video, "create_time": at, "comments": many, "caption": video, "share_url": None}
 
     def _comment(self, id: str, at: datetime) -> dict[str, Any]:
         return {
@@ -111,7 +122,11 @@ class World:
         return thing_key("account", thing) in self.kept.cursors
 
     def told(self) -> list[str]:
-        return [one.object.id for one in self.kept.told]
+        """Without the videos."""
+        return [one.object.id for one in self.kept.told if one.kind != "post"]
+
+    def posts(self) -> list[str]:
+        return [one.object.id for one in self.kept.told if one.kind == "post"]
 
 
 async def _read_once(world: World, video: str = "v") -> None:
@@ -260,7 +275,7 @@ async def test_what_is_hidden_and_shown_again_is_told_once_for_each_change_also_
         world.tiktok.hidden = hidden
         world.kept.told.clear()
         await world.reader.read()
-        told.append(",".join(sorted(f"{one.kind} {one.object.id}" for one in world.kept.told)))
+        told.append(",".join(sorted(f"{one.kind} {one.object.id}" for one in world.kept.told if one.kind != "post")))
         for one in world.kept.told:
             if one.kind in ("hide", "unhide"):
                 first = number == 0
@@ -316,3 +331,74 @@ async def test_where_nothing_is_remembered_of_a_video_any_more_what_is_old_is_no
     ]
     await world.reader.read()
     assert sorted(world.told()) == ["month-0", "new-0"]
+
+
+def _posts(world: World, *ids: str, ago: timedelta = timedelta()) -> None:
+    """The account publishes videos that nobody comments on; the newest stand first."""
+    for id in ids:  # noqa: A001
+        world.tiktok.videos = {id: [], **world.tiktok.videos}
+        world.tiktok.posted[id] = (world.now() - ago).timestamp()
+
+
+async def test_new_videos_are_told_once_and_those_from_before_the_connection_never() -> None:
+    world = World()
+    _posts(world, "before", ago=timedelta(days=366))
+    _posts(world, "since", ago=timedelta(days=3))
+    await world.reader.read()
+    assert world.posts() == ["since"]
+    _posts(world, "new")
+    for _ in range(3):
+        world.now.at += timedelta(minutes=30)
+        await world.reader.read()
+    assert world.posts() == ["since", "new"]
+    # The next process knows up to when they were told: an old one that is listed again is no news.
+    world.now.at += POSTS_LATE
+    await world.reader.read()
+    world.restart()
+    _posts(world, "after it")
+    await world.reader.read()
+    assert world.posts() == ["since", "new", "after it"]
+
+
+async def test_a_video_that_is_listed_late_is_told_all_the_same() -> None:
+    world = World()
+    await world.reader.read()
+    world.now.at += timedelta(hours=12)
+    await world.reader.read()
+    _posts(world, "reviewed for hours", ago=timedelta(hours=10))
+    await world.reader.read()
+    assert world.posts() == ["reviewed for hours"]
+
+
+async def test_a_broken_video_stops_nothing_and_one_without_a_time_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    await _read_once(world)
+    _posts(world, "broken", "undated", "good")
+    world.tiktok.posted |= {"broken": [], "undated": None}
+    world.tiktok.videos["v"] = world.comments("comment", 1) + world.tiktok.videos["v"]
+    with caplog.at_level(logging.ERROR):
+        await world.reader.read()
+    assert (world.posts(), world.told()) == (["good"], ["comment-0"])
+    assert "videos[2] is skipped" in caplog.text
+
+
+async def test_posts_are_known_up_to_the_beginning_of_the_last_look_that_listed_them() -> None:
+    world = World()
+    connected_at = world.kept.account.connected_at
+    assert isinstance(world.reader, PostsApart)
+    world.tiktok.videos["v"] = world.comments("known", 1)
+    world.tiktok.left = 0
+    with contextlib.suppress(LimitedError):
+        await world.reader.read()
+    assert world.reader.posts_checked_at == connected_at, "they never were"
+    world.tiktok.left = 1
+    began = world.now()
+    with contextlib.suppress(LimitedError):
+        await world.reader.read()
+    assert world.reader.posts_checked_at == began, "the comments are still to come"
+    world.now.at += timedelta(minutes=5)
+    world.tiktok.left = 100
+    await world.reader.read()
+    assert world.reader.posts_checked_at == began, "the look went on, and the videos were not listed again"
+    world.restart()
+    assert world.reader.posts_checked_at == began
