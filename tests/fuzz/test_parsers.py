@@ -186,6 +186,21 @@ linkedin_page = as_json(
     )
     | plain
 )  # fmt: skip
+linkedin_posts = as_json(
+    st.fixed_dictionaries(
+        {"elements": st.lists(
+            st.fixed_dictionaries(
+                {"id": words, "author": st.just("urn:li:organization:1") | words,
+                 "lifecycleState": st.just("PUBLISHED") | words},
+                optional={"commentary": words | st.text(alphabet="\\{}|#@[]()hashtgurn:"), "content": plain | shaped(
+                    "media", "multiImage", "article"), "createdAt": odd_numbers | plain, "publishedAt": odd_numbers},
+            )
+            | plain,
+            max_size=4,
+        )}
+    )
+    | plain
+)  # fmt: skip
 tiktok_comment = st.fixed_dictionaries(
     {"comment_id": st.integers() | words},
     optional={"create_time": odd_numbers | plain, "text": words | plain, "owner": st.booleans() | plain,
@@ -262,6 +277,9 @@ CASES: dict[str, Case] = {
     "services/api/charges/service.py:typed_number": Case(charging.typed_number, words | typed, (ValueError,)),
     "services/ingest/connectors/linkedin/normalise.py:asked": Case(
         lambda body: linkedin.asked(body, WATCHED, NOW), linkedin_page, (UnreadableError,)
+    ),
+    "services/ingest/connectors/linkedin/normalise.py:posts": Case(
+        lambda body: linkedin.posts(body, WATCHED, NOW), linkedin_posts, (UnreadableError,)
     ),
     "services/ingest/connectors/tiktok/answers.py:checked": Case(
         lambda body: tiktok_answers.checked(body, dict[str, Any]), tiktok_answer, TIKTOK_REFUSES

@@ -52,6 +52,7 @@ class LinkedInServer(LocalServer):
         self.asked: list[tuple[float, str]] = []
         """When, and what."""
         self._page = page
+        self._posts: list[dict[str, Any]] = []
         self._notifications: list[dict[str, Any]] = []
         self._refusals: list[Refusal] = []
         self._lock = threading.RLock()
@@ -75,6 +76,18 @@ class LinkedInServer(LocalServer):
             self._notifications.append(made)
         return made
 
+    def post(self, organization: str, number: int, at: float, **more: Any) -> str:
+        """A page publishes at a time (seconds). Returns the post's URN."""
+        made = {
+            "id": f"urn:li:share:{7_000_000_000_000_000_000 + number}", "author": organization, "commentary": "",
+            "lifecycleState": "PUBLISHED", "visibility": "PUBLIC", "isReshareDisabledByAuthor": False,
+            "lifecycleStateInfo": {"isEditedByAuthor": False},
+            "createdAt": int(at * 1000), "publishedAt": int(at * 1000), "lastModifiedAt": int(at * 1000), **more,
+        }  # fmt: skip
+        with self._lock:
+            self._posts.append(made)
+        return str(made["id"])
+
     def refuse(self, refusal: Refusal, times: int = 1) -> None:
         """The next requests are refused."""
         with self._lock:
@@ -94,6 +107,7 @@ class LinkedInServer(LocalServer):
         path = request.scope["raw_path"].decode().removeprefix("/rest/")
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         query = request.scope["query_string"].decode()
+        assert (path == "posts") == (request.headers.get("x-restli-method") == "FINDER"), path
         return self.handle(request.method, path, query, token, await request.body())
 
     def handle(self, method: str, path: str, query: str, token: str, body: bytes) -> Response:
@@ -106,6 +120,8 @@ class LinkedInServer(LocalServer):
                 return _said(self.ENDED)
             if path == "organizationalEntityNotifications":
                 return self._listed(query)
+            if path == "posts":
+                return self._published(dict(parse_qsl(query)))
             key = _KEY.fullmatch(path.removeprefix("eventSubscriptions/"))
             assert key is not None, path
             entity = unquote(key[3])
@@ -130,6 +146,15 @@ class LinkedInServer(LocalServer):
         self.webhooks[entity] = json.loads(body)["webhook"]
         self.subscribed[entity] = time.time() + KEPT_SECONDS
         return Response(status_code=200)
+
+    def _published(self, asked: dict[str, str]) -> Response:
+        assert (asked["q"], asked["sortBy"]) == ("author", "CREATED")
+        of_it = sorted(
+            (each for each in self._posts if each["author"] == asked["author"]), key=lambda one: -one["createdAt"]
+        )
+        start, count = int(asked.get("start", 0)), int(asked.get("count", 10))
+        body = {"elements": of_it[start : start + count], "paging": {"start": start, "count": count, "links": []}}
+        return Response(json.dumps(body), media_type="application/json")
 
     def _listed(self, query: str) -> Response:
         assert "actions=List(" in query, "brackets of lists must stay as they are"

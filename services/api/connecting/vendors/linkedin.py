@@ -54,6 +54,7 @@ class Linkedin(Vendor):
     permissions = (
         Permission("rw_organization_admin", "list the pages that you administer, and be told of comments", _AGAIN),
         Permission("r_organization_social_feed", "read comments on the page's posts", _AGAIN),
+        Permission("r_organization_social", "see the page's own posts", _AGAIN, needed=False),
         Permission("w_organization_social_feed", "answer comments from Rapport", _AGAIN, needed=False),
     )
 

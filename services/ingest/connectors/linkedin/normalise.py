@@ -7,9 +7,12 @@
 - LinkedIn writes the URN of a comment in two ways, `(activity:1,2)` and `(urn:li:activity:1,2)`: here it is the second.
 - `subscriber` is the member who allowed the notification, never who acted. Each such member of a page has their own
   notification of the same thing, so ids are made of the thing and not of `notificationId`.
+- A page's own posts are not notified. The list of them has each as `urn:li:share:…` or `urn:li:ugcPost:…`, while most
+  notifications name the same post as `urn:li:activity:…`.
 - `lastModifiedAt` is in milliseconds since 1970.
 
 Source: https://learn.microsoft.com/en-us/linkedin/marketing/community-management/organizations/organization-social-action-notifications
+and …/shares/posts-api
 """
 
 import hashlib
@@ -47,6 +50,14 @@ _LIKE = re.compile(r"urn:li:(?:like|reaction):\((?:urn:li:)?(\w+:[^,()]+),(?:urn
 _MEDIA: dict[str, tuple[Medium, ...]] = {
     "IMAGE": ("image",), "VIDEO": ("video",), "LIVE_VIDEO": ("video",), "ARTICLE": ("link",),
 }  # fmt: skip
+_ATTACHED: dict[str, tuple[Medium, ...]] = {"image": ("image",), "video": ("video",)}
+_ESCAPED = re.compile(r"\\([|{}@\[\]()<>#*_~\\])")
+_LITTLE = re.compile(
+    r"\{hashtag\|\\?#\|(?P<tag>(?:\\.|[^\\}]){1,300})\}"
+    r"|@\[(?P<name>(?:\\.|[^\\\]]){1,300})\]\(urn:[^)\s]{1,100}\)"
+    rf"|{_ESCAPED.pattern}"
+)
+"""What stands in the text of a post for a hashtag, for a name, and for a sign that has a meaning there."""
 
 
 class _Envelope(Struct):
@@ -170,6 +181,86 @@ def asked(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Deliver
     # It may give fewer at once than were asked for; then `count` says to how many it has limited that.
     full = many > 0 and many >= page.paging.count > 0
     return delivery, many, full or any(link.rel == "next" for link in page.paging.links)
+
+
+class _Attached(Struct):
+    id: Id | None = None
+
+
+class _Content(Struct, rename="camel"):
+    media: _Attached | None = None
+    multi_image: dict[str, Raw] | None = None
+    article: dict[str, Raw] | None = None
+
+
+class _Post(Struct, rename="camel"):
+    """A post as the list of a page's posts has it. Times are in milliseconds."""
+
+    id: Id | None = None
+    author: Id | None = None
+    commentary: str | None = None
+    lifecycle_state: str | None = None
+    created_at: float | None = None
+    published_at: float | None = None
+    content: _Content | None = None
+
+
+def posts(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Delivery, int, datetime | None]:
+    """A page of the organization's own posts, how many it has, and when the last of them was made.
+
+    Raises UnreadableError where the whole is no page.
+    """
+    page = decode(body, _Page)
+    if len(page.elements) > MOST_CHANGES:
+        raise UnreadableError(f"more than {MOST_CHANGES} posts at once")
+    ours, delivery, last = _by_urn(watched), Delivery(), None
+    for place, raw in enumerate(page.elements):
+        try:
+            found = decode(raw, _Post)
+            last = _at(found.created_at) or last
+            at = _at(found.published_at) or last
+            if found.lifecycle_state != "PUBLISHED" or urn_of(str(found.author)) != ours.id or at is None:
+                delivery.ignored["post that is not published, or of another organization"] += 1
+                continue
+            thing = id_of(found.id, "id")
+            about = About(Object(thing, _url(thing)), thing, thing, at)
+            delivery.interactions.append(
+                interaction(
+                    ours, observed_at, about, id=thing, kind="post", actor=_actor(ours.id, ours),
+                    text=plain(found.commentary or "") or None, media=_media(found.content),
+                )
+            )  # fmt: skip
+        except Exception as error:  # what nobody foresaw must not hold up what comes with it
+            delivery.failed(f"elements[{place}]", error)
+    return delivery, len(page.elements), last
+
+
+def _at(milliseconds: float | None) -> datetime | None:
+    return time_of(milliseconds / 1000 if milliseconds is not None else None)
+
+
+def _media(content: _Content | None) -> tuple[Medium, ...]:
+    if content is None:
+        return ()
+    if content.multi_image is not None:
+        return ("image",)
+    if content.article is not None:
+        return ("link",)
+    kind = str(content.media.id).removeprefix("urn:li:").partition(":")[0] if content.media else ""
+    return _ATTACHED.get(kind, ())
+
+
+def plain(commentary: str) -> str:
+    """The text of a post as people read it: LinkedIn escapes signs in it, and writes hashtags and names as templates.
+
+    Source: https://learn.microsoft.com/en-us/linkedin/marketing/community-management/shares/little-text-format
+    """
+
+    def shown(found: re.Match[str]) -> str:
+        said = f"#{found['tag']}" if found["tag"] else found["name"] or found[0]
+        return _ESCAPED.sub(r"\1", said)
+
+    return _LITTLE.sub(shown, commentary)
 
 
 def _watched(organization: str, lookup: Lookup) -> Sequence[Watched]:

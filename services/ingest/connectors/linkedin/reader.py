@@ -2,7 +2,8 @@
 
 The finder gives the notifications of a span of time, 60 days back, in the webhook's own shape. LinkedIn ends a
 subscription without a word when the member who allowed it leaves, or is no longer an administrator of the page: then
-the finder answers 401 or 403. Where the application's number is set, the subscription itself is looked at too.
+the finder answers 401 or 403. The page's own posts are in a list of their own, which is read beside the notifications.
+Where the application's number is set, the subscription itself is looked at too.
 
 Source: https://learn.microsoft.com/en-us/linkedin/marketing/community-management/organizations/organization-social-action-notifications
 and https://learn.microsoft.com/en-us/linkedin/shared/api-guide/concepts/rate-limits
@@ -52,7 +53,13 @@ BUDGET, BUDGET_SECONDS = 240, 3_600.0
 OF_THE_HOST = 16
 """Requests under way at once: all pages are on one host."""
 ANSWERED_SECONDS = 20.0
-NOTIFICATIONS = "notifications"
+NOTIFICATIONS, POSTS = "notifications", "posts"
+POSTS_AT_ONCE, POSTS_PAGES = 50, 5
+"""More than one page is read only where all on it is new."""
+POSTS_EVERY, POSTS_AGAIN = timedelta(minutes=14), timedelta(hours=1)
+"""How often posts are asked for, and once that was refused or failed: a request of each look, of few in a day."""
+POSTS_LATE = timedelta(hours=1)
+"""How much later than others a post may be listed that was published before them."""
 _AGAIN = "open the client's accounts in Rapport and press “Connect again”"
 _LONGEST_SAID = 200
 
@@ -83,7 +90,11 @@ def linkedin(settings: LinkedInSettings, leases: Leases, shared: Shared) -> Poll
             http, PLATFORM, settings.linkedin_api, headers, budget, turns, shared.now,
             refused=lambda status, body: refused(status, body, shared.now()),
         )  # fmt: skip
-        return LinkedInReader(account, reading, watched, api, settings.linkedin_application, shared)
+        finder = Api(
+            http, PLATFORM, settings.linkedin_api, {**headers, "X-RestLi-Method": "FINDER"}, budget, turns, shared.now,
+            refused=lambda status, body: posts_refused(status, body, shared.now()),
+        )  # fmt: skip
+        return LinkedInReader(account, reading, watched, api, finder, settings.linkedin_application, shared)
 
     pushes = bool(settings.linkedin_secrets.get_secret_value().strip())
     return Polled(PLATFORM, usable, make, leases, shared, pushes=pushes, itself=itself)
@@ -126,6 +137,17 @@ def refused(status: int, body: bytes, now: datetime) -> Exception | None:
     return None
 
 
+def posts_refused(status: int, body: bytes, now: datetime) -> Exception | None:
+    """As `refused`, of the list of posts: without its permission, everything else is read all the same."""
+    if status == httpx.codes.FORBIDDEN:
+        return RefusedError(f"its token lacks the permission r_organization_social: {_AGAIN}")
+    return refused(status, body, now)
+
+
+_BESIDE = (RefusedError, AttentionError, AwayError, LimitedError)
+"""What may go wrong with the posts without a word against the notifications."""
+
+
 def _until_midnight(now: datetime) -> float:
     """Seconds until limits are reset, which happens at midnight in UTC."""
     midnight = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
@@ -143,21 +165,32 @@ class LinkedInReader:
         reading: Reading,
         watched: Callable[[], Watched],
         api: Api,
+        finder: Api,
         application: str,
         shared: Shared,
     ) -> None:
-        """`application` is the application's number at LinkedIn; empty where it is not known."""
+        """`finder` is asked for posts. `application` is the application's number; empty where it is not known."""
         self._organization = itself(account)
         self._member = account.connection.get("member", "").strip()
         self._reading = reading
         self._watched = watched
         self._api = api
+        self._finder = finder
+        self._posts_list = f"{POSTS}@{self._organization}"
+        self._posts_due_at: datetime | None = None
+        self._posts_told = Told()
         self._application = application
         self._now = shared.now
         self._log = shared.log
         self._told = Told(MOST_PAGES * PAGE)  # a span that breaks off is read again
         self._span = LONGEST_SPAN
         self._checked_at: datetime | None = None
+
+    @property
+    def posts_checked_at(self) -> datetime:
+        """See PostsApart."""
+        connected_at = self._reading.account.connected_at
+        return max(connected_at, self._reading.read_to(self._posts_list) or connected_at)
 
     async def itself(self) -> str:
         """See Reader."""
@@ -174,6 +207,13 @@ class LinkedInReader:
             await self._reading.found([], [], [], list_, until.isoformat())
             self._span = min(LONGEST_SPAN, self._span * 2)
             since = until
+        if self._posts_due_at is None or now >= self._posts_due_at:
+            self._posts_due_at = now + POSTS_EVERY
+            try:
+                await self._posts(now)
+            except _BESIDE as error:
+                self._posts_due_at = now + POSTS_AGAIN
+                self._log.warning("%s %s: its posts are not read: %s", PLATFORM, self._reading.account.id, error)
         await self._check(now)
 
     def _since(self, list_: str, now: datetime) -> datetime:
@@ -221,6 +261,29 @@ class LinkedInReader:
         fresh = self._told.fresh(delivery.interactions)
         await self._reading.found(fresh, [], [], NOTIFICATIONS, None)
         self._told.keep(fresh)
+
+    async def _posts(self, now: datetime) -> None:
+        """Tells the posts that are new, from the newest one back to when they were last read to the end."""
+        since = max(self._reading.account.connected_at - CLOCKS, self.posts_checked_at - POSTS_LATE)
+        start = 0
+        for _ in range(POSTS_PAGES):
+            asked = {
+                "author": self._organization, "q": "author", "count": str(POSTS_AT_ONCE), "start": str(start),
+                "sortBy": "CREATED",
+            }  # fmt: skip
+            try:
+                body = await self._finder.get("/rest/posts", asked)
+                delivery, many, last_at = normalise.posts(body, self._watched(), self._now())
+            except UnreadableError as error:
+                raise AwayError(f"LinkedIn's posts cannot be read: {error}") from None
+            self._reading.tell_skipped(delivery, self._log)
+            fresh = self._posts_told.fresh(one for one in delivery.interactions if one.occurred_at >= since)
+            await self._reading.found(fresh, [], [], self._posts_list, None)
+            self._posts_told.keep(fresh)
+            start += many
+            if many == 0 or last_at is None or last_at < since:
+                break
+        await self._reading.found([], [], [], self._posts_list, now.isoformat())
 
     async def _check(self, now: datetime) -> None:
         """Whether the page is subscribed to our webhook, where it is known as whom that has to be asked.

@@ -30,7 +30,7 @@ class World:
         )  # fmt: skip
         watched = Watched("brand", account, PAGE, frozenset([PAGE]))
         self.reader = LinkedInReader(
-            account, Kept(account, self.now), lambda: watched, self.api, "4242", shared(self.now)
+            account, Kept(account, self.now), lambda: watched, self.api, self.api, "4242", shared(self.now)
         )
 
     def _answer(self, path: str, asked: Mapping[str, str]) -> bytes:
