@@ -183,6 +183,21 @@ async def test_what_is_wrong_is_said_in_words_and_nothing_is_lost(
         await stands(stack.kafka, page.account.id, "live")
 
 
+async def test_the_pages_own_posts_are_told_and_how_far_they_are_known(
+    stack: Any, tmp_path: Path, log: Log, server: LinkedInServer
+) -> None:
+    page = Page(server)
+    post = server.post(page.urn, page.number, time.time() - 60, commentary="The Guji is back")
+    async with reading(stack.kafka, tmp_path, asked_at(server), page.pair):
+        await asyncio.to_thread(log.wait_for, page.brand.id, post)
+        await stands(stack.kafka, page.account.id, "live")
+        (told,) = log.interactions(page.brand.id)
+        assert (told.kind, told.actor.id, told.text) == ("post", page.urn, "The Guji is back")
+        known = states(stack.kafka, page.account.id)[-1].posts_checked_at
+        assert known is not None
+        assert known > page.account.connected_at
+
+
 async def test_a_daily_limit_is_waited_for(stack: Any, tmp_path: Path, log: Log, server: LinkedInServer) -> None:
     page = Page(server)
     async with reading(stack.kafka, tmp_path, asked_at(server), page.pair):
