@@ -63,6 +63,8 @@ class Steps:
             before = number - 1
             # An answer that comes within the grace is seen before the breach, and then there is no alert.
             until_none(lambda: self._unbreached(api, before), RIGHT_WITHIN_SECONDS)
+            # Nor is anybody told that it is overdue once it is answered, as where the notifier that was to tell crashed.
+            until_none(lambda: self._untold(api), RIGHT_WITHIN_SECONDS)
             answer = {
                 "id": f"reply-{before}",
                 "kind": "reply",
@@ -98,8 +100,6 @@ class Steps:
         until_none(self._differences, RIGHT_WITHIN_SECONDS)
 
     def _differences(self) -> Iterator[str]:
-        came = self._inbox.received()
-        told = {(one.way, one.id) for one in came}
         for number, api in enumerate(self._apis):
             found = {one["first"]["id"]: one for one in api.every(f"/brands/{BRAND}/exchanges")}
             for step in range(self._made):
@@ -107,12 +107,30 @@ class Steps:
                 state = "open" if step == self._made - 1 else "answered_late"
                 if exchange is None or exchange["state"] != state or exchange["breached_at"] is None:
                     yield f"api-{number} shows {exchange} for comment-{step}, which is {state}"
-            breaches = {one["exchange"]: one["id"] for one in api.every(f"/brands/{BRAND}/alerts", step="breach")}
+            breaches = self._breaches(api)
             if len(breaches) != self._made:
                 yield f"api-{number} shows {len(breaches)} breaches of {self._made}"
-            untold = [alert for alert in breaches.values() if ("webhook", f"{alert}/hook") not in told]
-            if untold:
-                yield f"{len(untold)} breaches were not told, such as {untold[0]}"
-        mails = sum(one.way == "mail" and one.brand == BRAND and one.subject.startswith("Overdue") for one in came)
+            yield from self._untold(api)
+        mails = self._mails()
         if mails != self._made:
             yield f"{mails} mails of {self._made}"
+
+    def _breaches(self, api: Api) -> set[str]:
+        """The ids of the alerts."""
+        return {one["id"] for one in api.every(f"/brands/{BRAND}/alerts", step="breach")}
+
+    def _untold(self, api: Api) -> Iterator[str]:
+        """What an API shows as overdue, and nobody was told of by webhook and mail."""
+        breaches = self._breaches(api)
+        told = {one.id for one in self._inbox.received() if one.way == "webhook"}
+        untold = [alert for alert in breaches if f"{alert}/hook" not in told]
+        if untold:
+            yield f"{len(untold)} breaches were not told, such as {untold[0]}"
+        if self._mails() < len(breaches):
+            yield f"{self._mails()} mails of {len(breaches)} breaches"
+
+    def _mails(self) -> int:
+        return sum(
+            one.way == "mail" and one.brand == BRAND and one.subject.startswith("Overdue")
+            for one in self._inbox.received()
+        )
