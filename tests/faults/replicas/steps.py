@@ -63,7 +63,7 @@ class Steps:
             before = number - 1
             # An answer that comes within the grace is seen before the breach, and then there is no alert.
             until_none(lambda: self._unbreached(api, before), RIGHT_WITHIN_SECONDS)
-            # Nor is anybody told that it is overdue once it is answered, as where the notifier that was to tell crashed.
+            # Nor is anybody told of it once it is answered, as where the notifier that was to tell crashed.
             until_none(lambda: self._untold(api), RIGHT_WITHIN_SECONDS)
             answer = {
                 "id": f"reply-{before}",
