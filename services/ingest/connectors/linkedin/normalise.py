@@ -51,6 +51,8 @@ _MEDIA: dict[str, tuple[Medium, ...]] = {
     "IMAGE": ("image",), "VIDEO": ("video",), "LIVE_VIDEO": ("video",), "ARTICLE": ("link",),
 }  # fmt: skip
 _ATTACHED: dict[str, tuple[Medium, ...]] = {"image": ("image",), "video": ("video",)}
+LONGEST_COMMENTARY = 20_000
+"""Characters of a post that are looked at. LinkedIn takes 3,000, before it escapes them."""
 _ESCAPED = re.compile(r"\\([|{}@\[\]()<>#*_~\\])")
 _LITTLE = re.compile(
     r"\{hashtag\|\\?#\|(?P<tag>(?:\\.|[^\\}]){1,300})\}"
@@ -227,7 +229,7 @@ def posts(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Deliver
             delivery.interactions.append(
                 interaction(
                     ours, observed_at, about, id=thing, kind="post", actor=_actor(ours.id, ours),
-                    text=plain(found.commentary or "") or None, media=_media(found.content),
+                    text=plain((found.commentary or "")[:LONGEST_COMMENTARY]) or None, media=_media(found.content),
                 )
             )  # fmt: skip
         except Exception as error:  # what nobody foresaw must not hold up what comes with it
