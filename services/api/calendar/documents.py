@@ -31,7 +31,7 @@ class Held(TypedDict):
     """Nobody is reminded yet, because the post may have been published without Rapport knowing."""
 
     reminder: str
-    """The id of the reminder that is held back. Another one is held back anew."""
+    """Which reminder waits, by its id. A plan that is moved to another time gets another one, with an hour of its own."""
     since: datetime
 
 

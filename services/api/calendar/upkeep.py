@@ -195,19 +195,24 @@ def _noted(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timede
         unheard = _unheard(run, brand, [each for each in found if each["_id"] in told], grace) if told else set()
     writes: list[UpdateOne] = []
     for each in found:
-        changes: _Missing = {
-            "missing_since": run.now,
-            "untold": each["_id"] in told,
-            "unconfirmed": each["_id"] in unheard,
-        }
-        if each["_id"] in unheard:
-            held = _held(each, run.now)
-            if max(held["since"], each["planned_at"] + grace) + UNHEARD_FOR > run.now:
-                changes = {"held": held}
-        if "held" not in changes or changes["held"] != each.get("held"):
-            its = {"_id": each["_id"], "revision": each["revision"], "published": None, "missing_since": None}
-            writes.append(UpdateOne(its, {"$set": changes}))
+        held = _held(each, run.now) if each["_id"] in unheard else None
+        if held is not None and max(held["since"], each["planned_at"] + grace) + UNHEARD_FOR > run.now:
+            if held != each.get("held"):
+                writes.append(_change(each, {"held": held}))
+            continue
+        writes.append(
+            _change(
+                each,
+                {"missing_since": run.now, "untold": each["_id"] in told, "unconfirmed": held is not None},
+            )
+        )
     return writes
+
+
+def _change(planned: PlannedPost, changes: _Missing) -> UpdateOne:
+    """Changes a planned post, if it was neither changed nor found meanwhile."""
+    its = {"_id": planned["_id"], "revision": planned["revision"], "published": None, "missing_since": None}
+    return UpdateOne(its, {"$set": changes})
 
 
 def _held(planned: PlannedPost, now: datetime) -> Held:
@@ -225,11 +230,10 @@ def _unheard(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: time
         each
         for each in found
         if heard is not None
-        and each["account"] in heard.until
         and each["account"] in posting
-        # What it posted before it was connected, or after that ended, is not known.
-        and heard.connected_at[each["account"]] <= each["planned_at"]
-        and heard.until[each["account"]] >= each["planned_at"] + grace
+        and (span := heard.spans.get(each["account"])) is not None
+        and span.since <= each["planned_at"]
+        and span.until >= each["planned_at"] + grace
         # Who plans a post after its time knows what was published before.
         and (
             heard.since <= max(each["planned_at"], each["created_at"]) or heard.last - heard.since >= SENT_AGAIN_WITHIN

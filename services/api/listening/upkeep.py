@@ -54,13 +54,18 @@ class _Known:
     """By account, of those that are asked for news."""
 
 
+class Span(NamedTuple):
+    """From when to when the views have what an account posted: at most while it is connected."""
+
+    since: datetime
+    until: datetime
+
+
 class HeardUntil(NamedTuple):
     """What is known of what happened on accounts."""
 
-    until: Mapping[str, datetime]
-    """By account, of what it posted. One that is being caught up with is not there."""
-    connected_at: Mapping[str, datetime]
-    """By account, since when that is known."""
+    spans: Mapping[str, Span]
+    """By account. One that is being caught up with is not there."""
     since: datetime
     """Since when some ingest process was always there."""
     last: datetime
@@ -117,16 +122,15 @@ def heard(database: Database[Any], accounts: Iterable[str]) -> HeardUntil | None
         for account in (*process["behind"], *process["disconnected"])
     }
     states = {each["_id"]: each for each in database["account_states"].find(named)}
-    found: dict[str, datetime] = {}
-    connected_at: dict[str, datetime] = {}
+    found: dict[str, Span] = {}
     for account in database["accounts"].find({**named, "published": True}):
         state = states.get(account["_id"]) if is_asked(account) else None
         checked_at = until if state is None else state.get("posts_checked_at") or state["checked_at"]
         if account["_id"] not in missed and checked_at is not None:
-            found[account["_id"]] = min(until, checked_at, account.get("disconnected_at") or until)
-            connected_at[account["_id"]] = account["connected_at"]
+            its_end = min(until, checked_at, account.get("disconnected_at") or until)
+            found[account["_id"]] = Span(account["connected_at"], its_end)
     paused = [each["since"] for each in database["horizons"].find().sort("_id") if "since" in each]
-    return HeardUntil(found, connected_at, max(paused, default=datetime.min.replace(tzinfo=UTC)), until)
+    return HeardUntil(found, max(paused, default=datetime.min.replace(tzinfo=UTC)), until)
 
 
 def _judged(run: TaskRun, document: RhythmDocument, account: AccountDocument | None, known: _Known) -> Document:

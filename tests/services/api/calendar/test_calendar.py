@@ -234,7 +234,7 @@ def test_after_an_outage_of_ours_the_hour_begins_when_the_post_is_first_looked_f
     facts.write(views, published(brand, at=at))
     turn(views, stack, back + MINUTE)
     assert status(api, brand) == "on_time", "the views have it a little later"
-    # What is planned for another time is held back anew.
+    # Planned for another time, it gets another hour.
     api.client.put(f"/v1/brands/{brand}/calendar/posts/never", json=terms(brand, at + 2 * HOUR, text="Nobody will"))
     turn(views, stack, back + HOUR)
     assert (status(api, brand, "never"), reminders(stack, brand)) == ("planned", [])
