@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from rapport.kit.text import web_address
+
 SHOWN = 200
 
 
@@ -89,7 +91,7 @@ def items(received: Iterable[Received]) -> str:
 
 def _item(one: Received) -> str:
     overdue = one.subject.startswith(("Overdue", "alert.breach"))
-    link = one.link if one.link and one.link.startswith(("http://", "https://")) else None
+    link = web_address(one.link)
     anchor = f'<p><a href="{html.escape(link)}">Open in the portal</a></p>' if link else ""
     return (
         f'<details id="{html.escape(f"{one.way}-{one.id}")}"{" class=overdue" if overdue else ""}>'

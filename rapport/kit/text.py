@@ -40,6 +40,11 @@ LONGEST_SHORT_ID = 24
 _SHORT_HEAD, _SHORT_TAIL = 14, 4
 
 
+def web_address(url: str | None) -> str | None:
+    """An address if it leads to the web. What others give as one can be anything, such as `javascript:`."""
+    return url if url and url.startswith(("https://", "http://")) else None
+
+
 def plain(text: str) -> str:
     """A text of any number of lines, without characters that could control or reorder it; line breaks are `\\n`."""
     return _HIDDEN.sub(lambda found: found[1] or "", _BREAK.sub("\n", text))

@@ -16,6 +16,7 @@ from rapport.domain import figures
 from rapport.domain.arrivals.lateness import WORTH_TELLING
 from rapport.domain.platforms import platform_name
 from rapport.domain.retention import text_over
+from rapport.kit.text import web_address
 from services.api.brands.documents import BrandDocument
 from services.api.brands.repository import Brands
 from services.api.http.context import Context, ContextDep
@@ -116,7 +117,7 @@ def _templates() -> Environment:
         span=wording.span,
         within=wording.within,
         initials=wording.initials,
-        weblink=wording.link,
+        weblink=web_address,
         written=wording.ours,
         path=lambda text: quote(text, safe=""),
         iso=lambda at: at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

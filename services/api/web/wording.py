@@ -203,8 +203,3 @@ def initials(name: str) -> str:
     """One or two letters for a name."""
     words = [word for word in name.split() if word[0].isalnum()]
     return "".join(word[0] for word in words[:2]).upper() or "?"
-
-
-def link(url: str | None) -> str | None:
-    """The address if it is safe to link to. What people wrote can be anything, such as `javascript:`."""
-    return url if url and url.startswith(("https://", "http://")) else None

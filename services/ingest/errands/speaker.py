@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 
 from rapport.contracts.errands import LONGEST_ID, LONGEST_URL, Errand
 from rapport.contracts.events import Account
+from rapport.kit.text import web_address
 from services.ingest.errands.words import UNTOLD
 from services.ingest.polling.api import RefusedError
 
@@ -19,9 +20,8 @@ class Done:
 
     def bounded(self) -> "Done":
         """The same, without an id or an address that is too long, and without addresses that are not of the web."""
-        url = self.url if self.url and len(self.url) <= LONGEST_URL else ""
-        web = url.startswith(("https://", "http://"))
-        return Done(self.id if self.id and len(self.id) <= LONGEST_ID else None, url if web else None)
+        url = self.url if self.url and len(self.url) <= LONGEST_URL else None
+        return Done(self.id if self.id and len(self.id) <= LONGEST_ID else None, web_address(url))
 
 
 class UntoldError(RefusedError):

@@ -16,7 +16,8 @@ from msgspec import Raw, Struct
 from rapport.contracts.events import Actor, Medium, UtcTime
 from rapport.domain.exchanges.fitting import MOST_LINKS
 from rapport.domain.times import in_range
-from services.ingest.connectors.mastodon.text import is_web, plain
+from rapport.kit.text import web_address
+from services.ingest.connectors.mastodon.text import plain
 from services.ingest.hooks.delivery import Id, UnreadableError, bare_handle, decode, id_of
 
 LONGEST_ID = 128
@@ -198,8 +199,8 @@ def actor_of(account: Account | None, host: str) -> Actor:
     return Actor(
         f"{bare_id(known.id, 'account.id')}@{host}",
         handle=f"{handle}@{host}" if handle and "@" not in handle else handle,
-        name=(known.display_name or "").strip() or None, avatar_url=known.avatar if is_web(known.avatar) else None,
-        bot=known.bot or False, url=known.url if is_web(known.url) else None,
+        name=(known.display_name or "").strip() or None, avatar_url=web_address(known.avatar),
+        bot=known.bot or False, url=web_address(known.url),
         links=tuple(dict.fromkeys(known.links))[:MOST_LINKS],
     )  # fmt: skip
 

@@ -37,6 +37,7 @@ from msgspec import Raw, Struct, structs
 from rapport.contracts.events import SPOKEN, Actor, Interaction, Kind, Object, Parent, UtcTime
 from rapport.domain.exchanges.addressing import is_prompt
 from rapport.domain.times import in_range
+from rapport.kit.text import web_address
 from services.ingest.connectors.mastodon.entities import (
     LONGEST_ID,
     Account,
@@ -47,7 +48,6 @@ from services.ingest.connectors.mastodon.entities import (
     bare_id,
     readable,
 )
-from services.ingest.connectors.mastodon.text import is_web
 from services.ingest.hooks.delivery import (
     MOST_CHANGES,
     About,
@@ -377,7 +377,7 @@ class _Reader:
         self, status: Status, author: Actor, place: _Place, kind: Kind, name: str, at: datetime | None
     ) -> Interaction:
         text, media = status.shown
-        thing = Object(self._full(bare_id(status.id, "status.id")), _web(status.url))
+        thing = Object(self._full(bare_id(status.id, "status.id")), web_address(status.url))
         return interaction(
             self._watched, self._observed_at, About(thing, place.conversation, place.thread, at, place.post), id=name,
             kind=kind, actor=author, parent=place.parent, text=text, media=media, language=status.language or None,
@@ -400,7 +400,9 @@ class _Reader:
         # GoToSocial may send what the reblog is, and not what it passes on.
         status = readable(status.reblog, Status) or status
         thing = self._full(bare_id(status.id, "status.id"))
-        about = About(Object(thing, _web(status.url)), self._conversation(actor.id), None, found.created_at, thing)
+        about = About(
+            Object(thing, web_address(status.url)), self._conversation(actor.id), None, found.created_at, thing
+        )
         yield _Told(
             interaction(
                 self._watched, self._observed_at, about, id=f"{thing}#{how}-{actor.id}", kind=kind, actor=actor,
@@ -488,7 +490,3 @@ def _unwrapped(payload: Raw) -> Raw:
             break
         payload = Raw(text.encode("utf-8", "surrogatepass"))
     return payload
-
-
-def _web(address: str | None) -> str | None:
-    return address if is_web(address) else None

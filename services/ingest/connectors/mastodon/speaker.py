@@ -14,10 +14,11 @@ from msgspec import Struct
 from rapport.contracts.errands import Errand
 from rapport.contracts.events import Account
 from rapport.kit.http.outgoing import GuardedHttp
+from rapport.kit.text import web_address
 from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.mastodon import PLATFORM
 from services.ingest.connectors.mastodon.connector import ANSWERED_SECONDS, usable
-from services.ingest.connectors.mastodon.text import is_web, plain
+from services.ingest.connectors.mastodon.text import plain
 from services.ingest.errands.listed import may_be, when
 from services.ingest.errands.speaker import Done, MakeSpeaker, Speaker, UntoldError
 from services.ingest.errands.words import GONE, read, refusal, same_text
@@ -151,8 +152,7 @@ class MastodonSpeaker:
         return bare
 
     def _answer(self, status: _Status) -> Done:
-        url = status.url or status.uri
-        return Done(f"{status.id}@{self._host}", url if is_web(url) else None)
+        return Done(f"{status.id}@{self._host}", web_address(status.url or status.uri))
 
 
 def _time(one: _Status) -> datetime | None:

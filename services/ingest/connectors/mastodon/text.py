@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection
 from html.parser import HTMLParser
 
+from rapport.kit.text import web_address
+
 LONGEST_HTML = 20_000
 """Characters. Mastodon's own statuses have 500, GoToSocial's 5,000; other servers may allow more, and send a page of
 them."""
@@ -95,9 +97,4 @@ def plain(html: str, *, quotes: bool = False, people: Collection[str] = ()) -> t
     reader.feed(_DECLARATION.sub("", _NEVER_CLOSED.sub("&lt;", html[:LONGEST_HTML])))
     reader.close()
     text = _BREAKS.sub("\n\n", AROUND_BREAK.sub("\n", "".join(reader.parts)))
-    return text.strip(), [link for link in reader.links if is_web(link)]
-
-
-def is_web(address: str | None) -> bool:
-    """Whether an address leads to the web."""
-    return (address or "").startswith(("https://", "http://"))
+    return text.strip(), [link for link in reader.links if web_address(link)]

@@ -2,6 +2,7 @@ import hashlib
 import json
 from datetime import UTC, date, datetime, timedelta
 
+from rapport.kit.text import web_address
 from services.api.web import wording
 from services.api.web.frame import STATIC
 
@@ -17,9 +18,9 @@ def test_vendored_files_are_what_their_versions_published() -> None:
 
 
 def test_only_addresses_of_the_web_become_links() -> None:
-    assert wording.link("https://example.org") == "https://example.org"
+    assert web_address("https://example.org") == "https://example.org"
     for hostile in (None, "", "javascript:alert(1)", "JAVASCRIPT:x", "data:text/html,x", " https://x", "//x"):
-        assert wording.link(hostile) is None
+        assert web_address(hostile) is None
 
 
 def test_times_and_shares_are_said_in_words() -> None:
