@@ -91,8 +91,8 @@ class _Interaction:
         answered = self._answer(thread, waiting)
         if linked:
             self._note_begun(thread_id, event.actor.id)
-            for object_id in [event.object.id, *answered]:
-                self._adopt(object_id, thread)
+        for object_id in [event.object.id, *answered]:
+            self._adopt(object_id, thread, linked)
         self._threads.publish(thread, clock, self._batch)
         return True
 
@@ -133,8 +133,7 @@ class _Interaction:
             raise ValueError("a reply that names neither a parent nor a thread answers nobody")
         thread = self._thread(parent.thread, parent.follower)
         for object_id in self._answer(thread, [(reply, event.parent.id if event.parent else None)]):
-            if event.thread is None or object_id != event.object.id:
-                self._adopt(object_id, thread)
+            self._adopt(object_id, thread, event.thread is None or object_id != event.object.id)
         self._threads.publish(thread, self._clock, self._batch)
         return True
 
@@ -225,18 +224,24 @@ class _Interaction:
         key = self._key(object_id)
         known = self._object(key)
         if known.thread is None and follower not in known.begun and len(known.begun) < MOST_BEGUN:
-            known.begun = [*known.begun, follower]
+            # Each addition keeps the row for longer, and nobody who was erased meanwhile.
+            brand, platform = self._event.brand, self._event.platform
+            there = [each for each in known.begun if not is_erased(self._batch, brand, platform, each)]
+            known.begun = [*there, follower]
             self._keep(key, known)
 
-    def _adopt(self, object_id: str, home: Thread) -> None:
-        """Brings home what began under an object's id because the object itself was not known yet."""
-        if object_id == home.thread:
-            return
+    def _adopt(self, object_id: str, home: Thread, linked: bool) -> None:
+        """Brings home what began under an object's id because the object itself was not known yet.
+
+        `linked` as in `_thread_of_comment`.
+        """
         key = self._key(object_id)
         known = self._object(key)
         begun, known.begun = known.begun, []
         if begun:
             self._keep(key, known)
+        if object_id == home.thread or not (linked or begun):
+            return
         self._bring(object_id, home)
         for follower in begun:
             if follower != home.follower.id:

@@ -5,16 +5,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rapport.contracts.controls import FollowerErased, PolicyRule
-from rapport.contracts.events import Tick
+from rapport.contracts.events import Interaction, Tick
 from rapport.contracts.topics import ALERTS, CONVERSATIONS, EXCHANGES, key_of, partition_of
 from rapport.domain.erasing import ERASED
 from rapport.domain.times import utc
 from services.scorer.exchanges.erasures import GATHER
 from services.scorer.exchanges.handler import ExchangesHandler
 from services.scorer.fenced.batch import Batch
+from services.scorer.pruning import KEPT, PASS_EVERY
 from tests.services.scorer.story import DAY, HOUR, T0, People, Rows, Story, interaction, record
+from tests.services.scorer.test_homes import happenings
 
 CONTROL = "rapport.control.v1"
 
@@ -68,6 +72,23 @@ def test_what_was_open_ends_without_a_word_of_what_was_said_and_its_clock_with_i
     assert kept(story.rows) == []
     story.tick(T0 + 2 * DAY)
     assert [(alert.step, alert.follower.id) for alert in story.alerts] == [("breach", "bob")]
+
+
+@settings(max_examples=200, deadline=None)
+@given(happened=happenings(), data=st.data())
+def test_what_is_left_for_repeated_records_goes_with_time_whatever_came_first(
+    happened: list[Interaction], data: st.DataObject
+) -> None:
+    arriving: list[Interaction | FollowerErased] = data.draw(st.permutations([*happened, gone()]))
+    story = Story()
+    for number, each in enumerate(arriving):
+        if isinstance(each, FollowerErased):
+            story.control(each, T0 + 2 * HOUR + number)
+        else:
+            story.tell(each, T0 + 2 * HOUR + number)
+    for number in range(20):
+        story.tick(T0 + DAY + KEPT + PASS_EVERY * (number + 1))
+    assert [key for key, value in story.rows.items() if b"ada" in key or b"ada" in value] == []
 
 
 def test_what_was_missed_before_stays_missed_and_what_was_answered_stays_answered() -> None:

@@ -1,5 +1,6 @@
 """Where things stand that arrive before what they belong to: any order ends in the same threads and relationships."""
 
+from itertools import permutations
 from typing import Literal
 
 from hypothesis import given, settings
@@ -97,3 +98,18 @@ def test_a_hiding_that_is_repeated_without_end_counts_since_the_first_time() -> 
         at = T0 + MINUTE if number == 0 else T0 + 2 * DAY + number
         story.tell(interaction("hide", f"h{number}", at, of="c1"), at)
     assert (story.only().state, story.only().breached_at) == ("cancelled", None)
+
+
+def test_what_is_below_a_comment_or_an_answer_that_names_its_thread_is_in_that_thread() -> None:
+    told = [
+        interaction("comment", "c1", T0, thread="one"),
+        interaction("comment", "c2", T0 + MINUTE, thread=None, parent="c1", follower="bob"),
+        interaction("reply", "r1", T0 + 2 * MINUTE, thread="one", parent="c1", to="ada"),
+        interaction("comment", "c3", T0 + 3 * MINUTE, thread=None, parent="r1", follower="bob"),
+    ]
+    story = Story()
+    for number, each in enumerate(told):
+        story.tell(each, T0 + HOUR + number)
+    assert {(each.follower.id, each.thread) for each in story.now()} == {("ada", "one"), ("bob", "one")}
+    for arriving in permutations(told):
+        assert after(list(arriving)) == after(told)
