@@ -31,7 +31,7 @@ class Held(TypedDict):
     """Nobody is reminded yet, because the post may have been published without Rapport knowing."""
 
     reminder: str
-    """Which reminder waits, by its id. A plan that is moved to another time gets another one, with an hour of its own."""
+    """Which reminder waits, by its id. A plan that is moved to another time gets another one, with its own hour."""
     since: datetime
 
 

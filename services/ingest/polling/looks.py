@@ -57,8 +57,7 @@ class Looks:
 
     def since(self, list_: str) -> datetime:
         """From when on a list has to be looked at: not from before the account was connected, or connected again."""
-        connected_at = self._reading.account.connected_at
-        return max(connected_at, self._reading.read_to(list_) or connected_at) - CLOCKS
+        return self._reading.known_to(list_) - CLOCKS
 
     async def done(self, list_: str, at: datetime) -> None:
         """A list has been looked at to its end; the look began at `at`. Raises as `Reading.found`."""

@@ -15,7 +15,7 @@ from services.ingest.connectors.intake import Intake
 from services.ingest.hooks.delivery import Delivery
 from services.ingest.leases.leases import Lease, Leases, LostError
 from services.ingest.polling.api import AwayError
-from services.ingest.polling.told import CLOCKS
+from services.ingest.polling.told import CLOCKS, POSTS_LATE, Told
 
 ITSELF = "itself"
 MOST_SKIPPED = 100
@@ -75,6 +75,17 @@ class Reading:
         except (ValueError, OverflowError):
             return None
         return at if at is not None and at <= self.now() + CLOCKS else None
+
+    def known_to(self, list_: str) -> datetime:
+        """Until when a list has been read, of those whose position is a time: nothing is wanted from before the account
+        was connected, or connected again.
+        """
+        connected_at = self.account.connected_at
+        return max(connected_at, self.read_to(list_) or connected_at)
+
+    def posts_since(self, list_: str) -> datetime:
+        """From when on the account's own posts of a list are told, if they were not yet: one may be listed late."""
+        return max(self.account.connected_at - CLOCKS, self.known_to(list_) - POSTS_LATE)
 
     def itself(self) -> str | None:
         """The account's own id on the platform, as it was last known."""
@@ -148,6 +159,25 @@ class Reading:
         if position is not None and position != self.position(list_):
             cursors.append(Position(account=self.account.id, list=list_, position=position, claim=self.claim))
         await self._remember(cursors)
+
+    async def tell(
+        self, found: Delivery, told: Told, list_: str, log: logging.Logger, since: datetime | None = None
+    ) -> None:  # fmt: skip
+        """Puts into the log what asking brought, but for what was told before, and what is older than `since`.
+
+        Raises as `found`.
+        """
+        self.tell_skipped(found, log)
+        fresh = told.fresh(one for one in found.interactions if since is None or one.occurred_at >= since)
+        await self.found(fresh, [], [], list_, None)
+        told.keep(fresh)
+
+    def tell_too_many(self, posts: int, log: logging.Logger) -> None:
+        """Logs that more posts are new than are read at once."""
+        log.error(
+            "%s %s: more than %d new posts; the oldest of them are not told",
+            self.account.platform, self.account.id, posts,
+        )  # fmt: skip
 
     async def stands(self, state: AccountState) -> None:
         """Writes how the account stands. Raises LostError and NotAcknowledgedError."""

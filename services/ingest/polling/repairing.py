@@ -109,14 +109,14 @@ class RepairingReader(ABC):
         for each in self.lists():
             try:
                 await self._look(each)
-            except AwayError as error:
-                if each.needed:
-                    raise
+            except (AwayError, LimitedError) as error:
                 if each.beside:
                     account = self._reading.account
                     self._log.warning("%s %s: %s cannot be read: %s", account.platform, account.id, each.name, error)
-                    continue
-                failure = failure or error
+                elif each.needed or isinstance(error, LimitedError):
+                    raise
+                else:
+                    failure = failure or error
         if self._deep:
             await self._looks.done(self._named(DEEP), began)
             self._graph.relax()

@@ -7,6 +7,8 @@ from rapport.contracts.events import Interaction
 
 CLOCKS = timedelta(minutes=5)
 """How much earlier than the last one a look begins: the platform's clock may be behind ours, and lists may be late."""
+POSTS_LATE = timedelta(days=1)
+"""How much later than others a post may be listed that was made before them: the platform may look at it first."""
 MOST = 2_000
 """Ids that are known: more than what a look finds again of the last one. What was told before those is told again, and
 counts once. A reader whose look may break off after more than this wants more."""

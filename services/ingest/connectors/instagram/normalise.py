@@ -27,6 +27,7 @@ from datetime import datetime
 from msgspec import Raw, Struct, field
 
 from rapport.contracts.events import Actor, Interaction, Medium, Object, OccurredAtSource, Parent
+from rapport.kit.text import web_address
 from services.ingest.hooks import meta, meta_messages, meta_pages
 from services.ingest.hooks.delivery import About, Delivery, Id, Lookup, Watched, decode, id_of, interaction
 from services.ingest.hooks.meta import Sent
@@ -120,11 +121,6 @@ class _Posted(Struct, kw_only=True):
         parts = [part.media_type for part in self.children.data[:MOST_PARTS]] if self.children else []
         return tuple(_MEDIA[each] for each in parts or [self.media_type] if each in _MEDIA)
 
-    @property
-    def url(self) -> str | None:
-        """Where it is seen on Instagram."""
-        return self.permalink if self.permalink and self.permalink.startswith(("https://", "http://")) else None
-
 
 class _Replies(Struct):
     data: list[Raw] = []
@@ -168,7 +164,7 @@ def media(body: bytes, watched: Watched, observed_at: datetime) -> Page:  # noqa
 
 
 def posts(body: bytes, watched: Watched, observed_at: datetime) -> Page:
-    """A page of what an account posted. Raises UnreadableError where it is no list."""
+    """A page of what an account posted. Raises UnreadableError where it is no list, or none of it can be read."""
 
     def one(item: _Posted, found: Page) -> None:
         at = written_at(item.timestamp)
@@ -177,13 +173,16 @@ def posts(body: bytes, watched: Watched, observed_at: datetime) -> Page:
             found.ignored[item.media_product_type] += 1
             return
         medium = path_id(item.id)
+        about = About(Object(medium, web_address(item.permalink)), medium, medium, at, medium)
         said = interaction(
-            watched, observed_at, About(Object(medium, item.url), medium, medium, at, medium), id=medium, kind="post",
+            watched, observed_at, about, id=medium, kind="post",
             actor=Actor(watched.id, handle=watched.account.handle), text=item.caption, media=item.media,
         )  # fmt: skip
         found.interactions.append(said)
 
-    return meta_pages.page(body, _Posted, one)
+    page = meta_pages.page(body, _Posted, one)
+    page.check(page.many)
+    return page
 
 
 def comments(body: bytes, medium: str, watched: Watched, observed_at: datetime) -> Page:

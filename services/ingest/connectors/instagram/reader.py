@@ -38,7 +38,7 @@ from services.ingest.hooks.meta_messages import STORY_FIELDS
 from services.ingest.hooks.meta_pages import Page, Post
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import Turns
-from services.ingest.polling.graph import ANSWERED_SECONDS, OF_THE_HOST, PAGE, Graph
+from services.ingest.polling.graph import ANSWERED_SECONDS, OF_THE_HOST, Graph
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.repairing import Listed, PostList, RepairingReader
@@ -90,7 +90,7 @@ class InstagramReader(RepairingReader):
     @property
     def posts_checked_at(self) -> datetime:
         """See PostsApart."""
-        return self._reading.read_to(self._named(POSTS)) or self._reading.account.connected_at
+        return self._reading.known_to(self._named(POSTS))
 
     def lists(self) -> Sequence[Listed]:
         """See RepairingReader."""
@@ -141,14 +141,9 @@ class InstagramReader(RepairingReader):
         async for page in self._graph.pages("replies", path, query, self._reader(read), REPLIES, resumed=True):
             await self._looks.tell(page, since, below=below, hidden_since=last)
 
-    async def _posts(self, since: datetime, _: datetime) -> None:
-        looked, most = 0, PAGE * (DEEP_PAGES if self._deep else 1)
-        path, query = f"/{self._id}/media", {"fields": POST_FIELDS}
-        async for page in self._graph.pages(POSTS, path, query, self._reader(posts)):
-            await self._looks.tell(page, since)
-            looked += page.many
-            if looked >= most or (page.oldest is not None and page.oldest < since):
-                return
+    async def _posts(self, _: datetime, __: datetime) -> None:
+        since = self._reading.posts_since(self._named(POSTS))
+        await self.look_back(POSTS, f"/{self._id}/media", {"fields": POST_FIELDS}, posts, since)
 
     async def _messages(self, since: datetime, _: datetime) -> None:
         # `me` is the account, or the page that it belongs to, whichever the token is of.

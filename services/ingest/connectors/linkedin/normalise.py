@@ -55,8 +55,8 @@ LONGEST_COMMENTARY = 20_000
 """Characters of a post that are looked at. LinkedIn takes 3,000, before it escapes them."""
 _ESCAPED = re.compile(r"\\([|{}@\[\]()<>#*_~\\])")
 _LITTLE = re.compile(
-    r"\{hashtag\|\\?#\|(?P<tag>(?:\\.|[^\\}]){1,300})\}"
-    r"|@\[(?P<name>(?:\\.|[^\\\]]){1,300})\]\(urn:[^)\s]{1,100}\)"
+    r"\{hashtag\|\\?#\|(?P<tag>(?:\\.|[^\\{}]){1,300})\}"
+    r"|@\[(?P<name>(?:\\.|[^\\\[\]]){1,300})\]\(urn:[^)\s]{1,100}\)"
     rf"|{_ESCAPED.pattern}"
 )
 """What stands in the text of a post for a hashtag, for a name, and for a sign that has a meaning there."""
@@ -195,6 +195,14 @@ class _Content(Struct, rename="camel"):
     article: dict[str, Raw] | None = None
 
 
+class _AdContext(Struct, rename="camel"):
+    is_dsc: bool = False
+
+
+class _Distribution(Struct, rename="camel"):
+    feed_distribution: str | None = None
+
+
 class _Post(Struct, rename="camel"):
     """A post as the list of a page's posts has it. Times are in milliseconds."""
 
@@ -204,13 +212,22 @@ class _Post(Struct, rename="camel"):
     lifecycle_state: str | None = None
     created_at: float | None = None
     published_at: float | None = None
+    last_modified_at: float | None = None
     content: _Content | None = None
+    distribution: _Distribution | None = None
+    ad_context: _AdContext | None = None
+
+    @property
+    def is_ad(self) -> bool:
+        """Whether it is shown as an advertisement alone: it is listed like a post, and nobody sees it on the page."""
+        hidden = self.distribution is not None and self.distribution.feed_distribution == "NONE"
+        return hidden or (self.ad_context is not None and self.ad_context.is_dsc)
 
 
 def posts(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Delivery, int, datetime | None]:
-    """A page of the organization's own posts, how many it has, and when the last of them was made.
+    """A page of the organization's own posts, how many it has, and when the last of them was last changed.
 
-    Raises UnreadableError where the whole is no page.
+    Raises UnreadableError where the whole is no page, or none of it can be read.
     """
     page = decode(body, _Page)
     if len(page.elements) > MOST_CHANGES:
@@ -219,10 +236,13 @@ def posts(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Deliver
     for place, raw in enumerate(page.elements):
         try:
             found = decode(raw, _Post)
-            last = _at(found.created_at) or last
-            at = _at(found.published_at) or last
+            at = _at(found.published_at) or _at(found.created_at)
+            last = _at(found.last_modified_at) or at or last
             if found.lifecycle_state != "PUBLISHED" or urn_of(str(found.author)) != ours.id or at is None:
                 delivery.ignored["post that is not published, or of another organization"] += 1
+                continue
+            if found.is_ad:
+                delivery.ignored["advertisement"] += 1
                 continue
             thing = id_of(found.id, "id")
             about = About(Object(thing, _url(thing)), thing, thing, at)
@@ -234,6 +254,7 @@ def posts(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Deliver
             )  # fmt: skip
         except Exception as error:  # what nobody foresaw must not hold up what comes with it
             delivery.failed(f"elements[{place}]", error)
+    delivery.check(len(page.elements))
     return delivery, len(page.elements), last
 
 

@@ -22,7 +22,7 @@ from services.ingest.connectors.connector import Shared
 from services.ingest.connectors.linkedin import PLATFORM, normalise
 from services.ingest.connectors.linkedin.settings import LinkedInSettings
 from services.ingest.connectors.linkedin.speaker import VERSION
-from services.ingest.hooks.delivery import Delivery, UnreadableError, Watched, decode
+from services.ingest.hooks.delivery import UnreadableError, Watched, decode
 from services.ingest.leases.leases import Leases
 from services.ingest.polling.api import (
     LONGEST_WAIT_SECONDS,
@@ -54,12 +54,10 @@ OF_THE_HOST = 16
 """Requests under way at once: all pages are on one host."""
 ANSWERED_SECONDS = 20.0
 NOTIFICATIONS, POSTS = "notifications", "posts"
-POSTS_AT_ONCE, POSTS_PAGES = 50, 5
+POSTS_AT_ONCE, POSTS_PAGES = 50, 40
 """More than one page is read only where all on it is new."""
 POSTS_EVERY, POSTS_AGAIN = timedelta(minutes=14), timedelta(hours=1)
 """How often posts are asked for, and once that was refused or failed: a request of each look, of few in a day."""
-POSTS_LATE = timedelta(hours=1)
-"""How much later than others a post may be listed that was published before them."""
 _AGAIN = "open the client's accounts in Rapport and press “Connect again”"
 _LONGEST_SAID = 200
 
@@ -189,8 +187,7 @@ class LinkedInReader:
     @property
     def posts_checked_at(self) -> datetime:
         """See PostsApart."""
-        connected_at = self._reading.account.connected_at
-        return max(connected_at, self._reading.read_to(self._posts_list) or connected_at)
+        return self._reading.known_to(self._posts_list)
 
     async def itself(self) -> str:
         """See Reader."""
@@ -233,7 +230,7 @@ class LinkedInReader:
                 delivery, many, more = normalise.asked(body, self._watched(), self._now())
             except UnreadableError as error:
                 raise AwayError(f"LinkedIn's notifications cannot be read: {error}") from None
-            await self._tell(delivery)
+            await self._reading.tell(delivery, self._told, NOTIFICATIONS, self._log)
             if not many or not more or body == before:
                 return
             start, before = start + many, body
@@ -256,33 +253,29 @@ class LinkedInReader:
         except RefusedError as error:
             raise AttentionError(f"LinkedIn does not know the page {self._organization}: {error}") from None
 
-    async def _tell(self, delivery: Delivery) -> None:
-        self._reading.tell_skipped(delivery, self._log)
-        fresh = self._told.fresh(delivery.interactions)
-        await self._reading.found(fresh, [], [], NOTIFICATIONS, None)
-        self._told.keep(fresh)
-
     async def _posts(self, now: datetime) -> None:
-        """Tells the posts that are new, from the newest one back to when they were last read to the end."""
-        since = max(self._reading.account.connected_at - CLOCKS, self.posts_checked_at - POSTS_LATE)
-        start = 0
+        """Tells the posts that are new, from the one that was changed last back to when they were last read to the end.
+
+        A post that is published has changed, however long before it was written.
+        """
+        since = self._reading.posts_since(self._posts_list)
+        start, before = 0, b""
         for _ in range(POSTS_PAGES):
             asked = {
                 "author": self._organization, "q": "author", "count": str(POSTS_AT_ONCE), "start": str(start),
-                "sortBy": "CREATED",
+                "sortBy": "LAST_MODIFIED",
             }  # fmt: skip
             try:
                 body = await self._finder.get("/rest/posts", asked)
                 delivery, many, last_at = normalise.posts(body, self._watched(), self._now())
             except UnreadableError as error:
                 raise AwayError(f"LinkedIn's posts cannot be read: {error}") from None
-            self._reading.tell_skipped(delivery, self._log)
-            fresh = self._posts_told.fresh(one for one in delivery.interactions if one.occurred_at >= since)
-            await self._reading.found(fresh, [], [], self._posts_list, None)
-            self._posts_told.keep(fresh)
-            start += many
-            if many == 0 or last_at is None or last_at < since:
+            await self._reading.tell(delivery, self._posts_told, self._posts_list, self._log, since)
+            if many == 0 or body == before or (last_at is not None and last_at < since):
                 break
+            start, before = start + many, body
+        else:
+            self._reading.tell_too_many(POSTS_PAGES * POSTS_AT_ONCE, self._log)
         await self._reading.found([], [], [], self._posts_list, now.isoformat())
 
     async def _check(self, now: datetime) -> None:

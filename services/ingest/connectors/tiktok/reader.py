@@ -58,8 +58,6 @@ NEW_FOR = timedelta(days=30)
 """Below a video of which nothing is remembered, what is older than this is not told: it may have been told before, and
 forgotten since."""
 DEEP_EVERY = timedelta(days=1)
-POSTS_LATE = timedelta(days=1)
-"""How much later than others a video may be listed that was made before them: TikTok may review it first."""
 CHECKED_EVERY = timedelta(minutes=15)
 STALE = timedelta(minutes=10)
 """A look that has got nothing for this long starts over: what it saw by then is out of date."""
@@ -177,6 +175,10 @@ class _Look:
     pages: int = 0
     """Of the list of videos."""
     listed: bool = False
+    posted: bool = False
+    """Whether all videos that are new have been listed."""
+    unread: bool = False
+    """Whether a page of those could not be read at all: whatever it has, it was not told."""
     videos: deque[_Begun] = field(default_factory=deque)
     later: deque[_Begun] = field(default_factory=deque)
     """Those whose reading was broken off."""
@@ -215,8 +217,7 @@ class TiktokReader:
     @property
     def posts_checked_at(self) -> datetime:
         """See PostsApart: a look lists the videos at its beginning, and may take long over the comments."""
-        connected_at = self._reading.account.connected_at
-        return max(connected_at, self._reading.read_to(self._posts_list) or connected_at)
+        return self._reading.known_to(self._posts_list)
 
     async def itself(self) -> str:
         """See Reader."""
@@ -230,8 +231,7 @@ class TiktokReader:
         if look is None or now - look.went_on_at > STALE:
             deep_at = self._reading.read_to(deep_list)
             deep = deep_at is None or now - deep_at > DEEP_EVERY
-            posts_since = max(self._reading.account.connected_at - CLOCKS, self.posts_checked_at - POSTS_LATE)
-            look = self._look = _Look(now, deep, posts_since, now)
+            look = self._look = _Look(now, deep, self._reading.posts_since(self._posts_list), now)
         while (its := await self._next(look)) is not None:
             try:
                 await self._video(its.video, its.places, look.began)
@@ -267,16 +267,30 @@ class TiktokReader:
 
     async def _next(self, look: _Look) -> _Begun | None:
         """The video to look at next; None after the last."""
-        while not look.videos and not look.listed:
+        while not look.listed and not (look.videos and look.posted):
             page = await self._videos(look.cursor)
-            await self._post(page, look.posts_since)
+            await self._reading.tell(page, self._posts, self._posts_list, self._log, look.posts_since)
             look.videos.extend(map(_Begun, page.videos))
             look.cursor, look.pages = page.next, look.pages + 1
-            look.listed = page.next is None or look.pages >= (DEEP_PAGES if look.deep else PAGES)
-            if look.listed:
-                await self._reading.found([], [], [], self._posts_list, look.began.isoformat())
+            if not look.posted:
+                await self._posted(look, page)
+            most = DEEP_PAGES if look.deep or not look.posted else PAGES
+            look.listed = look.cursor is None or look.pages >= most
         waiting = look.videos or look.later
         return waiting.popleft() if waiting else None
+
+    async def _posted(self, look: _Look, page: Page) -> None:
+        """Notes that all new videos have been told, once the list has come so far."""
+        look.unread = look.unread or (page.unread > 0 and not page.videos)
+        # One that is pinned comes first, however old: the last one tells.
+        last = page.videos[-1].at if page.videos else None
+        ends, many = page.next is None or (last is not None and last < look.posts_since), look.pages >= DEEP_PAGES
+        if many and not ends:
+            self._reading.tell_too_many(DEEP_PAGES * VIDEOS, self._log)
+        if many or ends:
+            look.posted = True
+        if look.posted and not look.unread:
+            await self._reading.found([], [], [], self._posts_list, look.began.isoformat())
 
     async def _get(self, path: str, asked: Mapping[str, str], read: Callable[[bytes], Page]) -> Page:
         answer = await self._api.get(f"{_API}/{path}", asked)
@@ -289,13 +303,6 @@ class TiktokReader:
         if self._look is not None:
             self._look.went_on_at = self._now()
         return found
-
-    async def _post(self, page: Page, since: datetime) -> None:
-        """Tells the videos that are new."""
-        self._reading.tell_skipped(page, self._log)
-        fresh = self._posts.fresh(one for one in page.interactions if one.occurred_at >= since)
-        await self._reading.found(fresh, [], [], self._posts_list, None)
-        self._posts.keep(fresh)
 
     async def _videos(self, cursor: str | None) -> Page:
         asked = {

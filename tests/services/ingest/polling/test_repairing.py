@@ -24,6 +24,7 @@ from services.ingest.polling import graph, repairing
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, TooMuchError, Turns
 from services.ingest.polling.follower import PostsApart
 from services.ingest.polling.graph import FailedError, Graph
+from services.ingest.polling.told import POSTS_LATE
 from tests.deliveries import FOLDER, OBSERVED_AT, lookup
 from tests.platforms.graph import DENIED, FAILED, LIMITED, TOO_MUCH, GraphServer, Owner, Post, Refusal, refusal
 from tests.platforms.subscribed_apps import OTHER
@@ -454,6 +455,8 @@ async def test_instagram_s_posts_are_told_once_with_their_comments_below_them(se
     later = one.posted("one more", ago=timedelta(0))
     for _ in range(2):
         await one.look()
+    # The next process knows up to when they were told, but for those that may be listed late.
+    await one.look(after=POSTS_LATE)
     one.restart()
     await one.look()
     assert [told.id for told in one.memory.told if told.kind == "post"] == [*posts, later.id]
@@ -482,12 +485,37 @@ async def test_instagram_s_posts_that_cannot_be_read_hold_up_nothing_and_are_tol
     assert one.reader.posts_checked_at == one.memory.at
 
 
-async def test_of_instagram_s_posts_no_more_are_looked_at_than_for_their_comments(server: Platform) -> None:
+async def test_all_of_instagram_s_posts_are_told_also_those_that_are_listed_late(server: Platform) -> None:
     one = Asked(server, "instagram")
-    for minutes in range(400):
-        one.posted(ago=timedelta(hours=2, minutes=minutes))
+    sent = {one.posted(ago=timedelta(hours=2, minutes=minutes)).id for minutes in range(400)}
     await one.look()
-    assert len([told for told in one.memory.told if told.kind == "post"]) == 300
+    sent |= {one.posted(ago=timedelta(hours=20)).id for _ in range(2)}
+    await one.look()
+    await one.look(after=timedelta(days=1))
+    sent.add(one.post.id)
+    told = [told.id for told in one.memory.told if told.kind == "post"]
+    assert (set(told), len(told)) == (sent, len(sent))
+
+
+async def test_where_none_of_instagram_s_posts_can_be_read_that_is_not_all_that_was_posted(server: Platform) -> None:
+    one = Asked(server, "instagram")
+    await one.look()
+    read_at = one.memory.at
+    one.post.surface = cast(Any, 7)
+    await one.look()
+    assert isinstance(one.reader, PostsApart)
+    assert (one.reader.posts_checked_at, one.position()) == (read_at, one.memory.at.isoformat())
+
+
+async def test_a_limit_that_is_reached_at_instagram_s_posts_leaves_the_account_read(server: Platform) -> None:
+    one = Asked(server, "instagram")
+    await one.look()
+    read_at, comment = one.memory.at, one.commented()
+    server.refusing = lambda _: LIMITED if "caption" in server.asked[-1][1].get("fields", "") else None
+    await one.look()
+    assert comment in one.memory.ids()
+    assert isinstance(one.reader, PostsApart)
+    assert (one.reader.posts_checked_at, one.position()) == (read_at, one.memory.at.isoformat())
 
 
 def test_where_the_album_cannot_be_looked_up_a_comment_is_told_all_the_same() -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from rapport.contracts.events import Account
+from services.ingest.connectors.linkedin import reader
 from services.ingest.connectors.linkedin.normalise import plain
 from services.ingest.connectors.linkedin.reader import POSTS_AGAIN, POSTS_AT_ONCE, LinkedInReader, posts_refused
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling.api import AwayError, LimitedError, RefusedError
 from services.ingest.polling.follower import PostsApart
+from services.ingest.polling.told import POSTS_LATE
 from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
 
 pytestmark = pytest.mark.anyio
@@ -26,8 +28,10 @@ class World:
     def __init__(self) -> None:
         self.now = Clock()
         self.posts: list[Any] = []
-        """The newest first."""
+        """The one that was changed last stands first."""
         self.wrong: Exception | bytes = b""
+        self.repeats = False
+        """Whether each page is the first."""
         self.api = Answers(self._answer)
         self.account = Account(
             id="account", platform="linkedin", handle="Roastery", connected_at=self.now() - timedelta(days=1),
@@ -44,7 +48,7 @@ class World:
     def post(self, name: str, ago: timedelta = timedelta(), **more: Any) -> None:
         at = int((self.now() - ago).timestamp() * 1000)
         its = {"id": f"urn:li:share:{name}", "author": PAGE, "lifecycleState": "PUBLISHED", "createdAt": at}
-        self.posts.insert(0, {**its, "publishedAt": at, "commentary": name, **more})
+        self.posts.insert(0, {**its, "publishedAt": at, "lastModifiedAt": at, "commentary": name, **more})
 
     def told(self) -> list[str | None]:
         return [one.text for one in self.kept.told]
@@ -57,10 +61,10 @@ class World:
     def _answer(self, path: str, asked: Mapping[str, str]) -> bytes:
         if path != "/rest/posts":
             return b'{"elements": []}'
-        assert asked["author"] == PAGE
+        assert (asked["author"], asked["sortBy"]) == (PAGE, "LAST_MODIFIED")
         if isinstance(self.wrong, Exception):
             raise self.wrong
-        start = int(asked["start"])
+        start = 0 if self.repeats else int(asked["start"])
         return self.wrong or json.dumps({"elements": self.posts[start : start + int(asked["count"])]}).encode()
 
 
@@ -72,7 +76,7 @@ async def test_each_new_post_is_told_once_and_none_from_before_the_connection() 
     world.post("new")
     for _ in range(3):
         await world.read()
-    await world.read(timedelta(hours=2))
+    await world.read(POSTS_LATE)
     world.restart()
     await world.read()
     assert world.told() == ["since", "new"]
@@ -115,6 +119,57 @@ async def test_many_new_posts_are_read_page_by_page() -> None:
         world.post(str(number))
     await world.read()
     assert len(world.told()) == POSTS_AT_ONCE + 5
+
+
+async def test_all_new_posts_are_told_however_many_and_one_too_many_is_not_silent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reader, "POSTS_PAGES", 3)
+    world = World()
+    for number in range(3 * POSTS_AT_ONCE):
+        world.post(str(number))
+    world.repeats = True
+    await world.read()
+    assert world.api.count("/rest/posts") == 2, "a list that does not go on has ended"
+    world.restart()
+    world.repeats = False
+    await world.read()
+    assert set(world.told()) == {str(number) for number in range(3 * POSTS_AT_ONCE)}
+    assert "new posts" in caplog.text
+    assert world.reader.posts_checked_at == world.now()
+
+
+async def test_a_post_is_told_when_it_is_published_however_long_before_it_was_written() -> None:
+    world = World()
+    for number in range(POSTS_AT_ONCE):
+        world.post(f"old {number}", timedelta(days=2))
+    await world.read()
+    long_ago = int((world.now() - timedelta(days=40)).timestamp() * 1000)
+    world.post("scheduled", createdAt=long_ago)
+    world.post("listed late", timedelta(hours=20))
+    world.post("no times", createdAt=None, publishedAt=None, lastModifiedAt=None)
+    world.post("changed", timedelta(days=2), lastModifiedAt=int(world.now().timestamp() * 1000))
+    await world.read()
+    assert sorted(map(str, world.told())) == ["listed late", "scheduled"]
+
+
+async def test_advertisements_are_no_posts() -> None:
+    world = World()
+    world.post("direct sponsored", distribution={"feedDistribution": "NONE"}, adContext={"isDsc": True})
+    world.post("dark", distribution={"feedDistribution": "NONE", "targetEntities": []})
+    world.post("by its context", adContext={"isDsc": True, "dscName": "Beans"})
+    world.post("good", distribution={"feedDistribution": "MAIN_FEED"}, adContext={"isDsc": False})
+    await world.read()
+    assert world.told() == ["good"]
+
+
+async def test_where_no_post_can_be_read_that_is_not_all_that_was_posted(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    read_at = await world.read()
+    world.posts = [{"id": {"urn": "urn:li:share:1"}, "createdAt": "2026-05-04T12:00:00Z"}, 7]
+    await world.read()
+    assert world.reader.posts_checked_at == read_at
+    assert "none of its 2 items can be read" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,15 @@ from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.reader import (
     COMMENT_PAGES,
     COMMENTS,
-    POSTS_LATE,
     REPLY_PAGES,
+    VIDEOS,
     Pushing,
     TiktokReader,
 )
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling.api import AttentionError, AwayError, LimitedError, RefusedError
 from services.ingest.polling.follower import PostsApart
+from services.ingest.polling.told import POSTS_LATE
 from tests.services.ingest.connectors.kept import Answers, Clock, Kept, shared
 
 pytestmark = pytest.mark.anyio
@@ -380,6 +381,43 @@ async def test_a_broken_video_stops_nothing_and_one_without_a_time_is_no_news(ca
         await world.reader.read()
     assert (world.posts(), world.told()) == (["good"], ["comment-0"])
     assert "videos[2] is skipped" in caplog.text
+
+
+async def test_where_no_video_can_be_read_that_is_not_all_that_was_posted() -> None:
+    world = World()
+    await _read_once(world)
+    known = world.reader.posts_checked_at
+    world.tiktok.posted["v"] = []
+    await world.reader.read()
+    assert world.reader.posts_checked_at == known
+
+
+async def test_new_videos_are_listed_before_the_comments_below_any_of_them() -> None:
+    world = World()
+    await _read_once(world)
+    _posts(world, *(f"new {number}" for number in range(VIDEOS + 5)))
+    world.tiktok.videos["v"] = world.comments("comment", 1) + world.tiktok.videos["v"]
+    world.tiktok.left = 2
+    with contextlib.suppress(LimitedError):
+        await world.reader.read()
+    assert len(world.posts()) == VIDEOS + 5
+    assert world.reader.posts_checked_at == world.now()
+    world.tiktok.left = 100
+    await world.reader.read()
+    assert world.told() == ["comment-0"]
+
+
+async def test_more_new_videos_than_are_listed_are_not_left_out_in_silence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reader, "PAGES", 1)
+    monkeypatch.setattr(reader, "DEEP_PAGES", 2)
+    world = World()
+    await _read_once(world)
+    _posts(world, *(f"new {number}" for number in range(3 * VIDEOS)))
+    with caplog.at_level(logging.ERROR):
+        await world.reader.read()
+    assert (len(world.posts()), "more than 40 new posts" in caplog.text) == (2 * VIDEOS, True)
 
 
 async def test_posts_are_known_up_to_the_beginning_of_the_last_look_that_listed_them() -> None:
