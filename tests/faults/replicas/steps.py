@@ -64,7 +64,7 @@ class Steps:
             # An answer that comes within the grace is seen before the breach, and then there is no alert.
             until_none(lambda: self._unbreached(api, before), RIGHT_WITHIN_SECONDS)
             # Nor is anybody told of it once it is answered, as where the notifier that was to tell crashed.
-            until_none(lambda: self._untold(api), RIGHT_WITHIN_SECONDS)
+            until_none(lambda: self._untold(self._breaches(api)), RIGHT_WITHIN_SECONDS)
             answer = {
                 "id": f"reply-{before}",
                 "kind": "reply",
@@ -110,7 +110,7 @@ class Steps:
             breaches = self._breaches(api)
             if len(breaches) != self._made:
                 yield f"api-{number} shows {len(breaches)} breaches of {self._made}"
-            yield from self._untold(api)
+            yield from self._untold(breaches)
         mails = self._mails()
         if mails != self._made:
             yield f"{mails} mails of {self._made}"
@@ -119,9 +119,8 @@ class Steps:
         """The ids of the alerts."""
         return {one["id"] for one in api.every(f"/brands/{BRAND}/alerts", step="breach")}
 
-    def _untold(self, api: Api) -> Iterator[str]:
-        """What an API shows as overdue, and nobody was told of by webhook and mail."""
-        breaches = self._breaches(api)
+    def _untold(self, breaches: set[str]) -> Iterator[str]:
+        """Alerts that nobody was told of by webhook and mail."""
         told = {one.id for one in self._inbox.received() if one.way == "webhook"}
         untold = [alert for alert in breaches if f"{alert}/hook" not in told]
         if untold:

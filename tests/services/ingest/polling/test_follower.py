@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +18,40 @@ from services.ingest.polling.follower import ATTENTION_SECONDS, Follower
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+
+
+class Reads:
+    """A Reader that finds nothing."""
+
+    every_seconds = 60.0
+
+    async def itself(self) -> str:
+        """See Reader."""
+        return "1"
+
+    async def read(self) -> None:
+        """See Reader."""
+
+
+async def nothing(*_: object) -> None:
+    """What is told goes nowhere."""
+
+
+@asynccontextmanager
+async def followed(
+    reader: Reads, stands: Callable[[AccountState], Awaitable[None]] = nothing
+) -> AsyncIterator[Follower]:
+    """An account that is asked by a Reader."""
+    reading = SimpleNamespace(
+        account=SimpleNamespace(id="account-1", platform="facebook"), claim=1, latest_at=None, now=lambda: NOW,
+        lost=lambda: False, allowed=lambda: True, state=lambda: None, stands=stands,
+    )  # fmt: skip
+    made = Follower("brand-1", cast(Any, reading), cast(Any, reader), nothing, logging.getLogger("test"))
+    try:
+        yield made
+    finally:
+        made.stop()
+        await made.ended()
 
 
 @pytest.mark.parametrize(
@@ -36,32 +72,18 @@ async def test_an_account_that_is_read_but_needs_attention_is_asked_no_more_ofte
         waited.set_result(delay)
         await asyncio.Event().wait()
 
-    class Unsubscribed:
+    class Unsubscribed(Reads):
         """A Reader that reads all, or nothing, and says that somebody has to do something."""
 
         every_seconds = every
 
-        async def itself(self) -> str:
-            return "1"
-
         async def read(self) -> None:
             raise AttentionError("it is not subscribed", complete=complete)
 
-    async def nothing(*_: object) -> None:
-        pass
-
     monkeypatch.setattr(follower, "pause", pause)
-    reading = SimpleNamespace(
-        account=SimpleNamespace(id="account-1", platform="facebook"), claim=1, latest_at=None, now=lambda: NOW,
-        lost=lambda: False, allowed=lambda: True, state=lambda: None, stands=nothing,
-    )  # fmt: skip
-    made = Follower("brand-1", cast(Any, reading), cast(Any, Unsubscribed()), nothing, logging.getLogger("test"))
-    try:
+    async with followed(Unsubscribed()) as made:
         assert await asyncio.wait_for(waited, 20) == seconds
         assert made.behind() is not complete
-    finally:
-        made.stop()
-        await made.ended()
 
 
 @pytest.mark.parametrize("apart", [True, False])
@@ -70,18 +92,9 @@ async def test_where_posts_are_read_less_often_an_accounts_state_says_when(
 ) -> None:
     said: asyncio.Future[AccountState] = asyncio.get_running_loop().create_future()
 
-    class Commented:
+    class Apart(Reads):
         """A Reader that reads all but posts, which it last read an hour ago."""
 
-        every_seconds = 60.0
-
-        async def itself(self) -> str:
-            return "1"
-
-        async def read(self) -> None:
-            pass
-
-    class Apart(Commented):
         posts_checked_at = NOW - timedelta(hours=1)
 
     async def stands(state: AccountState) -> None:
@@ -90,21 +103,9 @@ async def test_where_posts_are_read_less_often_an_accounts_state_says_when(
     async def pause(*_: object) -> None:
         await asyncio.Event().wait()
 
-    async def nothing(*_: object) -> None:
-        pass
-
     monkeypatch.setattr(follower, "pause", pause)
-    reading = SimpleNamespace(
-        account=SimpleNamespace(id="account-1", platform="youtube"), claim=1, latest_at=None, now=lambda: NOW,
-        lost=lambda: False, allowed=lambda: True, state=lambda: None, stands=stands,
-    )  # fmt: skip
-    reader = Apart() if apart else Commented()
-    made = Follower("brand-1", cast(Any, reading), cast(Any, reader), nothing, logging.getLogger("test"))
-    try:
+    async with followed(Apart() if apart else Reads(), stands):
         state = await asyncio.wait_for(said, 20)
-    finally:
-        made.stop()
-        await made.ended()
     assert state.checked_at == NOW
     assert state.posts_checked_at == (NOW - timedelta(hours=1) if apart else None)
     assert (b"posts_checked_at" in codec.encode(state)) is apart
