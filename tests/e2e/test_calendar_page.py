@@ -43,6 +43,8 @@ def test_a_month_shows_what_was_planned_and_what_became_of_it(opened: Opened) ->
     ):
         entry = month_of(hours).locator("a.cal-entry", has_text=text)
         expect(entry.get_by_text(status, exact=True)).to_be_visible()
+        expect(entry.get_by_text("(unconfirmed)")).to_have_count(1 if status == "Missing" else 0)
+    expect(opened(f"{PATH}/gone").locator(".badges")).to_contain_text("could not hear whether it was published")
     page = month_of(5)
     free = page.locator(".cal-unplanned", has_text="Good morning everybody")
     free.get_by_text("Match to a planned post").click()

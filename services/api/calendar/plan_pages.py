@@ -113,7 +113,9 @@ def typed(planned: Planned, zone: ZoneInfo) -> dict[str, str]:
 
 def version(planned: Planned) -> str:
     """A version of what people decide about a plan, without what became of it."""
-    return forms.version_of(planned.model_dump(mode="json", exclude={"status", "published", "published_at"}))
+    return forms.version_of(
+        planned.model_dump(mode="json", exclude={"status", "unconfirmed", "published", "published_at"})
+    )
 
 
 @router.post("/brands/{brand}/calendar/plan")

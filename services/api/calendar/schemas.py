@@ -56,6 +56,9 @@ class Planned(BaseModel):
     approval_at: AwareDatetime | None
     approval_why: str | None
     status: Status
+    unconfirmed: Annotated[
+        bool, Field(description="It is missing, but Rapport could not hear whether it was published.")
+    ]
     published: Annotated[str | None, Field(description="The id of the post in lists.")]
     published_at: AwareDatetime | None
     created_at: AwareDatetime

@@ -81,7 +81,10 @@ def shown(planned: PlannedPost) -> Planned:
     if post is not None:
         _, platform, its_id = post.split("/", 2)
         ref = follower_ref(platform, its_id)
-    return Planned.model_validate({**planned, "id": planned["plan"], "status": _status(planned), "published": ref})
+    status = _status(planned)
+    unconfirmed = status == "missing" and planned.get("unconfirmed", False)
+    its = {"id": planned["plan"], "status": status, "unconfirmed": unconfirmed, "published": ref}
+    return Planned.model_validate({**planned, **its})
 
 
 def _status(planned: PlannedPost) -> Status:

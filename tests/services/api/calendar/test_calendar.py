@@ -219,6 +219,12 @@ def test_after_an_hour_without_news_it_is_told_once_that_nobody_knows(
         turn(views, stack, at + minutes * MINUTE)
     (told,) = reminders(stack, brand)
     assert (status(api, brand), told.unconfirmed) == ("missing", True)
+    shown = api.client.get(f"/v1/brands/{brand}/calendar/posts/guji").json()
+    assert shown["unconfirmed"] is True
+    facts.write(views, published(brand, at=at))
+    upkeep(views, stack, at + 121 * MINUTE)
+    shown = api.client.get(f"/v1/brands/{brand}/calendar/posts/guji").json()
+    assert (shown["status"], shown["unconfirmed"]) == ("on_time", False)
 
 
 def test_after_an_outage_of_ours_the_hour_begins_when_the_post_is_first_looked_for(
