@@ -223,11 +223,8 @@ class _Interaction:
         """Notes whose comments begin under the id of an object that is not known yet, for when it is."""
         key = self._key(object_id)
         known = self._object(key)
-        if known.thread is None and follower not in known.begun and len(known.begun) < MOST_BEGUN:
-            # Each addition keeps the row for longer, and nobody who was erased meanwhile.
-            brand, platform = self._event.brand, self._event.platform
-            there = [each for each in known.begun if not is_erased(self._batch, brand, platform, each)]
-            known.begun = [*there, follower]
+        if known.thread is None and follower not in known.begun:
+            known.begun = self._there([*known.begun, follower])[:MOST_BEGUN]
             self._keep(key, known)
 
     def _adopt(self, object_id: str, home: Thread, linked: bool) -> None:
@@ -240,9 +237,10 @@ class _Interaction:
         begun, known.begun = known.begun, []
         if begun:
             self._keep(key, known)
-        if object_id == home.thread or not (linked or begun):
+        if object_id == home.thread:
             return
-        self._bring(object_id, home)
+        if linked or home.follower.id in begun:
+            self._bring(object_id, home)
         for follower in begun:
             if follower != home.follower.id:
                 theirs = self._thread(home.thread, follower)
@@ -308,8 +306,15 @@ class _Interaction:
     def _thread(self, thread: str, follower: str) -> Thread:
         return self._threads.known(self._event.brand, self._event.platform, thread, follower, self._batch)
 
+    def _there(self, followers: Sequence[str]) -> list[str]:
+        """Those who were not erased."""
+        brand, platform = self._event.brand, self._event.platform
+        return [each for each in followers if not is_erased(self._batch, brand, platform, each)]
+
     def _keep(self, key: bytes, row: ObjectRow | MessagesRow) -> None:
         row.seen = self._clock
+        if isinstance(row, ObjectRow) and row.begun:
+            row.begun = self._there(row.begun)  # whatever keeps the row for longer keeps nobody who was erased
         self._batch.keep(key, row)
 
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from rapport.domain.erasing import ERASED
 from rapport.domain.times import utc
 from services.scorer.exchanges.erasures import GATHER
 from services.scorer.exchanges.handler import ExchangesHandler
+from services.scorer.exchanges.interactions import MOST_BEGUN
 from services.scorer.fenced.batch import Batch
 from services.scorer.pruning import KEPT, PASS_EVERY
 from tests.services.scorer.story import DAY, HOUR, T0, People, Rows, Story, interaction, record
@@ -89,6 +91,39 @@ def test_what_is_left_for_repeated_records_goes_with_time_whatever_came_first(
     for number in range(20):
         story.tick(T0 + DAY + KEPT + PASS_EVERY * (number + 1))
     assert [key for key, value in story.rows.items() if b"ada" in key or b"ada" in value] == []
+
+
+@pytest.mark.parametrize("kind", ["reply", "hide", "comment"])
+def test_what_happens_to_something_that_never_comes_keeps_nobody_who_was_erased(
+    kind: Literal["reply", "hide", "comment"],
+) -> None:
+    story = Story()
+    story.tell(interaction("comment", "c1", T0, thread=None, parent="p"), T0)
+    erase(story, T0 + HOUR)
+    for number in range(5):
+        at = T0 + number * 60 * DAY
+        of = "p" if kind == "hide" else f"x{number}"
+        again = interaction(kind, f"x{number}", at, of=of, thread=None, parent="p", follower="bob")
+        story.tell(again, at + DAY)
+        for week in range(8):
+            story.tick(at + 2 * DAY + week * PASS_EVERY)
+    assert [key for key, value in story.rows.items() if b"ada" in key or b"ada" in value] == []
+
+
+def test_those_who_were_erased_take_nobodys_place() -> None:
+    story = Story()
+    for number in range(MOST_BEGUN):
+        story.tell(interaction("comment", f"c{number}", T0, follower=f"p{number}", thread=None, parent="p"), T0)
+    for number in range(MOST_BEGUN):
+        story.control(gone(f"p{number}"), T0 + number)
+    story.tick(T0 + HOUR)
+    for number, who in enumerate(("bob", "carl")):
+        parent = "root" if who == "carl" else "p"
+        said = interaction("comment", "p" if who == "carl" else "cb", T0, follower=who, thread=None, parent=parent)
+        story.tell(said, T0 + (2 + number) * HOUR)
+    assert {(each.follower.id, each.thread) for each in story.now() if each.state == "open"} == {
+        ("bob", "root"), ("carl", "root"),
+    }  # fmt: skip
 
 
 def test_what_was_missed_before_stays_missed_and_what_was_answered_stays_answered() -> None:

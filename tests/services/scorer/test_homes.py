@@ -113,3 +113,13 @@ def test_what_is_below_a_comment_or_an_answer_that_names_its_thread_is_in_that_t
     assert {(each.follower.id, each.thread) for each in story.now()} == {("ada", "one"), ("bob", "one")}
     for arriving in permutations(told):
         assert after(list(arriving)) == after(told)
+
+
+def test_a_thread_that_is_named_like_a_comment_is_not_brought_to_that_comments_thread() -> None:
+    told = [
+        interaction("comment", "c1", T0, thread="one"),
+        interaction("comment", "c2", T0 + MINUTE, thread="c1"),
+        interaction("comment", "c3", T0 + 2 * MINUTE, thread=None, parent="c1", follower="bob"),
+    ]
+    for arriving in permutations(told):
+        assert after(list(arriving)) == after(told)
