@@ -279,7 +279,7 @@ CASES: dict[str, Case] = {
         lambda body: linkedin.asked(body, WATCHED, NOW), linkedin_page, (UnreadableError,)
     ),
     "services/ingest/connectors/linkedin/normalise.py:posts": Case(
-        lambda body: linkedin.posts(body, WATCHED, NOW), linkedin_posts, (UnreadableError,)
+        lambda body: linkedin.posts(body, 50, WATCHED, NOW), linkedin_posts, (UnreadableError,)
     ),
     "services/ingest/connectors/tiktok/answers.py:checked": Case(
         lambda body: tiktok_answers.checked(body, dict[str, Any]), tiktok_answer, TIKTOK_REFUSES

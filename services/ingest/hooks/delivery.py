@@ -108,11 +108,6 @@ class Delivery:
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(Problem(where, f"{type(error).__name__}: {error}"[:300]))
 
-    def check(self, many: int) -> None:
-        """Raises UnreadableError where none of `many` changes could be read: as a whole it says something else."""
-        if 0 < many <= self.unread:
-            raise UnreadableError("none of its {} items can be read; {}: {}".format(many, *self.problems[0]))
-
 
 @cache
 def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:

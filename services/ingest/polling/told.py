@@ -1,9 +1,11 @@
 """What asking has found and told lately. A look begins a little before the last one ended, and finds some again."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from rapport.contracts.events import Interaction
+from services.ingest.hooks.delivery import Delivery
 
 CLOCKS = timedelta(minutes=5)
 """How much earlier than the last one a look begins: the platform's clock may be behind ours, and lists may be late."""
@@ -12,6 +14,24 @@ POSTS_LATE = timedelta(days=1)
 MOST = 2_000
 """Ids that are known: more than what a look finds again of the last one. What was told before those is told again, and
 counts once. A reader whose look may break off after more than this wants more."""
+
+
+@dataclass
+class Legible:
+    """Whether anything could be read of what a look found. If nothing could, it was not looked at."""
+
+    read: int = 0
+    unread: int = 0
+
+    def add(self, found: Delivery) -> None:
+        """Counts what a page has."""
+        self.read += len(found.interactions)
+        self.unread += found.unread
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there was something, and none of it could be read."""
+        return self.unread > 0 and self.read == 0
 
 
 class Told:

@@ -37,11 +37,12 @@ from services.ingest.hooks.delivery import Watched
 from services.ingest.hooks.meta_messages import STORY_FIELDS
 from services.ingest.hooks.meta_pages import Page, Post
 from services.ingest.leases.leases import Leases
-from services.ingest.polling.api import Turns
+from services.ingest.polling.api import AwayError, Turns
 from services.ingest.polling.graph import ANSWERED_SECONDS, OF_THE_HOST, Graph
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
 from services.ingest.polling.repairing import Listed, PostList, RepairingReader
+from services.ingest.polling.told import Legible
 
 COMMENTS = 50
 """At once, the most that Instagram gives."""
@@ -142,8 +143,16 @@ class InstagramReader(RepairingReader):
             await self._looks.tell(page, since, below=below, hidden_since=last)
 
     async def _posts(self, _: datetime, __: datetime) -> None:
-        since = self._reading.posts_since(self._named(POSTS))
-        await self.look_back(POSTS, f"/{self._id}/media", {"fields": POST_FIELDS}, posts, since)
+        found, since = Legible(), self._reading.posts_since(self._named(POSTS))
+
+        def read(body: bytes, watched: Watched, observed_at: datetime) -> Page:
+            page = posts(body, watched, observed_at)
+            found.add(page)
+            return page
+
+        await self.look_back(POSTS, f"/{self._id}/media", {"fields": POST_FIELDS}, read, since)
+        if found.nothing:
+            raise AwayError("none of its posts can be read")
 
     async def _messages(self, since: datetime, _: datetime) -> None:
         # `me` is the account, or the page that it belongs to, whichever the token is of.

@@ -20,6 +20,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -51,6 +52,7 @@ _MEDIA: dict[str, tuple[Medium, ...]] = {
     "IMAGE": ("image",), "VIDEO": ("video",), "LIVE_VIDEO": ("video",), "ARTICLE": ("link",),
 }  # fmt: skip
 _ATTACHED: dict[str, tuple[Medium, ...]] = {"image": ("image",), "video": ("video",)}
+_UNPUBLISHED = frozenset({"DRAFT", "PUBLISH_REQUESTED", "PUBLISH_FAILED"})
 LONGEST_COMMENTARY = 20_000
 """Characters of a post that are looked at. LinkedIn takes 3,000, before it escapes them."""
 _ESCAPED = re.compile(r"\\([|{}@\[\]()<>#*_~\\])")
@@ -179,10 +181,14 @@ def asked(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Deliver
             _read_one(raw, ours, observed_at, delivery)
         except Exception as error:  # what nobody foresaw must not hold up what comes with it
             delivery.failed(f"elements[{place}]", error)
-    many = len(page.elements)
+    return delivery, len(page.elements), _goes_on(page, 0)
+
+
+def _goes_on(page: _Page, asked: int) -> bool:
+    """Whether there are more behind a page for which so many were asked; 0 where only LinkedIn says how many."""
     # It may give fewer at once than were asked for; then `count` says to how many it has limited that.
-    full = many > 0 and many >= page.paging.count > 0
-    return delivery, many, full or any(link.rel == "next" for link in page.paging.links)
+    full = len(page.elements) >= (page.paging.count or asked) > 0
+    return full or any(link.rel == "next" for link in page.paging.links)
 
 
 class _Attached(Struct):
@@ -224,27 +230,43 @@ class _Post(Struct, rename="camel"):
         return hidden or (self.ad_context is not None and self.ad_context.is_dsc)
 
 
-def posts(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Delivery, int, datetime | None]:
-    """A page of the organization's own posts, how many it has, and when the last of them was last changed.
+class Posts(NamedTuple):
+    """A page of an organization's own posts."""
 
-    Raises UnreadableError where the whole is no page, or none of it can be read.
+    delivery: Delivery
+    many: int
+    """How many it has, also those that are not told."""
+    more: bool
+    """Whether there are more behind it."""
+    changed_at: dict[str, datetime]
+    """By id, when each was last changed."""
+    last_at: datetime | None
+    """When the last of them was."""
+
+
+def posts(body: bytes, at_once: int, watched: Watched, observed_at: datetime) -> Posts:
+    """A page of the organization's own posts, of which so many were asked for.
+
+    Raises UnreadableError where the whole is no page.
     """
     page = decode(body, _Page)
     if len(page.elements) > MOST_CHANGES:
         raise UnreadableError(f"more than {MOST_CHANGES} posts at once")
     ours, delivery, last = _by_urn(watched), Delivery(), None
+    changed_at: dict[str, datetime] = {}
     for place, raw in enumerate(page.elements):
         try:
             found = decode(raw, _Post)
             at = _at(found.published_at) or _at(found.created_at)
-            last = _at(found.last_modified_at) or at or last
-            if found.lifecycle_state != "PUBLISHED" or urn_of(str(found.author)) != ours.id or at is None:
-                delivery.ignored["post that is not published, or of another organization"] += 1
+            changed = _at(found.last_modified_at) or at
+            last = changed or last
+            if (ignored := _no_post(found, ours.id)) is not None:
+                delivery.ignored[ignored] += 1
                 continue
-            if found.is_ad:
-                delivery.ignored["advertisement"] += 1
-                continue
+            if at is None:
+                raise UnreadableError("it does not say when it was published")
             thing = id_of(found.id, "id")
+            changed_at[thing] = changed or at
             about = About(Object(thing, _url(thing)), thing, thing, at)
             delivery.interactions.append(
                 interaction(
@@ -254,8 +276,19 @@ def posts(body: bytes, watched: Watched, observed_at: datetime) -> tuple[Deliver
             )  # fmt: skip
         except Exception as error:  # what nobody foresaw must not hold up what comes with it
             delivery.failed(f"elements[{place}]", error)
-    delivery.check(len(page.elements))
-    return delivery, len(page.elements), last
+    many = len(page.elements)
+    return Posts(delivery, many, _goes_on(page, at_once), changed_at, last)
+
+
+def _no_post(found: _Post, organization: str) -> str | None:
+    """What something in the list is that nobody sees on the page; None where it is a post."""
+    if urn_of(id_of(found.author, "author")) != organization:
+        return "post of another organization"
+    if found.lifecycle_state in _UNPUBLISHED:
+        return "post that is not published"
+    if found.lifecycle_state != "PUBLISHED":
+        raise UnreadableError(f"its lifecycleState is {found.lifecycle_state!r:.40}")
+    return "advertisement" if found.is_ad else None
 
 
 def _at(milliseconds: float | None) -> datetime | None:

@@ -37,7 +37,7 @@ from services.ingest.polling.api import (
 )
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
-from services.ingest.polling.told import CLOCKS, Told
+from services.ingest.polling.told import CLOCKS, Legible, Told
 
 EVERY_SECONDS = 900.0
 """LinkedIn limits what an application asks in a day and does not say to how much. 500 pages ask 48,000 times."""
@@ -56,6 +56,8 @@ ANSWERED_SECONDS = 20.0
 NOTIFICATIONS, POSTS = "notifications", "posts"
 POSTS_AT_ONCE, POSTS_PAGES = 50, 40
 """More than one page is read only where all on it is new."""
+POSTS_TWICE = 5
+"""On two pages: where one is deleted between them, those behind it move up."""
 POSTS_EVERY, POSTS_AGAIN = timedelta(minutes=14), timedelta(hours=1)
 """How often posts are asked for, and once that was refused or failed: a request of each look, of few in a day."""
 _AGAIN = "open the client's accounts in Rapport and press “Connect again”"
@@ -256,10 +258,11 @@ class LinkedInReader:
     async def _posts(self, now: datetime) -> None:
         """Tells the posts that are new, from the one that was changed last back to when they were last read to the end.
 
-        A post that is published has changed, however long before it was written.
+        A post that is published has changed, however long before it was written. So has one that is edited: while the
+        list is read it may move from a page that is not read yet to one that is. Then the next look finds it there.
         """
-        since = self._reading.posts_since(self._posts_list)
-        start, before = 0, b""
+        wanted, since = self._reading.account.connected_at - CLOCKS, self._reading.posts_since(self._posts_list)
+        start, before, found = 0, b"", Legible()
         for _ in range(POSTS_PAGES):
             asked = {
                 "author": self._organization, "q": "author", "count": str(POSTS_AT_ONCE), "start": str(start),
@@ -267,15 +270,20 @@ class LinkedInReader:
             }  # fmt: skip
             try:
                 body = await self._finder.get("/rest/posts", asked)
-                delivery, many, last_at = normalise.posts(body, self._watched(), self._now())
+                page = normalise.posts(body, POSTS_AT_ONCE, self._watched(), self._now())
             except UnreadableError as error:
                 raise AwayError(f"LinkedIn's posts cannot be read: {error}") from None
-            await self._reading.tell(delivery, self._posts_told, self._posts_list, self._log, since)
-            if many == 0 or body == before or (last_at is not None and last_at < since):
+            found.add(page.delivery)
+            fresh = [one for one in page.delivery.interactions if page.changed_at[one.id] >= since]
+            page.delivery.interactions = fresh
+            await self._reading.tell(page.delivery, self._posts_told, self._posts_list, self._log, wanted)
+            if not page.more or body == before or (page.last_at is not None and page.last_at < since):
                 break
-            start, before = start + many, body
+            start, before = start + max(1, page.many - POSTS_TWICE), body
         else:
-            self._reading.tell_too_many(POSTS_PAGES * POSTS_AT_ONCE, self._log)
+            self._reading.tell_too_many(start, self._log)
+        if found.nothing:
+            raise AwayError("none of LinkedIn's posts can be read")
         await self._reading.found([], [], [], self._posts_list, now.isoformat())
 
     async def _check(self, now: datetime) -> None:

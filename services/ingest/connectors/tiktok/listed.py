@@ -108,9 +108,8 @@ def videos(answer: bytes, watched: Watched, observed_at: datetime) -> Page:
             found = decode(raw, _Video)
             video, at = id_of(found.item_id, "item_id"), time_in(found.create_time)
             page.videos.append(Video(video, found.comments, at))
-            if at is None:  # nobody knows whether it is new
-                page.ignored["video without a time"] += 1
-                continue
+            if at is None:
+                raise UnreadableError("it does not say when it was made, so nobody knows whether it is new")
             its = Object(video, found.share_url or None)
             page.interactions.append(
                 posted(its, at, watched, observed_at, text=found.caption or None, media=("video",))

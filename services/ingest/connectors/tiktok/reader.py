@@ -39,7 +39,7 @@ from services.ingest.polling.api import Api, AttentionError, AwayError, Budget, 
 from services.ingest.polling.hidings import changes
 from services.ingest.polling.polled import Polled
 from services.ingest.polling.reading import Reading
-from services.ingest.polling.told import CLOCKS, Told
+from services.ingest.polling.told import CLOCKS, Legible, Told
 
 EVERY_SECONDS = 1_800.0
 FRESH = timedelta(days=3)
@@ -58,6 +58,8 @@ NEW_FOR = timedelta(days=30)
 """Below a video of which nothing is remembered, what is older than this is not told: it may have been told before, and
 forgotten since."""
 DEEP_EVERY = timedelta(days=1)
+MOST_PINNED = 3
+"""Videos at the top of an account's list, at most."""
 CHECKED_EVERY = timedelta(minutes=15)
 STALE = timedelta(minutes=10)
 """A look that has got nothing for this long starts over: what it saw by then is out of date."""
@@ -175,10 +177,13 @@ class _Look:
     pages: int = 0
     """Of the list of videos."""
     listed: bool = False
+    cursors: set[str] = field(default_factory=set)
+    """Where a page of it has begun."""
     posted: bool = False
     """Whether all videos that are new have been listed."""
-    unread: bool = False
-    """Whether a page of those could not be read at all: whatever it has, it was not told."""
+    older: int = 0
+    """How many have been listed that are not."""
+    found: Legible = field(default_factory=Legible)
     videos: deque[_Begun] = field(default_factory=deque)
     later: deque[_Begun] = field(default_factory=deque)
     """Those whose reading was broken off."""
@@ -271,7 +276,10 @@ class TiktokReader:
             page = await self._videos(look.cursor)
             await self._reading.tell(page, self._posts, self._posts_list, self._log, look.posts_since)
             look.videos.extend(map(_Begun, page.videos))
-            look.cursor, look.pages = page.next, look.pages + 1
+            # A list that goes on where it was has ended.
+            look.cursor, look.pages = page.next if page.next not in look.cursors else None, look.pages + 1
+            if look.cursor is not None:
+                look.cursors.add(look.cursor)
             if not look.posted:
                 await self._posted(look, page)
             most = DEEP_PAGES if look.deep or not look.posted else PAGES
@@ -281,16 +289,17 @@ class TiktokReader:
 
     async def _posted(self, look: _Look, page: Page) -> None:
         """Notes that all new videos have been told, once the list has come so far."""
-        look.unread = look.unread or (page.unread > 0 and not page.videos)
-        # One that is pinned comes first, however old: the last one tells.
-        last = page.videos[-1].at if page.videos else None
-        ends, many = page.next is None or (last is not None and last < look.posts_since), look.pages >= DEEP_PAGES
-        if many and not ends:
-            self._reading.tell_too_many(DEEP_PAGES * VIDEOS, self._log)
-        if many or ends:
-            look.posted = True
-        if look.posted and not look.unread:
+        look.found.add(page)
+        look.older += sum(video.at is not None and video.at < look.posts_since for video in page.videos)
+        # Those that are pinned come first, however old they are.
+        ended, too_many = look.cursor is None or look.older > MOST_PINNED, look.pages >= DEEP_PAGES
+        if not (ended or too_many):
+            return
+        if not ended and look.found.read:
+            self._reading.tell_too_many(look.found.read, self._log)
+        if not look.found.nothing and (ended or look.found.read):
             await self._reading.found([], [], [], self._posts_list, look.began.isoformat())
+        look.posted = True
 
     async def _get(self, path: str, asked: Mapping[str, str], read: Callable[[bytes], Page]) -> Page:
         answer = await self._api.get(f"{_API}/{path}", asked)

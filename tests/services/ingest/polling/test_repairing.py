@@ -502,9 +502,15 @@ async def test_where_none_of_instagram_s_posts_can_be_read_that_is_not_all_that_
     await one.look()
     read_at = one.memory.at
     one.post.surface = cast(Any, 7)
-    await one.look()
+    for _ in range(8):
+        await one.look()
     assert isinstance(one.reader, PostsApart)
     assert (one.reader.posts_checked_at, one.position()) == (read_at, one.memory.at.isoformat())
+    # One that stays odd keeps no other away.
+    new = {one.posted(ago=timedelta(minutes=minutes)).id for minutes in range(10)}
+    await one.look()
+    assert new <= one.memory.ids()
+    assert one.reader.posts_checked_at == one.memory.at
 
 
 async def test_a_limit_that_is_reached_at_instagram_s_posts_leaves_the_account_read(server: Platform) -> None:

@@ -7,11 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from rapport.contracts.events import Account
 from services.ingest.connectors.linkedin import reader
 from services.ingest.connectors.linkedin.normalise import plain
-from services.ingest.connectors.linkedin.reader import POSTS_AGAIN, POSTS_AT_ONCE, LinkedInReader, posts_refused
+from services.ingest.connectors.linkedin.reader import (
+    POSTS_AGAIN,
+    POSTS_AT_ONCE,
+    POSTS_TWICE,
+    LinkedInReader,
+    posts_refused,
+)
 from services.ingest.hooks.delivery import Watched
 from services.ingest.polling.api import AwayError, LimitedError, RefusedError
 from services.ingest.polling.follower import PostsApart
@@ -134,7 +141,7 @@ async def test_all_new_posts_are_told_however_many_and_one_too_many_is_not_silen
     world.restart()
     world.repeats = False
     await world.read()
-    assert set(world.told()) == {str(number) for number in range(3 * POSTS_AT_ONCE)}
+    assert set(world.told()) == {str(number) for number in range(2 * POSTS_TWICE, 3 * POSTS_AT_ONCE)}
     assert "new posts" in caplog.text
     assert world.reader.posts_checked_at == world.now()
 
@@ -153,6 +160,85 @@ async def test_a_post_is_told_when_it_is_published_however_long_before_it_was_wr
     assert sorted(map(str, world.told())) == ["listed late", "scheduled"]
 
 
+def _moved_up(world: World, name: str, **changes: Any) -> None:
+    """Somebody changes a post, so it stands first now."""
+    one = next(each for each in world.posts if each["commentary"] == name)
+    world.posts.remove(one)
+    world.posts.insert(0, {**one, "lastModifiedAt": int(world.now().timestamp() * 1000), **changes})
+
+
+async def test_a_post_that_could_not_be_told_before_is_told_once_it_can_be() -> None:
+    world = World()
+    world.post("good", timedelta(hours=2))
+    await world.read()
+    world.post("odd", content=7)
+    world.post("being made", lifecycleState="PUBLISH_REQUESTED")
+    world.post("good, too")
+    for _ in range(4):
+        await world.read(timedelta(hours=12))
+    _moved_up(world, "odd", content=None)
+    _moved_up(world, "being made", lifecycleState="PUBLISHED")
+    await world.read()
+    assert sorted(map(str, world.told())) == ["being made", "good", "good, too", "odd"]
+
+
+@pytest.mark.parametrize("how", ["edited", "deleted"])
+async def test_what_is_edited_or_deleted_while_the_list_is_read_loses_no_post(how: str) -> None:
+    world = World()
+    world.account = structs.replace(world.account, connected_at=world.now() - timedelta(days=90))
+    world.kept.account = world.account
+    world.restart()
+    names = {str(number) for number in range(120)}
+    for number in range(120):
+        world.post(str(number), timedelta(hours=240 - number))
+    answer = world.api._answer
+
+    def meanwhile(path: str, asked: Mapping[str, str]) -> bytes:
+        body = answer(path, asked)
+        if path == "/rest/posts" and world.api.count(path) == 1:
+            if how == "edited":
+                _moved_up(world, "10")
+            else:
+                del world.posts[0]
+        return body
+
+    world.api._answer = meanwhile
+    for _ in range(3):
+        await world.read()
+    assert set(world.told()) == names
+
+
+async def test_a_page_with_few_posts_is_asked_once_however_young_they_are() -> None:
+    world = World()
+    world.post("young")
+    await world.read()
+    await world.read()
+    assert world.api.count("/rest/posts") == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"lifecycleState": None}, {"lifecycleState": "LIVE"}, {"author": None}, {"publishedAt": None, "createdAt": None}],
+    ids=["no state", "another state", "no author", "no time"],
+)
+async def test_posts_of_which_not_enough_is_said_are_not_taken_for_none(change: dict[str, Any]) -> None:
+    world = World()
+    read_at = await world.read()
+    world.post("one", **change)
+    world.post("two", **change)
+    await world.read()
+    assert (world.told(), world.reader.posts_checked_at) == ([], read_at)
+
+
+async def test_a_single_post_that_cannot_be_read_holds_up_nothing_wherever_it_stands() -> None:
+    world = World()
+    world.post("odd", content=7)
+    for number in range(POSTS_AT_ONCE):
+        world.post(str(number))
+    assert await world.read() == world.reader.posts_checked_at
+    assert len(world.told()) == POSTS_AT_ONCE
+
+
 async def test_advertisements_are_no_posts() -> None:
     world = World()
     world.post("direct sponsored", distribution={"feedDistribution": "NONE"}, adContext={"isDsc": True})
@@ -169,7 +255,7 @@ async def test_where_no_post_can_be_read_that_is_not_all_that_was_posted(caplog:
     world.posts = [{"id": {"urn": "urn:li:share:1"}, "createdAt": "2026-05-04T12:00:00Z"}, 7]
     await world.read()
     assert world.reader.posts_checked_at == read_at
-    assert "none of its 2 items can be read" in caplog.text
+    assert "none of LinkedIn's posts can be read" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
 """A video counts as read only where all of it was; and a look that breaks off goes on where it was."""
 
 import contextlib
+import itertools
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from rapport.contracts.cursors import thing_key
+from rapport.contracts.cursors import Cursor, thing_key
 from rapport.contracts.events import Account
+from rapport.kit.broker.producer import NotAcknowledgedError
 from services.ingest.connectors.tiktok import reader
 from services.ingest.connectors.tiktok.answers import checked
 from services.ingest.connectors.tiktok.reader import (
@@ -383,13 +385,89 @@ async def test_a_broken_video_stops_nothing_and_one_without_a_time_is_no_news(ca
     assert "videos[2] is skipped" in caplog.text
 
 
-async def test_where_no_video_can_be_read_that_is_not_all_that_was_posted() -> None:
+@pytest.mark.parametrize("odd", [[], None], ids=["broken", "undated"])
+async def test_where_no_video_can_be_read_that_is_not_all_that_was_posted(odd: object) -> None:
     world = World()
     await _read_once(world)
     known = world.reader.posts_checked_at
-    world.tiktok.posted["v"] = []
+    world.tiktok.posted["v"] = odd
     await world.reader.read()
     assert world.reader.posts_checked_at == known
+    # One among others holds up nothing, wherever it stands.
+    _posts(world, *(f"new {number}" for number in range(VIDEOS)))
+    await world.reader.read()
+    assert (len(world.posts()), world.reader.posts_checked_at) == (VIDEOS, world.now())
+
+
+def _listing(world: World, change: Callable[[dict[str, Any]], None], **asked: str) -> None:
+    """Pages of the list of videos are changed, and others asked for."""
+    answer = world.api._answer
+
+    def other(path: str, given: Mapping[str, str]) -> bytes:
+        if not path.endswith("video/list/"):
+            return answer(path, given)
+        page = json.loads(answer(path, {**given, **asked}))
+        change(page["data"])
+        return json.dumps(page).encode()
+
+    world.api._answer = other
+
+
+async def test_a_list_of_videos_that_does_not_go_on_has_ended() -> None:
+    world = World()
+    await _read_once(world)
+    _posts(world, *(f"new {number}" for number in range(VIDEOS)))
+    _listing(world, lambda data: data.update(has_more=True, cursor=20), cursor="0")
+    before = world.api.count("video/list/")
+    await world.reader.read()
+    assert (world.api.count("video/list/") - before, len(world.posts())) == (2, VIDEOS)
+
+
+async def test_empty_pages_with_more_behind_them_are_not_all_that_was_posted(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    await _read_once(world)
+    known = world.reader.posts_checked_at
+    cursors = itertools.count(20, 20)
+    _listing(world, lambda data: data.update(videos=[], has_more=True, cursor=next(cursors)), cursor="0")
+    await world.reader.read()
+    assert (world.reader.posts_checked_at, "new posts" in caplog.text) == (known, False)
+
+
+async def test_a_page_of_nothing_but_pinned_videos_is_not_the_end() -> None:
+    world = World()
+    await _read_once(world)
+    _posts(world, "new")
+    _posts(world, "pinned", "pinned, too", "and this", ago=timedelta(days=90))
+    _listing(world, lambda _: None, max_count="3")
+    world.tiktok.left = 1
+    known = world.reader.posts_checked_at
+    with contextlib.suppress(LimitedError):
+        await world.reader.read()
+    assert (world.posts(), world.reader.posts_checked_at) == ([], known)
+    world.tiktok.left = 100
+    await world.reader.read()
+    assert "new" in world.posts()
+    assert world.reader.posts_checked_at == world.now()
+
+
+async def test_how_far_posts_were_told_is_noted_again_where_the_log_did_not_take_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    await _read_once(world)
+    _posts(world, "new")
+    remember, known = world.kept._remember, world.reader.posts_checked_at
+
+    async def once(cursors: Sequence[Cursor]) -> None:
+        monkeypatch.setattr(world.kept, "_remember", remember)
+        raise NotAcknowledgedError("it is not there")
+
+    monkeypatch.setattr(world.kept, "_remember", once)
+    with pytest.raises(NotAcknowledgedError):
+        await world.reader.read()
+    assert world.reader.posts_checked_at == known
+    await world.reader.read()
+    assert world.reader.posts_checked_at == world.now()
 
 
 async def test_new_videos_are_listed_before_the_comments_below_any_of_them() -> None:
