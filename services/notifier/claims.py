@@ -32,7 +32,8 @@ class Claim:
     brand: str
     channel: str
     attempts: int
-    created_at: datetime
+    tried_since: datetime | None
+    """When it was first tried. It may have waited long before that, for this process or for a later version."""
     told_from: datetime
     payload: dict[str, Any]
     """The alert."""
@@ -81,7 +82,8 @@ async def claim(
         brand=row["brand"],
         channel=row["channel"],
         attempts=row["attempts"],
-        created_at=row["created_at"],
+        # Earlier versions did not note it.
+        tried_since=row.get("tried_since") or (row["created_at"] if row["attempts"] else None),
         told_from=row["told_from"],
         payload=row["payload"],
         step=row["step"],
@@ -116,9 +118,10 @@ async def failed(rows: AsyncCollection[Row], claim: Claim, why: str) -> bool:
     return await _mark(rows, claim, {"status": "failed", "last_error": why})
 
 
-async def postponed(rows: AsyncCollection[Row], claim: Claim, why: str, until: datetime) -> bool:
+async def postponed(rows: AsyncCollection[Row], claim: Claim, why: str, now: datetime, until: datetime) -> bool:
     """Gives a claim back, to be tried again at `until`. False if the claim is no longer ours."""
-    return await _mark(rows, claim, {"next_attempt_at": until, "last_error": why})
+    changes = {"next_attempt_at": until, "last_error": why, "tried_since": claim.tried_since or now}
+    return await _mark(rows, claim, changes)
 
 
 async def skipped(rows: AsyncCollection[Row], claim: Claim, overtaken_by: str) -> bool:
@@ -156,15 +159,16 @@ def _ours(claim: Claim) -> Document:
     return {"_id": claim.id, "status": "pending", "lease.token": claim.token}
 
 
-def next_attempt(attempts: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:
-    """When to try again after `attempts` failures, including this one; None once it has been tried for long enough.
+def next_attempt(attempts: int, since: datetime, now: datetime, retry_after: float | None) -> datetime | None:
+    """When to try again after `attempts` failures, including this one, the first of them at `since`; None once it has
+    been tried for long enough.
 
     Full jitter (a uniform draw below a doubling limit), so that a receiver that comes back is not hit by all at once.
     Never sooner than the `retry_after` seconds that the receiver asked for, up to the longest of our own pauses.
     """
     limit = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, 30))
     wait = random.uniform(0, limit)  # noqa: S311 - jitter is no secret
-    give_up_at = created_at + TRIED_FOR
+    give_up_at = since + TRIED_FOR
     # Whoever asks for days is still tried until we give up: it may be back sooner, and an alert that waits is lost.
     asked = min(retry_after or 0.0, LONGEST_RETRY_SECONDS)
     at = now + timedelta(seconds=max(wait, asked))

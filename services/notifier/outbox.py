@@ -76,6 +76,8 @@ class NewRow(TypedDict):
     last_error: str | None
     next_attempt_at: datetime
     created_at: datetime
+    tried_since: NotRequired[datetime]
+    """When it was first tried, once that has failed."""
     told_from: datetime
     """What lateness counts from."""
     delivered_at: datetime | None

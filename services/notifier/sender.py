@@ -62,6 +62,8 @@ class Sender:
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._trouble: str | None = None
+        self._claimed_at = 0.0
+        """When the last claim was asked for: MongoDB may take long to answer."""
 
     def trouble(self) -> str | None:
         """Why nothing is sent; None while all is well."""
@@ -105,7 +107,7 @@ class Sender:
         barred = self._slots.barred(time.monotonic())
         if barred is None:
             return None
-        now = datetime.now(UTC)
+        self._claimed_at, now = time.monotonic(), datetime.now(UTC)
         if barred.brands_take_turns and self._served:
             others = barred._replace(brands=barred.brands | self._served)
             claim = await claims.claim(self._rows, self._type, now, self._lease, others)
@@ -117,7 +119,7 @@ class Sender:
     def _start(self, claim: claims.Claim) -> None:
         self._served.add(claim.brand)
         slot = self._slots.take(claim.lane, time.monotonic())
-        task = asyncio.create_task(self._deliver(claim), name=claim.id)
+        task = asyncio.create_task(self._deliver(claim, self._claimed_at), name=claim.id)
         self._running.add(task)
         task.add_done_callback(lambda done: self._ended(done, claim, slot))
 
@@ -130,8 +132,8 @@ class Sender:
             # The lease expires and the row is tried again; an error here would stop all other deliveries.
             log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error, extra=claim.its)
 
-    async def _deliver(self, claim: claims.Claim) -> bool:
-        """Whether its channel was sent something, with whatever success."""
+    async def _deliver(self, claim: claims.Claim, claimed_at: float) -> bool:
+        """Whether its channel was sent something, with whatever success. `claimed_at` is of the monotonic clock."""
         turn = await steps.turn(self._rows, claim, datetime.now(UTC))
         if turn is not steps.Turn.SEND:
             log.info("delivery %s, the %s of its exchange: %s", claim.id, claim.step, turn.value, extra=claim.its)
@@ -143,15 +145,23 @@ class Sender:
             attempt=claim.attempts + 1,
         )  # fmt: skip
         try:
-            channel = self._known(claim) or await self._looked_up(claim)
-            if why := self._directory.cannot_tell(claim.brand, claim.channel):
+            async with self._held(claim):
+                channel = self._known(claim) or await self._looked_up(claim)
+                why = self._directory.cannot_tell(claim.brand, claim.channel)
+                if why is None:
+                    if channel is None:
+                        raise DeliveryError("the channel was removed", for_good=True)
+                    if not await self._is_ours(claim, claimed_at):
+                        _end(span, "the lease was lost")
+                        return False
+                    tried = True
+                    await self._send(claim.id, _notice_in(claim), channel)
+            if why is not None:
                 await self._wait(claim, why)
                 return False
-            if channel is None:
-                raise DeliveryError("the channel was removed", for_good=True)
-            tried = True
-            async with self._held(claim):
-                await self._send(claim.id, _notice_in(claim), channel)
+        except PyMongoError:
+            _end(span, "mongodb is away")
+            raise
         except DeliveryError as error:
             _end(span, str(error))
             await self._note_failure(claim, await self._confirmed(error, claim, channel))
@@ -209,6 +219,21 @@ class Sender:
             yield
         finally:
             renewing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await renewing
+
+    async def _is_ours(self, claim: claims.Claim, claimed_at: float) -> bool:
+        """Whether nobody else can have the claim by now, nor has it until the sending has begun.
+
+        Whatever came before may have taken longer than the lease. Raises PyMongoError.
+        """
+        if time.monotonic() - claimed_at < self._lease.total_seconds() / RENEWALS_PER_LEASE:
+            return True
+        ours = await claims.renewed(self._rows, claim, datetime.now(UTC) + self._lease)
+        if not ours:
+            log.warning("delivery %s: the lease was lost before it was sent", claim.id, extra=claim.its)
+            self._count("lost", ours=True)
+        return ours
 
     async def _renew(self, claim: claims.Claim) -> None:
         while True:
@@ -252,7 +277,7 @@ class Sender:
         again = (
             None
             if error.for_good
-            else claims.next_attempt(claim.attempts + 1, claim.created_at, now, error.retry_after)
+            else claims.next_attempt(claim.attempts + 1, claim.tried_since or now, now, error.retry_after)
         )
         if again is None:
             self._count("failed", await claims.failed(self._rows, claim, str(error)))
@@ -260,7 +285,7 @@ class Sender:
                 "delivery %s has failed after %d attempts: %s", claim.id, claim.attempts + 1, error, extra=claim.its
             )
         else:
-            self._count("retried", await claims.postponed(self._rows, claim, str(error), again))
+            self._count("retried", await claims.postponed(self._rows, claim, str(error), now, again))
             wait = (again - now).total_seconds()
             log.warning(
                 "delivery %s, attempt %d: %s; next try in %.0f s",

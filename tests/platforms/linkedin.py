@@ -148,9 +148,9 @@ class LinkedInServer(LocalServer):
         return Response(status_code=200)
 
     def _published(self, asked: dict[str, str]) -> Response:
-        assert (asked["q"], asked["sortBy"]) == ("author", "CREATED")
+        assert (asked["q"], asked["sortBy"]) == ("author", "LAST_MODIFIED")
         of_it = sorted(
-            (each for each in self._posts if each["author"] == asked["author"]), key=lambda one: -one["createdAt"]
+            (each for each in self._posts if each["author"] == asked["author"]), key=lambda one: -one["lastModifiedAt"]
         )
         start, count = int(asked.get("start", 0)), int(asked.get("count", 10))
         body = {"elements": of_it[start : start + count], "paging": {"start": start, "count": count, "links": []}}

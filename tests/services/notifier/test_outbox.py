@@ -79,7 +79,7 @@ def test_a_failure_that_an_owner_reports_after_its_lease_was_taken_over_changes_
         assert stalled is not None
         assert new is not None
         assert not await claims.failed(rows, stalled, "too late to say so")
-        assert not await claims.postponed(rows, stalled, "too late to say so", NOW)
+        assert not await claims.postponed(rows, stalled, "too late to say so", NOW, NOW)
         assert not await claims.renewed(rows, stalled, NOW + 9 * LEASE)
         assert await claims.delivered(rows, new, NOW + LEASE)
         assert not await claims.delivered(rows, stalled, NOW)
@@ -101,7 +101,7 @@ def test_what_has_arrived_is_marked_whoever_holds_the_claim_by_now(filled: Any, 
         assert new is not None
         assert await claims.delivered(rows, slow, NOW + LEASE)
         assert not await claims.failed(rows, new, "it has arrived meanwhile")
-        assert not await claims.postponed(rows, new, "it has arrived meanwhile", NOW)
+        assert not await claims.postponed(rows, new, "it has arrived meanwhile", NOW, NOW)
         row = await rows.find_one({"_id": new.id})
         assert row is not None
         assert (row["status"], row["attempts"], row["last_error"]) == ("delivered", 1, None)

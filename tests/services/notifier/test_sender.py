@@ -59,7 +59,9 @@ def test_a_fault_of_ours_counts_as_an_attempt_and_ends_some_time(stack: Servers,
         rows = outbox.deliveries(client[database])
         outbox.prepare(rows)
         outbox.insert(rows, [outbox.Told(an_alert("young"), [HOOK])], now)
-        outbox.insert(rows, [outbox.Told(an_alert("old"), [HOOK])], now - claims.TRIED_FOR + timedelta(seconds=1))
+        outbox.insert(rows, [outbox.Told(an_alert("old"), [HOOK])], now)
+        since = now - claims.TRIED_FOR + timedelta(seconds=1)
+        rows.update_one({"brand": "old"}, {"$set": {"attempts": 1, "tried_since": since}})
 
     async def fault(id: str, notice: Notice, channel: Channel) -> None:
         raise RuntimeError("secret detail")
