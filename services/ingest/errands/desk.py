@@ -184,10 +184,8 @@ class Desk:
                     return None
                 await self._waits(lease, errand, why or NO_TOKEN, unsent=not self._may_be_there(lease, errand, state))
                 return ATTENTION_SECONDS
-            if state is not None and state.state == "sending":
-                left = min((state.at + SETTLED - self._now()).total_seconds(), tries.settled_at - time.monotonic())
-                if left > 0:
-                    return left
+            if state is not None and state.state == "sending" and (left := tries.settled_at - time.monotonic()) > 0:
+                return left
             return await self._try(lease, errand, speaker, state, tries)
 
     async def _try(

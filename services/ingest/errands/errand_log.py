@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from kafka import TopicPartition
+from kafka.admin import OffsetSpec
 
 from rapport.contracts import codec
 from rapport.contracts.errands import GIVEN_UP_AFTER, Errand
 from rapport.contracts.topics import ERRANDS
 from rapport.domain.times import ms
 from rapport.kit import backoff
-from rapport.kit.broker import kafka
+from rapport.kit.broker import kafka, kafka_topics
 from services.ingest.leases.leases import Lease, Leases
 
 POLL_MS = 300
@@ -82,12 +83,13 @@ class ErrandLog:
         consumer.assign(list(places.values()))
         fresh = [places[partition] for partition, lease in held.items() if under.get(partition) is not lease]
         since = ms(self._now() - LOOKED_BACK)
-        found = consumer.offsets_for_times(dict.fromkeys(fresh, since)) if fresh else {}
-        ends = consumer.end_offsets(fresh) if fresh else {}
+        # What comes in between lies behind the end.
+        ends = kafka_topics.offsets(self._bootstrap, fresh, OffsetSpec.LATEST) if fresh else {}
+        found = kafka_topics.offsets_since(self._bootstrap, dict.fromkeys(fresh, since))
         for partition, place in places.items():
             if place in ends:
-                at = found.get(place)
-                consumer.seek(place, ends[place] if at is None else at.offset)
+                at = found[place]
+                consumer.seek(place, ends[place] if at is None else at)
             else:
                 consumer.seek(place, before[partition])
 

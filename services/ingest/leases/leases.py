@@ -45,7 +45,7 @@ SETTLE_SECONDS = 1.5
 """After a claim, before the first reading. Whoever had the partition before polls several times in it."""
 LOOKED_WITHIN_SECONDS = 5.0
 """A process that was stopped for longer does not know what has happened since."""
-CLAIMED_WITHIN_SECONDS = 8.0
+CLAIMED_WITHIN_SECONDS, CLAIMED_AGAIN_SECONDS = 8.0, 2.0
 STOP_SECONDS = 8.0
 MAX_POLL_MS = 15_000
 """A process whose thread hangs for so long, on a broken disk for instance, loses its accounts to the others."""
@@ -76,10 +76,33 @@ class Lease:
 
 
 @dataclass
+class _Claiming:
+    """A claim on its way into the log. The producer's thread says what becomes of it."""
+
+    began: float = field(default_factory=time.monotonic)
+    offset: int | None = None
+    error: BaseException | None = None
+
+    def wrote(self, placed: Any) -> None:
+        """The broker has it."""
+        if placed.offset < 0:
+            self.error = KafkaError("the broker did not say where a claim is")
+        else:
+            self.offset = int(placed.offset)
+
+    def failed(self, error: BaseException) -> None:
+        """It may be in the log, or not."""
+        self.error = error
+
+
+@dataclass
 class _Loading:
     claim: int | None = None
     """None until it is written."""
     began: float = field(default_factory=time.monotonic)
+    claiming: _Claiming | None = None
+    again_at: float = 0.0
+    """From when on it is tried again, of the monotonic clock."""
 
 
 class Leases:
@@ -297,20 +320,38 @@ class Leases:
             if loading.claim is not None and self._copy.next_of(partition) > loading.claim:
                 self._hold(partition, loading.claim, loading.began)
         fresh = mine - set(self._held) - set(self._loading)
-        if fresh and consumer.reason() is None:  # else it may only believe that it is a member
+        member = consumer.reason() is None  # else it may only believe that it is one
+        if member:
             self._loading |= {partition: _Loading() for partition in fresh}
-            for partition, claim in self._claim(fresh).items():
-                self._loading[partition].claim = claim
+        for partition, loading in self._loading.items():
+            if loading.claim is None:
+                self._go_on_claiming(partition, loading, member=member)
 
-    def _claim(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Writes a claim into each, and returns their offsets. Raises KafkaError."""
-        claim = Claim(instance=self._instance)
-        value = codec.encode(claim)
-        sent = {each: self._producer.append(_record(each, key_of_cursor(claim, each), value)) for each in partitions}
-        offsets = {partition: int(each.get(CLAIMED_WITHIN_SECONDS).offset) for partition, each in sent.items()}
-        if min(offsets.values()) < 0:
-            raise KafkaError("the broker did not say where a claim is")
-        return offsets
+    def _go_on_claiming(self, partition: int, loading: _Loading, *, member: bool) -> None:
+        """Begins to write a claim, or looks what became of it. A partition that takes none holds up no other."""
+        now = time.monotonic()
+        if loading.claiming is None and member and now >= loading.again_at:
+            loading.claiming = self._claim(partition)
+        claiming = loading.claiming
+        if claiming is None:
+            return
+        loading.claim = claiming.offset
+        error = claiming.error
+        if loading.claim is None and error is None and now - claiming.began > CLAIMED_WITHIN_SECONDS:
+            self._producer.lose()
+            error = KafkaError(f"it was not written within {CLAIMED_WITHIN_SECONDS:.0f} s")
+        if error is not None:
+            self._log.warning("a claim of partition %d: %s: %s", partition, type(error).__name__, error)
+            loading.claiming, loading.again_at = None, now + CLAIMED_AGAIN_SECONDS
+
+    def _claim(self, partition: int) -> _Claiming:
+        claim, claiming = Claim(instance=self._instance), _Claiming()
+        try:
+            sent = self._producer.append(_record(partition, key_of_cursor(claim, partition), codec.encode(claim)))
+            sent.then(claiming.wrote, claiming.failed)
+        except (KafkaError, OSError) as error:
+            claiming.failed(error)
+        return claiming
 
     def _saw(self, claimed: Claimed) -> None:
         partition = claimed.partition

@@ -2,14 +2,16 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import TopicPartition
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from rapport.contracts.topics import CURSORS
 from services.ingest.leases.copy import Claimed
-from services.ingest.leases.leases import Leases
+from services.ingest.leases.leases import Leases, _Claiming
 
 HERE = TopicPartition(CURSORS.name, 0)
 
@@ -36,7 +38,7 @@ class Thread:
         self.consumer: Any = Consumer()
         self.offsets = iter((3, 7, 11))
         self.read_to = 0
-        monkeypatch.setattr(self.leases, "_claim", lambda partitions: {each: next(self.offsets) for each in partitions})
+        monkeypatch.setattr(self.leases, "_claim", lambda _partition: _Claiming(offset=next(self.offsets)))
         monkeypatch.setattr(self.leases._copy, "next_of", lambda _partition: self.read_to)
 
     def polls(self, read_to: int = 0, *claims: int) -> None:
@@ -117,3 +119,44 @@ def test_a_partition_that_is_given_away_and_comes_back_is_claimed_anew(thread: T
     thread.polls()
     thread.polls(8)
     assert thread.holds() == 7
+
+
+def test_a_partition_that_takes_no_claim_holds_up_no_other_and_is_claimed_again(
+    thread: Thread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = TopicPartition(CURSORS.name, 1)
+    claims: list[_Claiming] = []
+
+    def claim(partition: int) -> _Claiming:
+        made = _Claiming(offset=3 if partition == HERE.partition else None)
+        if partition == there.partition:
+            claims.append(made)
+        return made
+
+    monkeypatch.setattr(thread.leases, "_claim", claim)
+    monkeypatch.setattr("services.ingest.leases.leases.CLAIMED_AGAIN_SECONDS", 0.0)
+    thread.consumer.mine = {HERE, there}
+    thread.polls()
+    thread.polls(4)
+    assert thread.holds() == 3
+    claims[0].failed(KafkaTimeoutError("it has no leader"))
+    for _ in range(2):
+        thread.polls()
+    assert len(claims) == 2
+    with monkeypatch.context() as late:
+        late.setattr("services.ingest.leases.leases.CLAIMED_WITHIN_SECONDS", -1.0)
+        thread.polls()
+    thread.polls()
+    assert len(claims) == 3
+    claims[2].wrote(SimpleNamespace(offset=9))
+    for read_to in (4, 10):
+        thread.polls(read_to)
+    assert set(thread.leases.held()) == {0, 1}
+    assert thread.holds() == 3
+
+
+def test_a_claim_of_which_the_broker_does_not_say_where_it_is_is_no_claim() -> None:
+    claiming = _Claiming()
+    claiming.wrote(SimpleNamespace(offset=-1))
+    assert claiming.offset is None
+    assert isinstance(claiming.error, KafkaError)
