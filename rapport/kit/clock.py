@@ -1,6 +1,9 @@
 """The machine's clock, for services that may read it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+BOGUS = timedelta(hours=1)
+"""A time in a lease that is so far ahead was written by a wrong clock."""
 
 
 def now() -> datetime:

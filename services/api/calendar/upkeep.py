@@ -8,7 +8,7 @@ broker has it. Its id depends on the plan and its time alone.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 from pymongo.collection import Collection
@@ -56,6 +56,13 @@ class _Missing(TypedDict, total=False):
     untold: bool
     unconfirmed: bool
     held: Held
+
+
+class _Told(TypedDict):
+    """What is written once a reminder was sent, or is not wanted any more."""
+
+    untold: bool
+    told: NotRequired[str]
 
 
 class _Found(TypedDict, total=False):
@@ -239,7 +246,7 @@ def _unheard(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: time
             heard.since <= max(each["planned_at"], each["created_at"]) or heard.last - heard.since >= SENT_AGAIN_WITHIN
         )
     ]
-    if known and not (run.read_to(max(each["planned_at"] for each in known) + grace) and _are_followed(run, brand)):
+    if known and heard is not None and not (run.read_to(heard.told_at) and _are_followed(run, brand)):
         known = []
     return {each["_id"] for each in found} - {each["_id"] for each in known}
 
@@ -272,12 +279,11 @@ def _tell(run: TaskRun) -> None:
     for each in _planned(run.database).find({"untold": True}).hint("untold").limit(AT_ONCE).to_list():
         run.renew_lease()
         with isolated("calendar", each["_id"]):
-            name = reminder_id(each)
+            done: _Told = {"untold": False}
             if each["missing_since"] is not None:
-                _send(run, each, each["missing_since"], name)
-            _planned(run.database).update_one(
-                {"_id": each["_id"], "revision": each["revision"]}, {"$set": {"told": name, "untold": False}}
-            )
+                done["told"] = reminder_id(each)
+                _send(run, each, each["missing_since"], done["told"])
+            _planned(run.database).update_one({"_id": each["_id"], "revision": each["revision"]}, {"$set": done})
 
 
 def _send(run: TaskRun, planned: PlannedPost, missing_since: datetime, name: str) -> None:

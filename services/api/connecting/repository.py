@@ -9,6 +9,7 @@ from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
+from rapport.kit.clock import BOGUS
 from services.api.connecting.documents import (
     AccountTokenDocument,
     AttemptDocument,
@@ -19,8 +20,6 @@ from services.api.storage.tenants import Database, Tenants
 
 LEASE = timedelta(seconds=60)
 """How long others wait for a process that died while it renewed tokens."""
-BOGUS = timedelta(hours=1)
-"""A time so far ahead was written by a wrong clock."""
 ASKING = timedelta(seconds=60)
 """A renewal takes no longer: what was begun before that has ended, one way or the other."""
 

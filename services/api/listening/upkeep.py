@@ -17,6 +17,7 @@ from rapport.contracts.topics import CONVERSATIONS
 from rapport.domain.arrivals import lateness, rhythm
 from rapport.domain.arrivals.minutes import day_of
 from rapport.domain.arrivals.rhythm import LEARNED_FROM, LEAST_FOUND, Minutes, Rhythm
+from rapport.domain.times import utc
 from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
 from services.api.accounts.documents import AccountDocument
@@ -39,6 +40,8 @@ AT_ONCE = 50
 LOOKED_AGAIN = timedelta(minutes=10)
 """Where an account is quiet, or its platform late: how soon the figures are brought up to date."""
 AT_THE_LATEST = timedelta(days=1)
+CLOCKS_OF_BROKERS = timedelta(seconds=1)
+"""How much the times may differ that brokers put on records of different topics."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class HeardUntil(NamedTuple):
     """Since when some ingest process was always there."""
     last: datetime
     """When it was last heard."""
+    told_at: datetime
+    """By when the log had taken all that this rests on. What an account posted lies before that, in another topic."""
 
 
 def judge(run: TaskRun) -> None:
@@ -116,11 +121,8 @@ def heard(database: Database[Any], accounts: Iterable[str]) -> HeardUntil | None
     named = {"_id": {"$in": sorted(accounts)}}
     # Compared in the log's time: while the horizon stands still, nothing newer is known of an account. What a process
     # said that has ended counts until the horizon is a minute past it; by then its successor says how they stand.
-    missed = {
-        account
-        for process in database["listening"].find({"at": {"$gt": until - HEARD_WITHIN}})
-        for account in (*process["behind"], *process["disconnected"])
-    }
+    processes = database["listening"].find({"at": {"$gt": until - HEARD_WITHIN}}).to_list()
+    missed = {account for each in processes for account in (*each["behind"], *each["disconnected"])}
     states = {each["_id"]: each for each in database["account_states"].find(named)}
     found: dict[str, Span] = {}
     for account in database["accounts"].find({**named, "published": True}):
@@ -130,7 +132,9 @@ def heard(database: Database[Any], accounts: Iterable[str]) -> HeardUntil | None
             its_end = min(until, checked_at, account.get("disconnected_at") or until)
             found[account["_id"]] = Span(account["connected_at"], its_end)
     paused = [each["since"] for each in database["horizons"].find().sort("_id") if "since" in each]
-    return HeardUntil(found, max(paused, default=datetime.min.replace(tzinfo=UTC)), until)
+    told_at = max([until, *(each["at"] for each in processes), *(utc(each["version"]) for each in states.values())])
+    since = max(paused, default=datetime.min.replace(tzinfo=UTC))
+    return HeardUntil(found, since, until, told_at + CLOCKS_OF_BROKERS)
 
 
 def _judged(run: TaskRun, document: RhythmDocument, account: AccountDocument | None, known: _Known) -> Document:

@@ -30,6 +30,29 @@ from services.api.storage.rebuild_marks import rebuild_mark
 log = logging.getLogger("rapport.projector")
 
 IDS_AT_ONCE = 1_000
+_FOR_GOOD = frozenset(
+    {
+        2,  # BadValue
+        9,  # FailedToParse
+        14,  # TypeMismatch
+        15,  # Overflow
+        16,  # InvalidLength
+        22,  # InvalidBSON
+        52,  # DollarPrefixedFieldName
+        53,  # InvalidIdField
+        56,  # EmptyFieldName
+        57,  # DottedFieldName
+        66,  # ImmutableField
+        121,  # DocumentValidationFailure
+        171,  # CannotIndexParallelArrays
+        10334,  # BSONObjectTooLarge
+        17280,  # KeyTooLong
+        17419,  # a document that an update would make too large
+        17420,
+    }
+)
+"""What MongoDB refuses because of the document. Anything else says how the server is, and that passes: writes that are
+blocked while data is moved, a disk or a quota that is full, a primary that steps down."""
 PUT_BACK_MS = 600_000
 """A claim that was lost can write for another 30 s. A lower one that comes this much later is from a topic that was
 put back, where the numbers of claims start over."""
@@ -54,11 +77,12 @@ def write(database: Database[Document], batch: Batch) -> dict[str, str]:
     stored = _stored(database, batch)
     batch.parts = {part_of(each) for each in stored}
     arrivals.note(database, stored)
+    _upsert(database, "listening", batch.heartbeats)
+    _upsert(database, "account_states", batch.states)
+    # Behind these: whoever reads in between would take an account that is behind for heard.
     arrivals.note_heard(database, batch.heard, batch.heard_since, batch.heard_minutes, batch.ticked)
     for name, why in _insert(database, "alerts", batch.alerts).items():
         raise RefusedError(f"alert {name}: {why}")
-    _upsert(database, "listening", batch.heartbeats)
-    _upsert(database, "account_states", batch.states)
     for name, why in _insert(database, "errands", batch.errands).items():
         raise RefusedError(f"errand {name}: {why}")
     _upsert(database, "errand_states", batch.errand_states)
@@ -152,13 +176,10 @@ def _insert(
     try:
         database[collection].bulk_write([InsertOne(dict(document)) for document in documents.values()], ordered=False)
     except BulkWriteError as error:
-        if error.details["writeConcernErrors"]:
+        failures = [each for each in error.details["writeErrors"] if each["code"] != DUPLICATE_KEY]
+        if error.details["writeConcernErrors"] or any(each["code"] not in _FOR_GOOD for each in failures):
             raise
-        return {
-            failure["op"]["_id"]: str(failure["errmsg"])
-            for failure in error.details["writeErrors"]
-            if failure["code"] != DUPLICATE_KEY
-        }
+        return {failure["op"]["_id"]: str(failure["errmsg"]) for failure in failures}
     return {}
 
 
@@ -183,7 +204,7 @@ def _upsert(database: Database[Document], collection: str, documents: Mapping[st
         database[collection].bulk_write(writes, ordered=False)
     except BulkWriteError as error:
         # Two upserts of a new _id can collide. On the next try the second one finds the first.
-        final = [failure for failure in error.details["writeErrors"] if failure["code"] != DUPLICATE_KEY]
+        final = [failure for failure in error.details["writeErrors"] if failure["code"] in _FOR_GOOD]
         if final:
             raise RefusedError(f"{collection} {final[0]['op'].get('q')}: {final[0]['errmsg']}") from error
         raise

@@ -69,6 +69,8 @@ class Publisher:
         self._scorings = Scorings(database)
         self._broker = broker
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._failing: set[str] = set()
+        """Brands that could not be published the last time."""
 
     async def publish(self, brand: str, *, repeat: bool = False) -> None:
         """Returns once everything stored of a brand is in the log. With `repeat`, also what was confirmed before.
@@ -121,13 +123,31 @@ class Publisher:
     async def publish_due(self, repeat_before: datetime) -> None:
         """Publishes the brands that have something unconfirmed or were last written before `repeat_before`.
 
-        A brand that this version cannot pass on does not delay the others. Raises NotAcknowledgedError.
+        A brand that cannot be passed on does not delay the others for long: those that could not be the last time come
+        last. Raises NotAcknowledgedError where the log takes none of two in a row.
         """
-        for brand in await self._outgoing.due(repeat_before):
+        due = await self._outgoing.due(repeat_before)
+        self._failing &= set(due)
+        refused = False
+        for brand in sorted(due, key=lambda each: each in self._failing):
+            before, refused = refused, False
             try:
                 await self.publish(brand, repeat=True)
             except NewerError as error:
                 log.warning("brand %s is left to a later version of the API: %s", brand, error)
+            except NotAcknowledgedError as error:
+                self._failing.add(brand)
+                if before:
+                    raise
+                refused = True
+                log.warning("the settings of brand %s are waiting for the log: %.300s", brand, error)
+            except PyMongoError:
+                raise
+            except Exception:  # a mistake about one brand must not keep all others from being published
+                self._failing.add(brand)
+                log.exception("the settings of brand %s cannot be published", brand)
+            else:
+                self._failing.discard(brand)
 
     async def run(self) -> None:
         """Publishes what is unconfirmed or has not been repeated for a day, every few seconds. Does not end."""
@@ -137,6 +157,8 @@ class Publisher:
                 await self.publish_due(datetime.now(UTC) - REPEAT_AFTER)
             except (NotAcknowledgedError, PyMongoError) as error:
                 log.warning("settings are waiting for the log: %s: %.300s", type(error).__name__, error)
+            except Exception:  # it is tried again, and requests publish what they change meanwhile
+                log.exception("settings cannot be published")
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _publish_once(self, brand: str, repeat: bool) -> bool:

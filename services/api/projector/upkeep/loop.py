@@ -14,6 +14,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from rapport.kit.clock import BOGUS
 from services.api.projector.upkeep.documents import LeaseDocument
 
 log = logging.getLogger("rapport.upkeep")
@@ -146,7 +147,10 @@ class Upkeep:
         now, asked_at = datetime.now(UTC), time.monotonic()
         try:
             self._leases.update_one(
-                {"_id": "upkeep", "$or": [{"holder": self._holder}, {"until": {"$lt": now}}]},
+                {
+                    "_id": "upkeep",
+                    "$or": [{"holder": self._holder}, {"until": {"$lt": now}}, {"until": {"$gt": now + BOGUS}}],
+                },
                 {"$set": {"holder": self._holder, "until": now + LEASE}},
                 upsert=True,
             )

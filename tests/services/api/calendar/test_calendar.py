@@ -2,16 +2,20 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import icalendar
 import pytest
+from kafka.errors import KafkaTimeoutError
+from kafka.structs import OffsetAndMetadata
+from msgspec import structs
 from pymongo.database import Database
 
 from rapport.contracts import codec
 from rapport.contracts.controls import Heartbeat
 from rapport.contracts.events import MissingPost
-from rapport.contracts.topics import CONVERSATIONS, REMINDERS
+from rapport.contracts.topics import CONVERSATIONS, ENGAGEMENTS, PROJECTOR_GROUP, REMINDERS
 from rapport.domain.times import ms
 from rapport.kit.broker import kafka
 from rapport.kit.mongo import Document
@@ -22,6 +26,7 @@ from services.api.http.ids import follower_ref
 from services.api.listening.documents import heartbeat_document
 from services.api.projector import views as writing
 from services.api.projector.batch import Batch
+from services.api.projector.reached import read_to
 from services.api.projector.upkeep.loop import TaskRun
 from tests.services.api import facts
 from tests.services.api.conftest import Served, own_brand
@@ -246,6 +251,88 @@ def test_after_an_outage_of_ours_the_hour_begins_when_the_post_is_first_looked_f
     assert (status(api, brand, "never"), reminders(stack, brand)) == ("planned", [])
     turn(views, stack, back + 2 * HOUR)
     assert [each.unconfirmed for each in reminders(stack, brand)] == [True]
+
+
+def test_a_post_that_lies_unread_in_the_log_is_not_missing(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at, account = NOW - 40 * MINUTE, f"{brand}-fedi"
+    connection = {"service": "https://mastodon.example", "token": "secret"}
+    new = {"id": account, "platform": "mastodon", "handle": "a", "connected_at": "2026-01-01T00:00:00Z"}
+    answer = api.client.post(f"/v1/brands/{brand}/accounts", json={**new, "connection": connection})
+    assert answer.status_code == 201, answer.text
+    posted(views, brand, account)
+    plan(api, brand, at=at, account=account)
+    views["planned_posts"].update_one({"brand": brand}, {"$set": {"created_at": at - HOUR}})
+    # The projector has read all engagements so far. Then a look finds the post, and says up to when it has looked.
+    everything_is_read(stack)
+    post = structs.replace(published(brand, at=at + MINUTE), account=account, platform="mastodon")
+    producer = kafka.producer(stack.kafka, "test")
+    headers = codec.headers("rapport.interaction.v1", id=post.id, source="/test")
+    sent = producer.send(ENGAGEMENTS.name, codec.encode(post), key=b"k", partition=0, headers=headers).get(30)
+    producer.close()
+    state = {"_id": account, "version": sent.timestamp, "brand": brand, "state": "live", "since": NOW}
+    views["account_states"].insert_one({**state, "why": None, "checked_at": NOW, "posts_checked_at": NOW})
+    listened(views, NOW)
+    turn(views, stack, NOW, partial(read_to, stack.kafka))
+    assert (status(api, brand), reminders(stack, brand)) == ("planned", [])
+    facts.write(views, post)
+    everything_is_read(stack)
+    turn(views, stack, NOW + MINUTE, partial(read_to, stack.kafka))
+    assert (status(api, brand), reminders(stack, brand)) == ("on_time", [])
+
+
+def everything_is_read(stack: Running) -> None:
+    """The projector's places are the ends of the log."""
+    partitions = kafka.partitions_of([ENGAGEMENTS])
+    group = kafka.consumer(stack.kafka, PROJECTOR_GROUP, "test")
+    group.assign(partitions)
+    group.commit({each: OffsetAndMetadata(end, "", -1) for each, end in group.end_offsets(partitions).items()})
+    group.close()
+
+
+def test_between_two_writes_of_one_batch_nobody_takes_an_account_that_is_behind_for_heard(
+    api: Served, views: Database[Document], stack: Running, brand: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan(api, brand, at=NOW - 40 * MINUTE)
+    views["planned_posts"].update_one({"brand": brand}, {"$set": {"created_at": NOW - 2 * HOUR}})
+    listened(views, NOW - HOUR)
+    for name in ("_insert", "_upsert"):
+        real = getattr(writing, name)
+
+        def written(*asked: Any, real: Callable[..., Any] = real) -> Any:
+            found = real(*asked)
+            turn(views, stack, NOW)  # another process looks at just that time
+            return found
+
+        monkeypatch.setattr(writing, name, written)
+    listened(views, NOW, behind=(f"{brand}-sky",))  # so was every heartbeat since
+    assert reminders(stack, brand) == []
+
+
+def test_a_reminder_that_could_not_be_sent_and_was_not_wanted_any_more_is_sent_once_it_is_again(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    class Away:
+        """A producer without a broker."""
+
+        def send(self, *_: Any, **__: Any) -> None:
+            raise KafkaTimeoutError("it is away")
+
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    listened(views, at + 31 * MINUTE)
+    facts.upkeep(views)
+    with pytest.raises(KafkaTimeoutError):
+        calendar.follow(TaskRun(views, Away(), at + 31 * MINUTE))
+    facts.write(views, published(brand, at=at + 40 * MINUTE))
+    upkeep(views, stack, at + HOUR)
+    assert (status(api, brand), reminders(stack, brand)) == ("late", [])
+    answer = api.client.put(f"/v1/brands/{brand}/calendar/matches/{ref(brand, views)}", json={"plan": None})
+    assert answer.status_code == 200, answer.text
+    for minutes in (70, 80, 140):
+        upkeep(views, stack, at + minutes * MINUTE)
+    assert [each.plan for each in reminders(stack, brand)] == ["guji"]
 
 
 def test_a_post_that_was_there_and_is_gone_is_held_back_for_an_hour_too(

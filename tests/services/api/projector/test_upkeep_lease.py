@@ -56,6 +56,13 @@ def end_lease(views: Database[Document]) -> None:
     views["leases"].update_one({"_id": "upkeep"}, {"$set": {"until": PAST}})
 
 
+def test_a_lease_that_a_wrong_clock_wrote_holds_up_nobody(views: Database[Document]) -> None:
+    ran: list[datetime] = []
+    views["leases"].insert_one({"_id": "upkeep", "holder": "dead", "until": datetime.now(UTC) + timedelta(days=365)})
+    Upkeep(views, None, [Task("figures", timedelta(seconds=1), lambda run: ran.append(run.now))]).run(OneRound())
+    assert len(ran) == 1
+
+
 def test_one_revision_has_one_content_when_another_projector_takes_over_in_the_middle(
     views: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
