@@ -33,6 +33,8 @@ _INSIDE = ("localhost", "local", "localdomain", "internal", "intranet", "lan", "
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _SECURE = {"https", "wss"}
 _PARTS_AT_ONCE = 500
+MOST_ADDRESSES = 4
+"""Of a name, that are tried."""
 
 log = logging.getLogger("rapport.outgoing")
 
@@ -49,13 +51,13 @@ class NoPublicAddressError(OSError):
 class Target:
     """Where to connect for a URL.
 
-    The URL is in ASCII, `host` is what TLS has to prove, and `address` is what was checked.
+    The URL is in ASCII, `host` is what TLS has to prove, and `addresses` are what was checked: one after the other.
     """
 
     url: str
     host: str
     port: int
-    address: Address
+    addresses: tuple[Address, ...]
     secure: bool
 
 
@@ -95,11 +97,11 @@ class Guard:
         userinfo, at, _ = parts.netloc.rpartition("@")
         netloc = f"{userinfo}{at}{shown}" + (f":{parts.port}" if parts.port else "")
         ascii_url = urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
-        return Target(ascii_url, host, port, await self._address(host, port), parts.scheme in _SECURE)
+        return Target(ascii_url, host, port, await self._addresses(host, port), parts.scheme in _SECURE)
 
-    async def _address(self, host: str, port: int) -> Address:
+    async def _addresses(self, host: str, port: int) -> tuple[Address, ...]:
         if (literal := spelled(host)) is not None:
-            return literal
+            return (literal,)
         try:
             found = await self._lookup(host, port)
         except (OSError, UnicodeError) as error:
@@ -114,7 +116,7 @@ class Guard:
                     break
         if not found:
             raise NoPublicAddressError("the host name leads to no public address")
-        return found[0]
+        return tuple(found[:MOST_ADDRESSES])
 
 
 def _split(url: str, schemes: tuple[str, ...]) -> SplitResult:
@@ -206,21 +208,40 @@ class GuardedHttp:
             target = await self._guard.target(url, "https", "http")
             host = f"[{target.host}]" if ":" in target.host else target.host
             default = target.port == _PORTS["https" if target.secure else "http"]
-            request = self._http.build_request(
-                method,
-                httpx.URL(target.url).copy_with(host=str(target.address)),
-                content=content,
-                headers={"Host": host if default else f"{host}:{target.port}", **headers},
-                # The name is still what TLS verifies.
-                extensions={"sni_hostname": target.host},
-            )
-            response = await self._http.send(request, stream=True)
+            sent = {"Host": host if default else f"{host}:{target.port}", **headers}
+            response = await self._answer(method, target, sent, content)
             try:
                 return response.status_code, response.headers, await _up_to(response, largest)
             finally:
                 # The answer is known; how its connection ends does not matter.
                 with contextlib.suppress(httpx.HTTPError, OSError):
                     await response.aclose()
+
+    async def _answer(
+        self, method: str, target: Target, headers: Mapping[str, str], content: bytes | None
+    ) -> httpx.Response:
+        """What the first address that takes a connection answers. Nothing was sent to those before it."""
+        timeout = httpx.Timeout(self._timeout, connect=self._timeout / len(target.addresses))
+        *others, last = target.addresses
+        for address in others:
+            with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                return await self._asked(address, timeout, method, target, headers, content)
+        return await self._asked(last, timeout, method, target, headers, content)
+
+    async def _asked(
+        self, address: Address, timeout: httpx.Timeout, method: str, target: Target, headers: Mapping[str, str],
+        content: bytes | None,
+    ) -> httpx.Response:  # fmt: skip
+        request = self._http.build_request(
+            method,
+            httpx.URL(target.url).copy_with(host=str(address)),
+            content=content,
+            headers=headers,
+            timeout=timeout,
+            # The name is still what TLS verifies.
+            extensions={"sni_hostname": target.host},
+        )
+        return await self._http.send(request, stream=True)
 
 
 async def _up_to(response: httpx.Response, largest: int) -> bytes:

@@ -1,12 +1,12 @@
 """WebSockets to addresses that somebody else chose; see `outgoing`."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from rapport.kit.http.outgoing import Guard
+from rapport.kit.http.outgoing import Guard, Target
 
 
 class _NoRedirects(connect):
@@ -22,8 +22,17 @@ async def connected(guard: Guard, url: str, **more: Any) -> AsyncIterator[Client
     Raises RefusedAddressError and NoPublicAddressError beside what `connect` raises.
     """
     target = await guard.target(url, "wss", "ws")
-    pinned: dict[str, Any] = {"host": str(target.address), "port": target.port, "proxy": None}
+    pinned: dict[str, Any] = {"port": target.port, "proxy": None}
     if target.secure:
         pinned["server_hostname"] = target.host
-    async with _NoRedirects(target.url, **pinned, **more) as connection:
+    async with await _opened(target, {**pinned, **more}) as connection:
         yield connection
+
+
+async def _opened(target: Target, options: dict[str, Any]) -> ClientConnection:
+    """A connection to the first of its addresses that takes one."""
+    *others, last = target.addresses
+    for address in others:
+        with suppress(OSError):
+            return await _NoRedirects(target.url, host=str(address), **options)
+    return await _NoRedirects(target.url, host=str(last), **options)

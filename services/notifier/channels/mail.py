@@ -25,6 +25,8 @@ from services.notifier.wording import Message
 log = logging.getLogger("rapport.notifier.mail")
 
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+MOST_ADDRESSES = 4
+"""Of a mail server's name, that are tried."""
 GOODBYE_SECONDS = 2.0
 PERMANENT = 500  # SMTP replies from here on mean that the same message will be refused again
 
@@ -205,8 +207,10 @@ class _Cutter:
 def _connection(host: str, port: int, until: float) -> socket.socket:
     """A connection to the first address that accepts one. Raises OSError."""
     failure = OSError("the mail server's name has no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        left = until - time.monotonic()
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:MOST_ADDRESSES]
+    for number, (family, kind, protocol, _, address) in enumerate(found):
+        # One that drops what it is sent must leave time for the others.
+        left = (until - time.monotonic()) / (len(found) - number)
         if left <= 0:
             raise TimeoutError("no connection in time")
         connection = socket.socket(family, kind, protocol)

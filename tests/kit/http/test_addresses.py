@@ -39,7 +39,7 @@ def asked(url: str, *, allow_private: bool = False, found: list[str] | None = No
             raise AssertionError(f"{host} was looked up")
         return [ipaddress.ip_address(each) for each in found]
 
-    return asyncio.run(Guard(allow_private=allow_private, lookup=lookup).target(url, "https", "http")).address
+    return asyncio.run(Guard(allow_private=allow_private, lookup=lookup).target(url, "https", "http")).addresses[0]
 
 
 @pytest.mark.parametrize("host", [*INSIDE, *NAMED_INSIDE])

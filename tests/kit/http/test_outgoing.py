@@ -98,6 +98,39 @@ def test_no_more_of_a_body_is_read_than_was_asked_for(peer: Peer) -> None:
     assert got(f"http://127.0.0.1:{peer.port}/endless", allow_private=True)[2] == b""
 
 
+HERE, NOBODY = ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("127.0.0.77")
+
+
+def at_both(*found: Address) -> Guard:
+    """Looks every name up as these."""
+
+    async def lookup(host: str, port: int) -> list[Address]:
+        return list(found)
+
+    return Guard(allow_private=True, lookup=lookup)
+
+
+def test_where_nobody_listens_at_the_first_address_of_a_name_the_next_is_called(peer: Peer) -> None:
+    async def get(*addresses: Address) -> int:
+        async with GuardedHttp(at_both(*addresses), timeout=20) as http:
+            return (await http.send("GET", f"http://hook.example:{peer.port}/x", {}))[0]
+
+    assert asyncio.run(get(NOBODY, NOBODY, HERE)) == 200
+    assert peer.asked == [("/x", f"hook.example:{peer.port}")]
+    with pytest.raises(httpx.ConnectError):
+        asyncio.run(get(NOBODY, NOBODY))
+
+
+def test_a_stream_too_is_opened_where_somebody_listens(stream: tuple[int, list[str]]) -> None:
+    async def hear(*addresses: Address) -> str | bytes:
+        async with websocket.connected(at_both(*addresses), f"ws://stream.example:{stream[0]}/") as connection:
+            return await connection.recv()
+
+    assert asyncio.run(hear(NOBODY, HERE)) == "hello"
+    with pytest.raises(ConnectionRefusedError):
+        asyncio.run(hear(NOBODY, NOBODY))
+
+
 def test_what_failed_is_told_without_where_and_logged_with_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with pytest.raises(NoPublicAddressError) as raised:

@@ -2,12 +2,14 @@
 
 import base64
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.policy import compat32, default
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -82,6 +84,27 @@ def test_a_mail_server_that_is_away_is_tried_again() -> None:
         send(server, mail, timeout=5)
 
     assert not raised.value.for_good
+
+
+def test_where_an_address_of_a_mail_server_drops_what_it_is_sent_the_next_is_tried(
+    receiver: MailReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its queue is full, so it answers nothing, as a machine does that is down.
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    waiting = [socket.socket() for _ in range(4)]
+    for each in waiting:
+        each.setblocking(False)
+        each.connect_ex(full.getsockname())
+    server = MailServer.parse(receiver.address)
+    kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    both: Any = [(*kind, full.getsockname()), (*kind, (server.host, server.port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    try:
+        send(server, compose("alert/team", "exchange", SENDER, "team@acme.example", MESSAGE, NOW), timeout=8)
+    finally:
+        for each in (*waiting, full):
+            each.close()
+    assert len(receiver.mails) == 1
 
 
 def test_all_steps_of_a_mail_share_one_deadline() -> None:
