@@ -229,7 +229,7 @@ class GuardedHttp:
         return await self._asked(last, timeout, method, target, headers, content)
 
     async def _asked(
-        self, address: Address, timeout: httpx.Timeout, method: str, target: Target, headers: Mapping[str, str],
+        self, address: Address, limits: httpx.Timeout, method: str, target: Target, headers: Mapping[str, str],
         content: bytes | None,
     ) -> httpx.Response:  # fmt: skip
         request = self._http.build_request(
@@ -237,7 +237,7 @@ class GuardedHttp:
             httpx.URL(target.url).copy_with(host=str(address)),
             content=content,
             headers=headers,
-            timeout=timeout,
+            timeout=limits,
             # The name is still what TLS verifies.
             extensions={"sni_hostname": target.host},
         )
