@@ -33,6 +33,8 @@ class Held(TypedDict):
     reminder: str
     """Which reminder waits, by its id. A plan that is moved to another time gets another one, with its own hour."""
     since: datetime
+    told_at: NotRequired[datetime]
+    """By when the log had taken all that says that it was not published. What was taken by then is still being read."""
 
 
 class PlannedPost(PlanTerms):

@@ -196,13 +196,14 @@ def _noted(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timede
         for each in found
         if each["told"] != reminder_id(each) and each["created_at"] < each["planned_at"] + grace
     }
+    unheard: dict[str, datetime | None]
     if waits:
-        unheard = {each["_id"] for each in found}
+        unheard = dict.fromkeys(each["_id"] for each in found)
     else:
-        unheard = _unheard(run, brand, [each for each in found if each["_id"] in told], grace) if told else set()
+        unheard = _unheard(run, brand, [each for each in found if each["_id"] in told], grace) if told else {}
     writes: list[UpdateOne] = []
     for each in found:
-        held = _held(each, run.now) if each["_id"] in unheard else None
+        held = _held(each, run.now, unheard[each["_id"]]) if each["_id"] in unheard else None
         if held is not None and max(held["since"], each["planned_at"] + grace) + UNHEARD_FOR > run.now:
             if held != each.get("held"):
                 writes.append(_change(each, {"held": held}))
@@ -222,15 +223,26 @@ def _change(planned: PlannedPost, changes: _Missing) -> UpdateOne:
     return UpdateOne(its, {"$set": changes})
 
 
-def _held(planned: PlannedPost, now: datetime) -> Held:
+def _held(planned: PlannedPost, now: datetime, told_at: datetime | None) -> Held:
     """Since when a reminder is held back that has to be held back now."""
-    name, held = reminder_id(planned), planned.get("held")
     # Not since it was due: after an outage of ours, what happened during it is still to come.
-    return held if held is not None and held["reminder"] == name else {"reminder": name, "since": now}
+    held = _held_before(planned) or {"reminder": reminder_id(planned), "since": now}
+    return held if told_at is None or "told_at" in held else {**held, "told_at": told_at}
 
 
-def _unheard(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timedelta) -> set[str]:
-    """The `_id` of posts that may have been published in time without being stored yet."""
+def _held_before(planned: PlannedPost) -> Held | None:
+    held = planned.get("held")
+    return held if held is not None and held["reminder"] == reminder_id(planned) else None
+
+
+def _unheard(
+    run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timedelta
+) -> dict[str, datetime | None]:  # fmt: skip
+    """Posts that may have been published in time without being stored yet, by `_id`.
+
+    With each, when the log had taken all that says otherwise but for what is still to be read; None where that is not
+    said.
+    """
     accounts = {each["account"] for each in found}
     heard, posting = listening.heard(run.database, accounts), _posting(run.database, brand, accounts)
     known = [
@@ -246,9 +258,22 @@ def _unheard(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: time
             heard.since <= max(each["planned_at"], each["created_at"]) or heard.last - heard.since >= SENT_AGAIN_WITHIN
         )
     ]
-    if known and heard is not None and not (run.read_to(heard.told_at) and _are_followed(run, brand)):
-        known = []
-    return {each["_id"] for each in found} - {each["_id"] for each in known}
+    unheard: dict[str, datetime | None] = dict.fromkeys(each["_id"] for each in found)
+    if not known or heard is None:
+        return unheard
+    # By when it was first said: it is said anew every few seconds, and what is read is always a little behind.
+    told_at: dict[str, datetime] = {}
+    for each in known:
+        held = _held_before(each)
+        told_at[each["_id"]] = heard.told_at if held is None else held.get("told_at", heard.told_at)
+    read = {at: run.read_to(at) for at in set(told_at.values())}
+    followed = any(read.values()) and _are_followed(run, brand)
+    for name, at in told_at.items():
+        if read[at] and followed:
+            del unheard[name]
+        else:
+            unheard[name] = at
+    return unheard
 
 
 def _posting(database: Database[Any], brand: str, accounts: Iterable[str]) -> set[str]:

@@ -282,6 +282,19 @@ def test_a_post_that_lies_unread_in_the_log_is_not_missing(
     assert (status(api, brand), reminders(stack, brand)) == ("on_time", [])
 
 
+def test_what_ingest_says_anew_all_the_time_keeps_no_reminder_back(
+    api: Served, views: Database[Document], stack: Running, brand: str
+) -> None:
+    at = NOW + HOUR
+    plan(api, brand, at=at)
+    for seconds in range(0, 30, 5):
+        now = at + 31 * MINUTE + timedelta(seconds=seconds)
+        listened(views, now)
+        # The views are always some seconds behind the log.
+        turn(views, stack, now, read_to=lambda its, now=now: its <= now - timedelta(seconds=7))  # type: ignore[misc]
+    assert [each.unconfirmed for each in reminders(stack, brand)] == [False]
+
+
 def everything_is_read(stack: Running) -> None:
     """The projector's places are the ends of the log."""
     partitions = kafka.partitions_of([ENGAGEMENTS])
