@@ -219,21 +219,22 @@ class Sender:
             yield
         finally:
             renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await renewing
+            await asyncio.gather(renewing, return_exceptions=True)
 
     async def _is_ours(self, claim: claims.Claim, claimed_at: float) -> bool:
         """Whether nobody else can have the claim by now, nor has it until the sending has begun.
 
         Whatever came before may have taken longer than the lease. Raises PyMongoError.
         """
-        if time.monotonic() - claimed_at < self._lease.total_seconds() / RENEWALS_PER_LEASE:
-            return True
-        ours = await claims.renewed(self._rows, claim, datetime.now(UTC) + self._lease)
-        if not ours:
-            log.warning("delivery %s: the lease was lost before it was sent", claim.id, extra=claim.its)
-            self._count("lost", ours=True)
-        return ours
+        held_since = claimed_at
+        # Also where MongoDB takes as long to answer.
+        while (now := time.monotonic()) - held_since >= self._lease.total_seconds() / RENEWALS_PER_LEASE:
+            held_since = now
+            if not await claims.renewed(self._rows, claim, datetime.now(UTC) + self._lease):
+                log.warning("delivery %s: the lease was lost before it was sent", claim.id, extra=claim.its)
+                self._count("lost", ours=True)
+                return False
+        return True
 
     async def _renew(self, claim: claims.Claim) -> None:
         while True:

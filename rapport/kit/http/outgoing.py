@@ -15,6 +15,7 @@ import functools
 import logging
 import re
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -221,15 +222,17 @@ class GuardedHttp:
         self, method: str, target: Target, headers: Mapping[str, str], content: bytes | None
     ) -> httpx.Response:
         """What the first address that takes a connection answers. Nothing was sent to those before it."""
-        timeout = httpx.Timeout(self._timeout, connect=self._timeout / len(target.addresses))
+        until = time.monotonic() + self._timeout
         *others, last = target.addresses
-        for address in others:
+        for left, address in zip(range(len(target.addresses), 1, -1), others, strict=True):
+            # One that drops what it is sent must leave time for the others.
+            share = (until - time.monotonic()) / left
             with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                return await self._asked(address, timeout, method, target, headers, content)
-        return await self._asked(last, timeout, method, target, headers, content)
+                return await self._asked(address, share, method, target, headers, content)
+        return await self._asked(last, self._timeout, method, target, headers, content)
 
     async def _asked(
-        self, address: Address, limits: httpx.Timeout, method: str, target: Target, headers: Mapping[str, str],
+        self, address: Address, to_connect: float, method: str, target: Target, headers: Mapping[str, str],
         content: bytes | None,
     ) -> httpx.Response:  # fmt: skip
         request = self._http.build_request(
@@ -237,7 +240,7 @@ class GuardedHttp:
             httpx.URL(target.url).copy_with(host=str(address)),
             content=content,
             headers=headers,
-            timeout=limits,
+            timeout=httpx.Timeout(self._timeout, connect=max(0.001, to_connect)),
             # The name is still what TLS verifies.
             extensions={"sni_hostname": target.host},
         )

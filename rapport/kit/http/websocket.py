@@ -1,5 +1,6 @@
 """WebSockets to addresses that somebody else chose; see `outgoing`."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from rapport.kit.http.outgoing import Guard, Target
+
+OPEN_SECONDS = 10.0
 
 
 class _NoRedirects(connect):
@@ -19,7 +22,8 @@ class _NoRedirects(connect):
 async def connected(guard: Guard, url: str, **more: Any) -> AsyncIterator[ClientConnection]:
     """A connection to a `wss://` address, to where it leads now. `more` is what `websockets.connect` takes.
 
-    Raises RefusedAddressError and NoPublicAddressError beside what `connect` raises.
+    `open_timeout` (10 seconds) is for all of its addresses. Raises RefusedAddressError and NoPublicAddressError beside
+    what `connect` raises.
     """
     target = await guard.target(url, "wss", "ws")
     pinned: dict[str, Any] = {"port": target.port, "proxy": None}
@@ -31,8 +35,13 @@ async def connected(guard: Guard, url: str, **more: Any) -> AsyncIterator[Client
 
 async def _opened(target: Target, options: dict[str, Any]) -> ClientConnection:
     """A connection to the first of its addresses that takes one."""
+    until = time.monotonic() + options.pop("open_timeout", OPEN_SECONDS)
     *others, last = target.addresses
-    for address in others:
+    for left, address in zip(range(len(target.addresses), 1, -1), others, strict=True):
         with suppress(OSError):
-            return await _NoRedirects(target.url, host=str(address), **options)
-    return await _NoRedirects(target.url, host=str(last), **options)
+            return await _NoRedirects(target.url, host=str(address), open_timeout=_share(until, left), **options)
+    return await _NoRedirects(target.url, host=str(last), open_timeout=_share(until, 1), **options)
+
+
+def _share(until: float, addresses: int) -> float:
+    return max(0.001, until - time.monotonic()) / addresses

@@ -69,8 +69,8 @@ class Publisher:
         self._scorings = Scorings(database)
         self._broker = broker
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._failing: set[str] = set()
-        """Brands that could not be published the last time."""
+        self._failing: dict[str, None] = {}
+        """Brands that could not be published the last time, those first that were tried longest ago."""
 
     async def publish(self, brand: str, *, repeat: bool = False) -> None:
         """Returns once everything stored of a brand is in the log. With `repeat`, also what was confirmed before.
@@ -127,16 +127,17 @@ class Publisher:
         last. Raises NotAcknowledgedError where the log takes none of two in a row.
         """
         due = await self._outgoing.due(repeat_before)
-        self._failing &= set(due)
+        last = [brand for brand in self._failing if brand in due]
         refused = False
-        for brand in sorted(due, key=lambda each: each in self._failing):
+        for brand in [*(brand for brand in due if brand not in self._failing), *last]:
             before, refused = refused, False
+            self._failing.pop(brand, None)
             try:
                 await self.publish(brand, repeat=True)
             except NewerError as error:
                 log.warning("brand %s is left to a later version of the API: %s", brand, error)
             except NotAcknowledgedError as error:
-                self._failing.add(brand)
+                self._failing[brand] = None
                 if before:
                     raise
                 refused = True
@@ -144,10 +145,8 @@ class Publisher:
             except PyMongoError:
                 raise
             except Exception:  # a mistake about one brand must not keep all others from being published
-                self._failing.add(brand)
+                self._failing[brand] = None
                 log.exception("the settings of brand %s cannot be published", brand)
-            else:
-                self._failing.discard(brand)
 
     async def run(self) -> None:
         """Publishes what is unconfirmed or has not been repeated for a day, every few seconds. Does not end."""

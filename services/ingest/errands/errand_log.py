@@ -2,12 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from kafka import TopicPartition
 from kafka.admin import OffsetSpec
+from kafka.errors import KafkaError
 
 from rapport.contracts import codec
 from rapport.contracts.errands import GIVEN_UP_AFTER, Errand
@@ -18,6 +20,7 @@ from rapport.kit.broker import kafka, kafka_topics
 from services.ingest.leases.leases import Lease, Leases
 
 POLL_MS = 300
+AGAIN_SECONDS = 2.0
 STOP_SECONDS = 6.0
 LOOKED_BACK = GIVEN_UP_AFTER + timedelta(days=7)
 """After an outage somebody has to be told of what was asked for and was not done: of a week ago as well."""
@@ -34,6 +37,8 @@ class ErrandLog:
         self._now = now
         self._log = log
         self._take: Take = lambda _, __: None
+        self._again_at = 0.0
+        """From when on partitions are looked up again, of the monotonic clock."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="errands", daemon=True)
 
@@ -65,9 +70,8 @@ class ErrandLog:
         try:
             while not self._stop.is_set():
                 held = self._leases.held()
-                if held != under:
-                    self._assign(consumer, held, under)
-                    under = held
+                if held != under and time.monotonic() >= self._again_at:
+                    under = self._assign(consumer, held, under)
                 if not under:
                     self._stop.wait(POLL_MS / 1000)
                     continue
@@ -77,21 +81,30 @@ class ErrandLog:
         finally:
             consumer.close()
 
-    def _assign(self, consumer: Any, held: dict[int, Lease], under: dict[int, Lease]) -> None:
-        before = {place.partition: consumer.position(place) for place in consumer.assignment()}
-        places = {partition: TopicPartition(ERRANDS.name, partition) for partition in held}
-        consumer.assign(list(places.values()))
-        fresh = [places[partition] for partition, lease in held.items() if under.get(partition) is not lease]
-        since = ms(self._now() - LOOKED_BACK)
+    def _assign(self, consumer: Any, held: dict[int, Lease], under: dict[int, Lease]) -> dict[int, Lease]:
+        """Reads what is held, and returns it, without the partitions of which it is not known from where."""
+        begins = {place.partition: consumer.position(place) for place in consumer.assignment()}
+        begins = {number: at for number, at in begins.items() if held.get(number) is under.get(number)}
+        try:
+            begins |= self._begins([number for number in held if number not in begins])
+        except (KafkaError, OSError) as error:  # those that are being read go on; the others are asked for again
+            self._log.warning("where errands begin is not known: %s: %s", type(error).__name__, error)
+            self._again_at = time.monotonic() + AGAIN_SECONDS
+        known = {number: lease for number, lease in held.items() if number in begins}
+        consumer.assign([TopicPartition(ERRANDS.name, number) for number in known])
+        for number in known:
+            consumer.seek(TopicPartition(ERRANDS.name, number), begins[number])
+        return known
+
+    def _begins(self, partitions: Sequence[int]) -> dict[int, int]:
+        """From where on somebody may wait for an errand. Raises KafkaError."""
+        if not partitions:
+            return {}
+        places = [TopicPartition(ERRANDS.name, number) for number in partitions]
         # What comes in between lies behind the end.
-        ends = kafka_topics.offsets(self._bootstrap, fresh, OffsetSpec.LATEST) if fresh else {}
-        found = kafka_topics.offsets_since(self._bootstrap, dict.fromkeys(fresh, since))
-        for partition, place in places.items():
-            if place in ends:
-                at = found[place]
-                consumer.seek(place, ends[place] if at is None else at)
-            else:
-                consumer.seek(place, before[partition])
+        ends = kafka_topics.offsets(self._bootstrap, places, OffsetSpec.LATEST)
+        found = kafka_topics.offsets_since(self._bootstrap, dict.fromkeys(places, ms(self._now() - LOOKED_BACK)))
+        return {place.partition: ends[place] if (at := found[place]) is None else at for place in places}
 
     def _tell(self, lease: Lease, record: Any) -> None:
         try:

@@ -103,6 +103,8 @@ class _Loading:
     claiming: _Claiming | None = None
     again_at: float = 0.0
     """From when on it is tried again, of the monotonic clock."""
+    seen: int = -1
+    """The newest claim that was read meanwhile, of whomever: the broker's answer about ours may come after that."""
 
 
 class Leases:
@@ -120,6 +122,8 @@ class Leases:
         self._loading: dict[int, _Loading] = {}
         self._consumer: GroupConsumer | None = None
         self._looked = -1e9
+        self._no_claims_until = 0.0
+        """Of the monotonic clock."""
         self._filling = True
         self._asked_others = -1e9
         self._changed: Callable[[], None] = lambda: None
@@ -323,21 +327,25 @@ class Leases:
         member = consumer.reason() is None  # else it may only believe that it is one
         if member:
             self._loading |= {partition: _Loading() for partition in fresh}
-        for partition, loading in self._loading.items():
+        for partition, loading in list(self._loading.items()):
             if loading.claim is None:
                 self._go_on_claiming(partition, loading, member=member)
 
     def _go_on_claiming(self, partition: int, loading: _Loading, *, member: bool) -> None:
         """Begins to write a claim, or looks what became of it. A partition that takes none holds up no other."""
         now = time.monotonic()
-        if loading.claiming is None and member and now >= loading.again_at:
+        if loading.claiming is None and member and now >= max(loading.again_at, self._no_claims_until):
             loading.claiming = self._claim(partition)
         claiming = loading.claiming
         if claiming is None:
             return
-        loading.claim = claiming.offset
+        if claiming.offset is not None:
+            loading.claim = claiming.offset
+            if loading.seen > loading.claim:
+                del self._loading[partition]  # somebody has claimed it since
+            return
         error = claiming.error
-        if loading.claim is None and error is None and now - claiming.began > CLAIMED_WITHIN_SECONDS:
+        if error is None and now - claiming.began > CLAIMED_WITHIN_SECONDS:
             self._producer.lose()
             error = KafkaError(f"it was not written within {CLAIMED_WITHIN_SECONDS:.0f} s")
         if error is not None:
@@ -350,6 +358,8 @@ class Leases:
             sent = self._producer.append(_record(partition, key_of_cursor(claim, partition), codec.encode(claim)))
             sent.then(claiming.wrote, claiming.failed)
         except (KafkaError, OSError) as error:
+            # It may have taken long to fail, and would for each of the others.
+            self._no_claims_until = time.monotonic() + CLAIMED_AGAIN_SECONDS
             claiming.failed(error)
         return claiming
 
@@ -357,6 +367,8 @@ class Leases:
         partition = claimed.partition
         held, loading = self._held.get(partition), self._loading.get(partition)
         own = held.claim if held is not None else loading.claim if loading is not None else None
+        if loading is not None:
+            loading.seen = max(loading.seen, claimed.offset)
         if own is not None and claimed.offset > own:
             # If it is still given to this process, the next poll finds that, and it is claimed again.
             self._end([partition], f"{claimed.instance} has claimed it")

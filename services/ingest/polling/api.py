@@ -195,6 +195,8 @@ class Api:
             )
         except RefusedAddressError as error:
             raise AttentionError(f"its address cannot be used: {error}") from None
+        except httpx.ConnectTimeout as error:
+            raise AwayError(described(error)) from None
         except (TimeoutError, httpx.TimeoutException) as error:
             raise TooMuchError(described(error)) from None
         except (NoPublicAddressError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:

@@ -25,7 +25,7 @@ class Legible:
 
     def add(self, found: Delivery) -> None:
         """Counts what a page has."""
-        self.read += len(found.interactions)
+        self.read += len(found.interactions) + found.ignored.total()
         self.unread += found.unread
 
     @property

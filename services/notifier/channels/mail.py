@@ -217,6 +217,7 @@ def _connection(host: str, port: int, until: float) -> socket.socket:
         try:
             connection.settimeout(left)
             connection.connect(address)
+            connection.settimeout(max(0.001, until - time.monotonic()))
         except OSError as error:
             connection.close()
             failure = error

@@ -13,6 +13,7 @@ from rapport.domain.times import ms, utc
 from services.scorer.exchanges.records import exchange_record
 from services.scorer.exchanges.threads import Threads
 from services.scorer.fenced.batch import Batch
+from services.scorer.pruning import DAY_MS
 from services.scorer.rows.erased import is_erased
 from services.scorer.rows.exchanges import (
     MessagesRow,
@@ -26,7 +27,7 @@ from services.scorer.rows.exchanges import (
 
 EXCERPT = 280
 """Characters of a comment that its alert and its exchange carry; the whole text is with the interaction."""
-PARENT_MAY_TAKE = 7 * 86_400_000
+PARENT_MAY_TAKE = 7 * DAY_MS
 """How long (ms of log time) a reply waits for the comment it answers."""
 MOST_WAITING = 50
 MOST_BEGUN = 50
@@ -223,8 +224,11 @@ class _Interaction:
         """Notes whose comments begin under the id of an object that is not known yet, for when it is."""
         key = self._key(object_id)
         known = self._object(key)
-        if known.thread is None and follower not in known.begun:
-            known.begun = self._there([*known.begun, follower])[:MOST_BEGUN]
+        if known.thread is not None or follower in known.begun:
+            return
+        # Where it is full, somebody who was erased since may have left a place: that is looked for once a day.
+        if len(known.begun) < MOST_BEGUN or self._clock - known.seen >= DAY_MS:
+            known.begun = [*known.begun, follower]
             self._keep(key, known)
 
     def _adopt(self, object_id: str, home: Thread, linked: bool) -> None:
@@ -239,7 +243,7 @@ class _Interaction:
             self._keep(key, known)
         if object_id == home.thread:
             return
-        if linked or home.follower.id in begun:
+        if linked or home.follower.id in begun or len(begun) >= MOST_BEGUN:
             self._bring(object_id, home)
         for follower in begun:
             if follower != home.follower.id:
@@ -314,7 +318,8 @@ class _Interaction:
     def _keep(self, key: bytes, row: ObjectRow | MessagesRow) -> None:
         row.seen = self._clock
         if isinstance(row, ObjectRow) and row.begun:
-            row.begun = self._there(row.begun)  # whatever keeps the row for longer keeps nobody who was erased
+            # Whatever keeps the row for longer keeps nobody who was erased.
+            row.begun = self._there(row.begun)[:MOST_BEGUN]
         self._batch.keep(key, row)
 
 

@@ -4,7 +4,9 @@ import ast
 import asyncio
 import ipaddress
 import logging
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -129,6 +131,19 @@ def test_a_stream_too_is_opened_where_somebody_listens(stream: tuple[int, list[s
     assert asyncio.run(hear(NOBODY, HERE)) == "hello"
     with pytest.raises(ConnectionRefusedError):
         asyncio.run(hear(NOBODY, NOBODY))
+
+
+def test_all_addresses_of_a_stream_share_the_time_to_open_it() -> None:
+    async def hear(port: int) -> None:
+        here = ipaddress.ip_address("127.0.0.1")
+        async with websocket.connected(at_both(*[here] * 4), f"ws://stream.example:{port}/", open_timeout=2.0):
+            raise AssertionError("nobody says anything there")
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            asyncio.run(hear(silent.getsockname()[1]))
+        assert time.monotonic() - began < 7, "four times as long"
 
 
 def test_what_failed_is_told_without_where_and_logged_with_it(caplog: pytest.LogCaptureFixture) -> None:

@@ -157,3 +157,20 @@ def test_what_waited_for_days_is_tried_as_long_as_anything_else(stack: Servers, 
     row = asyncio.run(story())
     assert row is not None
     assert (row["status"], row["attempts"]) == ("delivered", 2)
+
+
+def test_an_answer_that_took_as_long_as_it_holds_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter((True, False))
+
+    async def renewed(*_: object) -> bool:
+        await asyncio.sleep(0.4)
+        return next(answers)
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(claims, "renewed", renewed)
+    rows: Any = None
+    sender = Sender("webhook", nothing, rows, OneChannel(), lease=timedelta(seconds=0.6), slots=Slots(4, 4))  # type: ignore[arg-type]
+    claim = claims.Claim("a/hook", 1, "acme", "hook", 0, None, datetime.now(UTC), {}, "breach", 0, "")
+    assert not asyncio.run(sender._is_ours(claim, time.monotonic() - 1))

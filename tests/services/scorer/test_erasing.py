@@ -117,7 +117,7 @@ def test_those_who_were_erased_take_nobodys_place() -> None:
     for number in range(MOST_BEGUN):
         story.control(gone(f"p{number}"), T0 + number)
     story.tick(T0 + HOUR)
-    for number, who in enumerate(("bob", "carl")):
+    for number, who in enumerate(("bob", "carl"), 24):  # places are looked for once a day
         parent = "root" if who == "carl" else "p"
         said = interaction("comment", "p" if who == "carl" else "cb", T0, follower=who, thread=None, parent=parent)
         story.tell(said, T0 + (2 + number) * HOUR)

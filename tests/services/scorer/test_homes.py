@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rapport.contracts.controls import PolicyRule
 from rapport.contracts.events import Interaction, Kind, Spoken
+from services.scorer.exchanges.interactions import MOST_BEGUN
 from tests.services.scorer.story import DAY, HOUR, T0, Story, interaction
 
 MINUTE = 60_000
@@ -80,6 +81,16 @@ def after(arriving: list[Interaction]) -> tuple[set[object], set[object]]:
 @given(happened=happenings(), data=st.data())
 def test_any_order_ends_in_the_same_threads_and_relationships(happened: list[Interaction], data: st.DataObject) -> None:
     assert after(data.draw(st.permutations(happened))) == after(happened)
+
+
+def test_however_many_began_below_a_comment_the_one_who_wrote_it_has_one_thread() -> None:
+    story = Story()
+    for number in range(MOST_BEGUN):
+        said = interaction("comment", f"b{number}", T0, follower=f"p{number}", thread=None, parent="c1")
+        story.tell(said, T0 + number)
+    story.tell(interaction("comment", "c2", T0 + MINUTE, thread=None, parent="c1"), T0 + MINUTE)
+    story.tell(interaction("comment", "c1", T0, thread="one"), T0 + 2 * MINUTE)
+    assert {each.thread for each in story.now() if each.follower.id == "ada" and each.state == "open"} == {"one"}
 
 
 def test_what_the_brand_wrote_before_a_message_does_not_answer_it() -> None:

@@ -1,6 +1,7 @@
 """A brand that cannot be published holds up no other, nor the publishing itself."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -75,3 +76,35 @@ def test_those_behind_it_are_published(
     raised = publishes(stack, views, 2)
     assert newest(stack.kafka, third).name == "Renamed"
     assert raised == ([NotAcknowledgedError] * 2 if spoil is _too_large else [])
+
+
+def test_those_that_failed_only_while_the_log_was_away_come_before_those_that_always_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    publisher = Publisher.__new__(Publisher)
+    publisher._failing = {}
+    broken, tried = {"a", "b", "c", "d"}, []
+
+    class Due:
+        async def due(self, _: datetime) -> list[str]:
+            return ["a", "b", "c", "d"]
+
+    async def publish(brand: str, *, repeat: bool) -> None:
+        assert repeat
+        tried.append(brand)
+        if brand in broken:
+            raise NotAcknowledgedError("nobody answers")
+
+    publisher._outgoing = Due()  # type: ignore[assignment]
+    monkeypatch.setattr(publisher, "publish", publish)
+
+    async def rounds(many: int) -> None:
+        for _ in range(many):
+            with contextlib.suppress(NotAcknowledgedError):
+                await publisher.publish_due(datetime(2020, 1, 1, tzinfo=UTC))
+
+    asyncio.run(rounds(3))
+    broken.difference_update("cd")
+    tried.clear()
+    asyncio.run(rounds(2))
+    assert {"c", "d"} <= set(tried)

@@ -155,6 +155,46 @@ def test_a_partition_that_takes_no_claim_holds_up_no_other_and_is_claimed_again(
     assert thread.holds() == 3
 
 
+def test_a_claim_of_another_counts_also_where_the_broker_answers_late_about_our_own(
+    thread: Thread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims: list[_Claiming] = []
+
+    def claim(_: int) -> _Claiming:
+        claims.append(_Claiming())
+        return claims[-1]
+
+    monkeypatch.setattr(thread.leases, "_claim", claim)
+    thread.polls()
+    thread.polls(12, 11)  # ours is 10, and was read in the same poll
+    claims[0].wrote(SimpleNamespace(offset=10))
+    thread.polls()
+    assert thread.holds() is None
+    thread.polls()
+    claims[1].wrote(SimpleNamespace(offset=15))
+    for read_to in (15, 16):
+        thread.polls(read_to)
+    assert thread.holds() == 15
+
+
+def test_where_no_claim_can_be_sent_one_try_of_all_partitions_is_made_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases = Leases("nowhere", "me", None, tmp_path, logging.getLogger("test"))  # type: ignore[arg-type]
+    tries: list[int] = []
+
+    def append(_: object) -> None:
+        tries.append(1)
+        raise KafkaTimeoutError("nobody answers")
+
+    monkeypatch.setattr(leases._producer, "append", append)
+    consumer: Any = Consumer()
+    consumer.mine = {TopicPartition(CURSORS.name, number) for number in range(CURSORS.partitions)}
+    for _ in range(3):
+        leases._follow(consumer, [])
+    assert len(tries) == 1
+
+
 def test_a_claim_of_which_the_broker_does_not_say_where_it_is_is_no_claim() -> None:
     claiming = _Claiming()
     claiming.wrote(SimpleNamespace(offset=-1))

@@ -107,6 +107,20 @@ def test_where_an_address_of_a_mail_server_drops_what_it_is_sent_the_next_is_tri
     assert len(receiver.mails) == 1
 
 
+def test_each_answer_may_take_what_is_left_of_the_time_however_many_addresses_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow = MailReceiver(step_seconds=2.0)
+    server = MailServer.parse(slow.address)
+    same: Any = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (server.host, server.port))] * 4
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: same)
+    try:
+        send(server, compose("alert/team", "exchange", SENDER, "team@acme.example", MESSAGE, NOW), timeout=7.5)
+    finally:
+        slow.close()
+    assert len(slow.mails) == 1
+
+
 def test_all_steps_of_a_mail_share_one_deadline() -> None:
     server = DrippingServer()
     ended = threading.Timer(20, server.close)  # so that a mail without a deadline fails here too
