@@ -97,6 +97,8 @@ def test_a_producer_that_gave_up_is_replaced_and_readiness_knows(own: OwnBroker,
     if used_before:
         assert taken(append)
     with own.held():
+        # The signal takes a moment to reach all of its threads.
+        until(lambda: not taken(append), "it to stand still", RECOVERS)
         end = time.monotonic() + 5
         while time.monotonic() < end:
             assert not taken(append)
