@@ -3,13 +3,27 @@
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeVar
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+T = TypeVar("T")
 
+MOST_ADDRESSES = 4
+"""Of a name, that are tried."""
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # IPv4-compatible addresses are long deprecated (RFC 4291), yet some stacks still deliver them to the IPv4 inside.
 IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
+
+
+def in_turn(addresses: Sequence[T], until: float) -> Iterator[tuple[T, float]]:
+    """The addresses of a name that are tried, each with the seconds that it may take to connect: one that drops what it
+    is sent must leave time for the others. All end at `until`, of the monotonic clock.
+    """
+    tried = addresses[:MOST_ADDRESSES]
+    for number, address in enumerate(tried):
+        yield address, max(0.001, (until - time.monotonic()) / (len(tried) - number))
 
 
 def is_public(address: Address) -> bool:

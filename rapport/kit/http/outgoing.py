@@ -25,7 +25,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 import httpx
 import idna
 
-from rapport.kit.http.addresses import Address, Lookup, is_public, spelled, system_lookup
+from rapport.kit.http.addresses import Address, Lookup, in_turn, is_public, spelled, system_lookup
 
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
@@ -34,8 +34,6 @@ _INSIDE = ("localhost", "local", "localdomain", "internal", "intranet", "lan", "
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _SECURE = {"https", "wss"}
 _PARTS_AT_ONCE = 500
-MOST_ADDRESSES = 4
-"""Of a name, that are tried."""
 
 log = logging.getLogger("rapport.outgoing")
 
@@ -117,7 +115,7 @@ class Guard:
                     break
         if not found:
             raise NoPublicAddressError("the host name leads to no public address")
-        return tuple(found[:MOST_ADDRESSES])
+        return tuple(found)
 
 
 def _split(url: str, schemes: tuple[str, ...]) -> SplitResult:
@@ -222,29 +220,22 @@ class GuardedHttp:
         self, method: str, target: Target, headers: Mapping[str, str], content: bytes | None
     ) -> httpx.Response:
         """What the first address that takes a connection answers. Nothing was sent to those before it."""
-        until = time.monotonic() + self._timeout
-        *others, last = target.addresses
-        for left, address in zip(range(len(target.addresses), 1, -1), others, strict=True):
-            # One that drops what it is sent must leave time for the others.
-            share = (until - time.monotonic()) / left
-            with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                return await self._asked(address, share, method, target, headers, content)
-        return await self._asked(last, self._timeout, method, target, headers, content)
-
-    async def _asked(
-        self, address: Address, to_connect: float, method: str, target: Target, headers: Mapping[str, str],
-        content: bytes | None,
-    ) -> httpx.Response:  # fmt: skip
-        request = self._http.build_request(
-            method,
-            httpx.URL(target.url).copy_with(host=str(address)),
-            content=content,
-            headers=headers,
-            timeout=httpx.Timeout(self._timeout, connect=max(0.001, to_connect)),
-            # The name is still what TLS verifies.
-            extensions={"sni_hostname": target.host},
-        )
-        return await self._http.send(request, stream=True)
+        failure: Exception = NoPublicAddressError("the host name leads to no public address")
+        for address, seconds in in_turn(target.addresses, time.monotonic() + self._timeout):
+            request = self._http.build_request(
+                method,
+                httpx.URL(target.url).copy_with(host=str(address)),
+                content=content,
+                headers=headers,
+                timeout=httpx.Timeout(self._timeout, connect=seconds),
+                # The name is still what TLS verifies.
+                extensions={"sni_hostname": target.host},
+            )
+            try:
+                return await self._http.send(request, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = error
+        raise failure
 
 
 async def _up_to(response: httpx.Response, largest: int) -> bytes:

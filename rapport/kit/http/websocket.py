@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from rapport.kit.http.outgoing import Guard, Target
+from rapport.kit.http.addresses import in_turn
+from rapport.kit.http.outgoing import Guard, NoPublicAddressError, Target
 
 OPEN_SECONDS = 10.0
 
@@ -35,13 +36,10 @@ async def connected(guard: Guard, url: str, **more: Any) -> AsyncIterator[Client
 
 async def _opened(target: Target, options: dict[str, Any]) -> ClientConnection:
     """A connection to the first of its addresses that takes one."""
-    until = time.monotonic() + options.pop("open_timeout", OPEN_SECONDS)
-    *others, last = target.addresses
-    for left, address in zip(range(len(target.addresses), 1, -1), others, strict=True):
-        with suppress(OSError):
-            return await _NoRedirects(target.url, host=str(address), open_timeout=_share(until, left), **options)
-    return await _NoRedirects(target.url, host=str(last), open_timeout=_share(until, 1), **options)
-
-
-def _share(until: float, addresses: int) -> float:
-    return max(0.001, until - time.monotonic()) / addresses
+    failure: OSError = NoPublicAddressError("the host name leads to no public address")
+    for address, seconds in in_turn(target.addresses, time.monotonic() + options.pop("open_timeout", OPEN_SECONDS)):
+        try:
+            return await _NoRedirects(target.url, host=str(address), open_timeout=seconds, **options)
+        except OSError as error:
+            failure = error
+    raise failure

@@ -17,6 +17,7 @@ from email.utils import format_datetime, parseaddr
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from rapport.kit.http.addresses import in_turn
 from rapport.kit.mail_address import MailAddressError, in_ascii
 from services.notifier.channels import DeliveryError
 from services.notifier.channels.mail_header import header_text
@@ -25,8 +26,6 @@ from services.notifier.wording import Message
 log = logging.getLogger("rapport.notifier.mail")
 
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
-MOST_ADDRESSES = 4
-"""Of a mail server's name, that are tried."""
 GOODBYE_SECONDS = 2.0
 PERMANENT = 500  # SMTP replies from here on mean that the same message will be refused again
 
@@ -207,15 +206,13 @@ class _Cutter:
 def _connection(host: str, port: int, until: float) -> socket.socket:
     """A connection to the first address that accepts one. Raises OSError."""
     failure = OSError("the mail server's name has no address")
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:MOST_ADDRESSES]
-    for number, (family, kind, protocol, _, address) in enumerate(found):
-        # One that drops what it is sent must leave time for the others.
-        left = (until - time.monotonic()) / (len(found) - number)
-        if left <= 0:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for (family, kind, protocol, _, address), seconds in in_turn(found, until):
+        if until <= time.monotonic():
             raise TimeoutError("no connection in time")
         connection = socket.socket(family, kind, protocol)
         try:
-            connection.settimeout(left)
+            connection.settimeout(seconds)
             connection.connect(address)
             connection.settimeout(max(0.001, until - time.monotonic()))
         except OSError as error:
