@@ -254,11 +254,8 @@ class XReader:
         raise LimitedError(EVERY_SECONDS)
 
     async def _tell(self, page: Mentions) -> None:
-        self._reading.tell_skipped(page, self._log)
         await self._broker.append([charge_record(each) for each in page.charges])
-        fresh = self._told.fresh(page.interactions)
-        await self._reading.found(fresh, [], [], MENTIONS, None)
-        self._told.keep(fresh)
+        await self._reading.tell(page, self._told, MENTIONS, self._log)
 
     @property
     def _account(self) -> str:

@@ -302,10 +302,7 @@ class YoutubeReader:
             newest = max([*(one.occurred_at for one in page.interactions), *([newest] if newest else [])], default=None)
             # At first one page will do: what is older says nothing of today's mix.
             last = page.next is None or since is None or not page.interactions
-            page.interactions = self._told.fresh(page.interactions)
-            self._reading.tell_skipped(page, self._log)
-            await self._reading.found(page.interactions, [], [], list_, None)
-            self._told.keep(page.interactions)
+            await self._reading.tell(page, self._told, list_, self._log)
             token = page.next
             if last:
                 break
