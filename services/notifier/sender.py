@@ -62,8 +62,6 @@ class Sender:
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._trouble: str | None = None
-        self._claimed_at = 0.0
-        """When the last claim was asked for: MongoDB may take long to answer."""
 
     def trouble(self) -> str | None:
         """Why nothing is sent; None while all is well."""
@@ -78,6 +76,7 @@ class Sender:
         delays = backoff.delays()
         self._stop = stop
         while not stop.is_set():
+            claimed_at = time.monotonic()  # before it is asked for: MongoDB may take long to answer
             try:
                 claim = await self._claim()
                 delays, self._trouble = backoff.delays(), None
@@ -90,7 +89,7 @@ class Sender:
             if claim is None:
                 await self._pause(POLL_SECONDS)
             else:
-                self._start(claim)
+                self._start(claim, claimed_at)
         if self._running:
             await asyncio.wait(self._running)
 
@@ -107,7 +106,7 @@ class Sender:
         barred = self._slots.barred(time.monotonic())
         if barred is None:
             return None
-        self._claimed_at, now = time.monotonic(), datetime.now(UTC)
+        now = datetime.now(UTC)
         if barred.brands_take_turns and self._served:
             others = barred._replace(brands=barred.brands | self._served)
             claim = await claims.claim(self._rows, self._type, now, self._lease, others)
@@ -116,10 +115,10 @@ class Sender:
             self._served.clear()
         return await claims.claim(self._rows, self._type, now, self._lease, barred)
 
-    def _start(self, claim: claims.Claim) -> None:
+    def _start(self, claim: claims.Claim, claimed_at: float) -> None:
         self._served.add(claim.brand)
         slot = self._slots.take(claim.lane, time.monotonic())
-        task = asyncio.create_task(self._deliver(claim, self._claimed_at), name=claim.id)
+        task = asyncio.create_task(self._deliver(claim, claimed_at), name=claim.id)
         self._running.add(task)
         task.add_done_callback(lambda done: self._ended(done, claim, slot))
 

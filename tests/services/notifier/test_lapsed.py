@@ -1,6 +1,7 @@
 """A lease that has lapsed before anything was sent: whoever has the row by then sends it, and nobody else."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,8 @@ class Held(OneChannel):
     """Does not know the channel before the brands have been read to their end, which takes until it is let go."""
 
     def __init__(self) -> None:
-        self.known = self.let_go = False
+        self.known = False
+        self.let_go = threading.Event()
 
     def channel(self, brand: str, channel: str) -> Channel | None:
         """None until the brands were read."""
@@ -35,9 +37,7 @@ class Held(OneChannel):
 
     def catch_up(self) -> None:
         """Returns once it is let go."""
-        deadline = time.monotonic() + 60
-        while not self.let_go and time.monotonic() < deadline:
-            time.sleep(0.02)
+        assert self.let_go.wait(60)
         self.known = True
 
 
@@ -96,7 +96,7 @@ def test_what_another_process_has_sent_meanwhile_is_not_sent_again(stack: Server
     async def meanwhile(rows: AsyncCollection[outbox.Row]) -> None:
         await until(rows, status="delivered")
         await asyncio.sleep(LEASE.total_seconds() / 2)  # what was just claimed is not looked at again
-        directory.let_go = True
+        directory.let_go.set()
 
     assert asyncio.run(two_senders(stack, database, directory, meanwhile)) == [("quick", "breach")]
 
@@ -111,7 +111,7 @@ def test_a_step_that_was_overtaken_meanwhile_is_not_sent_after_the_later_one(sta
         await asyncio.to_thread(put, stack, database, later)
         await until(rows, step="resolved", status="delivered")
         await asyncio.sleep(LEASE.total_seconds() / 2)
-        directory.let_go = True
+        directory.let_go.set()
 
     sent = asyncio.run(two_senders(stack, database, directory, meanwhile))
     assert [step for _, step in sent] in (["resolved"], ["breach", "resolved"])
