@@ -208,12 +208,12 @@ def _noted(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timede
             if held != each.get("held"):
                 writes.append(_change(each, {"held": held}))
             continue
-        writes.append(
-            _change(
-                each,
-                {"missing_since": run.now, "untold": each["_id"] in told, "unconfirmed": held is not None},
-            )
-        )
+        missing: _Missing = {
+            "missing_since": run.now,
+            "untold": each["_id"] in told,
+            "unconfirmed": held is not None,
+        }
+        writes.append(_change(each, missing))
     return writes
 
 
@@ -261,7 +261,7 @@ def _unheard(
     unheard: dict[str, datetime | None] = dict.fromkeys(each["_id"] for each in found)
     if not known or heard is None:
         return unheard
-    # By when it was first said: it is said anew every few seconds, and what is read is always a little behind.
+    # What ingest said first counts: it says so again every few seconds, and the views are always a little behind.
     told_at: dict[str, datetime] = {}
     for each in known:
         held = _held_before(each)

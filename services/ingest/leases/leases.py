@@ -104,7 +104,7 @@ class _Loading:
     again_at: float = 0.0
     """From when on it is tried again, of the monotonic clock."""
     seen: int = -1
-    """The newest claim that was read meanwhile, of whomever: the broker's answer about ours may come after that."""
+    """The newest claim that was read meanwhile, whoever wrote it: the broker may say only later where ours is."""
 
 
 class Leases:

@@ -58,6 +58,17 @@ def posted(views: Database[Document], brand: str, account: str) -> None:
     views["posts"].insert_one({**its, "label": None, "published_at": datetime(2026, 1, 2, tzinfo=UTC)})
 
 
+def asked(api: Served, views: Database[Document], brand: str) -> str:
+    """An account of the brand that is asked for what it posts."""
+    account = f"{brand}-fedi"
+    connection = {"service": "https://mastodon.example", "token": "secret"}
+    new = {"id": account, "platform": "mastodon", "handle": "a", "connected_at": "2026-01-01T00:00:00Z"}
+    answer = api.client.post(f"/v1/brands/{brand}/accounts", json={**new, "connection": connection})
+    assert answer.status_code == 201, answer.text
+    posted(views, brand, account)
+    return account
+
+
 def terms(brand: str, at: datetime = NOW - HOUR, **more: Any) -> dict[str, Any]:
     """A planned post."""
     return {"account": f"{brand}-sky", "planned_at": at.isoformat(), "text": TEXT, **more}
@@ -256,12 +267,7 @@ def test_after_an_outage_of_ours_the_hour_begins_when_the_post_is_first_looked_f
 def test_a_post_that_lies_unread_in_the_log_is_not_missing(
     api: Served, views: Database[Document], stack: Running, brand: str
 ) -> None:
-    at, account = NOW - 40 * MINUTE, f"{brand}-fedi"
-    connection = {"service": "https://mastodon.example", "token": "secret"}
-    new = {"id": account, "platform": "mastodon", "handle": "a", "connected_at": "2026-01-01T00:00:00Z"}
-    answer = api.client.post(f"/v1/brands/{brand}/accounts", json={**new, "connection": connection})
-    assert answer.status_code == 201, answer.text
-    posted(views, brand, account)
+    at, account = NOW - 40 * MINUTE, asked(api, views, brand)
     plan(api, brand, at=at, account=account)
     views["planned_posts"].update_one({"brand": brand}, {"$set": {"created_at": at - HOUR}})
     # The projector has read all engagements so far. Then a look finds the post, and says up to when it has looked.
@@ -464,12 +470,7 @@ def test_an_account_that_is_asked_is_heard_up_to_its_last_reading(
 ) -> None:
     at = NOW + HOUR
     due = at + timedelta(minutes=30)
-    account = f"{brand}-fedi"
-    connection = {"service": "https://mastodon.example", "token": "secret"}
-    new = {"id": account, "platform": "mastodon", "handle": "a", "connected_at": "2026-01-01T00:00:00Z"}
-    answer = api.client.post(f"/v1/brands/{brand}/accounts", json={**new, "connection": connection})
-    assert answer.status_code == 201, answer.text
-    posted(views, brand, account)
+    account = asked(api, views, brand)
     plan(api, brand, at=at, account=account)
     state = {"_id": account, "version": 1, "brand": brand, "state": "live", "since": NOW, "checked_at": at}
     views["account_states"].insert_one(state)
@@ -488,11 +489,7 @@ def test_an_account_whose_posts_are_read_with_all_else_is_heard_up_to_its_last_r
     api: Served, views: Database[Document], stack: Running, brand: str
 ) -> None:
     at = NOW + HOUR
-    account = f"{brand}-fedi"
-    connection = {"service": "https://mastodon.example", "token": "secret"}
-    new = {"id": account, "platform": "mastodon", "handle": "a", "connected_at": "2026-01-01T00:00:00Z"}
-    assert api.client.post(f"/v1/brands/{brand}/accounts", json={**new, "connection": connection}).status_code == 201
-    posted(views, brand, account)
+    account = asked(api, views, brand)
     plan(api, brand, at=at, account=account)
     state = {"version": 1, "brand": brand, "state": "live", "since": NOW, "checked_at": at + 30 * MINUTE}
     # As ingest says it now, and as earlier versions did.
