@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,9 +21,14 @@ SELECT_MS = 2_500
 CONNECT_MS = 3_000
 """How long to wait for the driver's own heartbeat. Without an answer, operations fail instead of hanging."""
 HEARTBEAT_MS = 1_000
+ACKNOWLEDGE_MS = 10_000
+"""How long a majority of the replica set may take to store a write. Without an end, writers would wait for as long as
+a member is down where the others are no majority of those with data: at two members and an arbiter, or where one lags.
+The write may still take place. To write it again does no harm, as after a connection that broke."""
 
 _OPTIONS: dict[str, Any] = {
     "w": "majority",
+    "wTimeoutMS": ACKNOWLEDGE_MS,
     "tz_aware": True,
     "serverSelectionTimeoutMS": SELECT_MS,
     "connectTimeoutMS": CONNECT_MS,
@@ -48,12 +54,26 @@ def in_transaction(database: Database[Document], work: Callable[[ClientSession],
 
 
 def probe(name: str, uri: str) -> Probe:
-    """Probes whether a primary answers, with a client of its own."""
+    """Probes whether a primary answers that has its writes confirmed, with a client of its own."""
     for option, value in parse_qsl(uri.partition("?")[2]):
         if option.lower() == "tlscafile":
             certificates.watch("mongodb-ca", Path(value))
     asked: MongoClient[Document] = MongoClient(uri, **{**_OPTIONS, "socketTimeoutMS": CONNECT_MS, "maxPoolSize": 1})
-    return Probe(name, lambda: asked.admin.command("ping"), close=asked.close)
+    return Probe(name, lambda: _look(asked), close=asked.close)
+
+
+class UnconfirmedError(Exception):
+    """The primary takes writes, but no majority of its replica set does. The message says since when."""
+
+
+def _look(found: MongoClient[Document]) -> None:
+    """Raises PyMongoError where no primary answers, UnconfirmedError where what is written waits for other members."""
+    # Only a replica set has these times: a router in front of shards has none.
+    written = found.admin.command("hello").get("lastWrite", {})
+    last, confirmed = written.get("lastWriteDate"), written.get("majorityWriteDate")
+    # An idle primary writes every 10 s too, so this shows within 20 s.
+    if last is not None and confirmed is not None and last - confirmed > timedelta(milliseconds=ACKNOWLEDGE_MS):
+        raise UnconfirmedError(f"what was written after {confirmed.isoformat()} is on no majority of the members")
 
 
 def wait_until_there(

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from pymongo.errors import (
+    BulkWriteError,
     ConnectionFailure,
     DocumentTooLarge,
     DuplicateKeyError,
@@ -150,7 +151,7 @@ def _allowed(app: FastAPI, scope: Scope) -> str:
 
 TRANSIENT = "TransientTransactionError"
 """The driver's label for errors that can be tried again."""
-_AWAY = (ConnectionFailure, ExecutionTimeout, WTimeoutError, TimeoutError)
+_AWAY = (ConnectionFailure, ExecutionTimeout, TimeoutError)
 _UNUSABLE = (
     BSONError, csv.Error, DocumentTooLarge, InvalidName, OverflowError, RecursionError, UnicodeError, ValidationError,
 )  # fmt: skip
@@ -166,6 +167,9 @@ def of(error: Exception, scope: Scope) -> ProblemError:
     its = about(request=number)
     # The path would name people, so log the route.
     where = f"{scope['method']} {getattr(scope.get('route'), 'path', 'none')}"
+    if isinstance(error, WTimeoutError) or (isinstance(error, BulkWriteError) and _is_unconfirmed(error)):
+        log.warning("%s was not confirmed by a majority of MongoDB's members, request %s", where, number, extra=its)
+        return unavailable("the database does not confirm the change right now; it may have taken place", number)
     if isinstance(error, _AWAY) or (isinstance(error, PyMongoError) and error.has_error_label(TRANSIENT)):
         what = f"{type(error).__name__}: {str(error)[:300]}"
         log.warning("%s found MongoDB unavailable, request %s (%s)", where, number, what, extra=its)
@@ -177,6 +181,10 @@ def of(error: Exception, scope: Scope) -> ProblemError:
         log.warning("%s could not use the request's content, request %s", where, number, exc_info=error, extra=its)
         return ProblemError(422, "unusable", "something in this request cannot be processed", id=number)
     return internal(log, where, error, number)
+
+
+def _is_unconfirmed(error: BulkWriteError) -> bool:
+    return bool(error.details["writeConcernErrors"]) and not error.details["writeErrors"]
 
 
 def _is_json(request: Request) -> bool:

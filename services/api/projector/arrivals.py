@@ -120,7 +120,9 @@ def _write(collection: Collection[Any], writes: list[UpdateOne]) -> None:
             collection.bulk_write(writes, ordered=False)
         except BulkWriteError as error:
             failures = error.details["writeErrors"]
-            if not left or not failures or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+            # What was written without a majority is written again, too.
+            unconfirmed = error.details["writeConcernErrors"]
+            if not left or not failures or unconfirmed or any(each["code"] != DUPLICATE_KEY for each in failures):
                 raise
             writes = [writes[failure["index"]] for failure in failures]
         else:

@@ -141,7 +141,8 @@ def _store(collection: Collection[T], documents: Mapping[str, Mapping[str, Any]]
         collection.bulk_write(writes, ordered=False)
     except BulkWriteError as error:
         # If a later count is stored, the filter misses and the insert collides: the later one stays.
-        if any(failure["code"] != DUPLICATE_KEY for failure in error.details["writeErrors"]):
+        failures = error.details["writeErrors"]
+        if error.details["writeConcernErrors"] or any(failure["code"] != DUPLICATE_KEY for failure in failures):
             raise
 
 
