@@ -1,7 +1,8 @@
 """What routes, pages and other features do with accounts, and ask about them."""
 
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from rapport.contracts.sealed import changed_connection, connection_place, door_place
@@ -82,6 +83,7 @@ async def connect_account(context: Context, tenants: Tenants, brand: str, new: A
     accounts = Accounts(context.database, tenants)
     await _check_owner(accounts, brand, new.platform, new.connection)
     known = await accounts.find(brand, new.id)
+    await _check_room(context, brand, known, {"connection": new.connection, "staff": new.staff})
     if known is not None:
         await _connect_again(accounts, known, new, context.sealer)
     else:
@@ -105,6 +107,7 @@ async def change(
         connections.check(known["platform"], connection)
         await _check_owner(accounts, known["brand"], known["platform"], connection)
         changes["connection"] = changed_connection(known["_id"], connection, context.sealer.seal)
+    await _check_room(context, known["brand"], known, changes)
     if changes and not await accounts.change(known, changes):
         raise changed_meanwhile()
     await confirmed(context.publisher, known["brand"])
@@ -204,6 +207,26 @@ async def _check_owner(accounts: Accounts, brand: str, platform: str, connection
         return
     if await accounts.of_another_brand(brand, platform, its[0], connections.spellings(platform, its[1])):
         raise ProblemError(409, "conflict", f"the account with {its[0]} {its[1]!r} is connected to another client")
+
+
+async def _check_room(context: Context, brand: str, known: AccountDocument | None, changes: AccountChanges) -> None:
+    """Raises ProblemError (422) if the brand's record would become larger than the log takes.
+
+    It would be stored, and never be in force. What makes it smaller is always taken.
+    """
+    before = newest(known) if known else None
+    is_in_it = before is not None and before["disconnected_at"] is None
+    grown = _bytes(changes.get("connection"), changes.get("staff"))
+    if before is not None and is_in_it:
+        grown -= _bytes(
+            before["connection"] if "connection" in changes else None, before["staff"] if "staff" in changes else None
+        )
+    if grown > 0 and not await context.publisher.has_room(brand, grown):
+        raise invalid("staff", "this client's accounts, with their staff, are more than can be passed on: name fewer")
+
+
+def _bytes(connection: Mapping[str, str] | None, staff: Sequence[str] | None) -> int:
+    return len(json.dumps([connection or {}, staff or []], ensure_ascii=False).encode())
 
 
 def _taken(id: str) -> ProblemError:

@@ -56,6 +56,10 @@ LOOK_EVERY_SECONDS = 15.0
 REPEAT_AFTER = timedelta(days=1)
 """Control records are repeated daily, so that retention never drops one that is in force."""
 
+LARGEST_BRAND = 900_000
+"""Bytes of a brand's record with its accounts. Kafka takes a megabyte; the rest is for its channels, which are few, and
+for new secrets of accounts."""
+
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = logging.getLogger("rapport.api")
@@ -80,6 +84,15 @@ class Publisher:
         async with self._locks[brand]:
             while not await self._publish_once(brand, repeat):
                 pass
+
+    async def has_room(self, brand: str, more: int) -> bool:
+        """Whether the brand's record can grow by so many bytes."""
+        stored = await self._outgoing.brand(brand)
+        if stored is None or (stored["pending"] or stored["settings"]) is None:
+            return True
+        accounts = await self._outgoing.accounts(brand)
+        record = _brand_record(stored, [newest(each) for each in accounts], datetime.now(UTC))
+        return len(record.value or b"") + more <= LARGEST_BRAND
 
     async def decide(self, decided: Decided, conversation: str) -> None:
         """Returns once the partition of its conversation has the decision. Raises NotAcknowledgedError."""

@@ -446,3 +446,25 @@ def test_an_account_that_was_connected_again_still_says_when_that_was_the_first_
     again = _connect(api, brand)
     assert again["connected_at"] > first["connected_at"]
     assert again["first_connected_at"] == first["connected_at"] == first["first_connected_at"]
+
+
+def test_a_client_has_no_more_than_its_record_can_hold(api: Served, stack: Running, brand: str) -> None:
+    api.brand(brand)
+    staff = [f"{number:0256d}" for number in range(MOST_STAFF)]
+    path = f"/v1/brands/{brand}/accounts"
+    for number in range(40):
+        body = {"id": f"{number}-{brand}", "platform": "bluesky", "handle": "shop.example", "staff": staff}
+        answer = api.client.post(path, json=body)
+        if answer.status_code != 201:
+            break
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["field"] == "staff"
+    assert "name fewer" in answer.json()["detail"]
+    taken = [f"{each}-{brand}" for each in range(number)]
+    assert sorted(each.id for each in _accounts(stack, brand)) == sorted(taken), "what was taken is in force"
+    # What makes it smaller, and what leaves it as it is, is taken.
+    assert api.client.patch(f"{path}/{taken[0]}", json={"staff": staff}).status_code == 200
+    assert api.client.patch(f"{path}/{taken[0]}", json={"staff": staff[1:]}).status_code == 200
+    assert api.client.patch(f"{path}/{taken[0]}", json={"handle": "other.example"}).status_code == 200
+    assert api.client.post(path, json={**body, "staff": []}).status_code == 201
+    assert len(_accounts(stack, brand)) == number + 1
