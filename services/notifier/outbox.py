@@ -87,7 +87,7 @@ class NewRow(TypedDict):
     offset: NotRequired[int]
     """Of the alert in its partition of the log."""
     overtaken_by: NotRequired[str | None]
-    """The later step that caused this one to be skipped."""
+    """The later step that caused this one to be skipped; of a reminder, what became of its post."""
     trace: NotRequired[str]
     """The span that it comes from, as `traceparent` has it."""
     forget_at: NotRequired[datetime]

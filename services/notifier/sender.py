@@ -135,7 +135,7 @@ class Sender:
         """Whether its channel was sent something, with whatever success. `claimed_at` is of the monotonic clock."""
         turn = await steps.turn(self._rows, claim, datetime.now(UTC))
         if turn is not steps.Turn.SEND:
-            log.info("delivery %s, the %s of its exchange: %s", claim.id, claim.step, turn.value, extra=claim.its)
+            log.info("delivery %s, of the step %s: %s", claim.id, claim.step, turn.value, extra=claim.its)
             return False
         channel: Channel | None = None
         tried = False
@@ -163,7 +163,9 @@ class Sender:
             raise
         except DeliveryError as error:
             _end(span, str(error))
-            await self._note_failure(claim, await self._confirmed(error, claim, channel))
+            async with self._held(claim):
+                confirmed = await self._confirmed(error, claim, channel)
+            await self._note_failure(claim, confirmed)
         except Exception as error:  # counted as an attempt, so that a delivery that we cannot handle ends at some point
             log.error("delivery %s: %s: %s", claim.id, type(error).__name__, error, exc_info=error, extra=claim.its)
             _end(span, "an internal error")

@@ -1,7 +1,8 @@
 """Sends the steps of one exchange to one channel in order. A step is skipped once a later one is there.
 
 Otherwise an "overdue" that was refused at first would be sent again after the "answered". The order is that of the log:
-the scorer's clock when it decided, then the offset.
+the scorer's clock when it decided, then the offset. A reminder is skipped once its post was published, or is no longer
+planned for that time: it may have waited for a notifier or a receiver that was away.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ from typing import Any
 
 import msgspec
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 
+from rapport.contracts.events import MissingPost
 from services.notifier import claims, outbox
 
 _FIELDS = ("payload.created_at", "offset", "step", "status", "lease")
@@ -25,11 +28,17 @@ class Turn(Enum):
     WAIT = "wait"
     """The step before it is being sent; the claim was given back and is due again in a moment."""
     SKIPPED = "skipped"
-    """There is a later step; the row is marked."""
+    """There is a later step, or what it says is no longer so; the row is marked."""
 
 
 async def turn(rows: AsyncCollection[outbox.Row], claim: claims.Claim, now: datetime) -> Turn:
     """Decides about a claim. If it is to be sent, the earlier steps of its exchange are marked as skipped."""
+    if claim.step == outbox.MISSING:
+        why = await _no_longer_missing(rows, claim)
+        if why is None:
+            return Turn.SEND
+        await claims.skipped(rows, claim, why)
+        return Turn.SKIPPED
     exchange = claim.payload.get("exchange")
     place = _place(claim.payload, claim.offset)
     if exchange is None or place is None:
@@ -50,6 +59,25 @@ async def turn(rows: AsyncCollection[outbox.Row], claim: claims.Claim, now: date
         return Turn.SEND
     await claims.given_back(rows, claim, now)
     return Turn.WAIT
+
+
+async def _no_longer_missing(rows: AsyncCollection[outbox.Row], claim: claims.Claim) -> str | None:
+    """What became of a post that was missing; None where it still is, or nobody knows."""
+    try:
+        missing = msgspec.convert(claim.payload, MissingPost)
+    except msgspec.ValidationError:
+        return None
+    database: AsyncDatabase[Any] = rows.database
+    its = {"_id": f"{claim.brand}/{missing.plan}"}
+    fields = dict.fromkeys(("published", "state", "planned_at"), 1)
+    planned = await database["planned_posts"].find_one(its, fields)
+    if planned is None:
+        return "removed" if await database["removed_posts"].find_one(its, {"_id": 1}) is not None else None
+    if planned["published"] is not None:
+        return "published"
+    if planned["state"] != "planned":
+        return "cancelled"
+    return "moved" if planned["planned_at"] != missing.planned_at else None
 
 
 async def _overtake(rows: AsyncCollection[outbox.Row], row: outbox.Row, by: claims.Claim, now: datetime) -> bool:

@@ -15,7 +15,7 @@ from services.notifier.claims import Claim
 from services.notifier.outbox import Told
 from services.notifier.slots import Barred
 from services.notifier.steps import Turn, turn
-from tests.services.notifier.conftest import Servers, World, an_alert
+from tests.services.notifier.conftest import Servers, World, a_missing_post, an_alert
 from tests.services.notifier.receivers import Answer
 from tests.waiting import until
 
@@ -204,3 +204,36 @@ def test_steps_arrive_in_order_however_many_notifiers_there_are(notifiers: World
         assert sequence == sorted(sequence, key=[str(step) for step in steps].index)
         assert sequence[-1] == "resolved"
     until(lambda: world.rows.count_documents({"brand": brand, "status": "pending"}) == 0, "nothing waits")
+
+
+@pytest.mark.parametrize(
+    ("stored", "became"),
+    [
+        ({}, None),
+        ({"published": "post"}, "published"),
+        ({"state": "cancelled"}, "cancelled"),
+        ({"planned_at": NOW}, "moved"),
+        ("removed", "removed"),
+        (None, None),
+    ],
+)
+def test_a_reminder_that_waited_is_skipped_where_its_post_is_no_longer_missing(
+    stack: Servers, database: str, box: Outbox, stored: dict[str, object] | str | None, became: str | None
+) -> None:
+    missing = a_missing_post("acme", planned_at=NOW - timedelta(hours=5), created_at=NOW - timedelta(hours=4))
+    with mongo.client(stack.mongodb) as client:
+        found = client[database]
+        outbox.insert(outbox.deliveries(found), [Told(missing, (HOOK,))], NOW)
+        plan = {"_id": "acme/monday", "published": None, "state": "planned", "planned_at": missing.planned_at}
+        found["planned_posts"].insert_one({"_id": "other/monday", "published": "post"})
+        if isinstance(stored, dict):
+            found["planned_posts"].insert_one({**plan, **stored})
+        elif stored is not None:
+            found["removed_posts"].insert_one(plan)
+
+    async def story(rows: Rows) -> None:
+        expected = Turn.SEND if became is None else Turn.SKIPPED
+        assert await turn(rows, await claimed(rows, outbox.MISSING), NOW) is expected
+
+    row = box.tell(story)[outbox.MISSING]
+    assert (row["status"], row.get("overtaken_by")) == ("pending" if became is None else "skipped", became)
