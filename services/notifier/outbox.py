@@ -238,7 +238,8 @@ def _row(told: Told, channel: Channel | UnknownChannel, now: datetime) -> NewRow
         "status": "pending",
         "attempts": 0,
         "last_error": _waits_for(channel),
-        "next_attempt_at": now,
+        # Whichever of the two clocks is ahead, it is due.
+        "next_attempt_at": min(now, notice.created_at),
         "created_at": now,
         "told_from": late_from,
         "delivered_at": None,

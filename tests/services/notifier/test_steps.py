@@ -237,3 +237,16 @@ def test_a_reminder_that_waited_is_skipped_where_its_post_is_no_longer_missing(
 
     row = box.tell(story)[outbox.MISSING]
     assert (row["status"], row.get("overtaken_by")) == ("pending" if became is None else "skipped", became)
+
+
+def test_an_alert_written_by_a_clock_that_was_ahead_is_due_by_that_of_the_scorer(
+    stack: Servers, database: str, box: Outbox
+) -> None:
+    alert = an_alert("acme", created_at=NOW)
+    with mongo.client(stack.mongodb) as client:
+        outbox.insert(outbox.deliveries(client[database]), [Told(alert, (HOOK,))], NOW + timedelta(days=1))
+
+    async def story(rows: Rows) -> None:
+        assert await claims.claim(rows, "webhook", NOW, LEASE, Barred()) is not None
+
+    box.tell(story)
