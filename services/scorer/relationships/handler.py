@@ -165,7 +165,9 @@ def _engaged(event: Interaction, clock: int, batch: Batch) -> None:
 
 def _spoke(event: Spoken, clock: int, batch: Batch) -> None:
     at, who = event.occurred_at, event.follower
-    fact = FactVersion(event.brand, event.platform, who.id, ("spoken", event.object), (event.revision, ""))
+    # Two conversations can name the same comment: it counts as one of them says, whichever was told first.
+    said = f"{ms(at)} {event.kind}{' undone' if event.undone else ''}"
+    fact = FactVersion(event.brand, event.platform, who.id, ("spoken", event.object), (event.revision, said))
     row = follower_of_news(fact, at, batch)
     if row is None:
         return

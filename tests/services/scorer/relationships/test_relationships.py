@@ -10,7 +10,7 @@ from msgspec import structs
 
 from rapport.contracts import codec
 from rapport.contracts.controls import PersonTold, PolicyRule, ScoringSet, StageTold, When
-from rapport.contracts.events import Actor, Interaction
+from rapport.contracts.events import Actor, FollowerRef, Interaction, Spoken
 from rapport.contracts.rows import FOLLOWER, row_key
 from rapport.contracts.scoring import Weight
 from rapport.contracts.topics import EXCHANGES, key_of, partition_of
@@ -45,6 +45,26 @@ def test_a_follower_is_called_what_the_latest_interaction_says_in_whatever_order
             people.tell(event)
         row = people.row()
         assert (row.handle, row.name, row.avatar_url) == ("@new", "Ada", "https://a/b")
+
+
+def test_a_comment_that_two_conversations_name_counts_once_in_whatever_order_they_tell_it() -> None:
+    first = Spoken(
+        brand="acme", platform="generic", account="shop", follower=FollowerRef(id="ada"), kind="comment", object="c",
+        occurred_at=utc(T0), revision=1,
+    )  # fmt: skip
+    other = structs.replace(first, occurred_at=utc(T0 - 2 * DAY), kind="mention")
+    gone = structs.replace(first, undone=True, revision=2)
+    for told in ([first, other], [first, other, gone]):
+        rows = set()
+        for order in itertools.permutations(told):
+            people = People()
+            for event in (*order, order[0]):
+                people.tell(event, type="rapport.exchange.v1")
+            row = people.row()
+            assert (row.first_seen, row.last_seen) == (utc(T0 - 2 * DAY), utc(T0))
+            assert sum(many for day in row.days.values() for many in day.values()) == (0 if gone in told else 1)
+            rows.add(msgspec.json.encode(structs.replace(row, revision=0)))
+        assert len(rows) == 1
 
 
 def test_days_too_old_are_forgotten_in_whatever_order_they_come_also_if_the_newest_was_taken_back() -> None:
