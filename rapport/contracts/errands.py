@@ -18,6 +18,9 @@ LONGEST_ID, LONGEST_URL = 512, 2_048
 """Characters of what a platform calls an answer, and of where it is."""
 GIVEN_UP_AFTER = timedelta(hours=24)
 """An answer that comes a day late by itself may do more harm than none."""
+LOOKED_BACK = GIVEN_UP_AFTER + timedelta(days=7)
+"""How long after it was asked for an errand is still looked at. After an outage somebody has to be told of what was not
+done: of a week ago as well."""
 
 
 class Errand(Struct, omit_defaults=True, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
-from rapport.contracts.topics import NOTIFIER_GROUP, PROJECTOR_GROUP, Topic
+from rapport.contracts.topics import CONVERSATIONS, NOTIFIER_GROUP, PROJECTOR_GROUP, Topic
 from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.kafka import name_of, partitions_of
 from rapport.kit.broker.member import members
@@ -92,17 +92,21 @@ def fitting(bootstrap: str, wanted: Positions) -> tuple[Positions, list[Gap]]:
 
 
 def _of_as_many_or_fewer(known: Mapping[str, int], topics: tuple[Topic, ...]) -> bool:
-    """Whether these are the positions of all topics, all with as many partitions as they have, or all with fewer.
+    """Whether these are positions of whole topics, all with as many partitions as they have, or all with fewer.
 
-    Topics with a count of their own may be missing as a whole: a backup may be from before there were any.
+    A topic may be missing: a backup may be from before there was one.
     """
-    counted = [topic for topic in topics if topic.fixed is None]
-    fixed = {f"{topic.name}:{number}" for topic in topics for number in range(topic.fixed or 0)}
-    rest = known.keys() - fixed
-    count = max((int(name.rpartition(":")[2]) + 1 for name in rest), default=0)
-    wanted = {f"{topic.name}:{number}" for topic in counted for number in range(count)}
-    whole = fixed <= known.keys() or not fixed & known.keys()
-    return rest == wanted and whole and count <= max(topic.partitions for topic in counted)
+    numbers: dict[str, set[int]] = {topic.name: set() for topic in topics}
+    for name in known:
+        topic, _, number = name.rpartition(":")
+        if topic not in numbers or not number.isdigit():
+            return False
+        numbers[topic].add(int(number))
+    if any(its != set(range(len(its))) for its in numbers.values()):
+        return False
+    counts = {len(numbers[topic.name]) for topic in topics if topic.fixed is None and numbers[topic.name]}
+    fixed = all(len(numbers[topic.name]) in (0, topic.fixed) for topic in topics if topic.fixed is not None)
+    return fixed and len(counts) <= 1 and all(count <= CONVERSATIONS.partitions for count in counts)
 
 
 def beginnings(bootstrap: str, topics: tuple[Topic, ...]) -> dict[str, int]:

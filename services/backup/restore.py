@@ -7,13 +7,14 @@ from typing import Any
 
 from pymongo.database import Database
 
-from rapport.contracts.topics import CONVERSATIONS, PROJECTOR_GROUP
+from rapport.contracts.topics import CONVERSATIONS, NOTIFIER_GROUP, PROJECTOR_GROUP
 from rapport.kit.parts import parts
 from services.api.storage import indexes
 from services.backup import positions, settings
 from services.backup.archive import RAW, Manifest, checked, documents
 from services.backup.positions import ElsewhereError, Gap, Positions
-from services.notifier import outbox
+from services.notifier import outbox, readings
+from services.notifier.abilities import noted
 
 AT_ONCE = 1_000
 
@@ -71,8 +72,12 @@ def restore(kafka: str, database: Database[Any], planned: Plan, told: Callable[[
         told(name, planned.manifest.collections[name].documents)
     indexes.create(database)
     outbox.prepare(outbox.deliveries(database))
+    # Leases are in no backup, and their numbers begin anew: one that counts from before would never be reached.
+    database["account_tokens"].update_many({}, {"$set": {"number": 0, "asked_at": None}})
     if planned.positions is None:
         return []
+    # What the notifier had read by now is no news: a channel that was added since must not hear of it.
+    readings.note(noted(database), positions.committed(kafka)[NOTIFIER_GROUP])
     newer = settings.take_newer(kafka, database, planned.positions[PROJECTOR_GROUP][f"{CONVERSATIONS.name}:0"])
     positions.put(kafka, planned.positions)
     return newer

@@ -14,11 +14,13 @@ from pymongo.database import Database
 
 from rapport.contracts import codec
 from rapport.contracts.brands import Brands
-from rapport.contracts.controls import PolicyVersion, ScoringSet
+from rapport.contracts.controls import AccountDisconnected, FollowerErased, PolicyVersion, ScoringSet
 from rapport.contracts.events import Account, Brand
 from rapport.contracts.topics import BRANDS, CONVERSATIONS, Topic
 from rapport.domain.times import utc
 from rapport.kit.broker import kafka as brokers
+from services.api.projector import erasing
+from services.api.projector.batch import Batch
 
 CONTROL = "rapport.control.v1"
 _OF_RECORD = frozenset({"id", "accounts", "revision", "channels_since"})
@@ -68,6 +70,11 @@ def _control(database: Database[Any], event: Any, record: Any) -> list[str]:
         )
         changed = stored.upserted_id is not None or bool(stored.modified_count)
         return [f"policy of {event.brand}, version {event.version}"] if changed else []
+    if isinstance(event, FollowerErased):
+        # The notifier asks before the views have heard of it.
+        erasing.note(database, Batch(erased=[event]))
+    if isinstance(event, AccountDisconnected):
+        _disconnected(database, event)
     if isinstance(event, ScoringSet):
         new = {
             "numbers": fields["scoring"], "why": "taken over from the log", "by": "rapport",
@@ -113,6 +120,22 @@ def _brand(database: Database[Any], revision: int, brand: Brand, record: Any) ->
         upsert=True,
     )  # fmt: skip
     return True
+
+
+def _disconnected(database: Database[Any], event: AccountDisconnected) -> None:
+    """Puts the time right at which an account went: its client's record only says that it is no longer there."""
+    kept = {"$filter": {"input": "$disconnections", "cond": {"$ne": ["$$this", "$disconnected_at"]}}}
+    database["accounts"].update_one(
+        {
+            "_id": event.account,
+            "disconnected_at": {"$gt": event.disconnected_at},
+            "connected_at": {"$lte": event.disconnected_at},
+        },
+        [
+            {"$set": {"disconnections": {"$setUnion": [kept, [event.disconnected_at]]}}},
+            {"$set": {"disconnected_at": event.disconnected_at}},
+        ],
+    )
 
 
 def _account(database: Database[Any], brand: str, account: Account, further: dict[str, Any]) -> None:

@@ -147,14 +147,17 @@ class Sender:
             async with self._held(claim):
                 channel = self._known(claim) or await self._looked_up(claim)
                 why = self._directory.cannot_tell(claim.brand, claim.channel)
-                if why is None:
+                notice, unread = _notice_in(claim)
+                if why is None and notice is None:
+                    why = unread
+                if why is None and notice is not None:
                     if channel is None:
                         raise DeliveryError("the channel was removed", for_good=True)
                     if not await self._is_ours(claim, claimed_at):
                         _end(span, "the lease was lost")
                         return False
                     tried = True
-                    await self._send(claim.id, _notice_in(claim), channel)
+                    await self._send(claim.id, notice, channel)
             if why is not None:
                 await self._wait(claim, why)
                 return False
@@ -307,8 +310,9 @@ def _end(span: tracing.Span | None, error: str | None = None) -> None:
         span.end(error)
 
 
-def _notice_in(claim: claims.Claim) -> Notice:
+def _notice_in(claim: claims.Claim) -> tuple[Notice | None, str]:
+    """What is to be told; None, with the reason, where only a later version can read it."""
     try:
-        return outbox.kept(outbox.notice_of(claim.payload), datetime.now(UTC))
+        return outbox.kept(outbox.notice_of(claim.payload), datetime.now(UTC)), ""
     except msgspec.ValidationError as error:
-        raise DeliveryError(f"the alert in the outbox cannot be read: {error}", for_good=True) from error
+        return None, f"waits for a later version of the notifier: {error}"

@@ -62,21 +62,23 @@ async def turn(rows: AsyncCollection[outbox.Row], claim: claims.Claim, now: date
 
 
 async def _no_longer_missing(rows: AsyncCollection[outbox.Row], claim: claims.Claim) -> str | None:
-    """What became of a post that was missing; None where it still is, or nobody knows."""
+    """What became of a post that was missing; None where it still is."""
     try:
         missing = msgspec.convert(claim.payload, MissingPost)
     except msgspec.ValidationError:
         return None
     database: AsyncDatabase[Any] = rows.database
     its = {"_id": f"{claim.brand}/{missing.plan}"}
-    fields = dict.fromkeys(("published", "state", "planned_at"), 1)
+    fields = dict.fromkeys(("published", "state", "planned_at", "approval"), 1)
     planned = await database["planned_posts"].find_one(its, fields)
     if planned is None:
-        return "removed" if await database["removed_posts"].find_one(its, {"_id": 1}) is not None else None
+        return "removed"
     if planned["published"] is not None:
         return "published"
     if planned["state"] != "planned":
         return "cancelled"
+    if planned["approval"] not in ("not_needed", "approved"):
+        return "not approved"
     return "moved" if planned["planned_at"] != missing.planned_at else None
 
 

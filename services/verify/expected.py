@@ -24,7 +24,7 @@ from services.verify.rows import KindCounts, Letter, Newest, Part, Said, Shown
 FORGET_SLACK = timedelta(minutes=10)
 """By how much the upkeep may be late in dropping what a platform's terms no longer let be kept, and how far the clocks
 of machines may differ."""
-_OF_THE_UPKEEP = ("text_until", "profile_until", "forget_at", "heard", "names_until")
+_OF_THE_UPKEEP = ("text_until", "profile_until", "forget_at", "heard", "names_until", "person_revision")
 
 _STORED: CodecOptions[Document] = CodecOptions(tz_aware=True)
 

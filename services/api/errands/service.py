@@ -3,9 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
-from rapport.contracts.errands import Deed, Errand
+from rapport.contracts.errands import GIVEN_UP_AFTER, LOOKED_BACK, Deed, Errand
 from rapport.domain import errands as domain
 from rapport.domain.platforms import platform_name
 from rapport.kit import clock
@@ -134,7 +135,8 @@ async def of_exchange(database: Database, tenants: Tenants, exchange: str) -> li
     errands = Errands(database, tenants)
     found = await errands.of_exchange(exchange)
     states = await errands.states(found)
-    return [_shown(each, states.get(each["_id"])) for each in found]
+    now = clock.now()
+    return [_shown(each, states.get(each["_id"]), now) for each in found]
 
 
 def typed_key(before: Sequence[schemas.Errand], who: str, deed: Deed, comment: str | None, text: str | None) -> str:
@@ -166,7 +168,16 @@ def _id(brand: str, exchange: str, deed: Deed, key: str) -> str:
     return hashlib.sha256("\x1f".join((brand, exchange, deed, key)).encode()).hexdigest()[:32]
 
 
-def _shown(errand: ErrandDocument, state: ErrandStateDocument | None) -> schemas.Errand:
+def _shown(errand: ErrandDocument, state: ErrandStateDocument | None, now: datetime) -> schemas.Errand:
+    shown = _as_said(errand, state)
+    if shown.state in ("done", "refused") or now - errand["at"] <= LOOKED_BACK:
+        return shown
+    # Ingest was away for so long that it does not look at it any more.
+    why = domain.UNSURE if shown.state == "sending" else "it could not be sent within 24 hours"
+    return shown.model_copy(update={"state": "refused", "since": errand["at"] + GIVEN_UP_AFTER, "why": why})
+
+
+def _as_said(errand: ErrandDocument, state: ErrandStateDocument | None) -> schemas.Errand:
     return schemas.Errand(
         id=errand["_id"],
         exchange=errand["exchange"],

@@ -89,6 +89,8 @@ class NewFollower(_Follower):
     """By dimension and kind."""
     days: dict[str, dict[str, int]]
     """How many of each kind count per event day."""
+    person_revision: NotRequired[int]
+    """Of what the scorer was told last about the person. Missing where it was told nothing."""
     names_until: NotRequired[dict[str, datetime]]
     """Until when the platform's terms let handle, name or picture be kept, of those that they limit."""
     forget_at: NotRequired[datetime]
@@ -150,6 +152,8 @@ def follower_document(row: FollowerRow, epoch: int) -> NewFollower:
         "standing": {"sums": standing_sums, "last_purchase_at": utc(bought) if bought is not None else None},
         "version": version_of(epoch, row.scoring << _SCORING_BIT | row.revision),
     }
+    if row.person is not None:
+        document["person_revision"] = row.person.revision
     if row.kept_until:
         document["names_until"] = {part: utc(until) for part, until in row.kept_until.items()}
         document["forget_at"] = utc(min(row.kept_until.values()))

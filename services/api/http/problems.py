@@ -177,6 +177,10 @@ def of(error: Exception, scope: Scope) -> ProblemError:
     if isinstance(error, DuplicateKeyError):
         log.warning("%s collided with the same change, request %s", where, number, extra=its)
         return ProblemError(409, "conflict", "somebody made the same change at the same time; try again", id=number)
+    if isinstance(error, ValidationError) and scope["method"] in ("GET", "HEAD"):
+        # Nothing was sent that could be wrong: what is stored has something that only a later version knows.
+        log.warning("%s found what it cannot show, request %s", where, number, exc_info=error, extra=its)
+        return unavailable("a later version of Rapport stored this; try again in a moment", number)
     if isinstance(error, _UNUSABLE) or getattr(error, "code", None) in _UNUSABLE_CODES:
         log.warning("%s could not use the request's content, request %s", where, number, exc_info=error, extra=its)
         return ProblemError(422, "unusable", "something in this request cannot be processed", id=number)

@@ -1,7 +1,8 @@
 """Tells the rows of linked followers, through the log, who the person is and what the person's other followers bring.
 
 Content is stored before it is sent, and sent until the broker has it. So a revision has only one content, and the
-follower's row takes the highest revision.
+follower's row takes the highest revision. After a restore of MongoDB the row may have been told more than is stored
+here. The view of the row says up to which revision, and what is right is told anew above that.
 """
 
 from datetime import timedelta
@@ -14,6 +15,7 @@ from rapport.contracts import codec
 from rapport.contracts.controls import PersonTold
 from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
 from rapport.domain.identity import Standing, brought_by_others, person_id, persons, stands_for_it
+from rapport.kit.mongo import Document
 from services.api.identities.documents import LinkedDocument, PendingDocument, PersonContent
 from services.api.identities.repository import links_around, marks
 from services.api.projector.upkeep.isolation import isolated
@@ -52,14 +54,19 @@ def _mark(run: TaskRun) -> None:
     """Marks all followers of a person if one of them was written since the last run."""
     noted = run.database["upkeep"].find_one({"_id": "persons"}) or {"until": run.now - timedelta(days=1)}
     since = noted["until"] - LOOK_BACK
-    found = run.database["followers"].find(
-        {"person": {"$type": "string"}, "written_at": {"$gte": since}}, {"brand": 1, "version": 1}
-    )
-    changed = {each["_id"]: each for each in found}
-    seen = _linked(run.database).find({"_id": {"$in": list(changed)}}, {"version": 1})
+    changed: dict[str, Any] = {}
+    for those in ({"person": {"$type": "string"}}, {"person_revision": {"$type": "number"}}):
+        fields = dict.fromkeys(("brand", "version", "person_revision"), 1)
+        found = run.database["followers"].find({**those, "written_at": {"$gte": since}}, fields)
+        changed |= {each["_id"]: each for each in found}
+    seen = _linked(run.database).find({"_id": {"$in": list(changed)}}).to_list()
     known = {each["_id"]: each.get("version") for each in seen}
+    revisions = {each["_id"]: _revision(each) for each in seen}
     for name, each in changed.items():
         run.renew_lease()
+        if each.get("person_revision", 0) > revisions.get(name, 0):
+            mine = marks(each["brand"], [name.split("/", 1)[1]], run.now.isoformat())
+            _linked(run.database).bulk_write(mine, ordered=False)
         if known.get(name) != each["version"]:
             with isolated("persons", name):
                 brand, follower = name.split("/", 1)
@@ -69,6 +76,12 @@ def _mark(run: TaskRun) -> None:
                     {"_id": name}, {"$set": {"brand": brand, "version": each["version"]}}, upsert=True
                 )
     run.database["upkeep"].update_one({"_id": "persons"}, {"$set": {"until": run.now}}, upsert=True)
+
+
+def _revision(linked: LinkedDocument) -> int:
+    """The highest that the log may have."""
+    pending = linked.get("pending")
+    return max(linked.get("revision", 0), pending["revision"] if pending is not None else 0)
 
 
 def _members(database: Database[Any], brand: str, follower: str) -> frozenset[str]:
@@ -81,6 +94,11 @@ def _members(database: Database[Any], brand: str, follower: str) -> frozenset[st
 def _tell(run: TaskRun, dirty: LinkedDocument) -> None:
     """Tells one follower. If older content is still pending, that is sent first, and the rest in the next round."""
     linked, (brand, follower) = _linked(run.database), dirty["_id"].split("/", 1)
+    row = run.database["followers"].find_one({"_id": dirty["_id"]}, {"person_revision": 1}) or {}
+    if row.get("person_revision", 0) > _revision(dirty):
+        anew: Document = {"$set": {"revision": row["person_revision"], "pending": None}, "$unset": {"told": ""}}
+        linked.update_one({"_id": dirty["_id"], "revision": dirty.get("revision")}, anew)
+        return  # the next round tells it
     wanted = content(run.database, brand, follower)
     pending = dirty.get("pending")
     if pending is None and wanted != dirty.get("told"):

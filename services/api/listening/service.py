@@ -195,7 +195,9 @@ def _stands(
     if not there:
         return Stands("silent", last, "nothing is read at the moment", checked_at, latest_at)
     if asked and asked["state"] != "live":
-        return Stands(asked["state"], asked["since"], asked["why"], checked_at, latest_at)
+        # A later version may know more states; none of them is that all is well.
+        hearing: Hearing = asked["state"] if asked["state"] in STATES else "attention"
+        return Stands(hearing, asked["since"], asked["why"], checked_at, latest_at)
     # One process that misses something is enough, as it is for the scorer.
     if any(account["_id"] in process["disconnected"] for process in there):
         return Stands("disconnected", None, "its stream is not connected", checked_at, latest_at)

@@ -128,6 +128,7 @@ INDEXES: Mapping[str, Sequence[IndexModel]] = {
         _index("stage_until", [("brand", _UP), ("stage_until", _UP), ("_id", _UP)]),
         _index("fell", [("brand", _UP), ("stage_noted.fell_at", _DOWN), ("_id", _UP)]),
         _index("linked", [("written_at", _UP)], partialFilterExpression={"person": {"$type": "string"}}),
+        _index("told", [("written_at", _UP)], partialFilterExpression={"person_revision": {"$type": "number"}}),
         _index("person", [("brand", _UP), ("person", _UP)], partialFilterExpression={"person": {"$type": "string"}}),
         _index("first_seen", [("brand", _UP), ("first_seen", _DOWN)]),
         _index("written", [("brand", _UP), ("written_at", _UP)]),

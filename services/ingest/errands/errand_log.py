@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from kafka import TopicPartition
@@ -12,7 +12,7 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
 from rapport.contracts import codec
-from rapport.contracts.errands import GIVEN_UP_AFTER, Errand
+from rapport.contracts.errands import LOOKED_BACK, Errand
 from rapport.contracts.topics import ERRANDS
 from rapport.domain.times import ms
 from rapport.kit import backoff
@@ -22,8 +22,6 @@ from services.ingest.leases.leases import Lease, Leases
 POLL_MS = 300
 AGAIN_SECONDS = 2.0
 STOP_SECONDS = 6.0
-LOOKED_BACK = GIVEN_UP_AFTER + timedelta(days=7)
-"""After an outage somebody has to be told of what was asked for and was not done: of a week ago as well."""
 
 Take = Callable[[Lease, Errand], None]
 

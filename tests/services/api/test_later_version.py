@@ -19,10 +19,13 @@ from rapport.kit import mongo
 from rapport.kit.broker import kafka
 from rapport.kit.mongo import Document
 from rapport.local.servers.stack import Running
+from services.api.alerts.documents import alert_document
+from services.api.exchanges.documents import exchange_document
 from services.api.publishing.broker import Broker
 from services.api.publishing.repository import Outgoing
 from services.api.publishing.service import Publisher
 from services.api.storage.stored import read, read_whole
+from tests.services.api import samples
 from tests.services.api.conftest import ADMIN_KEY, Served, own_brand
 from tests.services.api.log import controls, everything
 from tests.services.api.publishing.test_publisher import publish_all
@@ -190,3 +193,38 @@ def test_a_brand_that_cannot_be_passed_on_keeps_no_other_brand_from_the_log(
     assert asyncio.run(run()) == [stuck]
     answer = api.client.put(f"/v1/brands/{stuck}/channels", json={"channels": []})
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True), answer.text
+
+
+@pytest.mark.stack
+def test_what_only_a_later_version_can_show_is_unavailable_and_nobodys_mistake(
+    api: Served, views: Database[Document]
+) -> None:
+    brand, now = own_brand(), datetime.now(UTC)
+    api.brand(brand)
+    exchange = exchange_document(samples.exchange("e", brand, now - timedelta(hours=30)), 1)
+    views["exchanges"].insert_one({**exchange})
+    alert = alert_document(samples.alert("a", brand, "e", "breach", now))
+    views["alerts"].insert_one({**alert, "step": "snoozed"})
+    answer = api.client.get(f"/v1/brands/{brand}/alerts")
+    assert (answer.status_code, "later version" in answer.json()["detail"]) == (503, True)
+    assert answer.headers["Retry-After"]
+
+
+@pytest.mark.stack
+def test_a_state_of_an_account_that_only_a_later_version_knows_is_not_live(
+    api: Served, views: Database[Document]
+) -> None:
+    brand, now = own_brand(), datetime.now(UTC)
+    api.brand(brand)
+    body = {"id": f"{brand}-m", "platform": "mastodon", "handle": "acme@example.org",
+            "connection": {"service": "https://example.org", "token": "t"}}  # fmt: skip
+    assert api.client.post(f"/v1/brands/{brand}/accounts", json=body).status_code == 201
+    views["listening"].insert_one({"_id": "i1", "at": now, "behind": [], "disconnected": [], "version": 1})
+    state = dict.fromkeys(("checked_at", "posts_checked_at", "latest_at"))
+    views["account_states"].insert_one(
+        {**state, "_id": body["id"], "brand": brand, "version": 1, "claim": 1, "offset": 1, "state": "throttled",
+         "since": now, "why": "news may be missing"}
+    )  # fmt: skip
+    (shown,) = api.client.get(f"/v1/brands/{brand}/accounts").json()["items"]
+    assert "'attention'" in str(shown)
+    assert "news may be missing" in str(shown)

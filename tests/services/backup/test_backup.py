@@ -10,13 +10,15 @@ from typing import Any
 import bson
 import pytest
 from bson.raw_bson import RawBSONDocument
+from kafka import TopicPartition
 from typer.testing import CliRunner, Result
 
 from rapport.cli import app
 from rapport.contracts import codec
-from rapport.contracts.controls import PolicyRule, PolicyVersion
+from rapport.contracts.controls import AccountDisconnected, FollowerErased, PolicyRule, PolicyVersion
 from rapport.contracts.events import Account, Brand, MailChannel
-from rapport.contracts.topics import BRANDS, PROJECTOR_GROUP, key_of
+from rapport.contracts.topics import ALERTS, BRANDS, NOTIFIER_GROUP, PROJECTOR_GROUP, key_of
+from rapport.domain.erasing import erased_name
 from rapport.domain.times import utc
 from rapport.kit import mongo
 from rapport.kit.broker import kafka
@@ -42,6 +44,9 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for brand in ("acme", "zeta"):
             found.views["brands"].insert_one({"_id": brand, "settings": settings, "pending": None, "revision": 1})
         found.views["keys"].insert_one(ODD)
+        gone = {"_id": "gone", "brand": "acme", "disconnected_at": None, "connected_at": utc(now - 10_000)}
+        found.views["accounts"].insert_one({**gone, "connections": [gone["connected_at"]], "disconnections": []})
+        found.views["account_tokens"].insert_one({"_id": "gone", "number": 7, "asked_at": utc(now)})
         found.control(*days.policies(now), days.connected(now))
         produce(found.running.kafka, days.busy(1, 500, now))
         found.through()
@@ -107,6 +112,8 @@ def change_settings(world: World, now: int) -> None:
         channels=(MailChannel(id="m", to="a@b.example"),),
         accounts=(Account(id="new", platform="generic", handle="@new", connected_at=utc(now), door_secrets=("s",)),),
     )  # fmt: skip
+    gone = AccountDisconnected(brand="acme", account="gone", platform="generic", disconnected_at=utc(now - 5_000))
+    world.control(gone, FollowerErased(brand="acme", platform="generic", follower="whoever", at=utc(now)))
     producer = kafka.producer(world.running.kafka, "test")
     headers = codec.headers("rapport.brand.v1", id="acme/7", source="/test")
     producer.send(BRANDS.name, codec.encode(record), key=key_of("acme"), partition=0, headers=headers).get(30)
@@ -143,10 +150,22 @@ def test_a_backup_under_load_is_restored_beside_a_log_that_went_on_and_nothing_i
     assert (refused.exit_code, "are at work" in refused.stderr) == (1, True)
     with projector_away(lived_in, tmp_path):
         lived_in.views.client.drop_database("rapport")
+        read = {TopicPartition(ALERTS.name, each): 3 for each in range(2)}
+        reached = {kafka.name_of(each): at for each, at in read.items()}
+        positions.put(lived_in.running.kafka, {NOTIFIER_GROUP: reached})
         result = run(lived_in, "restore", "--json", str(tmp_path / "backup"))
         assert result.exit_code == 0, result.stderr
         told = json.loads(result.stdout)
         assert told["gaps"] == []
+        # The notifier, which may start before the projector, asks who was erased; and it heard of all that it had read.
+        name = f"acme/{erased_name('acme', 'generic', 'whoever')}"
+        assert lived_in.views["erased"].count_documents({"_id": name}) == 1
+        notes = {each["_id"]: each["next"] for each in lived_in.views["notifier"].find({"next": {"$gt": 0}})}
+        assert notes == {name: at for name, at in reached.items() if at}
+        token, old = lived_in.views["account_tokens"].find_one(), lived_in.views["accounts"].find_one({"_id": "gone"})
+        assert token == {"_id": "gone", "number": 0, "asked_at": None}
+        assert old is not None
+        assert (old["disconnected_at"], old["disconnections"]) == (utc(now - 5_000), [utc(now - 5_000)])
         assert {"client acme, revision 7", "policy of acme, version 9"} <= set(told["settings_from_the_log"])
         assert set(lived_in.views["interactions"].index_information()) >= {
             each.document["name"] for each in INDEXES["interactions"]
@@ -155,7 +174,10 @@ def test_a_backup_under_load_is_restored_beside_a_log_that_went_on_and_nothing_i
 
     odd = lived_in.views.get_collection("keys", codec_options=bson.CodecOptions(document_class=RawBSONDocument))
     assert odd.find_one({"_id": "odd"}) == RawBSONDocument(bson.encode(ODD))
-    brand, account = lived_in.views["brands"].find_one({"_id": "acme"}), lived_in.views["accounts"].find_one()
+    brand, account = (
+        lived_in.views["brands"].find_one({"_id": "acme"}),
+        lived_in.views["accounts"].find_one({"_id": "new"}),
+    )
     assert brand is not None
     assert account is not None
     assert (brand["revision"], brand["published_revision"], brand["settings"]["name"]) == (7, 7, "Acme, renamed")

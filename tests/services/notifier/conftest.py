@@ -183,7 +183,7 @@ def an_alert(brand: str, step: Step = "breach", **changes: Any) -> Alert:
 
 def a_missing_post(brand: str, **changes: Any) -> MissingPost:
     """A reminder of a post that was planned 30 minutes ago."""
-    now = datetime.now(UTC)
+    now = datetime.now(UTC).replace(microsecond=0)
     fields: dict[str, Any] = {
         "id": f"missing-{uuid.uuid4().hex[:12]}",
         "brand": brand,
@@ -195,6 +195,14 @@ def a_missing_post(brand: str, **changes: Any) -> MissingPost:
         **changes,
     }
     return MissingPost(**fields)
+
+
+def plan_of(missing: MissingPost) -> Document:
+    """The plan of a post that is still missing, as the calendar stores it."""
+    return {
+        "_id": f"{missing.brand}/{missing.plan}", "published": None, "state": "planned", "approval": "not_needed",
+        "planned_at": missing.planned_at,
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,20 @@ import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from pymongo.database import Database
 
 from rapport.contracts.events import MailChannel, WebhookChannel
 from rapport.contracts.topics import ALERTS_DEAD
 from rapport.kit.broker import kafka
 from rapport.local.servers.stack import Running
 from services.notifier import abilities
+from services.notifier.outbox import Told, _row
 from tests.faults.broker import OwnBroker
-from tests.services.notifier.conftest import Notifier, World, a_missing_post, an_alert
+from tests.services.notifier.conftest import Notifier, World, a_missing_post, an_alert, plan_of
 from tests.services.notifier.receivers import SECRET, Answer, MailReceiver, WebhookReceiver
 from tests.waiting import until
 
@@ -58,6 +61,8 @@ def test_a_missing_post_reaches_each_channel_once_though_the_log_holds_it_twice(
 ) -> None:
     brand = world.brand(MailChannel(id="team", to="plan@acme.example"), world.receiver.channel("hook", "/missing"))
     missing = a_missing_post(brand)
+    views: Database[Any] = world.rows.database
+    views["planned_posts"].insert_one(plan_of(missing))
     for _ in range(2):
         world.publish(missing)
 
@@ -69,6 +74,25 @@ def test_a_missing_post_reaches_each_channel_once_though_the_log_holds_it_twice(
     assert post.event["data"]["link"] == f"https://portal.example/brands/{brand}/calendar/monday"
     (mail,) = world.mailbox.to("plan@acme.example")
     assert mail["Subject"].startswith("Not published: ")
+
+
+def test_an_alert_that_only_a_later_version_can_read_waits_for_it(world: World, notifier: Notifier) -> None:
+    hook = world.receiver.channel("hook", "/later")
+    brand = world.brand(hook)
+    alert = an_alert(brand)
+    row = _row(Told(alert, (hook,)), hook, alert.created_at)
+    row["step"] = row["payload"]["step"] = "snoozed"
+    world.rows.insert_one({**row, "_id": f"{alert.id}/hook"})
+
+    def waits() -> bool:
+        found = world.rows.find_one({"_id": f"{alert.id}/hook"})
+        return found is not None and "later version" in (found["last_error"] or "")
+
+    until(waits, "it was looked at")
+    found = world.rows.find_one({"_id": f"{alert.id}/hook"})
+    assert found is not None
+    assert (found["status"], found["attempts"]) == ("pending", 0)
+    world.rows.delete_one({"_id": f"{alert.id}/hook"})
 
 
 def test_a_receiver_that_fails_is_tried_again_with_the_same_id_and_body(world: World, notifier: Notifier) -> None:

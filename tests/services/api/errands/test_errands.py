@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 from pymongo.database import Database
 
 from rapport.contracts import codec
@@ -454,3 +455,26 @@ def test_the_last_state_counts_unless_its_claim_was_lost_and_earlier_versions_st
     world.views["errand_states"].update_one({"_id": errand.id}, {"$unset": {"claim": "", "offset": ""}})
     world.stands(errand, "done", 1_500, claim=3, offset=1)
     assert state() == "done"
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "shown", "why"),
+    [
+        (7, None, "asked", None),
+        (9, None, "refused", "it could not be sent within 24 hours"),
+        (9, "waiting", "refused", "it could not be sent within 24 hours"),
+        (9, "sending", "refused", UNSURE),
+        (40, "done", "done", None),
+    ],
+)
+def test_what_nobody_looks_at_any_more_has_ended(
+    world: World, stack: Running, days: int, state: Any, shown: str, why: str | None
+) -> None:
+    world.ask("answers", text="From eight on")
+    (errand,) = world.asked(stack)
+    errand = structs.replace(errand, at=NOW - timedelta(days=days))
+    world.project(errand)
+    if state is not None:
+        world.stands(errand, state)
+    (found,) = world.api.client.get(f"/v1/brands/{world.brand}/exchanges/x/errands").json()["items"]
+    assert (found["state"], found["why"], found["ended"]) == (shown, why, shown in ("done", "refused"))

@@ -157,6 +157,40 @@ def test_every_follower_of_a_person_is_told_what_the_others_bring_once_per_chang
         producer.close()
 
 
+@pytest.mark.parametrize("linked_when_taken", [True, False])
+def test_after_a_restore_rows_that_were_told_more_than_is_stored_are_told_what_is_right(
+    lantern: Served, views: Database[Document], stack: Running, linked_when_taken: bool
+) -> None:
+    producer = kafka.producer(stack.kafka, "test")
+    try:
+        run = TaskRun(views, producer, NOW)
+        before = len(_told(stack))
+        if linked_when_taken:
+            linked(lantern, "bluesky", "shop")
+            tell(run)
+        # The scorer's rows have heard of five revisions, the database that was restored of one or none.
+        for platform in ("bluesky", "shop"):
+            views["followers"].update_one(
+                {"_id": f"lantern/{platform}/ada"},
+                {"$set": {"person": "p", "shadow": True, "person_revision": 5, "version": 99, "written_at": NOW}},
+            )
+        tell(run)
+        told = {each.platform: each for each in _told(stack)[before:]}
+        assert {each.revision for each in told.values()} == {6}
+        assert {each.person is not None for each in told.values()} == {linked_when_taken}
+        if linked_when_taken:
+            lantern.client.post(f"{HOME}/unlink", json={"a": ref("shop"), "b": ref("bluesky"), "why": "x"})
+            tell(run)
+            told = {each.platform: each for each in _told(stack)[before:]}
+            assert {(each.revision, each.person) for each in told.values()} == {(7, None)}
+        views["followers"].update_many({"person_revision": 5}, {"$set": {"person_revision": 6}})
+        many = len(_told(stack))
+        tell(run)
+        assert len(_told(stack)) == many
+    finally:
+        producer.close()
+
+
 def _told(stack: Running) -> list[PersonTold]:
     found = []
     for each in everything(stack.kafka, CONVERSATIONS):
