@@ -44,7 +44,13 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for brand in ("acme", "zeta"):
             found.views["brands"].insert_one({"_id": brand, "settings": settings, "pending": None, "revision": 1})
         found.views["keys"].insert_one(ODD)
-        gone = {"_id": "gone", "brand": "acme", "disconnected_at": None, "connected_at": utc(now - 10_000)}
+        gone: dict[str, Any] = {
+            "_id": "gone",
+            "brand": "acme",
+            "disconnected_at": None,
+            "connected_at": utc(now - 10_000),
+        }
+        gone |= {"platform": "generic", "handle": "@gone", "connection": {}, "door_secrets": ["s"], "published": True}
         found.views["accounts"].insert_one({**gone, "connections": [gone["connected_at"]], "disconnections": []})
         found.views["account_tokens"].insert_one({"_id": "gone", "number": 7, "asked_at": utc(now)})
         found.control(*days.policies(now), days.connected(now))
