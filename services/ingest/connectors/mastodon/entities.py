@@ -131,7 +131,7 @@ class Status(Struct, kw_only=True):
         quote = readable(self.quote, _Quote) or _Quote()
         whole = quote.quoted_status or quote
         thing, author = whole.id or quote.quoted_status_id, whole.account.id if whole.account else None
-        return _short(thing), _short(author)
+        return short(thing), short(author)
 
     @property
     def shown(self) -> tuple[str | None, tuple[Medium, ...]]:
@@ -179,7 +179,7 @@ def readable(raw: Raw, shape: type[T]) -> T | None:
         return None
 
 
-def _short(found: Id | None) -> str | None:
+def short(found: Id | None) -> str | None:
     """An id; None where there is none, or none that can be: what somebody says beside it counts all the same."""
     return str(found) if found and len(str(found)) <= LONGEST_ID else None
 

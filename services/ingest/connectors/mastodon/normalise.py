@@ -47,6 +47,7 @@ from services.ingest.connectors.mastodon.entities import (
     address,
     bare_id,
     readable,
+    short,
 )
 from services.ingest.hooks.delivery import (
     MOST_CHANGES,
@@ -286,10 +287,11 @@ class _Reader:
 
     def _place(self, status: Status, author: str, how: _How) -> _Place | None:
         watched = self._watched
-        mentioned = {self._full(str(each.id)) for each in status.mentions or () if each.id}
-        for each in status.mentions or ():
-            if each.id and each.acct and watched.is_brand(address(each.acct, self._host)):
-                self._own.add(self._full(str(each.id)))
+        people = [(bare, each.acct) for each in status.mentions or () if (bare := short(each.id)) is not None]
+        mentioned = {self._full(bare) for bare, _ in people}
+        for bare, acct in people:
+            if acct and watched.is_brand(address(acct, self._host)):
+                self._own.add(self._full(bare))
         named = how == "mention" or watched.id in mentioned
         if author == watched.id:
             return self._by_brand(status, mentioned)

@@ -230,6 +230,15 @@ def test_a_quoted_status_whose_id_is_too_long_costs_nobody_the_comment_that_quot
     _can_be_taken(page)
 
 
+def test_somebody_mentioned_whose_id_is_too_long_names_no_conversation() -> None:
+    body = items("message-by-the-brand")
+    for number, item in enumerate(body):
+        for place in (each for each in places(item) if each[:1] == ("mentions",) and each[-1:] == ("id",)):
+            other = [*body[:number], changed(item, place, "9" * 600), *body[number + 1 :]]
+            page = read("message-by-the-brand", json.dumps(other).encode(), lambda _: None)
+            _can_be_taken(page)
+
+
 @pytest.mark.parametrize("name", [name for name in PAGES if FILES[name]["body"]])
 @given(data=st.data())
 @settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
