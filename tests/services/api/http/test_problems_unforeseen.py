@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from services.api.alerts import routes as alerts
 from services.api.exchanges import pages as exchanges
+from services.api.http.problems import of
 from tests.services.api.conftest import ADMIN_KEY, Served
 
 pytestmark = pytest.mark.stack
@@ -45,7 +46,7 @@ UNFORESEEN = [
     (pymongo.errors.OperationFailure("oops", 2), 500),
     (pymongo.errors.PyMongoError("oops"), 500),
     (pymongo.errors.InvalidOperation("oops"), 500),
-    (_validation(), 422),
+    (_validation(), 503),  # nothing was sent that could be wrong
     (_bson({"a\0b": 1}), 422),
     (_bson({"a": 1 << 70}), 422),
     (_bson({"a": "\ud800"}), 422),
@@ -59,7 +60,14 @@ UNFORESEEN = [
     (pymongo.errors.NotPrimaryError("oops"), 503),
     (pymongo.errors.ExecutionTimeout("oops"), 503),
     (TimeoutError("oops"), 503),
+    (pymongo.errors.WTimeoutError("oops"), 503),
+    (pymongo.errors.BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]}), 503),
+    (pymongo.errors.BulkWriteError({"writeErrors": [{"code": 2}], "writeConcernErrors": []}), 500),
 ]
+
+
+def test_what_was_sent_and_does_not_fit_is_the_senders_mistake() -> None:
+    assert of(_validation(), {"type": "http", "method": "POST"}).status == 422
 
 
 @pytest.mark.parametrize(("error", "status"), UNFORESEEN, ids=lambda value: type(value).__name__)
