@@ -116,7 +116,7 @@ def test_a_relationship_from_before_its_account_was_connected_is_not_new(
 
 
 def test_another_zone_counts_every_day_anew(api: Served, views: Database[Document]) -> None:
-    api.brand(BRAND, ZONE)
+    api.brand(BRAND, "Europe/Berlin")
     facts.write(views, *facts.followers(BRAND, [("did:a", datetime(2026, 6, 1, 23, 0, tzinfo=UTC))]))
     facts.settled(views)
     query = "?from=2026-05-30&to=2026-06-03"
