@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from rapport.kit import backoff, certificates
 from rapport.kit.probe import Probe
@@ -51,6 +51,14 @@ def in_transaction(database: Database[Document], work: Callable[[ClientSession],
     """Does `work` in a transaction, and repeats it if another one got in its way."""
     with database.client.start_session() as session:
         session.with_transaction(work)
+
+
+def write_failures(error: BulkWriteError) -> list[Document]:
+    """Why single writes of a bulk failed. Raises the error itself where no majority has the others: write all again."""
+    if error.details["writeConcernErrors"]:
+        raise error
+    found: list[Document] = error.details["writeErrors"]
+    return found
 
 
 def probe(name: str, uri: str) -> Probe:

@@ -72,7 +72,7 @@ def restore(kafka: str, database: Database[Any], planned: Plan, told: Callable[[
         told(name, planned.manifest.collections[name].documents)
     indexes.create(database)
     outbox.prepare(outbox.deliveries(database))
-    # Leases are in no backup, and their numbers begin anew: one that counts from before would never be reached.
+    # A backup has no leases, so their numbers start over, and a token with a higher number would never be renewed.
     database["account_tokens"].update_many({}, {"$set": {"number": 0, "asked_at": None}})
     if planned.positions is None:
         return []

@@ -34,6 +34,10 @@ Send = Callable[[str, Notice, Channel], Awaitable[None]]
 """Sends an alert or a reminder to a channel under a delivery's stable id. Raises DeliveryError."""
 
 
+class _LaterError(Exception):
+    """Only a later version can send it. The message says why."""
+
+
 class Sender:
     """The loop of one type of channel, so that slow mail cannot hold up webhooks."""
 
@@ -146,21 +150,20 @@ class Sender:
         try:
             async with self._held(claim):
                 channel = self._known(claim) or await self._looked_up(claim)
-                why = self._directory.cannot_tell(claim.brand, claim.channel)
-                notice, unread = _notice_in(claim)
-                if why is None and notice is None:
-                    why = unread
-                if why is None and notice is not None:
-                    if channel is None:
-                        raise DeliveryError("the channel was removed", for_good=True)
-                    if not await self._is_ours(claim, claimed_at):
-                        _end(span, "the lease was lost")
-                        return False
-                    tried = True
-                    await self._send(claim.id, notice, channel)
-            if why is not None:
-                await self._wait(claim, why)
-                return False
+                if why := self._directory.cannot_tell(claim.brand, claim.channel):
+                    raise _LaterError(why)
+                if channel is None:
+                    raise DeliveryError("the channel was removed", for_good=True)
+                notice = _notice_in(claim)
+                if not await self._is_ours(claim, claimed_at):
+                    _end(span, "the lease was lost")
+                    return False
+                tried = True
+                await self._send(claim.id, notice, channel)
+        except _LaterError as error:
+            _end(span, str(error))
+            await self._wait(claim, str(error))
+            return False
         except PyMongoError:
             _end(span, "mongodb is away")
             raise
@@ -310,9 +313,9 @@ def _end(span: tracing.Span | None, error: str | None = None) -> None:
         span.end(error)
 
 
-def _notice_in(claim: claims.Claim) -> tuple[Notice | None, str]:
-    """What is to be told; None, with the reason, where only a later version can read it."""
+def _notice_in(claim: claims.Claim) -> Notice:
+    """What is to be told. Raises _LaterError where only a later version can read it."""
     try:
-        return outbox.kept(outbox.notice_of(claim.payload), datetime.now(UTC)), ""
+        return outbox.kept(outbox.notice_of(claim.payload), datetime.now(UTC))
     except msgspec.ValidationError as error:
-        return None, f"waits for a later version of the notifier: {error}"
+        raise _LaterError(f"waits for a later version of the notifier: {error}") from error

@@ -15,6 +15,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from rapport.contracts.events import MissingPost
+from rapport.domain.calendar.editorial import CLEARED
 from services.notifier import claims, outbox
 
 _FIELDS = ("payload.created_at", "offset", "step", "status", "lease")
@@ -77,7 +78,7 @@ async def _no_longer_missing(rows: AsyncCollection[outbox.Row], claim: claims.Cl
         return "published"
     if planned["state"] != "planned":
         return "cancelled"
-    if planned["approval"] not in ("not_needed", "approved"):
+    if planned["approval"] not in CLEARED:
         return "not approved"
     return "moved" if planned["planned_at"] != missing.planned_at else None
 

@@ -19,6 +19,8 @@ __all__ = ["likeness"]
 How: TypeAlias = Literal["hand", "id", "text"]
 State: TypeAlias = Literal["draft", "planned", "cancelled"]
 Approval: TypeAlias = Literal["not_needed", "wanted", "approved", "refused"]
+CLEARED: frozenset[Approval] = frozenset({"not_needed", "approved"})
+"""What the client has not approved is not to be published."""
 
 LIKE = 0.5
 ON_TIME = timedelta(minutes=15)
@@ -102,5 +104,5 @@ def _time(post: Published) -> datetime:
 def is_missing(
     state: State, approval: Approval, at: datetime, grace: timedelta, now: datetime, *, published: bool
 ) -> bool:
-    """Whether a planned post should be out by now. What the client has not approved is not to be published."""
-    return state == "planned" and approval in ("not_needed", "approved") and not published and at + grace <= now
+    """Whether a planned post should be out by now."""
+    return state == "planned" and approval in CLEARED and not published and at + grace <= now

@@ -1,9 +1,10 @@
 """What routes, pages and other features do with accounts, and ask about them."""
 
-import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+
+import msgspec
 
 from rapport.contracts.sealed import changed_connection, connection_place, door_place
 from rapport.kit import clock
@@ -214,19 +215,18 @@ async def _check_room(context: Context, brand: str, known: AccountDocument | Non
 
     It would be stored, and never be in force. What makes it smaller is always taken.
     """
-    before = newest(known) if known else None
-    is_in_it = before is not None and before["disconnected_at"] is None
-    grown = _bytes(changes.get("connection"), changes.get("staff"))
-    if before is not None and is_in_it:
-        grown -= _bytes(
-            before["connection"] if "connection" in changes else None, before["staff"] if "staff" in changes else None
-        )
+    before: Mapping[str, object] = newest(known) if known else {}
+    if before.get("disconnected_at") is not None:
+        before = {}  # the record does not have it
+    changed = [name for name in ("connection", "staff") if name in changes]
+    after: Mapping[str, object] = changes
+    grown = sum(_bytes(after[name]) - _bytes(before.get(name)) for name in changed)
     if grown > 0 and not await context.publisher.has_room(brand, grown):
         raise invalid("staff", "this client's accounts, with their staff, are more than can be passed on: name fewer")
 
 
-def _bytes(connection: Mapping[str, str] | None, staff: Sequence[str] | None) -> int:
-    return len(json.dumps([connection or {}, staff or []], ensure_ascii=False).encode())
+def _bytes(field: object) -> int:
+    return len(msgspec.json.encode(field))
 
 
 def _taken(id: str) -> ProblemError:

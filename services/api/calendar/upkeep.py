@@ -17,7 +17,7 @@ from pymongo.database import Database
 from rapport.contracts import codec
 from rapport.contracts.events import MissingPost
 from rapport.contracts.topics import REMINDERS, key_of, partition_of
-from rapport.domain.calendar.editorial import Plan, Published, is_missing, matched
+from rapport.domain.calendar.editorial import CLEARED, Plan, Published, is_missing, matched
 from rapport.domain.mix.posts import excerpt
 from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
@@ -172,7 +172,7 @@ def _miss(run: TaskRun, brand: str) -> None:
         "published": None,
         "missing_since": None,
         "planned_at": {"$lte": run.now - grace},
-        "approval": {"$in": ["not_needed", "approved"]},
+        "approval": {"$in": sorted(CLEARED)},
     }
     # A post that seems to be missing may be waiting to be built or matched.
     waiting = {"what": {"$in": [MATCH, "post"]}, "brand": brand}

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pymongo.asynchronous.collection import AsyncCollection
 
+from rapport.domain.calendar.editorial import CLEARED
 from services.api.consistency.documents import DuePost, RhythmDocument, RhythmTerms
 from services.api.storage.tenants import Database, Tenants
 
@@ -57,7 +58,7 @@ class Rhythms:
             **self._tenants.filter(),
             "planned_at": {"$gte": start, "$lt": end},
             "state": "planned",
-            "approval": {"$in": ["not_needed", "approved"]},
+            "approval": {"$in": sorted(CLEARED)},
         }
         fields = {"_id": 0, "account": 1, "planned_at": 1, "published_at": 1}
         return await self._planned.find(query, fields).hint("when").to_list()

@@ -170,7 +170,7 @@ def _id(brand: str, exchange: str, deed: Deed, key: str) -> str:
 
 def _shown(errand: ErrandDocument, state: ErrandStateDocument | None, now: datetime) -> schemas.Errand:
     shown = _as_said(errand, state)
-    if shown.state in ("done", "refused") or now - errand["at"] <= LOOKED_BACK:
+    if shown.ended or now - errand["at"] <= LOOKED_BACK:
         return shown
     # Ingest was away for so long that it does not look at it any more.
     why = domain.UNSURE if shown.state == "sending" else "it could not be sent within 24 hours"

@@ -2,7 +2,7 @@
 
 Content is stored before it is sent, and sent until the broker has it. So a revision has only one content, and the
 follower's row takes the highest revision. After a restore of MongoDB the row may have been told more than is stored
-here. The view of the row says up to which revision, and what is right is told anew above that.
+here. The follower's view says which revision the row has, and the next one is told above it.
 """
 
 from datetime import timedelta
@@ -59,15 +59,17 @@ def _mark(run: TaskRun) -> None:
         fields = dict.fromkeys(("brand", "version", "person_revision"), 1)
         found = run.database["followers"].find({**those, "written_at": {"$gte": since}}, fields)
         changed |= {each["_id"]: each for each in found}
-    seen = _linked(run.database).find({"_id": {"$in": list(changed)}}).to_list()
-    known = {each["_id"]: each.get("version") for each in seen}
-    revisions = {each["_id"]: _revision(each) for each in seen}
+    seen = _linked(run.database).find(
+        {"_id": {"$in": list(changed)}}, dict.fromkeys(("version", "revision", "pending.revision"), 1)
+    )
+    known = {each["_id"]: each for each in seen}
     for name, each in changed.items():
         run.renew_lease()
-        if each.get("person_revision", 0) > revisions.get(name, 0):
+        linked = known.get(name)
+        if each.get("person_revision", 0) > _revision(linked):
             mine = marks(each["brand"], [name.split("/", 1)[1]], run.now.isoformat())
             _linked(run.database).bulk_write(mine, ordered=False)
-        if known.get(name) != each["version"]:
+        if linked is None or linked.get("version") != each["version"]:
             with isolated("persons", name):
                 brand, follower = name.split("/", 1)
                 mine = marks(brand, _members(run.database, brand, follower), run.now.isoformat())
@@ -78,8 +80,10 @@ def _mark(run: TaskRun) -> None:
     run.database["upkeep"].update_one({"_id": "persons"}, {"$set": {"until": run.now}}, upsert=True)
 
 
-def _revision(linked: LinkedDocument) -> int:
-    """The highest that the log may have."""
+def _revision(linked: LinkedDocument | None) -> int:
+    """The highest that the log may have, as far as MongoDB knows."""
+    if linked is None:
+        return 0
     pending = linked.get("pending")
     return max(linked.get("revision", 0), pending["revision"] if pending is not None else 0)
 
@@ -96,8 +100,8 @@ def _tell(run: TaskRun, dirty: LinkedDocument) -> None:
     linked, (brand, follower) = _linked(run.database), dirty["_id"].split("/", 1)
     row = run.database["followers"].find_one({"_id": dirty["_id"]}, {"person_revision": 1}) or {}
     if row.get("person_revision", 0) > _revision(dirty):
-        anew: Document = {"$set": {"revision": row["person_revision"], "pending": None}, "$unset": {"told": ""}}
-        linked.update_one({"_id": dirty["_id"], "revision": dirty.get("revision")}, anew)
+        caught_up: Document = {"$set": {"revision": row["person_revision"], "pending": None}, "$unset": {"told": ""}}
+        linked.update_one({"_id": dirty["_id"], "revision": dirty.get("revision")}, caught_up)
         return  # the next round tells it
     wanted = content(run.database, brand, follower)
     pending = dirty.get("pending")

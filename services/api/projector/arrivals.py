@@ -18,6 +18,7 @@ from pymongo.errors import BulkWriteError
 from rapport.domain.arrivals.lateness import step_of
 from rapport.domain.arrivals.minutes import bit_of, day_of
 from rapport.domain.arrivals.rhythm import is_sign
+from rapport.kit import mongo
 from rapport.kit.mongo import Document
 from services.api.interactions.documents import InteractionDocument
 from services.api.listening.documents import HEARD_WITHIN, UNKNOWN_STEP, arrived_id, heard_id
@@ -119,10 +120,8 @@ def _write(collection: Collection[Any], writes: list[UpdateOne]) -> None:
         try:
             collection.bulk_write(writes, ordered=False)
         except BulkWriteError as error:
-            failures = error.details["writeErrors"]
-            # What was written without a majority is written again, too.
-            unconfirmed = error.details["writeConcernErrors"]
-            if not left or not failures or unconfirmed or any(each["code"] != DUPLICATE_KEY for each in failures):
+            failures = mongo.write_failures(error)
+            if not left or not failures or any(failure["code"] != DUPLICATE_KEY for failure in failures):
                 raise
             writes = [writes[failure["index"]] for failure in failures]
         else:

@@ -15,6 +15,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from rapport.kit import mongo
 from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
 from services.api.interactions.documents import InteractionDocument, hour_id
@@ -141,8 +142,7 @@ def _store(collection: Collection[T], documents: Mapping[str, Mapping[str, Any]]
         collection.bulk_write(writes, ordered=False)
     except BulkWriteError as error:
         # If a later count is stored, the filter misses and the insert collides: the later one stays.
-        failures = error.details["writeErrors"]
-        if error.details["writeConcernErrors"] or any(failure["code"] != DUPLICATE_KEY for failure in failures):
+        if any(failure["code"] != DUPLICATE_KEY for failure in mongo.write_failures(error)):
             raise
 
 

@@ -13,6 +13,7 @@ from pymongo.errors import BulkWriteError
 from rapport.contracts.topics import RELATIONSHIPS_CHANGELOG
 from rapport.domain.relationships.answering import AFTER
 from rapport.domain.relationships.relationship import STAGES
+from rapport.kit import mongo
 from rapport.kit.log import pseudonym
 from rapport.kit.mongo import Document
 from rapport.kit.parts import parts
@@ -176,8 +177,8 @@ def _insert(
     try:
         database[collection].bulk_write([InsertOne(dict(document)) for document in documents.values()], ordered=False)
     except BulkWriteError as error:
-        failures = [each for each in error.details["writeErrors"] if each["code"] != DUPLICATE_KEY]
-        if error.details["writeConcernErrors"] or any(each["code"] not in _FOR_GOOD for each in failures):
+        failures = [each for each in mongo.write_failures(error) if each["code"] != DUPLICATE_KEY]
+        if any(each["code"] not in _FOR_GOOD for each in failures):
             raise
         return {failure["op"]["_id"]: str(failure["errmsg"]) for failure in failures}
     return {}
