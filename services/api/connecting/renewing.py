@@ -283,7 +283,8 @@ class Renewing:
                 its = newest(found) if found is not None else None
                 if found is None or its is None or its["disconnected_at"] is not None:
                     return False
-                if self._opened(its, "token") != held.token:
+                # It may be ours already, from a try that was not confirmed. Then it is written again until it is.
+                if self._opened(its, "token") not in (held.token, grant.token):
                     return False
                 connection = self._replaced(its, grant)
                 if await accounts.change(found, {"connection": connection}):

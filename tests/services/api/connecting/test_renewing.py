@@ -8,10 +8,13 @@ from typing import Any
 import httpx
 import pytest
 from pymongo.database import Database
+from pymongo.errors import WTimeoutError
 
 from rapport.kit import mongo
 from rapport.kit.mongo import Document
 from rapport.local.servers.stack import Running
+from services.api.accounts.documents import AccountChanges, AccountDocument
+from services.api.accounts.repository import Accounts
 from services.api.connecting import renewing
 from services.api.connecting.repository import RenewalLease, Tokens
 from services.api.connecting.service import stamp
@@ -148,6 +151,28 @@ def test_a_token_that_was_replaced_meanwhile_stays(x: World) -> None:
     # Whoever was renewing has finished; nothing is written after that.
     until(lambda: known(x, account)["asked_at"] is None or x.connection(account)["token"] == "by-hand", "it ends")
     assert x.connection(account) == {"user": "42", "token": "by-hand"}
+
+
+def test_a_token_that_was_stored_without_being_confirmed_is_stored_again_until_it_is(
+    x: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = x.connected("42")
+    stored, tries = Accounts.change, []
+
+    async def unconfirmed(self: Accounts, account: AccountDocument, changes: AccountChanges) -> bool:
+        done = await stored(self, account, changes)
+        tries.append(changes)
+        if len(tries) < 3:
+            raise WTimeoutError("waiting for replication timed out")
+        return done
+
+    monkeypatch.setattr(Accounts, "change", unconfirmed)
+    nearly_over(x, account)
+    until(lambda: x.server.renewals() == 1, "the token is renewed")
+    until(lambda: known(x, account)["asked_at"] is None, "it is noted", 30)
+    assert len(tries) == 3
+    assert x.connection(account)["token"] == x.server.live[-1]
+    assert known(x, account)["obtained_at"] > datetime.now(UTC) - timedelta(hours=1), "it is known as the new one"
 
 
 def test_a_change_of_something_else_does_not_lose_the_token(x: World) -> None:
