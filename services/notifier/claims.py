@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 
+from rapport.kit.clock import BOGUS
 from rapport.kit.log import about
 from rapport.kit.mongo import Document
 from services.notifier.outbox import Row
@@ -21,6 +22,8 @@ GIVEN_BACK_FOR = timedelta(seconds=1)
 """How soon to look again at a step that waits for the one before it."""
 WAITS_FOR = timedelta(minutes=1)
 """How soon to look again at a delivery that waits for a later version."""
+LONGEST_PAUSE = timedelta(seconds=LONGEST_RETRY_SECONDS)
+FREED_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -173,3 +176,39 @@ def next_attempt(attempts: int, since: datetime, now: datetime, retry_after: flo
     asked = min(retry_after or 0.0, LONGEST_RETRY_SECONDS)
     at = now + timedelta(seconds=max(wait, asked))
     return at if at <= give_up_at else None
+
+
+class Stranded:
+    """Finds what a process whose clock was ahead has left behind: claims, and tries that wait, for longer than any of
+    ours. Such a process may still be sending, and then moves its claim on. So only what has not moved for the length of
+    a lease is made due, by this process's own time.
+    """
+
+    def __init__(self, lease: timedelta) -> None:
+        self._lease = lease.total_seconds()
+        self._seen: dict[str, tuple[int, datetime, float]] = {}
+        """What was found at the last look: its token, when it would be due, and since when that is so."""
+
+    async def free(self, rows: AsyncCollection[Row], channel_type: str, now: datetime, running: float) -> int:
+        """Makes due what is left behind, and returns how many those were. `running`: seconds of a clock that only this
+        process has.
+        """
+        query = {"status": "pending", "channel_type": channel_type, "next_attempt_at": {"$gt": now + BOGUS}}
+        found: dict[str, tuple[int, datetime, float]] = {}
+        fields = dict.fromkeys(("lease", "next_attempt_at"), 1)
+        latest = rows.find(query, fields).hint("due").sort("next_attempt_at", DESCENDING).limit(FREED_AT_ONCE)
+        async for row in latest:
+            lease, due_at, name = row["lease"], row["next_attempt_at"], row["_id"]
+            if (lease["until"] or due_at) > now + (BOGUS if lease["until"] else BOGUS + LONGEST_PAUSE):
+                before = self._seen.get(name)
+                same = before is not None and before[:2] == (lease["token"], due_at)
+                found[name] = before if before is not None and same else (lease["token"], due_at, running)
+        freed = 0
+        for name, (token, due_at, since) in found.items():
+            if running - since < self._lease:
+                continue
+            left = {"_id": name, "status": "pending", "lease.token": token, "next_attempt_at": due_at}
+            free = {"next_attempt_at": now, "lease.until": None}
+            freed += (await rows.update_one(left, {"$set": free})).modified_count
+        self._seen = found
+        return freed

@@ -195,12 +195,20 @@ def check(notice: Notice) -> None:
 
 
 def insert(rows: Collection[Row], notices: Iterable[Told], now: datetime) -> int:
-    """Writes a row per notice and channel, due now. An existing row stays as it is. Returns how many are new."""
-    writes = [
-        UpdateOne({"_id": f"{told.notice.id}/{channel.id}"}, {"$setOnInsert": _row(told, channel, now)}, upsert=True)
-        for told in _without_erased(rows.database, list(notices))
-        for channel in told.channels
-    ]
+    """Writes a row per notice and channel, due now. An existing row stays as it is. Returns how many are new.
+
+    Only a reminder that was skipped and comes again is due again: its post is missing after all.
+    """
+    writes: list[UpdateOne] = []
+    for told in _without_erased(rows.database, list(notices)):
+        for channel in told.channels:
+            name, row = f"{told.notice.id}/{channel.id}", _row(told, channel, now)
+            if row["step"] == MISSING:
+                skipped = {"_id": name, "step": MISSING, "status": "skipped"}
+                again: Document = {**row}
+                fields = ("status", "next_attempt_at", "told_from", "payload", "overtaken_by")
+                writes.append(UpdateOne(skipped, {"$set": {field: again[field] for field in fields}}))
+            writes.append(UpdateOne({"_id": name}, {"$setOnInsert": row}, upsert=True))
     return rows.bulk_write(writes, ordered=False).upserted_count if writes else 0
 
 

@@ -58,7 +58,7 @@ class PlannedPost(PlanTerms):
     untold: bool
     """A reminder is to be sent."""
     told: str | None
-    """The id of the last reminder that was sent."""
+    """The id of the last reminder that was sent. An earlier version of the projector asks for it."""
     unconfirmed: NotRequired[bool]
     """It was noted as missing although Rapport could not hear whether it was published."""
     held: NotRequired[Held | None]

@@ -249,3 +249,58 @@ def test_an_alert_written_by_a_clock_that_was_ahead_is_due_by_that_of_the_scorer
         assert await claims.claim(rows, "webhook", NOW, LEASE, Barred()) is not None
 
     box.tell(story)
+
+
+def test_what_a_clock_that_was_ahead_holds_is_due_once_it_has_not_moved_for_a_lease(
+    stack: Servers, database: str, box: Outbox
+) -> None:
+    ahead = NOW + timedelta(days=3)
+    with mongo.client(stack.mongodb) as client:
+        rows = outbox.deliveries(client[database])
+        for name in ("left", "tried", "alive", "waits"):
+            outbox.insert(rows, [Told(an_alert("acme", id=name, created_at=NOW), (HOOK,))], NOW)
+        held = {"lease": {"token": 1, "until": ahead}, "next_attempt_at": ahead}
+        rows.update_many({"alert": {"$in": ["left", "alive"]}}, {"$set": held})
+        rows.update_one({"alert": "tried"}, {"$set": {"next_attempt_at": ahead}})
+        rows.update_one({"alert": "waits"}, {"$set": {"next_attempt_at": NOW + timedelta(hours=4)}})
+
+    async def story(rows: Rows) -> None:
+        found, lease = claims.Stranded(LEASE), LEASE.total_seconds()
+        for running in (0.0, lease - 1):
+            assert await found.free(rows, "webhook", NOW, running) == 0
+        await rows.update_one({"alert": "alive"}, {"$set": {"next_attempt_at": ahead + LEASE}})
+        assert await found.free(rows, "webhook", NOW, lease) == 2
+        assert await found.free(rows, "webhook", NOW, lease) == 0
+        due = [row["alert"] async for row in rows.find({"next_attempt_at": NOW}, sort=[("alert", 1)])]
+        assert due == ["left", "tried"]
+        late = await rows.find_one({"alert": "alive"})
+        assert late is not None
+        assert late["lease"]["until"] == ahead
+
+    box.tell(story)
+
+
+def test_a_reminder_that_was_skipped_is_sent_where_its_post_is_missing_after_all(
+    stack: Servers, database: str, box: Outbox
+) -> None:
+    missing = a_missing_post("acme", planned_at=NOW - timedelta(hours=5), created_at=NOW - timedelta(hours=4))
+    plan = {"_id": "acme/monday", "published": None, "state": "planned", "planned_at": missing.planned_at}
+    with mongo.client(stack.mongodb) as client:
+        views = client[database]
+        plans, rows_here = views["planned_posts"], outbox.deliveries(views)
+        outbox.insert(rows_here, [Told(missing, (HOOK,))], NOW)
+        plans.insert_one({**plan, "approval": "wanted"})
+
+        async def story(rows: Rows) -> None:
+            assert await turn(rows, await claimed(rows, outbox.MISSING), NOW) is Turn.SKIPPED
+            plans.update_one({}, {"$set": {"approval": "approved"}})
+            again = msgspec.structs.replace(missing, created_at=NOW, owner="Grace")
+            assert outbox.insert(rows_here, [Told(again, (HOOK,))], NOW) == 0
+            claim = await claimed(rows, outbox.MISSING)
+            assert claim.payload["owner"] == "Grace"
+            assert await turn(rows, claim, NOW) is Turn.SEND
+            assert await claims.delivered(rows, claim, NOW)
+            outbox.insert(rows_here, [Told(again, (HOOK,))], NOW)
+
+        row = box.tell(story)[outbox.MISSING]
+    assert (row["status"], row["overtaken_by"]) == ("delivered", None)
