@@ -11,7 +11,7 @@ from pymongo.database import Database
 from services.backup import positions
 from services.backup.archive import RAW, Manifest, Writer
 
-LEFT_OUT = frozenset({"connection_attempts", "leases", "sessions"})
+LEFT_OUT = frozenset({"connection_attempts", "leases", "probes", "sessions"})
 """Restored, the lease of a process that is gone would hold up another one's work, and sessions of the portal that were
 logged out since would be valid again. Attempts to connect an account last an hour, and have tokens in them."""
 

@@ -120,7 +120,7 @@ class _Verification:
         """The differences, and the summary."""
         wanted = self._wanted
         await asyncio.to_thread(_check_topics, wanted.kafka)
-        with steps() as self._steps, _store(wanted.keep) as store, mongo.client(wanted.mongodb) as client:
+        with steps() as self._steps, _store(wanted.keep) as store, mongo.patient_client(wanted.mongodb) as client:
             client.admin.command("ping")
             self._log = Log(wanted.kafka)
             try:

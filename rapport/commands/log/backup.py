@@ -111,7 +111,7 @@ def _servers(data: Path | None) -> "Iterator[tuple[str, Database[Any]]]":
         logging.getLogger(library).setLevel(logging.CRITICAL)
     kafka, mongodb, name = servers_of(data)
     try:
-        with mongo.client(mongodb) as client:
+        with mongo.patient_client(mongodb) as client:
             yield kafka, client[name]
     except NotEmptyError as error:
         fail(f"{error}; --replace drops it")

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
+from rapport.kit.mongo import in_async_transaction
 from services.api.accounts.documents import AccountChanges, AccountDocument, NewestAccount
 from services.api.brands.documents import UnconfirmedBrandDocument
 from services.api.storage.tenants import Database, Tenants
@@ -28,6 +30,7 @@ class Accounts:
     """The accounts of some tenants."""
 
     def __init__(self, database: Database, tenants: Tenants) -> None:
+        self._database = database
         self._accounts: AsyncCollection[AccountDocument] = database["accounts"]
         self._brands: AsyncCollection[UnconfirmedBrandDocument] = database["brands"]
         self._tenants = tenants
@@ -95,29 +98,36 @@ class Accounts:
     async def add(self, id: str, account: AccountChanges) -> bool:
         """Stores a new account, unconfirmed. False if any account has this id."""
         stored = {"_id": id, **account, "secret_shown": False, "published": False, "pending": None, "revision": 1}
+
+        async def write(session: AsyncClientSession) -> None:
+            await self._accounts.insert_one(cast("AccountDocument", stored), session=session)
+            await self._raise_revision(account["brand"], session)
+
         try:
-            await self._accounts.insert_one(cast("AccountDocument", stored))
+            await in_async_transaction(self._database, write)
         except DuplicateKeyError:
             return False
-        await self._raise_revision(account["brand"])
         return True
 
     async def change(self, account: AccountDocument, changes: AccountChanges) -> bool:
         """Stores changes of `account` (as `find` gave it), unconfirmed. False if it has changed since."""
         revision = account.get("revision")
-        result = await self._accounts.update_one(
-            {"$and": [{"_id": account["_id"], "revision": revision}, self._tenants.filter()]},
-            {"$set": {"pending": {**(account.get("pending") or {}), **changes}, "revision": (revision or 0) + 1}},
-        )
-        if not result.matched_count:
-            return False
-        await self._raise_revision(account["brand"])
-        return True
+        its = {"$and": [{"_id": account["_id"], "revision": revision}, self._tenants.filter()]}
+        changed = {"pending": {**(account.get("pending") or {}), **changes}, "revision": (revision or 0) + 1}
+
+        async def write(session: AsyncClientSession) -> bool:
+            result = await self._accounts.update_one(its, {"$set": changed}, session=session)
+            if not result.matched_count:
+                return False
+            await self._raise_revision(account["brand"], session)
+            return True
+
+        return await in_async_transaction(self._database, write)
 
     async def secret_shown(self, id: str) -> None:
         """Notes that the account's secret was given out."""
         await self._accounts.update_one({"_id": id}, {"$set": {"secret_shown": True}})
 
-    async def _raise_revision(self, brand: str) -> None:
-        """The brand's record in the log holds its accounts, so it has to be written again."""
-        await self._brands.update_one({"_id": brand}, {"$inc": {"revision": 1}})
+    async def _raise_revision(self, brand: str, session: AsyncClientSession) -> None:
+        """The brand's record in the log holds its accounts, and a revision of it has one content."""
+        await self._brands.update_one({"_id": brand}, {"$inc": {"revision": 1}}, session=session)

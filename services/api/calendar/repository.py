@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import ReturnDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
 from rapport.domain.mix.labels import LABELS, UNSORTED
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import Document, in_async_transaction
 from services.api.calendar.documents import (
     CalendarSettingsDocument,
     MatchByHand,
@@ -33,6 +34,7 @@ class Calendar:
     """The planned posts of some tenants."""
 
     def __init__(self, database: Database, tenants: Tenants) -> None:
+        self._database = database
         self._planned: AsyncCollection[PlannedPost] = database["planned_posts"]
         self._removed: AsyncCollection[RemovedPost] = database["removed_posts"]
         self._plans: AsyncCollection[PlanOfPost] = database["post_plans"]
@@ -70,42 +72,54 @@ class Calendar:
         """One planned post, by `_id`."""
         return await self._planned.find_one({"$and": [{"_id": id}, self._tenants.filter()]})
 
-    async def add(self, planned: PlannedPost, now: datetime) -> bool:
-        """Stores a new one. False if one has its id."""
+    async def add(self, planned: PlannedPost, now: datetime, *, again: bool = False) -> bool:
+        """Stores a new one, or `again` one that was removed. False if one has its id."""
+
+        async def write(session: AsyncClientSession) -> None:
+            await self._planned.insert_one(planned, session=session)
+            if again:
+                its = {"$and": [{"_id": planned["_id"]}, self._tenants.filter()]}
+                await self._removed.delete_one(its, session=session)
+            await self._ask(planned, now, session)
+
         try:
-            await self._planned.insert_one(planned)
+            await in_async_transaction(self._database, write)
         except DuplicateKeyError:
             return False
-        await self._ask(planned, now)
         return True
 
     async def change(self, planned: PlannedPost, changes: PlanChanges, now: datetime) -> PlannedPost | None:
         """Changes one. None if somebody else changed it since it was read."""
-        found = await self._planned.find_one_and_update(
-            {"$and": [{"_id": planned["_id"], "revision": planned["revision"]}, self._tenants.filter()]},
-            {"$set": {**changes, "updated_at": now}, "$inc": {"revision": 1}},
-            return_document=ReturnDocument.AFTER,
-        )
-        if found is not None:
-            for each in (planned, found):
-                await self._ask(each, now)
-        return found
+
+        async def write(session: AsyncClientSession) -> PlannedPost | None:
+            found = await self._planned.find_one_and_update(
+                {"$and": [{"_id": planned["_id"], "revision": planned["revision"]}, self._tenants.filter()]},
+                {"$set": {**changes, "updated_at": now}, "$inc": {"revision": 1}},
+                return_document=ReturnDocument.AFTER,
+                session=session,
+            )
+            if found is not None:
+                for each in (planned, found):
+                    await self._ask(each, now, session)
+            return found
+
+        return await in_async_transaction(self._database, write)
 
     async def remove(self, planned: PlannedPost, now: datetime) -> None:
         """Removes one, and keeps a copy for some days."""
         removed: RemovedPost = {**planned, "removed_at": now}
-        await self._removed.replace_one({"_id": planned["_id"]}, removed, upsert=True)
-        await self._planned.delete_one({"$and": [{"_id": planned["_id"]}, self._tenants.filter()]})
-        await self._ask(planned, now)
+
+        async def write(session: AsyncClientSession) -> None:
+            await self._removed.replace_one({"_id": planned["_id"]}, removed, upsert=True, session=session)
+            await self._planned.delete_one({"$and": [{"_id": planned["_id"]}, self._tenants.filter()]}, session=session)
+            await self._ask(planned, now, session)
+
+        await in_async_transaction(self._database, write)
 
     async def removed(self, id: str) -> PlannedPost | None:
         """A removed one, as it was."""
         query = {"$and": [{"_id": id}, self._tenants.filter()]}
         return await self._removed.find_one(query, projection={"removed_at": False})
-
-    async def forget_removed(self, planned: PlannedPost) -> None:
-        """Drops the copy of one that is back."""
-        await self._removed.delete_one({"$and": [{"_id": planned["_id"]}, self._tenants.filter()]})
 
     async def match(self, post: Mapping[str, Any], plan: str | None, by: str, now: datetime) -> None:
         """Stores that a post belongs to a plan, or to none."""
@@ -117,13 +131,21 @@ class Calendar:
             "by": by,
             "at": now,
         }
-        await self._matches.replace_one({"_id": post["_id"]}, match, upsert=True)
-        await self._ask(post, now)
+
+        async def write(session: AsyncClientSession) -> None:
+            await self._matches.replace_one({"_id": post["_id"]}, match, upsert=True, session=session)
+            await self._ask(post, now, session)
+
+        await in_async_transaction(self._database, write)
 
     async def unmatch(self, post: Mapping[str, Any], now: datetime) -> None:
         """Forgets what was said by hand."""
-        await self._matches.delete_one({"$and": [{"_id": post["_id"]}, self._tenants.filter()]})
-        await self._ask(post, now)
+
+        async def write(session: AsyncClientSession) -> None:
+            await self._matches.delete_one({"$and": [{"_id": post["_id"]}, self._tenants.filter()]}, session=session)
+            await self._ask(post, now, session)
+
+        await in_async_transaction(self._database, write)
 
     async def settings(self, brand: str) -> CalendarSettingsDocument | None:
         """A brand's settings."""
@@ -139,9 +161,9 @@ class Calendar:
         """The settings of the brand whose feed has the token with this hash."""
         return await self._settings.find_one({"$and": [{"feed": token}, self._tenants.filter()]}, hint="feed")
 
-    async def _ask(self, post: Mapping[str, Any], now: datetime) -> None:
+    async def _ask(self, post: Mapping[str, Any], now: datetime, session: AsyncClientSession) -> None:
         its, change = rebuild_mark(MATCH, {"brand": post["brand"], "account": post["account"]}, now)
-        await self._stale.update_one(its, change, upsert=True)
+        await self._stale.update_one(its, change, upsert=True, session=session)
 
 
 def _span(field: str, start: datetime, end: datetime, after: Position | None) -> list[Document]:

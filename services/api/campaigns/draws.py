@@ -7,6 +7,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from rapport.domain.campaigns import draw as lots
 from rapport.domain.figures import counted
+from rapport.kit import mongo
 from services.api.campaigns import changes
 from services.api.campaigns.documents import DrawDocument, GiveawayDocument, ReplacedWinner
 from services.api.campaigns.repository import Campaigns
@@ -58,8 +59,7 @@ async def draw(
         await campaigns.store_draw(document, hashes, session)
         return document
 
-    async with database.client.start_session() as session:
-        return await session.with_transaction(make)
+    return await mongo.in_async_transaction(database, make)
 
 
 def _may_be_drawn(campaign: GiveawayDocument, now: datetime) -> None:

@@ -14,6 +14,7 @@ from limits import RateLimitItemPerMinute
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from rapport.domain.campaigns.survey import LONGEST_ANSWER, Answer, latest
+from rapport.kit import mongo
 from rapport.kit.text import is_blank
 from services.api.campaigns.documents import (
     CampaignDocument,
@@ -108,5 +109,4 @@ async def store(
         await session.abort_transaction()
         return False
 
-    async with database.client.start_session() as session:
-        return await session.with_transaction(write)
+    return await mongo.in_async_transaction(database, write)

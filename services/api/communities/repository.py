@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from pymongo import ReturnDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
 from rapport.contracts.events import SPOKEN
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import Document, in_async_transaction
 from services.api.communities.documents import CommunityDocument, CommunityTermsDocument, EventDocument, MemberDocument
 from services.api.communities.facts import CHANGED, FOLLOWER, SAID, RuledFollower, Utterance, Who, who
 from services.api.http.paging import Position
@@ -21,6 +22,7 @@ class Communities:
     """The communities of some tenants, without those that are being removed."""
 
     def __init__(self, database: Database, tenants: Tenants) -> None:
+        self._database = database
         self._communities: AsyncCollection[CommunityDocument] = database["communities"]
         self._removed: AsyncCollection[CommunityDocument] = database["removed_communities"]
         self._members: AsyncCollection[MemberDocument] = database["community_members"]
@@ -70,11 +72,17 @@ class Communities:
 
     async def remove(self, brand: str, id: str, at: datetime) -> bool:
         """Removes one; its members and events follow. False if there was none."""
-        found = await self._communities.find_one_and_update(self._there(brand, id), {"$set": {"removed_at": at}})
-        if found is None:
-            return False
-        await self._removed.replace_one({"_id": found["_id"]}, {**found, "removed_at": at}, upsert=True)
-        return True
+
+        async def write(session: AsyncClientSession) -> bool:
+            gone = {"$set": {"removed_at": at}}
+            found = await self._communities.find_one_and_update(self._there(brand, id), gone, session=session)
+            if found is None:
+                return False
+            copy: CommunityDocument = {**found, "removed_at": at}
+            await self._removed.replace_one({"_id": found["_id"]}, copy, upsert=True, session=session)
+            return True
+
+        return await in_async_transaction(self._database, write)
 
     async def removed(self, brand: str, id: str) -> CommunityDocument | None:
         """One that was removed recently."""

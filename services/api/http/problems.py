@@ -17,8 +17,9 @@ from pymongo.errors import (
     DuplicateKeyError,
     ExecutionTimeout,
     InvalidName,
+    NetworkTimeout,
     PyMongoError,
-    WTimeoutError,
+    WriteConcernError,
 )
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -151,6 +152,8 @@ def _allowed(app: FastAPI, scope: Scope) -> str:
 
 TRANSIENT = "TransientTransactionError"
 """The driver's label for errors that can be tried again."""
+UNKNOWN = "UnknownTransactionCommitResult"
+"""Its label for transactions that may have taken place."""
 _AWAY = (ConnectionFailure, ExecutionTimeout, TimeoutError)
 _UNUSABLE = (
     BSONError, csv.Error, DocumentTooLarge, InvalidName, OverflowError, RecursionError, UnicodeError, ValidationError,
@@ -167,17 +170,19 @@ def of(error: Exception, scope: Scope) -> ProblemError:
     its = about(request=number)
     # The path would name people, so log the route.
     where = f"{scope['method']} {getattr(scope.get('route'), 'path', 'none')}"
-    if isinstance(error, WTimeoutError) or (isinstance(error, BulkWriteError) and _is_unconfirmed(error)):
-        log.warning("%s was not confirmed by a majority of MongoDB's members, request %s", where, number, extra=its)
+    asked_only = scope["method"] in ("GET", "HEAD")
+    if _is_unconfirmed(error) and not asked_only:
+        what = f"{type(error).__name__}: {str(error)[:300]}"
+        log.warning("%s was not confirmed by MongoDB, request %s (%s)", where, number, what, extra=its)
         return unavailable("the database does not confirm the change right now; it may have taken place", number)
-    if isinstance(error, _AWAY) or (isinstance(error, PyMongoError) and error.has_error_label(TRANSIENT)):
+    if _is_unconfirmed(error) or _is_away(error):
         what = f"{type(error).__name__}: {str(error)[:300]}"
         log.warning("%s found MongoDB unavailable, request %s (%s)", where, number, what, extra=its)
         return unavailable("the database is not reachable", number)
     if isinstance(error, DuplicateKeyError):
         log.warning("%s collided with the same change, request %s", where, number, extra=its)
         return ProblemError(409, "conflict", "somebody made the same change at the same time; try again", id=number)
-    if isinstance(error, ValidationError) and scope["method"] in ("GET", "HEAD"):
+    if isinstance(error, ValidationError) and asked_only:
         # Nothing was sent that could be wrong: what is stored has something that only a later version knows.
         log.warning("%s found what it cannot show, request %s", where, number, exc_info=error, extra=its)
         return unavailable("a later version of Rapport stored this; try again in a moment", number)
@@ -187,8 +192,18 @@ def of(error: Exception, scope: Scope) -> ProblemError:
     return internal(log, where, error, number)
 
 
-def _is_unconfirmed(error: BulkWriteError) -> bool:
-    return bool(error.details["writeConcernErrors"]) and not error.details["writeErrors"]
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, _AWAY) or (isinstance(error, PyMongoError) and error.has_error_label(TRANSIENT))
+
+
+def _is_unconfirmed(error: Exception) -> bool:
+    """Whether what was written may be there, or not."""
+    if isinstance(error, BulkWriteError):
+        return bool(error.details["writeConcernErrors"]) and not error.details["writeErrors"]
+    # A primary that gives up its place in the middle of a write also says that no majority has it.
+    return isinstance(error, (WriteConcernError, NetworkTimeout, ExecutionTimeout)) or (
+        isinstance(error, PyMongoError) and error.has_error_label(UNKNOWN)
+    )
 
 
 def _is_json(request: Request) -> bool:

@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterable
 from typing import Any, Literal, TypeVar
 
 from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.collection import Collection as SyncCollection
 from pymongo.database import Database as SyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from rapport.domain.identity import Around, Link, Profile
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import Document, in_async_transaction
 from services.api.http.paging import Position
 from services.api.identities.documents import LinkDocument, LinkedDocument, LinkEventDocument, SaidDocument
 from services.api.interactions.documents import ProfileDocument
@@ -24,6 +25,7 @@ class Identities:
     """The links of some tenants."""
 
     def __init__(self, database: Database, tenants: Tenants) -> None:
+        self._database = database
         self._links: AsyncCollection[LinkDocument] = database["links"]
         self._log: AsyncCollection[LinkEventDocument] = database["link_log"]
         self._linked: AsyncCollection[LinkedDocument] = database["linked"]
@@ -43,23 +45,37 @@ class Identities:
         query = {"$and": [{"_id": {"$in": ids}}, self._tenants.filter()]}
         return await self._links.find(query).sort("at").to_list()
 
-    async def add(self, brand: str, link: Link, said: SaidDocument) -> bool:
-        """Stores a link and who made it; False if it exists already."""
+    async def add(self, brand: str, link: Link, said: SaidDocument, members: Collection[str]) -> bool:
+        """Stores a link and who made it; False if it exists already. The rows of `members` are told who they are."""
         document: LinkDocument = {"_id": _id(brand, link), "brand": brand, "a": link.a, "b": link.b, **said}
+
+        async def write(session: AsyncClientSession) -> None:
+            await self._links.insert_one(document, session=session)
+            await self._note(_event(brand, link, "linked", said), members, session)
+
         try:
-            await self._links.insert_one(document)
+            await in_async_transaction(self._database, write)
         except DuplicateKeyError:
             return False
-        await self._log.insert_one(_event(brand, link, "linked", said))
         return True
 
-    async def remove(self, brand: str, link: Link, said: SaidDocument) -> bool:
-        """Removes a link; False if there is none."""
-        gone = await self._links.delete_one({"$and": [{"_id": _id(brand, link)}, self._tenants.filter()]})
-        if not gone.deleted_count:
-            return False
-        await self._log.insert_one(_event(brand, link, "unlinked", said))
-        return True
+    async def remove(self, brand: str, link: Link, said: SaidDocument, members: Collection[str]) -> bool:
+        """Removes a link; False if there is none. The rows of `members` are told who they are."""
+        its = {"$and": [{"_id": _id(brand, link)}, self._tenants.filter()]}
+
+        async def write(session: AsyncClientSession) -> bool:
+            if not (await self._links.delete_one(its, session=session)).deleted_count:
+                return False
+            await self._note(_event(brand, link, "unlinked", said), members, session)
+            return True
+
+        return await in_async_transaction(self._database, write)
+
+    async def _note(self, event: LinkEventDocument, members: Collection[str], session: AsyncClientSession) -> None:
+        await self._log.insert_one(event, session=session)
+        await self._linked.bulk_write(
+            marks(event["brand"], members, secrets.token_hex(8)), ordered=False, session=session
+        )
 
     async def page(self, after: Position | None, limit: int) -> list[LinkDocument]:
         """Links, the latest first."""
@@ -68,10 +84,6 @@ class Identities:
     async def log(self, after: Position | None, limit: int) -> list[LinkEventDocument]:
         """Links that were made and removed, the latest first."""
         return await _page(self._log, self._tenants, after, limit, -1)
-
-    async def changed(self, brand: str, followers: Iterable[str]) -> None:
-        """Has the rows of these followers told who they are now."""
-        await self._linked.bulk_write(marks(brand, followers, secrets.token_hex(8)), ordered=False)
 
     async def linking(self, after: str, limit: int) -> list[ProfileDocument]:
         """Profiles with verified links, by `_id`."""

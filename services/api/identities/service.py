@@ -50,9 +50,8 @@ async def _link(context: Context, brand: str, one: str, other: str, said: SaidDo
     except (SelfError, TooManyError) as error:
         raise invalid("b", str(error)) from None
     made = Link.of(one, other)
-    if not await identities.add(brand, made, said):
+    if not await identities.add(brand, made, said, _members([*around, made], made)):
         raise ProblemError(409, "conflict", "these two are linked already")
-    await identities.changed(brand, _members([*around, made], made))
     return _shown(made, said)
 
 
@@ -61,9 +60,8 @@ async def unlink(context: Context, brand: str, by: str, said: schemas.UnlinkInpu
     identities = Identities(context.database, Tenants.one(brand))
     gone = Link.of(_follower("a", said.a), _follower("b", said.b))
     around = await identities.around(brand, gone)
-    if not await identities.remove(brand, gone, _said(by, said.why, source)):
+    if not await identities.remove(brand, gone, _said(by, said.why, source), _members(around, gone)):
         raise not_found("link between these two")
-    await identities.changed(brand, _members(around, gone))
 
 
 def _members(links: Sequence[Link], touched: Link) -> set[str]:

@@ -15,7 +15,7 @@ from rapport.contracts import codec
 from rapport.contracts.controls import PersonTold
 from rapport.contracts.topics import CONVERSATIONS, key_of, partition_of
 from rapport.domain.identity import Standing, brought_by_others, person_id, persons, stands_for_it
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import CONFIRMED, Document
 from services.api.identities.documents import LinkedDocument, PendingDocument, PersonContent
 from services.api.identities.repository import links_around, marks
 from services.api.projector.upkeep.isolation import isolated
@@ -47,7 +47,8 @@ def tell(run: TaskRun) -> None:
 
 
 def _linked(database: Database[Any]) -> Collection[LinkedDocument]:
-    return database["linked"]
+    # What is pending here goes to the log, so a lost primary must not take it along.
+    return database.get_collection("linked", read_concern=CONFIRMED)
 
 
 def _mark(run: TaskRun) -> None:

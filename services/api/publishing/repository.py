@@ -1,12 +1,14 @@
 """The settings that the publisher has to write to the log: unconfirmed ones, and those due to be repeated.
 
-It serves all brands, so there is no tenant filter.
+It serves all brands, so there is no tenant filter. It sees only what MongoDB cannot take back any more: the log would
+keep what a lost primary takes with it, and the same number or revision would come a second time with another content.
 """
 
 from datetime import datetime
 
 from pymongo.asynchronous.collection import AsyncCollection
 
+from rapport.kit.mongo import CONFIRMED
 from services.api.accounts.documents import AccountDocument
 from services.api.brands.documents import UnconfirmedBrandDocument
 from services.api.policies.documents import PolicyDocument
@@ -22,9 +24,10 @@ class Outgoing:
     """Settings on their way to the log."""
 
     def __init__(self, database: Database) -> None:
-        self._brands: AsyncCollection[UnconfirmedBrandDocument] = database["brands"]
-        self._accounts: AsyncCollection[AccountDocument] = database["accounts"]
-        self._policies: AsyncCollection[PolicyDocument] = database["policies"]
+        confirmed = database.with_options(read_concern=CONFIRMED)
+        self._brands: AsyncCollection[UnconfirmedBrandDocument] = confirmed["brands"]
+        self._accounts: AsyncCollection[AccountDocument] = confirmed["accounts"]
+        self._policies: AsyncCollection[PolicyDocument] = confirmed["policies"]
 
     async def due(self, before: datetime) -> list[str]:
         """Brands with something unconfirmed, or last written before `before`."""
@@ -73,7 +76,10 @@ class Outgoing:
         await self._policies.update_many({"_id": {"$in": ids}, "published": False}, {"$set": {"published": True}})
 
     async def confirm_brand(self, brand: str, revision: int, now: datetime) -> bool:
-        """Notes that the log has this revision of the brand. False if there is a newer one."""
+        """Notes that the log has this revision of the brand. False if there is a newer one, which `brand` shows by now.
+
+        MongoDB confirms also that there was nothing to change, once a majority has what it saw.
+        """
         result = await self._brands.update_one(
             {"_id": brand, "revision": revision},
             [

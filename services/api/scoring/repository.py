@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from rapport.contracts.codec import NewerError
 from rapport.contracts.scoring import Scoring
 from rapport.domain.relationships.relationship import DEFAULT
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import CONFIRMED, Document
 from services.api.followers.documents import FollowerStanding
 from services.api.scoring.documents import ScoringDocument
 from services.api.storage.stored import read_whole
@@ -62,8 +62,11 @@ class Scorings:
         return True
 
     async def unsaid(self, since: datetime) -> list[Scoring]:
-        """The versions that the log does not have, and the latest one if it was not sent again since `since`."""
-        found = await self._scorings.find({}).sort("_id", -1).to_list()
+        """The versions that the log does not have, and the latest one if it was not sent again since `since`.
+
+        Only what MongoDB cannot take back any more: its number would come a second time with other content.
+        """
+        found = await self._scorings.with_options(read_concern=CONFIRMED).find({}).sort("_id", -1).to_list()
         due = [
             each
             for place, each in enumerate(found)
