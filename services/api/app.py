@@ -132,6 +132,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             kafka.probe("kafka", settings.kafka).start(context.health),
             broker.probe("kafka").start(context.health),
             mongo.probe("mongodb", settings.mongodb.get_secret_value()).start(context.health),
+            mongo.write_probe("mongodb", settings.mongodb.get_secret_value(), settings.database).start(context.health),
         ]
         tasks = [asyncio.create_task(_connect(settings, context, broker, vendors)), asyncio.create_task(loop.beat())]
         try:
@@ -201,7 +202,9 @@ async def _connect(settings: ApiSettings, context: Context, broker: Broker, vend
         try:
             await indexes.create_async(context.database)
         except PyMongoError as error:
-            log.warning("MongoDB at %s is not reachable (%.300s); trying again in %.1f s", where, error, delay)
+            log.warning(
+                "MongoDB at %s does not have its indexes yet (%.300s); trying again in %.1f s", where, error, delay
+            )
             await asyncio.sleep(delay)
             continue
         break

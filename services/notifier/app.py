@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +20,7 @@ from rapport.kit.broker import kafka, kafka_topics
 from rapport.kit.broker.member import GroupLostError
 from rapport.kit.health import Health, Loop, serve
 from rapport.kit.log import set_up
-from services.notifier import abilities, metrics, outbox, wording
+from services.notifier import abilities, claims, metrics, outbox, wording
 from services.notifier.channels import DeliveryError, mail, webhook
 from services.notifier.consumer import AlertConsumer
 from services.notifier.directory import Directory
@@ -33,6 +34,7 @@ QUICK_WEBHOOKS, SLOW_WEBHOOKS = 64, 64
 SENDS_PER_LEASE = 3
 """How many times the longest webhook a claim is held. It is renewed while it is being sent."""
 MEASURE_SECONDS = 10.0
+TYPES = ("mail", "webhook")
 
 
 class _StoppedError(Exception):
@@ -55,6 +57,7 @@ def run() -> None:
     health = Health("kafka", "mongodb")
     kafka.probe("kafka", settings.kafka).start(health)
     mongo.probe("mongodb", settings.mongodb.get_secret_value()).start(health)
+    mongo.write_probe("mongodb", settings.mongodb.get_secret_value(), settings.database).start(health)
     server = serve(settings.host, settings.port, health)
     try:
         with contextlib.closing(_connect(settings, health, stop, log)) as directory:
@@ -74,7 +77,7 @@ def _connect(settings: NotifierSettings, health: Health, stop: threading.Event, 
             raise _StoppedError
 
     uri = settings.mongodb.get_secret_value()
-    with mongo.client(uri) as client:
+    with mongo.patient_client(uri) as client:
         rows = outbox.deliveries(client[settings.database])
         what = f"MongoDB at {mongo.shown(uri)}"
         notes = abilities.noted(client[settings.database])
@@ -148,6 +151,7 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(asyncio.to_thread(consumer.run, stop))
                     tasks.create_task(_measure(rows, stopping))
+                    tasks.create_task(_free(rows, lease, stopping))
                     for sender in senders:
                         tasks.create_task(sender.run(stopping))
         finally:
@@ -157,7 +161,7 @@ async def _serve(settings: NotifierSettings, directory: Directory, health: Healt
 
 
 async def _measure(rows: AsyncCollection[outbox.Row], stopping: asyncio.Event) -> None:
-    seen = {"mail", "webhook"}
+    seen = set(TYPES)
     while not stopping.is_set():
         try:
             counts = await outbox.pending(rows)
@@ -172,6 +176,22 @@ async def _measure(rows: AsyncCollection[outbox.Row], stopping: asyncio.Event) -
             await asyncio.wait_for(stopping.wait(), MEASURE_SECONDS)
         except TimeoutError:
             continue
+
+
+async def _free(rows: AsyncCollection[outbox.Row], lease: timedelta, stopping: asyncio.Event) -> None:
+    """Frees what a process with a wrong clock left behind, until the notifier stops."""
+    log = logging.getLogger("rapport.notifier")
+    stranded = {each: claims.Stranded(lease) for each in TYPES}
+    while not stopping.is_set():
+        try:
+            for channel_type, found in stranded.items():
+                freed = await found.free(rows, channel_type, datetime.now(UTC), time.monotonic())
+                if freed:
+                    log.warning("%d deliveries by %s were held by a clock that is ahead; due now", freed, channel_type)
+        except PyMongoError as error:
+            log.warning("deliveries held by a clock that is ahead could not be looked for: %s", error)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), MEASURE_SECONDS)
 
 
 class Transports:

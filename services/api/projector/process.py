@@ -56,6 +56,7 @@ def run() -> None:
     state = health.Health("kafka", "mongodb")
     kafka.probe("kafka", settings.kafka).start(state)
     mongo.probe("mongodb", settings.mongodb.get_secret_value()).start(state)
+    mongo.write_probe("mongodb", settings.mongodb.get_secret_value(), settings.database).start(state)
     signs: list[Callable[[], bool]] = []
     server = health.serve(
         settings.host,
@@ -80,7 +81,7 @@ def _project(settings: ProjectorSettings, state: health.Health, stop: Event, sig
         if stop.wait(seconds):
             raise _StoppedError
 
-    client = mongo.client(settings.mongodb.get_secret_value())
+    client = mongo.patient_client(settings.mongodb.get_secret_value())
     database = client[settings.database]
     where = mongo.shown(settings.mongodb.get_secret_value())
     backoff.until(
