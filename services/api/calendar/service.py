@@ -166,6 +166,8 @@ async def approve(database: Database, brand: str, plan: str, by: str, why: str |
         "approval_at": now,
         "approval_why": why,
     }
+    if why is None:
+        changes |= {"missing_since": None, "untold": False}
     return shown(await _changed(database, planned, changes, now))
 
 
@@ -186,9 +188,10 @@ async def restore(database: Database, brand: str, plan: str, now: datetime) -> P
     removed = await calendar.removed(f"{brand}/{plan}")
     if removed is None:
         raise not_found("removed post")
-    if not await calendar.add(removed, now):
+    # If it is missing, that is noted and told anew.
+    removed |= {"missing_since": None, "untold": False}
+    if not await calendar.add(removed, now, again=True):
         raise ProblemError(409, "conflict", f"another planned post has the id {plan!r} now")
-    await calendar.forget_removed(removed)
     return shown(removed)
 
 

@@ -19,7 +19,7 @@ from rapport.contracts.events import MissingPost
 from rapport.contracts.topics import REMINDERS, key_of, partition_of
 from rapport.domain.calendar.editorial import CLEARED, Plan, Published, is_missing, matched
 from rapport.domain.mix.posts import excerpt
-from rapport.kit.mongo import Document
+from rapport.kit.mongo import CONFIRMED, Document
 from rapport.kit.parts import parts
 from services.api.calendar.documents import (
     CalendarRules,
@@ -191,11 +191,9 @@ def _miss(run: TaskRun, brand: str) -> None:
 
 def _noted(run: TaskRun, brand: str, found: Sequence[PlannedPost], grace: timedelta, *, waits: bool) -> list[UpdateOne]:
     """What is to be written of posts that seem to be missing. `waits`: some posts of the brand are not built yet."""
-    told = {
-        each["_id"]
-        for each in found
-        if each["told"] != reminder_id(each) and each["created_at"] < each["planned_at"] + grace
-    }
+    # One that was told for this time before, and was not missing meanwhile, is told again: the reminder may have been
+    # skipped. The notifier sends it once.
+    told = {each["_id"] for each in found if each["created_at"] < each["planned_at"] + grace}
     unheard: dict[str, datetime | None]
     if waits:
         unheard = dict.fromkeys(each["_id"] for each in found)
@@ -301,7 +299,8 @@ def reminder_id(planned: PlannedPost) -> str:
 
 
 def _tell(run: TaskRun) -> None:
-    for each in _planned(run.database).find({"untold": True}).hint("untold").limit(AT_ONCE).to_list():
+    confirmed = _planned(run.database).with_options(read_concern=CONFIRMED)
+    for each in confirmed.find({"untold": True}).hint("untold").limit(AT_ONCE).to_list():
         run.renew_lease()
         with isolated("calendar", each["_id"]):
             done: _Told = {"untold": False}

@@ -514,6 +514,41 @@ def test_nobody_is_told_of_what_was_late_when_it_was_planned_or_is_not_to_be_pub
     assert reminders(stack, brand) == []
 
 
+@pytest.mark.parametrize("how", ["moved", "removed", "cancelled", "refused"])
+def test_what_was_told_is_told_again_where_it_is_missing_after_all(
+    api: Served, views: Database[Document], stack: Running, brand: str, how: str
+) -> None:
+    at, path = NOW + HOUR, f"/v1/brands/{brand}/calendar/posts/guji"
+    plan(api, brand, at=at)
+    upkeep(views, stack, at + 31 * MINUTE)
+    before = reminders(stack, brand)
+    assert len(before) == 1
+    match how:
+        case "moved":
+            api.client.put(path, json=terms(brand, at + HOUR))
+        case "removed":
+            api.client.delete(path)
+        case "cancelled":
+            api.client.put(path, json=terms(brand, at, state="cancelled"))
+        case _:
+            api.client.post(f"{path}/refuse", json={"why": "too loud"})
+    upkeep(views, stack, at + 35 * MINUTE)
+    assert reminders(stack, brand) == before
+    match how:
+        case "removed":
+            answer = api.client.post(f"{path}/restore")
+        case "refused":
+            answer = api.client.post(f"{path}/approve")
+        case _:
+            answer = api.client.put(path, json=terms(brand, at))
+    assert answer.status_code == 200, answer.text
+    for minutes in (40, 45):
+        upkeep(views, stack, at + minutes * MINUTE)
+    # The same reminder: whoever has it does not send it a second time.
+    assert [each.id for each in reminders(stack, brand)] == [before[0].id] * 2
+    assert status(api, brand) == "missing"
+
+
 def test_the_client_approves_or_refuses_and_what_was_approved_is_approved_anew_once_it_changed(
     api: Served, brand: str
 ) -> None:
