@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -15,7 +16,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from rapport.kit import backoff, certificates
+from rapport.kit import backoff, certificates, clock
 from rapport.kit.probe import Probe
 
 Document = dict[str, Any]
@@ -90,6 +91,15 @@ async def in_async_transaction(
     with pymongo.timeout(REQUESTED_SECONDS):
         async with database.client.start_session() as session:
             return await session.with_transaction(work)
+
+
+async def earlier_time(database: AsyncDatabase[Document]) -> datetime:
+    """The time by this machine's clock or by MongoDB's, whichever is earlier.
+
+    What is to begin now would begin for nobody until then where a clock is ahead.
+    """
+    its: datetime = (await database.command("hello"))["localTime"]
+    return min(clock.now(), its.replace(tzinfo=UTC))  # the answer to a command has no zone
 
 
 def write_failures(error: BulkWriteError) -> list[Document]:

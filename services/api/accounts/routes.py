@@ -6,7 +6,7 @@ from typing import cast
 from fastapi import APIRouter, Request
 
 from rapport.contracts.sealed import door_place
-from rapport.kit import clock
+from rapport.kit import clock, mongo
 from rapport.kit.sealing import SealedError, Sealer
 from services.api.accounts import service
 from services.api.accounts.documents import AccountChanges, AccountDocument, NewestAccount
@@ -88,7 +88,8 @@ async def disconnect_account(
     Where Rapport told the platform to send what happens there, the platform is told to stop.
     """
     known = await service.found(Accounts(context.database, tenants), brand, account)
-    ended = await service.change(context, tenants, known, service.disconnected(newest(known)))
+    now = await mongo.earlier_time(context.database)
+    ended = await service.change(context, tenants, known, service.disconnected(newest(known), now))
     await connecting.ended(context, with_, newest(known))
     return _account(ended)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from rapport.contracts.sealed import changed_connection, connection_place, door_place
-from rapport.kit import clock
+from rapport.kit import mongo
 from rapport.kit.sealing import Sealer
 from services.api.accounts import connections
 from services.api.accounts.documents import AccountChanges, AccountDocument, NewestAccount
@@ -85,10 +85,11 @@ async def connect_account(context: Context, tenants: Tenants, brand: str, new: A
     await _check_owner(accounts, brand, new.platform, new.connection)
     known = await accounts.find(brand, new.id)
     await _check_room(context, brand, known, {"connection": new.connection, "staff": new.staff})
+    now = await mongo.earlier_time(context.database)
     if known is not None:
-        await _connect_again(accounts, known, new, context.sealer)
+        await _connect_again(accounts, known, new, context.sealer, now)
     else:
-        first = _connected(new, brand, new.connected_at or clock.now(), [], [], context.sealer)
+        first = _connected(new, brand, new.connected_at or now, [], [], context.sealer)
         if not await accounts.add(new.id, first):
             raise _taken(new.id)
     await confirmed(context.publisher, brand)
@@ -123,11 +124,11 @@ async def found(accounts: Accounts, brand: str, id: str) -> AccountDocument:
     return known
 
 
-def disconnected(account: NewestAccount) -> AccountChanges:
-    """The changes that end a connection; none if it has ended."""
+def disconnected(account: NewestAccount, now: datetime) -> AccountChanges:
+    """The changes that end a connection `now`; none if it has ended."""
     if account["disconnected_at"] is not None:
         return {}
-    at = max(clock.now(), account["connected_at"] + _FINEST)
+    at = max(now, account["connected_at"] + _FINEST)
     return {
         "disconnected_at": at,
         "connections": _connections(account),
@@ -145,7 +146,9 @@ def changed_meanwhile() -> ProblemError:
     return ProblemError(409, "conflict", "somebody else changed this account at the same time; read it again")
 
 
-async def _connect_again(accounts: Accounts, known: AccountDocument, new: AccountInput, sealer: Sealer) -> None:
+async def _connect_again(
+    accounts: Accounts, known: AccountDocument, new: AccountInput, sealer: Sealer, now: datetime
+) -> None:
     before = newest(known)
     if before["platform"] != new.platform:
         raise ProblemError(409, "conflict", f"the account {new.id!r} is on {before['platform']}, not on {new.platform}")
@@ -163,7 +166,7 @@ async def _connect_again(accounts: Accounts, known: AccountDocument, new: Accoun
         return
     if new.connected_at is not None and new.connected_at <= ended_at:
         raise invalid("connected_at", f"the account was connected until {ended_at.isoformat()}")
-    at = new.connected_at or max(clock.now(), ended_at + _FINEST)
+    at = new.connected_at or max(now, ended_at + _FINEST)
     changes = _connected(new, before["brand"], at, _connections(before), before["disconnections"], sealer)
     changes["secret_shown"] = False
     if not await accounts.change(known, changes):

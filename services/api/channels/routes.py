@@ -2,13 +2,14 @@
 
 import base64
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 
 from rapport.contracts.sealed import webhook_place
+from rapport.kit import mongo
 from rapport.kit.http.outgoing import RefusedAddressError
 from services.api.brands.documents import ChannelSince
 from services.api.brands.repository import Brands
@@ -42,7 +43,8 @@ async def put_channels(
     if taken := set(ids) & {each.id for each in new.channels}:
         raise invalid("channels", f"the id {min(taken)!r} belongs to a channel that this version cannot change")
     times = settings.get("channels_since", [])
-    since = _added([*ids, *(each.id for each in new.channels)], {*known, *ids}, times)
+    now = await mongo.earlier_time(context.database)
+    since = _added([*ids, *(each.id for each in new.channels)], {*known, *ids}, times, now)
     stored: list[Any] = list(others)
     shown: list[MailChannel | WebhookChannel] = []
     for place, channel in enumerate(new.channels):
@@ -74,9 +76,8 @@ def _changed(known: ChannelDocument | None, changes: dict[str, Any]) -> dict[str
     return {**known, **changes} if known is not None and known["type"] == changes["type"] else changes
 
 
-def _added(ids: list[str], known: set[str], noted: list[ChannelSince]) -> list[ChannelSince]:
+def _added(ids: list[str], known: set[str], noted: list[ChannelSince], now: datetime) -> list[ChannelSince]:
     """When each channel was added; a new address changes nothing. Channels from before this was noted have no time."""
-    now = datetime.now(UTC)
     times = {each["id"]: each["since"] for each in noted}
     added = {each: now for each in ids if each not in known}
     kept = {each: times[each] for each in ids if each in times and each in known}

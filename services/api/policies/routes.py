@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from fastapi import APIRouter, Query, Request
 
-from rapport.kit import clock
+from rapport.kit import clock, mongo
 from services.api.http import paging
 from services.api.http.context import ContextDep
 from services.api.http.pools import FILES, POLICIES
@@ -44,7 +44,7 @@ MOST_SKIPPED = 100
 @router.put("/brands/{brand}/policy", responses=responses(403, 404, 503))
 async def put_policy(brand: str, new: PolicyInput, tenants: WriteBrand, context: ContextDep) -> Policy:
     """Adds a version. Exchanges opened before `effective_from` keep the version that was in force then."""
-    now = clock.now()
+    now = await mongo.earlier_time(context.database)
     effective_from = new.effective_from or now
     if effective_from < now:
         raise invalid("effective_from", "this time is in the past, and a policy does not change exchanges already open")
