@@ -91,11 +91,10 @@ def test_changes_are_answered_and_all_who_write_say_that_they_cannot(
     team = MailChannel(id="team", to="team@acme.example")
     brand, told = own_brand(), world.brand(team)
     api.brand(brand)
-    path = f"/v1/brands/{brand}/policy"
 
     def change(number: int) -> int:
-        body = {"rules": [{"target_seconds": 3600 + number}]}
-        return api.client.put(path, json=body, timeout=150).status_code
+        body = {"channels": [{"type": "mail", "id": f"team-{number}", "to": "team@acme.example"}]}
+        return api.client.put(f"/v1/brands/{brand}/channels", json=body, timeout=150).status_code
 
     until(lambda: all(readiness(each)[0] == 200 for each in processes), "all are ready")
     with stalled(mongodb):

@@ -67,4 +67,5 @@ def test_a_scorer_that_takes_its_partition_back_meanwhile_is_named_in_a_sentence
     gc.collect()
     assert result.exit_code == 1
     assert "rapport: a scorer that runs has taken a partition back: stop all scorers, and try again" in result.stderr
-    assert caplog.text == ""
+    # Nothing of the scorer's that was stopped. Threads of other tests may still be ending.
+    assert [each.name for each in caplog.records if each.name != "rapport.health"] == []

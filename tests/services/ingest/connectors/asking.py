@@ -63,12 +63,12 @@ async def until(condition: Callable[[], Any], what: str | Callable[[], str]) -> 
         raise AssertionError(f"not within {DEADLINE:g} s: {what if isinstance(what, str) else what()}") from None
 
 
-async def stands(bootstrap: str, account: str, state: str) -> str | None:
-    """Why an account is in a state, once it is."""
+async def stands(bootstrap: str, account: str, state: str, because: str = "") -> str | None:
+    """Why an account is in a state, once it is, and that says what it is to say."""
 
     def now() -> bool:
         found = states(bootstrap, account)
-        return bool(found) and found[-1].state == state
+        return bool(found) and found[-1].state == state and because in (found[-1].why or "")
 
     await until(now, lambda: f"the account to be {state}: {states(bootstrap, account)[-3:]}")
     return states(bootstrap, account)[-1].why
