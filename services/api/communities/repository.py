@@ -92,19 +92,25 @@ class Communities:
         """Brings one back; everybody will be judged again. False if another one has its id."""
         fresh = {"removed_at": None, "checked_after": ""}
         query = {"$and": [{"_id": removed["_id"], "removed_at": {"$ne": None}}, self._tenants.filter()]}
-        found = await self._communities.update_one(query, {"$set": fresh, "$inc": {"revision": 1}})
-        if found.matched_count == 0:
-            empty: CommunityDocument = {
-                **removed,
-                "removed_at": None,
-                "checked_after": "",
-                "members": 0,
-                "events": 0,
-                "checked_revision": 0,
-            }
-            if not await self.add(empty):
-                return False
-        await self._removed.delete_one({"_id": removed["_id"]})
+        empty: CommunityDocument = {
+            **removed,
+            "removed_at": None,
+            "checked_after": "",
+            "members": 0,
+            "events": 0,
+            "checked_revision": 0,
+        }
+
+        async def write(session: AsyncClientSession) -> None:
+            found = await self._communities.update_one(query, {"$set": fresh, "$inc": {"revision": 1}}, session=session)
+            if found.matched_count == 0:
+                await self._communities.insert_one(empty, session=session)
+            await self._removed.delete_one({"_id": removed["_id"]}, session=session)
+
+        try:
+            await in_async_transaction(self._database, write)
+        except DuplicateKeyError:
+            return False
         return True
 
     async def members(self, id: str, after: Position | None, limit: int) -> list[MemberDocument]:

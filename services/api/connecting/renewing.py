@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import pymongo
 from prometheus_client import Counter, Gauge
 from pymongo.errors import PyMongoError
 
@@ -47,6 +48,7 @@ AHEAD = timedelta(minutes=10)
 """How far apart the clocks of two API processes may be."""
 STORED_SECONDS = 45.0
 """How long it is tried to store a token that was renewed: with some vendors, losing it loses the account."""
+TRY_SECONDS = 15.0
 EVERY_SECONDS = 30.0
 SOON = timedelta(days=30)
 MOST_SHOWN = 100
@@ -276,21 +278,22 @@ class Renewing:
     async def _stored(self, account: AccountDocument, held: Held, grant: Grant) -> bool:
         """Stores a new token in its account. False if the account has another one by now, or is disconnected."""
         accounts = Accounts(self._context.database, Tenants.one(account["brand"]))
-        until = asyncio.get_running_loop().time() + STORED_SECONDS
+        loop = asyncio.get_running_loop()
+        until = loop.time() + STORED_SECONDS
         for delay in backoff.delays():
             try:
-                found = await accounts.find(account["brand"], account["_id"])
-                its = newest(found) if found is not None else None
-                if found is None or its is None or its["disconnected_at"] is not None:
-                    return False
-                # It may be ours already, from a try that was not confirmed. Then it is written again until it is.
-                if self._opened(its, "token") not in (held.token, grant.token):
-                    return False
-                connection = self._replaced(its, grant)
-                if await accounts.change(found, {"connection": connection}):
-                    return True
+                with pymongo.timeout(max(1.0, min(TRY_SECONDS, until - loop.time()))):
+                    found = await accounts.find(account["brand"], account["_id"])
+                    its = newest(found) if found is not None else None
+                    if found is None or its is None or its["disconnected_at"] is not None:
+                        return False
+                    # It may be ours already, from a try that was not confirmed. Then it is written until it is.
+                    if self._opened(its, "token") not in (held.token, grant.token):
+                        return False
+                    if await accounts.change(found, {"connection": self._replaced(its, grant)}):
+                        return True
             except PyMongoError as error:
-                if asyncio.get_running_loop().time() + delay > until:
+                if loop.time() + delay > until:
                     raise
                 log.warning("a renewed token is not stored yet (%s: %.300s)", type(error).__name__, error)
             await asyncio.sleep(delay)

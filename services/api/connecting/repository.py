@@ -20,8 +20,8 @@ from services.api.storage.tenants import Database, Tenants
 
 LEASE = timedelta(seconds=60)
 """How long others wait for a process that died while it renewed tokens."""
-ASKING = timedelta(seconds=60)
-"""A renewal takes no longer: what was begun before that has ended, one way or the other."""
+ASKING = timedelta(seconds=90)
+"""A renewal takes no longer, with the 20 s of the vendor and 45 s of storing: what was begun before that has ended."""
 
 
 class Attempts:
