@@ -50,6 +50,13 @@ class Outgoing:
             }
         )
 
+    async def settle(self, brand: str) -> None:
+        """Returns once all that was confirmed before is seen here. Just after a change of the primary it may not be.
+
+        It changes nothing. MongoDB confirms that, too, once a majority has what was there.
+        """
+        await self._brands.update_one({"_id": brand, "revision": -1}, {"$set": {"revision": -1}})
+
     async def brand(self, brand: str) -> UnconfirmedBrandDocument | None:
         """A brand with all that is stored of it."""
         return await self._brands.find_one({"_id": brand})

@@ -82,6 +82,7 @@ class Publisher:
         Raises NotAcknowledgedError if the broker does not confirm; `run` tries again.
         """
         async with self._locks[brand]:
+            await self._outgoing.settle(brand)
             while not await self._publish_once(brand, repeat):
                 pass
 
