@@ -87,8 +87,8 @@ NOT_SHOWN = (
     "/connect/{id}/choose",
 )
 """Forms that are only shown for an account with a token, after the end of a campaign, or after a consent."""
-NOT_OF_A_BRAND = ("form_receipts", "form_drafts", "keys", "sessions", "outreach_days")
-"""What logging in and looking at pages writes."""
+NOT_OF_A_BRAND = ("form_receipts", "form_drafts", "keys", "probes", "sessions", "outreach_days")
+"""What logging in, looking at pages and readiness write."""
 
 
 def _posts() -> list[APIRoute]:
