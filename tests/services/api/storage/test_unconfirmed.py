@@ -202,7 +202,7 @@ def test_what_was_not_confirmed_is_there_as_a_whole_or_not_at_all(
             "id": "monday", "account": account["id"], "planned_at": (now + timedelta(days=1)).isoformat(), "text": "Hi",
         }  # fmt: skip
         members.lose(1)
-        monkeypatch.setattr(mongo, "REQUESTED_SECONDS", 3.0)
+        monkeypatch.setattr(mongo, "REQUESTED_SECONDS", 5.0)
         answers = all_at_once(
             api,
             ("POST", f"{home}/identities", {"a": one, "b": two, "why": "They said so"}),
